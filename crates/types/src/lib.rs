@@ -1,1 +1,51 @@
+//! SQL's types as plain data: values, columns, batches, and their text, binary, stored and key forms.
 //!
+//! # Role
+//! The lowest crate of the SQL tower. Everything that holds, prints, reads, compares, hashes, sorts or stores an SQL
+//! value comes here; what *computes* with values (functions, operators, casts) stands in `expr`, on the primitives of
+//! [`numeric`], [`datetime`] and [`array`].
+//!
+//! # Where to look
+//! - a type's facts: [`SqlType`], [`TypeInfo`], [`oids`]
+//! - one value: [`Datum`]; many: [`Column`], [`ColumnBuilder`], [`Batch`]
+//! - text in and out: [`parse_text`], [`print_text`]; binary: [`decode_binary`], [`encode_binary`]
+//! - in rows on disk: [`store`]; in index keys: [`key`]
+
+pub mod array;
+mod batch;
+mod bitmap;
+mod builder;
+mod bytes;
+mod codec;
+mod column;
+pub mod compare;
+mod context;
+pub mod datetime;
+mod datum;
+mod interval;
+pub mod key;
+pub mod numeric;
+pub mod oids;
+mod selection;
+mod sql_type;
+pub mod store;
+mod type_table;
+pub mod typmod;
+
+pub use array::{ArrayDimension, ArrayValue};
+pub use batch::Batch;
+pub use bitmap::Bitmap;
+pub use builder::ColumnBuilder;
+pub use bytes::SharedBytes;
+pub use codec::{
+    decode_binary, encode_binary, encode_binary_at, parse_text, print_text, print_text_at, to_text,
+};
+pub use column::{ByteView, BytesValues, Column, ColumnValues};
+pub use compare::ValueOrder;
+pub use context::{ByteaOutput, DateOrder, DateStyle, FormatContext, IntervalStyle, ObjectNames, TimeZone};
+pub use datum::Datum;
+pub use interval::Interval;
+pub use key::KeyOrder;
+pub use numeric::Numeric;
+pub use selection::Selection;
+pub use sql_type::{PhysicalType, SqlType, TypeInfo, type_info, type_info_named, type_infos};

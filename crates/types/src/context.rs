@@ -1,0 +1,136 @@
+//! The settings that text forms depend on.
+
+use std::fmt;
+use std::sync::Arc;
+
+use ochre_base::{Error, Oid, Result};
+
+/// First half of `DateStyle`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[allow(missing_docs)]
+pub enum DateStyle {
+    #[default]
+    Iso,
+    Postgres,
+    Sql,
+    German,
+}
+
+/// Second half of `DateStyle`: how ambiguous dates are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[allow(missing_docs)]
+pub enum DateOrder {
+    Ymd,
+    Dmy,
+    #[default]
+    Mdy,
+}
+
+/// `IntervalStyle`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[allow(missing_docs)]
+pub enum IntervalStyle {
+    #[default]
+    Postgres,
+    PostgresVerbose,
+    SqlStandard,
+    Iso8601,
+}
+
+/// `bytea_output`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[allow(missing_docs)]
+pub enum ByteaOutput {
+    #[default]
+    Hex,
+    Escape,
+}
+
+/// A session's time zone. Cheap to clone.
+#[derive(Clone)]
+pub struct TimeZone(Arc<Zone>);
+
+#[derive(Debug)]
+struct Zone {
+    name: String,
+}
+
+impl TimeZone {
+    /// UTC.
+    pub fn utc() -> TimeZone {
+        TimeZone(Arc::new(Zone { name: "UTC".to_owned() }))
+    }
+
+    /// A zone as `SET TimeZone` reads it: a name of the zone database, an abbreviation, a POSIX rule, or an offset in
+    /// hours; `None` when it is none of these.
+    pub fn parse(name: &str) -> Option<TimeZone> {
+        name.eq_ignore_ascii_case("utc").then(TimeZone::utc)
+    }
+
+    /// The name as `SHOW TimeZone` prints it.
+    pub fn name(&self) -> &str {
+        &self.0.name
+    }
+}
+
+impl fmt::Debug for TimeZone {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.name)
+    }
+}
+
+/// Names of catalog objects, for the text forms of `regclass` and its like; the session implements it.
+pub trait ObjectNames: Send + Sync {
+    /// The text of an object id of the given `reg…` type; `None` prints the number.
+    fn print(&self, reg_type: Oid, object: Oid) -> Option<String>;
+
+    /// The object that a text names.
+    ///
+    /// # Errors
+    /// When nothing has that name, in the words of the `reg…` type's input function.
+    fn parse(&self, reg_type: Oid, text: &str) -> Result<Oid>;
+}
+
+/// What text forms depend on: settings, the start of the transaction, and object names.
+#[derive(Clone)]
+pub struct FormatContext {
+    pub date_style: DateStyle,
+    pub date_order: DateOrder,
+    pub interval_style: IntervalStyle,
+    pub time_zone: TimeZone,
+    pub extra_float_digits: i32,
+    pub bytea_output: ByteaOutput,
+    /// Start of the transaction in microseconds since 2000-01-01 UTC: what `'now'` and `'today'` go by.
+    pub now: i64,
+    /// `None` where no catalog is at hand: `reg…` values are then plain numbers.
+    pub names: Option<Arc<dyn ObjectNames>>,
+}
+
+impl Default for FormatContext {
+    fn default() -> FormatContext {
+        FormatContext {
+            date_style: DateStyle::Iso,
+            date_order: DateOrder::Mdy,
+            interval_style: IntervalStyle::Postgres,
+            time_zone: TimeZone::utc(),
+            extra_float_digits: 1,
+            bytea_output: ByteaOutput::Hex,
+            now: 0,
+            names: None,
+        }
+    }
+}
+
+impl fmt::Debug for FormatContext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FormatContext")
+            .field("date_style", &self.date_style)
+            .field("time_zone", &self.time_zone)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Shared by stubs of forms that do not exist.
+pub(crate) fn unsupported_form(what: &str, type_name: &str) -> Error {
+    Error::unsupported(format_args!("the {what} form of type {type_name}"))
+}
