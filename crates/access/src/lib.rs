@@ -1,1 +1,3 @@
-//!
+//! Access methods: heap, B+tree, sequences and the collector, each with its redo handler.
+
+pub mod sequence;

@@ -1,1 +1,132 @@
+//! What the database knows of itself: descriptors of relations, constraints, sequences, roles and databases, the
+//! immutable snapshot of them that a statement binds against, and the built-in relations and rows of `pg_catalog` and
+//! `information_schema`.
 //!
+//! # Role
+//! The binder looks names up here, the planner reads statistics, the engine builds new snapshots when DDL commits. The
+//! crate does no I/O: the engine stores descriptors as rows of `pg_class` and its sisters.
+//!
+//! # Invariants
+//! - C1: a descriptor is never changed once it is in a snapshot; a change makes a new one.
+//! - C2: `columns[i].number == i + 1`: dropped columns keep their place, so an attribute number is an index.
+//! - C3: an index's and a constraint's table is in the same snapshot.
+
+pub mod builtin;
+mod descriptor;
+mod snapshot;
+
+pub use descriptor::{
+    ColumnDescriptor, ColumnList, ColumnStatistics, ConstraintDescriptor, ConstraintKind, DatabaseDescriptor,
+    Field, ForeignKey, GeneratedKind, IdentityKind, IndexDescriptor, IndexKey, NamespaceDescriptor, Owner,
+    Persistence, ReferentialAction, RelationDescriptor, RelationKind, RoleDescriptor, SequenceDescriptor,
+};
+pub use snapshot::{CatalogChange, CatalogSnapshot};
+
+/// Object ids that the code names.
+pub mod oids {
+    use ochre_base::Oid;
+
+    /// Namespace `pg_catalog`.
+    pub const PG_CATALOG: Oid = Oid(11);
+    /// Namespace `pg_toast`.
+    pub const PG_TOAST: Oid = Oid(99);
+    /// Namespace `public`.
+    pub const PUBLIC: Oid = Oid(2200);
+    /// Namespace `information_schema`.
+    pub const INFORMATION_SCHEMA: Oid = Oid(13_144);
+    /// The bootstrap superuser.
+    pub const BOOTSTRAP_ROLE: Oid = Oid(10);
+    /// Database `template1`.
+    pub const TEMPLATE1: Oid = Oid(1);
+    /// Database `template0`.
+    pub const TEMPLATE0: Oid = Oid(4);
+    /// Database `postgres`.
+    pub const POSTGRES: Oid = Oid(5);
+    /// Access method `heap`.
+    pub const HEAP_AM: Oid = Oid(2);
+    /// Access method `btree`.
+    pub const BTREE_AM: Oid = Oid(403);
+    /// Catalog `pg_class`, and so the class of every relation in `pg_description` and `pg_depend`.
+    pub const PG_CLASS: Oid = Oid(1259);
+    /// Catalog `pg_attribute`.
+    pub const PG_ATTRIBUTE: Oid = Oid(1249);
+    /// Catalog `pg_type`.
+    pub const PG_TYPE: Oid = Oid(1247);
+    /// Catalog `pg_index`.
+    pub const PG_INDEX: Oid = Oid(2610);
+    /// Catalog `pg_constraint`.
+    pub const PG_CONSTRAINT: Oid = Oid(2606);
+    /// Catalog `pg_attrdef`.
+    pub const PG_ATTRDEF: Oid = Oid(2604);
+    /// Catalog `pg_sequence`.
+    pub const PG_SEQUENCE: Oid = Oid(2224);
+    /// Catalog `pg_namespace`.
+    pub const PG_NAMESPACE: Oid = Oid(2615);
+    /// Catalog `pg_database`.
+    pub const PG_DATABASE: Oid = Oid(1262);
+    /// Catalog `pg_authid`.
+    pub const PG_AUTHID: Oid = Oid(1260);
+    /// Catalog `pg_description`.
+    pub const PG_DESCRIPTION: Oid = Oid(2609);
+    /// Catalog `pg_shdescription`.
+    pub const PG_SHDESCRIPTION: Oid = Oid(2396);
+    /// Catalog `pg_statistic`.
+    pub const PG_STATISTIC: Oid = Oid(2619);
+    /// Catalog `pg_rewrite`.
+    pub const PG_REWRITE: Oid = Oid(2618);
+    /// Catalog `pg_proc`.
+    pub const PG_PROC: Oid = Oid(1255);
+    /// Our own: file and schema version of each stored relation.
+    pub const OCHRE_RELATION: Oid = Oid(8001);
+    /// Our own: the column lists that rows were written under.
+    pub const OCHRE_COLUMN_LIST: Oid = Oid(8002);
+    /// Tablespace `pg_default`.
+    pub const PG_DEFAULT_TABLESPACE: Oid = Oid(1663);
+    /// Tablespace `pg_global`.
+    pub const PG_GLOBAL_TABLESPACE: Oid = Oid(1664);
+    /// Collation `default`.
+    pub const DEFAULT_COLLATION: Oid = Oid(100);
+    /// Collation `C`.
+    pub const C_COLLATION: Oid = Oid(950);
+}
+
+/// The namespaces that are searched before a path that does not name them.
+pub const IMPLICIT_NAMESPACES: [ochre_base::Oid; 1] = [oids::PG_CATALOG];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_builtin_catalog_is_whole() {
+        let catalog = CatalogSnapshot::new(oids::POSTGRES);
+        let class = catalog.relation_in(oids::PG_CATALOG, "pg_class").expect("pg_class");
+        assert_eq!(class.oid, oids::PG_CLASS);
+        assert_eq!(class.columns.len(), 34);
+        assert_eq!(class.column_named("relname").map(|c| c.number), Some(2));
+        assert!(catalog.relation_in(oids::INFORMATION_SCHEMA, "columns").is_some());
+        for (oid, _) in builtin::STORED {
+            assert!(catalog.relation(oid).is_some_and(|relation| relation.file.is_some()), "{oid}");
+        }
+        for relation in catalog.relations() {
+            for (i, column) in relation.columns.iter().enumerate() {
+                assert_eq!(column.number as usize, i + 1, "C2");
+            }
+        }
+    }
+
+    #[test]
+    fn a_renamed_relation_is_found_by_its_new_name_alone() {
+        let mut catalog = CatalogSnapshot::new(oids::POSTGRES);
+        let mut relation = (**catalog.relation(oids::PG_CLASS).expect("pg_class")).clone();
+        relation.oid = ochre_base::Oid(20_000);
+        relation.name = "old".into();
+        catalog.apply(&CatalogChange::PutRelation(relation.clone().into()));
+        relation.name = "new".into();
+        catalog.apply(&CatalogChange::PutRelation(relation.clone().into()));
+        assert!(catalog.relation_in(oids::PG_CATALOG, "old").is_none());
+        assert!(catalog.relation_in(oids::PG_CATALOG, "new").is_some());
+        catalog.apply(&CatalogChange::DropRelation(relation.oid));
+        assert!(catalog.relation_in(oids::PG_CATALOG, "new").is_none());
+    }
+}

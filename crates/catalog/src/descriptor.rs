@@ -1,0 +1,382 @@
+//! Descriptors: what one relation, index, constraint, sequence, namespace, role or database is.
+
+use std::sync::Arc;
+
+use ochre_base::{FileId, Lsn, Oid};
+use ochre_types::{Datum, SqlType};
+
+/// A role's id, as the owner of an object.
+pub type Owner = Oid;
+
+/// What kind of relation a `pg_class` row is; the letters are PostgreSQL's `relkind`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum RelationKind {
+    Table,
+    Index,
+    Sequence,
+    View,
+    MaterializedView,
+}
+
+impl RelationKind {
+    /// The letter in `pg_class.relkind`.
+    pub const fn letter(self) -> u8 {
+        match self {
+            RelationKind::Table => b'r',
+            RelationKind::Index => b'i',
+            RelationKind::Sequence => b'S',
+            RelationKind::View => b'v',
+            RelationKind::MaterializedView => b'm',
+        }
+    }
+
+    /// The kind with this letter.
+    pub const fn from_letter(letter: u8) -> Option<RelationKind> {
+        Some(match letter {
+            b'r' => RelationKind::Table,
+            b'i' => RelationKind::Index,
+            b'S' => RelationKind::Sequence,
+            b'v' => RelationKind::View,
+            b'm' => RelationKind::MaterializedView,
+            _ => return None,
+        })
+    }
+
+    /// The word in messages: `table`, `index` …
+    pub const fn word(self) -> &'static str {
+        match self {
+            RelationKind::Table => "table",
+            RelationKind::Index => "index",
+            RelationKind::Sequence => "sequence",
+            RelationKind::View => "view",
+            RelationKind::MaterializedView => "materialized view",
+        }
+    }
+}
+
+/// How long a relation's rows live; the letters are PostgreSQL's `relpersistence`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Persistence {
+    Permanent,
+    Temporary,
+}
+
+/// How an identity column treats a value that a statement gives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IdentityKind {
+    Always,
+    ByDefault,
+}
+
+/// Where a generated column's value is computed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GeneratedKind {
+    Stored,
+    Virtual,
+}
+
+/// One column of a relation. Dropped columns keep their place.
+#[derive(Debug, Clone)]
+pub struct ColumnDescriptor {
+    /// Attribute number, from 1; a column keeps it for life.
+    pub number: i16,
+    pub name: Arc<str>,
+    pub ty: SqlType,
+    pub collation: Oid,
+    pub not_null: bool,
+    pub dropped: bool,
+    /// The default's or generation expression's SQL text, and its `pg_attrdef` id.
+    pub default: Option<(Oid, Arc<str>)>,
+    pub identity: Option<IdentityKind>,
+    pub generated: Option<GeneratedKind>,
+    /// What rows written before the column existed have in it; `None` is NULL.
+    pub missing: Option<Datum>,
+    pub comment: Option<Arc<str>>,
+    pub statistics: Option<Arc<ColumnStatistics>>,
+}
+
+/// One stored field of a column list: which column it is, and the type it was written with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Field {
+    pub number: i16,
+    pub ty: SqlType,
+}
+
+/// A column list: the fields that a row written under one schema version has, in order. Append-only: an id is never
+/// given to another list, whatever becomes of the transaction that made it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ColumnList {
+    pub version: u16,
+    pub fields: Vec<Field>,
+}
+
+/// What ANALYZE found out about a column.
+#[derive(Debug, Clone, Default)]
+pub struct ColumnStatistics {
+    /// Share of NULLs, 0 to 1.
+    pub null_fraction: f64,
+    /// Average width in bytes.
+    pub average_width: f64,
+    /// Distinct values: a count, or minus a share of the rows, as in `pg_stats.n_distinct`.
+    pub distinct: f64,
+    /// Most common values with their share of the rows.
+    pub most_common: Vec<(Datum, f64)>,
+    /// Bounds of equally filled buckets over the other values, ascending.
+    pub histogram: Vec<Datum>,
+    /// Correlation between the order of values and of rows, -1 to 1.
+    pub correlation: f64,
+}
+
+/// A table, view, materialized view, sequence or index as `pg_class` knows it. An index has an [`IndexDescriptor`]
+/// besides, a sequence a [`SequenceDescriptor`].
+#[derive(Debug, Clone)]
+pub struct RelationDescriptor {
+    pub oid: Oid,
+    pub namespace: Oid,
+    pub name: Arc<str>,
+    pub kind: RelationKind,
+    pub persistence: Persistence,
+    pub owner: Owner,
+    /// Whether every database sees the same rows (`pg_database`, `pg_authid`).
+    pub shared: bool,
+    /// Whether the relation is part of the product, its descriptor in the binary.
+    pub builtin: bool,
+    /// The file of rows; `None` for a view and for a built-in relation whose rows are all in the binary or computed.
+    pub file: Option<FileId>,
+    /// Every column, dropped ones too: `columns[i].number == i + 1` (C2).
+    pub columns: Vec<ColumnDescriptor>,
+    /// Every list that a stored row may have been written under, by version.
+    pub column_lists: Vec<Arc<ColumnList>>,
+    /// The version that new rows are written under.
+    pub schema_version: u16,
+    pub indexes: Vec<Arc<IndexDescriptor>>,
+    pub constraints: Vec<Arc<ConstraintDescriptor>>,
+    /// A view's query as SQL text.
+    pub view_query: Option<Arc<str>>,
+    pub sequence: Option<Arc<SequenceDescriptor>>,
+    /// The index that this relation is, when its kind is [`RelationKind::Index`].
+    pub index: Option<Arc<IndexDescriptor>>,
+    /// Row type, zero for indexes and sequences.
+    pub row_type: Oid,
+    /// Array type over the row type.
+    pub array_type: Oid,
+    /// Rows at the last ANALYZE or index build; -1 when never counted.
+    pub row_estimate: f64,
+    /// Pages at the last ANALYZE.
+    pub page_estimate: u32,
+    pub comment: Option<Arc<str>>,
+    /// Storage parameters as given (`name=value`).
+    pub options: Vec<Arc<str>>,
+}
+
+impl RelationDescriptor {
+    /// The column with this attribute number, dropped or not.
+    pub fn column(&self, number: i16) -> Option<&ColumnDescriptor> {
+        usize::try_from(number - 1).ok().and_then(|i| self.columns.get(i))
+    }
+
+    /// The live column with this name.
+    pub fn column_named(&self, name: &str) -> Option<&ColumnDescriptor> {
+        self.live_columns().find(|column| &*column.name == name)
+    }
+
+    /// The columns that are not dropped, in order.
+    pub fn live_columns(&self) -> impl Iterator<Item = &ColumnDescriptor> {
+        self.columns.iter().filter(|column| !column.dropped)
+    }
+
+    /// The column list with this version.
+    pub fn column_list(&self, version: u16) -> Option<&Arc<ColumnList>> {
+        self.column_lists.iter().find(|list| list.version == version)
+    }
+
+    /// The primary key's index.
+    pub fn primary_key(&self) -> Option<&Arc<IndexDescriptor>> {
+        self.indexes.iter().find(|index| index.primary)
+    }
+}
+
+/// One key column of an index.
+#[derive(Debug, Clone)]
+pub struct IndexKey {
+    /// The table's column, or 0 for an expression.
+    pub number: i16,
+    /// The expression's SQL text when `number` is 0.
+    pub expression: Option<Arc<str>>,
+    pub ty: SqlType,
+    pub collation: Oid,
+    pub operator_class: Oid,
+    pub descending: bool,
+    pub nulls_first: bool,
+}
+
+/// An index.
+#[derive(Debug, Clone)]
+pub struct IndexDescriptor {
+    pub oid: Oid,
+    pub namespace: Oid,
+    pub name: Arc<str>,
+    pub table: Oid,
+    pub owner: Owner,
+    pub file: FileId,
+    pub keys: Vec<IndexKey>,
+    /// INCLUDE columns.
+    pub included: Vec<i16>,
+    pub unique: bool,
+    pub primary: bool,
+    pub nulls_not_distinct: bool,
+    /// A unique check at each row (`true`) or deferrable to the end of the transaction.
+    pub immediate: bool,
+    /// The WHERE clause of a partial index as SQL text.
+    pub predicate: Option<Arc<str>>,
+    /// Whether queries may use it.
+    pub valid: bool,
+    /// Only snapshots at or after this position may use the index: older ones could miss rows in it.
+    pub usable_from: Lsn,
+    /// The constraint that the index implements.
+    pub constraint: Option<Oid>,
+    /// Key columns' names as `pg_attribute` shows them for the index, included columns after them.
+    pub column_names: Vec<Arc<str>>,
+    pub page_estimate: u32,
+    pub row_estimate: f64,
+    pub comment: Option<Arc<str>>,
+    pub options: Vec<Arc<str>>,
+}
+
+impl IndexDescriptor {
+    /// Whether any key column is an expression.
+    pub fn has_expressions(&self) -> bool {
+        self.keys.iter().any(|key| key.number == 0)
+    }
+}
+
+/// What a foreign key does when the row it points at goes or changes; the letters are PostgreSQL's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReferentialAction {
+    NoAction,
+    Restrict,
+    Cascade,
+    SetNull,
+    SetDefault,
+}
+
+/// The other half of a foreign key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ForeignKey {
+    pub table: Oid,
+    pub columns: Vec<i16>,
+    pub on_update: ReferentialAction,
+    pub on_delete: ReferentialAction,
+    pub match_full: bool,
+}
+
+/// What a constraint demands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ConstraintKind {
+    Check,
+    NotNull,
+    PrimaryKey,
+    Unique,
+    ForeignKey,
+}
+
+impl ConstraintKind {
+    /// The letter in `pg_constraint.contype`.
+    pub const fn letter(self) -> u8 {
+        match self {
+            ConstraintKind::Check => b'c',
+            ConstraintKind::NotNull => b'n',
+            ConstraintKind::PrimaryKey => b'p',
+            ConstraintKind::Unique => b'u',
+            ConstraintKind::ForeignKey => b'f',
+        }
+    }
+
+    /// The kind with this letter.
+    pub const fn from_letter(letter: u8) -> Option<ConstraintKind> {
+        Some(match letter {
+            b'c' => ConstraintKind::Check,
+            b'n' => ConstraintKind::NotNull,
+            b'p' => ConstraintKind::PrimaryKey,
+            b'u' => ConstraintKind::Unique,
+            b'f' => ConstraintKind::ForeignKey,
+            _ => return None,
+        })
+    }
+}
+
+/// A constraint of a table.
+#[derive(Debug, Clone)]
+pub struct ConstraintDescriptor {
+    pub oid: Oid,
+    pub name: Arc<str>,
+    pub namespace: Oid,
+    pub table: Oid,
+    pub kind: ConstraintKind,
+    /// The columns concerned: keys in order for a key, those mentioned for a check.
+    pub columns: Vec<i16>,
+    /// The index of a primary key or unique constraint; the referenced index of a foreign key; else zero.
+    pub index: Oid,
+    /// A check's expression as SQL text.
+    pub expression: Option<Arc<str>>,
+    pub foreign: Option<ForeignKey>,
+    pub deferrable: bool,
+    pub initially_deferred: bool,
+    pub validated: bool,
+    pub no_inherit: bool,
+    pub comment: Option<Arc<str>>,
+}
+
+/// A sequence's parameters; its current value lives in its file.
+#[derive(Debug, Clone)]
+pub struct SequenceDescriptor {
+    pub ty: SqlType,
+    pub start: i64,
+    pub increment: i64,
+    pub minimum: i64,
+    pub maximum: i64,
+    pub cache: i64,
+    pub cycle: bool,
+    /// The column that the sequence is dropped with, and whether it is that column's identity.
+    pub owned_by: Option<(Oid, i16)>,
+    pub identity: bool,
+}
+
+/// A namespace (what SQL calls a schema).
+#[derive(Debug, Clone)]
+pub struct NamespaceDescriptor {
+    pub oid: Oid,
+    pub name: Arc<str>,
+    pub owner: Owner,
+    pub comment: Option<Arc<str>>,
+}
+
+/// A role.
+#[derive(Debug, Clone)]
+pub struct RoleDescriptor {
+    pub oid: Oid,
+    pub name: Arc<str>,
+    pub superuser: bool,
+    pub inherit: bool,
+    pub create_role: bool,
+    pub create_database: bool,
+    pub can_login: bool,
+    pub replication: bool,
+    pub bypass_rls: bool,
+    pub connection_limit: i32,
+    pub password: Option<Arc<str>>,
+    pub valid_until: Option<i64>,
+    pub comment: Option<Arc<str>>,
+}
+
+/// A database.
+#[derive(Debug, Clone)]
+pub struct DatabaseDescriptor {
+    pub oid: Oid,
+    pub name: Arc<str>,
+    pub owner: Owner,
+    pub is_template: bool,
+    pub allow_connections: bool,
+    pub connection_limit: i32,
+    pub comment: Option<Arc<str>>,
+}

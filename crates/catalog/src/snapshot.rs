@@ -1,0 +1,234 @@
+//! An immutable picture of one database's catalog.
+//!
+//! Maps are behind `Arc` and copied when changed: DDL is rare, and every statement takes a picture by cloning one
+//! pointer.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use ochre_base::Oid;
+
+use crate::builtin;
+use crate::descriptor::{
+    ConstraintDescriptor, DatabaseDescriptor, NamespaceDescriptor, RelationDescriptor, RoleDescriptor,
+};
+
+/// One change to a catalog. A transaction's changes are applied to its own picture at once, and to the published one,
+/// in the same order, when it commits.
+#[derive(Debug, Clone)]
+pub enum CatalogChange {
+    /// A new or changed relation, its indexes' own relations included by separate changes.
+    PutRelation(Arc<RelationDescriptor>),
+    DropRelation(Oid),
+    PutNamespace(Arc<NamespaceDescriptor>),
+    DropNamespace(Oid),
+    PutRole(Arc<RoleDescriptor>),
+    DropRole(Oid),
+    PutDatabase(Arc<DatabaseDescriptor>),
+    DropDatabase(Oid),
+}
+
+/// A picture of one database's catalog, with the roles and databases that all databases share.
+#[derive(Debug, Clone)]
+pub struct CatalogSnapshot {
+    /// Raised with every change that is published; a plan made under another number is checked again.
+    pub version: u64,
+    /// The database that this is a picture of.
+    pub database: Oid,
+    relations: Arc<HashMap<Oid, Arc<RelationDescriptor>>>,
+    relation_names: Arc<HashMap<(Oid, Arc<str>), Oid>>,
+    namespaces: Arc<HashMap<Oid, Arc<NamespaceDescriptor>>>,
+    namespace_names: Arc<HashMap<Arc<str>, Oid>>,
+    roles: Arc<HashMap<Oid, Arc<RoleDescriptor>>>,
+    databases: Arc<HashMap<Oid, Arc<DatabaseDescriptor>>>,
+}
+
+impl CatalogSnapshot {
+    /// A catalog that holds just what is built in.
+    pub fn new(database: Oid) -> CatalogSnapshot {
+        let mut snapshot = CatalogSnapshot {
+            version: 0,
+            database,
+            relations: Arc::default(),
+            relation_names: Arc::default(),
+            namespaces: Arc::default(),
+            namespace_names: Arc::default(),
+            roles: Arc::default(),
+            databases: Arc::default(),
+        };
+        for namespace in builtin::namespaces() {
+            snapshot.apply(&CatalogChange::PutNamespace(namespace));
+        }
+        for role in builtin::roles() {
+            snapshot.apply(&CatalogChange::PutRole(role));
+        }
+        for relation in builtin::relations() {
+            snapshot.apply(&CatalogChange::PutRelation(Arc::clone(relation)));
+        }
+        snapshot
+    }
+
+    /// Applies one change.
+    pub fn apply(&mut self, change: &CatalogChange) {
+        match change {
+            CatalogChange::PutRelation(relation) => {
+                self.forget_relation_name(relation.oid);
+                Arc::make_mut(&mut self.relation_names)
+                    .insert((relation.namespace, Arc::clone(&relation.name)), relation.oid);
+                Arc::make_mut(&mut self.relations).insert(relation.oid, Arc::clone(relation));
+            }
+            CatalogChange::DropRelation(oid) => {
+                self.forget_relation_name(*oid);
+                Arc::make_mut(&mut self.relations).remove(oid);
+            }
+            CatalogChange::PutNamespace(namespace) => {
+                self.forget_namespace_name(namespace.oid);
+                Arc::make_mut(&mut self.namespace_names).insert(Arc::clone(&namespace.name), namespace.oid);
+                Arc::make_mut(&mut self.namespaces).insert(namespace.oid, Arc::clone(namespace));
+            }
+            CatalogChange::DropNamespace(oid) => {
+                self.forget_namespace_name(*oid);
+                Arc::make_mut(&mut self.namespaces).remove(oid);
+            }
+            CatalogChange::PutRole(role) => {
+                Arc::make_mut(&mut self.roles).insert(role.oid, Arc::clone(role));
+            }
+            CatalogChange::DropRole(oid) => {
+                Arc::make_mut(&mut self.roles).remove(oid);
+            }
+            CatalogChange::PutDatabase(database) => {
+                Arc::make_mut(&mut self.databases).insert(database.oid, Arc::clone(database));
+            }
+            CatalogChange::DropDatabase(oid) => {
+                Arc::make_mut(&mut self.databases).remove(oid);
+            }
+        }
+    }
+
+    fn forget_relation_name(&mut self, oid: Oid) {
+        if let Some(old) = self.relations.get(&oid) {
+            let key = (old.namespace, Arc::clone(&old.name));
+            // A name may have gone to another relation in between: only the owner's entry is removed.
+            if self.relation_names.get(&key) == Some(&oid) {
+                Arc::make_mut(&mut self.relation_names).remove(&key);
+            }
+        }
+    }
+
+    fn forget_namespace_name(&mut self, oid: Oid) {
+        if let Some(old) = self.namespaces.get(&oid) {
+            let name = Arc::clone(&old.name);
+            if self.namespace_names.get(&name) == Some(&oid) {
+                Arc::make_mut(&mut self.namespace_names).remove(&name);
+            }
+        }
+    }
+
+    /// The relation with this id.
+    pub fn relation(&self, oid: Oid) -> Option<&Arc<RelationDescriptor>> {
+        self.relations.get(&oid)
+    }
+
+    /// The relation with this name in one namespace.
+    pub fn relation_in(&self, namespace: Oid, name: &str) -> Option<&Arc<RelationDescriptor>> {
+        let oid = self.relation_names.get(&(namespace, name) as &dyn NameKey)?;
+        self.relations.get(oid)
+    }
+
+    /// The first relation with this name along a search path of namespaces.
+    pub fn find_relation(&self, path: &[Oid], name: &str) -> Option<&Arc<RelationDescriptor>> {
+        path.iter().find_map(|namespace| self.relation_in(*namespace, name))
+    }
+
+    /// The namespace with this id.
+    pub fn namespace(&self, oid: Oid) -> Option<&Arc<NamespaceDescriptor>> {
+        self.namespaces.get(&oid)
+    }
+
+    /// The namespace with this name.
+    pub fn namespace_named(&self, name: &str) -> Option<&Arc<NamespaceDescriptor>> {
+        self.namespaces.get(self.namespace_names.get(name)?)
+    }
+
+    /// The constraint with this id, by a search over all relations.
+    pub fn constraint(&self, oid: Oid) -> Option<&Arc<ConstraintDescriptor>> {
+        self.relations.values().flat_map(|relation| &relation.constraints).find(|c| c.oid == oid)
+    }
+
+    /// The role with this id.
+    pub fn role(&self, oid: Oid) -> Option<&Arc<RoleDescriptor>> {
+        self.roles.get(&oid)
+    }
+
+    /// The role with this name.
+    pub fn role_named(&self, name: &str) -> Option<&Arc<RoleDescriptor>> {
+        self.roles.values().find(|role| &*role.name == name)
+    }
+
+    /// The database with this id.
+    pub fn database(&self, oid: Oid) -> Option<&Arc<DatabaseDescriptor>> {
+        self.databases.get(&oid)
+    }
+
+    /// The database with this name.
+    pub fn database_named(&self, name: &str) -> Option<&Arc<DatabaseDescriptor>> {
+        self.databases.values().find(|database| &*database.name == name)
+    }
+
+    /// All relations, in no order.
+    pub fn relations(&self) -> impl Iterator<Item = &Arc<RelationDescriptor>> {
+        self.relations.values()
+    }
+
+    /// All namespaces, in no order.
+    pub fn namespaces(&self) -> impl Iterator<Item = &Arc<NamespaceDescriptor>> {
+        self.namespaces.values()
+    }
+
+    /// All roles, in no order.
+    pub fn roles(&self) -> impl Iterator<Item = &Arc<RoleDescriptor>> {
+        self.roles.values()
+    }
+
+    /// All databases, in no order.
+    pub fn databases(&self) -> impl Iterator<Item = &Arc<DatabaseDescriptor>> {
+        self.databases.values()
+    }
+}
+
+/// A (namespace, name) pair, owned or borrowed, so that a look-up allocates nothing.
+trait NameKey {
+    fn parts(&self) -> (Oid, &str);
+}
+
+impl NameKey for (Oid, Arc<str>) {
+    fn parts(&self) -> (Oid, &str) {
+        (self.0, &self.1)
+    }
+}
+
+impl NameKey for (Oid, &str) {
+    fn parts(&self) -> (Oid, &str) {
+        (self.0, self.1)
+    }
+}
+
+impl std::hash::Hash for dyn NameKey + '_ {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.parts().hash(state);
+    }
+}
+
+impl PartialEq for dyn NameKey + '_ {
+    fn eq(&self, other: &dyn NameKey) -> bool {
+        self.parts() == other.parts()
+    }
+}
+
+impl Eq for dyn NameKey + '_ {}
+
+impl<'a> std::borrow::Borrow<dyn NameKey + 'a> for (Oid, Arc<str>) {
+    fn borrow(&self) -> &(dyn NameKey + 'a) {
+        self
+    }
+}
