@@ -1,0 +1,95 @@
+//! Aggregates: what the planner knows of them, and the states that the executor keeps.
+
+use std::any::Any;
+use std::sync::Arc;
+
+use ochre_base::{Oid, Result};
+use ochre_types::{Column, Selection, SqlType};
+
+use crate::{EvalContext, Function};
+
+/// One row of `pg_aggregate` with its function.
+#[derive(Debug)]
+pub struct Aggregate {
+    pub function: &'static Function,
+    pub kind: AggregateKind,
+    /// Direct arguments of an ordered-set or hypothetical-set aggregate.
+    pub direct_arg_count: usize,
+    /// For min and max: the operator that sorts the wanted value first, otherwise invalid.
+    pub sort_operator: Oid,
+    /// The remaining facts of `pg_aggregate`, by column: transfn, finalfn, combinefn, serialfn, deserialfn, mtransfn,
+    /// minvtransfn, mfinalfn, transtype, mtranstype.
+    pub support_functions: [Oid; 8],
+    pub transition_type: Oid,
+    pub moving_transition_type: Oid,
+    pub transition_space: i32,
+    pub moving_transition_space: i32,
+    /// finalextra, mfinalextra.
+    pub final_extra: [bool; 2],
+    /// finalmodify, mfinalmodify: `r`, `s` or `w`.
+    pub final_modify: [u8; 2],
+    /// The initial transition values' texts.
+    pub initial: [Option<Box<str>>; 2],
+}
+
+/// `aggkind`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AggregateKind {
+    Normal,
+    OrderedSet,
+    HypotheticalSet,
+}
+
+/// Which group each row of a batch belongs to.
+#[derive(Debug, Clone, Copy)]
+pub enum Groups<'a> {
+    /// Every selected row belongs to this group.
+    One(u32),
+    /// Row `i` of the batch belongs to group `groups[i]`; as long as the batch, unselected positions are not read.
+    Each(&'a [u32]),
+}
+
+/// The states of one aggregate for all groups of an operator. Group numbers start at 0 and have no gaps.
+pub trait AggregateState: Send + Any {
+    /// Makes sure that groups `0..groups` exist; new ones are in their initial state.
+    fn grow(&mut self, groups: usize);
+
+    /// Adds the selected rows. `args` are the evaluated arguments, each as long as the batch (or constant), none for
+    /// `count(*)`; `rows` is the batch's length. Groups must exist.
+    fn update(
+        &mut self,
+        groups: Groups<'_>,
+        args: &[Arc<Column>],
+        rows: usize,
+        selection: Option<&Selection>,
+        ctx: &EvalContext<'_>,
+    ) -> Result<()>;
+
+    /// Adds another state of the same aggregate: its group `g` becomes group `mapping[g]` here.
+    fn merge(&mut self, other: Box<dyn AggregateState>, mapping: &[u32]) -> Result<()>;
+
+    /// The results, one row a group, in the order of the groups. The state is spent.
+    fn finish(&mut self, ctx: &EvalContext<'_>) -> Result<Column>;
+
+    /// The result of one group as it is now, without spending it: for running window frames.
+    fn value(&self, group: u32, ctx: &EvalContext<'_>) -> Result<ochre_types::Datum>;
+
+    /// Puts a group back into its initial state.
+    fn reset(&mut self, group: u32);
+
+    /// Bytes of memory held, approximately.
+    fn memory_bytes(&self) -> usize;
+
+    /// For `merge` to get at the concrete type.
+    fn into_any(self: Box<Self>) -> Box<dyn Any>;
+}
+
+impl Aggregate {
+    /// A state without groups for arguments of these types.
+    ///
+    /// # Errors
+    /// 0A000 when the aggregate is not implemented for them.
+    pub fn create(&self, arg_types: &[SqlType], result: SqlType) -> Result<Box<dyn AggregateState>> {
+        crate::aggregates::create(self, arg_types, result)
+    }
+}

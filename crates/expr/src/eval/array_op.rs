@@ -1,0 +1,57 @@
+//! `column = ANY (constant array)`: a search in a set instead of a comparison with each element.
+
+use std::sync::Arc;
+
+use hashbrown::HashSet;
+use ochre_types::{ArrayValue, Bitmap, Column, ColumnValues, Datum, Selection};
+
+use super::Rows;
+use crate::Function;
+
+/// The answer for each row, where the function is an equality of integers or strings (or, for ALL, an inequality) and
+/// the array has only values of the column's own form; `None` otherwise.
+pub(super) fn search(
+    function: &Function,
+    all: bool,
+    column: &Column,
+    array: &ArrayValue,
+    rows: usize,
+    selection: Option<&Selection>,
+) -> Option<Arc<Column>> {
+    let (is_integer, is_inequality) = match &*function.source {
+        "int2eq" | "int4eq" | "int8eq" | "oideq" | "int24eq" | "int42eq" | "int28eq" | "int82eq"
+        | "int48eq" | "int84eq" | "date_eq" | "timestamp_eq" => (true, false),
+        "int2ne" | "int4ne" | "int8ne" | "oidne" | "date_ne" | "timestamp_ne" => (true, true),
+        "texteq" | "nameeq" | "byteaeq" => (false, false),
+        "textne" | "namene" | "byteane" => (false, true),
+        _ => return None,
+    };
+    if is_inequality != all || array.is_empty() || column.is_constant() {
+        return None;
+    }
+    let has_null = array.has_nulls();
+    let selected = Rows::new(rows, selection);
+    let mut found = vec![false; rows];
+    let values = array.elements.iter().filter(|value| !value.is_null());
+    if is_integer {
+        let set: HashSet<i64> = values.map(Datum::as_i64).collect::<Option<_>>()?;
+        match column.values() {
+            ColumnValues::Int16(v) => selected.each(|i| found[i] = set.contains(&i64::from(v[i]))),
+            ColumnValues::Int32(v) => selected.each(|i| found[i] = set.contains(&i64::from(v[i]))),
+            ColumnValues::Int64(v) => selected.each(|i| found[i] = set.contains(&v[i])),
+            ColumnValues::UInt32(v) => selected.each(|i| found[i] = set.contains(&i64::from(v[i]))),
+            _ => return None,
+        }
+    } else {
+        let set: HashSet<&[u8]> = values.map(Datum::as_bytes).collect::<Option<_>>()?;
+        let ColumnValues::Bytes(v) = column.values() else { return None };
+        selected.each(|i| found[i] = set.contains(v.get(i)));
+    }
+    // A value that is not found among elements with a null may or may not equal it: unknown.
+    let validity = (has_null || column.validity().is_some())
+        .then(|| Bitmap::from_bools((0..rows).map(|i| column.is_valid(i) && (found[i] || !has_null))));
+    if all {
+        found.iter_mut().for_each(|found| *found = !*found);
+    }
+    Some(Arc::new(Column::new(ColumnValues::Bool(found), validity)))
+}

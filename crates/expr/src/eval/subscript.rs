@@ -1,0 +1,143 @@
+//! Reading elements and slices of arrays, and replacing them.
+
+use ochre_base::{Error, Result, SqlState};
+use ochre_types::{ArrayDimension, ArrayValue, Datum, array::MAX_DIMENSIONS};
+
+/// `array[indexes]`; null when outside.
+pub(crate) fn element(array: &ArrayValue, indexes: &[i32]) -> Datum {
+    array.position(indexes).map_or(Datum::Null, |position| array.elements[position].clone())
+}
+
+/// `array[bounds]`; bounds beyond the array are cut, an empty intersection is the empty array, missing trailing
+/// dimensions are whole. The result's lower bounds are 1.
+pub(crate) fn slice(array: &ArrayValue, bounds: &[(Option<i32>, Option<i32>)]) -> ArrayValue {
+    if array.dimensions.len() < bounds.len() || array.is_empty() {
+        return ArrayValue::empty(array.element);
+    }
+    let mut ranges: Vec<(usize, usize)> = Vec::with_capacity(array.dimensions.len());
+    for (d, dimension) in array.dimensions.iter().enumerate() {
+        let (first, last) =
+            (i64::from(dimension.lower), i64::from(dimension.lower) + i64::from(dimension.length) - 1);
+        let (lower, upper) = bounds.get(d).copied().unwrap_or((None, None));
+        // With any slice in the brackets, a plain subscript means 1:subscript; the binder has spelled that out.
+        let lower = lower.map_or(first, i64::from).max(first);
+        let upper = upper.map_or(last, i64::from).min(last);
+        if lower > upper {
+            return ArrayValue::empty(array.element);
+        }
+        ranges.push(((lower - first) as usize, (upper - lower + 1) as usize));
+    }
+    let mut elements = Vec::with_capacity(ranges.iter().map(|(_, length)| length).product());
+    copy_slice(array, &ranges, 0, 0, &mut elements);
+    let dimensions =
+        ranges.iter().map(|(_, length)| ArrayDimension { length: *length as i32, lower: 1 }).collect();
+    ArrayValue { element: array.element, dimensions, elements }
+}
+
+fn copy_slice(
+    array: &ArrayValue,
+    ranges: &[(usize, usize)],
+    depth: usize,
+    base: usize,
+    out: &mut Vec<Datum>,
+) {
+    let (start, length) = ranges[depth];
+    let row = base * array.dimensions[depth].length as usize;
+    for i in start..start + length {
+        if depth + 1 == ranges.len() {
+            out.push(array.elements[row + i].clone());
+        } else {
+            copy_slice(array, ranges, depth + 1, row + i, out);
+        }
+    }
+}
+
+/// The array with one element replaced; a one-dimensional array grows to hold it.
+///
+/// # Errors
+/// 2202E for subscripts outside an array of several dimensions, or with another number of dimensions.
+pub(crate) fn assign_element(mut array: ArrayValue, indexes: &[i32], value: Datum) -> Result<ArrayValue> {
+    if indexes.is_empty() || indexes.len() > MAX_DIMENSIONS {
+        return Err(Error::new(SqlState::ARRAY_SUBSCRIPT_ERROR, "wrong number of array subscripts"));
+    }
+    if array.dimensions.is_empty() {
+        array.dimensions = indexes.iter().map(|index| ArrayDimension { length: 1, lower: *index }).collect();
+        array.elements = vec![value];
+        return Ok(array);
+    }
+    if array.dimensions.len() != indexes.len() {
+        return Err(Error::new(SqlState::ARRAY_SUBSCRIPT_ERROR, "wrong number of array subscripts"));
+    }
+    if let [index] = indexes {
+        grow(&mut array, *index, *index)?;
+    }
+    let position = array
+        .position(indexes)
+        .ok_or_else(|| Error::new(SqlState::ARRAY_SUBSCRIPT_ERROR, "array subscript out of range"))?;
+    array.elements[position] = value;
+    Ok(array)
+}
+
+/// The array with a slice replaced by as many elements of `source`, in order.
+///
+/// # Errors
+/// 2202E when the slice does not fit the array or the source.
+pub(crate) fn assign_slice(
+    mut array: ArrayValue,
+    bounds: &[(Option<i32>, Option<i32>)],
+    source: &ArrayValue,
+) -> Result<ArrayValue> {
+    let [bound] = bounds else {
+        return Err(Error::unsupported("assignment to a slice of several dimensions"));
+    };
+    let existing = array.dimensions.first().copied();
+    if array.dimensions.len() > 1 {
+        return Err(Error::unsupported("assignment to a slice of several dimensions"));
+    }
+    let (lower, upper) = match (existing, bound) {
+        (None, (Some(lower), Some(upper))) => (*lower, *upper),
+        (None, _) => {
+            return Err(Error::new(SqlState::ARRAY_SUBSCRIPT_ERROR, "array slice subscript must provide both boundaries")
+                .detail("When assigning to a slice of an empty array value, slice boundaries must be fully specified."));
+        }
+        (Some(d), (lower, upper)) => (lower.unwrap_or(d.lower), upper.unwrap_or(d.lower + d.length - 1)),
+    };
+    if lower > upper {
+        return Err(Error::new(
+            SqlState::ARRAY_SUBSCRIPT_ERROR,
+            "upper bound cannot be less than lower bound",
+        ));
+    }
+    let wanted = (i64::from(upper) - i64::from(lower) + 1) as usize;
+    if source.len() < wanted {
+        return Err(Error::new(SqlState::ARRAY_SUBSCRIPT_ERROR, "source array too small"));
+    }
+    if array.dimensions.is_empty() {
+        array.dimensions.push(ArrayDimension { length: 0, lower });
+    }
+    grow(&mut array, lower, upper)?;
+    let start = (lower - array.dimensions[0].lower) as usize;
+    array.elements[start..start + wanted].clone_from_slice(&source.elements[..wanted]);
+    Ok(array)
+}
+
+/// Makes a one-dimensional array cover `lower..=upper`, with nulls between.
+fn grow(array: &mut ArrayValue, lower: i32, upper: i32) -> Result<()> {
+    let dimension = array.dimensions[0];
+    let first = i64::from(dimension.lower).min(i64::from(lower));
+    let last = (i64::from(dimension.lower) + i64::from(dimension.length) - 1).max(i64::from(upper));
+    let length = last - first + 1;
+    if length > 134_217_727 {
+        return Err(Error::new(
+            SqlState::PROGRAM_LIMIT_EXCEEDED,
+            "array size exceeds the maximum allowed (134217727)",
+        ));
+    }
+    let before = (i64::from(dimension.lower) - first) as usize;
+    if before > 0 {
+        array.elements.splice(0..0, std::iter::repeat_n(Datum::Null, before));
+    }
+    array.elements.resize(length as usize, Datum::Null);
+    array.dimensions[0] = ArrayDimension { length: length as i32, lower: first as i32 };
+    Ok(())
+}
