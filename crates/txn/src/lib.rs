@@ -1,1 +1,38 @@
+//! Transactions: ids, outcomes, snapshots, savepoints, waiting. Knows no columns and no pages.
 //!
+//! # Role
+//! The heap asks a [`Snapshot`] which versions it sees and notes in a [`Transaction`] what it wrote; the engine begins
+//! and commits through the [`TransactionManager`]; the collector asks which snapshots are open.
+//!
+//! # A snapshot is a position in the log
+//! The end of a transaction's commit record is its commit number. A snapshot is the newest published position, and sees
+//! the transactions whose number lies at or before it. See the modules [`outcomes`] (what became of an xid),
+//! [`registry`] (which snapshots are open) and [`manager`] (how a commit is published in log order).
+//!
+//! # Life of a commit
+//! 1. The record is appended under the publish mutex; its end is the commit's position.
+//! 2. The outcome is stored, the engine's hooks run, the newest position is raised.
+//! 3. Who waited for the transaction is woken; blocks it wrote go to the collector.
+//! 4. The caller awaits the flush with the [`CommitTicket`].
+//!
+//! # Not done
+//! PREPARE TRANSACTION (its record kind and its place in outcomes are reserved) and SERIALIZABLE's conflict tracking.
+
+pub mod blocks;
+pub mod manager;
+pub mod outcomes;
+mod record;
+mod recovery;
+pub mod registry;
+pub mod snapshot;
+pub mod transaction;
+pub mod wait;
+
+pub use blocks::BlockSet;
+pub use manager::{CommitTicket, TransactionManager};
+pub use outcomes::{DeadRange, Outcome, Outcomes};
+pub use recovery::TransactionLog;
+pub use registry::OpenSnapshots;
+pub use snapshot::Snapshot;
+pub use transaction::{Ended, IsolationLevel, SavepointDepth, Transaction, TransactionOptions};
+pub use wait::{Interrupt, RowTurn, Waiter};

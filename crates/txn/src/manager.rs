@@ -1,0 +1,353 @@
+//! The transaction manager: begin, commit, abort; newest position; what is left for the collector.
+//!
+//! # Invariants
+//! - M1: the commit record is appended, the outcome stored and the newest position raised as one step under the
+//!   publish mutex, in log order. A snapshot at a position therefore sees every commit at or before it.
+//! - M2: an outcome is published before those who wait for it are woken.
+//!
+//! # Concurrency
+//! The publish mutex is taken with no page latch held. Under it: the log's append lock, the engine's publish hooks.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use hashbrown::HashMap;
+use ochre_base::{CommandId, Error, Lsn, Result, RowId, Xid};
+use ochre_storage::{DurabilityTicket, RecordBuilder, RelationKey, RmgrId, Storage, Wal};
+use parking_lot::Mutex;
+
+use crate::blocks::BlockSet;
+use crate::outcomes::{Outcome, Outcomes, SETTLED_POSITION, SavedOutcomes};
+use crate::record::{self, CommitRecord};
+use crate::recovery::TransactionLog;
+use crate::registry::{OpenSnapshots, SnapshotRegistry};
+use crate::transaction::{EndOfTransaction, Ended, Transaction, TransactionOptions};
+use crate::wait::{RowQueues, RowTurn, XidWaits};
+
+/// What snapshots and transactions share with the manager.
+pub(crate) struct Core {
+    pub(crate) storage: Arc<Storage>,
+    pub(crate) wal: Arc<Wal>,
+    pub(crate) outcomes: Outcomes,
+    pub(crate) registry: SnapshotRegistry,
+    /// The newest published commit.
+    pub(crate) newest: AtomicU64,
+    pub(crate) publish: Mutex<()>,
+    pub(crate) waits: XidWaits,
+    pub(crate) row_queues: Arc<RowQueues>,
+    left_behind: Mutex<HashMap<RelationKey, BlockSet>>,
+    /// Aborted transactions and those with dead ranges whose blocks the collector has yet to go through.
+    aborted: Mutex<Vec<Xid>>,
+}
+
+impl Core {
+    pub(crate) fn flushed(&self) -> Lsn {
+        self.wal.flushed()
+    }
+
+    /// The positions that outcomes settle by. What is not durable does not settle, so that the reply gate meets it.
+    pub(crate) fn settling_list(&self) -> Vec<Lsn> {
+        let flushed = self.flushed();
+        let mut list = self.registry.list(&self.newest).for_settling();
+        let bound = list.last().copied().unwrap_or(flushed).min(flushed);
+        list.retain(|lsn| *lsn < bound);
+        list.push(bound);
+        list
+    }
+
+    pub(crate) fn save_outcomes(&self) -> SavedOutcomes {
+        let _publish = self.publish.lock();
+        self.outcomes.save()
+    }
+}
+
+/// The transactions of one open database directory.
+pub struct TransactionManager {
+    pub(crate) core: Arc<Core>,
+}
+
+/// A commit that is published; durable when its ticket says so.
+pub struct CommitTicket {
+    /// The end of its commit record, or of the newest commit it met; [`Lsn::ZERO`] when there is nothing to await.
+    pub lsn: Lsn,
+    wal: Arc<Wal>,
+}
+
+impl CommitTicket {
+    /// Whether the reply may leave at once.
+    pub fn is_durable(&self) -> bool {
+        self.lsn <= self.wal.flushed()
+    }
+
+    /// A future for the server to await.
+    pub fn subscribe(&self) -> DurabilityTicket {
+        self.wal.ticket(self.lsn)
+    }
+
+    /// Blocks until it is durable.
+    ///
+    /// # Errors
+    /// 58030 when the engine is poisoned: it is unknown whether the commit survives.
+    pub fn wait(&self) -> Result<()> {
+        if self.is_durable() { Ok(()) } else { self.wal.flush_to(self.lsn) }
+    }
+}
+
+impl TransactionManager {
+    /// The manager of an open directory, from what the log's redo found.
+    pub fn new(storage: Arc<Storage>, log: &TransactionLog) -> Arc<TransactionManager> {
+        let (saved, end) = log.recovered();
+        let core = Arc::new(Core {
+            wal: storage.wal().clone(),
+            storage,
+            outcomes: Outcomes::restore(&saved),
+            registry: SnapshotRegistry::new(),
+            // Every snapshot sees what settled long ago, whatever the log's first position is.
+            newest: AtomicU64::new(end.0.max(SETTLED_POSITION.0)),
+            publish: Mutex::new(()),
+            waits: XidWaits::default(),
+            row_queues: Arc::new(RowQueues::default()),
+            left_behind: Mutex::new(HashMap::new()),
+            aborted: Mutex::new(Vec::new()),
+        });
+        log.attach(&core);
+        Arc::new(TransactionManager { core })
+    }
+
+    /// Begins a transaction. Nothing is written and no xid is given.
+    pub fn begin(self: &Arc<TransactionManager>, options: TransactionOptions) -> Transaction {
+        Transaction::new(self.clone(), options)
+    }
+
+    /// Commits: appends the record, publishes, wakes who waits. Durable when the ticket says so.
+    ///
+    /// # Errors
+    /// When the log takes no more records (53100, 58030); the transaction is aborted then.
+    pub fn commit(&self, mut transaction: Transaction) -> Result<CommitTicket> {
+        let met = transaction.gate_lsn();
+        let xid = transaction.xid();
+        if !xid.is_valid() {
+            transaction.finished = true;
+            let end = transaction.take_end();
+            for hook in end.at_end {
+                hook(Ended::Committed(None));
+            }
+            return Ok(CommitTicket { lsn: met, wal: self.core.wal.clone() });
+        }
+        self.core.wal.reserve()?;
+        let mut end = transaction.take_end();
+        match self.append_commit(xid, &mut end) {
+            Ok(lsn) => {
+                transaction.finished = true;
+                self.after_commit(xid, lsn, end);
+                Ok(CommitTicket { lsn: lsn.max(met), wal: self.core.wal.clone() })
+            }
+            Err(error) => {
+                transaction.finished = true;
+                self.publish_abort(xid, end);
+                Err(error)
+            }
+        }
+    }
+
+    /// M1.
+    fn append_commit(&self, xid: Xid, end: &mut EndOfTransaction) -> Result<Lsn> {
+        let core = &self.core;
+        let mut record = RecordBuilder::new(RmgrId::TXN, record::COMMIT, xid);
+        CommitRecord::encode(&end.dead, &end.dropped, &end.note, &mut |bytes| {
+            record.main(bytes);
+        });
+        let files = core.storage.files();
+        let dropped = &end.dropped;
+        let hooks = std::mem::take(&mut end.at_publish);
+        let _publish = core.publish.lock();
+        let (appended, ()) = core.wal.append_with(&record, &mut [], |appended| {
+            for relation in dropped {
+                files.schedule_drop(*relation, appended.end);
+            }
+            core.outcomes.publish_commit(xid, appended.end, &end.dead);
+        })?;
+        for hook in hooks {
+            hook(appended.end);
+        }
+        core.newest.store(appended.end.0, Ordering::SeqCst);
+        Ok(appended.end)
+    }
+
+    fn after_commit(&self, xid: Xid, lsn: Lsn, end: EndOfTransaction) {
+        self.core.waits.finished(xid);
+        for relation in end.created {
+            self.core.storage.files().creation_committed(relation);
+        }
+        self.leave_behind(&end.written);
+        if !end.dead.is_empty() {
+            self.core.aborted.lock().push(xid);
+        }
+        for hook in end.at_end {
+            hook(Ended::Committed(Some(lsn)));
+        }
+    }
+
+    /// Rolls back. Its versions stay where they are; nobody sees them.
+    pub fn abort(&self, mut transaction: Transaction) {
+        self.abort_in_place(&mut transaction);
+    }
+
+    pub(crate) fn abort_in_place(&self, transaction: &mut Transaction) {
+        transaction.finished = true;
+        let xid = transaction.xid();
+        let end = transaction.take_end();
+        self.publish_abort(xid, end);
+    }
+
+    fn publish_abort(&self, xid: Xid, end: EndOfTransaction) {
+        let core = &self.core;
+        if xid.is_valid() {
+            // The record spares a replica from waiting for a commit that never comes. Recovery does without it, so a
+            // log that takes no more records does not matter here.
+            let record = RecordBuilder::new(RmgrId::TXN, record::ABORT, xid);
+            {
+                let _publish = core.publish.lock();
+                if core.wal.reserve().is_ok() {
+                    let _ = core.wal.append(&record, &mut []);
+                }
+                core.outcomes.publish_abort(xid);
+            }
+            core.waits.finished(xid);
+            core.aborted.lock().push(xid);
+        }
+        self.leave_behind(&end.written);
+        for relation in end.created {
+            // A file that cannot be removed now is removed by the next recovery.
+            let _ = core.storage.files().creation_aborted(relation);
+        }
+        for hook in end.at_end {
+            hook(Ended::Aborted);
+        }
+    }
+
+    fn leave_behind(&self, written: &crate::blocks::WrittenBlocks) {
+        if !written.is_empty() {
+            written.add_to(&mut self.core.left_behind.lock());
+        }
+    }
+
+    /// Adds blocks to what the collector has to visit.
+    pub fn enqueue_blocks(&self, relation: RelationKey, blocks: &BlockSet) {
+        self.core.left_behind.lock().entry(relation).or_default().union(blocks);
+    }
+
+    /// The blocks in which finished transactions left something since the last call, for the collector.
+    pub fn take_left_behind(&self) -> HashMap<RelationKey, BlockSet> {
+        std::mem::take(&mut self.core.left_behind.lock())
+    }
+
+    /// The transactions that aborted, or committed with rolled-back commands, since the last call. Their blocks were
+    /// left behind before ([`TransactionManager::take_left_behind`]); call this first.
+    pub fn take_aborted(&self) -> Vec<Xid> {
+        std::mem::take(&mut self.core.aborted.lock())
+    }
+
+    /// Takes transactions off the lists of exceptions, logged: no page holds a version of theirs that is not to be
+    /// seen. Runs are first and last xid.
+    ///
+    /// # Errors
+    /// When the log takes no more records.
+    pub fn forget(&self, runs: &[(Xid, Xid)]) -> Result<()> {
+        if runs.is_empty() {
+            return Ok(());
+        }
+        let core = &self.core;
+        core.wal.reserve()?;
+        let mut record = RecordBuilder::new(RmgrId::TXN, record::FORGET, Xid::NONE);
+        record.main(&record::encode_runs(runs));
+        let _publish = core.publish.lock();
+        core.wal.append(&record, &mut [])?;
+        for (first, last) in runs {
+            core.outcomes.forget(*first, *last);
+        }
+        Ok(())
+    }
+
+    /// Aborted transactions of before this start, as runs: to be forgotten when the collector has been through every
+    /// block that was not all-visible at the start.
+    pub fn aborted_runs(&self) -> Vec<(Xid, Xid)> {
+        self.core.save_outcomes().aborted
+    }
+
+    /// The open snapshots, for the interval rule.
+    pub fn open_snapshots(&self) -> OpenSnapshots {
+        self.core.registry.list(&self.core.newest)
+    }
+
+    /// Moves what every snapshot sees out of the way of lookups. Called by the collector now and then.
+    pub fn settle(&self) {
+        let core = &self.core;
+        let list = core.settling_list();
+        let _publish = core.publish.lock();
+        core.outcomes.settle(&list);
+    }
+
+    /// The newest published commit.
+    pub fn newest(&self) -> Lsn {
+        Lsn(self.core.newest.load(Ordering::SeqCst))
+    }
+
+    /// What became of a transaction.
+    #[inline]
+    pub fn outcome(&self, xid: Xid) -> Outcome {
+        self.core.outcomes.outcome(xid)
+    }
+
+    /// Outcomes of all transactions.
+    pub fn outcomes(&self) -> &Outcomes {
+        &self.core.outcomes
+    }
+
+    /// The storage that it works on.
+    pub fn storage(&self) -> &Arc<Storage> {
+        &self.core.storage
+    }
+
+    /// The log.
+    pub fn wal(&self) -> &Arc<Wal> {
+        &self.core.wal
+    }
+
+    /// How many sessions wait for a transaction at this moment.
+    pub fn waiting(&self) -> usize {
+        self.core.waits.waiting()
+    }
+
+    /// Blocks until the version that command `cid` of transaction `xid` wrote is committed or taken back: until the
+    /// transaction has finished, or has rolled that command back to a savepoint.
+    ///
+    /// # Errors
+    /// 40P01, 55P03, and what the waiter's interrupt was raised with.
+    pub fn wait_for_version(&self, waiter: &Transaction, xid: Xid, cid: CommandId) -> Result<()> {
+        if xid == waiter.xid() {
+            return Err(Error::internal("a transaction waits for itself"));
+        }
+        let core = &self.core;
+        let still = || match core.outcomes.outcome(xid) {
+            Outcome::Running { has_dead } => !(has_dead && core.outcomes.is_dead(xid, cid)),
+            Outcome::Committed { .. } | Outcome::Aborted => false,
+        };
+        core.waits.wait(&core.storage.env().wait, &waiter.waiter(), xid, &still)
+    }
+
+    /// Stands in line for a row that another transaction has changed; the first in line gets a turn, and keeps it
+    /// while it waits for the row's transaction and changes the row. `None` after a while without a turn.
+    ///
+    /// # Errors
+    /// 55P03, and what the waiter's interrupt was raised with.
+    pub fn queue_for_row(
+        &self,
+        waiter: &Transaction,
+        relation: RelationKey,
+        row: RowId,
+    ) -> Result<Option<RowTurn>> {
+        let core = &self.core;
+        core.row_queues.enter(&core.storage.env().wait, &waiter.waiter(), relation, row)
+    }
+}

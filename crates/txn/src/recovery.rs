@@ -1,0 +1,193 @@
+//! The log of transactions: redo of their records, and what checkpoints save of them.
+//!
+//! # Recovery
+//! Starts from the outcomes that the last checkpoint saved, notes every commit record and every xid that a record
+//! carries, and in the end counts as aborted whatever has neither committed nor was settled before.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, OnceLock, Weak};
+
+use hashbrown::HashMap;
+use ochre_base::{Lsn, Result, Xid};
+use ochre_storage::{RedoContext, ResourceManager, RmgrId, WalRecord};
+use parking_lot::Mutex;
+
+use crate::manager::Core;
+use crate::outcomes::{DeadRange, SavedOutcomes};
+use crate::record::{self, CommitRecord};
+
+/// Redoes transaction records; make it before [`ochre_storage::Storage::open`] and the
+/// [`crate::TransactionManager`] from it afterwards.
+#[derive(Default)]
+pub struct TransactionLog {
+    recovery: Mutex<Recovery>,
+    core: OnceLock<Weak<Core>>,
+}
+
+#[derive(Default)]
+struct Recovery {
+    saved: SavedOutcomes,
+    committed: HashMap<Xid, Vec<DeadRange>>,
+    aborted: BTreeSet<Xid>,
+    forgotten: Vec<(Xid, Xid)>,
+    max_seen: Xid,
+    end: Lsn,
+}
+
+impl TransactionLog {
+    /// A log to be given to [`ochre_storage::Storage::open`].
+    pub fn new() -> Arc<TransactionLog> {
+        Arc::new(TransactionLog::default())
+    }
+
+    /// Notes an xid that a record carries; other resource managers call it for each record they redo.
+    pub fn note_xid(&self, xid: Xid) {
+        let mut recovery = self.recovery.lock();
+        recovery.max_seen = recovery.max_seen.max(xid);
+    }
+
+    /// What recovery found, and up to which position.
+    pub(crate) fn recovered(&self) -> (SavedOutcomes, Lsn) {
+        let recovery = self.recovery.lock();
+        (recovery.result(), recovery.end)
+    }
+
+    pub(crate) fn attach(&self, core: &Arc<Core>) {
+        assert!(self.core.set(Arc::downgrade(core)).is_ok(), "a transaction log has one manager");
+    }
+}
+
+impl Recovery {
+    /// What the outcomes are when redo has ended.
+    fn result(&self) -> SavedOutcomes {
+        let next = Xid(self.saved.next.0.max(self.max_seen.0 + 1)).max(Xid::FIRST);
+        let mut result = SavedOutcomes { next, ..SavedOutcomes::default() };
+        let mut aborted = self.saved.aborted.clone();
+        let unfinished = self.saved.running.iter().copied().filter(|x| !self.committed.contains_key(x));
+        aborted.extend(unfinished.map(|x| (x, x)));
+        let later = (self.saved.next.max(Xid::FIRST).0..next.0).map(Xid);
+        aborted.extend(later.filter(|x| !self.committed.contains_key(x)).map(|x| (x, x)));
+        for (first, last) in &self.forgotten {
+            aborted = aborted.into_iter().flat_map(|run| subtract(run, *first, *last)).collect();
+        }
+        aborted.sort_unstable();
+        for (first, last) in aborted {
+            match result.aborted.last_mut() {
+                Some((_, end)) if first.0 <= end.0 + 1 => *end = (*end).max(last),
+                _ => result.aborted.push((first, last)),
+            }
+        }
+        let is_aborted = |x: Xid| result.aborted.iter().any(|(a, b)| *a <= x && x <= *b);
+        let is_forgotten = |x: Xid| self.forgotten.iter().any(|(a, b)| *a <= x && x <= *b);
+        let mut dead: HashMap<Xid, Vec<DeadRange>> = self.saved.dead.iter().cloned().collect();
+        for (xid, ranges) in &self.committed {
+            dead.insert(*xid, ranges.clone());
+        }
+        result.dead = dead
+            .into_iter()
+            .filter(|(xid, ranges)| !ranges.is_empty() && !is_aborted(*xid) && !is_forgotten(*xid))
+            .collect();
+        result.dead.sort_unstable_by_key(|(xid, _)| *xid);
+        result
+    }
+}
+
+/// A run of xids without those of another.
+fn subtract(run: (Xid, Xid), first: Xid, last: Xid) -> Vec<(Xid, Xid)> {
+    let mut rest = Vec::new();
+    if run.1 < first || run.0 > last {
+        return vec![run];
+    }
+    if run.0 < first {
+        rest.push((run.0, Xid(first.0 - 1)));
+    }
+    if run.1 > last {
+        rest.push((Xid(last.0 + 1), run.1));
+    }
+    rest
+}
+
+impl ResourceManager for TransactionLog {
+    fn rmgr(&self) -> RmgrId {
+        RmgrId::TXN
+    }
+
+    fn name(&self) -> &'static str {
+        "transaction"
+    }
+
+    fn redo(&self, context: &RedoContext<'_>, record: &WalRecord<'_>) -> Result<()> {
+        let mut recovery = self.recovery.lock();
+        recovery.max_seen = recovery.max_seen.max(record.xid);
+        match record.info {
+            record::COMMIT => {
+                let commit = CommitRecord::decode(record.main)?;
+                for relation in &commit.dropped {
+                    context.files().drop_at_recovery_end(*relation);
+                }
+                recovery.committed.insert(record.xid, commit.dead);
+            }
+            record::ABORT => {
+                recovery.aborted.insert(record.xid);
+            }
+            record::FORGET => recovery.forgotten.extend(record::decode_runs(record.main)?),
+            record::PREPARE => {
+                return Err(ochre_base::Error::unsupported("redo of a prepared transaction"));
+            }
+            info => {
+                return Err(ochre_base::Error::corrupt(format!("transaction record of unknown kind {info}")));
+            }
+        }
+        Ok(())
+    }
+
+    fn describe(&self, record: &WalRecord<'_>) -> String {
+        match record.info {
+            record::COMMIT => match CommitRecord::decode(record.main) {
+                Ok(commit) => {
+                    format!(
+                        "commit, {} dead ranges, {} relations dropped",
+                        commit.dead.len(),
+                        commit.dropped.len()
+                    )
+                }
+                Err(error) => format!("commit, damaged: {}", error.message()),
+            },
+            record::ABORT => "abort".to_string(),
+            record::PREPARE => "prepare".to_string(),
+            record::FORGET => "forget".to_string(),
+            info => format!("unknown kind {info}"),
+        }
+    }
+
+    fn checkpoint_save(&self, _redo: Lsn) -> Result<Vec<u8>> {
+        match self.core.get().and_then(Weak::upgrade) {
+            // Appending and publishing are one step under the publish mutex, and so is saving: everything before the
+            // redo point is published by now.
+            Some(core) => Ok(core.save_outcomes().encode()),
+            None => Ok(self.recovery.lock().result().encode()),
+        }
+    }
+
+    fn checkpoint_restore(&self, _redo: Lsn, payload: &[u8]) -> Result<()> {
+        self.recovery.lock().saved = SavedOutcomes::decode(payload)?;
+        Ok(())
+    }
+
+    fn recovery_finished(&self, end: Lsn) -> Result<()> {
+        self.recovery.lock().end = end;
+        Ok(())
+    }
+
+    fn keeps_created_files(&self, creator: Xid) -> Option<bool> {
+        let recovery = self.recovery.lock();
+        if recovery.committed.contains_key(&creator) {
+            return Some(true);
+        }
+        let saved = &recovery.saved;
+        let finished_before = creator < saved.next
+            && !saved.running.contains(&creator)
+            && !saved.aborted.iter().any(|(a, b)| *a <= creator && creator <= *b);
+        Some(finished_before && !recovery.aborted.contains(&creator))
+    }
+}

@@ -1,0 +1,239 @@
+//! Registered snapshots: what the collector and the outcomes must keep.
+//!
+//! # Role
+//! Every snapshot occupies a slot here from before it reads its position until it is dropped. The collector lists the
+//! slots to learn which versions nobody can see any more.
+//!
+//! # Invariants
+//! - R1: a slot holds a lower bound (the newest published position of a moment before) *before* the snapshot's own
+//!   position is read. A snapshot that a listing misses was registered after the listing's stamp was taken, so its
+//!   position is at or after the stamp.
+//! - R2: a slot that holds only a lower bound stands for every position from it to the stamp: a listing reports it as
+//!   a *range*.
+//!
+//! # Concurrency
+//! Slots are atomic words; claiming one is a compare-and-swap that begins where this thread succeeded last. All
+//! operations are sequentially consistent, since R1 orders a store before a load.
+
+use std::cell::Cell;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+use ochre_base::{Error, Lsn, Result, SqlState};
+
+/// Snapshots that can be open at once.
+pub const MAX_SNAPSHOTS: usize = 1 << 15;
+
+/// Marks a slot that holds a lower bound only.
+const PENDING: u64 = 1 << 63;
+const FREE: u64 = 0;
+
+/// A word on a cache line of its own.
+#[repr(align(64))]
+struct Slot(AtomicU64);
+
+thread_local! {
+    static HINT: Cell<usize> = const { Cell::new(usize::MAX) };
+}
+
+/// All open snapshots.
+pub struct SnapshotRegistry {
+    slots: Box<[Slot]>,
+    /// One past the highest slot ever used.
+    used: AtomicUsize,
+    /// Where the next thread begins.
+    spread: AtomicUsize,
+}
+
+/// A place in the registry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RegistrySlot(u32);
+
+/// The snapshots open at a stamp: what the interval rule is computed from.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct OpenSnapshots {
+    /// Positions of open snapshots, ascending, without duplicates.
+    positions: Vec<Lsn>,
+    /// From here to the stamp every position counts as an open snapshot (R2).
+    pending_from: Option<Lsn>,
+    /// The newest published position of before the slots were read. Every snapshot not listed lies at or after it.
+    stamp: Lsn,
+}
+
+impl OpenSnapshots {
+    /// Open snapshots at these positions and a stamp.
+    pub fn new(mut positions: Vec<Lsn>, stamp: Lsn) -> OpenSnapshots {
+        positions.sort_unstable();
+        positions.dedup();
+        OpenSnapshots { positions, pending_from: None, stamp }
+    }
+
+    /// The stamp: every snapshot not listed lies at or after it.
+    pub fn stamp(&self) -> Lsn {
+        self.stamp
+    }
+
+    /// The position at or after which every snapshot, open or future, lies.
+    pub fn oldest(&self) -> Lsn {
+        let first = self.positions.first().copied().unwrap_or(self.stamp).min(self.stamp);
+        self.pending_from.map_or(first, |p| p.min(first))
+    }
+
+    /// Whether some snapshot, open or future, may lie at or after `from` and before `to`: whether it may see a
+    /// version committed at `from` and superseded at `to`.
+    pub fn any_in(&self, from: Lsn, to: Lsn) -> bool {
+        self.youngest_in(from, to).is_some()
+    }
+
+    /// The youngest snapshot at or after `from` and before `to`; `Some(Lsn::MAX)` when it is a future one or one whose
+    /// position is not known yet.
+    pub fn youngest_in(&self, from: Lsn, to: Lsn) -> Option<Lsn> {
+        if to > self.stamp || self.pending_from.is_some_and(|p| to > p) {
+            return Some(Lsn::MAX);
+        }
+        let at = self.positions.partition_point(|s| *s < to);
+        let youngest = *self.positions.get(at.checked_sub(1)?)?;
+        (youngest >= from).then_some(youngest)
+    }
+
+    /// Whether a snapshot at exactly this position is open.
+    pub fn contains(&self, position: Lsn) -> bool {
+        self.positions.binary_search(&position).is_ok()
+            || self.pending_from.is_some_and(|p| p <= position)
+            || position > self.stamp
+    }
+
+    /// The listed positions and the stamp, ascending: what [`crate::outcomes::Outcomes`] settles by.
+    pub(crate) fn for_settling(&self) -> Vec<Lsn> {
+        let bound = self.pending_from.unwrap_or(self.stamp).min(self.stamp);
+        let mut list: Vec<Lsn> = self.positions.iter().copied().filter(|p| *p < bound).collect();
+        list.push(bound);
+        list
+    }
+}
+
+impl SnapshotRegistry {
+    /// An empty registry.
+    pub fn new() -> SnapshotRegistry {
+        SnapshotRegistry {
+            slots: (0..MAX_SNAPSHOTS).map(|_| Slot(AtomicU64::new(FREE))).collect(),
+            used: AtomicUsize::new(0),
+            spread: AtomicUsize::new(0),
+        }
+    }
+
+    /// Claims a slot and reads a position under its protection: first a lower bound, then the position itself.
+    ///
+    /// # Errors
+    /// 53400 when [`MAX_SNAPSHOTS`] are open.
+    #[inline]
+    pub fn register(&self, newest: &AtomicU64) -> Result<(RegistrySlot, Lsn)> {
+        let bound = newest.load(Ordering::SeqCst) | PENDING;
+        let start = HINT.get();
+        let slot = match self.slots.get(start) {
+            Some(slot)
+                if slot.0.compare_exchange(FREE, bound, Ordering::SeqCst, Ordering::Relaxed).is_ok() =>
+            {
+                start
+            }
+            _ => self.claim(bound)?,
+        };
+        // R1: the lower bound is in place before the position is read.
+        let lsn = newest.load(Ordering::SeqCst);
+        self.slots[slot].0.store(lsn.max(1), Ordering::SeqCst);
+        Ok((RegistrySlot(slot as u32), Lsn(lsn)))
+    }
+
+    /// Registers a second holder of a position that is registered already.
+    pub fn register_copy(&self, lsn: Lsn) -> Result<RegistrySlot> {
+        let slot = self.claim(lsn.0.max(1))?;
+        Ok(RegistrySlot(slot as u32))
+    }
+
+    #[cold]
+    fn claim(&self, word: u64) -> Result<usize> {
+        let n = self.slots.len();
+        let start = match HINT.get() {
+            usize::MAX => self.spread.fetch_add(8, Ordering::Relaxed) % 256,
+            hint => hint,
+        };
+        for i in 0..n {
+            let at = (start + i) % n;
+            if self.slots[at].0.compare_exchange(FREE, word, Ordering::SeqCst, Ordering::Relaxed).is_ok() {
+                HINT.set(at);
+                // A listing reads `used` after its stamp; SeqCst orders this before the position is read.
+                self.used.fetch_max(at + 1, Ordering::SeqCst);
+                return Ok(at);
+            }
+        }
+        Err(Error::new(SqlState::CONFIGURATION_LIMIT_EXCEEDED, "too many snapshots are open"))
+    }
+
+    /// Gives a slot back.
+    #[inline]
+    pub fn deregister(&self, slot: RegistrySlot) {
+        self.slots[slot.0 as usize].0.store(FREE, Ordering::SeqCst);
+    }
+
+    /// Lists the open snapshots.
+    pub fn list(&self, newest: &AtomicU64) -> OpenSnapshots {
+        let stamp = Lsn(newest.load(Ordering::SeqCst));
+        let mut open = OpenSnapshots { positions: Vec::new(), pending_from: None, stamp };
+        for slot in &self.slots[..self.used.load(Ordering::SeqCst)] {
+            let word = slot.0.load(Ordering::SeqCst);
+            if word == FREE {
+                continue;
+            }
+            let lsn = Lsn(word & !PENDING);
+            if word & PENDING == 0 {
+                open.positions.push(lsn);
+            } else {
+                open.pending_from = Some(open.pending_from.map_or(lsn, |p| p.min(lsn)));
+            }
+        }
+        open.positions.sort_unstable();
+        open.positions.dedup();
+        open
+    }
+}
+
+impl Default for SnapshotRegistry {
+    fn default() -> SnapshotRegistry {
+        SnapshotRegistry::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn listing_reports_what_is_open() {
+        let registry = SnapshotRegistry::new();
+        let newest = AtomicU64::new(100);
+        let (a, at_a) = registry.register(&newest).unwrap();
+        newest.store(200, Ordering::SeqCst);
+        let (b, _) = registry.register(&newest).unwrap();
+        newest.store(300, Ordering::SeqCst);
+        assert_eq!(at_a, Lsn(100));
+        let open = registry.list(&newest);
+        assert_eq!(open.oldest(), Lsn(100));
+        assert!(open.any_in(Lsn(50), Lsn(101)));
+        assert!(!open.any_in(Lsn(101), Lsn(200)), "a snapshot at 200 does not see what ended at 200");
+        assert!(open.any_in(Lsn(150), Lsn(250)));
+        assert!(!open.any_in(Lsn(201), Lsn(300)));
+        assert!(open.any_in(Lsn(201), Lsn(301)), "future snapshots lie at or after the stamp");
+        registry.deregister(a);
+        assert_eq!(registry.list(&newest).oldest(), Lsn(200));
+        registry.deregister(b);
+        assert_eq!(registry.list(&newest).oldest(), Lsn(300));
+    }
+
+    #[test]
+    fn a_lower_bound_counts_as_all_that_follows() {
+        let open = OpenSnapshots { positions: vec![Lsn(10)], pending_from: Some(Lsn(50)), stamp: Lsn(100) };
+        assert!(!open.any_in(Lsn(20), Lsn(50)));
+        assert!(open.any_in(Lsn(20), Lsn(51)));
+        assert_eq!(open.youngest_in(Lsn(5), Lsn(40)), Some(Lsn(10)));
+        assert_eq!(open.for_settling(), [Lsn(10), Lsn(50)]);
+    }
+}

@@ -1,0 +1,494 @@
+//! Transactions: xid, commands, savepoints, what they wrote.
+//!
+//! # States
+//! ```text
+//! begin ──► open ──► commit / abort (by value: a finished transaction is gone)
+//!             │  savepoint, release, rollback_to
+//! ```
+//! A transaction that is dropped without either aborts.
+//!
+//! # Invariants
+//! - T1: the xid is given at the first write, under the publish mutex.
+//! - T2: command ids never repeat: ROLLBACK TO makes those since the savepoint dead and goes on behind them.
+//! - T3: a version of its own that a position in `positions` may see is not unlinked at once (cursors, running
+//!   commands, savepoints hold positions).
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
+
+use ochre_base::{BlockNo, CommandId, Error, Lsn, Result, SqlState, Xid};
+use ochre_storage::RelationKey;
+use parking_lot::{Mutex, RwLock};
+use smallvec::SmallVec;
+
+use crate::blocks::WrittenBlocks;
+use crate::manager::{Core, TransactionManager};
+use crate::outcomes::DeadRange;
+use crate::snapshot::{Hold, Registration, Snapshot};
+use crate::wait::{Interrupt, Waiter};
+
+/// How much of other transactions' work a transaction sees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum IsolationLevel {
+    /// Runs as READ COMMITTED, as in PostgreSQL.
+    ReadUncommitted,
+    /// A snapshot a statement.
+    #[default]
+    ReadCommitted,
+    /// One snapshot; 40001 on a write conflict.
+    RepeatableRead,
+    /// Serializable snapshot isolation.
+    Serializable,
+}
+
+impl IsolationLevel {
+    /// Whether all statements share one snapshot.
+    pub const fn uses_transaction_snapshot(self) -> bool {
+        matches!(self, IsolationLevel::RepeatableRead | IsolationLevel::Serializable)
+    }
+
+    /// PostgreSQL's spelling.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            IsolationLevel::ReadUncommitted => "read uncommitted",
+            IsolationLevel::ReadCommitted => "read committed",
+            IsolationLevel::RepeatableRead => "repeatable read",
+            IsolationLevel::Serializable => "serializable",
+        }
+    }
+}
+
+/// What a transaction begins with.
+#[derive(Debug, Clone, Default)]
+pub struct TransactionOptions {
+    pub isolation: IsolationLevel,
+    pub read_only: bool,
+    /// Cancels its waits; one of its own when none is given.
+    pub interrupt: Option<Arc<Interrupt>>,
+    /// `lock_timeout`.
+    pub lock_timeout: Option<Duration>,
+}
+
+/// How a transaction ended, for those who registered for its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// Its commit record ends here; not durable yet. `None` when it wrote nothing.
+    Committed(Option<Lsn>),
+    /// It rolled back.
+    Aborted,
+}
+
+/// What the snapshots of a transaction share with it.
+pub(crate) struct Shared {
+    core: Arc<Core>,
+    xid: AtomicU64,
+    met: AtomicU64,
+    current: AtomicU32,
+    has_dead: AtomicBool,
+    dead: RwLock<Vec<DeadRange>>,
+    /// Command ids of open snapshots of this transaction.
+    positions: Mutex<SmallVec<[CommandId; 4]>>,
+}
+
+impl Shared {
+    pub(crate) fn core(&self) -> &Core {
+        &self.core
+    }
+
+    pub(crate) fn xid(&self) -> Xid {
+        Xid(self.xid.load(Ordering::Acquire))
+    }
+
+    pub(crate) fn note_met(&self, lsn: Lsn) {
+        self.met.fetch_max(lsn.0, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_dead(&self, cid: CommandId) -> bool {
+        self.has_dead.load(Ordering::Relaxed) && DeadRange::any_contains(&self.dead.read(), cid)
+    }
+
+    pub(crate) fn hold_position(&self, cid: CommandId) {
+        self.positions.lock().push(cid);
+    }
+
+    pub(crate) fn release_position(&self, cid: CommandId) {
+        let mut positions = self.positions.lock();
+        if let Some(at) = positions.iter().rposition(|p| *p == cid) {
+            positions.swap_remove(at);
+        }
+    }
+}
+
+/// A named or nameless point to roll back to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct SavepointState {
+    /// The first command after it.
+    cid: CommandId,
+    created: usize,
+    dropped: usize,
+}
+
+/// Which savepoint: its depth, the outermost being 0. Names are the session's business.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SavepointDepth(pub usize);
+
+type PublishHook = Box<dyn FnOnce(Lsn) + Send>;
+type EndHook = Box<dyn FnOnce(Ended) + Send>;
+
+/// One running transaction.
+///
+/// What heap operations need works through `&self`, so that the workers of a parallel statement can share it.
+pub struct Transaction {
+    manager: Arc<TransactionManager>,
+    shared: Arc<Shared>,
+    isolation: IsolationLevel,
+    read_only: bool,
+    lock_timeout: Option<Duration>,
+    interrupt: Arc<Interrupt>,
+    /// The snapshot of all statements, when the isolation level wants one.
+    base: Option<Arc<Registration>>,
+    savepoints: Vec<SavepointState>,
+    savepoint_cids: Mutex<SmallVec<[CommandId; 4]>>,
+    written: Mutex<WrittenBlocks>,
+    created: Vec<RelationKey>,
+    dropped: Vec<RelationKey>,
+    note: Vec<u8>,
+    at_publish: Vec<PublishHook>,
+    at_end: Vec<EndHook>,
+    pub(crate) finished: bool,
+}
+
+impl Transaction {
+    pub(crate) fn new(manager: Arc<TransactionManager>, options: TransactionOptions) -> Transaction {
+        let shared = Shared {
+            core: manager.core.clone(),
+            xid: AtomicU64::new(0),
+            met: AtomicU64::new(0),
+            current: AtomicU32::new(0),
+            has_dead: AtomicBool::new(false),
+            dead: RwLock::new(Vec::new()),
+            positions: Mutex::new(SmallVec::new()),
+        };
+        Transaction {
+            manager,
+            shared: Arc::new(shared),
+            isolation: options.isolation,
+            read_only: options.read_only,
+            lock_timeout: options.lock_timeout,
+            interrupt: options.interrupt.unwrap_or_default(),
+            base: None,
+            savepoints: Vec::new(),
+            savepoint_cids: Mutex::new(SmallVec::new()),
+            written: Mutex::new(WrittenBlocks::default()),
+            created: Vec::new(),
+            dropped: Vec::new(),
+            note: Vec::new(),
+            at_publish: Vec::new(),
+            at_end: Vec::new(),
+            finished: false,
+        }
+    }
+
+    /// Whose transaction it is.
+    pub fn manager(&self) -> &Arc<TransactionManager> {
+        &self.manager
+    }
+
+    /// Its xid; none before the first write.
+    pub fn xid(&self) -> Xid {
+        self.shared.xid()
+    }
+
+    /// Its xid, given now if it has none.
+    ///
+    /// # Errors
+    /// 25006 in a read-only transaction: callers that may write anyway (temporary tables) do not exist yet.
+    #[inline]
+    pub fn assign_xid(&self) -> Result<Xid> {
+        let xid = self.shared.xid();
+        if xid.is_valid() { Ok(xid) } else { self.first_write() }
+    }
+
+    #[cold]
+    fn first_write(&self) -> Result<Xid> {
+        if self.read_only {
+            return Err(Error::new(
+                SqlState::READ_ONLY_SQL_TRANSACTION,
+                "cannot write in a read-only transaction",
+            ));
+        }
+        let core = &self.manager.core;
+        let _publish = core.publish.lock();
+        // Two workers of one statement may arrive together.
+        let xid = self.shared.xid();
+        if xid.is_valid() {
+            return Ok(xid);
+        }
+        let xid = core.outcomes.give(&|| core.settling_list());
+        self.shared.xid.store(xid.0, Ordering::Release);
+        Ok(xid)
+    }
+
+    /// The isolation level.
+    pub fn isolation(&self) -> IsolationLevel {
+        self.isolation
+    }
+
+    /// Changes the isolation level.
+    ///
+    /// # Errors
+    /// 25001 after the first snapshot of a transaction whose statements share one.
+    pub fn set_isolation(&mut self, isolation: IsolationLevel) -> Result<()> {
+        if isolation != self.isolation && (self.base.is_some() || self.current_cid() != CommandId::FIRST) {
+            return Err(Error::new(
+                SqlState::ACTIVE_SQL_TRANSACTION,
+                "SET TRANSACTION ISOLATION LEVEL must be called before any query",
+            ));
+        }
+        self.isolation = isolation;
+        Ok(())
+    }
+
+    /// Whether it may not write.
+    pub fn is_read_only(&self) -> bool {
+        self.read_only
+    }
+
+    /// Makes it read-only or not; the caller checks when that is allowed.
+    pub fn set_read_only(&mut self, read_only: bool) {
+        self.read_only = read_only;
+    }
+
+    /// Sets `lock_timeout` for the waits that follow.
+    pub fn set_lock_timeout(&mut self, timeout: Option<Duration>) {
+        self.lock_timeout = timeout;
+    }
+
+    /// How its statements are cancelled.
+    pub fn interrupt(&self) -> &Arc<Interrupt> {
+        &self.interrupt
+    }
+
+    /// The command that runs: versions written now carry it.
+    #[inline]
+    pub fn current_cid(&self) -> CommandId {
+        CommandId(self.shared.current.load(Ordering::Relaxed))
+    }
+
+    /// Ends the command: what it wrote is seen by snapshots taken from now on. Call it after every statement that
+    /// may have written.
+    ///
+    /// # Errors
+    /// 54000 after four billion commands.
+    pub fn advance_command(&self) -> Result<()> {
+        if self.shared.current.fetch_add(1, Ordering::Relaxed) == u32::MAX - 1 {
+            return Err(Error::new(
+                SqlState::PROGRAM_LIMIT_EXCEEDED,
+                "cannot have more than 2^32-2 commands in a transaction",
+            ));
+        }
+        Ok(())
+    }
+
+    /// The snapshot for a statement: a new one, or under REPEATABLE READ and above the transaction's own, seen from
+    /// the current command.
+    ///
+    /// # Errors
+    /// 53400 when too many snapshots are open.
+    pub fn snapshot(&mut self) -> Result<Snapshot> {
+        if !self.isolation.uses_transaction_snapshot() {
+            return self.newest_snapshot();
+        }
+        let base = match &self.base {
+            Some(base) => base.clone(),
+            None => {
+                let core = &self.manager.core;
+                let (slot, lsn) = core.registry.register(&core.newest)?;
+                let base = Arc::new(Registration::new(core.clone(), slot, lsn));
+                self.base = Some(base.clone());
+                base
+            }
+        };
+        let lsn = base.lsn;
+        Ok(Snapshot::new(
+            lsn,
+            self.current_cid(),
+            self.manager.core.flushed(),
+            Hold::Shared(base),
+            self.shared.clone(),
+        ))
+    }
+
+    /// A snapshot at the newest published commit whatever the isolation level: for referential checks, and to look
+    /// again at a row that was changed concurrently.
+    ///
+    /// # Errors
+    /// 53400 when too many snapshots are open.
+    #[inline]
+    pub fn newest_snapshot(&self) -> Result<Snapshot> {
+        let core = &self.manager.core;
+        let durable = core.flushed();
+        let (slot, lsn) = core.registry.register(&core.newest)?;
+        Ok(Snapshot::new(lsn, self.current_cid(), durable, Hold::Slot(slot), self.shared.clone()))
+    }
+
+    /// The reply gate: a reply about what this transaction has read must not leave before the log is durable up to
+    /// here. [`Lsn::ZERO`] when nothing is to be awaited.
+    pub fn gate_lsn(&self) -> Lsn {
+        Lsn(self.shared.met.load(Ordering::Relaxed))
+    }
+
+    /// Notes that a commit or sequence record was met whose durability a reply depends on.
+    pub fn note_met(&self, lsn: Lsn) {
+        if lsn > self.manager.core.flushed() {
+            self.shared.note_met(lsn);
+        }
+    }
+
+    /// Whether a command of this transaction was rolled back to a savepoint.
+    #[inline]
+    pub fn is_dead(&self, cid: CommandId) -> bool {
+        self.shared.is_dead(cid)
+    }
+
+    /// Whether a version of its own written by command `from` and superseded by command `to` may still be looked at
+    /// (T3). The current command counts as looking.
+    pub fn needs_own_version(&self, from: CommandId, to: CommandId) -> bool {
+        let between = |p: &CommandId| from < *p && *p <= to;
+        between(&self.current_cid())
+            || self.shared.positions.lock().iter().any(between)
+            || self.savepoint_cids.lock().iter().any(between)
+    }
+
+    /// Notes a block in which the transaction left something for the collector.
+    #[inline]
+    pub fn note_written(&self, relation: RelationKey, block: BlockNo) {
+        self.written.lock().note(relation, block);
+    }
+
+    /// Sets a savepoint.
+    ///
+    /// # Errors
+    /// 54000 after four billion commands.
+    pub fn savepoint(&mut self) -> Result<SavepointDepth> {
+        self.advance_command()?;
+        let cid = self.current_cid();
+        self.savepoints.push(SavepointState {
+            cid,
+            created: self.created.len(),
+            dropped: self.dropped.len(),
+        });
+        self.savepoint_cids.lock().push(cid);
+        Ok(SavepointDepth(self.savepoints.len() - 1))
+    }
+
+    /// How many savepoints are set.
+    pub fn savepoint_count(&self) -> usize {
+        self.savepoints.len()
+    }
+
+    /// Takes a savepoint and those within it away, keeping what was done.
+    pub fn release(&mut self, savepoint: SavepointDepth) {
+        self.savepoints.truncate(savepoint.0);
+        self.savepoint_cids.lock().truncate(savepoint.0);
+    }
+
+    /// Takes back what was done since a savepoint; it stays set. Costs the same whatever was done.
+    ///
+    /// # Errors
+    /// 54000 after four billion commands.
+    pub fn rollback_to(&mut self, savepoint: SavepointDepth) -> Result<()> {
+        let state =
+            *self.savepoints.get(savepoint.0).ok_or_else(|| Error::internal("rollback to no savepoint"))?;
+        self.savepoints.truncate(savepoint.0 + 1);
+        self.savepoint_cids.lock().truncate(savepoint.0 + 1);
+        let range = DeadRange { first: state.cid, last: self.current_cid() };
+        self.advance_command()?;
+        for relation in self.created.drain(state.created..) {
+            self.manager.core.storage.files().creation_aborted(relation)?;
+        }
+        self.dropped.truncate(state.dropped);
+        let xid = self.xid();
+        if !xid.is_valid() {
+            return Ok(());
+        }
+        {
+            let core = &self.manager.core;
+            let mut dead = self.shared.dead.write();
+            // A range around earlier ones takes their place.
+            dead.retain(|r| r.first < range.first);
+            dead.push(range);
+            self.shared.has_dead.store(true, Ordering::SeqCst);
+            let _publish = core.publish.lock();
+            core.outcomes.publish_dead(xid, &dead);
+        }
+        // Rows that the dead commands had changed are free for others.
+        self.manager.core.waits.finished(xid);
+        Ok(())
+    }
+
+    /// Notes a relation file created on behalf of this transaction ([`ochre_storage::Files::create`] was called): an
+    /// abort removes it.
+    pub fn note_created(&mut self, relation: RelationKey) {
+        self.created.push(relation);
+    }
+
+    /// Notes a relation that goes when this transaction has committed and that is durable.
+    pub fn note_dropped(&mut self, relation: RelationKey) {
+        self.dropped.push(relation);
+    }
+
+    /// Bytes of the engine's own that go into the commit record.
+    pub fn set_commit_note(&mut self, note: Vec<u8>) {
+        self.note = note;
+    }
+
+    /// Registers what is to be done under the publish mutex when the commit record's position is known and before any
+    /// snapshot sees it, as publishing a catalog. It must be short and must neither block nor append. Not run when
+    /// the transaction aborts, or has written nothing.
+    pub fn at_publish(&mut self, hook: impl FnOnce(Lsn) + Send + 'static) {
+        self.at_publish.push(Box::new(hook));
+    }
+
+    /// Registers what is to be done after the transaction has ended, with no mutex held; in order of registration.
+    pub fn at_end(&mut self, hook: impl FnOnce(Ended) + Send + 'static) {
+        self.at_end.push(Box::new(hook));
+    }
+
+    /// Who waits, for waits on behalf of this transaction.
+    pub fn waiter(&self) -> Waiter {
+        Waiter { xid: self.xid(), interrupt: self.interrupt.clone(), lock_timeout: self.lock_timeout }
+    }
+
+    pub(crate) fn take_end(&mut self) -> EndOfTransaction {
+        EndOfTransaction {
+            dead: self.shared.dead.read().clone(),
+            created: std::mem::take(&mut self.created),
+            dropped: std::mem::take(&mut self.dropped),
+            note: std::mem::take(&mut self.note),
+            at_publish: std::mem::take(&mut self.at_publish),
+            at_end: std::mem::take(&mut self.at_end),
+            written: std::mem::take(self.written.get_mut()),
+        }
+    }
+}
+
+impl Drop for Transaction {
+    fn drop(&mut self) {
+        if !self.finished {
+            self.manager.clone().abort_in_place(self);
+        }
+    }
+}
+
+/// What is left to do when a transaction ends.
+pub(crate) struct EndOfTransaction {
+    pub dead: Vec<DeadRange>,
+    pub created: Vec<RelationKey>,
+    pub dropped: Vec<RelationKey>,
+    pub note: Vec<u8>,
+    pub at_publish: Vec<PublishHook>,
+    pub at_end: Vec<EndHook>,
+    pub written: WrittenBlocks,
+}
