@@ -1,1 +1,7 @@
+//! From an AST to a plan: names and types bound with PostgreSQL's rules, rewritten, planned by cost, printed by EXPLAIN.
 //!
+//! The forms of a query, in order: the parser's AST → bound and [`logical`] plan → [`physical`] plan. This crate does no
+//! I/O and knows no pages; plans are immutable and printable, and several sessions run one plan at a time.
+
+pub mod logical;
+pub mod physical;

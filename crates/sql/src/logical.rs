@@ -1,0 +1,425 @@
+//! The logical plan: relational algebra over *column ids*.
+//!
+//! # Role
+//! The binder makes it, the rules of [`crate::optimize`] rewrite it, the physical planner turns it into operators.
+//!
+//! # Columns
+//! Every column that comes into being anywhere in a statement (a table's column in one FROM item, an aggregate, a
+//! computed target) has a number of its own, its [`ColumnId`]. In a logical plan `Expr::Column { index }` holds such an id,
+//! whatever the nesting of queries: a reference to an outer query is simply an id that the inner plan does not produce.
+//! Rewrites move expressions freely; positions are assigned once, when the physical plan is made.
+//!
+//! # Invariants
+//! L1. An id is produced by exactly one leaf, projection, aggregate, window or set operation; operators above pass it on.
+//!     Above the nullable side of an outer join (and above grouping sets) the same id stands for the value or NULL.
+//! L2. An operator reads only ids that its inputs produce, or ids of an enclosing query or of the left side of a lateral
+//!     join.
+
+use std::sync::Arc;
+
+use ochre_base::Oid;
+use ochre_catalog::RelationDescriptor;
+use ochre_expr::{Aggregate, Expr, FunctionRef};
+use ochre_types::SqlType;
+
+use crate::physical::{
+    ColumnOrigin, CommandKind, FrameExclusion, FrameMode, OutputColumn, RelationAccess, RowLockStrength,
+    RowLockWait, ScanColumn, SetOpKind,
+};
+
+/// A column's number within a statement.
+pub type ColumnId = usize;
+
+/// What is known of a column id.
+#[derive(Debug, Clone)]
+pub struct ColumnInfo {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Its type.
+    pub ty: SqlType,
+    /// The table column that it is.
+    pub origin: Option<ColumnOrigin>,
+    /// How deeply nested the query is that it belongs to; 0 is the outermost.
+    pub depth: u32,
+    /// The FROM item that it belongs to, an index of [`LogicalStatement::tables`].
+    pub table: Option<TableId>,
+}
+
+/// Index of [`LogicalStatement::tables`].
+pub type TableId = usize;
+
+/// A table in one FROM item (or as the target of DML).
+#[derive(Debug, Clone)]
+pub struct TableUse {
+    /// The table.
+    pub table: Arc<RelationDescriptor>,
+    /// Its name in the query.
+    pub alias: Arc<str>,
+    /// The columns that anything in the statement mentions, with their ids.
+    pub columns: Vec<(ScanColumn, ColumnId)>,
+}
+
+/// A bound statement.
+#[derive(Debug)]
+pub struct LogicalStatement {
+    /// The command.
+    pub command: CommandKind,
+    /// The query, or the source of rows of a DML statement.
+    pub body: LogicalBody,
+    /// Everything that column ids stand for.
+    pub columns: Vec<ColumnInfo>,
+    /// Every use of a table.
+    pub tables: Vec<TableUse>,
+    /// `Expr::SubPlan { plan }` indexes this list.
+    pub subqueries: Vec<Subquery>,
+    /// [`Logical::CteScan`] indexes this list.
+    pub ctes: Vec<LogicalCte>,
+    /// Number of work tables of recursive CTEs.
+    pub work_tables: usize,
+    /// Relations used: views too, since they are locked and their privileges are checked.
+    pub relations: Vec<(Arc<RelationDescriptor>, RelationAccess)>,
+}
+
+/// The two kinds of statements.
+#[derive(Debug)]
+pub enum LogicalBody {
+    /// A query.
+    Query(Query),
+    /// INSERT, UPDATE or DELETE.
+    Modify(Box<Modify>),
+}
+
+/// A plan and which of its columns are the result.
+#[derive(Debug, Clone)]
+pub struct Query {
+    /// The plan.
+    pub plan: Logical,
+    /// The result's columns, in order.
+    pub output: Vec<(ColumnId, OutputColumn)>,
+}
+
+/// A query inside an expression.
+#[derive(Debug, Clone)]
+pub struct Subquery {
+    /// The query; it may mention ids of the queries around it.
+    pub query: Query,
+    /// How deeply nested it is, the main query being 0.
+    pub depth: u32,
+}
+
+/// A `WITH` entry.
+#[derive(Debug)]
+pub struct LogicalCte {
+    /// Its name.
+    pub name: Arc<str>,
+    /// The query or data-modifying statement.
+    pub body: LogicalBody,
+    /// Its columns.
+    pub output: Vec<(ColumnId, OutputColumn)>,
+    /// How often it is read.
+    pub references: usize,
+    /// MATERIALIZED or NOT MATERIALIZED, when written.
+    pub materialized: Option<bool>,
+    /// It refers to itself.
+    pub recursive: bool,
+    /// The nesting of the query that its WITH stands in.
+    pub depth: u32,
+}
+
+/// An operator of the logical plan.
+#[derive(Debug, Clone)]
+pub enum Logical {
+    /// One row without columns, or no row.
+    Dummy {
+        /// Whether there is a row.
+        row: bool,
+    },
+    /// A table.
+    Get(TableId),
+    /// Rows of expressions.
+    Values { rows: Vec<Vec<Expr>>, columns: Vec<ColumnId>, alias: Arc<str> },
+    /// Functions in FROM.
+    Function(Box<FunctionGet>),
+    /// A `WITH` entry: positions of its columns and the ids they get here.
+    CteScan { cte: usize, alias: Arc<str>, columns: Vec<(usize, ColumnId)> },
+    /// The rows of the last round of a recursive CTE.
+    WorkTable { work_table: usize, alias: Arc<str>, columns: Vec<(usize, ColumnId)>, cte: usize },
+    /// Rows for which every predicate is true.
+    Filter { input: Box<Logical>, predicates: Vec<Expr> },
+    /// Exactly these columns. An item whose expression is its own id passes the column on.
+    Project { input: Box<Logical>, items: Vec<(ColumnId, Expr)> },
+    /// Computed columns of which some are sets.
+    ProjectSet { input: Box<Logical>, items: Vec<(ColumnId, SetItem)> },
+    /// A join.
+    Join(Box<Join>),
+    /// Groups.
+    Aggregate(Box<Grouping>),
+    /// Window functions over one window.
+    Window(Box<WindowStep>),
+    /// Distinct rows over these columns, which are all of the input's.
+    Distinct { input: Box<Logical>, columns: Vec<ColumnId> },
+    /// The first row of each group of equal `on` values, in the order of `sort` (DISTINCT ON).
+    DistinctOn { input: Box<Logical>, on: Vec<ColumnId>, sort: Vec<Ordering> },
+    /// Order.
+    Sort { input: Box<Logical>, keys: Vec<Ordering> },
+    /// LIMIT and OFFSET.
+    Limit { input: Box<Logical>, limit: Option<Expr>, offset: Option<Expr>, ties: Option<Vec<Ordering>> },
+    /// UNION ALL.
+    Append(Box<SetInputs>),
+    /// INTERSECT and EXCEPT.
+    SetOp(SetOpKind, Box<SetInputs>),
+    /// WITH RECURSIVE: the initial and the recursive term.
+    RecursiveUnion { inputs: Box<SetInputs>, distinct: bool, work_table: usize },
+    /// FOR UPDATE and its kin.
+    LockRows { input: Box<Logical>, locks: Vec<RowLock> },
+}
+
+/// A key of an order.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Ordering {
+    /// The value.
+    pub expr: Expr,
+    /// Largest first.
+    pub descending: bool,
+    /// Nulls before other values.
+    pub nulls_first: bool,
+}
+
+/// Inputs of a set operation: column `i` of every input becomes output column `columns[i]`.
+#[derive(Debug, Clone)]
+pub struct SetInputs {
+    /// The ids of the result.
+    pub columns: Vec<ColumnId>,
+    /// The inputs with the ids of their columns, in order.
+    pub inputs: Vec<(Logical, Vec<ColumnId>)>,
+}
+
+/// An item of a [`Logical::ProjectSet`].
+#[derive(Debug, Clone)]
+pub enum SetItem {
+    /// An ordinary expression.
+    Scalar(Expr),
+    /// A set.
+    Set {
+        /// The function.
+        function: FunctionRef,
+        /// Its arguments.
+        args: Vec<Expr>,
+        /// The type of an element.
+        ty: SqlType,
+    },
+}
+
+/// Functions in FROM.
+#[derive(Debug, Clone)]
+pub struct FunctionGet {
+    /// The name in the query.
+    pub alias: Arc<str>,
+    /// The functions, each with the ids of its columns.
+    pub functions: Vec<(FunctionCall, Vec<ColumnId>)>,
+    /// The id of the row number.
+    pub ordinality: Option<ColumnId>,
+}
+
+/// A function in FROM.
+#[derive(Debug, Clone)]
+pub enum FunctionCall {
+    /// A set-returning function.
+    Set { function: FunctionRef, args: Vec<Expr>, ty: SqlType },
+    /// Any other expression.
+    Scalar(Expr),
+}
+
+/// The kinds of joins of the logical plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum JoinKind {
+    Inner,
+    Left,
+    Right,
+    Full,
+    /// Left rows with a partner.
+    Semi,
+    /// Left rows without a partner.
+    Anti,
+    /// Left rows for which `NOT IN` is true.
+    AntiNullAware,
+    /// Left rows with a boolean: has a partner.
+    Mark(ColumnId),
+}
+
+impl JoinKind {
+    /// Whether the right side's columns are in the output.
+    pub fn keeps_right(self) -> bool {
+        matches!(self, JoinKind::Inner | JoinKind::Left | JoinKind::Right | JoinKind::Full)
+    }
+}
+
+/// A join.
+#[derive(Debug, Clone)]
+pub struct Join {
+    /// The kind.
+    pub kind: JoinKind,
+    /// The left side.
+    pub left: Logical,
+    /// The right side.
+    pub right: Logical,
+    /// The condition's conjuncts.
+    pub on: Vec<Expr>,
+    /// The right side mentions columns of the left one.
+    pub lateral: bool,
+}
+
+/// Groups and aggregates.
+#[derive(Debug, Clone)]
+pub struct Grouping {
+    /// The input.
+    pub input: Logical,
+    /// Group keys. A key that is a plain column keeps that column's id.
+    pub keys: Vec<(ColumnId, Expr)>,
+    /// Aggregates.
+    pub aggregates: Vec<(ColumnId, AggregateExpr)>,
+    /// Grouping sets as positions of `keys`, and the id of the set's number.
+    pub sets: Option<(Vec<Vec<usize>>, ColumnId)>,
+}
+
+/// A call of an aggregate.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AggregateExpr {
+    /// The aggregate.
+    pub function: AggregateFunction,
+    /// Its arguments.
+    pub args: Vec<Expr>,
+    /// Direct arguments of an ordered-set aggregate.
+    pub direct_args: Vec<Expr>,
+    /// DISTINCT.
+    pub distinct: bool,
+    /// ORDER BY.
+    pub order_by: Vec<Ordering>,
+    /// FILTER.
+    pub filter: Option<Expr>,
+    /// The result's type.
+    pub ty: SqlType,
+}
+
+/// An aggregate of the registry; equal when its function is the same.
+#[derive(Debug, Clone, Copy)]
+pub struct AggregateFunction(pub &'static Aggregate);
+
+impl PartialEq for AggregateFunction {
+    fn eq(&self, other: &AggregateFunction) -> bool {
+        self.0.function.oid == other.0.function.oid
+    }
+}
+
+/// Window functions that share a window.
+#[derive(Debug, Clone)]
+pub struct WindowStep {
+    /// The input.
+    pub input: Logical,
+    /// PARTITION BY.
+    pub partition: Vec<Expr>,
+    /// ORDER BY.
+    pub order: Vec<Ordering>,
+    /// The frame.
+    pub frame: Frame,
+    /// The calls.
+    pub calls: Vec<(ColumnId, WindowExpr)>,
+}
+
+/// A window's frame.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Frame {
+    /// What offsets count.
+    pub mode: FrameMode,
+    /// The first row.
+    pub start: Bound,
+    /// The last row.
+    pub end: Bound,
+    /// EXCLUDE.
+    pub exclusion: FrameExclusion,
+}
+
+/// One end of a frame.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Bound {
+    UnboundedPreceding,
+    Preceding(Expr),
+    CurrentRow,
+    Following(Expr),
+    UnboundedFollowing,
+}
+
+/// A call over a window.
+#[derive(Debug, Clone, PartialEq)]
+pub enum WindowExpr {
+    /// A window function.
+    Function { function: FunctionRef, args: Vec<Expr>, ty: SqlType },
+    /// An aggregate.
+    Aggregate(AggregateExpr),
+}
+
+/// A table whose rows are locked.
+#[derive(Debug, Clone)]
+pub struct RowLock {
+    /// The table.
+    pub table: TableId,
+    /// The id of its row id.
+    pub row_id: ColumnId,
+    /// How strongly.
+    pub strength: RowLockStrength,
+    /// What to do about a locked row.
+    pub wait: RowLockWait,
+}
+
+/// INSERT, UPDATE or DELETE.
+#[derive(Debug)]
+pub struct Modify {
+    /// The command.
+    pub command: CommandKind,
+    /// The target.
+    pub target: TableId,
+    /// The rows: of an INSERT complete rows in `source.output`, one column for each of the table's; of UPDATE and DELETE
+    /// the rows that qualify.
+    pub source: Query,
+    /// The row id among the source's columns (UPDATE, DELETE).
+    pub row_id: Option<ColumnId>,
+    /// New values by column position (UPDATE).
+    pub assignments: Vec<(usize, Expr)>,
+    /// ON CONFLICT (INSERT).
+    pub on_conflict: Option<LogicalConflict>,
+    /// RETURNING, over [`Modify::image`] and the source.
+    pub returning: Option<Vec<(Expr, OutputColumn)>>,
+    /// The ids by which RETURNING and DO UPDATE read the target image (new row): table columns and the row id.
+    pub image: TargetImage,
+    /// The ids of `excluded` in DO UPDATE.
+    pub excluded: Option<TargetImage>,
+    /// Checks, generated columns and not-null columns, over column positions.
+    pub target_rules: TargetRules,
+}
+
+/// Ids that stand for the columns of one row image, by what they read.
+#[derive(Debug, Clone, Default)]
+pub struct TargetImage {
+    /// Column and id, in order of first mention.
+    pub columns: Vec<(ScanColumn, ColumnId)>,
+}
+
+/// ON CONFLICT with everything bound.
+#[derive(Debug)]
+pub struct LogicalConflict {
+    /// The arbiter indexes.
+    pub arbiters: Vec<Oid>,
+    /// `None`: DO NOTHING. Otherwise assignments by column position, and WHERE.
+    pub update: Option<(Vec<(usize, Expr)>, Option<Expr>)>,
+}
+
+/// What a new row must satisfy; `Expr::Column { index }` is the position of a column in the table.
+#[derive(Debug, Default)]
+pub struct TargetRules {
+    /// Columns that must not be null.
+    pub not_null: Vec<usize>,
+    /// Generated columns.
+    pub generated: Vec<(usize, Expr)>,
+    /// CHECK constraints.
+    pub checks: Vec<(Arc<str>, Expr)>,
+}

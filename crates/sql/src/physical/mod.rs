@@ -1,0 +1,314 @@
+//! The physical plan: what the executor instantiates. Plain immutable data, shared behind `Arc`.
+//!
+//! # Role
+//! The planner makes it, `exec` builds operators from it, EXPLAIN prints it. It holds descriptors and bound expressions
+//! and no run state.
+//!
+//! # Rows between nodes
+//! A node's output is described by [`PhysicalPlan::columns`]. An expression in a node reads, as `Expr::Column { index }`,
+//! its child's output by position; in a join the outer (left) child's columns come first, the inner (right) child's
+//! follow. Scans have no child: their expressions read the scan's [`fetch`](ScanSource::fetch) list.
+//!
+//! # Frames and slots
+//! `Expr::Correlated { slot }` reads a slot of the *frame* the expression runs in. The statement's main plan is one
+//! frame; every [`SubPlan`] is another, entered anew for each evaluation of its `Expr::SubPlan`. A frame has
+//! `slots` slots. In a sub-plan's frame slots `0..args.len()` are filled from the arguments of `Expr::SubPlan`, which
+//! are evaluated in the frame *around* it; the others (in the main frame: all) are written by [`NestedLoopJoin`]s of the
+//! frame, which copy values of their current outer row there before they rescan their inner side. A CTE belongs to the
+//! frame that its `WITH` stands in.
+//!
+//! # Invariants
+//! P1. Every `Column { index }` is below the width of the row it reads, and its type equals that column's type.
+//! P2. Every plan node has at least as many columns as its parents read; a node may have zero columns (`count(*)`).
+//! P3. A `Correlated { slot }` below a nested loop's inner side is written before the inner side is opened or rescanned.
+//! P4. [`PlannedStatement::subplans`] and [`PlannedStatement::ctes`] are ordered so that an entry refers only to
+//!     entries of a lower number, except a recursive CTE, which refers to its own work table.
+
+mod modify;
+mod relational;
+mod scan;
+
+use std::sync::Arc;
+
+use ochre_base::Oid;
+use ochre_types::SqlType;
+
+pub use modify::{
+    Assignment, CheckExpression, ConflictAction, DeletePlan, GeneratedColumn, IndexMaintenance, InsertPlan,
+    OnConflict, RowRecheck, TargetTable, UpdatePlan,
+};
+pub use relational::{
+    AggregateCall, AggregatePlan, AggregateStrategy, AppendPlan, CteScanPlan, DistinctPlan, FilterPlan,
+    FrameBound, FrameExclusion, FrameMode, HashJoinPlan, JoinType, LimitPlan, LockRowsPlan, MarkedRelation,
+    MaterializePlan, MergeJoinPlan, NestedLoopJoin, ProjectItem, ProjectPlan, ProjectSetPlan,
+    RecursiveUnionPlan, ResultPlan, RowLockStrength, RowLockWait, SetOpKind, SetOpPlan, SetOpStrategy,
+    SlotAssignment, SortKey, SortPlan, UniquePlan, ValuesPlan, WindowCall, WindowFrame, WindowPlan,
+    WorkTableScanPlan,
+};
+pub use scan::{
+    BitmapScanPlan, BitmapSource, BoundConversion, FunctionInScan, FunctionScanPlan, IndexBounds,
+    IndexScanPlan, KeyBound, KeyCondition, KeyRange, KeyValue, MinMaxIndexPlan, ScanColumn, ScanDirection,
+    ScanSource, SeqScanPlan, TidCondition, TidScanPlan,
+};
+
+/// A statement that is ready to run, any number of times, by any number of sessions.
+#[derive(Debug, Clone)]
+pub struct PlannedStatement {
+    /// What kind of command it is, for the command tag.
+    pub command: CommandKind,
+    /// The root of the main frame.
+    pub plan: Arc<PhysicalPlan>,
+    /// Slots of the main frame.
+    pub slots: usize,
+    /// `Expr::SubPlan { plan }` indexes this list.
+    pub subplans: Vec<SubPlan>,
+    /// [`CteScanPlan::cte`] indexes this list.
+    pub ctes: Vec<CteDefinition>,
+    /// Number of work tables of recursive CTEs.
+    pub work_tables: usize,
+    /// The types of `$1`, `$2` …, all decided.
+    pub parameters: Vec<SqlType>,
+    /// What a client sees of each row: the root's visible columns. Empty for DML without RETURNING.
+    pub row_shape: Vec<OutputColumn>,
+    /// Whether the statement sends rows to the client: every query, and DML with RETURNING.
+    pub returns_rows: bool,
+    /// Relations used, with the lock that each must be held under while the plan runs, without duplicates.
+    pub relations: Vec<RelationUse>,
+    /// No INSERT, UPDATE or DELETE anywhere, and no row locks.
+    pub read_only: bool,
+}
+
+/// The command, as PostgreSQL's command tags name it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CommandKind {
+    /// `SELECT`, `VALUES`, `TABLE`.
+    Select,
+    /// `INSERT`.
+    Insert,
+    /// `UPDATE`.
+    Update,
+    /// `DELETE`.
+    Delete,
+    /// `MERGE`.
+    Merge,
+}
+
+/// A relation that a plan reads or writes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RelationUse {
+    /// The relation.
+    pub oid: Oid,
+    /// The lock to take before the plan is revalidated and run.
+    pub lock: RelationLock,
+    /// What the statement does to it, for the check of privileges.
+    pub access: RelationAccess,
+}
+
+/// The relation lock modes that queries and DML use, weakest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum RelationLock {
+    /// `ACCESS SHARE`: plain reads.
+    AccessShare,
+    /// `ROW SHARE`: `SELECT … FOR UPDATE` and its kin.
+    RowShare,
+    /// `ROW EXCLUSIVE`: DML.
+    RowExclusive,
+}
+
+/// What a statement does to a relation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct RelationAccess {
+    /// Reads columns.
+    pub select: bool,
+    /// Adds rows.
+    pub insert: bool,
+    /// Changes rows, or locks them.
+    pub update: bool,
+    /// Removes rows.
+    pub delete: bool,
+}
+
+/// A plan that an expression runs: a scalar subquery, `EXISTS`, `IN`, `ANY`, `ALL`, `ARRAY(…)`.
+#[derive(Debug, Clone)]
+pub struct SubPlan {
+    /// The root of the sub-plan's frame.
+    pub plan: Arc<PhysicalPlan>,
+    /// Slots of the frame: the arguments first, nested loops' after them.
+    pub slots: usize,
+    /// Number of arguments that `Expr::SubPlan` passes.
+    pub arguments: usize,
+    /// No argument and nothing volatile: the result of one run serves the whole statement (PostgreSQL's InitPlan).
+    pub run_once: bool,
+    /// For `= ANY` without arguments: the executor may load the result into a hash table keyed by the compared
+    /// columns and probe it for each outer row (a "hashed SubPlan").
+    pub hashed: bool,
+    /// PostgreSQL's name in EXPLAIN, for instance `SubPlan 1` or `InitPlan 2`.
+    pub name: String,
+}
+
+/// The query of a `WITH` entry.
+#[derive(Debug, Clone)]
+pub struct CteDefinition {
+    /// The name in the `WITH` list.
+    pub name: String,
+    /// The query; runs in the frame that its `WITH` stands in.
+    pub plan: Arc<PhysicalPlan>,
+    /// The query reads `Correlated` slots of its frame, so a rescan of the frame must compute it anew. Otherwise one run
+    /// serves the whole statement.
+    pub correlated: bool,
+    /// INSERT, UPDATE or DELETE: runs to its end exactly once, even when nothing reads it; its changes are not seen by
+    /// the rest of the statement.
+    pub modifies: bool,
+}
+
+/// A node of a plan.
+#[derive(Debug, Clone)]
+pub struct PhysicalPlan {
+    /// What the node does.
+    pub node: PlanNode,
+    /// The columns of its output.
+    pub columns: Vec<OutputColumn>,
+    /// What the planner expects of it.
+    pub estimate: Estimate,
+}
+
+/// A column of a node's output.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OutputColumn {
+    /// The name a client sees, and the one that EXPLAIN VERBOSE shows.
+    pub name: Arc<str>,
+    /// The type with its modifier.
+    pub ty: SqlType,
+    /// The table column that it is a plain copy of, for the RowDescription message.
+    pub origin: Option<ColumnOrigin>,
+}
+
+/// Where an output column comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ColumnOrigin {
+    /// The table.
+    pub table: Oid,
+    /// The column's number as `pg_attribute.attnum` has it (from 1).
+    pub attribute: i16,
+}
+
+/// What the planner expects of a node; costs in PostgreSQL's units (one sequential page read = 1).
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Estimate {
+    /// Cost until the first row.
+    pub startup_cost: f64,
+    /// Cost until the last row.
+    pub total_cost: f64,
+    /// Rows.
+    pub rows: f64,
+    /// Bytes in a row, on average.
+    pub width: u32,
+}
+
+/// What a plan node does.
+#[derive(Debug, Clone)]
+pub enum PlanNode {
+    /// Rows computed from nothing: one row of expressions, or none.
+    Result(ResultPlan),
+    /// A list of rows of expressions.
+    Values(ValuesPlan),
+    /// Every row of a table.
+    SeqScan(SeqScanPlan),
+    /// Rows of a table by an index, in index order.
+    IndexScan(IndexScanPlan),
+    /// Rows of a table by bitmaps made from indexes, in page order.
+    BitmapScan(BitmapScanPlan),
+    /// Rows of a table by row id.
+    TidScan(TidScanPlan),
+    /// The first non-null key of an index.
+    MinMaxIndex(MinMaxIndexPlan),
+    /// Set-returning functions in FROM.
+    FunctionScan(FunctionScanPlan),
+    /// The rows of a `WITH` entry.
+    CteScan(CteScanPlan),
+    /// The rows that a recursive CTE found in its last round.
+    WorkTableScan(WorkTableScanPlan),
+    /// Rows that satisfy a predicate.
+    Filter(FilterPlan),
+    /// Expressions over rows.
+    Project(ProjectPlan),
+    /// Expressions over rows, some of which return sets.
+    ProjectSet(ProjectSetPlan),
+    /// A join that runs its inner side for each outer row.
+    NestedLoop(NestedLoopJoin),
+    /// A join by a hash table of its inner side.
+    HashJoin(HashJoinPlan),
+    /// A join of two sides sorted by the join keys.
+    MergeJoin(MergeJoinPlan),
+    /// Keeps its input's rows so that a rescan need not compute them.
+    Materialize(MaterializePlan),
+    /// Rows in an order; with a limit: a top-N heap.
+    Sort(SortPlan),
+    /// LIMIT and OFFSET.
+    Limit(LimitPlan),
+    /// Groups and aggregates.
+    Aggregate(AggregatePlan),
+    /// Window functions.
+    Window(WindowPlan),
+    /// Distinct rows by hashing.
+    Distinct(DistinctPlan),
+    /// Distinct rows of a sorted input.
+    Unique(UniquePlan),
+    /// INTERSECT and EXCEPT, with or without ALL.
+    SetOp(SetOpPlan),
+    /// The rows of several inputs, one after the other (UNION ALL).
+    Append(AppendPlan),
+    /// WITH RECURSIVE.
+    RecursiveUnion(RecursiveUnionPlan),
+    /// FOR UPDATE and its kin.
+    LockRows(LockRowsPlan),
+    /// INSERT.
+    Insert(Box<InsertPlan>),
+    /// UPDATE.
+    Update(Box<UpdatePlan>),
+    /// DELETE.
+    Delete(Box<DeletePlan>),
+}
+
+impl PhysicalPlan {
+    /// A node without estimates.
+    pub fn new(node: PlanNode, columns: Vec<OutputColumn>) -> PhysicalPlan {
+        PhysicalPlan { node, columns, estimate: Estimate::default() }
+    }
+
+    /// The node's inputs, in the order in which EXPLAIN shows them.
+    pub fn children(&self) -> Vec<&Arc<PhysicalPlan>> {
+        match &self.node {
+            PlanNode::Values(_)
+            | PlanNode::SeqScan(_)
+            | PlanNode::IndexScan(_)
+            | PlanNode::BitmapScan(_)
+            | PlanNode::TidScan(_)
+            | PlanNode::MinMaxIndex(_)
+            | PlanNode::FunctionScan(_)
+            | PlanNode::CteScan(_)
+            | PlanNode::WorkTableScan(_) => Vec::new(),
+            PlanNode::Result(_) => Vec::new(),
+            PlanNode::Filter(node) => vec![&node.input],
+            PlanNode::Project(node) => vec![&node.input],
+            PlanNode::ProjectSet(node) => vec![&node.input],
+            PlanNode::NestedLoop(node) => vec![&node.outer, &node.inner],
+            PlanNode::HashJoin(node) => vec![&node.outer, &node.inner],
+            PlanNode::MergeJoin(node) => vec![&node.outer, &node.inner],
+            PlanNode::Materialize(node) => vec![&node.input],
+            PlanNode::Sort(node) => vec![&node.input],
+            PlanNode::Limit(node) => vec![&node.input],
+            PlanNode::Aggregate(node) => vec![&node.input],
+            PlanNode::Window(node) => vec![&node.input],
+            PlanNode::Distinct(node) => vec![&node.input],
+            PlanNode::Unique(node) => vec![&node.input],
+            PlanNode::SetOp(node) => vec![&node.left, &node.right],
+            PlanNode::Append(node) => node.inputs.iter().collect(),
+            PlanNode::RecursiveUnion(node) => vec![&node.initial, &node.recursive],
+            PlanNode::LockRows(node) => vec![&node.input],
+            PlanNode::Insert(node) => vec![&node.source],
+            PlanNode::Update(node) => vec![&node.source],
+            PlanNode::Delete(node) => vec![&node.source],
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! INSERT, UPDATE and DELETE.
+//!
+//! The *target image* of a row is what CHECK, generated columns, index expressions and RETURNING read: the values of
+//! `RelationDescriptor::columns` by position (a dropped column is null), followed by the row id (`tid`) at position
+//! `columns.len()`.
+
+use std::sync::Arc;
+
+use ochre_base::Oid;
+use ochre_catalog::{IndexDescriptor, RelationDescriptor};
+use ochre_expr::Expr;
+
+use super::{PhysicalPlan, ScanColumn};
+
+/// What every kind of DML must know of its target.
+#[derive(Debug, Clone)]
+pub struct TargetTable {
+    /// The table.
+    pub table: Arc<RelationDescriptor>,
+    /// The name in the query.
+    pub alias: Arc<str>,
+    /// Columns that must not be null, by position. Checked after generated columns are computed and before CHECK.
+    pub not_null: Vec<usize>,
+    /// Stored generated columns in an order in which each reads only what stands before.
+    pub generated: Vec<GeneratedColumn>,
+    /// CHECK constraints, in order of their names. A null result passes.
+    pub checks: Vec<CheckExpression>,
+    /// The table's indexes; expressions of each over the target image.
+    pub indexes: Vec<IndexMaintenance>,
+}
+
+/// A stored generated column.
+#[derive(Debug, Clone)]
+pub struct GeneratedColumn {
+    /// The column's position.
+    pub column: usize,
+    /// Its value, over the target image.
+    pub expr: Expr,
+}
+
+/// A CHECK constraint.
+#[derive(Debug, Clone)]
+pub struct CheckExpression {
+    /// The constraint's name.
+    pub name: Arc<str>,
+    /// The condition, over the target image.
+    pub expr: Expr,
+}
+
+/// What an index stores of a row.
+#[derive(Debug, Clone)]
+pub struct IndexMaintenance {
+    /// The index.
+    pub index: Arc<IndexDescriptor>,
+    /// Key columns, then INCLUDE columns, over the target image; a plain column is `Expr::Column`.
+    pub exprs: Vec<Expr>,
+    /// The predicate of a partial index, over the target image.
+    pub predicate: Option<Expr>,
+    /// Columns of the table that the expressions and the predicate read, sorted: an UPDATE that changes none of them leaves
+    /// the index alone.
+    pub columns_read: Vec<usize>,
+}
+
+/// INSERT. Output: RETURNING.
+#[derive(Debug, Clone)]
+pub struct InsertPlan {
+    /// The table.
+    pub target: TargetTable,
+    /// Yields complete rows: one column for each column of the table, in order, with defaults, identity values and casts
+    /// already in place; null for dropped and generated columns. For `INSERT … VALUES` of one row a [`super::ResultPlan`],
+    /// of several a [`super::ValuesPlan`].
+    pub source: Arc<PhysicalPlan>,
+    /// ON CONFLICT.
+    pub on_conflict: Option<OnConflict>,
+    /// Over the target image of the row that was inserted (or updated).
+    pub returning: Option<Vec<Expr>>,
+}
+
+/// ON CONFLICT.
+#[derive(Debug, Clone)]
+pub struct OnConflict {
+    /// The unique indexes that count. Empty (with `Nothing`): every unique index.
+    pub arbiters: Vec<Oid>,
+    /// What to do.
+    pub action: ConflictAction,
+}
+
+/// What to do with a row that exists.
+#[derive(Debug, Clone)]
+pub enum ConflictAction {
+    /// DO NOTHING.
+    Nothing,
+    /// DO UPDATE. The expressions read the existing row's target image, then the columns of the row proposed for insertion
+    /// (`excluded`), that is positions `0..=n` and `n + 1..n + 1 + n` for a table of `n` columns.
+    Update {
+        /// New values.
+        assignments: Vec<Assignment>,
+        /// WHERE: the existing row is locked but not changed when it does not hold.
+        filter: Option<Expr>,
+    },
+}
+
+/// A new value for a column.
+#[derive(Debug, Clone)]
+pub struct Assignment {
+    /// The column's position.
+    pub column: usize,
+    /// Its new value.
+    pub value: Expr,
+}
+
+/// UPDATE. Output: RETURNING.
+///
+/// A row that several source rows match is updated once, by the first of them.
+#[derive(Debug, Clone)]
+pub struct UpdatePlan {
+    /// The table.
+    pub target: TargetTable,
+    /// Yields for each row to update its old values, its row id, and whatever the expressions below need.
+    pub source: Arc<PhysicalPlan>,
+    /// Position of the row id in the source's columns.
+    pub row_id: usize,
+    /// For each column of the table the position in the source's columns of its old value; `None` for dropped columns.
+    pub old_columns: Vec<Option<usize>>,
+    /// New values, over the source's columns.
+    pub assignments: Vec<Assignment>,
+    /// What to do with a row that changed since the snapshot.
+    pub recheck: RowRecheck,
+    /// Over the target image of the new row, followed by the source's columns.
+    pub returning: Option<Vec<Expr>>,
+}
+
+/// DELETE. Output: RETURNING.
+#[derive(Debug, Clone)]
+pub struct DeletePlan {
+    /// The table. Its checks and generated columns are empty.
+    pub target: TargetTable,
+    /// Yields for each row to delete its row id, and whatever RETURNING and the recheck need.
+    pub source: Arc<PhysicalPlan>,
+    /// Position of the row id in the source's columns.
+    pub row_id: usize,
+    /// What to do with a row that changed since the snapshot.
+    pub recheck: RowRecheck,
+    /// Over the target image of the old row (only columns that RETURNING reads need be filled), followed by the source's
+    /// columns.
+    pub returning: Option<Vec<Expr>>,
+}
+
+/// READ COMMITTED's second look at a row that a concurrent transaction changed: the newest version's values replace the old
+/// ones in the source row, and the row counts only if the predicate still holds.
+#[derive(Debug, Clone, Default)]
+pub struct RowRecheck {
+    /// For positions of the source's columns that come from the target row: what to read of its newest version.
+    pub columns: Vec<(usize, ScanColumn)>,
+    /// Every condition of the query on the target row that can be evaluated on the source row, over the source's columns.
+    pub predicate: Option<Expr>,
+}
