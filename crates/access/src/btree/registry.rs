@@ -1,0 +1,54 @@
+//! One handle an index for all sessions.
+
+use std::sync::Arc;
+
+use hashbrown::HashMap;
+use ochre_base::{Result, Xid};
+use ochre_storage::{RelationKey, Storage};
+use parking_lot::RwLock;
+
+use super::tree::{BTree, BTreeOptions};
+
+/// Hands out the handles of indexes: the same one to everybody who asks for a file (B5).
+pub struct BTrees {
+    storage: Arc<Storage>,
+    open: RwLock<HashMap<RelationKey, Arc<BTree>>>,
+}
+
+impl BTrees {
+    /// No handles yet.
+    pub fn new(storage: Arc<Storage>) -> BTrees {
+        BTrees { storage, open: RwLock::default() }
+    }
+
+    /// Makes an empty index on behalf of a transaction and opens it.
+    ///
+    /// # Errors
+    /// As [`BTree::create`].
+    pub fn create(&self, relation: RelationKey, xid: Xid, options: BTreeOptions) -> Result<Arc<BTree>> {
+        BTree::create(&self.storage, relation, xid, options)?;
+        self.open(relation)
+    }
+
+    /// The handle of an index that exists.
+    ///
+    /// # Errors
+    /// When its meta page cannot be read or is none.
+    pub fn open(&self, relation: RelationKey) -> Result<Arc<BTree>> {
+        if let Some(tree) = self.open.read().get(&relation) {
+            return Ok(tree.clone());
+        }
+        let mut open = self.open.write();
+        if let Some(tree) = open.get(&relation) {
+            return Ok(tree.clone());
+        }
+        let tree = Arc::new(BTree::open(self.storage.clone(), relation)?);
+        open.insert(relation, tree.clone());
+        Ok(tree)
+    }
+
+    /// Forgets an index whose file goes.
+    pub fn forget(&self, relation: RelationKey) {
+        self.open.write().remove(&relation);
+    }
+}

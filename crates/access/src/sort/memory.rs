@@ -1,0 +1,251 @@
+//! Entries in memory: an arena of their bytes and an array of items that is sorted.
+
+use std::cmp::Ordering;
+use std::sync::Arc;
+
+use super::SortEntry;
+
+/// An item's offset has 32 bits.
+pub(super) const MAX_BYTES: usize = u32::MAX as usize;
+
+/// Fewer items than this are sorted by one thread.
+const PARALLEL_ITEMS: usize = 50_000;
+
+/// Bytes of the key in an item.
+const HEAD_BYTES: usize = 12;
+
+/// Twelve bytes of the key as a big-endian number in the upper bits, the entry's offset in the lower 32.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Item(u128);
+
+impl Item {
+    #[inline]
+    fn head(self) -> u128 {
+        self.0 >> 32
+    }
+
+    #[inline]
+    fn offset(self) -> usize {
+        self.0 as u32 as usize
+    }
+}
+
+/// Memory that an entry takes at most.
+#[inline]
+pub(super) fn entry_bytes(key: &[u8], payload: &[u8]) -> usize {
+    key.len() + payload.len() + 8 + 2 * 5 + size_of::<Item>()
+}
+
+/// Appends an entry in the form that arenas and runs have.
+#[inline]
+pub(super) fn encode(out: &mut Vec<u8>, entry: SortEntry<'_>) {
+    put_len(out, entry.key.len());
+    put_len(out, entry.payload.len());
+    out.extend_from_slice(&entry.tag.to_le_bytes());
+    out.extend_from_slice(entry.key);
+    out.extend_from_slice(entry.payload);
+}
+
+#[inline]
+fn put_len(out: &mut Vec<u8>, mut len: usize) {
+    while len >= 0x80 {
+        out.push(len as u8 | 0x80);
+        len >>= 7;
+    }
+    out.push(len as u8);
+}
+
+#[inline]
+fn take_len(bytes: &[u8], at: &mut usize) -> Option<usize> {
+    let mut len = 0;
+    for shift in (0..63).step_by(7) {
+        let byte = *bytes.get(*at)?;
+        *at += 1;
+        len |= ((byte & 0x7f) as usize) << shift;
+        if byte < 0x80 {
+            return Some(len);
+        }
+    }
+    None
+}
+
+/// The lengths at the start of an encoded entry: of its header, its key and its payload. `None` when bytes are missing.
+#[inline]
+pub(super) fn lengths(bytes: &[u8]) -> Option<(usize, usize, usize)> {
+    let mut at = 0;
+    let key = take_len(bytes, &mut at)?;
+    let payload = take_len(bytes, &mut at)?;
+    Some((at + 8, key, payload))
+}
+
+/// The entry at the start of some bytes.
+#[inline]
+pub(super) fn decode(bytes: &[u8]) -> SortEntry<'_> {
+    let (header, key, payload) = lengths(bytes).expect("a whole entry was encoded here");
+    SortEntry {
+        key: &bytes[header..header + key],
+        tag: u64::from_le_bytes(*bytes[header - 8..].first_chunk().expect("the header holds the tag")),
+        payload: &bytes[header + key..header + key + payload],
+    }
+}
+
+/// Entries that are not sorted yet.
+#[derive(Default)]
+pub(super) struct MemorySet {
+    arena: Vec<u8>,
+    offsets: Vec<Item>,
+    /// The first key ever added, cut to what all later ones share with it (S1). `None`: nothing was added.
+    shared: Option<Vec<u8>>,
+}
+
+impl MemorySet {
+    /// An empty set that knows what keys share and has the same capacity.
+    pub(super) fn emptied_like(&self) -> MemorySet {
+        MemorySet {
+            arena: Vec::with_capacity(self.arena.capacity()),
+            offsets: Vec::with_capacity(self.offsets.capacity()),
+            shared: self.shared.clone(),
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.offsets.len()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.offsets.is_empty()
+    }
+
+    pub(super) fn used_bytes(&self) -> usize {
+        self.arena.len() + self.offsets.len() * size_of::<Item>()
+    }
+
+    /// How many bytes all keys share at their start (S1).
+    pub(super) fn shared_bytes(&self) -> usize {
+        self.shared.as_ref().map_or(0, Vec::len)
+    }
+
+    #[inline]
+    pub(super) fn push(&mut self, key: &[u8], tag: u64, payload: &[u8]) {
+        match &mut self.shared {
+            Some(shared) if key.starts_with(shared) => {}
+            Some(shared) => {
+                let same = shared.iter().zip(key).take_while(|(a, b)| a == b).count();
+                shared.truncate(same);
+            }
+            None => self.shared = Some(key.to_vec()),
+        }
+        self.offsets.push(Item(self.arena.len() as u128));
+        encode(&mut self.arena, SortEntry { key, tag, payload });
+    }
+
+    /// Sorts, with several threads when that pays: each part is in order by itself.
+    pub(super) fn into_sorted_parts(mut self, threads: usize) -> Vec<MemoryCursor> {
+        let shared = self.shared_bytes();
+        let arena = &self.arena;
+        let sort = |items: &mut [Item]| {
+            for item in items.iter_mut() {
+                let key = decode(&arena[item.offset()..]).key;
+                item.0 |= u128::from(head(&key[shared..])) << 32;
+            }
+            items.sort_unstable_by(|a, b| compare(arena, shared, *a, *b));
+        };
+        let parts = if self.offsets.len() < PARALLEL_ITEMS { 1 } else { threads.max(1) };
+        let part_len = self.offsets.len().div_ceil(parts).max(1);
+        std::thread::scope(|scope| {
+            let mut chunks = self.offsets.chunks_mut(part_len);
+            let own = chunks.next();
+            for chunk in chunks {
+                scope.spawn(|| sort(chunk));
+            }
+            own.into_iter().for_each(sort);
+        });
+        let arena = Arc::new(self.arena);
+        let items = Arc::new(self.offsets);
+        (0..items.len())
+            .step_by(part_len)
+            .map(|from| MemoryCursor {
+                arena: arena.clone(),
+                end: (from + part_len).min(items.len()),
+                items: items.clone(),
+                next: from,
+            })
+            .collect()
+    }
+}
+
+/// The first bytes of a key behind what all share, padded with zeros: `HEAD_BYTES` of them in 96 bits.
+#[inline]
+fn head(suffix: &[u8]) -> Head96 {
+    if let Some(bytes) = suffix.first_chunk::<HEAD_BYTES>() {
+        return Head96::from_bytes(*bytes);
+    }
+    let mut bytes = [0; HEAD_BYTES];
+    bytes[..suffix.len()].copy_from_slice(suffix);
+    Head96::from_bytes(bytes)
+}
+
+/// Ninety-six bits.
+struct Head96(u128);
+
+impl Head96 {
+    #[inline]
+    fn from_bytes(bytes: [u8; HEAD_BYTES]) -> Head96 {
+        let mut wide = [0; 16];
+        wide[4..].copy_from_slice(&bytes);
+        Head96(u128::from_be_bytes(wide))
+    }
+}
+
+impl From<Head96> for u128 {
+    fn from(head: Head96) -> u128 {
+        head.0
+    }
+}
+
+#[inline]
+fn compare(arena: &[u8], shared: usize, a: Item, b: Item) -> Ordering {
+    a.head().cmp(&b.head()).then_with(|| compare_entries(arena, shared, a, b))
+}
+
+#[inline(never)]
+fn compare_entries(arena: &[u8], shared: usize, a: Item, b: Item) -> Ordering {
+    let (a, b) = (decode(&arena[a.offset()..]), decode(&arena[b.offset()..]));
+    a.key[shared..]
+        .cmp(&b.key[shared..])
+        .then_with(|| a.tag.cmp(&b.tag))
+        .then_with(|| a.payload.cmp(b.payload))
+}
+
+/// Reads one sorted part.
+pub(super) struct MemoryCursor {
+    arena: Arc<Vec<u8>>,
+    items: Arc<Vec<Item>>,
+    /// The item after the current one.
+    next: usize,
+    end: usize,
+}
+
+impl MemoryCursor {
+    /// Steps to the next entry; false at the end.
+    #[inline]
+    pub(super) fn advance(&mut self) -> bool {
+        if self.next == self.end {
+            return false;
+        }
+        self.next += 1;
+        true
+    }
+
+    /// The entry stepped to.
+    #[inline]
+    pub(super) fn current(&self) -> SortEntry<'_> {
+        decode(&self.arena[self.items[self.next - 1].offset()..])
+    }
+
+    /// Eight bytes of the current key behind what all share.
+    #[inline]
+    pub(super) fn current_prefix(&self) -> u64 {
+        (self.items[self.next - 1].head() >> 32) as u64
+    }
+}
