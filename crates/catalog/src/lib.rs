@@ -4,7 +4,7 @@
 //!
 //! # Role
 //! The binder looks names up here, the planner reads statistics, the engine builds new snapshots when DDL commits. The
-//! crate does no I/O: the engine stores descriptors as rows of `pg_class` and its sisters.
+//! crate does no I/O: [`stored`] says how descriptors become rows of `pg_class` and its sisters, the engine keeps them.
 //!
 //! # Invariants
 //! - C1: a descriptor is never changed once it is in a snapshot; a change makes a new one.
@@ -14,6 +14,7 @@
 pub mod builtin;
 mod descriptor;
 mod snapshot;
+pub mod stored;
 
 pub use descriptor::{
     ColumnDescriptor, ColumnList, ColumnStatistics, ConstraintDescriptor, ConstraintKind, DatabaseDescriptor,
@@ -72,10 +73,34 @@ pub mod oids {
     pub const PG_SHDESCRIPTION: Oid = Oid(2396);
     /// Catalog `pg_statistic`.
     pub const PG_STATISTIC: Oid = Oid(2619);
+    /// Catalog `pg_depend`.
+    pub const PG_DEPEND: Oid = Oid(2608);
     /// Catalog `pg_rewrite`.
     pub const PG_REWRITE: Oid = Oid(2618);
     /// Catalog `pg_proc`.
     pub const PG_PROC: Oid = Oid(1255);
+    /// Catalog `pg_am`.
+    pub const PG_AM: Oid = Oid(2601);
+    /// Catalog `pg_language`.
+    pub const PG_LANGUAGE: Oid = Oid(2612);
+    /// Catalog `pg_tablespace`.
+    pub const PG_TABLESPACE: Oid = Oid(1213);
+    /// Catalog `pg_collation`.
+    pub const PG_COLLATION: Oid = Oid(3456);
+    /// Catalog `pg_aggregate`.
+    pub const PG_AGGREGATE: Oid = Oid(2600);
+    /// Catalog `pg_operator`.
+    pub const PG_OPERATOR: Oid = Oid(2617);
+    /// Catalog `pg_cast`.
+    pub const PG_CAST: Oid = Oid(2605);
+    /// Catalog `pg_opclass`.
+    pub const PG_OPCLASS: Oid = Oid(2616);
+    /// Catalog `pg_opfamily`.
+    pub const PG_OPFAMILY: Oid = Oid(2753);
+    /// Catalog `pg_amop`.
+    pub const PG_AMOP: Oid = Oid(2602);
+    /// Catalog `pg_amproc`.
+    pub const PG_AMPROC: Oid = Oid(2603);
     /// Our own: file and schema version of each stored relation.
     pub const OCHRE_RELATION: Oid = Oid(8001);
     /// Our own: the column lists that rows were written under.

@@ -2,9 +2,11 @@
 //!
 //! A built-in relation's descriptor comes from `data/relations.tsv`, which lists every relation and column that
 //! PostgreSQL 18 has, and from `data/own.tsv`. The few that hold rows for user objects are named in [`STORED`] and have a file of a fixed id in
-//! each database; views that have a definition here are in [`views`]; all others are empty.
+//! each database; views that have a definition here are in [`views`]; all others are empty. What they show of built-in
+//! objects is in [`rows`].
 
 mod relations;
+pub mod rows;
 pub mod views;
 
 use std::sync::Arc;
@@ -18,7 +20,7 @@ pub use relations::{relation, relations};
 
 /// The catalogs that store rows of user objects, with the file that each has in every database. Shared catalogs keep
 /// theirs in the database with id 0. File ids below [`FIRST_USER_FILE`] are never given to anything else.
-pub const STORED: [(Oid, FileId); 16] = [
+pub const STORED: [(Oid, FileId); 17] = [
     (oids::PG_CLASS, FileId(1)),
     (oids::PG_ATTRIBUTE, FileId(2)),
     (oids::PG_TYPE, FileId(3)),
@@ -35,6 +37,7 @@ pub const STORED: [(Oid, FileId); 16] = [
     (oids::OCHRE_RELATION, FileId(14)),
     (oids::OCHRE_COLUMN_LIST, FileId(15)),
     (oids::PG_SHDESCRIPTION, FileId(16)),
+    (oids::PG_DEPEND, FileId(17)),
 ];
 
 /// The first file id of a user relation.

@@ -1,0 +1,14 @@
+//! Descriptors as rows of the stored catalogs, and back.
+
+mod decode;
+mod encode;
+mod row;
+mod statistics;
+
+pub use decode::{CatalogRows, databases, namespaces, relations, roles};
+pub use encode::{
+    CatalogRow, RowKey, column_list_row, database_rows, namespace_rows, relation_rows, role_rows,
+    split_expressions,
+};
+pub(crate) use encode::{attribute_row, class_row, oid_vector};
+pub(crate) use row::{RowWriter, vector};
