@@ -1,0 +1,3 @@
+//! COPY: rows in and out in text and csv.
+
+pub mod format;
