@@ -92,6 +92,8 @@ pub struct CallContext<'a, 'e> {
     pub arg_types: &'a [SqlType],
     /// The result's actual type, as bound.
     pub result: SqlType,
+    /// Whether the last argument is an array that was marked VARIADIC in the call of a function on VARIADIC "any".
+    pub variadic_array: bool,
 }
 
 /// Evaluates one row. Arguments of strict functions are never null.

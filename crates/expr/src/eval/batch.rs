@@ -47,7 +47,9 @@ impl<'a, 'e> Evaluator<'a, 'e> {
 
     fn node(&self, expr: &Expr, selection: Option<&Selection>) -> Result<Arc<Column>> {
         match expr {
-            Expr::Call { function, args, ty, .. } => self.call(function, args, *ty, selection),
+            Expr::Call { function, args, variadic_array, ty, .. } => {
+                self.call(function, args, *variadic_array, *ty, selection)
+            }
             Expr::Cast { arg, kind, ty, .. } => self.cast(arg, kind, *ty, selection),
             Expr::And(parts) => self.connective(parts, false, selection),
             Expr::Or(parts) => self.connective(parts, true, selection),
@@ -100,6 +102,7 @@ impl<'a, 'e> Evaluator<'a, 'e> {
         &self,
         function: &FunctionRef,
         args: &[Expr],
+        variadic_array: bool,
         ty: SqlType,
         selection: Option<&Selection>,
     ) -> Result<Arc<Column>> {
@@ -109,7 +112,7 @@ impl<'a, 'e> Evaluator<'a, 'e> {
             columns.push(self.eval(arg, selection)?);
             types.push(arg.ty());
         }
-        let call = CallContext { eval: self.ctx, function, arg_types: &types, result: ty };
+        let call = CallContext { eval: self.ctx, function, arg_types: &types, result: ty, variadic_array };
         call_batch(&call, &columns, self.rows(), selection)
     }
 
@@ -125,7 +128,13 @@ impl<'a, 'e> Evaluator<'a, 'e> {
         match kind {
             CastKind::Relabel => return Ok(column),
             CastKind::Function { function, .. } if function.arg_types.len() == 1 => {
-                let call = CallContext { eval: self.ctx, function, arg_types: &[source], result: ty };
+                let call = CallContext {
+                    eval: self.ctx,
+                    function,
+                    arg_types: &[source],
+                    result: ty,
+                    variadic_array: false,
+                };
                 return call_batch(&call, &[column], self.rows(), selection);
             }
             CastKind::Io if row::is_plain_text(source) && row::is_plain_text(ty) && ty.typmod < 0 => {

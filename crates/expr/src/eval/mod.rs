@@ -19,7 +19,7 @@ use ochre_types::{Batch, Column, Datum, Selection};
 
 use crate::{EvalContext, Expr};
 
-pub(crate) use call::call_row;
+pub(crate) use call::{call_row, checked};
 pub(crate) use rows::Rows;
 pub(crate) use set::{DatumSet, RowSet};
 pub use set::{SetCursor, open_set};

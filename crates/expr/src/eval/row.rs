@@ -44,7 +44,9 @@ impl RowEvaluator<'_, '_> {
             | Expr::Parameter { .. }
             | Expr::Correlated { .. } => self.eval(expr),
             Expr::SessionValue { kind, ty } => session_value(*kind, *ty, self.ctx),
-            Expr::Call { function, args, ty, .. } => self.call(function, args, *ty),
+            Expr::Call { function, args, variadic_array, ty, .. } => {
+                self.call(function, args, *variadic_array, *ty)
+            }
             Expr::Cast { arg, kind, ty, .. } => cast_value(self.eval(arg)?, arg.ty(), kind, *ty, self.ctx),
             Expr::And(parts) => self.connective(parts, false),
             Expr::Or(parts) => self.connective(parts, true),
@@ -110,14 +112,21 @@ impl RowEvaluator<'_, '_> {
         }
     }
 
-    fn call(&self, function: &FunctionRef, args: &[Expr], ty: SqlType) -> Result<Datum> {
+    fn call(
+        &self,
+        function: &FunctionRef,
+        args: &[Expr],
+        variadic_array: bool,
+        ty: SqlType,
+    ) -> Result<Datum> {
         let mut values: SmallVec<[Datum; 4]> = SmallVec::new();
         let mut types: SmallVec<[SqlType; 4]> = SmallVec::new();
         for arg in args {
             values.push(self.eval(arg)?);
             types.push(arg.ty());
         }
-        self.call_values(function, &values, &types, ty)
+        let call = CallContext { eval: self.ctx, function, arg_types: &types, result: ty, variadic_array };
+        call_row(&call, &values)
     }
 
     fn call_values(
@@ -127,7 +136,7 @@ impl RowEvaluator<'_, '_> {
         arg_types: &[SqlType],
         result: SqlType,
     ) -> Result<Datum> {
-        call_row(&CallContext { eval: self.ctx, function, arg_types, result }, values)
+        call_row(&CallContext { eval: self.ctx, function, arg_types, result, variadic_array: false }, values)
     }
 
     /// AND stops at false, OR at true.
@@ -458,7 +467,13 @@ pub(super) fn run_subplan(
                 for (i, function) in functions.iter().enumerate() {
                     let args = [left[i].clone(), row.get(i).cloned().unwrap_or(Datum::Null)];
                     let types = [exprs[i].ty(), exprs[i].ty()];
-                    let call = CallContext { eval: ctx, function, arg_types: &types, result: SqlType::BOOL };
+                    let call = CallContext {
+                        eval: ctx,
+                        function,
+                        arg_types: &types,
+                        result: SqlType::BOOL,
+                        variadic_array: false,
+                    };
                     match call_row(&call, &args)?.as_bool() {
                         Some(false) => {
                             holds = Some(false);
@@ -553,7 +568,13 @@ pub(crate) fn cast_value(
             let args = [value, Datum::Int32(target.typmod), Datum::Bool(*explicit)];
             let types = [source, SqlType::INT4, SqlType::BOOL];
             let count = function.arg_types.len().min(3);
-            let call = CallContext { eval: ctx, function, arg_types: &types[..count], result: target };
+            let call = CallContext {
+                eval: ctx,
+                function,
+                arg_types: &types[..count],
+                result: target,
+                variadic_array: false,
+            };
             call_row(&call, &args[..count])
         }
         CastKind::Array { kind, element } => {

@@ -28,7 +28,7 @@ pub fn open_set(
     if function.strict && args.iter().any(Datum::is_null) {
         return Ok(Box::new(RowSet::new(output_types(function, result), Vec::new())));
     }
-    let call = CallContext { eval: ctx, function, arg_types, result };
+    let call = CallContext { eval: ctx, function, arg_types, result, variadic_array: false };
     match &function.implementation {
         Implementation::Set(open) => open(&call, args),
         Implementation::Session => {

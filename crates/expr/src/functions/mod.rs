@@ -1,6 +1,13 @@
 //! Implementations of the built-in functions, by area, and how they are registered.
 
+mod datetime;
+mod digest;
+mod float;
+mod formatting;
+mod integer;
 mod kernels;
+mod numeric;
+mod text;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -18,7 +25,14 @@ pub(crate) struct Implementations {
 impl Implementations {
     /// All of them.
     pub(crate) fn all() -> Implementations {
-        Implementations { by_source: HashMap::new() }
+        let mut all = Implementations { by_source: HashMap::with_capacity(2000) };
+        integer::register(&mut all);
+        float::register(&mut all);
+        numeric::register(&mut all);
+        text::register(&mut all);
+        datetime::register(&mut all);
+        formatting::register(&mut all);
+        all
     }
 
     /// The implementation of a function by its internal name.
@@ -40,4 +54,31 @@ pub(crate) fn session_value(_kind: SessionValue, _ty: SqlType, _ctx: &EvalContex
 /// An array of one more dimension than its elements have.
 pub(crate) fn array_from_elements(element: SqlType, elements: Vec<Datum>) -> Result<Arc<ArrayValue>> {
     Ok(Arc::new(ArrayValue::vector(element, elements)))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+    use crate::function::Language;
+
+    /// A misspelt name would silently leave a function without implementation.
+    #[test]
+    fn every_implementation_belongs_to_a_function() {
+        let mut known: HashSet<String> = HashSet::new();
+        for function in crate::functions() {
+            if function.language == Language::Internal {
+                known.insert(function.source.to_string());
+            } else {
+                let args: Vec<String> = function.arg_types.iter().map(|oid| oid.to_string()).collect();
+                known.insert(format!("{}({})", function.name, args.join(" ")));
+            }
+        }
+        let all = Implementations::all();
+        let mut strays: Vec<&str> =
+            all.by_source.keys().copied().filter(|name| !known.contains(*name)).collect();
+        strays.sort_unstable();
+        assert!(strays.is_empty(), "no function has these names: {strays:?}");
+    }
 }

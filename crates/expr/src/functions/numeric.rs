@@ -1,0 +1,100 @@
+//! `numeric`: the registry's view of the arithmetic in `ochre_types::numeric`.
+
+use std::cmp::Ordering;
+
+use ochre_base::{Error, Result, SqlState};
+use ochre_types::{Datum, Numeric};
+
+use super::Implementations;
+use super::integer::int4_range;
+
+#[rustfmt::skip]
+pub(super) fn register(r: &mut Implementations) {
+    r.f2::<Numeric, Numeric, bool>("numeric_eq", |a, b| Ok(a.compare(b) == Ordering::Equal));
+    r.f2::<Numeric, Numeric, bool>("numeric_ne", |a, b| Ok(a.compare(b) != Ordering::Equal));
+    r.f2::<Numeric, Numeric, bool>("numeric_lt", |a, b| Ok(a.compare(b) == Ordering::Less));
+    r.f2::<Numeric, Numeric, bool>("numeric_le", |a, b| Ok(a.compare(b) != Ordering::Greater));
+    r.f2::<Numeric, Numeric, bool>("numeric_gt", |a, b| Ok(a.compare(b) == Ordering::Greater));
+    r.f2::<Numeric, Numeric, bool>("numeric_ge", |a, b| Ok(a.compare(b) != Ordering::Less));
+    r.f2::<Numeric, Numeric, i32>("numeric_cmp", |a, b| Ok(a.compare(b) as i32));
+    r.f2::<Numeric, Numeric, Numeric>("numeric_larger", |a, b| Ok(if a.compare(b).is_ge() { a } else { b }.clone()));
+    r.f2::<Numeric, Numeric, Numeric>("numeric_smaller", |a, b| Ok(if a.compare(b).is_le() { a } else { b }.clone()));
+    r.f2::<Numeric, Numeric, Numeric>("numeric_add", |a, b| a.add(b));
+    r.f2::<Numeric, Numeric, Numeric>("numeric_sub", |a, b| a.sub(b));
+    r.f2::<Numeric, Numeric, Numeric>("numeric_mul", |a, b| a.mul(b));
+    r.f2::<Numeric, Numeric, Numeric>("numeric_div", |a, b| a.div(b));
+    r.f2::<Numeric, Numeric, Numeric>("numeric_div_trunc", |a, b| a.div_trunc(b));
+    r.f2::<Numeric, Numeric, Numeric>("numeric_mod", |a, b| a.rem(b));
+    r.f2::<Numeric, Numeric, Numeric>("numeric_power", |a, b| a.power(b));
+    r.f2::<Numeric, Numeric, Numeric>("numeric_log", |base, a| a.log(base));
+    r.f2::<Numeric, Numeric, Numeric>("numeric_gcd", |a, b| a.gcd(b));
+    r.f2::<Numeric, Numeric, Numeric>("numeric_lcm", |a, b| a.lcm(b));
+    r.f1::<Numeric, Numeric>("numeric_inc", |a| a.add(&Numeric::ONE));
+    r.f1::<Numeric, Numeric>("numeric_uminus", |a| Ok(a.neg()));
+    r.f1::<Numeric, Numeric>("numeric_uplus", |a| Ok(a.clone()));
+    r.f1::<Numeric, Numeric>("numeric_abs", |a| Ok(a.abs()));
+    r.f1::<Numeric, Numeric>("numeric_sign", |a| Ok(a.sign()));
+    r.f1::<Numeric, Numeric>("numeric_ceil", |a| a.ceil());
+    r.f1::<Numeric, Numeric>("numeric_floor", |a| a.floor());
+    r.f1::<Numeric, Numeric>("numeric_sqrt", |a| a.sqrt());
+    r.f1::<Numeric, Numeric>("numeric_exp", |a| a.exp());
+    r.f1::<Numeric, Numeric>("numeric_ln", |a| a.ln());
+    r.f2::<Numeric, i32, Numeric>("numeric_round", |a, scale| a.round(scale));
+    r.f2::<Numeric, i32, Numeric>("numeric_trunc", |a, scale| a.trunc(scale));
+    r.f1::<Numeric, Numeric>("round(1700)", |a| a.round(0));
+    r.f1::<Numeric, Numeric>("trunc(1700)", |a| a.trunc(0));
+    r.f1::<Numeric, Numeric>("log(1700)", |a| a.log(&Numeric::from_i64(10)));
+    r.f1::<Numeric, Numeric>("log10(1700)", |a| a.log(&Numeric::from_i64(10)));
+    r.f1::<Numeric, Option<i32>>("numeric_scale", |a| Ok(a.scale()));
+    r.f1::<Numeric, Option<i32>>("numeric_min_scale", |a| Ok(a.min_scale()));
+    r.f1::<Numeric, Numeric>("numeric_trim_scale", |a| Ok(a.trim_scale()));
+    r.f1::<i64, Numeric>("numeric_fac", Numeric::factorial);
+    r.f1::<Numeric, i16>("numeric_int2", |a| a.to_i16());
+    r.f1::<Numeric, i32>("numeric_int4", |a| a.to_i32());
+    r.f1::<Numeric, i64>("numeric_int8", |a| a.to_i64());
+    r.f1::<Numeric, f32>("numeric_float4", |a| a.to_f32());
+    r.f1::<Numeric, f64>("numeric_float8", |a| a.to_f64());
+    r.f2::<Numeric, i32, Numeric>("numeric", |a, typmod| a.apply_typmod(typmod));
+    r.f4::<Numeric, Numeric, Numeric, i32, i32>("width_bucket_numeric", width_bucket);
+    r.row("width_bucket_array", |_, args| {
+        let Datum::Array(thresholds) = &args[1] else { return Err(crate::errors::wrong_form("an array")) };
+        if thresholds.dimensions.len() > 1 {
+            return Err(Error::new(SqlState::ARRAY_SUBSCRIPT_ERROR, "thresholds must be one-dimensional array"));
+        }
+        if thresholds.has_nulls() {
+            return Err(Error::new(SqlState::NULL_VALUE_NOT_ALLOWED, "thresholds array must not contain NULLs"));
+        }
+        let order = thresholds.element.order();
+        let below = thresholds.elements.partition_point(|t| ochre_types::compare::compare_datums(t, &args[0], order).is_le());
+        Ok(Datum::Int32(below as i32))
+    });
+}
+
+fn width_bucket(operand: &Numeric, low: &Numeric, high: &Numeric, count: i32) -> Result<i32> {
+    let invalid =
+        |message: &str| Error::new(SqlState::INVALID_ARGUMENT_FOR_WIDTH_BUCKET_FUNCTION, message.to_owned());
+    if count <= 0 {
+        return Err(invalid("count must be greater than zero"));
+    }
+    if operand.is_nan() || low.is_nan() || high.is_nan() {
+        return Err(invalid("operand, lower bound, and upper bound cannot be NaN"));
+    }
+    if low.is_infinite() || high.is_infinite() {
+        return Err(invalid("lower and upper bounds must be finite"));
+    }
+    let ascending = match low.compare(high) {
+        Ordering::Equal => return Err(invalid("lower bound cannot equal upper bound")),
+        order => order == Ordering::Less,
+    };
+    let (from_low, from_high) = (operand.compare(low), operand.compare(high));
+    let (below, above) =
+        if ascending { (from_low.is_lt(), from_high.is_ge()) } else { (from_low.is_gt(), from_high.is_le()) };
+    if below {
+        return Ok(0);
+    }
+    if above {
+        return count.checked_add(1).ok_or_else(int4_range);
+    }
+    let scaled = operand.sub(low)?.mul(&Numeric::from_i64(count.into()))?;
+    Ok(scaled.div_trunc(&high.sub(low)?)?.to_i32()? + 1)
+}
