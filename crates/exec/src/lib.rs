@@ -1,1 +1,27 @@
-//!
+//! Executor.
+
+pub mod build;
+mod columns;
+mod context;
+pub mod dependencies;
+mod execution;
+pub mod explain;
+mod key_table;
+mod keys;
+mod operator;
+pub mod operators;
+mod partition;
+mod relation;
+mod row_bytes;
+mod row_sorter;
+mod row_store;
+mod run_state;
+mod spill;
+mod temp;
+
+pub use context::{ExecContext, Frame, StatementContext};
+pub use execution::Execution;
+pub use operator::{BoxOperator, Operator};
+pub use relation::RelationSource;
+pub use row_store::RowStore;
+pub use temp::{TempFile, TempFiles};

@@ -9,8 +9,6 @@ mod functions;
 mod limbs;
 mod text;
 
-pub(crate) use text::is_space;
-
 use std::cmp::Ordering;
 use std::sync::Arc;
 

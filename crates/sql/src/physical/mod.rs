@@ -153,6 +153,8 @@ pub struct CteDefinition {
     pub name: String,
     /// The query; runs in the frame that its `WITH` stands in.
     pub plan: Arc<PhysicalPlan>,
+    /// The frame that its `WITH` stands in: that of this sub-plan, or the statement's main frame.
+    pub frame: Option<usize>,
     /// The query reads `Correlated` slots of its frame, so a rescan of the frame must compute it anew. Otherwise one run
     /// serves the whole statement.
     pub correlated: bool,

@@ -1,0 +1,187 @@
+//! Makes operators from plan nodes.
+
+use std::sync::Arc;
+
+use ochre_base::{Error, Result, limits};
+use ochre_sql::physical::{PhysicalPlan, PlanNode, PlannedStatement};
+use ochre_types::{PhysicalType, SqlType};
+
+use crate::dependencies::Dependencies;
+use crate::explain::{Instrumentation, Instrumented};
+use crate::operator::BoxOperator;
+use crate::operators::aggregate::{Aggregate, AggregateSpec};
+use crate::operators::append::Append;
+use crate::operators::cte_scan::{CteScan, WorkTableScan};
+use crate::operators::distinct::Distinct;
+use crate::operators::filter::Filter;
+use crate::operators::function_scan::FunctionScan;
+use crate::operators::hash_join::{HashJoin, HashJoinSpec};
+use crate::operators::limit::Limit;
+use crate::operators::materialize::Materialize;
+use crate::operators::merge_join::{MergeJoin, MergeJoinSpec};
+use crate::operators::nested_loop::{NestedLoop, NestedLoopSpec};
+use crate::operators::project::Project;
+use crate::operators::project_set::ProjectSet;
+use crate::operators::recursive_union::RecursiveUnion;
+use crate::operators::result::{ResultRow, Values};
+use crate::operators::set_op::SetOp;
+use crate::operators::sort::Sort;
+use crate::operators::unique::Unique;
+use crate::relation::RelationSource;
+
+/// Makes the operators of one execution.
+pub struct Builder<'a> {
+    /// The whole statement.
+    pub statement: &'a PlannedStatement,
+    /// Opens tables and indexes.
+    pub relations: &'a dyn RelationSource,
+    /// Counts rows and time, for EXPLAIN ANALYZE.
+    pub instrumentation: Option<Arc<Instrumentation>>,
+}
+
+impl Builder<'_> {
+    /// The operator of a node, with those of its inputs.
+    ///
+    /// # Errors
+    /// 0A000 for nodes that are not implemented; what opening relations fails with.
+    pub fn build(&self, plan: &Arc<PhysicalPlan>) -> Result<BoxOperator> {
+        let operator = stacker::maybe_grow(limits::STACK_RED_ZONE_BYTES, limits::STACK_GROWTH_BYTES, || {
+            self.build_node(plan)
+        })?;
+        Ok(match &self.instrumentation {
+            Some(instrumentation) => Box::new(Instrumented::new(operator, plan, instrumentation)),
+            None => operator,
+        })
+    }
+
+    fn build_node(&self, plan: &Arc<PhysicalPlan>) -> Result<BoxOperator> {
+        Ok(match &plan.node {
+            PlanNode::Result(node) => Box::new(ResultRow::new(node.exprs.clone(), node.condition.clone())),
+            PlanNode::Values(node) => Box::new(Values::new(node.rows.clone(), physical_types(plan))),
+            PlanNode::FunctionScan(node) => Box::new(FunctionScan::new(
+                node.functions.clone(),
+                node.ordinality,
+                node.filter.clone(),
+                sql_types(plan),
+            )),
+            PlanNode::CteScan(node) => {
+                Box::new(CteScan::new(node.cte, node.columns.clone(), node.filter.clone()))
+            }
+            PlanNode::WorkTableScan(node) => {
+                Box::new(WorkTableScan::new(node.work_table, node.columns.clone(), node.filter.clone()))
+            }
+            PlanNode::Filter(node) => Box::new(Filter::new(self.build(&node.input)?, node.predicate.clone())),
+            PlanNode::Project(node) => Box::new(Project::new(self.build(&node.input)?, node.exprs.clone())),
+            PlanNode::ProjectSet(node) => {
+                Box::new(ProjectSet::new(self.build(&node.input)?, node.items.clone(), physical_types(plan)))
+            }
+            PlanNode::NestedLoop(node) => Box::new(NestedLoop::new(
+                self.build(&node.outer)?,
+                self.build(&node.inner)?,
+                NestedLoopSpec {
+                    join: node.join,
+                    parameters: node.parameters.clone(),
+                    condition: node.condition.clone(),
+                    filter: node.filter.clone(),
+                    inner_unique: node.inner_unique,
+                    inner_types: physical_types(&node.inner),
+                    output_types: physical_types(plan),
+                },
+            )),
+            PlanNode::HashJoin(node) => Box::new(HashJoin::new(
+                self.build(&node.outer)?,
+                self.build(&node.inner)?,
+                HashJoinSpec {
+                    join: node.join,
+                    outer_keys: node.outer_keys.clone(),
+                    inner_keys: node.inner_keys.clone(),
+                    null_safe: node.null_safe.clone(),
+                    residual: node.residual.clone(),
+                    filter: node.filter.clone(),
+                    inner_unique: node.inner_unique,
+                    null_aware_mark: node.null_aware_mark,
+                    outer_types: physical_types(&node.outer).into(),
+                    inner_types: physical_types(&node.inner).into(),
+                    inner_dependencies: Dependencies::of(&node.inner, self.statement),
+                },
+            )?),
+            PlanNode::MergeJoin(node) => Box::new(MergeJoin::new(
+                self.build(&node.outer)?,
+                self.build(&node.inner)?,
+                MergeJoinSpec {
+                    join: node.join,
+                    outer_keys: node.outer_keys.clone(),
+                    inner_keys: node.inner_keys.clone(),
+                    order: node.order.clone(),
+                    residual: node.residual.clone(),
+                    filter: node.filter.clone(),
+                    outer_types: physical_types(&node.outer),
+                    inner_types: physical_types(&node.inner),
+                },
+            )),
+            PlanNode::Materialize(node) => Box::new(Materialize::new(
+                self.build(&node.input)?,
+                physical_types(plan).into(),
+                Dependencies::of(&node.input, self.statement),
+            )),
+            PlanNode::Sort(node) => Box::new(Sort::new(
+                self.build(&node.input)?,
+                physical_types(plan),
+                node.keys.clone(),
+                node.limit.clone(),
+                Dependencies::of(&node.input, self.statement),
+            )),
+            PlanNode::Limit(node) => Box::new(Limit::new(
+                self.build(&node.input)?,
+                node.limit.clone(),
+                node.offset.clone(),
+                node.ties.clone(),
+            )),
+            PlanNode::Aggregate(node) => Box::new(Aggregate::new(
+                self.build(&node.input)?,
+                AggregateSpec {
+                    strategy: node.strategy,
+                    keys: node.keys.clone(),
+                    aggregates: node.aggregates.clone(),
+                    grouping_sets: node.grouping_sets.clone(),
+                    having: node.having.clone(),
+                    input_types: physical_types(&node.input).into(),
+                },
+            )?),
+            PlanNode::Distinct(node) => Box::new(Distinct::new(self.build(&node.input)?, &sql_types(plan))),
+            PlanNode::Unique(node) => {
+                let keys = node.keys.iter().map(|index| (*index, plan.columns[*index].ty.order())).collect();
+                Box::new(Unique::new(self.build(&node.input)?, keys))
+            }
+            PlanNode::SetOp(node) => Box::new(SetOp::new(
+                node.kind,
+                self.build(&node.left)?,
+                self.build(&node.right)?,
+                &sql_types(plan),
+            )),
+            PlanNode::Append(node) => {
+                let inputs = node.inputs.iter().map(|input| self.build(input)).collect::<Result<_>>()?;
+                Box::new(Append::new(inputs))
+            }
+            PlanNode::RecursiveUnion(node) => Box::new(RecursiveUnion::new(
+                self.build(&node.initial)?,
+                self.build(&node.recursive)?,
+                node.work_table,
+                node.distinct,
+                &sql_types(plan),
+            )),
+            PlanNode::Window(_) => return Err(Error::unsupported("a window function")),
+            _ => return Err(Error::unsupported("this plan node")),
+        })
+    }
+}
+
+/// The physical types of a node's columns.
+pub fn physical_types(plan: &PhysicalPlan) -> Vec<PhysicalType> {
+    plan.columns.iter().map(|column| column.ty.physical).collect()
+}
+
+/// The types of a node's columns.
+pub fn sql_types(plan: &PhysicalPlan) -> Vec<SqlType> {
+    plan.columns.iter().map(|column| column.ty).collect()
+}

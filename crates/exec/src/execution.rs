@@ -1,0 +1,126 @@
+//! One run, or several one after the other, of a planned statement.
+
+use std::sync::Arc;
+
+use ochre_base::Result;
+use ochre_sql::physical::PlannedStatement;
+use ochre_types::Batch;
+
+use crate::build::Builder;
+use crate::context::{ExecContext, Frame, StatementContext};
+use crate::explain::Instrumentation;
+use crate::operator::BoxOperator;
+use crate::relation::RelationSource;
+use crate::run_state::RunState;
+
+/// A statement's operators with their state. Owns everything, so that a portal can keep it between messages; what it
+/// borrows comes with each call.
+///
+/// # States
+/// ```text
+/// new ──next──► … ──next──► ended      restart: back to new, keeping the operators and their buffers
+/// ```
+/// After an error only drop it (or [`Execution::restart`] it in another transaction).
+pub struct Execution {
+    run: RunState,
+    frame: Frame,
+    root: BoxOperator,
+    instrumentation: Option<Arc<Instrumentation>>,
+    ended: bool,
+    started: bool,
+}
+
+impl Execution {
+    /// Makes the operators of a statement. Opens its relations; reads nothing.
+    ///
+    /// # Errors
+    /// 0A000 for what is not implemented; what opening relations fails with.
+    pub fn new(plan: &Arc<PlannedStatement>, relations: &dyn RelationSource) -> Result<Execution> {
+        Execution::build(plan, relations, None)
+    }
+
+    /// As [`Execution::new`], counting what each node does.
+    ///
+    /// # Errors
+    /// As [`Execution::new`].
+    pub fn instrumented(plan: &Arc<PlannedStatement>, relations: &dyn RelationSource) -> Result<Execution> {
+        Execution::build(plan, relations, Some(Arc::default()))
+    }
+
+    fn build(
+        plan: &Arc<PlannedStatement>,
+        relations: &dyn RelationSource,
+        instrumentation: Option<Arc<Instrumentation>>,
+    ) -> Result<Execution> {
+        let builder = Builder { statement: plan, relations, instrumentation: instrumentation.clone() };
+        Ok(Execution {
+            root: builder.build(&plan.plan)?,
+            run: RunState::new(plan, &builder)?,
+            frame: Frame::new(plan.slots),
+            instrumentation,
+            ended: false,
+            started: false,
+        })
+    }
+
+    /// The statement.
+    pub fn plan(&self) -> &Arc<PlannedStatement> {
+        &self.run.plan
+    }
+
+    /// The next rows, never an empty batch; `None` at the end. For INSERT, UPDATE and DELETE without RETURNING the
+    /// first call does everything and gives `None`.
+    ///
+    /// # Errors
+    /// The statement's.
+    pub fn next(&mut self, statement: &StatementContext<'_>) -> Result<Option<Batch>> {
+        if self.ended {
+            return Ok(None);
+        }
+        let ctx = ExecContext::new(statement, &self.run, &self.frame);
+        if !std::mem::replace(&mut self.started, true) {
+            self.run.start_data_modifying(&ctx)?;
+        }
+        let batch = self.root.next(&ctx)?;
+        self.ended = batch.is_none();
+        Ok(batch)
+    }
+
+    /// Runs to the end and throws rows away.
+    ///
+    /// # Errors
+    /// The statement's.
+    pub fn run(&mut self, statement: &StatementContext<'_>) -> Result<u64> {
+        while self.next(statement)?.is_some() {}
+        Ok(self.rows_changed())
+    }
+
+    /// Rows that the INSERT, UPDATE or DELETE at the top of the plan has changed so far, for the command tag.
+    pub fn rows_changed(&self) -> u64 {
+        self.run.rows_changed.get()
+    }
+
+    /// Whether all rows have been given.
+    pub fn has_ended(&self) -> bool {
+        self.ended
+    }
+
+    /// Makes the statement ready to run again, perhaps with other parameters and another snapshot. The relations'
+    /// descriptors must be those that it was built with.
+    ///
+    /// # Errors
+    /// Errors of temporary files.
+    pub fn restart(&mut self, statement: &StatementContext<'_>) -> Result<()> {
+        self.run.reset();
+        if std::mem::take(&mut self.started) {
+            self.root.rescan(&ExecContext::new(statement, &self.run, &self.frame))?;
+        }
+        self.ended = false;
+        Ok(())
+    }
+
+    /// What each node has done, when made by [`Execution::instrumented`].
+    pub fn instrumentation(&self) -> Option<&Arc<Instrumentation>> {
+        self.instrumentation.as_ref()
+    }
+}

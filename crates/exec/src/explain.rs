@@ -1,0 +1,92 @@
+//! Counters for EXPLAIN ANALYZE.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use ochre_base::Result;
+use ochre_sql::physical::PhysicalPlan;
+use ochre_types::Batch;
+use parking_lot::Mutex;
+
+use crate::{BoxOperator, ExecContext, Operator};
+
+/// What a node did.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct NodeCounters {
+    /// How often it ran from its start.
+    pub loops: u64,
+    /// Rows that it gave, in all loops.
+    pub rows: u64,
+    /// Time until the first batch, in all loops, its inputs included.
+    pub startup: Duration,
+    /// Time in all loops, its inputs included.
+    pub total: Duration,
+}
+
+/// The counters of one execution, by node.
+#[derive(Debug, Default)]
+pub struct Instrumentation {
+    nodes: Mutex<HashMap<usize, NodeCounters>>,
+}
+
+impl Instrumentation {
+    /// What a node has done so far; nothing when it never ran.
+    pub fn counters(&self, plan: &PhysicalPlan) -> NodeCounters {
+        self.nodes.lock().get(&key(plan)).copied().unwrap_or_default()
+    }
+}
+
+/// A node is known by its address: plans are shared and never move.
+fn key(plan: &PhysicalPlan) -> usize {
+    std::ptr::from_ref(plan).addr()
+}
+
+/// Runs an operator and counts.
+pub struct Instrumented {
+    inner: BoxOperator,
+    /// Keeps the address in use.
+    plan: Arc<PhysicalPlan>,
+    instrumentation: Arc<Instrumentation>,
+    started: bool,
+    first: bool,
+}
+
+impl Instrumented {
+    /// Counts what `inner`, made from `plan`, does.
+    pub fn new(inner: BoxOperator, plan: &Arc<PhysicalPlan>, instrumentation: &Arc<Instrumentation>) -> Self {
+        let (plan, instrumentation) = (Arc::clone(plan), Arc::clone(instrumentation));
+        Instrumented { inner, plan, instrumentation, started: false, first: true }
+    }
+}
+
+impl Operator for Instrumented {
+    fn next(&mut self, ctx: &ExecContext<'_>) -> Result<Option<Batch>> {
+        let begin = Instant::now();
+        let batch = self.inner.next(ctx);
+        let time = begin.elapsed();
+        let mut nodes = self.instrumentation.nodes.lock();
+        let counters = nodes.entry(key(&self.plan)).or_default();
+        counters.loops += u64::from(!std::mem::replace(&mut self.started, true));
+        counters.total += time;
+        if std::mem::take(&mut self.first) {
+            counters.startup += time;
+        }
+        if let Ok(Some(batch)) = &batch {
+            counters.rows += batch.active_rows() as u64;
+        }
+        batch
+    }
+
+    fn rescan(&mut self, ctx: &ExecContext<'_>) -> Result<()> {
+        self.started = false;
+        self.first = true;
+        self.inner.rescan(ctx)
+    }
+
+    fn rewind(&mut self, ctx: &ExecContext<'_>) -> Result<()> {
+        self.started = false;
+        self.first = true;
+        self.inner.rewind(ctx)
+    }
+}

@@ -1,0 +1,561 @@
+//! Groups and aggregates: plain, sorted and hashed, with grouping sets.
+//!
+//! # How
+//! Each grouping set has a [`GroupTable`]: a key table that numbers the groups, the group keys as columns, and one state
+//! per aggregate for all groups. A batch's rows are numbered at once, then each aggregate is updated once.
+//!
+//! When the tables exceed the memory budget, rows of groups that are not yet in memory are split by the hash of their
+//! key into partitions on disk; groups in memory go on. Partitions are aggregated one by one afterwards.
+//!
+//! Sorted input has the rows of a group side by side: whenever enough groups are complete they are given out and
+//! forgotten, so memory stays small and the order is kept.
+//!
+//! # Invariants
+//! - AG1: all rows of a group are aggregated in one table: a group is in memory or in a partition, never in both.
+//! - AG2: groups come out in the order of their first row, unless rows were spilled.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use ochre_base::{Error, Result};
+use ochre_expr::{AggregateKind, AggregateState, Expr, Groups};
+use ochre_sql::physical::{AggregateCall, AggregateStrategy};
+use ochre_types::{Batch, Column, ColumnBuilder, KeyOrder, PhysicalType, Selection, SqlType};
+
+use crate::columns::builders;
+use crate::key_table::KeyTable;
+use crate::keys::{BatchKeys, KeyLayout};
+use crate::operators::sort::key_orders;
+use crate::partition::{MAX_DEPTH, Partitioner, key_hash};
+use crate::row_sorter::RowSorter;
+use crate::row_store::RowStore;
+use crate::{BoxOperator, ExecContext, Operator};
+
+/// What an [`Aggregate`] needs to know.
+pub struct AggregateSpec {
+    pub strategy: AggregateStrategy,
+    pub keys: Vec<Expr>,
+    pub aggregates: Vec<AggregateCall>,
+    pub grouping_sets: Option<Vec<Vec<usize>>>,
+    pub having: Option<Expr>,
+    pub input_types: Arc<[PhysicalType]>,
+}
+
+/// Groups rows and aggregates them.
+pub struct Aggregate {
+    spec: Arc<AggregateSpec>,
+    input: BoxOperator,
+    /// One for each grouping set.
+    tables: Vec<GroupTable>,
+    /// Spilled rows that are to be aggregated: for which grouping set, and at which level of splitting.
+    jobs: Vec<(usize, RowStore, u32)>,
+    output: VecDeque<Batch>,
+    phase: Phase,
+}
+
+#[derive(PartialEq, Eq, Clone, Copy)]
+enum Phase {
+    New,
+    Reading,
+    Spilled,
+    Ended,
+}
+
+/// The groups of one grouping set.
+struct GroupTable {
+    spec: Arc<AggregateSpec>,
+    set: usize,
+    /// Which of the keys this set groups by.
+    positions: Vec<usize>,
+    layout: KeyLayout,
+    table: KeyTable,
+    /// With keys of words: the group whose key is NULL.
+    null_group: Option<u32>,
+    groups: usize,
+    /// All keys by group; NULL where the set does not group by them.
+    keys: Vec<ColumnBuilder>,
+    states: Vec<State>,
+    spill: Option<Partitioner>,
+    depth: u32,
+    numbers: Vec<u32>,
+    batch_keys: BatchKeys,
+}
+
+/// One aggregate's state and what stands between the input and it.
+struct State {
+    state: Box<dyn AggregateState>,
+    /// With DISTINCT: the (group, arguments) that have been seen.
+    distinct: Option<(KeyLayout, KeyTable, BatchKeys)>,
+    /// With ORDER BY: rows (group, arguments) that wait for the end.
+    ordered: Option<RowSorter>,
+}
+
+impl Aggregate {
+    /// Groups the rows of `input`.
+    ///
+    /// # Errors
+    /// 0A000 for aggregates that are not implemented.
+    pub fn new(input: BoxOperator, spec: AggregateSpec) -> Result<Aggregate> {
+        for call in &spec.aggregates {
+            if call.function.kind != AggregateKind::Normal {
+                let name = &call.function.function.name;
+                return Err(Error::unsupported(format_args!("the ordered-set aggregate {name}")));
+            }
+            // Fails early when an aggregate is missing.
+            create_state(call)?;
+        }
+        let spec = Arc::new(spec);
+        Ok(Aggregate {
+            spec,
+            input,
+            tables: Vec::new(),
+            jobs: Vec::new(),
+            output: VecDeque::new(),
+            phase: Phase::New,
+        })
+    }
+
+    fn start(&mut self, ctx: &ExecContext<'_>) -> Result<()> {
+        let all: Vec<usize> = (0..self.spec.keys.len()).collect();
+        let sets = self.spec.grouping_sets.clone().unwrap_or_else(|| vec![all]);
+        self.tables = sets
+            .into_iter()
+            .enumerate()
+            .map(|(set, positions)| GroupTable::new(ctx, &self.spec, set, positions, 0))
+            .collect::<Result<_>>()?;
+        // A set without keys has its one group even when there is no row.
+        for table in self.tables.iter_mut().filter(|table| table.positions.is_empty()) {
+            table.add_only_group();
+        }
+        self.phase = Phase::Reading;
+        Ok(())
+    }
+
+    /// One step of reading; true as long as there is input.
+    fn read(&mut self, ctx: &ExecContext<'_>) -> Result<bool> {
+        let Some(batch) = self.input.next(ctx)? else { return Ok(false) };
+        ctx.check_interrupts()?;
+        let keys = ctx.eval_all(&self.spec.keys, &batch)?;
+        let sorted = self.spec.strategy == AggregateStrategy::Sorted && self.tables.len() == 1;
+        if sorted && self.tables[0].is_large(ctx) {
+            return self.read_sorted(ctx, &batch, &keys).map(|()| true);
+        }
+        for table in &mut self.tables {
+            table.add(ctx, &batch, &keys, !sorted)?;
+        }
+        Ok(true)
+    }
+
+    /// Gives out the groups that end within this batch (all but the last one), then goes on with an empty table.
+    fn read_sorted(&mut self, ctx: &ExecContext<'_>, batch: &Batch, keys: &[Arc<Column>]) -> Result<()> {
+        let orders: Vec<_> = self.spec.keys.iter().map(|key| key.ty().order()).collect();
+        let active: Vec<usize> = batch.active().collect();
+        let same = |a: usize, b: usize| {
+            keys.iter()
+                .zip(&orders)
+                .all(|(column, order)| ochre_types::compare::equal_rows(column, a, column, b, *order))
+        };
+        let last = *active.last().expect("batches are not empty");
+        let first_of_last = active.iter().rposition(|row| !same(*row, last)).map_or(0, |i| i + 1);
+        let part = |rows: &[usize]| {
+            let rows: Vec<u16> = rows.iter().map(|row| *row as u16).collect();
+            batch.clone().with_selection(Selection::new(rows))
+        };
+        if first_of_last > 0 {
+            self.tables[0].add(ctx, &part(&active[..first_of_last]), keys, false)?;
+        }
+        // Without a boundary in the batch the rows may go on with the group before.
+        if first_of_last > 0 || !self.tables[0].continues_with(ctx, batch, keys, last)? {
+            let fresh = GroupTable::new(ctx, &self.spec, 0, self.tables[0].positions.clone(), 0)?;
+            let done = std::mem::replace(&mut self.tables[0], fresh);
+            self.emit(ctx, done)?;
+        }
+        self.tables[0].add(ctx, &part(&active[first_of_last..]), keys, false)
+    }
+
+    /// Queues a table's groups for output, and its spilled rows for another round.
+    fn emit(&mut self, ctx: &ExecContext<'_>, table: GroupTable) -> Result<()> {
+        let (set, depth) = (table.set, table.depth);
+        let grouping = self.spec.grouping_sets.is_some();
+        let (columns, groups, spill) = table.finish(ctx)?;
+        for start in (0..groups).step_by(ctx.batch_rows()) {
+            let rows = ctx.batch_rows().min(groups - start);
+            let mut slice: Vec<Arc<Column>> =
+                columns.iter().map(|column| Arc::new(column.slice(start, rows))).collect();
+            if grouping {
+                let number = ochre_types::Datum::Int32(set as i32);
+                slice.push(Arc::new(Column::constant(PhysicalType::Int32, &number, rows)));
+            }
+            self.output.extend(ctx.filter_if(self.spec.having.as_ref(), Batch::new(slice, rows))?);
+        }
+        if let Some(spill) = spill {
+            let parts = spill.finish()?.into_iter().filter(|part| !part.is_empty());
+            self.jobs.extend(parts.map(|part| (set, part, depth + 1)));
+        }
+        Ok(())
+    }
+
+    /// Aggregates one spilled partition.
+    fn run_job(&mut self, ctx: &ExecContext<'_>, set: usize, rows: RowStore, depth: u32) -> Result<()> {
+        let positions = match &self.spec.grouping_sets {
+            Some(sets) => sets[set].clone(),
+            None => (0..self.spec.keys.len()).collect(),
+        };
+        let mut table = GroupTable::new(ctx, &self.spec, set, positions, depth)?;
+        let mut number = 0;
+        while let Some(batch) = rows.batch(number)? {
+            ctx.check_interrupts()?;
+            number += 1;
+            let keys = ctx.eval_all(&self.spec.keys, &batch)?;
+            table.add(ctx, &batch, &keys, depth < MAX_DEPTH)?;
+        }
+        self.emit(ctx, table)
+    }
+
+    fn step(&mut self, ctx: &ExecContext<'_>) -> Result<bool> {
+        match self.phase {
+            Phase::New => self.start(ctx)?,
+            Phase::Reading => {
+                if !self.read(ctx)? {
+                    for table in std::mem::take(&mut self.tables) {
+                        self.emit(ctx, table)?;
+                    }
+                    self.phase = Phase::Spilled;
+                }
+            }
+            Phase::Spilled => match self.jobs.pop() {
+                Some((set, rows, depth)) => self.run_job(ctx, set, rows, depth)?,
+                None => self.phase = Phase::Ended,
+            },
+            Phase::Ended => return Ok(false),
+        }
+        Ok(true)
+    }
+}
+
+impl Operator for Aggregate {
+    fn next(&mut self, ctx: &ExecContext<'_>) -> Result<Option<Batch>> {
+        loop {
+            if let Some(batch) = self.output.pop_front() {
+                return Ok(Some(batch));
+            }
+            if !self.step(ctx)? {
+                return Ok(None);
+            }
+        }
+    }
+
+    fn rescan(&mut self, ctx: &ExecContext<'_>) -> Result<()> {
+        self.tables.clear();
+        self.jobs.clear();
+        self.output.clear();
+        self.phase = Phase::New;
+        self.input.rescan(ctx)
+    }
+
+    fn rewind(&mut self, ctx: &ExecContext<'_>) -> Result<()> {
+        self.tables.clear();
+        self.jobs.clear();
+        self.output.clear();
+        self.phase = Phase::New;
+        self.input.rewind(ctx)
+    }
+}
+
+fn create_state(call: &AggregateCall) -> Result<Box<dyn AggregateState>> {
+    let types: Vec<SqlType> = call.args.iter().map(Expr::ty).collect();
+    call.function.create(&types, call.ty)
+}
+
+impl GroupTable {
+    fn new(
+        ctx: &ExecContext<'_>,
+        spec: &Arc<AggregateSpec>,
+        set: usize,
+        positions: Vec<usize>,
+        depth: u32,
+    ) -> Result<GroupTable> {
+        let layout = KeyLayout::new(positions.iter().map(|i| spec.keys[*i].ty()));
+        let key_types: Vec<PhysicalType> = spec.keys.iter().map(|key| key.ty().physical).collect();
+        let states = spec.aggregates.iter().map(|call| State::new(ctx, call)).collect::<Result<_>>()?;
+        Ok(GroupTable {
+            spec: Arc::clone(spec),
+            set,
+            table: if layout.is_word() { KeyTable::words() } else { KeyTable::bytes() },
+            layout,
+            positions,
+            null_group: None,
+            groups: 0,
+            keys: builders(&key_types, 0),
+            states,
+            spill: None,
+            depth,
+            numbers: Vec::new(),
+            batch_keys: BatchKeys::default(),
+        })
+    }
+
+    fn add_only_group(&mut self) {
+        self.groups = 1;
+        self.keys.iter_mut().for_each(ColumnBuilder::push_null);
+        self.states.iter_mut().for_each(|state| state.state.grow(1));
+    }
+
+    fn memory_bytes(&self) -> usize {
+        let states: usize = self.states.iter().map(State::memory_bytes).sum();
+        states + self.table.memory_bytes() + self.groups * self.keys.len() * 24
+    }
+
+    /// For sorted input: whether it is time to give groups out.
+    fn is_large(&self, ctx: &ExecContext<'_>) -> bool {
+        self.groups >= ctx.batch_rows() || (self.groups > 1 && self.memory_bytes() > ctx.work_mem_bytes())
+    }
+
+    /// Adds a batch's rows. When memory is short and `may_spill`, rows of new groups are put aside.
+    fn add(
+        &mut self,
+        ctx: &ExecContext<'_>,
+        batch: &Batch,
+        keys: &[Arc<Column>],
+        may_spill: bool,
+    ) -> Result<()> {
+        if self.positions.is_empty() {
+            if self.groups == 0 {
+                self.add_only_group();
+            }
+            return self.update(ctx, batch, None);
+        }
+        let own: Vec<Arc<Column>> = self.positions.iter().map(|i| Arc::clone(&keys[*i])).collect();
+        let mut batch_keys = std::mem::take(&mut self.batch_keys);
+        self.layout.encode(&own, batch.rows, batch.active(), &mut batch_keys)?;
+        let full = may_spill
+            && self.groups > 0
+            && (self.spill.is_some() || self.memory_bytes() > ctx.work_mem_bytes());
+        let mut numbers = std::mem::take(&mut self.numbers);
+        numbers.clear();
+        numbers.resize(batch.rows, 0);
+        let mut kept: Vec<u16> = Vec::new();
+        for row in batch.active() {
+            let found =
+                if full { self.find(&batch_keys, row) } else { Some(self.number(&batch_keys, keys, row)) };
+            match found {
+                Some(number) => {
+                    numbers[row] = number;
+                    if full {
+                        kept.push(row as u16);
+                    }
+                }
+                None => {
+                    let hash = key_hash(&self.layout, &batch_keys, row);
+                    let spill = self.spill.get_or_insert_with(|| {
+                        Partitioner::new(&self.spec.input_types, self.depth, ctx.temp())
+                    });
+                    spill.add(batch, row, hash)?;
+                }
+            }
+        }
+        self.batch_keys = batch_keys;
+        if full && kept.len() < batch.active_rows() {
+            let batch = batch.clone().with_selection(Selection::new(kept));
+            self.update(ctx, &batch, Some(&numbers))?;
+        } else {
+            self.update(ctx, batch, Some(&numbers))?;
+        }
+        self.numbers = numbers;
+        Ok(())
+    }
+
+    fn find(&self, keys: &BatchKeys, row: usize) -> Option<u32> {
+        match () {
+            () if !self.layout.is_word() => {
+                self.table.find_bytes(keys.bytes(row)).map(|key| self.group_of(key))
+            }
+            () if keys.is_null(row) => self.null_group,
+            () => self.table.find_word(keys.words[row]).map(|key| self.group_of(key)),
+        }
+    }
+
+    /// Words have no key for NULL, so groups behind the NULL group are one off.
+    fn group_of(&self, key: u32) -> u32 {
+        match self.null_group {
+            Some(null_group) if key >= null_group => key + 1,
+            _ => key,
+        }
+    }
+
+    /// The number of a row's group, which is made when it is new.
+    fn number(&mut self, keys: &BatchKeys, columns: &[Arc<Column>], row: usize) -> u32 {
+        let (number, new) = match () {
+            () if !self.layout.is_word() => self.table.insert_bytes(keys.bytes(row)),
+            () if keys.is_null(row) => match self.null_group {
+                Some(number) => (number, false),
+                None => {
+                    self.null_group = Some(self.groups as u32);
+                    (self.groups as u32, true)
+                }
+            },
+            () => {
+                let (key, new) = self.table.insert_word(keys.words[row]);
+                (self.group_of(key), new)
+            }
+        };
+        if new {
+            debug_assert_eq!(number as usize, self.groups);
+            self.groups += 1;
+            for (i, builder) in self.keys.iter_mut().enumerate() {
+                if self.positions.contains(&i) {
+                    builder.push_from(&columns[i], row);
+                } else {
+                    builder.push_null();
+                }
+            }
+        }
+        number
+    }
+
+    /// Whether a row belongs to the group that was made last.
+    fn continues_with(
+        &mut self,
+        _ctx: &ExecContext<'_>,
+        batch: &Batch,
+        keys: &[Arc<Column>],
+        row: usize,
+    ) -> Result<bool> {
+        let own: Vec<Arc<Column>> = self.positions.iter().map(|i| Arc::clone(&keys[*i])).collect();
+        let mut batch_keys = std::mem::take(&mut self.batch_keys);
+        self.layout.encode(&own, batch.rows, batch.active(), &mut batch_keys)?;
+        let found = self.find(&batch_keys, row);
+        self.batch_keys = batch_keys;
+        Ok(found.is_some())
+    }
+
+    /// Updates every aggregate with a batch's rows; without `numbers` they all belong to group 0.
+    fn update(&mut self, ctx: &ExecContext<'_>, batch: &Batch, numbers: Option<&[u32]>) -> Result<()> {
+        let groups = match numbers {
+            Some(numbers) => Groups::Each(numbers),
+            None => Groups::One(0),
+        };
+        for (call, state) in self.spec.aggregates.iter().zip(&mut self.states) {
+            state.state.grow(self.groups);
+            state.add(ctx, call, batch, groups)?;
+        }
+        Ok(())
+    }
+
+    /// Key columns and aggregates by group, how many groups there are, and what was put aside.
+    fn finish(mut self, ctx: &ExecContext<'_>) -> Result<(Vec<Arc<Column>>, usize, Option<Partitioner>)> {
+        let mut columns: Vec<Arc<Column>> =
+            self.keys.iter_mut().map(|builder| Arc::new(builder.take())).collect();
+        for (call, state) in self.spec.aggregates.iter().zip(self.states) {
+            columns.push(Arc::new(state.finish(ctx, call, self.groups)?));
+        }
+        Ok((columns, self.groups, self.spill))
+    }
+}
+
+impl State {
+    fn new(ctx: &ExecContext<'_>, call: &AggregateCall) -> Result<State> {
+        let state = create_state(call)?;
+        let types = || call.args.iter().map(Expr::ty);
+        let distinct = call.distinct.then(|| {
+            let layout = KeyLayout::new(std::iter::once(SqlType::INT8).chain(types())).as_bytes();
+            (layout, KeyTable::bytes(), BatchKeys::default())
+        });
+        let ordered = (!call.order_by.is_empty()).then(|| {
+            let columns = std::iter::once(SqlType::INT8).chain(types()).map(|ty| ty.physical).collect();
+            let orders: Vec<KeyOrder> = key_orders(&call.order_by);
+            RowSorter::new(columns, orders, None, ctx.temp(), ctx.work_mem_bytes())
+        });
+        Ok(State { state, distinct, ordered })
+    }
+
+    fn memory_bytes(&self) -> usize {
+        self.state.memory_bytes() + self.distinct.as_ref().map_or(0, |(_, table, _)| table.memory_bytes())
+    }
+
+    /// Adds a batch's rows: those that pass the filter, once each with DISTINCT, at once or into the sort.
+    fn add(
+        &mut self,
+        ctx: &ExecContext<'_>,
+        call: &AggregateCall,
+        batch: &Batch,
+        groups: Groups<'_>,
+    ) -> Result<()> {
+        let filtered;
+        let mut batch = batch;
+        if let Some(filter) = &call.filter {
+            match ctx.filter(filter, batch.clone())? {
+                Some(rows) => {
+                    filtered = rows;
+                    batch = &filtered;
+                }
+                None => return Ok(()),
+            }
+        }
+        let args = ctx.eval_all(&call.args, batch)?;
+        if self.distinct.is_none() && self.ordered.is_none() {
+            return self.update(ctx, groups, &args, batch.rows, batch.selection.as_ref());
+        }
+        let mut columns = vec![Arc::new(group_column(groups, batch.rows))];
+        columns.extend(args.iter().map(Arc::clone));
+        let mut selection = batch.selection.clone();
+        if let Some((layout, table, keys)) = &mut self.distinct {
+            layout.encode(&columns, batch.rows, batch.active(), keys)?;
+            let fresh: Vec<u16> = batch
+                .active()
+                .filter(|row| table.insert_bytes(keys.bytes(*row)).1)
+                .map(|row| row as u16)
+                .collect();
+            if fresh.is_empty() {
+                return Ok(());
+            }
+            selection = Some(Selection::new(fresh));
+        }
+        match &mut self.ordered {
+            None => self.update(ctx, groups, &args, batch.rows, selection.as_ref()),
+            Some(sorter) => {
+                let keys = ctx.eval_all(call.order_by.iter().map(|key| &key.expr), batch)?;
+                sorter.add(&Batch { columns, rows: batch.rows, selection }, &keys)
+            }
+        }
+    }
+
+    fn update(
+        &mut self,
+        ctx: &ExecContext<'_>,
+        groups: Groups<'_>,
+        args: &[Arc<Column>],
+        rows: usize,
+        selection: Option<&Selection>,
+    ) -> Result<()> {
+        ctx.with_eval(|eval| self.state.update(groups, args, rows, selection, eval))
+    }
+
+    fn finish(mut self, ctx: &ExecContext<'_>, _call: &AggregateCall, groups: usize) -> Result<Column> {
+        self.state.grow(groups);
+        if let Some(sorter) = self.ordered.take() {
+            let mut rows = sorter.finish()?;
+            while let Some(batch) = rows.next(ctx.batch_rows())? {
+                let numbers: Vec<u32> = match batch.columns[0].as_i64s() {
+                    Some(values) => values.iter().map(|number| *number as u32).collect(),
+                    None => return Err(Error::internal("group numbers are integers")),
+                };
+                self.update(ctx, Groups::Each(&numbers), &batch.columns[1..], batch.rows, None)?;
+            }
+        }
+        let column = ctx.with_eval(|eval| self.state.finish(eval))?;
+        Ok(column.expanded())
+    }
+}
+
+/// The group of each row as a column.
+fn group_column(groups: Groups<'_>, rows: usize) -> Column {
+    match groups {
+        Groups::One(group) => {
+            Column::constant(PhysicalType::Int64, &ochre_types::Datum::Int64(i64::from(group)), rows)
+        }
+        Groups::Each(numbers) => {
+            Column::from(numbers.iter().map(|number| i64::from(*number)).collect::<Vec<i64>>())
+        }
+    }
+}

@@ -1,0 +1,39 @@
+//! Filter: rows that satisfy a predicate.
+
+use ochre_base::Result;
+use ochre_expr::Expr;
+use ochre_types::Batch;
+
+use crate::{BoxOperator, ExecContext, Operator};
+
+/// Narrows the selection of its input's batches; copies nothing.
+pub struct Filter {
+    input: BoxOperator,
+    predicate: Expr,
+}
+
+impl Filter {
+    /// Rows of `input` for which `predicate` is true.
+    pub fn new(input: BoxOperator, predicate: Expr) -> Filter {
+        Filter { input, predicate }
+    }
+}
+
+impl Operator for Filter {
+    fn next(&mut self, ctx: &ExecContext<'_>) -> Result<Option<Batch>> {
+        while let Some(batch) = self.input.next(ctx)? {
+            if let Some(batch) = ctx.filter(&self.predicate, batch)? {
+                return Ok(Some(batch));
+            }
+        }
+        Ok(None)
+    }
+
+    fn rescan(&mut self, ctx: &ExecContext<'_>) -> Result<()> {
+        self.input.rescan(ctx)
+    }
+
+    fn rewind(&mut self, ctx: &ExecContext<'_>) -> Result<()> {
+        self.input.rewind(ctx)
+    }
+}

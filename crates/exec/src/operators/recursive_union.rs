@@ -1,0 +1,126 @@
+//! Recursive union: WITH RECURSIVE.
+//!
+//! The initial term's rows are output and become the work table; then the recursive term runs over the work table, and
+//! its rows (those that are new, for UNION) are output and become the next work table, until a round finds nothing.
+
+use std::sync::Arc;
+
+use ochre_base::Result;
+use ochre_types::{Batch, PhysicalType, Selection, SqlType};
+
+use crate::key_table::KeyTable;
+use crate::keys::{BatchKeys, KeyLayout};
+use crate::row_store::RowStore;
+use crate::{BoxOperator, ExecContext, Operator};
+
+/// A query that refers to its own rows.
+pub struct RecursiveUnion {
+    initial: BoxOperator,
+    recursive: BoxOperator,
+    work_table: usize,
+    types: Arc<[PhysicalType]>,
+    /// For UNION: the rows that came before.
+    seen: Option<(KeyLayout, KeyTable)>,
+    /// Rows of the round that runs.
+    found: Option<RowStore>,
+    round: Round,
+    recursive_started: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Round {
+    Initial,
+    Recursive,
+    Ended,
+}
+
+impl RecursiveUnion {
+    /// `initial`, then `recursive` until it finds nothing (new, when `distinct`).
+    pub fn new(
+        initial: BoxOperator,
+        recursive: BoxOperator,
+        work_table: usize,
+        distinct: bool,
+        types: &[SqlType],
+    ) -> RecursiveUnion {
+        let seen = distinct.then(|| (KeyLayout::new(types.iter().copied()).as_bytes(), KeyTable::bytes()));
+        RecursiveUnion {
+            initial,
+            recursive,
+            work_table,
+            types: types.iter().map(|ty| ty.physical).collect(),
+            seen,
+            found: None,
+            round: Round::Initial,
+            recursive_started: false,
+        }
+    }
+
+    /// Rows that did not come before.
+    fn fresh(&mut self, batch: Batch) -> Result<Option<Batch>> {
+        let Some((layout, table)) = &mut self.seen else { return Ok(Some(batch)) };
+        let mut keys = BatchKeys::default();
+        layout.encode(&batch.columns, batch.rows, batch.active(), &mut keys)?;
+        let rows: Vec<u16> = batch
+            .active()
+            .filter(|row| table.insert_bytes(keys.bytes(*row)).1)
+            .map(|row| row as u16)
+            .collect();
+        Ok((!rows.is_empty()).then(|| batch.with_selection(Selection::new(rows))))
+    }
+
+    /// Makes what the round found the work table of the next one.
+    fn next_round(&mut self, ctx: &ExecContext<'_>) -> Result<()> {
+        match self.found.take().filter(|found| !found.is_empty()) {
+            None => self.round = Round::Ended,
+            Some(found) => {
+                ctx.run.work_table(self.work_table).borrow_mut().current = Some(Arc::new(found));
+                self.round = Round::Recursive;
+                if std::mem::replace(&mut self.recursive_started, true) {
+                    self.recursive.rescan(ctx)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Operator for RecursiveUnion {
+    fn next(&mut self, ctx: &ExecContext<'_>) -> Result<Option<Batch>> {
+        loop {
+            let batch = match self.round {
+                Round::Initial => self.initial.next(ctx)?,
+                Round::Recursive => self.recursive.next(ctx)?,
+                Round::Ended => return Ok(None),
+            };
+            ctx.check_interrupts()?;
+            let Some(batch) = batch else {
+                self.next_round(ctx)?;
+                continue;
+            };
+            if let Some(batch) = self.fresh(batch)? {
+                let batch = batch.compact();
+                if self.found.is_none() {
+                    let store = RowStore::new(Arc::clone(&self.types), ctx.temp(), ctx.work_mem_bytes());
+                    self.found = Some(store);
+                }
+                self.found.as_mut().expect("made above").append(batch.clone())?;
+                return Ok(Some(batch));
+            }
+        }
+    }
+
+    fn rescan(&mut self, ctx: &ExecContext<'_>) -> Result<()> {
+        self.round = Round::Initial;
+        self.found = None;
+        if let Some((_, table)) = &mut self.seen {
+            table.clear();
+        }
+        ctx.run.work_table(self.work_table).borrow_mut().current = None;
+        self.initial.rescan(ctx)?;
+        if std::mem::take(&mut self.recursive_started) {
+            self.recursive.rescan(ctx)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,95 @@
+//! Splits rows by the hash of their keys into temporary files, so that each part fits into memory.
+//!
+//! # Invariants
+//! - PA1: rows with equal keys go to the same partition, on both sides of a join.
+//! - PA2: each level of splitting uses other bits of the hash, so a partition that is too large falls apart further.
+
+use std::sync::Arc;
+
+use ochre_base::Result;
+use ochre_types::{Batch, ColumnBuilder, PhysicalType};
+
+use crate::columns::{builders, take_batch};
+use crate::key_table::{hash_bytes, hash_word};
+use crate::keys::{BatchKeys, KeyLayout};
+use crate::row_store::RowStore;
+use crate::temp::TempFiles;
+
+/// Partitions of one level: each has a write buffer and a file.
+pub const FAN_OUT: usize = 16;
+const FAN_OUT_BITS: u32 = 4;
+/// A partition that is still too large after so many levels holds many rows of one key; splitting does not help.
+pub const MAX_DEPTH: u32 = 6;
+/// Rows gathered for a partition before they are written.
+const BLOCK_ROWS: usize = 1024;
+
+/// The hash of row `row`'s key: the same on both sides of a join.
+#[inline]
+pub fn key_hash(layout: &KeyLayout, keys: &BatchKeys, row: usize) -> u64 {
+    match () {
+        () if keys.is_null(row) && layout.is_word() => 0,
+        () if layout.is_word() => hash_word(keys.words[row]),
+        () => hash_bytes(keys.bytes(row)),
+    }
+}
+
+/// Which partition of a level a hash belongs to.
+#[inline]
+pub fn partition_of(hash: u64, depth: u32) -> usize {
+    (hash >> (24 + depth * FAN_OUT_BITS)) as usize % FAN_OUT
+}
+
+/// Takes rows and writes each to its partition.
+pub struct Partitioner {
+    depth: u32,
+    parts: Vec<Part>,
+}
+
+struct Part {
+    store: RowStore,
+    builders: Vec<ColumnBuilder>,
+    rows: usize,
+}
+
+impl Partitioner {
+    /// Empty partitions of rows of `types`, at a level of splitting.
+    pub fn new(types: &Arc<[PhysicalType]>, depth: u32, temp: &Arc<TempFiles>) -> Partitioner {
+        let part = |_| Part {
+            store: RowStore::new(Arc::clone(types), temp, 0),
+            builders: builders(types, 0),
+            rows: 0,
+        };
+        Partitioner { depth, parts: (0..FAN_OUT).map(part).collect() }
+    }
+
+    /// Adds one row of a batch by the hash of its key.
+    pub fn add(&mut self, batch: &Batch, row: usize, hash: u64) -> Result<()> {
+        let part = &mut self.parts[partition_of(hash, self.depth)];
+        for (builder, column) in part.builders.iter_mut().zip(&batch.columns) {
+            builder.push_from(column, row);
+        }
+        part.rows += 1;
+        if part.rows >= BLOCK_ROWS {
+            part.flush()?;
+        }
+        Ok(())
+    }
+
+    /// The partitions, those without rows too.
+    pub fn finish(mut self) -> Result<Vec<RowStore>> {
+        for part in &mut self.parts {
+            part.flush()?;
+        }
+        Ok(self.parts.into_iter().map(|part| part.store).collect())
+    }
+}
+
+impl Part {
+    fn flush(&mut self) -> Result<()> {
+        if self.rows > 0 {
+            let rows = std::mem::take(&mut self.rows);
+            self.store.append(take_batch(&mut self.builders, rows))?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,3 @@
+//! Relations.
+/// Source.
+pub trait RelationSource {}

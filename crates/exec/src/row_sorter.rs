@@ -1,0 +1,308 @@
+//! Sorts rows by order-preserving byte keys within a memory budget.
+//!
+//! # Role
+//! Under the Sort operator, ordered aggregates and window functions.
+//!
+//! # How
+//! Rows are kept as columns and their keys in one arena; at the end an array of (first eight bytes of the key, row) is
+//! sorted and the columns are gathered in its order. With a bound only the first rows are kept: whenever twice as many
+//! have come together, the rest is thrown away, and from then on a row that is not before the last one kept is not even
+//! taken. When the budget is reached, the rows go to `access::sort`, which spills sorted runs and merges them.
+//!
+//! # Invariants
+//! - RS1: rows with equal keys come out in the order of their arrival.
+
+use std::sync::Arc;
+
+use ochre_access::sort::{SortConfig, Sorted, Sorter};
+use ochre_base::Result;
+use ochre_types::{Batch, Column, ColumnBuilder, KeyOrder, PhysicalType, key};
+
+use crate::columns::{active_bytes, append_active, builders, gather, take_batch};
+use crate::row_bytes;
+use crate::temp::TempFiles;
+
+/// With a bound, rows are thrown away when at least this many have come together.
+const PRUNE_ROWS: usize = 4096;
+
+/// Takes rows in any order.
+pub struct RowSorter {
+    types: Vec<PhysicalType>,
+    orders: Vec<KeyOrder>,
+    temp: Arc<TempFiles>,
+    budget_bytes: usize,
+    bound: Option<usize>,
+    memory: InMemory,
+    spilled: Option<Sorter>,
+    arrived: u64,
+    key: Vec<u8>,
+    payload: Vec<u8>,
+}
+
+struct InMemory {
+    columns: Vec<ColumnBuilder>,
+    rows: usize,
+    bytes: usize,
+    keys: Keys,
+    /// With a bound: the key of the last row that is among the first; later rows must be before it.
+    cutoff: Option<Vec<u8>>,
+}
+
+#[derive(Default)]
+struct Keys {
+    arena: Vec<u8>,
+    ends: Vec<usize>,
+}
+
+impl Keys {
+    fn get(&self, row: u32) -> &[u8] {
+        let i = row as usize;
+        let start = if i == 0 { 0 } else { self.ends[i - 1] };
+        &self.arena[start..self.ends[i]]
+    }
+
+    fn push(&mut self, key: &[u8]) {
+        self.arena.extend_from_slice(key);
+        self.ends.push(self.arena.len());
+    }
+
+    /// The rows in order: by key, then by arrival.
+    fn order(&self) -> Vec<u32> {
+        let mut items: Vec<(u64, u32)> =
+            (0..self.ends.len() as u32).map(|row| (prefix(self.get(row)), row)).collect();
+        items.sort_unstable_by(|a, b| {
+            a.0.cmp(&b.0).then_with(|| self.get(a.1).cmp(self.get(b.1))).then_with(|| a.1.cmp(&b.1))
+        });
+        items.into_iter().map(|(_, row)| row).collect()
+    }
+}
+
+/// The first eight bytes of a key as a number that orders as they do.
+fn prefix(key: &[u8]) -> u64 {
+    match key.first_chunk::<8>() {
+        Some(first) => u64::from_be_bytes(*first),
+        None => {
+            let mut padded = [0u8; 8];
+            padded[..key.len()].copy_from_slice(key);
+            u64::from_be_bytes(padded)
+        }
+    }
+}
+
+impl InMemory {
+    fn new(types: &[PhysicalType]) -> InMemory {
+        InMemory { columns: builders(types, 0), rows: 0, bytes: 0, keys: Keys::default(), cutoff: None }
+    }
+
+    fn take_columns(&mut self) -> Vec<Arc<Column>> {
+        self.columns.iter_mut().map(|builder| Arc::new(builder.take())).collect()
+    }
+
+    /// Keeps only the first `bound` rows.
+    fn prune(&mut self, bound: usize) {
+        let before = self.rows;
+        let mut order = self.keys.order();
+        order.truncate(bound);
+        self.cutoff = order.last().map(|row| self.keys.get(*row).to_vec());
+        // In their order of arrival, so that the number of a row still says who came first (RS1).
+        order.sort_unstable();
+        let columns = self.take_columns();
+        let mut keys = Keys::default();
+        order.iter().for_each(|row| keys.push(self.keys.get(*row)));
+        self.keys = keys;
+        self.rows = order.len();
+        for (builder, column) in self.columns.iter_mut().zip(&columns) {
+            for row in &order {
+                builder.push_from(column, *row as usize);
+            }
+        }
+        // What is left of a bounded sort: in proportion.
+        self.bytes = self.bytes * self.rows / before.max(1);
+    }
+}
+
+impl RowSorter {
+    /// An empty sort of rows of `types` by keys of these orders.
+    pub fn new(
+        types: Vec<PhysicalType>,
+        orders: Vec<KeyOrder>,
+        bound: Option<usize>,
+        temp: &Arc<TempFiles>,
+        budget_bytes: usize,
+    ) -> RowSorter {
+        let memory = InMemory::new(&types);
+        RowSorter {
+            types,
+            orders,
+            temp: Arc::clone(temp),
+            budget_bytes,
+            bound,
+            memory,
+            spilled: None,
+            arrived: 0,
+            key: Vec::new(),
+            payload: Vec::new(),
+        }
+    }
+
+    /// Adds a batch's active rows, whose keys are in the columns `keys`.
+    ///
+    /// # Errors
+    /// 0A000 when a key's type has no order; errors of temporary files.
+    pub fn add(&mut self, batch: &Batch, keys: &[Arc<Column>]) -> Result<()> {
+        if self.spilled.is_some() {
+            return self.add_spilled(batch, keys);
+        }
+        if self.memory.cutoff.is_some() {
+            return self.add_below_cutoff(batch, keys);
+        }
+        for row in batch.active() {
+            encode(&mut self.key, keys, &self.orders, row)?;
+            self.memory.keys.push(&self.key);
+            self.memory.bytes += self.key.len() + 16;
+        }
+        for (i, builder) in self.memory.columns.iter_mut().enumerate() {
+            append_active(builder, batch, i);
+        }
+        self.memory.rows += batch.active_rows();
+        self.memory.bytes += active_bytes(batch);
+        self.keep_within_limits()
+    }
+
+    fn add_below_cutoff(&mut self, batch: &Batch, keys: &[Arc<Column>]) -> Result<()> {
+        for row in batch.active() {
+            encode(&mut self.key, keys, &self.orders, row)?;
+            if self.memory.cutoff.as_ref().is_some_and(|cutoff| self.key >= *cutoff) {
+                continue;
+            }
+            self.memory.keys.push(&self.key);
+            self.memory.bytes += self.key.len() + 16;
+            for (builder, column) in self.memory.columns.iter_mut().zip(&batch.columns) {
+                builder.push_from(column, row);
+            }
+            self.memory.rows += 1;
+        }
+        self.keep_within_limits()
+    }
+
+    fn keep_within_limits(&mut self) -> Result<()> {
+        if let Some(bound) = self.bound
+            && self.memory.rows >= bound.saturating_mul(2).max(PRUNE_ROWS)
+        {
+            self.memory.prune(bound);
+            return Ok(());
+        }
+        if self.memory.bytes > self.budget_bytes && self.bound.is_none_or(|bound| bound > PRUNE_ROWS) {
+            return self.spill();
+        }
+        Ok(())
+    }
+
+    /// Moves what is in memory to a sort that spills.
+    fn spill(&mut self) -> Result<()> {
+        let config = SortConfig::new(self.temp.env(), self.temp.dir(), self.budget_bytes);
+        let mut sorter = Sorter::new(config);
+        let mut memory = std::mem::replace(&mut self.memory, InMemory::new(&self.types));
+        let columns = memory.take_columns();
+        for row in 0..memory.rows {
+            self.payload.clear();
+            row_bytes::encode_row(&columns, row, &mut self.payload);
+            sorter.add(memory.keys.get(row as u32), self.arrived, &self.payload)?;
+            self.arrived += 1;
+        }
+        self.spilled = Some(sorter);
+        Ok(())
+    }
+
+    fn add_spilled(&mut self, batch: &Batch, keys: &[Arc<Column>]) -> Result<()> {
+        let sorter = self.spilled.as_mut().expect("called after a spill");
+        for row in batch.active() {
+            encode(&mut self.key, keys, &self.orders, row)?;
+            self.payload.clear();
+            row_bytes::encode_row(&batch.columns, row, &mut self.payload);
+            sorter.add(&self.key, self.arrived, &self.payload)?;
+            self.arrived += 1;
+        }
+        Ok(())
+    }
+
+    /// Ends the adding and begins the reading.
+    ///
+    /// # Errors
+    /// Errors of temporary files.
+    pub fn finish(mut self) -> Result<SortedRows> {
+        let left = self.bound.unwrap_or(usize::MAX);
+        let source = match self.spilled {
+            Some(sorter) => Source::Spilled {
+                sorted: Box::new(sorter.finish()?),
+                builders: builders(&self.types, 0),
+                left,
+            },
+            None => {
+                let mut order = self.memory.keys.order();
+                order.truncate(left);
+                Source::Memory { columns: self.memory.take_columns(), order, next: 0 }
+            }
+        };
+        Ok(SortedRows { source })
+    }
+}
+
+fn encode(out: &mut Vec<u8>, keys: &[Arc<Column>], orders: &[KeyOrder], row: usize) -> Result<()> {
+    out.clear();
+    for (column, order) in keys.iter().zip(orders) {
+        key::encode_key_at(column, row, *order, out)?;
+    }
+    Ok(())
+}
+
+/// Gives rows in order.
+pub struct SortedRows {
+    source: Source,
+}
+
+enum Source {
+    Memory { columns: Vec<Arc<Column>>, order: Vec<u32>, next: usize },
+    Spilled { sorted: Box<Sorted>, builders: Vec<ColumnBuilder>, left: usize },
+}
+
+impl SortedRows {
+    /// The next rows, at most so many; `None` at the end.
+    ///
+    /// # Errors
+    /// Errors of temporary files.
+    pub fn next(&mut self, max_rows: usize) -> Result<Option<Batch>> {
+        match &mut self.source {
+            Source::Memory { columns, order, next } => {
+                let rows = max_rows.min(order.len() - *next);
+                if rows == 0 {
+                    return Ok(None);
+                }
+                let columns = gather(columns, &order[*next..*next + rows]);
+                *next += rows;
+                Ok(Some(Batch::new(columns, rows)))
+            }
+            Source::Spilled { sorted, builders, left } => {
+                let mut rows = 0;
+                while rows < max_rows.min(*left) {
+                    let Some(entry) = sorted.next()? else { break };
+                    row_bytes::decode_row(entry.payload, builders)?;
+                    rows += 1;
+                }
+                *left -= rows;
+                Ok((rows > 0).then(|| take_batch(builders, rows)))
+            }
+        }
+    }
+
+    /// Starts from the first row again, if the rows are all in memory; otherwise says false.
+    pub fn rewind(&mut self) -> bool {
+        match &mut self.source {
+            Source::Memory { next, .. } => {
+                *next = 0;
+                true
+            }
+            Source::Spilled { .. } => false,
+        }
+    }
+}

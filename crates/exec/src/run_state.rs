@@ -1,0 +1,351 @@
+//! What the operators of one execution share: sub-plans, CTEs, work tables.
+//!
+//! # Role
+//! Expressions run sub-plans through [`SubPlanRunner`], which [`ExecContext`] implements here; CTE scans and work table
+//! scans read the stores kept here.
+//!
+//! # Invariants
+//! - R1: an entry of `subplans` or `ctes` refers only to entries of lower number (P4 of the physical plan), so no entry
+//!   is borrowed twice at a time.
+//! - R2: a sub-plan's rows are kept only when its plan says that one run serves the whole statement.
+
+use std::cell::{Cell, RefCell};
+use std::sync::Arc;
+
+use ochre_base::{Error, Result};
+use ochre_expr::SubPlanRunner;
+use ochre_sql::physical::{PlannedStatement, SubPlan};
+use ochre_types::{Batch, Datum, PhysicalType, SqlType};
+
+use crate::build::Builder;
+use crate::context::{ExecContext, Frame};
+use crate::key_table::KeyTable;
+use crate::keys::{BatchKeys, KeyLayout};
+use crate::operator::BoxOperator;
+use crate::row_store::RowStore;
+
+/// Run state beside the operator tree.
+pub struct RunState {
+    pub(crate) plan: Arc<PlannedStatement>,
+    subplans: Vec<RefCell<SubPlanState>>,
+    ctes: Vec<RefCell<CteState>>,
+    work_tables: Vec<RefCell<WorkTable>>,
+    /// Rows that INSERT, UPDATE or DELETE changed at the top of the plan.
+    pub(crate) rows_changed: Cell<u64>,
+}
+
+struct SubPlanState {
+    root: Option<BoxOperator>,
+    frame: Frame,
+    /// Whether the root has run since it was built or rescanned.
+    used: bool,
+    types: Arc<[PhysicalType]>,
+    /// With `run_once`: the rows seen so far, and whether they are all.
+    kept: Option<(RowStore, bool)>,
+    hashed: Option<HashedRows>,
+}
+
+/// The rows of an uncorrelated `IN (SELECT …)`.
+struct HashedRows {
+    layout: KeyLayout,
+    table: KeyTable,
+    rows: u64,
+    /// Whether a row with a NULL was met, and those rows when there are several columns.
+    nulls: Vec<Vec<Datum>>,
+}
+
+struct CteState {
+    root: Option<BoxOperator>,
+    frame: Frame,
+    store: Option<RowStore>,
+    ended: bool,
+    /// Whether the root has run since it was built.
+    used: bool,
+}
+
+/// The rows that a recursive CTE found in its last round.
+#[derive(Default)]
+pub(crate) struct WorkTable {
+    pub(crate) current: Option<Arc<RowStore>>,
+}
+
+impl RunState {
+    pub(crate) fn new(plan: &Arc<PlannedStatement>, builder: &Builder<'_>) -> Result<RunState> {
+        let mut subplans = Vec::with_capacity(plan.subplans.len());
+        for subplan in &plan.subplans {
+            subplans.push(RefCell::new(SubPlanState {
+                root: Some(builder.build(&subplan.plan)?),
+                frame: Frame::new(subplan.slots),
+                used: false,
+                types: subplan.plan.columns.iter().map(|column| column.ty.physical).collect(),
+                kept: None,
+                hashed: None,
+            }));
+        }
+        let mut ctes = Vec::with_capacity(plan.ctes.len());
+        for cte in &plan.ctes {
+            ctes.push(RefCell::new(CteState {
+                root: Some(builder.build(&cte.plan)?),
+                frame: Frame::default(),
+                store: None,
+                ended: false,
+                used: false,
+            }));
+        }
+        let work_tables = (0..plan.work_tables).map(|_| RefCell::default()).collect();
+        Ok(RunState { plan: Arc::clone(plan), subplans, ctes, work_tables, rows_changed: Cell::new(0) })
+    }
+
+    /// Forgets all rows: the statement runs anew.
+    pub(crate) fn reset(&self) {
+        for state in &self.subplans {
+            let mut state = state.borrow_mut();
+            state.kept = None;
+            state.hashed = None;
+        }
+        self.ctes.iter().for_each(|state| state.borrow_mut().store = None);
+        self.rows_changed.set(0);
+    }
+
+    /// Runs the data-modifying CTEs to their ends, whether or not anything reads them.
+    pub(crate) fn start_data_modifying(&self, ctx: &ExecContext<'_>) -> Result<()> {
+        for (number, cte) in self.plan.ctes.iter().enumerate() {
+            if cte.modifies {
+                self.cte_batch(ctx, number, usize::MAX - 1)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Batch `number` of a CTE's rows, computing as far as needed.
+    pub(crate) fn cte_batch(
+        &self,
+        ctx: &ExecContext<'_>,
+        cte: usize,
+        number: usize,
+    ) -> Result<Option<Batch>> {
+        let mut state = self.ctes[cte].borrow_mut();
+        let state = &mut *state;
+        if state.store.is_none() {
+            let plan = &self.plan.ctes[cte].plan;
+            let types = plan.columns.iter().map(|column| column.ty.physical).collect();
+            state.store = Some(RowStore::new(types, ctx.temp(), ctx.work_mem_bytes()));
+            // The query runs in a copy of its frame (F1).
+            state.frame = ctx.frame.copy();
+            state.ended = false;
+            if std::mem::replace(&mut state.used, true) {
+                let root = state.root.as_mut().expect("a CTE's query is there for the whole execution");
+                root.rescan(&ctx.in_frame(&state.frame))?;
+            }
+        }
+        let store = state.store.as_mut().expect("made above");
+        while number >= store.batch_count() && !state.ended {
+            let root = state.root.as_mut().expect("a CTE's query is there for the whole execution");
+            match root.next(&ctx.in_frame(&state.frame))? {
+                Some(batch) => store.append(batch)?,
+                None => state.ended = true,
+            }
+        }
+        store.batch(number)
+    }
+
+    /// Forgets the rows of the CTEs that read slots of sub-plan `subplan`'s frame, which runs anew with others.
+    fn reset_correlated_ctes(&self, subplan: usize) {
+        for (cte, state) in self.plan.ctes.iter().zip(&self.ctes) {
+            if cte.correlated && cte.frame == Some(subplan) {
+                state.borrow_mut().store = None;
+            }
+        }
+    }
+
+    pub(crate) fn work_table(&self, number: usize) -> &RefCell<WorkTable> {
+        &self.work_tables[number]
+    }
+}
+
+impl SubPlanRunner for ExecContext<'_> {
+    fn run(
+        &self,
+        plan: usize,
+        correlated: &[Datum],
+        each: &mut dyn FnMut(&[Datum]) -> Result<bool>,
+    ) -> Result<()> {
+        let definition = &self.run.plan.subplans[plan];
+        let mut state = self.run.subplans[plan].borrow_mut();
+        let state = &mut *state;
+        if definition.run_once {
+            return run_kept(self, state, each);
+        }
+        state.start(self, plan, correlated)?;
+        let ctx = self.in_frame(&state.frame);
+        let root = state.root.as_mut().expect("a sub-plan's root is there for the whole execution");
+        while let Some(batch) = root.next(&ctx)? {
+            if !each_row(&batch, each)? {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    fn any_equal(&self, plan: usize, correlated: &[Datum], left: &[Datum]) -> Option<Result<Option<bool>>> {
+        let definition = &self.run.plan.subplans[plan];
+        if !definition.hashed || !correlated.is_empty() || !can_probe(definition, left) {
+            return None;
+        }
+        let mut state = self.run.subplans[plan].borrow_mut();
+        let state = &mut *state;
+        if state.hashed.is_none() {
+            match hash_rows(self, state, plan) {
+                Ok(hashed) => state.hashed = Some(hashed),
+                Err(error) => return Some(Err(error)),
+            }
+        }
+        state.hashed.as_ref().map(|hashed| hashed.probe(definition, left))
+    }
+}
+
+impl SubPlanState {
+    /// Fills the arguments' slots and makes the root ready to run.
+    fn start(&mut self, ctx: &ExecContext<'_>, number: usize, correlated: &[Datum]) -> Result<()> {
+        self.frame.set_all(correlated);
+        let inner = ctx.in_frame(&self.frame);
+        if std::mem::replace(&mut self.used, true) {
+            ctx.run.reset_correlated_ctes(number);
+            self.root.as_mut().expect("a sub-plan's root is there for the whole execution").rescan(&inner)?;
+        }
+        Ok(())
+    }
+}
+
+/// Hands rows on that are kept from before, then computes (and keeps) more.
+fn run_kept(
+    ctx: &ExecContext<'_>,
+    state: &mut SubPlanState,
+    each: &mut dyn FnMut(&[Datum]) -> Result<bool>,
+) -> Result<()> {
+    let inner = ctx.in_frame(&state.frame);
+    if state.kept.is_none() {
+        if std::mem::replace(&mut state.used, true) {
+            state.root.as_mut().expect("kept for the whole execution").rescan(&inner)?;
+        }
+        let store = RowStore::new(Arc::clone(&state.types), ctx.temp(), ctx.work_mem_bytes());
+        state.kept = Some((store, false));
+    }
+    let (store, ended) = state.kept.as_mut().expect("made above");
+    let mut number = 0;
+    loop {
+        if let Some(batch) = store.batch(number)? {
+            number += 1;
+            if !each_row(&batch, each)? {
+                return Ok(());
+            }
+            continue;
+        }
+        if *ended {
+            return Ok(());
+        }
+        match state.root.as_mut().expect("kept for the whole execution").next(&inner)? {
+            Some(batch) => store.append(batch)?,
+            None => *ended = true,
+        }
+    }
+}
+
+fn each_row(batch: &Batch, each: &mut dyn FnMut(&[Datum]) -> Result<bool>) -> Result<bool> {
+    let mut row = Vec::with_capacity(batch.columns.len());
+    for position in batch.active() {
+        row.clear();
+        row.extend(batch.columns.iter().map(|column| column.datum(position)));
+        if !each(&row)? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+fn key_types(definition: &SubPlan) -> impl Iterator<Item = SqlType> + '_ {
+    definition.plan.columns.iter().map(|column| column.ty)
+}
+
+/// Whether a left side can be looked up: of the same physical types, and without NULLs beside other columns, for which
+/// every row would have to be seen.
+fn can_probe(definition: &SubPlan, left: &[Datum]) -> bool {
+    if left.len() > 1 && left.iter().any(Datum::is_null) {
+        return false;
+    }
+    key_types(definition).zip(left).all(|(ty, value)| value.physical().is_none_or(|own| own == ty.physical))
+}
+
+fn hash_rows(ctx: &ExecContext<'_>, state: &mut SubPlanState, number: usize) -> Result<HashedRows> {
+    let definition = &ctx.run.plan.subplans[number];
+    let layout = KeyLayout::new(key_types(definition));
+    let mut hashed = HashedRows {
+        table: if layout.is_word() { KeyTable::words() } else { KeyTable::bytes() },
+        layout,
+        rows: 0,
+        nulls: Vec::new(),
+    };
+    state.start(ctx, number, &[])?;
+    let inner = ctx.in_frame(&state.frame);
+    let root = state.root.as_mut().expect("a sub-plan's root is there for the whole execution");
+    let mut keys = BatchKeys::default();
+    while let Some(batch) = root.next(&inner)? {
+        hashed.layout.encode(&batch.columns, batch.rows, batch.active(), &mut keys)?;
+        for row in batch.active() {
+            hashed.rows += 1;
+            if keys.is_null(row) {
+                // One row of NULLs says all that a single column can say.
+                if batch.columns.len() > 1 || hashed.nulls.is_empty() {
+                    hashed.nulls.push(batch.row(row));
+                }
+            } else if hashed.layout.is_word() {
+                hashed.table.insert_word(keys.words[row]);
+            } else {
+                hashed.table.insert_bytes(keys.bytes(row));
+            }
+        }
+    }
+    Ok(hashed)
+}
+
+impl HashedRows {
+    fn probe(&self, definition: &SubPlan, left: &[Datum]) -> Result<Option<bool>> {
+        if self.rows == 0 {
+            return Ok(Some(false));
+        }
+        let types: Vec<SqlType> = key_types(definition).collect();
+        if left.len() != types.len() {
+            return Err(Error::internal("a hashed sub-plan is probed with another number of columns"));
+        }
+        if left.len() == 1 && left[0].is_null() {
+            return Ok(None);
+        }
+        if !left.iter().any(Datum::is_null) {
+            let columns: Vec<_> = types
+                .iter()
+                .zip(left)
+                .map(|(ty, value)| Arc::new(ochre_types::Column::constant(ty.physical, value, 1)))
+                .collect();
+            let mut keys = BatchKeys::default();
+            self.layout.encode(&columns, 1, 0..1, &mut keys)?;
+            let found = if self.layout.is_word() {
+                self.table.find_word(keys.words[0])
+            } else {
+                self.table.find_bytes(keys.bytes(0))
+            };
+            if found.is_some() {
+                return Ok(Some(true));
+            }
+            let unknown = self.nulls.iter().any(|row| may_equal(row, left, &types));
+            return Ok(if unknown { None } else { Some(false) });
+        }
+        Err(Error::internal("a hashed sub-plan is probed with a NULL among several columns"))
+    }
+}
+
+/// Whether two rows agree wherever both are not NULL.
+fn may_equal(a: &[Datum], b: &[Datum], types: &[SqlType]) -> bool {
+    a.iter().zip(b).zip(types).all(|((a, b), ty)| {
+        a.is_null() || b.is_null() || ochre_types::compare::equal_datums(a, b, ty.order())
+    })
+}
