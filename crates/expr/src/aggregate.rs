@@ -92,4 +92,9 @@ impl Aggregate {
     pub fn create(&self, arg_types: &[SqlType], result: SqlType) -> Result<Box<dyn AggregateState>> {
         crate::aggregates::create(self, arg_types, result)
     }
+
+    /// Whether [`Aggregate::create`] knows the aggregate for these types.
+    pub fn is_implemented(&self, arg_types: &[SqlType], result: SqlType) -> bool {
+        crate::aggregates::is_implemented(self, arg_types, result)
+    }
 }

@@ -21,18 +21,28 @@
 //!   page anew.
 //! - W4: redo applies a record to a page exactly when the page's LSN is before the record's end.
 
+mod background;
 pub mod buffer;
+mod checkpoint;
 pub mod config;
+mod current;
 pub mod files;
+pub mod inspect;
 pub mod page;
+mod poison;
+mod records;
+mod recovery;
 pub mod slots;
 mod storage;
 pub mod wal;
 
-pub use buffer::{BufferPool, PageReadGuard, PageWriteGuard, PinnedPage, ScanRing};
+pub use buffer::{BufferPool, PageReadGuard, PageWriteGuard, PinnedPage, PoolStatistics, ScanRing};
 pub use config::StorageConfig;
 pub use files::{Files, ForkKey, RelationKey};
 pub use page::{Page, PageKind};
+pub use recovery::{RedoContext, RedoPage};
 pub use slots::Slot;
-pub use storage::{CheckpointKind, OpenKind, RedoContext, RedoPage, ResourceManager, Storage};
-pub use wal::{Appended, BlockFlags, BlockView, DurabilityTicket, RecordBuilder, RmgrId, Wal, WalRecord};
+pub use storage::{CheckpointKind, OpenKind, ResourceManager, Storage};
+pub use wal::{
+    Appended, BlockFlags, BlockView, DurabilityTicket, LogSink, RecordBuilder, RmgrId, Wal, WalRecord,
+};

@@ -21,6 +21,8 @@
 //! - P1: a page of zeros is a page that nobody uses. It has no checksum and no layout version.
 //! - P2: on every other page `24 <= lower <= upper <= special <= 8192`.
 //! - P3: the checksum covers the page's address, so a page written to the wrong place never validates.
+//! - P4: bytes between lower and upper mean nothing: images in the log leave them out, and redo makes them zeros. A
+//!   page that is not slotted keeps its data in the special area.
 
 use ochre_base::limits::PAGE_SIZE;
 use ochre_base::{Lsn, PageKey};
@@ -88,7 +90,8 @@ impl Page {
         Page { bytes: [0; PAGE_SIZE] }
     }
 
-    /// Makes this an empty slotted page with a special area of `special_bytes` at its end. The LSN stays.
+    /// Makes this an empty slotted page with a special area of `special_bytes` at its end. The LSN stays. A page without
+    /// slots, for instance of a map, puts all of its data there (P4).
     ///
     /// # Panics
     /// When the special area does not fit.

@@ -1,27 +1,128 @@
 //! Text and binary forms of every type: PostgreSQL's input, output, receive and send functions.
+//!
+//! # Not done
+//! The text and binary forms of geometric, network, range, text search and `xml` types: they answer 0A000.
 
-use ochre_base::Result;
+mod arrays;
+mod binary;
+mod bits;
+mod bytea;
+mod floats;
+mod integers;
+mod json;
+mod records;
+mod simple;
+
+use ochre_base::{Error, Result, SqlState};
 
 use crate::context::unsupported_form;
-use crate::{Column, Datum, FormatContext, SqlType};
+use crate::datetime::{self, TimeTz};
+use crate::{Column, ColumnValues, Datum, FormatContext, Numeric, PhysicalType, SqlType, oids, typmod};
+
+pub use binary::{decode_binary, encode_binary, encode_binary_at};
+pub(crate) use bits::{bit_length, resize as resize_bits};
+pub use bytea::{parse_bytea, print_bytea};
+pub use floats::{parse_f32, parse_f64, print_f32, print_f64};
+pub use integers::{parse_i16, parse_i32, parse_i64, print_i64, print_u64};
+pub use simple::{parse_bool, parse_uuid, print_uuid};
 
 /// Reads a value from text as the type's input function does, modifier included (a `varchar(3)` refuses `'abcd'`).
 ///
 /// # Errors
 /// PostgreSQL's for the type, usually 22P02, 22003, 22007, 22008 or 22001.
 pub fn parse_text(ty: SqlType, text: &str, context: &FormatContext) -> Result<Datum> {
-    let _ = (text, context);
-    Err(unsupported_form("text", ty.name()))
+    let value = match ty.oid {
+        oids::BOOL => return simple::parse_bool(text).map(Datum::Bool),
+        oids::INT2 => return integers::parse_i16(text).map(Datum::Int16),
+        oids::INT4 => return integers::parse_i32(text).map(Datum::Int32),
+        oids::INT8 => return integers::parse_i64(text).map(Datum::Int64),
+        oids::FLOAT4 => return floats::parse_f32(text).map(Datum::Float32),
+        oids::FLOAT8 => return floats::parse_f64(text).map(Datum::Float64),
+        oids::TEXT | oids::UNKNOWN | oids::CSTRING => return Ok(Datum::text(text)),
+        oids::NUMERIC => Datum::Numeric(Numeric::parse(text)?),
+        oids::VARCHAR | oids::BPCHAR => Datum::text(text),
+        oids::NAME => return Ok(Datum::text(simple::truncate_name(text))),
+        oids::CHAR => return Ok(Datum::Char(simple::parse_char(text))),
+        oids::BYTEA => return bytea::parse_bytea(text).map(|bytes| Datum::Bytes(bytes.into())),
+        oids::UUID => return simple::parse_uuid(text).map(Datum::Uuid),
+        oids::DATE => return datetime::parse_date(text, context).map(Datum::Int32),
+        oids::TIME => Datum::Int64(datetime::parse_time(text, context)?),
+        oids::TIMETZ => Datum::Bytes(datetime::parse_timetz(text, context)?.to_bytes().as_slice().into()),
+        oids::TIMESTAMP => Datum::Int64(datetime::parse_timestamp(text, context)?),
+        oids::TIMESTAMPTZ => Datum::Int64(datetime::parse_timestamptz(text, context)?),
+        oids::INTERVAL => Datum::Interval(datetime::parse_interval(text, ty.typmod, context)?),
+        oids::JSON => return json::check(text).map(|()| Datum::text(text)),
+        oids::BIT | oids::VARBIT => Datum::Bytes(bits::parse(text, ty.oid == oids::BIT)?.into()),
+        oids::OID => return integers::parse_u32(text, "oid").map(Datum::UInt32),
+        oids::XID => return integers::parse_u32(text, "xid").map(Datum::UInt32),
+        oids::CID => return integers::parse_u32(text, "cid").map(Datum::UInt32),
+        oids::XID8 => return integers::parse_u64(text, "xid8").map(Datum::UInt64),
+        oids::TID => return simple::parse_tid(text).map(Datum::Int64),
+        oids::PG_LSN => return simple::parse_lsn(text).map(Datum::Int64),
+        oids::INT2VECTOR | oids::OIDVECTOR => return arrays::parse_vector(ty, text).map(Datum::Array),
+        oids::VOID => return Ok(Datum::text("")),
+        _ if ty.physical == PhysicalType::Array && ty.element().is_some() => {
+            return arrays::parse(ty, text, context).map(Datum::Array);
+        }
+        _ if ty.physical == PhysicalType::UInt32 => {
+            return match (text.parse::<u32>(), &context.names) {
+                (Ok(number), _) if ty.info().is_some() => Ok(Datum::UInt32(number)),
+                (_, Some(names)) => names.parse(ty.oid, text).map(|oid| Datum::UInt32(oid.0)),
+                (Ok(number), None) => Ok(Datum::UInt32(number)),
+                (Err(_), None) => Err(invalid_syntax(ty.name(), text)),
+            };
+        }
+        _ if ty.physical == PhysicalType::Record => return records::parse(ty, text, context),
+        _ => return Err(no_text_form(ty, "accept")),
+    };
+    typmod::apply(value, ty, false)
 }
 
 /// Appends a value's text as the type's output function gives it. NULL appends nothing: callers mark NULLs themselves.
 pub fn print_text(ty: SqlType, value: &Datum, context: &FormatContext, out: &mut Vec<u8>) {
-    let _ = (ty, value, context, out);
+    match value {
+        Datum::Null => {}
+        Datum::Bool(value) => out.push(if *value { b't' } else { b'f' }),
+        Datum::Char(value) => simple::print_char(*value, out),
+        Datum::Int16(value) => print_i64(i64::from(*value), out),
+        Datum::Int32(value) => print_int32(ty, *value, context, out),
+        Datum::UInt32(value) => print_uint32(ty, *value, context, out),
+        Datum::Int64(value) => print_int64(ty, *value, context, out),
+        Datum::UInt64(value) => print_u64(*value, out),
+        Datum::Float32(value) => print_f32(*value, context.extra_float_digits, out),
+        Datum::Float64(value) => print_f64(*value, context.extra_float_digits, out),
+        Datum::Numeric(value) => value.print(out),
+        Datum::Bytes(value) => print_byte_string(ty, value, context, out),
+        Datum::Interval(value) => datetime::print_interval(*value, context.interval_style, out),
+        Datum::Uuid(value) => print_uuid(value, out),
+        Datum::Array(value) => arrays::print(ty, value, context, out),
+        Datum::Record(value) => records::print(ty, value, context, out),
+    }
 }
 
 /// As [`print_text`], of one row of a column.
 pub fn print_text_at(ty: SqlType, column: &Column, row: usize, context: &FormatContext, out: &mut Vec<u8>) {
-    print_text(ty, &column.datum(row), context, out);
+    if column.is_null(row) {
+        return;
+    }
+    let entry = row * column.stride();
+    match column.values() {
+        ColumnValues::Bool(v) => out.push(if v[entry] { b't' } else { b'f' }),
+        ColumnValues::Char(v) => simple::print_char(v[entry], out),
+        ColumnValues::Int16(v) => print_i64(i64::from(v[entry]), out),
+        ColumnValues::Int32(v) => print_int32(ty, v[entry], context, out),
+        ColumnValues::UInt32(v) => print_uint32(ty, v[entry], context, out),
+        ColumnValues::Int64(v) => print_int64(ty, v[entry], context, out),
+        ColumnValues::UInt64(v) => print_u64(v[entry], out),
+        ColumnValues::Float32(v) => print_f32(v[entry], context.extra_float_digits, out),
+        ColumnValues::Float64(v) => print_f64(v[entry], context.extra_float_digits, out),
+        ColumnValues::Numeric(v) => v[entry].print(out),
+        ColumnValues::Bytes(v) => print_byte_string(ty, v.get(entry), context, out),
+        ColumnValues::Interval(v) => datetime::print_interval(v[entry], context.interval_style, out),
+        ColumnValues::Uuid(v) => print_uuid(&v[entry], out),
+        ColumnValues::Array(v) => arrays::print(ty, &v[entry], context, out),
+        ColumnValues::Record(v) => records::print(ty, &v[entry], context, out),
+    }
 }
 
 /// A value's text as a string of its own.
@@ -31,28 +132,80 @@ pub fn to_text(ty: SqlType, value: &Datum, context: &FormatContext) -> String {
     String::from_utf8(out).unwrap_or_default()
 }
 
-/// Reads a value from its binary wire form as the type's receive function does.
-///
-/// # Errors
-/// 22P03 and the type's own.
-pub fn decode_binary(ty: SqlType, bytes: &[u8], context: &FormatContext) -> Result<Datum> {
-    let _ = (bytes, context);
-    Err(unsupported_form("binary", ty.name()))
+#[inline]
+fn print_int32(ty: SqlType, value: i32, context: &FormatContext, out: &mut Vec<u8>) {
+    if ty.oid == oids::DATE {
+        datetime::print_date(value, context, out);
+    } else {
+        print_i64(i64::from(value), out);
+    }
 }
 
-/// Appends a value's binary wire form, without length. NULL appends nothing.
-///
-/// # Errors
-/// 0A000 for types without a binary form.
-pub fn encode_binary(ty: SqlType, value: &Datum, out: &mut Vec<u8>) -> Result<()> {
-    let _ = (value, out);
-    Err(unsupported_form("binary", ty.name()))
+#[inline]
+fn print_uint32(ty: SqlType, value: u32, context: &FormatContext, out: &mut Vec<u8>) {
+    if matches!(ty.oid, oids::OID | oids::XID | oids::CID) {
+        return print_u64(u64::from(value), out);
+    }
+    match context.names.as_ref().and_then(|names| names.print(ty.oid, ochre_base::Oid(value))) {
+        Some(name) => out.extend_from_slice(name.as_bytes()),
+        // A `reg…` value of 0 names nothing.
+        None if value == 0 => out.push(b'-'),
+        None => print_u64(u64::from(value), out),
+    }
 }
 
-/// As [`encode_binary`], of one row of a column.
-///
-/// # Errors
-/// As [`encode_binary`].
-pub fn encode_binary_at(ty: SqlType, column: &Column, row: usize, out: &mut Vec<u8>) -> Result<()> {
-    encode_binary(ty, &column.datum(row), out)
+#[inline]
+fn print_int64(ty: SqlType, value: i64, context: &FormatContext, out: &mut Vec<u8>) {
+    match ty.oid {
+        oids::TIMESTAMP => datetime::print_timestamp(value, context, out),
+        oids::TIMESTAMPTZ => datetime::print_timestamptz(value, context, out),
+        oids::TIME => datetime::print_time(value, out),
+        oids::TID => simple::print_tid(value, out),
+        oids::PG_LSN => simple::print_lsn(value, out),
+        _ => print_i64(value, out),
+    }
+}
+
+#[inline]
+fn print_byte_string(ty: SqlType, bytes: &[u8], context: &FormatContext, out: &mut Vec<u8>) {
+    match ty.oid {
+        oids::BYTEA => print_bytea(bytes, context.bytea_output, out),
+        oids::TIMETZ => {
+            if let Some(time) = TimeTz::from_bytes(bytes) {
+                datetime::print_timetz(time, out);
+            }
+        }
+        oids::BIT | oids::VARBIT => bits::print(bytes, out),
+        _ => out.extend_from_slice(bytes),
+    }
+}
+
+/// `invalid input syntax for type …` (22P02).
+#[cold]
+pub(crate) fn invalid_syntax(type_name: &str, text: &str) -> Error {
+    Error::new(
+        SqlState::INVALID_TEXT_REPRESENTATION,
+        format!("invalid input syntax for type {type_name}: \"{text}\""),
+    )
+}
+
+/// `value "…" is out of range for type …` (22003).
+#[cold]
+pub(crate) fn value_out_of_range(type_name: &str, text: &str) -> Error {
+    Error::new(
+        SqlState::NUMERIC_VALUE_OUT_OF_RANGE,
+        format!("value \"{text}\" is out of range for type {type_name}"),
+    )
+}
+
+/// The error of a type without text form here; pseudo-types have PostgreSQL's words.
+#[cold]
+fn no_text_form(ty: SqlType, verb: &str) -> Error {
+    match ty.info() {
+        Some(info) if info.kind == b'p' => Error::new(
+            SqlState::FEATURE_NOT_SUPPORTED,
+            format!("cannot {verb} a value of type {}", info.name),
+        ),
+        _ => unsupported_form("text", ty.name()),
+    }
 }

@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use ochre_base::{Error, Oid, Result};
 
+use crate::SqlType;
+
 /// First half of `DateStyle`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[allow(missing_docs)]
@@ -83,6 +85,12 @@ impl fmt::Debug for TimeZone {
 pub trait ObjectNames: Send + Sync {
     /// The text of an object id of the given `reg…` type; `None` prints the number.
     fn print(&self, reg_type: Oid, object: Oid) -> Option<String>;
+
+    /// The types of a row type's fields; `None` when they are not known.
+    fn record_fields(&self, ty: SqlType) -> Option<Arc<[SqlType]>> {
+        let _ = ty;
+        None
+    }
 
     /// The object that a text names.
     ///

@@ -160,3 +160,34 @@ signatures! {
     /// A timestamp as seconds since 1970 rounded into `to_timestamp(float8)`'s range.
     fn timestamptz_from_epoch(seconds: f64) -> i64;
 }
+
+signatures! {
+    /// Reads a `date`.
+    fn parse_date(text: &str, context: &crate::FormatContext) -> i32;
+    /// Reads a `time`.
+    fn parse_time(text: &str, context: &crate::FormatContext) -> i64;
+    /// Reads a `timetz`.
+    fn parse_timetz(text: &str, context: &crate::FormatContext) -> TimeTz;
+    /// Reads a `timestamp`.
+    fn parse_timestamp(text: &str, context: &crate::FormatContext) -> i64;
+    /// Reads a `timestamptz`.
+    fn parse_timestamptz(text: &str, context: &crate::FormatContext) -> i64;
+    /// Reads an `interval`.
+    fn parse_interval(text: &str, typmod: i32, context: &crate::FormatContext) -> Interval;
+    /// Refuses dates past the range.
+    fn check_date(date: i32) -> ();
+    /// Refuses timestamps past the range.
+    fn check_timestamp(timestamp: i64) -> ();
+}
+/// Appends a `date`.
+pub fn print_date(_: i32, _: &crate::FormatContext, _: &mut Vec<u8>) {}
+/// Appends a `time`.
+pub fn print_time(_: i64, _: &mut Vec<u8>) {}
+/// Appends a `timetz`.
+pub fn print_timetz(_: TimeTz, _: &mut Vec<u8>) {}
+/// Appends a `timestamp`.
+pub fn print_timestamp(_: i64, _: &crate::FormatContext, _: &mut Vec<u8>) {}
+/// Appends a `timestamptz`.
+pub fn print_timestamptz(_: i64, _: &crate::FormatContext, _: &mut Vec<u8>) {}
+/// Appends an `interval`.
+pub fn print_interval(_: Interval, _: crate::IntervalStyle, _: &mut Vec<u8>) {}

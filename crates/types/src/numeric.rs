@@ -9,6 +9,8 @@ mod functions;
 mod limbs;
 mod text;
 
+pub(crate) use text::is_space;
+
 use std::cmp::Ordering;
 use std::sync::Arc;
 

@@ -1,15 +1,199 @@
 //! The aggregates' states.
+//!
+//! An aggregate is a [`Fold`]: what one group's state is, how a row is added, how two states are joined, and the result.
+//! [`Grouped`] keeps one state a group in a vector and dispatches batches to the fold, which may override the loops
+//! where a tight one pays.
+//!
+//! # Not done
+//! Ordered-set and hypothetical-set aggregates (mode, percentile_cont, rank …), and those over json, xml and ranges.
 
-use ochre_base::Result;
-use ochre_types::SqlType;
+mod collect;
+mod extreme;
+mod statistics;
+mod sum;
 
-use crate::{Aggregate, AggregateState, errors};
+use std::any::Any;
+use std::sync::Arc;
+
+use ochre_base::{Error, Result};
+use ochre_types::{Column, ColumnBuilder, Datum, PhysicalType, Selection, SqlType, oids};
+
+use crate::eval::Rows;
+use crate::{Aggregate, AggregateKind, AggregateState, EvalContext, Groups, errors};
+
+/// One aggregate over one group.
+pub(crate) trait Fold: Send + 'static {
+    type State: Send + Clone + Default + 'static;
+
+    /// Adds one row; answers by how many bytes the state grew on the heap.
+    fn add(&self, state: &mut Self::State, args: &[Arc<Column>], row: usize) -> Result<usize>;
+
+    /// Adds rows to one state.
+    fn add_all(&self, state: &mut Self::State, args: &[Arc<Column>], rows: Rows<'_>) -> Result<usize> {
+        let mut grown = 0;
+        rows.try_each(|row| {
+            grown += self.add(state, args, row)?;
+            Ok(())
+        })?;
+        Ok(grown)
+    }
+
+    /// Adds rows to the states of their groups.
+    fn add_each(
+        &self,
+        states: &mut [Self::State],
+        groups: &[u32],
+        args: &[Arc<Column>],
+        rows: Rows<'_>,
+    ) -> Result<usize> {
+        let mut grown = 0;
+        rows.try_each(|row| {
+            grown += self.add(&mut states[groups[row] as usize], args, row)?;
+            Ok(())
+        })?;
+        Ok(grown)
+    }
+
+    /// Joins the state of later rows to one of earlier rows.
+    fn join(&self, state: &mut Self::State, later: Self::State) -> Result<()>;
+
+    fn result(&self, state: &Self::State, ctx: &EvalContext<'_>) -> Result<Datum>;
+}
+
+struct Grouped<F: Fold> {
+    fold: F,
+    states: Vec<F::State>,
+    heap_bytes: usize,
+    result: PhysicalType,
+}
+
+impl<F: Fold> AggregateState for Grouped<F> {
+    fn grow(&mut self, groups: usize) {
+        if groups > self.states.len() {
+            self.states.resize(groups, F::State::default());
+        }
+    }
+
+    fn update(
+        &mut self,
+        groups: Groups<'_>,
+        args: &[Arc<Column>],
+        rows: usize,
+        selection: Option<&Selection>,
+        _ctx: &EvalContext<'_>,
+    ) -> Result<()> {
+        let selected = Rows::new(rows, selection);
+        self.heap_bytes += match groups {
+            Groups::One(group) => self.fold.add_all(&mut self.states[group as usize], args, selected)?,
+            Groups::Each(groups) => self.fold.add_each(&mut self.states, groups, args, selected)?,
+        };
+        Ok(())
+    }
+
+    fn merge(&mut self, other: Box<dyn AggregateState>, mapping: &[u32]) -> Result<()> {
+        let other = other
+            .into_any()
+            .downcast::<Grouped<F>>()
+            .map_err(|_| Error::internal("states of different aggregates cannot be merged"))?;
+        self.heap_bytes += other.heap_bytes;
+        for (state, group) in other.states.into_iter().zip(mapping) {
+            self.fold.join(&mut self.states[*group as usize], state)?;
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self, ctx: &EvalContext<'_>) -> Result<Column> {
+        let mut builder = ColumnBuilder::new(self.result, self.states.len());
+        for state in std::mem::take(&mut self.states) {
+            builder.push(&crate::eval::checked(self.fold.result(&state, ctx)?, self.result)?);
+        }
+        self.heap_bytes = 0;
+        Ok(builder.finish())
+    }
+
+    fn value(&self, group: u32, ctx: &EvalContext<'_>) -> Result<Datum> {
+        self.fold.result(&self.states[group as usize], ctx)
+    }
+
+    fn reset(&mut self, group: u32) {
+        self.states[group as usize] = F::State::default();
+    }
+
+    fn memory_bytes(&self) -> usize {
+        self.states.capacity() * std::mem::size_of::<F::State>() + self.heap_bytes
+    }
+
+    fn into_any(self: Box<Self>) -> Box<dyn Any> {
+        self
+    }
+}
+
+fn grouped<F: Fold>(fold: F, result: SqlType) -> Result<Box<dyn AggregateState>> {
+    Ok(Box::new(Grouped { fold, states: Vec::new(), heap_bytes: 0, result: result.physical }))
+}
 
 /// The state of an aggregate for arguments of these types.
 pub(crate) fn create(
     aggregate: &Aggregate,
-    _arg_types: &[SqlType],
-    _result: SqlType,
+    arg_types: &[SqlType],
+    result: SqlType,
 ) -> Result<Box<dyn AggregateState>> {
-    Err(errors::missing(aggregate.function))
+    let missing = || Err(errors::missing(aggregate.function));
+    if aggregate.kind != AggregateKind::Normal {
+        return missing();
+    }
+    let first = arg_types.first().copied();
+    let arg = first.map_or(oids::ANY, |ty| ty.oid);
+    let name = &*aggregate.function.name;
+    match (name, arg) {
+        ("count", _) if arg_types.is_empty() => grouped(sum::CountRows, result),
+        ("count", _) => grouped(sum::CountValues, result),
+        ("sum", oids::INT2) => grouped(sum::SumIntegers::<i16>::new(), result),
+        ("sum", oids::INT4) => grouped(sum::SumIntegers::<i32>::new(), result),
+        ("sum", oids::MONEY) => grouped(sum::SumIntegers::<i64>::new(), result),
+        ("sum", oids::INT8) => grouped(sum::ExactIntegers::<i64>::new(false), result),
+        ("avg", oids::INT2) => grouped(sum::ExactIntegers::<i16>::new(true), result),
+        ("avg", oids::INT4) => grouped(sum::ExactIntegers::<i32>::new(true), result),
+        ("avg", oids::INT8) => grouped(sum::ExactIntegers::<i64>::new(true), result),
+        ("sum", oids::NUMERIC) => grouped(sum::Numerics { average: false }, result),
+        ("avg", oids::NUMERIC) => grouped(sum::Numerics { average: true }, result),
+        ("sum", oids::FLOAT4) => grouped(sum::SumFloats32, result),
+        ("sum", oids::FLOAT8) => grouped(sum::SumFloats64, result),
+        ("avg", oids::FLOAT4 | oids::FLOAT8) => {
+            grouped(statistics::Floats(statistics::Moment::Average), result)
+        }
+        ("sum", oids::INTERVAL) => grouped(sum::Intervals { average: false }, result),
+        ("avg", oids::INTERVAL) => grouped(sum::Intervals { average: true }, result),
+        ("min" | "max", _) => extreme::create(first.unwrap_or(result), name == "max", result),
+        ("any_value", _) => grouped(collect::FirstValue, result),
+        ("bool_and" | "every", _) => grouped(extreme::Booleans { and: true }, result),
+        ("bool_or", _) => grouped(extreme::Booleans { and: false }, result),
+        ("bit_and" | "bit_or" | "bit_xor", oids::INT2 | oids::INT4 | oids::INT8) => {
+            grouped(extreme::Bits::named(name), result)
+        }
+        ("string_agg", _) => grouped(collect::Strings, result),
+        ("array_agg", _) => match first {
+            Some(ty) if ty.physical == PhysicalType::Array => grouped(collect::Arrays, result),
+            Some(ty) => grouped(collect::Elements { element: ty }, result),
+            None => missing(),
+        },
+        (_, oids::FLOAT4 | oids::FLOAT8) if arg_types.len() == 1 => match statistics::Moment::named(name) {
+            Some(moment) => grouped(statistics::Floats(moment), result),
+            None => missing(),
+        },
+        (_, oids::INT2 | oids::INT4 | oids::INT8 | oids::NUMERIC) => match statistics::Moment::named(name) {
+            Some(moment) => grouped(statistics::Exact(moment), result),
+            None => missing(),
+        },
+        (_, oids::FLOAT8) if arg_types.len() == 2 => match statistics::Regression::named(name) {
+            Some(regression) => grouped(regression, result),
+            None => missing(),
+        },
+        _ => missing(),
+    }
+}
+
+/// Whether a combination of name and types that [`create`] knows exists, without creating a state.
+pub(crate) fn is_implemented(aggregate: &Aggregate, arg_types: &[SqlType], result: SqlType) -> bool {
+    create(aggregate, arg_types, result).is_ok()
 }

@@ -10,7 +10,7 @@ use super::integer::{int4_range, int8_range};
 use crate::errors::{division_by_zero, out_of_range};
 
 #[cold]
-fn overflow() -> Error {
+pub(crate) fn overflow() -> Error {
     Error::new(SqlState::NUMERIC_VALUE_OUT_OF_RANGE, "value out of range: overflow")
 }
 

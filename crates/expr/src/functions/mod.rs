@@ -15,7 +15,10 @@ use std::sync::Arc;
 use ochre_base::{Error, Result};
 use ochre_types::{ArrayValue, Datum, SqlType};
 
-use crate::{CallContext, EvalContext, Implementation, SessionValue, SetCursor};
+use crate::{EvalContext, Implementation, SessionValue};
+
+pub(crate) use float::{order64, overflow as float_overflow};
+pub(crate) use kernels::Native;
 
 /// Implementations by PostgreSQL's internal function name; for functions written in SQL, by `name(argument oids)`.
 pub(crate) struct Implementations {

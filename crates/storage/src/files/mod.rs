@@ -4,8 +4,40 @@
 //! `base/<database>/<file id>` with the suffixes `.hist`, `.free` and `.vis` for the other forks, in segments of 1 GiB
 //! whose second and later ones end in `.1`, `.2` …. File ids are 64-bit and never reused, so a stale log record can
 //! never touch a newer file.
+//!
+//! # Life of a relation's files
+//! ```text
+//! create ──> pending creation (owner's xid) ──creation_committed──> ordinary ──schedule_drop──> pending drop ──> gone
+//!                     └──creation_aborted──> gone
+//! ```
+//!
+//! # Invariants
+//! - L1: a creation is in the list of pending ones from the moment its record is in the log (both under the append
+//!   lock), so every redo point lies before the record or every checkpoint from it on carries the creation.
+//! - L2: the same holds for scheduled drops and the commit record that drops.
+//! - L3: a file goes only when the commit that drops it is durable.
+//! - L4: a file with an id that neither checkpoint nor log knows was made in an instant before a crash: recovery
+//!   removes it.
+//!
+//! # Not done
+//! Open files are not closed before they are removed; the limit of open files bounds the number of relations in use.
+
+mod fork;
+mod names;
+mod store;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use ochre_base::{BlockNo, DatabaseId, FileId, Fork, Lsn, PageKey, Result, Xid};
+use parking_lot::{Mutex, RwLock};
+
+pub(crate) use fork::ForkFile;
+pub(crate) use store::FileStore;
+
+use crate::buffer::BufferPool;
+use crate::records;
+use crate::wal::Wal;
 
 /// A relation's files: all forks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -55,13 +87,32 @@ impl ForkKey {
 }
 
 /// All relation files of a data directory.
-pub struct Files {}
+pub struct Files {
+    store: Arc<FileStore>,
+    wal: Arc<Wal>,
+    pool: Arc<BufferPool>,
+    pending: Mutex<Pending>,
+    /// Held while a file is cut, from before the record is appended until after; closed while the redo point moves.
+    gate: RwLock<()>,
+}
 
-#[allow(unused_variables)]
+/// What a checkpoint must carry about files.
+#[derive(Default, Clone)]
+pub(crate) struct Pending {
+    /// Relations whose creators have not ended, as far as we were told.
+    pub(crate) creations: BTreeMap<RelationKey, Xid>,
+    /// Relations whose dropping commit ends at the position.
+    pub(crate) drops: BTreeMap<RelationKey, Lsn>,
+}
+
 impl Files {
+    pub(crate) fn new(store: Arc<FileStore>, wal: Arc<Wal>, pool: Arc<BufferPool>) -> Files {
+        Files { store, wal, pool, pending: Mutex::default(), gate: RwLock::default() }
+    }
+
     /// A file id that nothing has used or will use.
     pub fn next_file_id(&self) -> FileId {
-        unimplemented!()
+        self.store.allocate_id()
     }
 
     /// Creates an empty relation on behalf of a transaction, logged. If that transaction turns out neither committed
@@ -70,59 +121,143 @@ impl Files {
     /// # Errors
     /// 53100, 58030; nothing is left behind then.
     pub fn create(&self, relation: RelationKey, creator: Xid) -> Result<()> {
-        unimplemented!()
+        self.wal.reserve()?;
+        if let Err(error) = self.store.create(relation) {
+            // What the failure left, if anything, must not stay; the first error is the one that counts.
+            let _ = self.store.remove(relation);
+            return Err(error);
+        }
+        let record = records::file_create(relation, creator);
+        self.wal.append_with(&record, &mut [], |_| self.note_creation(relation, creator))?;
+        Ok(())
     }
 
     /// Says that the creator has committed: call it after its commit record is appended.
     pub fn creation_committed(&self, relation: RelationKey) {
-        unimplemented!()
+        self.pending.lock().creations.remove(&relation);
     }
 
-    /// Removes a relation whose creator aborted: its pages in memory at once, then its files.
+    /// Removes a relation whose creator aborted: its pages in memory at once, then its files. The removal is logged,
+    /// so that recovery does not wonder where pages of later records are.
     pub fn creation_aborted(&self, relation: RelationKey) -> Result<()> {
-        unimplemented!()
+        let appended = self.wal.append(&records::file_drop(relation), &mut [])?;
+        self.wal.flush_to(appended.end)?;
+        self.pool.forget_relation(relation);
+        self.store.remove(relation)?;
+        self.pending.lock().creations.remove(&relation);
+        Ok(())
     }
 
     /// Notes that a relation was dropped by the transaction whose commit record ends at `commit`. Called under the
-    /// append lock (from the closure of [`crate::Wal::append_with`]) so that no checkpoint can fall between; the files
-    /// are removed by [`Files::remove_dropped`] or by recovery.
+    /// append lock (from the closure of [`crate::Wal::append_with`]) so that no checkpoint can fall between (L2); the
+    /// files are removed by [`Files::remove_dropped`] or by recovery.
     pub fn schedule_drop(&self, relation: RelationKey, commit: Lsn) {
-        unimplemented!()
+        self.pending.lock().drops.insert(relation, commit);
     }
 
-    /// Removes the files of scheduled drops whose commit is durable. Called after the flush and by checkpoints.
+    /// Removes the files of scheduled drops whose commit is durable (L3). Called after the flush and by checkpoints.
     pub fn remove_dropped(&self) -> Result<()> {
-        unimplemented!()
+        let flushed = self.wal.flushed();
+        loop {
+            let due = {
+                let pending = self.pending.lock();
+                pending.drops.iter().find(|(_, commit)| **commit <= flushed).map(|(relation, _)| *relation)
+            };
+            let Some(relation) = due else { return Ok(()) };
+            self.pool.forget_relation(relation);
+            self.store.remove(relation)?;
+            self.pending.lock().drops.remove(&relation);
+        }
     }
 
     /// In redo of a commit record: the relation's files go when recovery has ended.
     pub fn drop_at_recovery_end(&self, relation: RelationKey) {
-        unimplemented!()
+        self.pending.lock().drops.insert(relation, Lsn::ZERO);
     }
 
     /// Cuts a fork to `blocks` pages, logged and durable before the file shrinks.
     /// The caller makes sure that nobody uses the pages that go.
     pub fn truncate(&self, fork: ForkKey, blocks: u32) -> Result<()> {
-        unimplemented!()
+        self.wal.reserve()?;
+        let record = records::file_truncate(fork, blocks);
+        let _gate = self.gate.read();
+        let appended = self.wal.append(&record, &mut [])?;
+        self.wal.flush_to(appended.end)?;
+        self.truncate_now(fork, blocks)
+    }
+
+    pub(crate) fn truncate_now(&self, fork: ForkKey, blocks: u32) -> Result<()> {
+        self.pool.forget_pages(fork, blocks);
+        self.store.fork(fork)?.truncate(blocks)
     }
 
     /// Removes a whole database's directory; the caller has dropped its relations.
     pub fn remove_database(&self, database: DatabaseId) -> Result<()> {
-        unimplemented!()
+        self.pool.forget_database(database);
+        self.store.remove_database(database)
     }
 
     /// How many pages a fork has; zero when it has no file.
     pub fn block_count(&self, fork: ForkKey) -> Result<u32> {
-        unimplemented!()
+        Ok(self.store.fork(fork)?.blocks())
     }
 
     /// Whether the relation's main file exists.
     pub fn exists(&self, relation: RelationKey) -> Result<bool> {
-        unimplemented!()
+        self.store.exists(relation)
     }
 
     /// Every relation that has a file on disk, sorted.
     pub fn list(&self) -> Result<Vec<RelationKey>> {
-        unimplemented!()
+        self.store.list()
+    }
+
+    /// Runs `move_redo_point` while no file is being cut.
+    pub(crate) fn with_closed_gate<R>(&self, move_redo_point: impl FnOnce() -> R) -> R {
+        let _gate = self.gate.write();
+        move_redo_point()
+    }
+
+    pub(crate) fn store(&self) -> &Arc<FileStore> {
+        &self.store
+    }
+
+    pub(crate) fn note_creation(&self, relation: RelationKey, creator: Xid) {
+        self.pending.lock().creations.insert(relation, creator);
+    }
+
+    pub(crate) fn pending(&self) -> Pending {
+        self.pending.lock().clone()
+    }
+
+    pub(crate) fn restore_pending(&self, pending: Pending) {
+        *self.pending.lock() = pending;
+    }
+
+    /// At the end of recovery: removes files that were dropped, whose creator did not commit, or of which nobody knows
+    /// (L4). Returns what went.
+    /// After a clean shutdown nobody can have left an unknown file.
+    pub(crate) fn settle_after_recovery(
+        &self,
+        clean: bool,
+        keeps: impl Fn(Xid) -> bool,
+    ) -> Result<BTreeSet<RelationKey>> {
+        let pending = std::mem::take(&mut *self.pending.lock());
+        let mut gone: BTreeSet<RelationKey> = pending.drops.into_keys().collect();
+        let lost = pending.creations.iter().filter(|(_, creator)| !keeps(**creator));
+        gone.extend(lost.map(|(relation, _)| *relation));
+        if !clean {
+            let next = self.store.next_id();
+            gone.extend(self.store.list()?.into_iter().filter(|relation| relation.file.0 >= next));
+        }
+        for relation in &gone {
+            self.pool.forget_relation(*relation);
+            self.store.remove(*relation)?;
+        }
+        // A prepared creator ends later: its creations stay pending. Those of committed ones do no harm there.
+        let mut kept = pending.creations;
+        kept.retain(|relation, _| !gone.contains(relation));
+        self.pending.lock().creations = kept;
+        Ok(gone)
     }
 }

@@ -1,0 +1,168 @@
+//! All open relation files, by fork, and which directories have new or removed names.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use hashbrown::HashMap;
+use ochre_base::{DatabaseId, FileId, Fork, Oid, Result};
+use ochre_env::Env;
+use parking_lot::{Mutex, RwLock};
+
+use super::fork::ForkFile;
+use super::names::{self, database_directory, parse_segment_name};
+use super::{ForkKey, RelationKey};
+
+const SHARDS: usize = 16;
+
+/// Directories whose names changed since they were synced.
+#[derive(Default)]
+pub(crate) struct ChangedDirectories {
+    paths: Mutex<BTreeSet<PathBuf>>,
+}
+
+impl ChangedDirectories {
+    pub(super) fn note(&self, directory: &Path) {
+        let mut paths = self.paths.lock();
+        if !paths.contains(directory) {
+            paths.insert(directory.to_path_buf());
+        }
+    }
+
+    /// The directory itself was made, so its parent has a new name.
+    pub(super) fn note_parents(&self, directory: &Path) {
+        if let Some(parent) = directory.parent() {
+            self.note(parent);
+        }
+    }
+}
+
+/// Open relation files. Knows neither log nor pool.
+pub(crate) struct FileStore {
+    env: Env,
+    root: PathBuf,
+    forks: Vec<RwLock<HashMap<ForkKey, Arc<ForkFile>>>>,
+    next_id: AtomicU64,
+    changed_directories: Arc<ChangedDirectories>,
+}
+
+impl FileStore {
+    pub(crate) fn new(env: Env, root: PathBuf) -> FileStore {
+        FileStore {
+            env,
+            root,
+            forks: (0..SHARDS).map(|_| RwLock::default()).collect(),
+            next_id: AtomicU64::new(1),
+            changed_directories: Arc::default(),
+        }
+    }
+
+    pub(crate) fn allocate_id(&self) -> FileId {
+        FileId(self.next_id.fetch_add(1, Ordering::Relaxed))
+    }
+
+    pub(crate) fn next_id(&self) -> u64 {
+        self.next_id.load(Ordering::Relaxed)
+    }
+
+    /// No id below `next` is given out any more.
+    pub(crate) fn raise_next_id(&self, next: u64) {
+        self.next_id.fetch_max(next, Ordering::Relaxed);
+    }
+
+    fn shard(&self, key: ForkKey) -> &RwLock<HashMap<ForkKey, Arc<ForkFile>>> {
+        &self.forks[(key.relation.file.0 as usize * 4 + key.fork as usize) % SHARDS]
+    }
+
+    /// The fork, opened if it is not; it need not have a file.
+    pub(crate) fn fork(&self, key: ForkKey) -> Result<Arc<ForkFile>> {
+        if let Some(fork) = self.shard(key).read().get(&key) {
+            return Ok(Arc::clone(fork));
+        }
+        let mut forks = self.shard(key).write();
+        if let Some(fork) = forks.get(&key) {
+            return Ok(Arc::clone(fork));
+        }
+        let directory = database_directory(&self.root, key.relation.database);
+        let fork = Arc::new(ForkFile::open(&self.env, directory, &self.changed_directories, key)?);
+        forks.insert(key, Arc::clone(&fork));
+        Ok(fork)
+    }
+
+    /// Makes an empty main file.
+    pub(crate) fn create(&self, relation: RelationKey) -> Result<()> {
+        self.fork(relation.fork(Fork::Main))?.create()
+    }
+
+    pub(crate) fn exists(&self, relation: RelationKey) -> Result<bool> {
+        Ok(self.fork(relation.fork(Fork::Main))?.has_file())
+    }
+
+    /// Removes all files of a relation. Its pages are not in the pool any more.
+    pub(crate) fn remove(&self, relation: RelationKey) -> Result<()> {
+        for fork in Fork::ALL {
+            let key = relation.fork(fork);
+            self.fork(key)?.remove()?;
+            self.shard(key).write().remove(&key);
+        }
+        Ok(())
+    }
+
+    /// Forgets all open files of a database and removes its directory with what is left in it.
+    pub(crate) fn remove_database(&self, database: DatabaseId) -> Result<()> {
+        for shard in &self.forks {
+            shard.write().retain(|key, _| key.relation.database != database);
+        }
+        let directory = database_directory(&self.root, database);
+        let names = match self.env.fs.list(&directory) {
+            Ok(names) => names,
+            Err(error) if error.is_not_found() => return Ok(()),
+            Err(error) => return Err(error.into()),
+        };
+        for name in names {
+            self.env.fs.remove(&directory.join(name))?;
+        }
+        self.env.fs.remove_dir(&directory)?;
+        self.changed_directories.paths.lock().remove(&directory);
+        self.changed_directories.note_parents(&directory);
+        Ok(())
+    }
+
+    /// Every relation that has a file of any fork on disk, sorted.
+    pub(crate) fn list(&self) -> Result<Vec<RelationKey>> {
+        let mut found = BTreeSet::new();
+        let base = self.root.join(names::BASE_DIRECTORY);
+        for database in self.env.fs.list(&base)? {
+            let Some(database) = names::parse_number(&database).and_then(|n| u32::try_from(n).ok()) else {
+                continue;
+            };
+            for name in self.env.fs.list(&base.join(database.to_string()))? {
+                if let Some((fork, _)) = parse_segment_name(Oid(database), &name) {
+                    found.insert(fork.relation);
+                }
+            }
+        }
+        Ok(found.into_iter().collect())
+    }
+
+    /// Makes all files and names durable, for a checkpoint. After an error it is unknown what is.
+    pub(crate) fn sync_all(&self) -> Result<()> {
+        for shard in &self.forks {
+            let forks: Vec<Arc<ForkFile>> = shard.read().values().cloned().collect();
+            for fork in forks {
+                fork.sync()?;
+            }
+        }
+        let directories = std::mem::take(&mut *self.changed_directories.paths.lock());
+        for directory in directories {
+            match self.env.fs.sync_dir(&directory) {
+                Ok(()) => {}
+                // Removed with its database in between: its parent is in the list or in the next one.
+                Err(error) if error.is_not_found() => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+}

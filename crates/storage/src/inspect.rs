@@ -1,0 +1,205 @@
+//! Readable dumps of pages and of the log, and a check of all pages: `ochre inspect` and `ochre check`.
+//!
+//! Works on a directory that nobody has open, and changes nothing.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use ochre_base::limits::PAGE_SIZE;
+use ochre_base::{BlockNo, Error, Fork, Lsn, PageKey, Result};
+use ochre_env::Env;
+
+use crate::current::{Current, CurrentFile};
+use crate::files::{FileStore, RelationKey};
+use crate::page::Page;
+use crate::records;
+use crate::storage::ResourceManager;
+use crate::wal::{BlockFlags, RmgrId, SegmentFiles, WalReader, WalRecord, crc_seed};
+
+/// Prints a page's header and slots. `describe_row` says what a row's bytes mean.
+pub fn print_page(page: &Page, describe_row: &dyn Fn(&[u8]) -> String) -> String {
+    let mut out = String::new();
+    if page.is_unused() {
+        return "unused page\n".to_string();
+    }
+    let _ = writeln!(
+        out,
+        "{} page, layout {}, lsn {:016x}, checksum {:#010x}, flags {:#06x}, number {}",
+        page.kind().name(),
+        page.layout_version(),
+        page.lsn().0,
+        page.checksum(),
+        page.flags(),
+        page.kind_number()
+    );
+    let _ = writeln!(
+        out,
+        "lower {} upper {} special {} free {} ({} after compaction)",
+        page.lower(),
+        page.upper(),
+        page.special_start(),
+        page.free_contiguous(),
+        page.free_total()
+    );
+    for number in 0..page.slot_count() {
+        let slot = page.slot(number);
+        if slot.is_unused() {
+            let _ = writeln!(out, "slot {number}: unused");
+            continue;
+        }
+        let row = page.row(number).map_or_else(|| "-".to_string(), describe_row);
+        let _ = writeln!(
+            out,
+            "slot {number}: offset {} length {} flags {:#03x} {row}",
+            slot.offset, slot.len, slot.flags
+        );
+    }
+    if (page.special_start() as usize) < PAGE_SIZE {
+        let _ = writeln!(out, "special {}", hexadecimal(page.special(), 64));
+    }
+    out
+}
+
+/// The first bytes as hexadecimal digits: a row's description when nothing is known about it.
+pub fn hexadecimal(bytes: &[u8], at_most: usize) -> String {
+    let mut out = String::with_capacity(at_most * 2 + 3);
+    for byte in bytes.iter().take(at_most) {
+        let _ = write!(out, "{byte:02x}");
+    }
+    if bytes.len() > at_most {
+        out.push_str("...");
+    }
+    out
+}
+
+/// Prints one log record on a line, and each of its pages on another.
+pub fn print_record(record: &WalRecord<'_>, managers: &[&dyn ResourceManager]) -> String {
+    let manager = managers.iter().find(|manager| manager.rmgr() == record.rmgr);
+    let (name, what) = match manager {
+        _ if record.rmgr == RmgrId::STORAGE => ("storage", records::describe(record)),
+        Some(manager) => (manager.name(), manager.describe(record)),
+        None => ("unknown", format!("info {} main {} bytes", record.info, record.main.len())),
+    };
+    let mut out = format!(
+        "{:016x} {:6} bytes, run {}, xid {}, {name}: {what}\n",
+        record.start.0, record.length, record.incarnation, record.xid
+    );
+    for (index, block) in record.blocks.iter().enumerate() {
+        let _ = write!(out, "    page {index}: {} data {} bytes", block.key, block.data.len());
+        if block.flags == BlockFlags::INIT {
+            out.push_str(" init");
+        }
+        if block.has_image {
+            let _ = write!(out, " image {} bytes", block.image_bytes());
+        }
+        out.push('\n');
+    }
+    out
+}
+
+/// Reads a directory's log from `from` (or its redo point) on, and calls `visit` for each record until it says false.
+/// Returns the position behind the last record read.
+///
+/// # Errors
+/// XX001 when there is no valid `CURRENT`.
+pub fn read_wal(
+    env: &Env,
+    root: &Path,
+    from: Option<Lsn>,
+    visit: &mut dyn FnMut(&WalRecord<'_>) -> bool,
+) -> Result<Lsn> {
+    let current = read_current(env, root)?;
+    let segments = SegmentFiles::new(env.clone(), root, current.wal_segment_bytes);
+    let mut reader =
+        WalReader::new(&segments, crc_seed(current.system_identifier), from.unwrap_or(current.redo));
+    while let Some(record) = reader.next()? {
+        if !visit(&record) {
+            break;
+        }
+    }
+    Ok(reader.position())
+}
+
+/// Prints what `CURRENT` says.
+pub fn print_current(env: &Env, root: &Path) -> Result<String> {
+    let current = read_current(env, root)?;
+    Ok(format!(
+        "system identifier {}\nredo point {:016x}\ncheckpoint {:016x}\nlog segment {} bytes\nrun {}\nstate {}\n",
+        current.system_identifier,
+        current.redo.0,
+        current.checkpoint.0,
+        current.wal_segment_bytes,
+        current.incarnation,
+        if current.shut_down { "shut down" } else { "running" }
+    ))
+}
+
+fn read_current(env: &Env, root: &Path) -> Result<Current> {
+    let path = root.join(crate::current::CURRENT_FILE);
+    if !env.fs.exists(&path)? {
+        return Err(Error::corrupt(format!("\"{}\" is not a data directory", root.display())));
+    }
+    CurrentFile::open(env, root)?
+        .1
+        .ok_or_else(|| Error::corrupt(format!("file \"{}\" has no valid copy", path.display())))
+}
+
+/// Reads a page from its file as it is, checked or not.
+pub fn read_page(env: &Env, root: &Path, key: PageKey) -> Result<Page> {
+    let store = FileStore::new(env.clone(), root.to_path_buf());
+    let fork = store.fork(crate::files::ForkKey::of(key))?;
+    if key.block.0 >= fork.blocks() {
+        return Err(Error::corrupt(format!("{key} lies behind the end of its file")));
+    }
+    let mut page = Page::zeroed();
+    fork.read(key.block.0, &mut page)?;
+    Ok(page)
+}
+
+/// What [`check_pages`] found.
+#[derive(Debug, Default)]
+pub struct PageCheck {
+    /// Relations looked at.
+    pub relations: u64,
+    /// Pages looked at.
+    pub pages: u64,
+    /// What is wrong, a line each.
+    pub problems: Vec<String>,
+}
+
+/// Reads every page of a directory and checks checksum, header and slots. Damaged pages of the free-space map are
+/// not problems: it is a hint. `visit` sees every sound page of every other fork.
+pub fn check_pages(env: &Env, root: &Path, visit: &mut dyn FnMut(PageKey, &Page)) -> Result<PageCheck> {
+    let store = FileStore::new(env.clone(), root.to_path_buf());
+    let mut check = PageCheck::default();
+    for relation in store.list()? {
+        check.relations += 1;
+        for fork in Fork::ALL {
+            check_fork(&store, relation, fork, &mut check, visit)?;
+        }
+    }
+    Ok(check)
+}
+
+fn check_fork(
+    store: &FileStore,
+    relation: RelationKey,
+    fork: Fork,
+    check: &mut PageCheck,
+    visit: &mut dyn FnMut(PageKey, &Page),
+) -> Result<()> {
+    let file = store.fork(relation.fork(fork))?;
+    let mut page = Page::zeroed();
+    for block in 0..file.blocks() {
+        let key = relation.fork(fork).page(BlockNo(block));
+        file.read(block, &mut page)?;
+        check.pages += 1;
+        match page.verify(key) {
+            Ok(()) if fork != Fork::FreeSpace => visit(key, &page),
+            Ok(()) => {}
+            Err(_) if fork == Fork::FreeSpace => {}
+            Err(what) => check.problems.push(format!("{key}: {what}")),
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,203 @@
+//! Recovery: redoes the log from the redo point.
+//!
+//! # Invariants
+//! - Y1: everything that is read from the log is durable before a page that depends on it is written: segments are
+//!   synced first.
+//! - Y2: a page that a record refers to is there, unless a later record drops its file or cuts it off. What is
+//!   missing is remembered, and is corruption if it stays unexplained.
+//! - Y3: redoing twice is redoing once: a crash during recovery or right after it begins again at the same point.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use hashbrown::HashMap;
+use ochre_base::{Error, Lsn, PageKey, Result};
+use parking_lot::Mutex;
+
+use crate::buffer::{BufferPool, PageReadGuard, PageWriteGuard};
+use crate::checkpoint::CheckpointData;
+use crate::files::{Files, ForkKey, RelationKey};
+use crate::records::{self, Fields};
+use crate::storage::ResourceManager;
+use crate::wal::{BlockFlags, RmgrId, WalReader, WalRecord};
+
+/// What a record does to a page in redo.
+pub enum RedoPage {
+    /// The handler applies the change. LSN and dirty mark are set already.
+    Apply(PageWriteGuard),
+    /// The whole page came from an image in the record: nothing to do.
+    Restored(PageWriteGuard),
+    /// The page has this change or a later one already.
+    Done(PageReadGuard),
+    /// The file is gone (or was cut): a later record drops it.
+    Missing,
+}
+
+impl RedoPage {
+    /// The page, if the change is to be applied.
+    pub fn to_apply(self) -> Option<PageWriteGuard> {
+        match self {
+            RedoPage::Apply(page) => Some(page),
+            _ => None,
+        }
+    }
+}
+
+/// What redo may use.
+pub struct RedoContext<'a> {
+    pool: &'a BufferPool,
+    files: &'a Files,
+    missing: Mutex<BTreeSet<(ForkKey, u32)>>,
+}
+
+impl RedoContext<'_> {
+    /// The `index`-th page of the record, brought to the state that the record's change starts from (W4). Latch the
+    /// pages of one record in any order: redo is alone.
+    ///
+    /// # Errors
+    /// XX001 when the page is needed and damaged.
+    pub fn page(&self, record: &WalRecord<'_>, index: usize) -> Result<RedoPage> {
+        let block = record.blocks.get(index).ok_or_else(|| {
+            Error::corrupt(format!("the log record at {:016x} has no page {index}", record.start.0))
+        })?;
+        let fork = ForkKey::of(block.key);
+        if !self.files.exists(fork.relation)? {
+            return Ok(self.missing(block.key));
+        }
+        if block.has_image || block.flags == BlockFlags::INIT {
+            let mut page = self.pool.fetch_blank(block.key)?;
+            if !block.has_image {
+                page.clear();
+            } else if !block.restore(&mut page) {
+                return Err(Error::corrupt(format!("the image of {} in the log is damaged", block.key)));
+            }
+            prepare(&mut page, record.end);
+            return Ok(if block.has_image { RedoPage::Restored(page) } else { RedoPage::Apply(page) });
+        }
+        if block.key.block.0 >= self.pool.block_count(fork)? {
+            return Ok(self.missing(block.key));
+        }
+        let mut page = self.pool.write(block.key)?;
+        if page.lsn() >= record.end {
+            return Ok(RedoPage::Done(page.downgrade()));
+        }
+        prepare(&mut page, record.end);
+        Ok(RedoPage::Apply(page))
+    }
+
+    /// Relation files, for what commit records say about them.
+    pub fn files(&self) -> &Files {
+        self.files
+    }
+
+    /// The buffer pool, for pages that a record implies without naming them (maps that are hints).
+    pub fn pool(&self) -> &BufferPool {
+        self.pool
+    }
+
+    fn missing(&self, key: PageKey) -> RedoPage {
+        self.missing.lock().insert((ForkKey::of(key), key.block.0)); // Y2
+        RedoPage::Missing
+    }
+}
+
+fn prepare(page: &mut PageWriteGuard, end: Lsn) {
+    page.mark_dirty();
+    page.set_lsn(end);
+}
+
+/// What redo found.
+pub(crate) struct Redone {
+    /// The log's end.
+    pub(crate) end: Lsn,
+    /// Records after the redo point besides the checkpoint's own.
+    pub(crate) records: u64,
+    missing: BTreeSet<(ForkKey, u32)>,
+}
+
+impl Redone {
+    /// Y2.
+    pub(crate) fn check_missing(&self, gone: &BTreeSet<RelationKey>) -> Result<()> {
+        match self.missing.iter().find(|(fork, _)| !gone.contains(&fork.relation)) {
+            Some((fork, block)) => {
+                let key = fork.page(ochre_base::BlockNo(*block));
+                Err(Error::corrupt(format!("the log changes {key}, which does not exist")))
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+/// Restores what the checkpoint at `checkpoint` says and redoes everything from its redo point on.
+pub(crate) fn redo(
+    mut reader: WalReader<'_>,
+    checkpoint: Lsn,
+    data: &CheckpointData,
+    pool: &BufferPool,
+    files: &Files,
+    managers: &[Arc<dyn ResourceManager>],
+) -> Result<Redone> {
+    files.store().raise_next_id(data.next_file_id);
+    files.restore_pending(data.pending.clone());
+    for manager in managers {
+        if let Some(payload) = data.payloads.get(&manager.rmgr()) {
+            manager.checkpoint_restore(data.redo, payload)?;
+        }
+    }
+    let by_id: HashMap<RmgrId, &Arc<dyn ResourceManager>> = managers.iter().map(|m| (m.rmgr(), m)).collect();
+    let context = RedoContext { pool, files, missing: Mutex::default() };
+    let mut records = 0;
+    while let Some(record) = reader.next()? {
+        if record.start != checkpoint {
+            records += 1;
+        }
+        let result = match by_id.get(&record.rmgr) {
+            _ if record.rmgr == RmgrId::STORAGE => redo_own(&context, &record),
+            Some(manager) => manager.redo(&context, &record),
+            None => Err(Error::corrupt(format!("unknown resource manager {}", record.rmgr.0))),
+        };
+        result.map_err(|error| {
+            error.context(format!("while redoing the log record at {:016x}", record.start.0))
+        })?;
+    }
+    if reader.position() <= checkpoint {
+        return Err(Error::corrupt(format!(
+            "the log ends before the checkpoint record at {:016x}",
+            checkpoint.0
+        )));
+    }
+    Ok(Redone { end: reader.position(), records, missing: context.missing.into_inner() })
+}
+
+fn redo_own(context: &RedoContext<'_>, record: &WalRecord<'_>) -> Result<()> {
+    let mut fields = Fields(record.main);
+    match record.info {
+        records::FILE_CREATE => {
+            let relation = fields.relation()?;
+            let files = context.files;
+            files.store().raise_next_id(relation.file.0 + 1);
+            files.store().create(relation)?;
+            files.note_creation(relation, record.xid);
+        }
+        records::FILE_DROP => {
+            let relation = fields.relation()?;
+            context.missing.lock().retain(|(fork, _)| fork.relation != relation);
+            context.files.drop_at_recovery_end(relation);
+        }
+        records::FILE_TRUNCATE => {
+            let (fork, blocks) = (fields.fork()?, fields.u32()?);
+            context.missing.lock().retain(|(other, block)| *other != fork || *block < blocks);
+            if context.files.exists(fork.relation)? {
+                context.files.truncate_now(fork, blocks)?;
+            }
+        }
+        records::PAGES => {
+            for index in 0..record.blocks.len() {
+                context.page(record, index)?;
+            }
+        }
+        records::CHECKPOINT | records::RESUME => {}
+        other => return Err(Error::corrupt(format!("unknown record {other} of the storage layer"))),
+    }
+    Ok(())
+}

@@ -1,0 +1,78 @@
+//! Reads the log in order and finds its end.
+//!
+//! # Invariants
+//! - R1: a record counts only if its CRC, its position and the system identifier are right.
+//! - R2: incarnations never decrease along the log. So a stale record behind a tail that was cut and written anew
+//!   never counts, even when it begins exactly where the new tail ends.
+
+use ochre_base::{Lsn, Result};
+
+use super::record::{HEADER_BYTES, Header, WalRecord, aligned_end};
+use super::sink::SegmentFiles;
+
+const WINDOW_BYTES: usize = 1 << 20;
+
+/// Reads records one after the other.
+pub(crate) struct WalReader<'s> {
+    files: &'s SegmentFiles,
+    crc_seed: u32,
+    next: Lsn,
+    incarnation: u32,
+    /// Log bytes from `window_start` on.
+    window: Vec<u8>,
+    window_start: u64,
+}
+
+impl<'s> WalReader<'s> {
+    pub(crate) fn new(files: &'s SegmentFiles, crc_seed: u32, start: Lsn) -> WalReader<'s> {
+        WalReader { files, crc_seed, next: start, incarnation: 0, window: Vec::new(), window_start: start.0 }
+    }
+
+    /// Where the next record would begin: the log's end once [`WalReader::next`] has returned `None`.
+    pub(crate) fn position(&self) -> Lsn {
+        self.next
+    }
+
+    /// The next record, or `None` where the log ends.
+    pub(crate) fn next(&mut self) -> Result<Option<WalRecord<'_>>> {
+        let at = self.next;
+        let Some(header) = self.fill(at.0, HEADER_BYTES)? else { return Ok(None) };
+        let header = Header::decode(header.first_chunk().expect("a header's bytes were asked for"));
+        if !header.is_plausible(at) || header.incarnation < self.incarnation {
+            return Ok(None);
+        }
+        let seed = self.crc_seed;
+        if self.fill(at.0, header.length)?.is_none() {
+            return Ok(None);
+        }
+        let offset = (at.0 - self.window_start) as usize;
+        let bytes = &self.window[offset..offset + header.length];
+        let Some(record) = WalRecord::decode(bytes, at, seed) else { return Ok(None) };
+        self.next = Lsn(aligned_end(at.0, header.length));
+        self.incarnation = header.incarnation;
+        Ok(Some(record))
+    }
+
+    /// Makes the window hold `count` bytes from `at` on; `None` when the log has not so many.
+    fn fill(&mut self, at: u64, count: usize) -> Result<Option<&[u8]>> {
+        let window_end = self.window_start + self.window.len() as u64;
+        if at < self.window_start || at + count as u64 > window_end {
+            let wanted = count.max(WINDOW_BYTES);
+            // A length field that is garbage must not make us allocate a GiB: read as much as there is.
+            self.window.clear();
+            self.window_start = at;
+            while self.window.len() < wanted {
+                let have = self.window.len();
+                let step = (wanted - have).min(8 * WINDOW_BYTES);
+                self.window.resize(have + step, 0);
+                let read = self.files.read(Lsn(at + have as u64), &mut self.window[have..])?;
+                self.window.truncate(have + read);
+                if read < step {
+                    break;
+                }
+            }
+        }
+        let offset = (at - self.window_start) as usize;
+        Ok(self.window.get(offset..offset + count))
+    }
+}
