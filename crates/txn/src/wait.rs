@@ -234,11 +234,14 @@ impl XidWaits {
 /// How long a session stands in a row's line before it waits for the row's transaction itself.
 const MAX_IN_LINE: Duration = Duration::from_secs(1);
 
+/// Those who want one row, the first in line at the front.
+type Line = VecDeque<Arc<Interrupt>>;
+
 /// Lines of sessions that want the same row.
 #[derive(Default)]
 pub struct RowQueues {
     count: AtomicUsize,
-    inner: Mutex<HashMap<(RelationKey, RowId), VecDeque<Arc<Interrupt>>>>,
+    inner: Mutex<HashMap<(RelationKey, RowId), Line>>,
 }
 
 /// The first place in a row's line; the next in line moves up when this is dropped.
