@@ -21,6 +21,7 @@ use crate::outcomes::{Outcome, Outcomes, SETTLED_POSITION, SavedOutcomes};
 use crate::record::{self, CommitRecord};
 use crate::recovery::TransactionLog;
 use crate::registry::{OpenSnapshots, SnapshotRegistry};
+use crate::row_locks::{RowLockStrength, RowLocks};
 use crate::transaction::{EndOfTransaction, Ended, Transaction, TransactionOptions};
 use crate::wait::{RowQueues, RowTurn, XidWaits};
 
@@ -35,6 +36,7 @@ pub(crate) struct Core {
     pub(crate) publish: Mutex<()>,
     pub(crate) waits: XidWaits,
     pub(crate) row_queues: Arc<RowQueues>,
+    pub(crate) row_locks: RowLocks,
     left_behind: Mutex<HashMap<RelationKey, BlockSet>>,
     /// Aborted transactions and those with dead ranges whose blocks the collector has yet to go through.
     aborted: Mutex<Vec<Xid>>,
@@ -107,6 +109,7 @@ impl TransactionManager {
             publish: Mutex::new(()),
             waits: XidWaits::default(),
             row_queues: Arc::new(RowQueues::default()),
+            row_locks: RowLocks::default(),
             left_behind: Mutex::new(HashMap::new()),
             aborted: Mutex::new(Vec::new()),
         });
@@ -175,6 +178,7 @@ impl TransactionManager {
     }
 
     fn after_commit(&self, xid: Xid, lsn: Lsn, end: EndOfTransaction) {
+        self.release_row_locks(xid, &end);
         self.core.waits.finished(xid);
         for relation in end.created {
             self.core.storage.files().creation_committed(relation);
@@ -213,6 +217,7 @@ impl TransactionManager {
                 }
                 core.outcomes.publish_abort(xid);
             }
+            self.release_row_locks(xid, &end);
             core.waits.finished(xid);
             core.aborted.lock().push(xid);
         }
@@ -223,6 +228,41 @@ impl TransactionManager {
         }
         for hook in end.at_end {
             hook(Ended::Aborted);
+        }
+    }
+
+    fn release_row_locks(&self, xid: Xid, end: &EndOfTransaction) {
+        for page in &end.locked_pages {
+            self.core.row_locks.release(*page, xid);
+        }
+    }
+
+    /// Row locks that no version stands for.
+    pub fn row_locks(&self) -> &RowLocks {
+        &self.core.row_locks
+    }
+
+    /// Locks a row until the transaction ends; `Some` names a transaction that is in the way. The caller holds the
+    /// page's latch.
+    ///
+    /// # Errors
+    /// 53200 when too many rows are locked.
+    pub fn lock_row(
+        &self,
+        transaction: &Transaction,
+        relation: RelationKey,
+        row: RowId,
+        strength: RowLockStrength,
+    ) -> Result<Option<Xid>> {
+        let xid = transaction.assign_xid()?;
+        match self.core.row_locks.lock(relation, row, strength, xid)? {
+            Ok(page_is_new) => {
+                if page_is_new {
+                    transaction.note_locked_page((relation, row.block));
+                }
+                Ok(None)
+            }
+            Err(holder) => Ok(Some(holder)),
         }
     }
 
@@ -332,6 +372,24 @@ impl TransactionManager {
         let still = || match core.outcomes.outcome(xid) {
             Outcome::Running { has_dead } => !(has_dead && core.outcomes.is_dead(xid, cid)),
             Outcome::Committed { .. } | Outcome::Aborted => false,
+        };
+        core.waits.wait(&core.storage.env().wait, &waiter.waiter(), xid, &still)
+    }
+
+    /// Blocks until a transaction has finished, or has rolled commands back to a savepoint since this was called. For
+    /// callers that know no version ([`TransactionManager::wait_for_version`] is more exact).
+    ///
+    /// # Errors
+    /// 40P01, 55P03, and what the waiter's interrupt was raised with.
+    pub fn wait_for_xid(&self, waiter: &Transaction, xid: Xid) -> Result<()> {
+        if xid == waiter.xid() {
+            return Err(Error::internal("a transaction waits for itself"));
+        }
+        let core = &self.core;
+        let at_start = core.outcomes.dead_changes();
+        let still = || {
+            matches!(core.outcomes.outcome(xid), Outcome::Running { .. })
+                && core.outcomes.dead_changes() == at_start
         };
         core.waits.wait(&core.storage.env().wait, &waiter.waiter(), xid, &still)
     }

@@ -180,6 +180,8 @@ pub struct Outcomes {
     middle: ArcSwap<Vec<Arc<Segment>>>,
     /// Dead ranges of running and of committed transactions.
     dead: RwLock<HashMap<u64, Arc<[DeadRange]>>>,
+    /// How often a running transaction rolled commands back.
+    dead_changes: AtomicU64,
 }
 
 /// What a checkpoint saves and recovery starts from.
@@ -228,6 +230,7 @@ impl Outcomes {
             settled_exceptions: ArcSwap::from_pointee(exceptions),
             middle: ArcSwap::from_pointee(Vec::new()),
             dead: RwLock::new(dead),
+            dead_changes: AtomicU64::new(0),
         }
     }
 
@@ -321,6 +324,12 @@ impl Outcomes {
     pub(crate) fn publish_dead(&self, xid: Xid, dead: &[DeadRange]) {
         self.dead.write().insert(xid.0, dead.into());
         self.store(xid, RUNNING_WITH_DEAD);
+        self.dead_changes.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// How often a running transaction rolled commands back.
+    pub(crate) fn dead_changes(&self) -> u64 {
+        self.dead_changes.load(Ordering::SeqCst)
     }
 
     fn finish(&self, xid: Xid, word: u64) {

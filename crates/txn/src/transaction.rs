@@ -25,6 +25,7 @@ use smallvec::SmallVec;
 use crate::blocks::WrittenBlocks;
 use crate::manager::{Core, TransactionManager};
 use crate::outcomes::DeadRange;
+use crate::row_locks::LockedPage;
 use crate::snapshot::{Hold, Registration, Snapshot};
 use crate::wait::{Interrupt, Waiter};
 
@@ -151,6 +152,7 @@ pub struct Transaction {
     savepoints: Vec<SavepointState>,
     savepoint_cids: Mutex<SmallVec<[CommandId; 4]>>,
     written: Mutex<WrittenBlocks>,
+    locked_pages: Mutex<Vec<LockedPage>>,
     created: Vec<RelationKey>,
     dropped: Vec<RelationKey>,
     note: Vec<u8>,
@@ -181,6 +183,7 @@ impl Transaction {
             savepoints: Vec::new(),
             savepoint_cids: Mutex::new(SmallVec::new()),
             written: Mutex::new(WrittenBlocks::default()),
+            locked_pages: Mutex::new(Vec::new()),
             created: Vec::new(),
             dropped: Vec::new(),
             note: Vec::new(),
@@ -367,6 +370,10 @@ impl Transaction {
         self.written.lock().note(relation, block);
     }
 
+    pub(crate) fn note_locked_page(&self, page: LockedPage) {
+        self.locked_pages.lock().push(page);
+    }
+
     /// Sets a savepoint.
     ///
     /// # Errors
@@ -470,6 +477,7 @@ impl Transaction {
             at_publish: std::mem::take(&mut self.at_publish),
             at_end: std::mem::take(&mut self.at_end),
             written: std::mem::take(self.written.get_mut()),
+            locked_pages: std::mem::take(self.locked_pages.get_mut()),
         }
     }
 }
@@ -491,4 +499,5 @@ pub(crate) struct EndOfTransaction {
     pub at_publish: Vec<PublishHook>,
     pub at_end: Vec<EndHook>,
     pub written: WrittenBlocks,
+    pub locked_pages: Vec<LockedPage>,
 }
