@@ -290,10 +290,8 @@ impl<'a> RowView<'a> {
             _ => u16_at(self.bytes, ends_at + 2 * ordinal - 2)? & END_MASK,
         };
         let data = ends_at + 2 * count;
-        let bytes = self
-            .bytes
-            .get(data + start as usize..data + (entry & END_MASK) as usize)
-            .ok_or_else(damaged)?;
+        let bytes =
+            self.bytes.get(data + start as usize..data + (entry & END_MASK) as usize).ok_or_else(damaged)?;
         let form = entry >> FORM_SHIFT;
         if form == 0 {
             return Ok(Field::Inline(bytes));
@@ -372,10 +370,7 @@ impl<'a> RowCursor<'a> {
 ///
 /// # Errors
 /// XX001 when the table is damaged.
-pub fn overflow_references(
-    payload: &[u8],
-    flags: RowFlags,
-) -> Result<SmallVec<[OverflowReference; 4]>> {
+pub fn overflow_references(payload: &[u8], flags: RowFlags) -> Result<SmallVec<[OverflowReference; 4]>> {
     let mut references = SmallVec::new();
     if !flags.has_overflow {
         return Ok(references);
@@ -579,10 +574,8 @@ impl RowBuffer {
         self.bytes.extend_from_slice(&(table.len() as u16).to_le_bytes());
         // References of values still to be written are told by their order among all references.
         for pending in &mut self.pending {
-            let ordinal = self.ends[..=pending.reference_at]
-                .iter()
-                .filter(|f| f.form & FORM_OVERFLOW != 0)
-                .count();
+            let ordinal =
+                self.ends[..=pending.reference_at].iter().filter(|f| f.form & FORM_OVERFLOW != 0).count();
             pending.reference_at = (table[ordinal - 1] & END_MASK) as usize;
         }
     }
@@ -611,8 +604,11 @@ impl RowBuffer {
             let Some(i) = largest(&values, |i| self.ends[i].form & FORM_OVERFLOW == 0) else { break };
             let compressed = self.ends[i].form == FORM_COMPRESSED;
             let value = std::mem::take(&mut values[i]);
-            let (value_bytes, stored) =
-                if compressed { (u32_at(&value, 0)?, value[4..].to_vec()) } else { (value.len() as u32, value) };
+            let (value_bytes, stored) = if compressed {
+                (u32_at(&value, 0)?, value[4..].to_vec())
+            } else {
+                (value.len() as u32, value)
+            };
             let stored_bytes = stored.len() as u32;
             let reference = OverflowReference { value_bytes, stored_bytes, first: 0, compressed };
             values[i] = reference.encode().to_vec();

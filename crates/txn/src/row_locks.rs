@@ -134,10 +134,7 @@ impl RowLocks {
 }
 
 fn conflict_in(locks: &[RowLock], slot: u16, strength: RowLockStrength, own: Xid) -> Option<Xid> {
-    locks
-        .iter()
-        .find(|l| l.slot == slot && l.xid != own && l.strength.conflicts(strength))
-        .map(|l| l.xid)
+    locks.iter().find(|l| l.slot == slot && l.xid != own && l.strength.conflicts(strength)).map(|l| l.xid)
 }
 
 #[cfg(test)]

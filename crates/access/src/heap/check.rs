@@ -108,8 +108,8 @@ impl Check<'_> {
         for slot in 0..page.slot_count() {
             match page.slot(slot).flags {
                 kind::ROW => {
-                    simple &= version_in(&page, slot)
-                        .is_some_and(|(h, _)| h.older.is_none() && !h.is_tombstone());
+                    simple &=
+                        version_in(&page, slot).is_some_and(|(h, _)| h.older.is_none() && !h.is_tombstone());
                     self.chain(&page, block, slot, at(slot), &mut older)?;
                 }
                 kind::MOVED => {
@@ -183,8 +183,7 @@ impl Check<'_> {
     fn values(&mut self, row: RowId, header: &super::version::VersionHeader, payload: &[u8]) -> Result<()> {
         for reference in overflow_references(payload, header.info.row_flags())? {
             let mut value = Vec::new();
-            if let Err(error) =
-                self.heap.read_value(row, crate::row::Field::Overflow(reference), &mut value)
+            if let Err(error) = self.heap.read_value(row, crate::row::Field::Overflow(reference), &mut value)
             {
                 self.say(row, error.message());
             }

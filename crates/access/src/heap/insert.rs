@@ -84,7 +84,12 @@ impl Heap {
     ///
     /// # Errors
     /// 25006 in a read-only transaction, 53100 and 58030 from storage: nothing was inserted then.
-    pub fn insert(&self, transaction: &Transaction, row: &mut RowBuffer, schema_version: u16) -> Result<RowId> {
+    pub fn insert(
+        &self,
+        transaction: &Transaction,
+        row: &mut RowBuffer,
+        schema_version: u16,
+    ) -> Result<RowId> {
         let xid = transaction.assign_xid()?;
         self.storage.wal().reserve()?;
         let len = VERSION_HEADER_BYTES + row.payload().len();

@@ -181,9 +181,5 @@ pub(super) fn piece(page: &ochre_storage::Page, link: Link) -> Option<(RowId, Li
     }
     let (owner, rest) = page.row(slot)?.split_first_chunk::<8>()?;
     let (next, data) = rest.split_first_chunk::<8>()?;
-    Some((
-        RowId::from_u64(u64::from_le_bytes(*owner)),
-        Link::from_u64(u64::from_le_bytes(*next)),
-        data,
-    ))
+    Some((RowId::from_u64(u64::from_le_bytes(*owner)), Link::from_u64(u64::from_le_bytes(*next)), data))
 }

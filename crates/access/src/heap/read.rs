@@ -4,9 +4,9 @@ use ochre_base::{BlockNo, Error, Result, RowId, Xid};
 use ochre_storage::{Page, ScanRing};
 use ochre_txn::{Outcome, Snapshot, Transaction};
 
+use super::Heap;
 use super::edit::{PAGE_ALL_VISIBLE, kind};
 use super::version::{HOME_BYTES, Info, Link, VersionHeader, VersionRef};
-use super::Heap;
 
 /// Whether a version counts for a unique check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,10 +74,8 @@ impl Heap {
             }
             kind::FORWARD => {
                 drop(page);
-                self.fetch_moved(rid, |page, block, item| {
-                    self.see(page, block, snapshot, rid, item, look)
-                })
-                .map(Option::flatten)
+                self.fetch_moved(rid, |page, block, item| self.see(page, block, snapshot, rid, item, look))
+                    .map(Option::flatten)
             }
             _ => Ok(None),
         }

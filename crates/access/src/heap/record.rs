@@ -107,11 +107,7 @@ impl HeapRecord {
     }
 
     /// Appends the record about its pages, in the order of their numbers.
-    pub(crate) fn append(
-        mut self,
-        storage: &Storage,
-        pages: &mut [&mut PageWriteGuard],
-    ) -> Result<Appended> {
+    pub(crate) fn append(mut self, storage: &Storage, pages: &mut [&mut PageWriteGuard]) -> Result<Appended> {
         let scratch = self.scratch.as_mut().expect("taken only when the record is dropped");
         let Scratch { record, ops } = &mut **scratch;
         record.reset(RmgrId::HEAP, self.info, self.context.xid);

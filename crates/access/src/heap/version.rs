@@ -85,10 +85,7 @@ impl Info {
 
     /// The bits for a payload.
     pub fn of_row(flags: RowFlags) -> Info {
-        Info(
-            u8::from(flags.has_nulls) * Info::HAS_NULLS
-                | u8::from(flags.has_overflow) * Info::HAS_OVERFLOW,
-        )
+        Info(u8::from(flags.has_nulls) * Info::HAS_NULLS | u8::from(flags.has_overflow) * Info::HAS_OVERFLOW)
     }
 
     /// With a bit set when `on`.

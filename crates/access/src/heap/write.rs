@@ -452,7 +452,11 @@ impl Heap {
         if let Some(away) = &mut row.away {
             record.edit(away_at, away).free(slot);
         }
-        record.edit(0, &mut row.home).replace(rid.slot, kind::FORWARD, &Link::main(to).to_u64().to_le_bytes());
+        record.edit(0, &mut row.home).replace(
+            rid.slot,
+            kind::FORWARD,
+            &Link::main(to).to_u64().to_le_bytes(),
+        );
         let mut pages: SmallVec<[&mut PageWriteGuard; 6]> = SmallVec::new();
         pages.push(&mut row.home);
         pages.push(&mut target);
