@@ -163,7 +163,7 @@ mod tests {
             wal_segment_bytes: 1 << 20,
             checkpoint_unix_micros: -5,
             incarnation: 3,
-            shut_down: sequence % 2 == 0,
+            shut_down: sequence.is_multiple_of(2),
         }
     }
 

@@ -209,3 +209,10 @@ pub fn small_config() -> StorageConfig {
 pub fn page_key(file: u64, block: u32) -> PageKey {
     relation(file).main_page(BlockNo(block))
 }
+
+/// Changes a cell and returns the data that redoes it.
+pub fn set_cell(page: &mut Page, at: usize, value: u64) -> Vec<u8> {
+    let data = change(at, value);
+    apply(page, &data);
+    data
+}
