@@ -250,6 +250,8 @@ impl Claim {
 pub(super) struct Arena {
     frames: NonNull<Frame>,
     pages: NonNull<UnsafeCell<Page>>,
+    /// Where the two allocations begin, to give them back.
+    allocations: [(NonNull<u8>, Layout); 2],
     capacity: usize,
     initialized: AtomicUsize,
     growing: parking_lot::Mutex<()>,
@@ -263,9 +265,12 @@ unsafe impl Sync for Arena {}
 impl Arena {
     pub(super) fn new(capacity: usize) -> Arena {
         assert!(capacity > 0 && capacity < u32::MAX as usize, "a pool has between one and 2^32 - 2 frames");
+        let (frames, frame_allocation) = allocate::<Frame>(capacity, align_of::<Frame>());
+        let (pages, page_allocation) = allocate::<UnsafeCell<Page>>(capacity, 4096);
         Arena {
-            frames: allocate::<Frame>(capacity, align_of::<Frame>()),
-            pages: allocate::<UnsafeCell<Page>>(capacity, 4096),
+            frames,
+            pages,
+            allocations: [frame_allocation, page_allocation],
             capacity,
             initialized: AtomicUsize::new(0),
             growing: parking_lot::Mutex::new(()),
@@ -316,25 +321,27 @@ impl Drop for Arena {
         if pinned {
             return; // F5
         }
-        // SAFETY: allocated with the same layouts; no pin is left, and without a pin nobody can make a new one since
-        // the pool, which owns the arena, is gone. Frames need no drop: they are atomics and a raw latch.
-        unsafe {
-            dealloc(self.frames.as_ptr().cast(), layout::<Frame>(self.capacity, align_of::<Frame>()));
-            dealloc(self.pages.as_ptr().cast(), layout::<UnsafeCell<Page>>(self.capacity, 4096));
+        for (start, layout) in self.allocations {
+            // SAFETY: allocated with this layout; no pin is left, and without a pin nobody can make a new one since
+            // the pool, which owns the arena, is gone. Frames need no drop: they are atomics and a raw latch.
+            unsafe { dealloc(start.as_ptr(), layout) };
         }
     }
 }
 
-fn layout<T>(count: usize, align: usize) -> Layout {
-    let array = Layout::array::<T>(count).expect("the pool fits into the address space");
-    array.align_to(align).expect("the alignment is a power of two")
-}
-
-fn allocate<T>(count: usize, align: usize) -> NonNull<T> {
-    let layout = layout::<T>(count, align);
-    // SAFETY: the layout is not empty, since count > 0 and neither Frame nor Page is zero-sized.
-    let memory = unsafe { alloc_zeroed(layout) };
-    NonNull::new(memory.cast()).unwrap_or_else(|| handle_alloc_error(layout))
+/// Memory of zeros for `count` values, the first at a multiple of `align`, and the allocation that it lies in.
+///
+/// The allocation itself asks for the smallest alignment: with a larger one the standard allocator fills the memory
+/// with zeros by hand (half a second for a GiB) instead of taking it untouched from the system.
+fn allocate<T>(count: usize, align: usize) -> (NonNull<T>, (NonNull<u8>, Layout)) {
+    let bytes = count.checked_mul(size_of::<T>()).expect("the pool fits into the address space");
+    let layout = Layout::from_size_align(bytes + align, 16).expect("the pool fits into the address space");
+    // SAFETY: the layout is not empty, since `align` is not zero.
+    let Some(start) = NonNull::new(unsafe { alloc_zeroed(layout) }) else { handle_alloc_error(layout) };
+    let padding = start.as_ptr().addr().next_multiple_of(align) - start.as_ptr().addr();
+    // SAFETY: padding < align, so `bytes` bytes are left behind it in the allocation.
+    let first = unsafe { start.add(padding) };
+    (first.cast(), (start, layout))
 }
 
 /// A page that cannot be evicted while this lives. It is not latched: its bytes may change.
