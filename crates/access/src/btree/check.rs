@@ -52,9 +52,12 @@ struct Expected {
     low: Option<EntryBuf>,
 }
 
+/// Takes key, row id and payload of an entry.
+pub type VisitEntry<'a> = dyn FnMut(&[u8], RowId, &[u8]) + 'a;
+
 struct Checker<'a> {
     tree: &'a BTree,
-    visit: &'a mut dyn FnMut(&[u8], RowId, &[u8]),
+    visit: &'a mut VisitEntry<'a>,
     report: CheckReport,
     seen: HashSet<BlockNo>,
     leaf_bytes: u64,
@@ -65,7 +68,7 @@ impl BTree {
     ///
     /// # Errors
     /// When a page cannot be read at all; what is wrong with pages that can is in the report.
-    pub fn check(&self, visit: &mut dyn FnMut(&[u8], RowId, &[u8])) -> Result<CheckReport> {
+    pub fn check<'a>(&'a self, visit: &'a mut VisitEntry<'a>) -> Result<CheckReport> {
         let mut checker = Checker {
             tree: self,
             visit,

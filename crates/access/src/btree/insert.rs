@@ -26,10 +26,10 @@ impl BTree {
         check_size(key, payload)?;
         self.storage.wal().reserve()?;
         let entry = EntryRef::new(key, rid, payload);
-        if let Some(guard) = self.try_rightmost(entry)? {
-            if let Some(inserted) = self.insert_into_leaf(xid, guard, entry)? {
-                return Ok(inserted);
-            }
+        if let Some(guard) = self.try_rightmost(entry)?
+            && let Some(inserted) = self.insert_into_leaf(xid, guard, entry)?
+        {
+            return Ok(inserted);
         }
         loop {
             let guard = self.find_for_write(0, entry)?;

@@ -70,7 +70,7 @@ mod tree;
 mod unique;
 
 pub use build::{BTreeBuilder, BuildReport};
-pub use check::{CheckReport, Problem};
+pub use check::{CheckReport, Problem, VisitEntry};
 pub use dump::{dump_page, dump_tree};
 pub use redo::BTreeManager;
 pub use registry::BTrees;
@@ -79,3 +79,8 @@ pub use tree::{BTree, BTreeOptions, BTreeStats};
 pub use unique::{UniqueChecker, UniqueOutcome, UniqueVerdict};
 
 pub(crate) use unique::UNIQUE_STRIPES;
+
+#[cfg(test)]
+mod node_tests;
+#[cfg(test)]
+mod test_support;
