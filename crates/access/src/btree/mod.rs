@@ -83,4 +83,8 @@ pub(crate) use unique::UNIQUE_STRIPES;
 #[cfg(test)]
 mod node_tests;
 #[cfg(test)]
+mod stress_tests;
+#[cfg(test)]
 mod test_support;
+#[cfg(test)]
+mod tree_tests;

@@ -182,7 +182,12 @@ fn damaged_pages_do_not_validate_or_are_harmless() {
     let mut page = new_page(0);
     for number in 0..200 {
         let key = super::test_support::int_key(number);
-        node::insert(page.bytes_mut(), number as usize, EntryRef { key: &key, rid: 7, payload: b"p" }, BlockNo(0));
+        node::insert(
+            page.bytes_mut(),
+            number as usize,
+            EntryRef { key: &key, rid: 7, payload: b"p" },
+            BlockNo(0),
+        );
     }
     for _ in 0..20_000 {
         let mut damaged = page.clone();

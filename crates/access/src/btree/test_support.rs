@@ -1,6 +1,15 @@
 //! What the tests of this module share.
 
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
+
+use ochre_base::{Oid, RowId, Xid};
+use ochre_env::Env;
+use ochre_storage::{RelationKey, Storage, StorageConfig};
+
 use super::node::EntryBuf;
+use super::{BTree, BTreeManager, BTreeOptions, BTrees, CheckReport, Scan};
 
 /// A small generator of pseudo-random numbers, so that a printed seed repeats a test.
 pub(super) struct Lcg(u64);
@@ -35,4 +44,48 @@ pub(super) fn tricky_entry(random: &mut Lcg, max_key: usize) -> EntryBuf {
     key.extend((0..len).map(|_| [0u8, 0, 1, 7, 255][random.below(5)]));
     let payload = vec![3; [0, 0, 0, 1, 40][random.below(5)]];
     EntryBuf { key, rid: random.next() % 5, payload }
+}
+
+/// A storage in memory without threads of its own.
+pub(super) fn memory_storage() -> Arc<Storage> {
+    open_storage(Env::in_memory())
+}
+
+/// Opens, and recovers, a storage in some surroundings.
+pub(super) fn open_storage(env: Env) -> Arc<Storage> {
+    let config = StorageConfig { background_threads: false, ..StorageConfig::default() };
+    Storage::open(env, Path::new("/data"), config, vec![Arc::new(BTreeManager)]).unwrap()
+}
+
+/// An empty index in a storage.
+pub(super) fn new_tree(storage: &Arc<Storage>, options: BTreeOptions) -> Arc<BTree> {
+    let relation = RelationKey::new(Oid(5), storage.files().next_file_id());
+    BTrees::new(storage.clone()).create(relation, Xid::FIRST, options).unwrap()
+}
+
+/// Checks the structure and compares the entries with a model's.
+pub(super) fn check_against(tree: &BTree, model: &BTreeSet<EntryBuf>) -> CheckReport {
+    let mut expected = model.iter();
+    let report = {
+        let mut visit = |key: &[u8], rid: RowId, payload: &[u8]| {
+            let entry = EntryBuf { key: key.to_vec(), rid: rid.to_u64(), payload: payload.to_vec() };
+            assert_eq!(Some(&entry), expected.next(), "the next entry of the model");
+        };
+        tree.check(&mut visit).unwrap()
+    };
+    assert_eq!(report.problems, [], "{}", super::dump_tree(tree).unwrap());
+    assert_eq!(expected.next(), None, "an entry of the model that is not in the index");
+    report
+}
+
+/// All entries that a scan returns.
+pub(super) fn collect(scan: &mut Scan) -> Vec<EntryBuf> {
+    let mut entries = Vec::new();
+    while scan.next_leaf().unwrap() {
+        for (index, rid) in scan.rids().iter().enumerate() {
+            let (key, payload) = (scan.key(index).to_vec(), scan.payload(index).to_vec());
+            entries.push(EntryBuf { key, rid: rid.to_u64(), payload });
+        }
+    }
+    entries
 }
