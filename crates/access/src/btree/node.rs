@@ -694,17 +694,15 @@ fn fits_with_prefix(page: &Page, prefix_len: usize, entry: EntryRef<'_>) -> bool
     let leaf = is_leaf(page);
     let old_prefix = u16_at(page, PREFIX_LEN);
     let from = usize::from(!leaf);
-    let mut size = 0;
+    // What all tails grow by, or shrink if negative.
+    let mut growth = prefix_len as isize - old_prefix as isize;
     for index in from..count(page) {
         let slot = slot_at(page, index);
-        let suffix = slot.suffix_len + old_prefix - prefix_len;
-        size += suffix.saturating_sub(HEAD_SIZE);
-        size -= slot.tail_len();
+        let suffix_len = slot.suffix_len + old_prefix - prefix_len;
+        growth += suffix_len.saturating_sub(HEAD_SIZE) as isize - slot.tail_len() as isize;
     }
-    let now = used_bytes(page) + prefix_len - old_prefix;
     let needed = SLOT_SIZE + body_size(leaf, entry.key.len() - prefix_len, entry);
-    // `size` may have wrapped below zero when the prefix grows; so does this sum.
-    now.wrapping_add(size) + needed <= CAPACITY
+    used_bytes(page) as isize + growth + needed as isize <= CAPACITY as isize
 }
 
 /// Writes the page anew with another prefix, which `key` starts with, and without dead bytes.

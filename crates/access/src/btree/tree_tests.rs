@@ -21,7 +21,7 @@ fn remove(tree: &BTree, entry: &EntryBuf) -> bool {
 }
 
 fn int_entry(number: i64) -> EntryBuf {
-    EntryBuf { key: int_key(number), rid: number as u64, payload: Vec::new() }
+    EntryBuf { key: int_key(number), rid: number as u32 as u64, payload: Vec::new() }
 }
 
 /// The entries of a model in a range, ascending.
