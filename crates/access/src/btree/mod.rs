@@ -81,6 +81,8 @@ pub use unique::{UniqueChecker, UniqueOutcome, UniqueVerdict};
 pub(crate) use unique::UNIQUE_STRIPES;
 
 #[cfg(test)]
+mod crash_tests;
+#[cfg(test)]
 mod node_tests;
 #[cfg(test)]
 mod stress_tests;

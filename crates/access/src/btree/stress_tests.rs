@@ -7,21 +7,13 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use ochre_base::{Result, RowId, Xid};
 
 use super::node::EntryBuf;
-use super::test_support::{Lcg, check_against, collect, int_key, memory_storage, new_tree};
+use super::test_support::{
+    Lcg, check_against, collect, far_digits_entry as entry, int_key, memory_storage, new_tree,
+};
 use super::*;
 
 const WRITERS: u64 = 4;
 const NUMBERS: u64 = 6000;
-
-/// The digits of a number far apart: pages hold few entries, bounds are long, and the tree is high.
-fn entry(number: u64) -> EntryBuf {
-    let mut key = Vec::new();
-    for power in [729, 81, 9, 1] {
-        key.push((number / power % 9) as u8);
-        key.extend_from_slice(&[b'k'; 150]);
-    }
-    EntryBuf { key, rid: number, payload: Vec::new() }
-}
 
 fn insert(tree: &BTree, entry: &EntryBuf) {
     assert!(tree.insert(Xid(20), &entry.key, &entry.payload, RowId::from_u64(entry.rid)).unwrap());

@@ -37,6 +37,16 @@ pub(super) fn int_key(number: i64) -> Vec<u8> {
     key
 }
 
+/// The digits of a number far apart: pages hold few entries, bounds are long, and the tree is high.
+pub(super) fn far_digits_entry(number: u64) -> EntryBuf {
+    let mut key = Vec::new();
+    for power in [729, 81, 9, 1] {
+        key.push((number / power % 9) as u8);
+        key.extend_from_slice(&[b'k'; 150]);
+    }
+    EntryBuf { key, rid: number, payload: Vec::new() }
+}
+
 /// Keys in whose bytes zeros, shared beginnings, equal keys and lengths from 0 on are common.
 pub(super) fn tricky_entry(random: &mut Lcg, max_key: usize) -> EntryBuf {
     let len = random.below(max_key + 1);
