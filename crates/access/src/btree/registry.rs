@@ -45,7 +45,7 @@ impl BTrees {
         xid: Xid,
         options: BTreeOptions,
         mut sorted: Sorted,
-        on_equal: &mut dyn FnMut(&[u8], RowId, RowId) -> Result<()>,
+        mut on_equal: impl FnMut(&[u8], RowId, RowId) -> Result<()>,
     ) -> Result<(Arc<BTree>, BuildReport)> {
         let tree = self.create(relation, xid, options)?;
         let mut builder = BTreeBuilder::new(tree.clone(), xid);

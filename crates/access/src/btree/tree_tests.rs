@@ -296,7 +296,7 @@ fn a_bulk_build_makes_the_same_index_as_insertions() {
         let trees = BTrees::new(storage.clone());
         let relation = ochre_storage::RelationKey::new(ochre_base::Oid(5), storage.files().next_file_id());
         let (tree, report) = trees
-            .build(relation, XID, BTreeOptions::default(), sorter.finish().unwrap(), &mut |_, a, b| {
+            .build(relation, XID, BTreeOptions::default(), sorter.finish().unwrap(), |_, a, b| {
                 assert!(a < b);
                 equal += 1;
                 Ok(())
