@@ -1,6 +1,7 @@
 //! Access methods: heap, B+tree, sequences and the collector, each with its redo handler.
 
 pub mod btree;
+pub mod collector;
 pub mod heap;
 pub mod row;
 pub mod sequence;

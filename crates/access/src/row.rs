@@ -411,8 +411,8 @@ struct VariableField {
 /// let layout = RowLayout::new(&[FieldKind::Fixed(4), FieldKind::Variable]);
 /// let mut row = RowBuffer::default();
 /// row.start(&layout);
-/// row.push(Field::Inline(&7u32.to_le_bytes()));
-/// row.push(Field::Inline(b"seven"));
+/// row.push_fixed(&7u32.to_le_bytes());
+/// row.push_variable(b"seven");
 /// row.finish().unwrap();
 /// let view = RowView::new(&layout, row.payload(), row.flags());
 /// assert_eq!(view.field(1).unwrap(), Field::Inline(b"seven"));
@@ -486,7 +486,7 @@ impl RowBuffer {
                 self.push_form(FORM_COMPRESSED, &value_bytes.to_le_bytes(), block);
             }
             (_, Field::Overflow(reference)) => {
-                let form = FORM_OVERFLOW | u16::from(reference.compressed) * FORM_COMPRESSED;
+                let form = FORM_OVERFLOW | (u16::from(reference.compressed) * FORM_COMPRESSED);
                 self.push_form(form, &[], &reference.encode());
             }
         }

@@ -19,6 +19,16 @@ impl BlockSet {
         *self.words.entry(block.0 / WORD_BLOCKS).or_insert(0) |= 1 << (block.0 % WORD_BLOCKS);
     }
 
+    /// Takes a block out.
+    pub fn remove(&mut self, block: BlockNo) {
+        if let Some(word) = self.words.get_mut(&(block.0 / WORD_BLOCKS)) {
+            *word &= !(1 << (block.0 % WORD_BLOCKS));
+            if *word == 0 {
+                self.words.remove(&(block.0 / WORD_BLOCKS));
+            }
+        }
+    }
+
     /// Whether the block is in the set.
     pub fn contains(&self, block: BlockNo) -> bool {
         self.words.get(&(block.0 / WORD_BLOCKS)).is_some_and(|w| w & (1 << (block.0 % WORD_BLOCKS)) != 0)

@@ -219,9 +219,12 @@ impl TransactionManager {
             }
             self.release_row_locks(xid, &end);
             core.waits.finished(xid);
-            core.aborted.lock().push(xid);
         }
         self.leave_behind(&end.written);
+        if xid.is_valid() {
+            // After its blocks: who takes the xid from the list finds them all.
+            core.aborted.lock().push(xid);
+        }
         for relation in end.created {
             // A file that cannot be removed now is removed by the next recovery.
             let _ = core.storage.files().creation_aborted(relation);

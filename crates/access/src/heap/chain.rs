@@ -5,7 +5,7 @@ use ochre_storage::Page;
 use ochre_txn::{Outcome, Transaction};
 
 use super::Heap;
-use super::version::{Link, VersionHeader};
+use super::version::VersionHeader;
 
 /// What became of one version's creator, from a transaction's point of view.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,12 +71,4 @@ impl Heap {
             header = self.with_version(page, block, header.older, |header, _| *header)?;
         }
     }
-}
-
-/// One version of a chain and where it lies.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct ChainEntry {
-    /// Its place; [`Link::NONE`] for the newest version, whose place is its slot.
-    pub(super) at: Link,
-    pub(super) header: VersionHeader,
 }

@@ -314,12 +314,6 @@ pub(crate) fn unused_slot(page: &Page) -> u16 {
     if page.kind_number() == 0 { page.slot_count() } else { page.first_unused_slot() }
 }
 
-/// A second unused slot beside one.
-pub(crate) fn unused_slot_after(page: &Page, first: u16) -> u16 {
-    let count = page.slot_count();
-    (first + 1..count).find(|n| page.slot(*n).is_unused()).unwrap_or(count.max(first + 1))
-}
-
 /// Whether a new item of `len` bytes fits, compacting counted in.
 #[inline]
 pub(crate) fn fits(page: &Page, len: usize) -> bool {

@@ -59,11 +59,6 @@ impl FreeSpace {
         }
         None
     }
-
-    /// Forgets everything, as after a truncation.
-    pub(crate) fn clear(&self) {
-        *self.inner.lock() = Inner::default();
-    }
 }
 
 #[cfg(test)]

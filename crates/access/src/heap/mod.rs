@@ -43,6 +43,7 @@
 
 mod chain;
 mod check;
+mod collect;
 mod edit;
 mod freespace;
 mod history;
@@ -66,13 +67,12 @@ use ochre_txn::{Transaction, TransactionManager};
 use parking_lot::RwLock;
 
 pub use check::HeapProblem;
+pub(crate) use collect::Collected;
 pub use insert::RowBatch;
 pub use read::Liveness;
 pub use redo::HeapLog;
 pub use version::{Link, VersionRef};
 pub use write::{LockOutcome, RowWait, WriteOutcome, serialization_failure};
-
-pub(crate) use edit::kind;
 
 use freespace::FreeSpace;
 

@@ -53,11 +53,13 @@ impl<'a> Judge<'a> {
         version: (&VersionHeader, Standing),
         successor: (&VersionHeader, Standing),
     ) -> Verdict {
+        if version.1 == Standing::Void {
+            return Verdict::Garbage(None);
+        }
         if successor.0.is_tombstone() {
             return Verdict::Keep; // H5
         }
         match (version.1, successor.1) {
-            (Standing::Void, _) => Verdict::Garbage(None),
             (Standing::Committed(from), Standing::Committed(to)) => match self.open().youngest_in(from, to) {
                 None => Verdict::Garbage(Some(to)),
                 Some(snapshot) => {

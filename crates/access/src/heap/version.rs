@@ -85,7 +85,7 @@ impl Info {
 
     /// The bits for a payload.
     pub fn of_row(flags: RowFlags) -> Info {
-        Info(u8::from(flags.has_nulls) * Info::HAS_NULLS | u8::from(flags.has_overflow) * Info::HAS_OVERFLOW)
+        Info(0).with(Info::HAS_NULLS, flags.has_nulls).with(Info::HAS_OVERFLOW, flags.has_overflow)
     }
 
     /// With a bit set when `on`.

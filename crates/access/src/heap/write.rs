@@ -72,16 +72,16 @@ struct NewVersion<'a> {
 }
 
 /// A row's pages, latched.
-struct LatchedRow {
-    home: PageWriteGuard,
+pub(super) struct LatchedRow {
+    pub(super) home: PageWriteGuard,
     /// The page that the row lives on when it has left a stub at home.
-    away: Option<PageWriteGuard>,
+    pub(super) away: Option<PageWriteGuard>,
     /// Its slot on the page it lives on.
-    slot: u16,
+    pub(super) slot: u16,
 }
 
 impl LatchedRow {
-    fn page(&mut self) -> &mut PageWriteGuard {
+    pub(super) fn page(&mut self) -> &mut PageWriteGuard {
         self.away.as_mut().unwrap_or(&mut self.home)
     }
 
@@ -246,7 +246,7 @@ impl Heap {
     }
 
     /// Latches the pages of a row for writing, in the order of their blocks. `None` when there is no such row.
-    fn latch_row(&self, rid: RowId) -> Result<Option<LatchedRow>> {
+    pub(super) fn latch_row(&self, rid: RowId) -> Result<Option<LatchedRow>> {
         if rid.block.0 >= self.block_count()? {
             return Ok(None);
         }

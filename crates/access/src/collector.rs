@@ -1,0 +1,299 @@
+//! The collector: removes what no snapshot sees any more, block by block, and only from blocks that have some.
+//!
+//! # Role
+//! Each transaction leaves the blocks it wrote behind when it ends. A cycle visits them: garbage goes at once; a block
+//! in which something is still needed is parked under the youngest snapshot that needs it, and visited again when that
+//! snapshot is gone. Blocks that nobody has written for a while are taken into the all-visible map.
+//!
+//! # States of a block
+//! ```text
+//!  left behind ──visit──► clean ──quiet for a while──► all-visible
+//!       ▲                   │
+//!       │ snapshot gone     │ something is needed
+//!       └──── parked ◄──────┘
+//! ```
+//!
+//! # Invariants
+//! - C1: an aborted transaction leaves the lists of exceptions only after every block it wrote was visited and no
+//!   version of it is left.
+//! - C2: after a start every block that is not all-visible counts as left behind.
+//!
+//! # Concurrency
+//! One thread runs cycles; `vacuum` may run beside it, since a visit holds the latches it needs. A visit holds a block's
+//! write latch while it removes index entries.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use hashbrown::HashMap;
+use ochre_base::{BlockNo, Lsn, Result, Xid};
+use ochre_storage::RelationKey;
+use ochre_txn::{BlockSet, TransactionManager};
+use parking_lot::{Condvar, Mutex};
+
+use crate::heap::{Collected, Heap};
+
+/// Time between two cycles.
+const CYCLE_INTERVAL: Duration = Duration::from_millis(200);
+/// How long a block has to be left alone before it is taken into the all-visible map: what is written often would be
+/// taken out again at once, at the price of two records.
+const QUIET_INTERVAL: Duration = Duration::from_secs(5);
+
+/// Relations by their files.
+pub trait HeapSource: Send + Sync {
+    /// The handle of a relation, with its index cleanup set; `None` when it is gone.
+    fn heap(&self, relation: RelationKey) -> Option<Arc<Heap>>;
+}
+
+/// What a cycle or a VACUUM has done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct CollectorStats {
+    /// Blocks visited.
+    pub blocks: u64,
+    /// Versions unlinked.
+    pub versions: u64,
+    /// Rows removed.
+    pub rows: u64,
+    /// Blocks found or made all-visible.
+    pub all_visible: u64,
+}
+
+impl CollectorStats {
+    fn add(&mut self, collected: &Collected) {
+        self.blocks += 1;
+        self.versions += collected.versions;
+        self.rows += collected.rows;
+        self.all_visible += u64::from(collected.all_visible);
+    }
+}
+
+type Blocks = HashMap<RelationKey, BlockSet>;
+
+#[derive(Default)]
+struct Queue {
+    /// To be visited in the next cycle.
+    ready: Blocks,
+    /// Under the youngest snapshot that needs something in them.
+    parked: BTreeMap<Lsn, Blocks>,
+    /// Clean, but written lately; the older half becomes all-visible next.
+    quiet_young: Blocks,
+    quiet_old: Blocks,
+    turned_at: Option<Instant>,
+    /// Aborted transactions whose blocks have been visited or are in `ready` (C1).
+    to_forget: Vec<(Xid, Xid)>,
+}
+
+/// Collects garbage of all relations.
+pub struct Collector {
+    manager: Arc<TransactionManager>,
+    source: Arc<dyn HeapSource>,
+    queue: Mutex<Queue>,
+    stop: Mutex<bool>,
+    wake: Condvar,
+}
+
+impl Collector {
+    /// A collector over the relations that a source knows. Aborted transactions of before this start are forgotten
+    /// after the blocks given to [`Collector::enqueue_after_start`] have been visited.
+    pub fn new(manager: Arc<TransactionManager>, source: Arc<dyn HeapSource>) -> Collector {
+        Collector {
+            manager,
+            source,
+            queue: Mutex::new(Queue::default()),
+            stop: Mutex::new(false),
+            wake: Condvar::new(),
+        }
+    }
+
+    /// Queues every block that is not all-visible of all relations (C2). Call it once, with all of them, before the
+    /// first cycle.
+    ///
+    /// # Errors
+    /// When a relation's length cannot be read.
+    pub fn enqueue_after_start(&self, relations: &[Arc<Heap>]) -> Result<()> {
+        let runs = self.manager.aborted_runs();
+        let mut queue = self.queue.lock();
+        for heap in relations {
+            let set = queue.ready.entry(heap.relation()).or_default();
+            for block in (0..heap.block_count()?).map(BlockNo) {
+                if !heap.is_all_visible(block) {
+                    set.insert(block);
+                }
+            }
+        }
+        queue.to_forget.extend(runs);
+        Ok(())
+    }
+
+    /// Runs cycles until [`Collector::stop`] is called: the body of the collector's thread. Errors of a cycle are
+    /// handed to `report`, and the cycle's blocks are visited again.
+    pub fn run(&self, report: &dyn Fn(ochre_base::Error)) {
+        loop {
+            let mut stop = self.stop.lock();
+            if !*stop {
+                self.wake.wait_for(&mut stop, CYCLE_INTERVAL);
+            }
+            if *stop {
+                return;
+            }
+            drop(stop);
+            if let Err(error) = self.cycle() {
+                report(error);
+            }
+        }
+    }
+
+    /// Ends [`Collector::run`].
+    pub fn stop(&self) {
+        *self.stop.lock() = true;
+        self.wake.notify_all();
+    }
+
+    /// Visits every block that has something to collect.
+    ///
+    /// # Errors
+    /// The first that a visit met; the other blocks are visited all the same.
+    pub fn cycle(&self) -> Result<CollectorStats> {
+        self.manager.settle();
+        // C1: the xids first; their blocks were left behind before.
+        let aborted = self.manager.take_aborted();
+        let fresh = self.manager.take_left_behind();
+        let mut ready = {
+            let mut queue = self.queue.lock();
+            queue.to_forget.extend(aborted.iter().map(|x| (*x, *x)));
+            self.unpark(&mut queue);
+            std::mem::take(&mut queue.ready)
+        };
+        for (relation, set) in &fresh {
+            ready.entry(*relation).or_default().union(set);
+        }
+        let mut stats = CollectorStats::default();
+        let mut error = None;
+        let mut left_void = false;
+        for (relation, set) in ready {
+            let Some(heap) = self.source.heap(relation) else { continue };
+            for block in set.to_sorted() {
+                match heap.collect_block(block, false) {
+                    Ok(collected) => {
+                        stats.add(&collected);
+                        left_void |= collected.left_void;
+                        self.file(relation, block, &collected);
+                    }
+                    Err(e) => {
+                        left_void = true;
+                        self.queue.lock().ready.entry(relation).or_default().insert(block);
+                        error.get_or_insert(e);
+                    }
+                }
+                if *self.stop.lock() {
+                    // What was not visited is found again after the next start.
+                    return error.map_or(Ok(stats), Err);
+                }
+            }
+        }
+        if !left_void {
+            self.forget()?;
+        }
+        self.mark_quiet_blocks(&mut stats)?;
+        error.map_or(Ok(stats), Err)
+    }
+
+    /// Visits every block of one relation now: VACUUM.
+    ///
+    /// # Errors
+    /// When a page cannot be read or changed.
+    pub fn vacuum(&self, heap: &Heap) -> Result<CollectorStats> {
+        self.manager.settle();
+        let mut stats = CollectorStats::default();
+        for block in (0..heap.block_count()?).map(BlockNo) {
+            let collected = heap.collect_block(block, true)?;
+            stats.add(&collected);
+            if collected.kept_for.is_some() {
+                self.file(heap.relation(), block, &collected);
+            }
+        }
+        Ok(stats)
+    }
+
+    /// Blocks that wait for a snapshot to close, for those who watch.
+    pub fn parked_blocks(&self) -> usize {
+        let queue = self.queue.lock();
+        queue.parked.values().flat_map(|blocks| blocks.values()).map(BlockSet::len).sum()
+    }
+
+    /// Puts a visited block where it belongs.
+    fn file(&self, relation: RelationKey, block: BlockNo, collected: &Collected) {
+        let mut queue = self.queue.lock();
+        match collected.kept_for {
+            Some(Lsn::MAX) => queue.ready.entry(relation).or_default().insert(block),
+            Some(snapshot) => {
+                queue.parked.entry(snapshot).or_default().entry(relation).or_default().insert(block);
+            }
+            None if collected.all_visible => {}
+            None => {
+                queue.quiet_young.entry(relation).or_default().insert(block);
+                if let Some(old) = queue.quiet_old.get_mut(&relation) {
+                    old.remove(block);
+                }
+            }
+        }
+    }
+
+    /// Moves blocks whose snapshot is gone to those to be visited.
+    fn unpark(&self, queue: &mut Queue) {
+        if queue.parked.is_empty() {
+            return;
+        }
+        let open = self.manager.open_snapshots();
+        let gone: Vec<Lsn> = queue.parked.keys().copied().filter(|s| !open.contains(*s)).collect();
+        for snapshot in gone {
+            for (relation, set) in queue.parked.remove(&snapshot).unwrap_or_default() {
+                queue.ready.entry(relation).or_default().union(&set);
+            }
+        }
+    }
+
+    /// C1: every block has been visited, and nothing of the aborted transactions is left.
+    fn forget(&self) -> Result<()> {
+        let mut runs = {
+            let mut queue = self.queue.lock();
+            if queue.to_forget.is_empty() {
+                return Ok(());
+            }
+            std::mem::take(&mut queue.to_forget)
+        };
+        runs.sort_unstable();
+        let settled = self.manager.outcomes().settled();
+        // What has not settled is not on the list yet that it is to leave.
+        let (now, later): (Vec<_>, Vec<_>) = runs.into_iter().partition(|(_, last)| *last < settled);
+        self.queue.lock().to_forget.extend(later);
+        self.manager.forget(&now)
+    }
+
+    fn mark_quiet_blocks(&self, stats: &mut CollectorStats) -> Result<()> {
+        let due = {
+            let mut queue = self.queue.lock();
+            if queue.turned_at.is_some_and(|at| at.elapsed() < QUIET_INTERVAL) {
+                return Ok(());
+            }
+            queue.turned_at = Some(Instant::now());
+            let young = std::mem::take(&mut queue.quiet_young);
+            std::mem::replace(&mut queue.quiet_old, young)
+        };
+        for (relation, set) in due {
+            let Some(heap) = self.source.heap(relation) else { continue };
+            for block in set.to_sorted() {
+                let collected = heap.collect_block(block, true)?;
+                stats.add(&collected);
+                if collected.kept_for.is_some() {
+                    self.file(relation, block, &collected);
+                }
+                if *self.stop.lock() {
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+}

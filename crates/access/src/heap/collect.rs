@@ -1,0 +1,517 @@
+//! What the collector does on one block.
+//!
+//! # Role
+//! Goes through the chains of the rows with their home on a block, unlinks versions that nobody sees, frees their large
+//! values, removes whole rows with their index entries, and takes the block into the all-visible map.
+//!
+//! # Invariants
+//! - K1: index entries are removed, and logged, before the version that they belong to is unlinked; a version is
+//!   unlinked before its large values are freed.
+//! - K2: from a chain in which some version carries `KEYS_DIFFER` nothing is unlinked without asking the indexes (H4).
+//! - K3: a single version left of such a chain loses the bit: only entries of its own keys are left.
+//! - K4: a deleted row goes only when its tombstone is durable and no open snapshot lies before it.
+
+use ochre_base::{BlockNo, Lsn, Result, RowId};
+use ochre_storage::{PageKind, PageWriteGuard};
+use ochre_txn::Outcome;
+use smallvec::SmallVec;
+
+use super::Heap;
+use super::chain::Standing;
+use super::edit::{PAGE_ALL_VISIBLE, kind};
+use super::history::{version_bytes, version_in};
+use super::prune::{Judge, Verdict};
+use super::read::damaged_version;
+use super::record::{HeapRecord, info};
+use super::version::{HOME_BYTES, Info, Link, VersionHeader, VersionRef};
+use crate::row::{OverflowReference, overflow_references};
+
+/// What came of visiting a block.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Collected {
+    /// The youngest open snapshot that needs something which stayed; `Lsn::MAX` to come again soon.
+    pub(crate) kept_for: Option<Lsn>,
+    /// A version of an aborted transaction could not be unlinked.
+    pub(crate) left_void: bool,
+    /// Versions unlinked.
+    pub(crate) versions: u64,
+    /// Rows removed.
+    pub(crate) rows: u64,
+    /// Whether the block is in the all-visible map now.
+    pub(crate) all_visible: bool,
+}
+
+/// One version of a chain under judgment.
+struct Entry {
+    /// Where it lies; nowhere for the first, which lies in the row's slot.
+    at: Link,
+    header: VersionHeader,
+    standing: Standing,
+    doomed: bool,
+}
+
+impl Heap {
+    /// Unlinks what nobody sees from the rows with their home on a block. With `mark`, takes the block into the
+    /// all-visible map if it can be.
+    pub(crate) fn collect_block(&self, block: BlockNo, mark: bool) -> Result<Collected> {
+        let mut collected = Collected::default();
+        if block.0 >= self.block_count()? {
+            return Ok(collected);
+        }
+        let mut page = self.write_page(block)?;
+        if page.is_unused() || page.kind() != PageKind::HEAP {
+            return Ok(collected);
+        }
+        if page.flags() & PAGE_ALL_VISIBLE != 0 {
+            collected.all_visible = true;
+            return Ok(collected);
+        }
+        let mut judge = Judge::new(self, None);
+        let mut elsewhere: SmallVec<[RowId; 8]> = SmallVec::new();
+        for slot in 0..page.slot_count() {
+            let rid = RowId { block, slot };
+            match page.slot(slot).flags {
+                kind::ROW => self.collect_row(&mut judge, &mut page, None, slot, rid, &mut collected)?,
+                kind::FORWARD => elsewhere.push(rid),
+                _ => {}
+            }
+        }
+        if mark && elsewhere.is_empty() {
+            self.mark_if_all_visible(&mut judge, &mut page, &mut collected)?;
+        }
+        self.free.note(block, page.free_total());
+        drop(page);
+        for rid in elsewhere {
+            if let Some(mut row) = self.latch_row(rid)? {
+                let slot = row.slot;
+                match &mut row.away {
+                    Some(away) => {
+                        self.collect_row(&mut judge, away, Some(&mut row.home), slot, rid, &mut collected)?
+                    }
+                    None => self.collect_row(&mut judge, &mut row.home, None, slot, rid, &mut collected)?,
+                }
+            }
+        }
+        collected.kept_for = collected.kept_for.max(judge.kept_for);
+        Ok(collected)
+    }
+
+    /// Collects one chain. `page` is where its newest version lies; `home`, when that is another, has its stub.
+    fn collect_row(
+        &self,
+        judge: &mut Judge<'_>,
+        page: &mut PageWriteGuard,
+        home: Option<&mut PageWriteGuard>,
+        slot: u16,
+        rid: RowId,
+        collected: &mut Collected,
+    ) -> Result<()> {
+        let (first, _) = version_in(page, slot).ok_or_else(|| damaged_version(rid))?;
+        if first.older.is_none() && !first.is_tombstone() {
+            let standing = judge.standing(&first);
+            if let Standing::Committed(_) = standing {
+                return self.clear_bit_of_single(page, slot, first);
+            }
+            if standing != Standing::Void {
+                return Ok(());
+            }
+        }
+        let mut chain = self.judged_chain(judge, page, slot, first)?;
+        if self.row_is_garbage(judge, &chain, collected) {
+            return self.remove_row(page, home, slot, rid, chain, collected);
+        }
+        if !chain.iter().any(|e| e.doomed) {
+            return Ok(());
+        }
+        if chain[0].doomed && !self.first_can_go(page, slot, &chain)? {
+            chain[0].doomed = false;
+            collected.left_void = true;
+            collected.kept_for = Some(Lsn::MAX);
+            if !chain.iter().any(|e| e.doomed) {
+                return Ok(());
+            }
+        }
+        if chain.iter().any(|e| e.header.info.has(Info::KEYS_DIFFER))
+            && !self.clean_indexes(page, slot, rid, &chain, collected)?
+        {
+            return Ok(());
+        }
+        let values = self.values_of_doomed(page, slot, &chain)?;
+        self.unlink_doomed(page, slot, rid, chain, collected)?;
+        for reference in values {
+            self.free_pieces(rid, Link::from_u64(reference.first))?;
+        }
+        let (first, _) = version_in(page, slot).ok_or_else(|| damaged_version(rid))?;
+        if first.older.is_none() && matches!(judge.standing(&first), Standing::Committed(_)) {
+            self.clear_bit_of_single(page, slot, first)?;
+        }
+        Ok(())
+    }
+
+    /// The whole chain with a verdict on each version.
+    fn judged_chain(
+        &self,
+        judge: &mut Judge<'_>,
+        page: &PageWriteGuard,
+        slot: u16,
+        first: VersionHeader,
+    ) -> Result<Vec<Entry>> {
+        let block = page.key().block;
+        debug_assert!(slot < page.slot_count());
+        let mut chain: Vec<Entry> = Vec::new();
+        let mut successor: Option<(VersionHeader, Standing)> = None;
+        let (mut at, mut header) = (Link::NONE, first);
+        loop {
+            let standing = judge.standing(&header);
+            let doomed = match &successor {
+                None => standing == Standing::Void,
+                Some((newer, newer_standing)) => {
+                    judge.judge((&header, standing), (newer, *newer_standing)) != Verdict::Keep
+                }
+            };
+            if standing != Standing::Void {
+                successor = Some((header, standing));
+            }
+            chain.push(Entry { at, header, standing, doomed });
+            if header.older.is_none() {
+                return Ok(chain);
+            }
+            at = header.older;
+            header = self.with_version(page, block, at, |header, _| *header)?;
+        }
+    }
+
+    /// Whether nobody will ever see the row again (K4).
+    fn row_is_garbage(&self, judge: &mut Judge<'_>, chain: &[Entry], collected: &mut Collected) -> bool {
+        let Some(current) = chain.iter().find(|e| e.standing != Standing::Void) else { return true };
+        let Standing::Committed(lsn) = current.standing else { return false };
+        if !current.header.is_tombstone() {
+            return false;
+        }
+        if lsn > self.storage.wal().flushed() {
+            collected.kept_for = Some(Lsn::MAX);
+            return false;
+        }
+        match judge.open().youngest_in(Lsn::ZERO, lsn) {
+            None => true,
+            Some(snapshot) => {
+                collected.kept_for = collected.kept_for.max(Some(snapshot));
+                false
+            }
+        }
+    }
+
+    /// Asks the indexes to remove entries of what is doomed (K1); false when the relation's indexes are not known.
+    fn clean_indexes(
+        &self,
+        page: &PageWriteGuard,
+        slot: u16,
+        rid: RowId,
+        chain: &[Entry],
+        collected: &mut Collected,
+    ) -> Result<bool> {
+        let Some(cleanup) = self.index_cleanup() else {
+            collected.left_void |= chain.iter().any(|e| e.doomed && e.standing == Standing::Void);
+            return Ok(false);
+        };
+        let mut payloads: Vec<Vec<u8>> = Vec::with_capacity(chain.len());
+        for entry in chain {
+            payloads.push(self.payload_of(page, slot, entry)?);
+        }
+        let versions = |doomed: bool| -> Vec<VersionRef<'_>> {
+            chain
+                .iter()
+                .zip(&payloads)
+                .filter(|(e, _)| e.doomed == doomed && !e.header.is_tombstone())
+                .map(|(e, payload)| VersionRef::new(rid, &e.header, payload, true))
+                .collect()
+        };
+        cleanup.remove_entries(rid, &versions(true), &versions(false))?;
+        self.storage.wal().reserve()?;
+        Ok(true)
+    }
+
+    fn payload_of(&self, page: &PageWriteGuard, slot: u16, entry: &Entry) -> Result<Vec<u8>> {
+        if entry.at.is_none() {
+            let at = RowId { block: page.key().block, slot };
+            return version_in(page, slot).map(|(_, p)| p.to_vec()).ok_or_else(|| damaged_version(at));
+        }
+        self.with_version(page, page.key().block, entry.at, |_, payload| payload.to_vec())
+    }
+
+    /// The large values that only doomed versions have.
+    fn values_of_doomed(
+        &self,
+        page: &PageWriteGuard,
+        slot: u16,
+        chain: &[Entry],
+    ) -> Result<Vec<OverflowReference>> {
+        if !chain.iter().any(|e| e.doomed && e.header.info.has(Info::HAS_OVERFLOW)) {
+            return Ok(Vec::new());
+        }
+        let mut lost: Vec<OverflowReference> = Vec::new();
+        let mut kept: Vec<OverflowReference> = Vec::new();
+        for entry in chain.iter().filter(|e| e.header.info.has(Info::HAS_OVERFLOW)) {
+            let payload = self.payload_of(page, slot, entry)?;
+            let references = overflow_references(&payload, entry.header.info.row_flags())?;
+            if entry.doomed { &mut lost } else { &mut kept }.extend(references);
+        }
+        lost.retain(|r| r.first != 0 && !kept.iter().any(|k| k.first == r.first));
+        lost.sort_unstable_by_key(|r| r.first);
+        lost.dedup_by_key(|r| r.first);
+        Ok(lost)
+    }
+
+    /// Whether the version that comes first once the void ones on top are gone fits into the row's slot.
+    fn first_can_go(&self, page: &PageWriteGuard, slot: u16, chain: &[Entry]) -> Result<bool> {
+        let Some(next) = chain.iter().find(|e| !e.doomed) else { return Ok(false) };
+        let home = if page.slot(slot).flags == kind::MOVED { HOME_BYTES } else { 0 };
+        if !next.at.is_history() && home == 0 {
+            return Ok(true);
+        }
+        let len = super::version::VERSION_HEADER_BYTES + home + self.payload_of(page, slot, next)?.len();
+        Ok(page.slot(slot).len as usize + page.free_total() >= len)
+    }
+
+    /// Unlinks the doomed versions: those in the history fork one record each, those on the page together, and at last
+    /// a doomed first version, whose slot the first that stays takes over.
+    fn unlink_doomed(
+        &self,
+        page: &mut PageWriteGuard,
+        slot: u16,
+        rid: RowId,
+        chain: Vec<Entry>,
+        collected: &mut Collected,
+    ) -> Result<()> {
+        let first_goes = chain[0].doomed;
+        // Oldest first, so that what a link leads to is known.
+        let mut next = Link::NONE;
+        let mut page_steps: SmallVec<[(u16, Option<Link>); 8]> = SmallVec::new();
+        for index in (1..chain.len()).rev() {
+            let entry = &chain[index];
+            let newer = &chain[index - 1];
+            if !entry.doomed {
+                next = entry.at;
+                continue;
+            }
+            collected.versions += 1;
+            if entry.at.is_history() {
+                self.unlink_history(page, slot, newer.at, entry, next)?;
+            } else {
+                page_steps.push((entry.at.at().slot, None));
+                let newer_slot = if newer.at.is_none() { slot } else { newer.at.at().slot };
+                page_steps.push((newer_slot, Some(next)));
+            }
+        }
+        self.storage.wal().reserve()?;
+        if !page_steps.is_empty() {
+            let mut record = HeapRecord::maintenance(info::PRUNE);
+            note_removed(&mut record, &chain);
+            let mut edit = record.edit(0, page);
+            // Links first: a slot that is freed may have been given one by a step about an older version.
+            for (slot, link) in &page_steps {
+                if let Some(link) = link {
+                    edit.set_link(*slot, *link);
+                }
+            }
+            for (slot, link) in &page_steps {
+                if link.is_none() {
+                    edit.free(*slot);
+                }
+            }
+            record.append(&self.storage, &mut [page])?;
+        }
+        if first_goes {
+            collected.versions += 1;
+            self.replace_void_first(page, slot, rid)?;
+        }
+        Ok(())
+    }
+
+    /// Unlinks one version in the history fork: its newer neighbour links to `next`.
+    fn unlink_history(
+        &self,
+        page: &mut PageWriteGuard,
+        slot: u16,
+        newer: Link,
+        entry: &Entry,
+        next: Link,
+    ) -> Result<()> {
+        self.storage.wal().reserve()?;
+        let mut record = HeapRecord::maintenance(info::UNLINK);
+        if let Standing::Committed(lsn) = entry.standing {
+            record.removes_until(lsn);
+        }
+        let at = entry.at.at();
+        if !newer.is_history() {
+            let newer_slot = if newer.is_none() { slot } else { newer.at().slot };
+            let mut history = self.write_history(at.block)?;
+            record.edit(0, page).set_link(newer_slot, next);
+            record.edit(1, &mut history).free(at.slot);
+            record.append(&self.storage, &mut [page, &mut history])?;
+            self.note_history_room(&history);
+            return Ok(());
+        }
+        let newer = newer.at();
+        if newer.block == at.block {
+            let mut history = self.write_history(at.block)?;
+            let mut edit = record.edit(0, &mut history);
+            edit.set_link(newer.slot, next);
+            edit.free(at.slot);
+            record.append(&self.storage, &mut [&mut history])?;
+            self.note_history_room(&history);
+            return Ok(());
+        }
+        // Two history pages, in the order of their blocks.
+        let (mut low, mut high) = if newer.block < at.block {
+            let low = self.write_history(newer.block)?;
+            (low, self.write_history(at.block)?)
+        } else {
+            let low = self.write_history(at.block)?;
+            (low, self.write_history(newer.block)?)
+        };
+        let (newer_page, old_page) =
+            if newer.block < at.block { (&mut low, &mut high) } else { (&mut high, &mut low) };
+        record.edit(0, newer_page).set_link(newer.slot, next);
+        record.edit(1, old_page).free(at.slot);
+        record.append(&self.storage, &mut [newer_page, old_page])?;
+        self.note_history_room(old_page);
+        Ok(())
+    }
+
+    /// Gives the row's slot, whose version is void, to the next older version.
+    fn replace_void_first(&self, page: &mut PageWriteGuard, slot: u16, rid: RowId) -> Result<()> {
+        let (first, _) = version_in(page, slot).ok_or_else(|| damaged_version(rid))?;
+        let link = first.older;
+        let flags = page.slot(slot).flags;
+        let mut record = HeapRecord::maintenance(info::PRUNE);
+        if !link.is_history() && flags == kind::ROW {
+            record.edit(0, page).move_item(link.at().slot, slot, kind::ROW);
+            record.append(&self.storage, &mut [page])?;
+            return Ok(());
+        }
+        let mut item: Vec<u8> = Vec::new();
+        if flags == kind::MOVED {
+            item.extend_from_slice(&rid.to_u64().to_le_bytes());
+        }
+        if !link.is_history() {
+            item.extend_from_slice(
+                version_bytes(page, link.at().slot).ok_or_else(|| self.broken_link(link))?,
+            );
+            let mut edit = record.edit(0, page);
+            edit.free(link.at().slot);
+            edit.replace(slot, flags, &item);
+            record.append(&self.storage, &mut [page])?;
+            return Ok(());
+        }
+        let mut history = self.write_history(link.at().block)?;
+        item.extend_from_slice(history.row(link.at().slot).ok_or_else(|| self.broken_link(link))?);
+        record.edit(0, page).replace(slot, flags, &item);
+        record.edit(1, &mut history).free(link.at().slot);
+        record.append(&self.storage, &mut [page, &mut history])?;
+        self.note_history_room(&history);
+        Ok(())
+    }
+
+    /// Removes a row: its index entries, then its versions from the oldest on, at last its slot.
+    fn remove_row(
+        &self,
+        page: &mut PageWriteGuard,
+        home: Option<&mut PageWriteGuard>,
+        slot: u16,
+        rid: RowId,
+        mut chain: Vec<Entry>,
+        collected: &mut Collected,
+    ) -> Result<()> {
+        chain.iter_mut().for_each(|e| e.doomed = true);
+        if !self.clean_indexes(page, slot, rid, &chain, collected)? {
+            return Ok(());
+        }
+        let values = self.values_of_doomed(page, slot, &chain)?;
+        for index in (1..chain.len()).rev() {
+            if chain[index].at.is_history() {
+                self.unlink_history(page, slot, chain[index - 1].at, &chain[index], Link::NONE)?;
+            }
+        }
+        self.storage.wal().reserve()?;
+        let mut record = HeapRecord::maintenance(info::REMOVE_ROW);
+        note_removed(&mut record, &chain);
+        let mut edit = record.edit(0, page);
+        edit.free(slot);
+        for entry in chain[1..].iter().filter(|e| !e.at.is_history()) {
+            edit.free(entry.at.at().slot);
+        }
+        edit.trim();
+        match home {
+            None => record.append(&self.storage, &mut [page])?,
+            Some(home) => {
+                record.edit(1, home).free(rid.slot);
+                record.append(&self.storage, &mut [page, home])?
+            }
+        };
+        collected.rows += 1;
+        collected.versions += chain.len() as u64;
+        for reference in values {
+            self.free_pieces(rid, Link::from_u64(reference.first))?;
+        }
+        Ok(())
+    }
+
+    /// K3.
+    fn clear_bit_of_single(&self, page: &mut PageWriteGuard, slot: u16, first: VersionHeader) -> Result<()> {
+        if !first.info.has(Info::KEYS_DIFFER) || first.is_tombstone() {
+            return Ok(());
+        }
+        self.storage.wal().reserve()?;
+        let mut record = HeapRecord::maintenance(info::PRUNE);
+        record.edit(0, page).set_info(slot, Info(first.info.0 & !Info::KEYS_DIFFER));
+        record.append(&self.storage, &mut [page])?;
+        Ok(())
+    }
+
+    fn mark_if_all_visible(
+        &self,
+        judge: &mut Judge<'_>,
+        page: &mut PageWriteGuard,
+        collected: &mut Collected,
+    ) -> Result<()> {
+        let outcomes = self.manager.outcomes();
+        let settled = outcomes.settled();
+        for slot in 0..page.slot_count() {
+            match page.slot(slot).flags {
+                0 => {}
+                kind::ROW => {
+                    let at = RowId { block: page.key().block, slot };
+                    let (header, _) = version_in(page, slot).ok_or_else(|| damaged_version(at))?;
+                    if !header.older.is_none() || header.is_tombstone() {
+                        return Ok(());
+                    }
+                    match outcomes.outcome(header.xid) {
+                        Outcome::Committed { has_dead: false, .. } if header.xid < settled => {}
+                        Outcome::Committed { lsn, has_dead: false } => {
+                            let snapshot = judge.open().youngest_in(Lsn::ZERO, lsn);
+                            collected.kept_for = collected.kept_for.max(snapshot.or(Some(Lsn::MAX)));
+                            return Ok(());
+                        }
+                        _ => return Ok(()),
+                    }
+                }
+                _ => return Ok(()),
+            }
+        }
+        self.set_all_visible(page)?;
+        collected.all_visible = true;
+        Ok(())
+    }
+}
+
+/// Notes the newest commit that ended a version which a record removes.
+fn note_removed(record: &mut HeapRecord, chain: &[Entry]) {
+    let newest = chain.iter().find_map(|e| match e.standing {
+        Standing::Committed(lsn) => Some(lsn),
+        _ => None,
+    });
+    if let Some(lsn) = newest {
+        record.removes_until(lsn);
+    }
+}
