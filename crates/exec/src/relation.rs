@@ -1,3 +1,131 @@
-//! Relations.
-/// Source.
-pub trait RelationSource {}
+//! Tables and indexes as the executor opens them.
+
+use std::sync::Arc;
+
+use ochre_access::btree::BTree;
+use ochre_access::heap::Heap;
+use ochre_base::{Error, Oid, Result};
+use ochre_catalog::{IndexDescriptor, RelationDescriptor};
+use ochre_types::{Batch, KeyOrder, PhysicalType, SqlType, key};
+
+use crate::codec::RowCodec;
+use crate::context::StatementContext;
+
+/// Opens what plans name. The engine implements it.
+///
+/// A handle is asked for once for each node when an [`crate::Execution`] is made. Implementations keep the handles of a
+/// relation behind `Arc`s beside its descriptor, so that opening one is a look-up: making a [`TableAccess`] computes
+/// the codecs of all its schema versions.
+pub trait RelationSource {
+    /// The table with this id, under the very descriptor that the plan was made with.
+    ///
+    /// # Errors
+    /// When there is none (42P01), or its files cannot be opened.
+    fn table(&self, descriptor: &Arc<RelationDescriptor>) -> Result<Arc<TableAccess>>;
+
+    /// The rows of a built-in relation that are not stored: those of built-in objects, and of relations that are computed
+    /// when they are read. A scan returns them before the stored rows. All columns of the table by position; batches
+    /// of at most 2,048 rows. Nothing for other tables.
+    ///
+    /// # Errors
+    /// Those of computing them.
+    fn builtin_rows(&self, table: &TableAccess, statement: &StatementContext<'_>) -> Result<Vec<Batch>>;
+}
+
+/// A table that is open.
+pub struct TableAccess {
+    /// What it is.
+    pub descriptor: Arc<RelationDescriptor>,
+    /// Its rows; `None` for a built-in relation without stored rows.
+    pub heap: Option<Arc<Heap>>,
+    /// How rows are stored.
+    pub codec: Arc<RowCodec>,
+    /// Its indexes, in the descriptor's order.
+    pub indexes: Vec<Arc<IndexAccess>>,
+}
+
+/// An index that is open.
+pub struct IndexAccess {
+    /// What it is.
+    pub descriptor: Arc<IndexDescriptor>,
+    /// Its entries.
+    pub tree: Arc<BTree>,
+    /// The key columns' types and orders.
+    pub keys: Vec<(SqlType, KeyOrder)>,
+    /// The types of what an entry's payload holds: for each key column whose key form may differ from the value, the
+    /// value; then the included columns.
+    pub payload: Vec<PayloadColumn>,
+}
+
+/// A value in the payload of an index's entries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PayloadColumn {
+    /// Which of the index's columns (keys first, included ones after them).
+    pub column: usize,
+    /// How it is stored.
+    pub physical: PhysicalType,
+}
+
+impl TableAccess {
+    /// A table with its rows and, in the order of the descriptor's list, the trees of its indexes.
+    ///
+    /// # Panics
+    /// When there are not as many trees as indexes.
+    pub fn new(descriptor: &Arc<RelationDescriptor>, heap: Option<Arc<Heap>>, trees: Vec<Arc<BTree>>) -> TableAccess {
+        assert_eq!(descriptor.indexes.len(), trees.len(), "one tree an index");
+        let indexes = descriptor
+            .indexes
+            .iter()
+            .zip(trees)
+            .map(|(index, tree)| Arc::new(IndexAccess::new(descriptor, index, tree)))
+            .collect();
+        let codec = Arc::new(RowCodec::new(descriptor));
+        TableAccess { descriptor: Arc::clone(descriptor), heap, codec, indexes }
+    }
+
+    /// The table's rows, of a table that has some.
+    ///
+    /// # Errors
+    /// XX000 for a relation without stored rows.
+    pub fn heap(&self) -> Result<&Arc<Heap>> {
+        let name = &self.descriptor.name;
+        self.heap.as_ref().ok_or_else(|| Error::internal(format!("relation \"{name}\" has no stored rows")))
+    }
+
+    /// The index with this id.
+    ///
+    /// # Errors
+    /// XX000 when the table has none.
+    pub fn index(&self, oid: Oid) -> Result<&Arc<IndexAccess>> {
+        self.indexes
+            .iter()
+            .find(|index| index.descriptor.oid == oid)
+            .ok_or_else(|| Error::internal(format!("relation \"{}\" has no index {oid}", self.descriptor.name)))
+    }
+}
+
+impl IndexAccess {
+    /// An index of a table.
+    pub fn new(
+        table: &RelationDescriptor,
+        descriptor: &Arc<IndexDescriptor>,
+        tree: Arc<BTree>,
+    ) -> IndexAccess {
+        let keys: Vec<(SqlType, KeyOrder)> = descriptor
+            .keys
+            .iter()
+            .map(|key| (key.ty, KeyOrder::new(key.ty, key.descending, key.nulls_first)))
+            .collect();
+        let mut payload: Vec<PayloadColumn> = keys
+            .iter()
+            .enumerate()
+            .filter(|(_, (ty, _))| !key::is_lossless(*ty))
+            .map(|(column, (ty, _))| PayloadColumn { column, physical: ty.physical })
+            .collect();
+        for (i, number) in descriptor.included.iter().enumerate() {
+            let ty = table.column(*number).map_or(SqlType::TEXT, |column| column.ty);
+            payload.push(PayloadColumn { column: keys.len() + i, physical: ty.physical });
+        }
+        IndexAccess { descriptor: Arc::clone(descriptor), tree, keys, payload }
+    }
+}
