@@ -11,21 +11,26 @@ use crate::explain::{Instrumentation, Instrumented};
 use crate::operator::BoxOperator;
 use crate::operators::aggregate::{Aggregate, AggregateSpec};
 use crate::operators::append::Append;
+use crate::operators::bitmap_scan::BitmapScan;
 use crate::operators::cte_scan::{CteScan, WorkTableScan};
 use crate::operators::distinct::Distinct;
 use crate::operators::filter::Filter;
 use crate::operators::function_scan::FunctionScan;
 use crate::operators::hash_join::{HashJoin, HashJoinSpec};
+use crate::operators::index_scan::IndexScan;
 use crate::operators::limit::Limit;
 use crate::operators::materialize::Materialize;
 use crate::operators::merge_join::{MergeJoin, MergeJoinSpec};
+use crate::operators::min_max_index::MinMaxIndex;
 use crate::operators::nested_loop::{NestedLoop, NestedLoopSpec};
 use crate::operators::project::Project;
 use crate::operators::project_set::ProjectSet;
 use crate::operators::recursive_union::RecursiveUnion;
 use crate::operators::result::{ResultRow, Values};
+use crate::operators::seq_scan::SeqScan;
 use crate::operators::set_op::SetOp;
 use crate::operators::sort::Sort;
+use crate::operators::tid_scan::TidScan;
 use crate::operators::unique::Unique;
 use crate::relation::RelationSource;
 
@@ -58,6 +63,27 @@ impl Builder<'_> {
         Ok(match &plan.node {
             PlanNode::Result(node) => Box::new(ResultRow::new(node.exprs.clone(), node.condition.clone())),
             PlanNode::Values(node) => Box::new(Values::new(node.rows.clone(), physical_types(plan))),
+            PlanNode::SeqScan(node) => {
+                let table = self.relations.table(&node.source.table)?;
+                Box::new(SeqScan::new(table, &node.source, plan))
+            }
+            PlanNode::IndexScan(node) => {
+                let table = self.relations.table(&node.source.table)?;
+                Box::new(IndexScan::new(table, node, plan)?)
+            }
+            PlanNode::BitmapScan(node) => {
+                let table = self.relations.table(&node.source.table)?;
+                Box::new(BitmapScan::new(table, node, plan))
+            }
+            PlanNode::TidScan(node) => {
+                let table = self.relations.table(&node.source.table)?;
+                Box::new(TidScan::new(table, node, plan))
+            }
+            PlanNode::MinMaxIndex(node) => {
+                let table = self.relations.table(&node.scan.source.table)?;
+                let scan = IndexScan::new(table, &node.scan, plan)?;
+                Box::new(MinMaxIndex::new(scan, plan.columns[0].ty.physical))
+            }
             PlanNode::FunctionScan(node) => Box::new(FunctionScan::new(
                 node.functions.clone(),
                 node.ordinality,

@@ -122,9 +122,11 @@ impl RowCodec {
         match column {
             ScanColumn::Table(position) => self.columns[position].ty.physical,
             ScanColumn::RowId => PhysicalType::Int64,
-            ScanColumn::TableOid | ScanColumn::Xmin | ScanColumn::Xmax | ScanColumn::Cmin | ScanColumn::Cmax => {
-                PhysicalType::UInt32
-            }
+            ScanColumn::TableOid
+            | ScanColumn::Xmin
+            | ScanColumn::Xmax
+            | ScanColumn::Cmin
+            | ScanColumn::Cmax => PhysicalType::UInt32,
             ScanColumn::WholeRow => PhysicalType::Record,
         }
     }
@@ -135,7 +137,10 @@ impl RowCodec {
             return Ok(current);
         }
         self.lists.iter().find(|list| list.version == version).ok_or_else(|| {
-            Error::corrupt(format!("a row of relation {} has the unknown schema version {version}", self.table))
+            Error::corrupt(format!(
+                "a row of relation {} has the unknown schema version {version}",
+                self.table
+            ))
         })
     }
 }

@@ -28,14 +28,8 @@ impl EntryColumns {
     ///
     /// # Errors
     /// Those of the expressions.
-    pub fn compute(
-        index: &IndexAccess,
-        exprs: &[Expr],
-        predicate: Option<&Expr>,
-        batch: &Batch,
-        eval: &EvalContext<'_>,
-    ) -> Result<EntryColumns> {
-        let included = match predicate {
+    pub fn compute(index: &IndexAccess, batch: &Batch, eval: &EvalContext<'_>) -> Result<EntryColumns> {
+        let included = match &index.exprs.predicate {
             None => None,
             Some(predicate) => {
                 let selection = ochre_expr::eval_predicate(predicate, batch, batch.selection.as_ref(), eval)?;
@@ -45,8 +39,8 @@ impl EntryColumns {
             }
         };
         let selection = included.as_ref().map(|(_, selection)| selection).or(batch.selection.as_ref());
-        let mut columns = Vec::with_capacity(exprs.len());
-        for expr in exprs {
+        let mut columns = Vec::with_capacity(index.exprs.columns.len());
+        for expr in &index.exprs.columns {
             columns.push(match expr {
                 Expr::Column { index, .. } => Arc::clone(&batch.columns[*index]),
                 expr => ochre_expr::eval(expr, batch, selection, eval)?,
@@ -100,7 +94,12 @@ pub struct Entry {
 ///
 /// # Errors
 /// XX002 when the entry is damaged.
-pub fn decode_entry(index: &IndexAccess, key: &[u8], payload: &[u8], out: &mut [ColumnBuilder]) -> Result<()> {
+pub fn decode_entry(
+    index: &IndexAccess,
+    key: &[u8],
+    payload: &[u8],
+    out: &mut [ColumnBuilder],
+) -> Result<()> {
     let mut rest = key;
     for (column, (ty, order)) in index.keys.iter().enumerate() {
         if index.payload.iter().any(|part| part.column == column) {

@@ -1,11 +1,14 @@
 //! Executor.
 
+mod bounds;
 pub mod build;
+mod codec;
 mod columns;
 mod context;
 pub mod dependencies;
 mod execution;
 pub mod explain;
+mod index_entry;
 mod key_table;
 mod keys;
 mod operator;
@@ -19,9 +22,10 @@ mod run_state;
 mod spill;
 mod temp;
 
+pub use codec::{RowCodec, RowDecoder, RowEncoder};
 pub use context::{ExecContext, Frame, StatementContext};
 pub use execution::Execution;
 pub use operator::{BoxOperator, Operator};
-pub use relation::RelationSource;
+pub use relation::{IndexAccess, IndexExpressions, RelationSource, TableAccess};
 pub use row_store::RowStore;
 pub use temp::{TempFile, TempFiles};

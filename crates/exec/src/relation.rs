@@ -6,6 +6,7 @@ use ochre_access::btree::BTree;
 use ochre_access::heap::Heap;
 use ochre_base::{Error, Oid, Result};
 use ochre_catalog::{IndexDescriptor, RelationDescriptor};
+use ochre_expr::Expr;
 use ochre_types::{Batch, KeyOrder, PhysicalType, SqlType, key};
 
 use crate::codec::RowCodec;
@@ -50,11 +51,49 @@ pub struct IndexAccess {
     pub descriptor: Arc<IndexDescriptor>,
     /// Its entries.
     pub tree: Arc<BTree>,
+    /// Its columns and predicate over the target image.
+    pub exprs: IndexExpressions,
     /// The key columns' types and orders.
     pub keys: Vec<(SqlType, KeyOrder)>,
     /// The types of what an entry's payload holds: for each key column whose key form may differ from the value, the
     /// value; then the included columns.
     pub payload: Vec<PayloadColumn>,
+}
+
+/// What an index stores of a row, as expressions over the target image: the table's columns by position, then the row id.
+/// (`ochre_sql::physical::IndexMaintenance` holds the same.)
+#[derive(Debug, Clone)]
+pub struct IndexExpressions {
+    /// Key columns, then included columns; a plain column is `Expr::Column`.
+    pub columns: Vec<Expr>,
+    /// The condition of a partial index.
+    pub predicate: Option<Expr>,
+}
+
+impl IndexExpressions {
+    /// Those of an index over plain columns without a condition; `None` for others, whose SQL texts must be bound.
+    pub fn plain(table: &RelationDescriptor, index: &IndexDescriptor) -> Option<IndexExpressions> {
+        if index.predicate.is_some() {
+            return None;
+        }
+        let numbers = index.keys.iter().map(|key| key.number).chain(index.included.iter().copied());
+        let columns = numbers
+            .map(|number| {
+                let column = table.column(number)?;
+                Some(Expr::column(number as usize - 1, column.ty))
+            })
+            .collect::<Option<Vec<Expr>>>()?;
+        Some(IndexExpressions { columns, predicate: None })
+    }
+
+    /// Positions of the table's columns that entries depend on, sorted.
+    pub fn columns_read(&self) -> Vec<usize> {
+        let mut read: Vec<usize> =
+            self.columns.iter().chain(&self.predicate).flat_map(|expr| expr.columns()).collect();
+        read.sort_unstable();
+        read.dedup();
+        read
+    }
 }
 
 /// A value in the payload of an index's entries.
@@ -67,18 +106,13 @@ pub struct PayloadColumn {
 }
 
 impl TableAccess {
-    /// A table with its rows and, in the order of the descriptor's list, the trees of its indexes.
-    ///
-    /// # Panics
-    /// When there are not as many trees as indexes.
-    pub fn new(descriptor: &Arc<RelationDescriptor>, heap: Option<Arc<Heap>>, trees: Vec<Arc<BTree>>) -> TableAccess {
-        assert_eq!(descriptor.indexes.len(), trees.len(), "one tree an index");
-        let indexes = descriptor
-            .indexes
-            .iter()
-            .zip(trees)
-            .map(|(index, tree)| Arc::new(IndexAccess::new(descriptor, index, tree)))
-            .collect();
+    /// A table with its rows and indexes, these in the order of the descriptor's list.
+    pub fn new(
+        descriptor: &Arc<RelationDescriptor>,
+        heap: Option<Arc<Heap>>,
+        indexes: Vec<Arc<IndexAccess>>,
+    ) -> TableAccess {
+        debug_assert!(descriptor.indexes.iter().zip(&indexes).all(|(a, b)| a.oid == b.descriptor.oid));
         let codec = Arc::new(RowCodec::new(descriptor));
         TableAccess { descriptor: Arc::clone(descriptor), heap, codec, indexes }
     }
@@ -97,19 +131,19 @@ impl TableAccess {
     /// # Errors
     /// XX000 when the table has none.
     pub fn index(&self, oid: Oid) -> Result<&Arc<IndexAccess>> {
-        self.indexes
-            .iter()
-            .find(|index| index.descriptor.oid == oid)
-            .ok_or_else(|| Error::internal(format!("relation \"{}\" has no index {oid}", self.descriptor.name)))
+        self.indexes.iter().find(|index| index.descriptor.oid == oid).ok_or_else(|| {
+            Error::internal(format!("relation \"{}\" has no index {oid}", self.descriptor.name))
+        })
     }
 }
 
 impl IndexAccess {
-    /// An index of a table.
+    /// An index of a table, with its expressions: [`IndexExpressions::plain`], or bound from its SQL texts.
     pub fn new(
         table: &RelationDescriptor,
         descriptor: &Arc<IndexDescriptor>,
         tree: Arc<BTree>,
+        exprs: IndexExpressions,
     ) -> IndexAccess {
         let keys: Vec<(SqlType, KeyOrder)> = descriptor
             .keys
@@ -126,6 +160,6 @@ impl IndexAccess {
             let ty = table.column(*number).map_or(SqlType::TEXT, |column| column.ty);
             payload.push(PayloadColumn { column: keys.len() + i, physical: ty.physical });
         }
-        IndexAccess { descriptor: Arc::clone(descriptor), tree, keys, payload }
+        IndexAccess { descriptor: Arc::clone(descriptor), tree, exprs, keys, payload }
     }
 }

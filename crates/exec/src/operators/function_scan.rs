@@ -76,7 +76,9 @@ fn one_row(value: &Datum, types: &[SqlType]) -> Result<Batch> {
         (count, Datum::Null) => vec![Datum::Null; count],
         (count, Datum::Record(fields)) if fields.len() == count => fields.to_vec(),
         _ => {
-            return Err(Error::internal("a function gave another number of columns than it was planned with"));
+            return Err(Error::internal(
+                "a function gave another number of columns than it was planned with",
+            ));
         }
     };
     let columns = types

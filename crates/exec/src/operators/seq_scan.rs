@@ -1,0 +1,124 @@
+//! Sequential scan: every row of a table.
+//!
+//! Pages are read one after the other, each under one latch; their rows are decoded at once and gathered into batches.
+//! The first batches are small, so that a LIMIT above stops the scan early. Large tables are read through a ring of
+//! frames, so that one pass over them does not empty the buffer pool.
+
+use std::sync::Arc;
+
+use ochre_base::{BlockNo, Result};
+use ochre_sql::physical::{PhysicalPlan, ScanSource};
+use ochre_storage::ScanRing;
+use ochre_types::Batch;
+
+use crate::operators::scan::ScanRows;
+use crate::relation::TableAccess;
+use crate::{ExecContext, Operator};
+
+/// Tables of more blocks are read through a ring of frames.
+const RING_BLOCKS: u32 = 2048;
+/// Rows of the first batch; each batch is four times as large as the one before, up to the full size.
+const FIRST_BATCH_ROWS: usize = 128;
+/// Rows that fit on a page at most: a batch is given out while it has room for fewer.
+const PAGE_ROWS: usize = 300;
+
+/// The rows of a table in the order of their ids, after those that are not stored.
+pub struct SeqScan {
+    rows: ScanRows,
+    builtin: Option<std::vec::IntoIter<Batch>>,
+    next_block: u32,
+    end_block: Option<u32>,
+    ring: Option<ScanRing>,
+    batch_rows: usize,
+}
+
+impl SeqScan {
+    /// A scan of a table.
+    pub fn new(table: Arc<TableAccess>, source: &ScanSource, plan: &PhysicalPlan) -> SeqScan {
+        SeqScan {
+            rows: ScanRows::new(table, source, plan),
+            builtin: None,
+            next_block: 0,
+            end_block: None,
+            ring: None,
+            batch_rows: FIRST_BATCH_ROWS,
+        }
+    }
+
+    fn next_builtin(&mut self, ctx: &ExecContext<'_>) -> Result<Option<Batch>> {
+        if !self.rows.table.descriptor.builtin {
+            return Ok(None);
+        }
+        let rows = match &mut self.builtin {
+            Some(rows) => rows,
+            None => {
+                let rows = ctx.statement.relations.builtin_rows(&self.rows.table, ctx.statement)?;
+                self.builtin.insert(rows.into_iter())
+            }
+        };
+        for batch in rows {
+            let batch = self.rows.fetch_builtin(&batch);
+            if let Some(batch) = self.rows.finish(ctx, batch)? {
+                return Ok(Some(batch));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Decodes pages until the batch is full or the table ends; false when there was no page left.
+    fn read_pages(&mut self, ctx: &ExecContext<'_>) -> Result<bool> {
+        let Some(heap) = &self.rows.table.heap else { return Ok(false) };
+        let end = match self.end_block {
+            Some(end) => end,
+            None => {
+                let end = heap.block_count()?;
+                self.ring = (end > RING_BLOCKS).then(ScanRing::bulk_read);
+                *self.end_block.insert(end)
+            }
+        };
+        let decoder = &mut self.rows.decoder;
+        let mut read = false;
+        while self.next_block < end && decoder.rows() + PAGE_ROWS <= self.batch_rows.max(PAGE_ROWS) {
+            ctx.check_interrupts()?;
+            heap.scan_page(
+                BlockNo(self.next_block),
+                ctx.statement.snapshot,
+                self.ring.as_mut(),
+                |version| decoder.push(&version),
+            )?;
+            self.next_block += 1;
+            read = true;
+            if decoder.rows() >= self.batch_rows {
+                break;
+            }
+        }
+        Ok(read || decoder.rows() > 0)
+    }
+}
+
+impl Operator for SeqScan {
+    fn next(&mut self, ctx: &ExecContext<'_>) -> Result<Option<Batch>> {
+        if let Some(batch) = self.next_builtin(ctx)? {
+            return Ok(Some(batch));
+        }
+        while self.read_pages(ctx)? {
+            self.batch_rows = (self.batch_rows * 4).min(ochre_base::limits::BATCH_ROWS);
+            if self.rows.decoder.rows() == 0 {
+                continue;
+            }
+            let table = Arc::clone(&self.rows.table);
+            if let Some(batch) = self.rows.take(ctx, table.heap()?)? {
+                return Ok(Some(batch));
+            }
+        }
+        Ok(None)
+    }
+
+    fn rescan(&mut self, _ctx: &ExecContext<'_>) -> Result<()> {
+        self.builtin = None;
+        self.next_block = 0;
+        self.end_block = None;
+        self.batch_rows = FIRST_BATCH_ROWS;
+        Ok(())
+    }
+}
