@@ -1,24 +1,27 @@
 //! Implementations of the built-in functions, by area, and how they are registered.
 
+mod are;
+mod array;
 mod datetime;
 mod digest;
 mod float;
 mod formatting;
 mod integer;
 mod kernels;
+mod like;
 mod numeric;
+mod regex;
+mod system;
 mod text;
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
-use ochre_base::{Error, Result};
-use ochre_types::{ArrayValue, Datum, SqlType};
+use crate::Implementation;
 
-use crate::{EvalContext, Implementation, SessionValue};
-
+pub(crate) use array::from_elements as array_from_elements;
 pub(crate) use float::{order64, overflow as float_overflow};
 pub(crate) use kernels::Native;
+pub(crate) use system::session_value;
 
 /// Implementations by PostgreSQL's internal function name; for functions written in SQL, by `name(argument oids)`.
 pub(crate) struct Implementations {
@@ -35,6 +38,10 @@ impl Implementations {
         text::register(&mut all);
         datetime::register(&mut all);
         formatting::register(&mut all);
+        like::register(&mut all);
+        regex::register(&mut all);
+        array::register(&mut all);
+        system::register(&mut all);
         all
     }
 
@@ -47,16 +54,6 @@ impl Implementations {
         let before = self.by_source.insert(source, implementation);
         debug_assert!(before.is_none(), "{source} is registered twice");
     }
-}
-
-/// What a [`SessionValue`] is now.
-pub(crate) fn session_value(_kind: SessionValue, _ty: SqlType, _ctx: &EvalContext<'_>) -> Result<Datum> {
-    Err(Error::unsupported("session values"))
-}
-
-/// An array of one more dimension than its elements have.
-pub(crate) fn array_from_elements(element: SqlType, elements: Vec<Datum>) -> Result<Arc<ArrayValue>> {
-    Ok(Arc::new(ArrayValue::vector(element, elements)))
 }
 
 #[cfg(test)]

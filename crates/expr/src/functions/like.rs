@@ -1,0 +1,275 @@
+//! LIKE and ILIKE.
+
+use std::sync::Arc;
+
+use ochre_base::{Error, Result, SqlState};
+use ochre_types::{Column, Datum};
+
+use super::Implementations;
+use super::kernels::{Bytes, Text, validity_of};
+use crate::Implementation;
+use crate::errors::wrong_form;
+use crate::eval::Rows;
+use crate::function::{BatchFn, RowFn};
+
+/// A LIKE pattern, prepared: the common shapes are plain byte searches.
+enum Pattern {
+    Exact(Vec<u8>),
+    Prefix(Vec<u8>),
+    Suffix(Vec<u8>),
+    Contains(Vec<u8>),
+    General(Vec<Element>),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Element {
+    Byte(u8),
+    /// `_`: one character, or one byte of a byte string.
+    One,
+    /// `%`.
+    Any,
+}
+
+/// Which strings are compared, and how.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Mode {
+    fold_case: bool,
+    bytes: bool,
+}
+
+impl Pattern {
+    fn new(pattern: &[u8], mode: Mode) -> Result<Pattern> {
+        let folded;
+        let pattern = if mode.fold_case {
+            folded = fold(pattern);
+            &folded[..]
+        } else {
+            pattern
+        };
+        let mut elements = Vec::with_capacity(pattern.len());
+        let mut rest = pattern.iter();
+        while let Some(byte) = rest.next() {
+            match byte {
+                b'\\' => match rest.next() {
+                    Some(literal) => elements.push(Element::Byte(*literal)),
+                    None => {
+                        return Err(Error::new(
+                            SqlState::INVALID_ESCAPE_SEQUENCE,
+                            "LIKE pattern must not end with escape character",
+                        ));
+                    }
+                },
+                b'_' => elements.push(Element::One),
+                b'%' if elements.last() == Some(&Element::Any) => {}
+                b'%' => elements.push(Element::Any),
+                literal => elements.push(Element::Byte(*literal)),
+            }
+        }
+        let literal = |part: &[Element]| -> Option<Vec<u8>> {
+            part.iter().map(|e| if let Element::Byte(byte) = e { Some(*byte) } else { None }).collect()
+        };
+        Ok(match elements.as_slice() {
+            [Element::Any, middle @ .., Element::Any] if literal(middle).is_some() => {
+                Pattern::Contains(literal(middle).unwrap_or_default())
+            }
+            [Element::Any, tail @ ..] if literal(tail).is_some() => {
+                Pattern::Suffix(literal(tail).unwrap_or_default())
+            }
+            [head @ .., Element::Any] if literal(head).is_some() => {
+                Pattern::Prefix(literal(head).unwrap_or_default())
+            }
+            whole => match literal(whole) {
+                Some(exact) => Pattern::Exact(exact),
+                None => Pattern::General(elements),
+            },
+        })
+    }
+
+    fn matches(&self, value: &[u8], mode: Mode) -> bool {
+        let folded;
+        let value = if mode.fold_case {
+            folded = fold(value);
+            &folded[..]
+        } else {
+            value
+        };
+        match self {
+            Pattern::Exact(exact) => value == exact,
+            Pattern::Prefix(prefix) => value.starts_with(prefix),
+            Pattern::Suffix(suffix) => value.ends_with(suffix),
+            Pattern::Contains(part) => contains(value, part),
+            Pattern::General(elements) => matches(value, elements, mode.bytes),
+        }
+    }
+}
+
+/// Lower case character by character.
+fn fold(bytes: &[u8]) -> Vec<u8> {
+    if bytes.is_ascii() {
+        return bytes.to_ascii_lowercase();
+    }
+    String::from_utf8_lossy(bytes).chars().flat_map(char::to_lowercase).collect::<String>().into_bytes()
+}
+
+/// Whether `part` occurs: skips to occurrences of its first byte, which the library finds many bytes at a time.
+fn contains(value: &[u8], part: &[u8]) -> bool {
+    let Some((first, tail)) = part.split_first() else { return true };
+    let mut rest = value;
+    while let Some(at) = rest.iter().position(|byte| byte == first) {
+        rest = &rest[at + 1..];
+        if rest.starts_with(tail) {
+            return true;
+        }
+    }
+    false
+}
+
+/// Greedy matching: after a `%`, a mismatch resumes one character further on; only the last `%` needs to be remembered.
+fn matches(value: &[u8], elements: &[Element], bytes: bool) -> bool {
+    let (mut v, mut e) = (0, 0);
+    let mut resume: Option<(usize, usize)> = None;
+    loop {
+        match elements.get(e) {
+            Some(Element::Any) => {
+                resume = Some((v, e + 1));
+                e += 1;
+                continue;
+            }
+            Some(Element::Byte(byte)) if value.get(v) == Some(byte) => {
+                v += 1;
+                e += 1;
+                continue;
+            }
+            Some(Element::One) if v < value.len() => {
+                v += if bytes { 1 } else { char_len(value[v]) };
+                e += 1;
+                continue;
+            }
+            None if v >= value.len() => return true,
+            _ => {}
+        }
+        match resume {
+            Some((at, element)) if at < value.len() => {
+                let next = at + if bytes { 1 } else { char_len(value[at]) };
+                resume = Some((next, element));
+                (v, e) = (next, element);
+            }
+            _ => return false,
+        }
+    }
+}
+
+fn char_len(first: u8) -> usize {
+    match first {
+        0..=0xBF => 1,
+        0xC0..=0xDF => 2,
+        0xE0..=0xEF => 3,
+        _ => 4,
+    }
+}
+
+#[rustfmt::skip]
+pub(super) fn register(r: &mut Implementations) {
+    let plain = Mode { fold_case: false, bytes: false };
+    let folded = Mode { fold_case: true, bytes: false };
+    let bytes = Mode { fold_case: false, bytes: true };
+    for (source, mode, negated) in [
+        ("textlike", plain, false), ("textnlike", plain, true), ("namelike", plain, false), ("namenlike", plain, true),
+        ("texticlike", folded, false), ("texticnlike", folded, true), ("nameiclike", folded, false), ("nameicnlike", folded, true),
+        ("bytealike", bytes, false), ("byteanlike", bytes, true),
+    ] {
+        r.like(source, mode, negated);
+    }
+    r.f2::<Text, Text, String>("like_escape", |pattern, escape| {
+        let mut chars = escape.chars();
+        let (escape, None) = (chars.next(), chars.next()) else { return Err(bad_escape()) };
+        Ok(with_backslashes(pattern, escape))
+    });
+    r.f2::<Bytes, Bytes, Vec<u8>>("like_escape_bytea", |pattern, escape| {
+        let text = |b: &[u8]| b.iter().map(|b| char::from(*b)).collect::<String>();
+        if escape.len() > 1 { return Err(bad_escape()); }
+        let converted = with_backslashes(&text(pattern), escape.first().map(|b| char::from(*b)));
+        Ok(converted.chars().map(|c| c as u8).collect())
+    });
+}
+
+fn bad_escape() -> Error {
+    Error::new(SqlState::INVALID_ESCAPE_SEQUENCE, "invalid escape string")
+        .hint("Escape string must be empty or one character.")
+}
+
+/// The pattern with its escape character replaced by a backslash.
+fn with_backslashes(pattern: &str, escape: Option<char>) -> String {
+    let mut out = String::with_capacity(pattern.len());
+    if escape == Some('\\') {
+        return pattern.to_owned();
+    }
+    let mut after_escape = false;
+    for c in pattern.chars() {
+        if Some(c) == escape && !after_escape {
+            out.push('\\');
+            after_escape = true;
+        } else if c == '\\' {
+            out.push('\\');
+            if !after_escape {
+                out.push('\\');
+            }
+            after_escape = false;
+        } else {
+            out.push(c);
+            after_escape = false;
+        }
+    }
+    out
+}
+
+impl Implementations {
+    fn like(&mut self, source: &'static str, mode: Mode, negated: bool) {
+        let form = || wrong_form("a string");
+        let batch: BatchFn = Arc::new(move |_, args, rows, selection| {
+            let values = args[0].as_bytes().ok_or_else(form)?;
+            let patterns = args[1].as_bytes().ok_or_else(form)?;
+            let stride = args[0].stride();
+            let mut out = vec![false; rows];
+            let selected = Rows::new(rows, selection);
+            if args[1].is_constant() {
+                let pattern = Pattern::new(patterns.get(0), mode)?;
+                selected.each(|row| out[row] = pattern.matches(values.get(row * stride), mode) != negated);
+            } else {
+                selected.try_each(|row| {
+                    if args[0].is_valid(row) && args[1].is_valid(row) {
+                        let pattern = Pattern::new(patterns.get(row), mode)?;
+                        out[row] = pattern.matches(values.get(row * stride), mode) != negated;
+                    }
+                    Ok(())
+                })?;
+            }
+            Ok(Arc::new(Column::from(out).with_validity(validity_of(args))))
+        });
+        let row: RowFn = Arc::new(move |_, args| {
+            let (value, pattern) =
+                (args[0].as_bytes().ok_or_else(form)?, args[1].as_bytes().ok_or_else(form)?);
+            Ok(Datum::Bool(Pattern::new(pattern, mode)?.matches(value, mode) != negated))
+        });
+        self.add(source, Implementation::Batch { batch, row });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns() {
+        let mode = Mode { fold_case: false, bytes: false };
+        let like = |value: &str, pattern: &str| {
+            Pattern::new(pattern.as_bytes(), mode).unwrap().matches(value.as_bytes(), mode)
+        };
+        assert!(like("hawkeye", "h%") && like("hawkeye", "h%eye") && like("hawkeye", "_awk%e"));
+        assert!(!like("hawkeye", "h_eye") && !like("hawkeye", "H%") && like("", "%") && !like("", "_"));
+        assert!(
+            like("h%", "h\\%") && !like("hx", "h\\%") && like("äöü", "_ö_") && like("abcabd", "%ab_%abd")
+        );
+        assert!(like("indio", "_ndi%") && like("aXbXc", "a%X%c") && !like("abc", "abc%d"));
+    }
+}
