@@ -5,29 +5,36 @@
 //! says so. Errors are PostgreSQL's, with SQLSTATE and byte position.
 
 pub mod ast;
+mod keywords;
+mod lexer;
+mod literal;
+mod parser;
 
-use ochre_base::{Error, Result};
+use ochre_base::Result;
+
+pub use keywords::{Class, Kw};
+use parser::Parser;
 
 /// Parses a text of statements separated by semicolons; empty statements leave nothing.
 ///
 /// # Errors
 /// 42601 and the other errors of PostgreSQL's grammar, with the byte offset in the whole text.
-pub fn parse(_sql: &str) -> Result<Vec<ast::RawStatement>> {
-    Err(Error::unsupported("parsing"))
+pub fn parse(sql: &str) -> Result<Vec<ast::RawStatement>> {
+    Parser::new(sql).statements()
 }
 
 /// Parses one expression, for instance a column default or the predicate of a check constraint.
 ///
 /// # Errors
 /// As [`parse`].
-pub fn parse_expression(_sql: &str) -> Result<ast::Expr> {
-    Err(Error::unsupported("parsing"))
+pub fn parse_expression(sql: &str) -> Result<ast::Expr> {
+    Parser::new(sql).only_expression()
 }
 
 /// Parses the name of a type as it may stand after `::`, for instance `numeric(10,2)[]`.
 ///
 /// # Errors
 /// As [`parse`].
-pub fn parse_type_name(_sql: &str) -> Result<ast::TypeName> {
-    Err(Error::unsupported("parsing"))
+pub fn parse_type_name(sql: &str) -> Result<ast::TypeName> {
+    Parser::new(sql).only_type_name()
 }

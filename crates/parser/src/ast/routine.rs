@@ -164,7 +164,7 @@ pub struct CreateOperatorClassStmt {
 
 #[derive(Debug, Clone, PartialEq)]
 pub enum OperatorClassItem {
-    Operator { number: i32, op: OperatorOrSignature, order_family: Option<ObjectName>, recheck: bool },
+    Operator { number: i32, op: OperatorOrSignature, order_family: Option<ObjectName> },
     Function { number: i32, types: Vec<TypeName>, function: RoutineSignature },
     Storage(TypeName),
 }

@@ -88,6 +88,22 @@ pub struct ColumnDef {
     pub pos: Pos,
 }
 
+impl ColumnDef {
+    /// A column with nothing but a name and a type.
+    pub fn new(name: Name, type_name: Option<TypeName>, pos: Pos) -> ColumnDef {
+        ColumnDef {
+            name,
+            type_name,
+            storage: None,
+            compression: None,
+            fdw_options: Vec::new(),
+            collation: None,
+            constraints: Vec::new(),
+            pos,
+        }
+    }
+}
+
 /// A constraint, default or attribute clause of a column.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ColumnConstraint {
