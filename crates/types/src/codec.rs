@@ -23,6 +23,7 @@ pub use binary::{decode_binary, encode_binary, encode_binary_at};
 pub(crate) use bits::{bit_length, resize as resize_bits};
 pub use bytea::{parse_bytea, print_bytea};
 pub use floats::{parse_f32, parse_f64, print_f32, print_f64};
+pub(crate) use integers::print_padded;
 pub use integers::{parse_i16, parse_i32, parse_i64, print_i64, print_u64};
 pub use simple::{parse_bool, parse_uuid, print_uuid};
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use ochre_base::{Error, Oid, Result};
 
 use crate::SqlType;
+use crate::datetime::TimeZone;
 
 /// First half of `DateStyle`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -46,39 +47,6 @@ pub enum ByteaOutput {
     #[default]
     Hex,
     Escape,
-}
-
-/// A session's time zone. Cheap to clone.
-#[derive(Clone)]
-pub struct TimeZone(Arc<Zone>);
-
-#[derive(Debug)]
-struct Zone {
-    name: String,
-}
-
-impl TimeZone {
-    /// UTC.
-    pub fn utc() -> TimeZone {
-        TimeZone(Arc::new(Zone { name: "UTC".to_owned() }))
-    }
-
-    /// A zone as `SET TimeZone` reads it: a name of the zone database, an abbreviation, a POSIX rule, or an offset in
-    /// hours; `None` when it is none of these.
-    pub fn parse(name: &str) -> Option<TimeZone> {
-        name.eq_ignore_ascii_case("utc").then(TimeZone::utc)
-    }
-
-    /// The name as `SHOW TimeZone` prints it.
-    pub fn name(&self) -> &str {
-        &self.0.name
-    }
-}
-
-impl fmt::Debug for TimeZone {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0.name)
-    }
 }
 
 /// Names of catalog objects, for the text forms of `regclass` and its like; the session implements it.

@@ -44,7 +44,8 @@ pub use codec::{
 };
 pub use column::{ByteView, BytesValues, Column, ColumnValues};
 pub use compare::ValueOrder;
-pub use context::{ByteaOutput, DateOrder, DateStyle, FormatContext, IntervalStyle, ObjectNames, TimeZone};
+pub use context::{ByteaOutput, DateOrder, DateStyle, FormatContext, IntervalStyle, ObjectNames};
+pub use datetime::TimeZone;
 pub use datum::Datum;
 pub use interval::Interval;
 pub use key::KeyOrder;
