@@ -279,12 +279,12 @@ fn fields(r: &mut Implementations) {
     r.f2::<Text, TimeTzArg, Numeric>("extract_timetz", dt::extract_timetz);
     r.f2::<Text, i64, Option<Numeric>>("extract_timestamp", dt::extract_timestamp);
     r.c2::<Text, i64, Option<Numeric>>("extract_timestamptz", |call, field, a| dt::extract_timestamptz(field, a, zone(call)));
-    r.f2::<Text, Interval, Numeric>("extract_interval", dt::extract_interval);
+    r.f2::<Text, Interval, Option<Numeric>>("extract_interval", dt::extract_interval);
     r.f2::<Text, i64, f64>("time_part", dt::part_time);
     r.f2::<Text, TimeTzArg, f64>("timetz_part", |field, a| dt::extract_timetz(field, a)?.to_f64());
     r.f2::<Text, i64, Option<f64>>("timestamp_part", dt::part_timestamp);
     r.c2::<Text, i64, Option<f64>>("timestamptz_part", |call, field, a| dt::part_timestamptz(field, a, zone(call)));
-    r.f2::<Text, Interval, f64>("interval_part", dt::part_interval);
+    r.f2::<Text, Interval, Option<f64>>("interval_part", dt::part_interval);
     r.f2::<Text, i32, Option<f64>>("date_part(25 1082)", |field, a| dt::part_timestamp(field, dt::date_to_timestamp(a)?));
     r.f2::<Text, i64, i64>("timestamp_trunc", dt::timestamp_trunc);
     r.c2::<Text, i64, i64>("timestamptz_trunc", |call, field, a| dt::timestamptz_trunc(field, a, zone(call)));

@@ -145,11 +145,14 @@ pub fn date_to_timestamptz(date: i32, zone: &TimeZone) -> Result<i64> {
 }
 
 /// A timestamp's date.
-pub fn timestamp_to_date(timestamp: i64) -> i32 {
+///
+/// # Errors
+/// None for timestamps within their range.
+pub fn timestamp_to_date(timestamp: i64) -> Result<i32> {
     match timestamp {
-        TIMESTAMP_INFINITY => DATE_INFINITY,
-        TIMESTAMP_NEG_INFINITY => DATE_NEG_INFINITY,
-        _ => timestamp.div_euclid(USECS_PER_DAY) as i32,
+        TIMESTAMP_INFINITY => Ok(DATE_INFINITY),
+        TIMESTAMP_NEG_INFINITY => Ok(DATE_NEG_INFINITY),
+        _ => calendar::date_from_days(timestamp.div_euclid(USECS_PER_DAY)),
     }
 }
 
@@ -158,7 +161,7 @@ pub fn timestamp_to_date(timestamp: i64) -> i32 {
 /// # Errors
 /// 22008 past the range.
 pub fn timestamptz_to_date(timestamp: i64, zone: &TimeZone) -> Result<i32> {
-    timestamptz_to_timestamp(timestamp, zone).map(timestamp_to_date)
+    timestamptz_to_timestamp(timestamp, zone).and_then(timestamp_to_date)
 }
 
 /// Local time to UTC: `timestamp AT TIME ZONE zone`.
