@@ -19,6 +19,7 @@
 //! PREPARE TRANSACTION (its record kind and its place in outcomes are reserved) and SERIALIZABLE's conflict tracking.
 
 pub mod blocks;
+pub mod locks;
 pub mod manager;
 pub mod outcomes;
 mod record;

@@ -1,0 +1,572 @@
+//! Locks of relations, other objects and numbers that applications choose.
+//!
+//! # Role
+//! Statements lock the relations they use in one of PostgreSQL's eight modes, until their transaction ends; DDL locks
+//! names and namespaces; applications take advisory locks. A row's lock is its uncommitted version (or stands in
+//! [`crate::row_locks`]), and a transaction's end is awaited in [`crate::wait`]: deadlocks over all of these are found
+//! here.
+//!
+//! # Fast path
+//! Weak modes (AccessShare, RowShare, RowExclusive) never conflict with each other. A session notes such a lock in a
+//! slot of its own, under its own mutex, and nowhere else, as long as nobody wants a strong mode on a relation of the
+//! same hash. Who wants a strong mode says so first, and then moves everyone's slots for that relation to the shared
+//! table.
+//!
+//! # Invariants
+//! - LK1: a weak lock is in a slot only if, under the session's mutex, no strong mode was announced for its hash. The
+//!   announcement comes before the slots are looked through. So a strong locker sees every weak lock.
+//! - LK2: a lock that the shared table says a session holds is in that session's list, or about to be put there by the
+//!   session itself.
+//! - LK3: an announcement is taken back only with the strong lock itself.
+//!
+//! # Concurrency
+//! Order: the list of sessions, a session's mutex, a partition's mutex, all partitions by number (deadlock check).
+//! No latch may be held by who may have to wait. Waiting goes through [`ochre_env::Waiting`].
+//!
+//! # Not done
+//! Locks of prepared transactions.
+
+mod deadlock;
+mod mode;
+mod session;
+mod table;
+mod tag;
+
+use std::hash::BuildHasher;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use hashbrown::HashMap;
+use ochre_base::{DatabaseId, Error, Oid, Result, SqlState};
+use ochre_env::Waiting;
+use parking_lot::{Mutex, RwLock};
+
+pub use self::deadlock::TransactionWait;
+use self::deadlock::WaitGraph;
+pub use self::mode::RelationLockMode;
+use self::session::Local;
+pub use self::session::{LockMark, LockSession};
+use self::table::{InLine, LockState, Partition};
+pub use self::tag::{AdvisoryKey, LockTag};
+use crate::wait::Waiter;
+
+const PARTITIONS: usize = 64;
+/// Counters of announced strong modes; relations share them by hash.
+const STRONG_COUNTERS: usize = 1024;
+const DEFAULT_DEADLOCK_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// How long an advisory lock is held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LockLevel {
+    /// Until the transaction ends.
+    Transaction,
+    /// Until it is unlocked as many times as it was locked, or the session ends.
+    Session,
+}
+
+/// Whether to wait for a lock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LockWait {
+    /// Until it is granted.
+    Block,
+    /// Not at all.
+    NoWait,
+}
+
+/// A row of `pg_locks`.
+#[derive(Debug, Clone)]
+pub struct LockListing {
+    pub tag: LockTag,
+    pub mode: RelationLockMode,
+    pub process_id: i32,
+    pub granted: bool,
+    /// Whether only the session itself knows of it.
+    pub fast_path: bool,
+    /// How long the session has waited.
+    pub waited: Option<Duration>,
+}
+
+type TransactionWaits = Box<dyn Fn() -> Vec<TransactionWait> + Send + Sync>;
+
+/// All locks of an instance.
+pub struct LockManager {
+    waiting: Arc<dyn Waiting>,
+    hasher: hashbrown::DefaultHashBuilder,
+    partitions: Vec<Mutex<Partition>>,
+    strong: Vec<AtomicU32>,
+    sessions: RwLock<HashMap<i32, Arc<LockSession>>>,
+    deadlock_timeout_ms: AtomicU64,
+    transaction_waits: OnceLock<TransactionWaits>,
+}
+
+impl LockManager {
+    /// No locks.
+    pub fn new(waiting: Arc<dyn Waiting>) -> LockManager {
+        LockManager {
+            waiting,
+            hasher: hashbrown::DefaultHashBuilder::default(),
+            partitions: (0..PARTITIONS).map(|_| Mutex::default()).collect(),
+            strong: (0..STRONG_COUNTERS).map(|_| AtomicU32::new(0)).collect(),
+            sessions: RwLock::default(),
+            deadlock_timeout_ms: AtomicU64::new(DEFAULT_DEADLOCK_TIMEOUT.as_millis() as u64),
+            transaction_waits: OnceLock::new(),
+        }
+    }
+
+    /// Says how to find out who waits for which transaction's end, for cycles that lead over both.
+    pub fn set_transaction_waits(&self, waits: impl Fn() -> Vec<TransactionWait> + Send + Sync + 'static) {
+        // The first one stays: there is one transaction manager.
+        let _ = self.transaction_waits.set(Box::new(waits));
+    }
+
+    /// How long a session waits before it looks for a deadlock (`deadlock_timeout`).
+    pub fn set_deadlock_timeout(&self, timeout: Duration) {
+        self.deadlock_timeout_ms.store(timeout.as_millis().max(1) as u64, Ordering::Relaxed);
+    }
+
+    /// The session of this number, made when it is not known. Keep it: the methods that take a process id look it up
+    /// each time.
+    pub fn session(&self, process_id: i32) -> Arc<LockSession> {
+        if let Some(session) = self.sessions.read().get(&process_id) {
+            return Arc::clone(session);
+        }
+        let mut sessions = self.sessions.write();
+        Arc::clone(sessions.entry(process_id).or_insert_with(|| Arc::new(LockSession::new(process_id))))
+    }
+
+    /// Releases everything that a session holds, also for itself, and forgets it.
+    pub fn end_session(&self, process_id: i32) {
+        let Some(session) = self.sessions.read().get(&process_id).cloned() else { return };
+        self.release_transaction(&session);
+        self.unlock_all_advisory(&session);
+        self.sessions.write().remove(&process_id);
+    }
+
+    /// Locks a relation until the transaction ends.
+    ///
+    /// # Errors
+    /// 40P01, 55P03 after `lock_timeout`, and what the waiter's interrupt was raised with.
+    pub fn lock_relation(
+        &self,
+        waiter: &Waiter,
+        process_id: i32,
+        database: DatabaseId,
+        relation: Oid,
+        mode: RelationLockMode,
+    ) -> Result<()> {
+        let session = self.session(process_id);
+        self.lock(&session, waiter, LockTag::Relation { database, relation }, mode, LockWait::Block)?;
+        Ok(())
+    }
+
+    /// Locks a relation if that needs no wait; says whether it did. The caller reports 55P03 with the relation's name.
+    pub fn try_lock_relation(
+        &self,
+        waiter: &Waiter,
+        process_id: i32,
+        database: DatabaseId,
+        relation: Oid,
+        mode: RelationLockMode,
+    ) -> Result<bool> {
+        let session = self.session(process_id);
+        self.lock(&session, waiter, LockTag::Relation { database, relation }, mode, LockWait::NoWait)
+    }
+
+    /// Locks the name that a relation is about to get, until the transaction ends.
+    ///
+    /// # Errors
+    /// As [`LockManager::lock_relation`].
+    pub fn lock_name(&self, waiter: &Waiter, process_id: i32, namespace: Oid, name: &str) -> Result<()> {
+        let session = self.session(process_id);
+        let tag = LockTag::name(namespace, name);
+        self.lock(&session, waiter, tag, RelationLockMode::Exclusive, LockWait::Block)?;
+        Ok(())
+    }
+
+    /// Locks a namespace against being dropped, or for dropping it, until the transaction ends.
+    ///
+    /// # Errors
+    /// As [`LockManager::lock_relation`].
+    pub fn lock_namespace(
+        &self,
+        waiter: &Waiter,
+        process_id: i32,
+        namespace: Oid,
+        exclusive: bool,
+    ) -> Result<()> {
+        /// `pg_namespace`.
+        const CLASS: Oid = Oid(2615);
+        let tag = LockTag::Object { database: Oid::INVALID, class: CLASS, object: namespace };
+        let mode = if exclusive { RelationLockMode::AccessExclusive } else { RelationLockMode::AccessShare };
+        self.lock(&self.session(process_id), waiter, tag, mode, LockWait::Block)?;
+        Ok(())
+    }
+
+    /// Takes a lock until the transaction ends; false when it would have to wait and must not. Weak locks on relations
+    /// cost one uncontended mutex.
+    ///
+    /// # Errors
+    /// As [`LockManager::lock_relation`].
+    pub fn lock(
+        &self,
+        session: &Arc<LockSession>,
+        waiter: &Waiter,
+        tag: LockTag,
+        mode: RelationLockMode,
+        wait: LockWait,
+    ) -> Result<bool> {
+        {
+            let mut local = session.local.lock();
+            if self.is_held_for_transaction(&mut local, tag, mode) {
+                return Ok(true);
+            }
+            let fast = mode.is_weak() && matches!(tag, LockTag::Relation { .. });
+            // LK1: looked at under the session's mutex.
+            if fast && self.strong_counter(tag).load(Ordering::SeqCst) == 0 && local.take_fast(tag, mode) {
+                return Ok(true);
+            }
+        }
+        if !self.acquire(session, waiter, tag, mode, wait)? {
+            return Ok(false);
+        }
+        let mut local = session.local.lock();
+        local.held.entry((tag, mode)).or_default().transaction = true;
+        local.order.push((tag, mode));
+        Ok(true)
+    }
+
+    fn is_held_for_transaction(&self, local: &mut Local, tag: LockTag, mode: RelationLockMode) -> bool {
+        if local.holds_fast(tag, mode) {
+            return true;
+        }
+        let Some(held) = local.held.get_mut(&(tag, mode)) else { return false };
+        if !held.transaction {
+            held.transaction = true;
+            local.order.push((tag, mode));
+        }
+        true
+    }
+
+    /// Takes an advisory lock; false when it would have to wait and must not.
+    ///
+    /// # Errors
+    /// As [`LockManager::lock_relation`].
+    pub fn lock_advisory(
+        &self,
+        session: &Arc<LockSession>,
+        waiter: &Waiter,
+        tag: LockTag,
+        exclusive: bool,
+        level: LockLevel,
+        wait: LockWait,
+    ) -> Result<bool> {
+        let mode = advisory_mode(exclusive);
+        if level == LockLevel::Transaction {
+            return self.lock(session, waiter, tag, mode, wait);
+        }
+        let known = session.local.lock().held.get_mut(&(tag, mode)).map(|held| held.session += 1).is_some();
+        if known {
+            return Ok(true);
+        }
+        if !self.acquire(session, waiter, tag, mode, wait)? {
+            return Ok(false);
+        }
+        session.local.lock().held.entry((tag, mode)).or_default().session += 1;
+        Ok(true)
+    }
+
+    /// Gives back an advisory lock of the session; false when it holds none (PostgreSQL warns then:
+    /// `you don't own a lock of type ExclusiveLock`).
+    pub fn unlock_advisory(&self, session: &Arc<LockSession>, tag: LockTag, exclusive: bool) -> bool {
+        let mode = advisory_mode(exclusive);
+        let mut local = session.local.lock();
+        let Some(held) = local.held.get_mut(&(tag, mode)) else { return false };
+        if held.session == 0 {
+            return false;
+        }
+        held.session -= 1;
+        if held.session > 0 || held.transaction {
+            return true;
+        }
+        local.held.remove(&(tag, mode));
+        drop(local);
+        self.release(session, tag, mode);
+        true
+    }
+
+    /// Gives back all advisory locks of the session, but not those of its transaction.
+    pub fn unlock_all_advisory(&self, session: &Arc<LockSession>) {
+        let mut gone = Vec::new();
+        session.local.lock().held.retain(|(tag, mode), held| {
+            held.session = 0;
+            if !held.transaction {
+                gone.push((*tag, *mode));
+            }
+            held.transaction
+        });
+        for (tag, mode) in gone {
+            self.release(session, tag, mode);
+        }
+    }
+
+    /// Where a session's list of locks ends now.
+    pub fn mark(&self, process_id: i32) -> LockMark {
+        self.session(process_id).mark()
+    }
+
+    /// Releases the transaction's locks that were taken since a mark.
+    pub fn release_to(&self, process_id: i32, mark: &LockMark) {
+        self.release_transaction_to(&self.session(process_id), *mark);
+    }
+
+    /// Releases all locks of a session's transaction.
+    pub fn release_all(&self, process_id: i32) {
+        let session = self.sessions.read().get(&process_id).cloned();
+        if let Some(session) = session {
+            self.release_transaction(&session);
+        }
+    }
+
+    /// Releases all locks of the transaction. Cheap when they are all in slots.
+    pub fn release_transaction(&self, session: &Arc<LockSession>) {
+        self.release_transaction_to(session, LockMark(0));
+    }
+
+    /// Releases the transaction's locks that were taken since a mark.
+    pub fn release_transaction_to(&self, session: &Arc<LockSession>, mark: LockMark) {
+        let mut shared: smallvec::SmallVec<[(LockTag, RelationLockMode); 8]> = smallvec::SmallVec::new();
+        {
+            let mut local = session.local.lock();
+            while local.order.len() > mark.0 {
+                let (tag, mode) = local.order.pop().expect("the list is longer than the mark");
+                if !local.release_fast(tag, mode) && local.release_held(tag, mode) {
+                    shared.push((tag, mode));
+                }
+            }
+        }
+        for (tag, mode) in shared {
+            self.release(session, tag, mode);
+        }
+    }
+
+    fn hash(&self, tag: LockTag) -> usize {
+        self.hasher.hash_one(tag) as usize
+    }
+
+    fn partition(&self, tag: LockTag) -> &Mutex<Partition> {
+        &self.partitions[self.hash(tag) % PARTITIONS]
+    }
+
+    fn strong_counter(&self, tag: LockTag) -> &AtomicU32 {
+        &self.strong[self.hash(tag) % STRONG_COUNTERS]
+    }
+
+    /// Takes a lock in the shared table, announcing strong modes (LK3).
+    fn acquire(
+        &self,
+        session: &Arc<LockSession>,
+        waiter: &Waiter,
+        tag: LockTag,
+        mode: RelationLockMode,
+        wait: LockWait,
+    ) -> Result<bool> {
+        session.note(waiter);
+        let strong = mode.is_strong() && matches!(tag, LockTag::Relation { .. });
+        if strong {
+            self.strong_counter(tag).fetch_add(1, Ordering::SeqCst);
+            self.collect_fast_locks(tag);
+        }
+        let granted = self.acquire_shared(session, waiter, tag, mode, wait);
+        if strong && !matches!(granted, Ok(true)) {
+            self.strong_counter(tag).fetch_sub(1, Ordering::SeqCst);
+        }
+        granted
+    }
+
+    /// Moves all sessions' slots for a relation to the shared table (LK1).
+    fn collect_fast_locks(&self, tag: LockTag) {
+        for session in self.sessions.read().values() {
+            let mut local = session.local.lock();
+            let Some(slot) = local.fast.iter_mut().find(|slot| slot.tag == Some(tag)) else { continue };
+            let moved = std::mem::take(slot);
+            let mut partition = self.partition(tag).lock();
+            let state = partition.entry(tag).or_default();
+            for mode in moved.modes.iter() {
+                state.add_holder(session, mode);
+                local.held.entry((tag, mode)).or_default().transaction = true;
+            }
+        }
+    }
+
+    fn acquire_shared(
+        &self,
+        session: &Arc<LockSession>,
+        waiter: &Waiter,
+        tag: LockTag,
+        mode: RelationLockMode,
+        wait: LockWait,
+    ) -> Result<bool> {
+        let granted = Arc::new(AtomicBool::new(false));
+        {
+            let mut partition = self.partition(tag).lock();
+            let state = partition.entry(tag).or_default();
+            let Err(place) = state.grant_or_place(session, mode) else { return Ok(true) };
+            if wait == LockWait::NoWait {
+                return Ok(false);
+            }
+            waiter.interrupt.prepare_wait();
+            let in_line = InLine {
+                session: Arc::clone(session),
+                interrupt: Arc::clone(&waiter.interrupt),
+                mode,
+                granted: Arc::clone(&granted),
+                since: Instant::now(),
+            };
+            state.line.insert(place, in_line);
+        }
+        match self.stand_in_line(waiter, &granted) {
+            Ok(()) => Ok(true),
+            Err(error) => {
+                self.give_up(session, tag, mode, &granted);
+                Err(error)
+            }
+        }
+    }
+
+    fn stand_in_line(&self, waiter: &Waiter, granted: &AtomicBool) -> Result<()> {
+        let started = Instant::now();
+        let timeout_at = waiter.lock_timeout.map(|timeout| started + timeout);
+        let pause = Duration::from_millis(self.deadlock_timeout_ms.load(Ordering::Relaxed));
+        let mut check_at = started + pause;
+        while !granted.load(Ordering::Acquire) {
+            waiter.interrupt.check()?;
+            let until = timeout_at.map_or(check_at, |at| at.min(check_at));
+            waiter.interrupt.wait_until(&self.waiting, Some(until));
+            if granted.load(Ordering::Acquire) {
+                break;
+            }
+            waiter.interrupt.check()?;
+            let now = Instant::now();
+            if timeout_at.is_some_and(|at| now >= at) {
+                return Err(lock_timeout());
+            }
+            if now >= check_at {
+                self.check_deadlock(waiter)?;
+                check_at = now + pause;
+            }
+        }
+        Ok(())
+    }
+
+    fn check_deadlock(&self, waiter: &Waiter) -> Result<()> {
+        match self.wait_graph().find_cycle(session::node_of(&waiter.interrupt)) {
+            Some(error) => Err(error),
+            None => Ok(()),
+        }
+    }
+
+    /// Who waits for whom at one moment: all partitions are locked at once.
+    fn wait_graph(&self) -> WaitGraph {
+        let mut graph = WaitGraph::default();
+        let partitions: Vec<_> = self.partitions.iter().map(|partition| partition.lock()).collect();
+        for partition in &partitions {
+            graph.add_partition(partition);
+        }
+        if let Some(waits) = self.transaction_waits.get() {
+            graph.add_transactions(&waits());
+        }
+        graph
+    }
+
+    /// Leaves the line, or gives back what was granted in the last instant.
+    fn give_up(
+        &self,
+        session: &Arc<LockSession>,
+        tag: LockTag,
+        mode: RelationLockMode,
+        granted: &Arc<AtomicBool>,
+    ) {
+        let mut partition = self.partition(tag).lock();
+        let Some(state) = partition.get_mut(&tag) else { return };
+        if !state.leave(granted) {
+            state.remove_holder(session, mode);
+        }
+        serve_and_tidy(&mut partition, tag);
+    }
+
+    /// Takes a lock out of the shared table.
+    fn release(&self, session: &Arc<LockSession>, tag: LockTag, mode: RelationLockMode) {
+        {
+            let mut partition = self.partition(tag).lock();
+            if let Some(state) = partition.get_mut(&tag) {
+                state.remove_holder(session, mode);
+                serve_and_tidy(&mut partition, tag);
+            }
+        }
+        if mode.is_strong() && matches!(tag, LockTag::Relation { .. }) {
+            self.strong_counter(tag).fetch_sub(1, Ordering::SeqCst);
+        }
+    }
+
+    /// The rows of `pg_locks`.
+    pub fn list(&self) -> Vec<LockListing> {
+        let mut rows = Vec::new();
+        let row = |tag, mode, process_id| LockListing {
+            tag,
+            mode,
+            process_id,
+            granted: true,
+            fast_path: false,
+            waited: None,
+        };
+        for session in self.sessions.read().values() {
+            let local = session.local.lock();
+            for slot in &local.fast {
+                let Some(tag) = slot.tag else { continue };
+                let held = slot.modes.iter().map(|mode| row(tag, mode, session.process_id()));
+                rows.extend(held.map(|row| LockListing { fast_path: true, ..row }));
+            }
+        }
+        for partition in &self.partitions {
+            for (tag, state) in &*partition.lock() {
+                for holder in &state.holders {
+                    rows.extend(holder.modes.iter().map(|mode| row(*tag, mode, holder.session.process_id())));
+                }
+                let waiting = state.line.iter().map(|waiter| LockListing {
+                    granted: false,
+                    waited: Some(waiter.since.elapsed()),
+                    ..row(*tag, waiter.mode, waiter.session.process_id())
+                });
+                rows.extend(waiting);
+            }
+        }
+        rows
+    }
+
+    /// `pg_blocking_pids`: the sessions that one waits for.
+    pub fn blocking_process_ids(&self, process_id: i32) -> Vec<i32> {
+        self.wait_graph().blockers(process_id)
+    }
+}
+
+/// Grants what can be granted now, and forgets the lock if nobody has it (Q2).
+fn serve_and_tidy(partition: &mut Partition, tag: LockTag) {
+    let Some(state) = partition.get_mut(&tag) else { return };
+    state.serve();
+    if LockState::is_empty(state) {
+        partition.remove(&tag);
+    }
+}
+
+const fn advisory_mode(exclusive: bool) -> RelationLockMode {
+    if exclusive { RelationLockMode::Exclusive } else { RelationLockMode::Share }
+}
+
+#[cold]
+fn lock_timeout() -> Error {
+    Error::new(SqlState::LOCK_NOT_AVAILABLE, "canceling statement due to lock timeout")
+}
+
+#[cfg(test)]
+mod tests;
