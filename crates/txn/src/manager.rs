@@ -357,6 +357,11 @@ impl TransactionManager {
         &self.core.wal
     }
 
+    /// Who waits for whose end: give it to [`crate::locks::LockManager::set_transaction_waits`].
+    pub fn transaction_waits(&self) -> Vec<crate::locks::TransactionWait> {
+        self.core.waits.list()
+    }
+
     /// How many sessions wait for a transaction at this moment.
     pub fn waiting(&self) -> usize {
         self.core.waits.waiting()

@@ -25,6 +25,8 @@ use ochre_env::Waiting;
 use ochre_storage::RelationKey;
 use parking_lot::{Condvar, Mutex};
 
+use crate::locks::TransactionWait;
+
 /// How a session is told to stop waiting or running: shared by the session and whoever cancels it.
 #[derive(Debug, Default)]
 pub struct Interrupt {
@@ -129,13 +131,13 @@ pub struct XidWaits {
 struct Waits {
     waiters: HashMap<Xid, Vec<Arc<Interrupt>>>,
     /// Whom each waiting transaction waits for (W2).
-    waits_for: HashMap<Xid, Xid>,
+    waits_for: HashMap<Xid, (Xid, Arc<Interrupt>)>,
 }
 
 impl Waits {
     fn closes_cycle(&self, waiter: Xid, holder: Xid) -> bool {
         let mut at = holder;
-        while let Some(next) = self.waits_for.get(&at) {
+        while let Some((next, _)) = self.waits_for.get(&at) {
             if *next == waiter {
                 return true;
             }
@@ -203,7 +205,7 @@ impl XidWaits {
                     ))
                     .hint("See server log for query details."));
             }
-            inner.waits_for.insert(waiter.xid, holder);
+            inner.waits_for.insert(waiter.xid, (holder, waiter.interrupt.clone()));
         }
         inner.waiters.entry(holder).or_default().push(waiter.interrupt.clone());
         Ok(())
@@ -223,6 +225,17 @@ impl XidWaits {
         for interrupt in list.into_iter().flatten() {
             interrupt.wake();
         }
+    }
+
+    /// Who waits for whom, for the search for deadlocks that lead over other locks too.
+    pub fn list(&self) -> Vec<TransactionWait> {
+        let inner = self.inner.lock();
+        let waits = inner.waits_for.iter().map(|(waiter, (holder, interrupt))| TransactionWait {
+            waiter: *waiter,
+            session: Arc::as_ptr(interrupt) as usize,
+            holder: *holder,
+        });
+        waits.collect()
     }
 
     /// How many sessions wait at this moment.

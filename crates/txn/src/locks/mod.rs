@@ -40,7 +40,7 @@ use std::time::{Duration, Instant};
 use hashbrown::HashMap;
 use ochre_base::{DatabaseId, Error, Oid, Result, SqlState};
 use ochre_env::Waiting;
-use parking_lot::{Mutex, RwLock};
+use parking_lot::{Mutex, MutexGuard, RwLock};
 
 pub use self::deadlock::TransactionWait;
 use self::deadlock::WaitGraph;
@@ -425,52 +425,62 @@ impl LockManager {
             };
             state.line.insert(place, in_line);
         }
-        match self.stand_in_line(waiter, &granted) {
+        match self.stand_in_line(waiter, tag, &granted) {
             Ok(()) => Ok(true),
-            Err(error) => {
+            Err(GaveUp::Out(error)) => Err(error),
+            Err(GaveUp::InLine(error)) => {
                 self.give_up(session, tag, mode, &granted);
                 Err(error)
             }
         }
     }
 
-    fn stand_in_line(&self, waiter: &Waiter, granted: &AtomicBool) -> Result<()> {
+    fn stand_in_line(&self, waiter: &Waiter, tag: LockTag, granted: &Arc<AtomicBool>) -> Result<(), GaveUp> {
         let started = Instant::now();
         let timeout_at = waiter.lock_timeout.map(|timeout| started + timeout);
         let pause = Duration::from_millis(self.deadlock_timeout_ms.load(Ordering::Relaxed));
         let mut check_at = started + pause;
         while !granted.load(Ordering::Acquire) {
-            waiter.interrupt.check()?;
+            waiter.interrupt.check().map_err(GaveUp::InLine)?;
             let until = timeout_at.map_or(check_at, |at| at.min(check_at));
             waiter.interrupt.wait_until(&self.waiting, Some(until));
             if granted.load(Ordering::Acquire) {
                 break;
             }
-            waiter.interrupt.check()?;
+            waiter.interrupt.check().map_err(GaveUp::InLine)?;
             let now = Instant::now();
             if timeout_at.is_some_and(|at| now >= at) {
-                return Err(lock_timeout());
+                return Err(GaveUp::InLine(lock_timeout()));
             }
             if now >= check_at {
-                self.check_deadlock(waiter)?;
+                self.leave_deadlock(waiter, tag, granted).map_err(GaveUp::Out)?;
                 check_at = now + pause;
             }
         }
         Ok(())
     }
 
-    fn check_deadlock(&self, waiter: &Waiter) -> Result<()> {
-        match self.wait_graph().find_cycle(session::node_of(&waiter.interrupt)) {
-            Some(error) => Err(error),
-            None => Ok(()),
+    /// Leaves the line with 40P01 if the wait is part of a cycle. All partitions stay locked from the look to the
+    /// leaving, so of those in a cycle only one leaves.
+    fn leave_deadlock(&self, waiter: &Waiter, tag: LockTag, granted: &Arc<AtomicBool>) -> Result<()> {
+        let mut partitions: Vec<_> = self.partitions.iter().map(|partition| partition.lock()).collect();
+        if granted.load(Ordering::Acquire) {
+            return Ok(());
         }
+        let graph = self.wait_graph(&partitions);
+        let Some(error) = graph.find_cycle(session::node_of(&waiter.interrupt)) else { return Ok(()) };
+        let partition = &mut partitions[self.hash(tag) % PARTITIONS];
+        if let Some(state) = partition.get_mut(&tag) {
+            state.leave(granted);
+        }
+        serve_and_tidy(partition, tag);
+        Err(error)
     }
 
-    /// Who waits for whom at one moment: all partitions are locked at once.
-    fn wait_graph(&self) -> WaitGraph {
+    /// Who waits for whom at one moment.
+    fn wait_graph(&self, partitions: &[MutexGuard<'_, Partition>]) -> WaitGraph {
         let mut graph = WaitGraph::default();
-        let partitions: Vec<_> = self.partitions.iter().map(|partition| partition.lock()).collect();
-        for partition in &partitions {
+        for partition in partitions {
             graph.add_partition(partition);
         }
         if let Some(waits) = self.transaction_waits.get() {
@@ -546,8 +556,17 @@ impl LockManager {
 
     /// `pg_blocking_pids`: the sessions that one waits for.
     pub fn blocking_process_ids(&self, process_id: i32) -> Vec<i32> {
-        self.wait_graph().blockers(process_id)
+        let partitions: Vec<_> = self.partitions.iter().map(|partition| partition.lock()).collect();
+        self.wait_graph(&partitions).blockers(process_id)
     }
+}
+
+/// How a wait failed.
+enum GaveUp {
+    /// The session stands in line still, or was granted the lock in the last instant.
+    InLine(Error),
+    /// It has left the line.
+    Out(Error),
 }
 
 /// Grants what can be granted now, and forgets the lock if nobody has it (Q2).

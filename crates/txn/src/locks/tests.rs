@@ -145,16 +145,23 @@ fn a_deadlock_names_both_processes() {
     let (a, b) = (Client::new(&manager, 11), Client::new(&manager, 22));
     a.lock(TABLE, AccessExclusive).unwrap();
     b.lock(OTHER, AccessExclusive).unwrap();
-    let (thread, a_has) = a.lock_later(OTHER, AccessShare);
-    let error = match b.lock(TABLE, AccessShare) {
-        Err(error) => {
-            b.end();
-            a_has.recv().unwrap().unwrap();
-            error
+    let (a_thread, a_has) = a.lock_later(OTHER, AccessShare);
+    let (b_thread, b_has) = b.lock_later(TABLE, AccessShare);
+    // One of the two gives up; the other gets its lock once the victim's transaction ends.
+    let error = loop {
+        if let Ok(answer) = a_has.recv_timeout(Duration::from_millis(5)) {
+            a.end();
+            assert!(b_has.recv().unwrap().unwrap());
+            break answer.unwrap_err();
         }
-        Ok(_) => a_has.recv().unwrap().unwrap_err(),
+        if let Ok(answer) = b_has.try_recv() {
+            b.end();
+            assert!(a_has.recv().unwrap().unwrap());
+            break answer.unwrap_err();
+        }
     };
-    thread.join().unwrap();
+    a_thread.join().unwrap();
+    b_thread.join().unwrap();
     assert_eq!(error.sqlstate(), SqlState::DEADLOCK_DETECTED);
     assert_eq!(error.message(), "deadlock detected");
     let detail = error.fields().detail.clone().unwrap();
