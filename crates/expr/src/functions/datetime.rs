@@ -45,7 +45,7 @@ fn zone<'a>(call: &'a CallContext<'_, '_>) -> &'a TimeZone {
 
 /// A zone named in an expression.
 pub(crate) fn named_zone(name: &str) -> Result<TimeZone> {
-    TimeZone::parse(name).ok_or_else(|| invalid_parameter(format!("time zone \"{name}\" not recognized")))
+    TimeZone::parse_any(name).ok_or_else(|| invalid_parameter(format!("time zone \"{name}\" not recognized")))
 }
 
 /// A zone given as an interval east of Greenwich.
@@ -57,12 +57,7 @@ fn interval_zone(interval: Interval) -> Result<TimeZone> {
             "interval time zone \"{text}\" must not include months or days"
         )));
     }
-    let seconds = interval.micros / USECS_PER_SEC;
-    let sign = if seconds < 0 { '-' } else { '+' };
-    let (hours, minutes, rest) = (seconds.abs() / 3600, seconds.abs() / 60 % 60, seconds.abs() % 60);
-    // POSIX zones count west of Greenwich as positive.
-    let posix = if sign == '-' { '+' } else { '-' };
-    named_zone(&format!("<{sign}{hours:02}:{minutes:02}>{posix}{hours:02}:{minutes:02}:{rest:02}"))
+    Ok(TimeZone::fixed((interval.micros / USECS_PER_SEC) as i32))
 }
 
 pub(super) fn register(r: &mut Implementations) {
@@ -158,14 +153,14 @@ fn rescale(value: Datum, ty: SqlType, precision: i32) -> Result<Datum> {
 
 /// Seconds west of Greenwich that a zone is at, at a moment.
 fn offset_west(timestamp: i64, zone: &TimeZone) -> Result<i32> {
-    Ok(((timestamp - dt::timestamptz_to_timestamp(timestamp, zone)?) / USECS_PER_SEC) as i32)
+    Ok(-zone.offset_at(timestamp))
 }
 
 #[rustfmt::skip]
 fn convert(r: &mut Implementations) {
     r.f1::<i32, i64>("date_timestamp", dt::date_to_timestamp);
     r.c1::<i32, i64>("date_timestamptz", |call, a| dt::date_to_timestamptz(a, zone(call)));
-    r.f1::<i64, i32>("timestamp_date", dt::timestamp_to_date);
+    r.map1::<i64, i32>("timestamp_date", dt::timestamp_to_date);
     r.c1::<i64, i32>("timestamptz_date", |call, a| dt::timestamptz_to_date(a, zone(call)));
     r.c1::<i64, i64>("timestamp_timestamptz", |call, a| dt::timestamp_to_timestamptz(a, zone(call)));
     r.c1::<i64, i64>("timestamptz_timestamp", |call, a| dt::timestamptz_to_timestamp(a, zone(call)));
