@@ -160,7 +160,7 @@ fn offset_west(timestamp: i64, zone: &TimeZone) -> Result<i32> {
 fn convert(r: &mut Implementations) {
     r.f1::<i32, i64>("date_timestamp", dt::date_to_timestamp);
     r.c1::<i32, i64>("date_timestamptz", |call, a| dt::date_to_timestamptz(a, zone(call)));
-    r.map1::<i64, i32>("timestamp_date", dt::timestamp_to_date);
+    r.f1::<i64, i32>("timestamp_date", dt::timestamp_to_date);
     r.c1::<i64, i32>("timestamptz_date", |call, a| dt::timestamptz_to_date(a, zone(call)));
     r.c1::<i64, i64>("timestamp_timestamptz", |call, a| dt::timestamp_to_timestamptz(a, zone(call)));
     r.c1::<i64, i64>("timestamptz_timestamp", |call, a| dt::timestamptz_to_timestamp(a, zone(call)));
