@@ -18,8 +18,8 @@ use smallvec::SmallVec;
 
 use super::Heap;
 use super::chain::Standing;
-use super::edit::{PAGE_ALL_VISIBLE, kind};
-use super::history::{version_bytes, version_in};
+use super::edit::{PAGE_ALL_VISIBLE, kind, unused_slot};
+use super::history::version_in;
 use super::prune::{Judge, Verdict};
 use super::read::damaged_version;
 use super::record::{HeapRecord, info};
@@ -116,20 +116,12 @@ impl Heap {
                 return Ok(());
             }
         }
-        let mut chain = self.judged_chain(judge, page, slot, first)?;
+        let chain = self.judged_chain(judge, page, slot, first)?;
         if self.row_is_garbage(judge, &chain, collected) {
             return self.remove_row(page, home, slot, rid, chain, collected);
         }
         if !chain.iter().any(|e| e.doomed) {
             return Ok(());
-        }
-        if chain[0].doomed && !self.first_can_go(page, slot, &chain)? {
-            chain[0].doomed = false;
-            collected.left_void = true;
-            collected.kept_for = Some(Lsn::MAX);
-            if !chain.iter().any(|e| e.doomed) {
-                return Ok(());
-            }
         }
         if chain.iter().any(|e| e.header.info.has(Info::KEYS_DIFFER))
             && !self.clean_indexes(page, slot, rid, &chain, collected)?
@@ -137,9 +129,13 @@ impl Heap {
             return Ok(());
         }
         let values = self.values_of_doomed(page, slot, &chain)?;
-        self.unlink_doomed(page, slot, rid, chain, collected)?;
+        self.unlink_doomed(page, slot, &chain, collected)?;
+        let stays = !chain[0].doomed || self.replace_void_first(page, home, slot, rid, collected)?;
         for reference in values {
             self.free_pieces(rid, Link::from_u64(reference.first))?;
+        }
+        if !stays {
+            return Ok(());
         }
         let (first, _) = version_in(page, slot).ok_or_else(|| damaged_version(rid))?;
         if first.older.is_none() && matches!(judge.standing(&first), Standing::Committed(_)) {
@@ -262,28 +258,14 @@ impl Heap {
         Ok(lost)
     }
 
-    /// Whether the version that comes first once the void ones on top are gone fits into the row's slot.
-    fn first_can_go(&self, page: &PageWriteGuard, slot: u16, chain: &[Entry]) -> Result<bool> {
-        let Some(next) = chain.iter().find(|e| !e.doomed) else { return Ok(false) };
-        let home = if page.slot(slot).flags == kind::MOVED { HOME_BYTES } else { 0 };
-        if !next.at.is_history() && home == 0 {
-            return Ok(true);
-        }
-        let len = super::version::VERSION_HEADER_BYTES + home + self.payload_of(page, slot, next)?.len();
-        Ok(page.slot(slot).len as usize + page.free_total() >= len)
-    }
-
-    /// Unlinks the doomed versions: those in the history fork one record each, those on the page together, and at last
-    /// a doomed first version, whose slot the first that stays takes over.
+    /// Unlinks the doomed versions but the first: those in the history fork one record each, those on the page together.
     fn unlink_doomed(
         &self,
         page: &mut PageWriteGuard,
         slot: u16,
-        rid: RowId,
-        chain: Vec<Entry>,
+        chain: &[Entry],
         collected: &mut Collected,
     ) -> Result<()> {
-        let first_goes = chain[0].doomed;
         // Oldest first, so that what a link leads to is known.
         let mut next = Link::NONE;
         let mut page_steps: SmallVec<[(u16, Option<Link>); 8]> = SmallVec::new();
@@ -306,7 +288,7 @@ impl Heap {
         self.storage.wal().reserve()?;
         if !page_steps.is_empty() {
             let mut record = HeapRecord::maintenance(info::PRUNE);
-            note_removed(&mut record, &chain);
+            note_removed(&mut record, chain);
             let mut edit = record.edit(0, page);
             // Links first: a slot that is freed may have been given one by a step about an older version.
             for (slot, link) in &page_steps {
@@ -320,10 +302,6 @@ impl Heap {
                 }
             }
             record.append(&self.storage, &mut [page])?;
-        }
-        if first_goes {
-            collected.versions += 1;
-            self.replace_void_first(page, slot, rid)?;
         }
         Ok(())
     }
@@ -379,36 +357,88 @@ impl Heap {
         Ok(())
     }
 
-    /// Gives the row's slot, whose version is void, to the next older version.
-    fn replace_void_first(&self, page: &mut PageWriteGuard, slot: u16, rid: RowId) -> Result<()> {
-        let (first, _) = version_in(page, slot).ok_or_else(|| damaged_version(rid))?;
-        let link = first.older;
+    /// Gives the row's slot, whose version is void, to the next older version. When that does not fit, the row leaves the
+    /// page; false then.
+    fn replace_void_first(
+        &self,
+        page: &mut PageWriteGuard,
+        home: Option<&mut PageWriteGuard>,
+        slot: u16,
+        rid: RowId,
+        collected: &mut Collected,
+    ) -> Result<bool> {
+        collected.versions += 1;
+        let link = version_in(page, slot).ok_or_else(|| damaged_version(rid))?.0.older;
         let flags = page.slot(slot).flags;
-        let mut record = HeapRecord::maintenance(info::PRUNE);
         if !link.is_history() && flags == kind::ROW {
+            let mut record = HeapRecord::maintenance(info::PRUNE);
             record.edit(0, page).move_item(link.at().slot, slot, kind::ROW);
             record.append(&self.storage, &mut [page])?;
-            return Ok(());
+            return Ok(true);
         }
+        // A version on the page of a moved row lacks the bytes of its home: it takes the way over the history fork.
+        self.spill_chain(page, slot)?;
+        self.storage.wal().reserve()?;
+        let link = version_in(page, slot).ok_or_else(|| damaged_version(rid))?.0.older;
+        let home_bytes = if flags == kind::MOVED { HOME_BYTES } else { 0 };
+        let older = self.read_history(link.at().block)?;
+        let len = older.row(link.at().slot).ok_or_else(|| self.broken_link(link))?.len();
+        drop(older);
+        if page.slot(slot).len as usize + page.free_total() < home_bytes + len {
+            self.forward_older(page, home, slot, rid, link, len)?;
+            return Ok(false);
+        }
+        let mut history = self.write_history(link.at().block)?;
         let mut item: Vec<u8> = Vec::new();
         if flags == kind::MOVED {
             item.extend_from_slice(&rid.to_u64().to_le_bytes());
         }
-        if !link.is_history() {
-            item.extend_from_slice(
-                version_bytes(page, link.at().slot).ok_or_else(|| self.broken_link(link))?,
-            );
-            let mut edit = record.edit(0, page);
-            edit.free(link.at().slot);
-            edit.replace(slot, flags, &item);
-            record.append(&self.storage, &mut [page])?;
-            return Ok(());
-        }
-        let mut history = self.write_history(link.at().block)?;
         item.extend_from_slice(history.row(link.at().slot).ok_or_else(|| self.broken_link(link))?);
+        let mut record = HeapRecord::maintenance(info::PRUNE);
         record.edit(0, page).replace(slot, flags, &item);
         record.edit(1, &mut history).free(link.at().slot);
         record.append(&self.storage, &mut [page, &mut history])?;
+        self.note_history_room(&history);
+        Ok(true)
+    }
+
+    /// Puts a version of the history fork on a page with room, as the newest of its row, in place of a void one.
+    fn forward_older(
+        &self,
+        page: &mut PageWriteGuard,
+        home: Option<&mut PageWriteGuard>,
+        slot: u16,
+        rid: RowId,
+        link: Link,
+        len: usize,
+    ) -> Result<()> {
+        let mut target = self.other_page_with_room(HOME_BYTES + len)?;
+        self.clear_all_visible_alone(&mut target)?;
+        self.storage.wal().reserve()?;
+        let mut history = self.write_history(link.at().block)?;
+        let mut item = rid.to_u64().to_le_bytes().to_vec();
+        item.extend_from_slice(history.row(link.at().slot).ok_or_else(|| self.broken_link(link))?);
+        let mut record = HeapRecord::maintenance(info::MOVE);
+        record.edit(0, &mut history).free(link.at().slot);
+        let mut edit = record.edit(1, &mut target);
+        if edit.page().is_unused() {
+            edit.format(PageKind::HEAP);
+        }
+        let to_slot = unused_slot(edit.page());
+        edit.put(to_slot, kind::MOVED, &item);
+        let to = Link::main(RowId { block: target.key().block, slot: to_slot });
+        let stub = to.to_u64().to_le_bytes();
+        match home {
+            None => {
+                record.edit(2, page).replace(slot, kind::FORWARD, &stub);
+                record.append(&self.storage, &mut [&mut history, &mut target, page])?;
+            }
+            Some(home) => {
+                record.edit(2, page).free(slot);
+                record.edit(3, home).replace(rid.slot, kind::FORWARD, &stub);
+                record.append(&self.storage, &mut [&mut history, &mut target, page, home])?;
+            }
+        }
         self.note_history_room(&history);
         Ok(())
     }

@@ -468,7 +468,7 @@ impl Heap {
     }
 
     /// A page for a row that has outgrown its own, while that is latched: only by trying, or fresh from the file's end.
-    fn other_page_with_room(&self, len: usize) -> Result<PageWriteGuard> {
+    pub(super) fn other_page_with_room(&self, len: usize) -> Result<PageWriteGuard> {
         let pool = self.storage.pool();
         for _ in 0..4 {
             let Some(block) = self.free.take(len) else { break };
