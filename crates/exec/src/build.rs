@@ -8,6 +8,10 @@ use ochre_types::{PhysicalType, SqlType};
 
 use crate::dependencies::Dependencies;
 use crate::explain::{Instrumentation, Instrumented};
+use crate::modify::delete::Delete;
+use crate::modify::insert::Insert;
+use crate::modify::lock_rows::LockRows;
+use crate::modify::update::Update;
 use crate::operator::BoxOperator;
 use crate::operators::aggregate::{Aggregate, AggregateSpec};
 use crate::operators::append::Append;
@@ -57,6 +61,10 @@ impl Builder<'_> {
             Some(instrumentation) => Box::new(Instrumented::new(operator, plan, instrumentation)),
             None => operator,
         })
+    }
+
+    fn is_root(&self, plan: &Arc<PhysicalPlan>) -> bool {
+        Arc::ptr_eq(plan, &self.statement.plan)
     }
 
     fn build_node(&self, plan: &Arc<PhysicalPlan>) -> Result<BoxOperator> {
@@ -196,8 +204,22 @@ impl Builder<'_> {
                 node.distinct,
                 &sql_types(plan),
             )),
+            PlanNode::LockRows(node) => {
+                Box::new(LockRows::new(node, self.build(&node.input)?, self.relations)?)
+            }
+            PlanNode::Insert(node) => {
+                let source = self.build(&node.source)?;
+                Box::new(Insert::new(node, source, self.relations, self.is_root(plan))?)
+            }
+            PlanNode::Update(node) => {
+                let source = self.build(&node.source)?;
+                Box::new(Update::new(node, source, self.relations, self.is_root(plan))?)
+            }
+            PlanNode::Delete(node) => {
+                let source = self.build(&node.source)?;
+                Box::new(Delete::new(node, source, self.relations, self.is_root(plan))?)
+            }
             PlanNode::Window(_) => return Err(Error::unsupported("a window function")),
-            _ => return Err(Error::unsupported("this plan node")),
         })
     }
 }

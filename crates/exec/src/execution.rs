@@ -3,14 +3,15 @@
 use std::sync::Arc;
 
 use ochre_base::Result;
-use ochre_sql::physical::PlannedStatement;
+use ochre_sql::physical::{CommandKind, PlannedStatement};
 use ochre_types::Batch;
 
-use crate::build::Builder;
+use crate::build::{Builder, physical_types};
 use crate::context::{ExecContext, Frame, StatementContext};
 use crate::explain::Instrumentation;
 use crate::operator::BoxOperator;
 use crate::relation::RelationSource;
+use crate::row_store::RowStore;
 use crate::run_state::RunState;
 
 /// A statement's operators with their state. Owns everything, so that a portal can keep it between messages; what it
@@ -26,6 +27,8 @@ pub struct Execution {
     frame: Frame,
     root: BoxOperator,
     instrumentation: Option<Arc<Instrumentation>>,
+    /// What RETURNING gave, and which batch of it comes next.
+    returned: Option<(RowStore, usize)>,
     ended: bool,
     started: bool,
 }
@@ -58,6 +61,7 @@ impl Execution {
             run: RunState::new(plan, &builder)?,
             frame: Frame::new(plan.slots),
             instrumentation,
+            returned: None,
             ended: false,
             started: false,
         })
@@ -69,7 +73,7 @@ impl Execution {
     }
 
     /// The next rows, never an empty batch; `None` at the end. For INSERT, UPDATE and DELETE without RETURNING the
-    /// first call does everything and gives `None`.
+    /// first call does everything and gives `None`; with RETURNING it does everything, too, before it gives rows.
     ///
     /// # Errors
     /// The statement's.
@@ -81,7 +85,22 @@ impl Execution {
         if !std::mem::replace(&mut self.started, true) {
             self.run.start_data_modifying(&ctx)?;
         }
-        let batch = self.root.next(&ctx)?;
+        if self.run.plan.command == CommandKind::Select || !self.run.plan.returns_rows {
+            let batch = self.root.next(&ctx)?;
+            self.ended = batch.is_none();
+            return Ok(batch);
+        }
+        if self.returned.is_none() {
+            let types = physical_types(&self.run.plan.plan).into();
+            let mut store = RowStore::new(types, ctx.temp(), ctx.work_mem_bytes());
+            while let Some(batch) = self.root.next(&ctx)? {
+                store.append(batch)?;
+            }
+            self.returned = Some((store, 0));
+        }
+        let (store, next) = self.returned.as_mut().expect("made above");
+        let batch = store.batch(*next)?;
+        *next += 1;
         self.ended = batch.is_none();
         Ok(batch)
     }
@@ -112,6 +131,7 @@ impl Execution {
     /// Errors of temporary files.
     pub fn restart(&mut self, statement: &StatementContext<'_>) -> Result<()> {
         self.run.reset();
+        self.returned = None;
         if std::mem::take(&mut self.started) {
             self.root.rescan(&ExecContext::new(statement, &self.run, &self.frame))?;
         }

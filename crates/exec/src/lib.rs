@@ -11,6 +11,7 @@ pub mod explain;
 mod index_entry;
 mod key_table;
 mod keys;
+pub mod modify;
 mod operator;
 pub mod operators;
 mod partition;

@@ -24,6 +24,15 @@ pub trait RelationSource {
     /// When there is none (42P01), or its files cannot be opened.
     fn table(&self, descriptor: &Arc<RelationDescriptor>) -> Result<Arc<TableAccess>>;
 
+    /// The table with this id, under its present descriptor.
+    ///
+    /// # Errors
+    /// As [`RelationSource::table`].
+    fn table_by_oid(&self, oid: Oid) -> Result<Arc<TableAccess>>;
+
+    /// The name of a namespace, for the fields of error messages; empty when there is none.
+    fn namespace_name(&self, namespace: Oid) -> String;
+
     /// The rows of a built-in relation that are not stored: those of built-in objects, and of relations that are computed
     /// when they are read. A scan returns them before the stored rows. All columns of the table by position; batches
     /// of at most 2,048 rows. Nothing for other tables.

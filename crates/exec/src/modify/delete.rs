@@ -1,0 +1,151 @@
+//! DELETE, with RETURNING.
+
+use std::sync::Arc;
+
+use ochre_access::heap::{RowWait, WriteOutcome};
+use ochre_base::{Result, RowId};
+use ochre_expr::Expr;
+use ochre_sql::physical::{DeletePlan, ScanColumn};
+use ochre_types::{Batch, Column};
+
+use crate::modify::insert::{project, select_rows};
+use crate::modify::recheck::Recheck;
+use crate::modify::target::Target;
+use crate::modify::update::join_batches;
+use crate::relation::RelationSource;
+use crate::{BoxOperator, ExecContext, Operator};
+
+/// Deletes the rows of its source.
+pub struct Delete {
+    target: Target,
+    source: BoxOperator,
+    row_id: usize,
+    recheck: Recheck,
+    /// For each column of the table the source's column that has its old value.
+    old_columns: Vec<Option<usize>>,
+    returning: Option<Vec<Expr>>,
+    is_root: bool,
+}
+
+impl Delete {
+    /// Deletes what `source` gives.
+    ///
+    /// # Errors
+    /// What opening relations fails with.
+    pub fn new(
+        plan: &DeletePlan,
+        source: BoxOperator,
+        relations: &dyn RelationSource,
+        is_root: bool,
+    ) -> Result<Delete> {
+        let target = Target::open(&plan.target, relations)?;
+        let mut old_columns = vec![None; target.table.codec.column_count()];
+        for (position, column) in &plan.recheck.columns {
+            if let ScanColumn::Table(column) = column {
+                old_columns[*column] = Some(*position);
+            }
+        }
+        Ok(Delete {
+            recheck: Recheck::new(&target.table.codec, &plan.recheck),
+            target,
+            source,
+            row_id: plan.row_id,
+            old_columns,
+            returning: plan.returning.clone(),
+            is_root,
+        })
+    }
+
+    /// Deletes one row; whether it did, and the source row as it was read again, when it had changed.
+    fn delete_row(
+        &mut self,
+        ctx: &ExecContext<'_>,
+        source: &Batch,
+        row: usize,
+        rid: RowId,
+    ) -> Result<(bool, Option<Batch>)> {
+        let txn = ctx.statement.txn;
+        let mut wait = RowWait::default();
+        let mut outcome = self.target.heap.delete(txn, ctx.statement.snapshot, rid, &mut wait)?;
+        let mut again = None;
+        loop {
+            match outcome {
+                WriteOutcome::Done => return Ok((true, again)),
+                WriteOutcome::SelfModified => return Ok((false, None)),
+                WriteOutcome::Changed | WriteOutcome::Deleted => {}
+            }
+            ctx.check_interrupts()?;
+            let current = self.recheck.newest(ctx, &self.target.heap, source, row, rid, outcome)?;
+            let Some(current) = current else { return Ok((false, None)) };
+            outcome = self.target.heap.delete(txn, &current.snapshot, rid, &mut wait)?;
+            again = Some(current.source);
+        }
+    }
+
+    fn delete_batch(&mut self, ctx: &ExecContext<'_>, source: Batch) -> Result<Vec<Batch>> {
+        let ids = Arc::clone(&source.columns[self.row_id]);
+        let mut deleted: Vec<u16> = Vec::new();
+        let mut results = Vec::new();
+        let mut count = 0;
+        for (number, row) in source.active().enumerate() {
+            if number % 64 == 0 {
+                ctx.check_interrupts()?;
+            }
+            let Some(id) = ids.datum(row).as_i64() else { continue };
+            let (done, again) = self.delete_row(ctx, &source, row, RowId::from_u64(id as u64))?;
+            if !done {
+                continue;
+            }
+            count += 1;
+            match again {
+                None => deleted.push(row as u16),
+                Some(current) if self.returning.is_some() => {
+                    results.push(self.returned(ctx, current, vec![0])?);
+                }
+                Some(_) => {}
+            }
+        }
+        if self.is_root {
+            ctx.run.rows_changed.set(ctx.run.rows_changed.get() + count);
+        }
+        if self.returning.is_some() && !deleted.is_empty() {
+            results.insert(0, self.returned(ctx, source, deleted)?);
+        }
+        Ok(results)
+    }
+
+    /// RETURNING of some rows.
+    fn returned(&self, ctx: &ExecContext<'_>, source: Batch, rows: Vec<u16>) -> Result<Batch> {
+        let codec = &self.target.table.codec;
+        let mut columns: Vec<Arc<Column>> = self
+            .old_columns
+            .iter()
+            .enumerate()
+            .map(|(position, column)| match column {
+                Some(column) => Arc::clone(&source.columns[*column]),
+                None => Arc::new(Column::nulls(codec.column_type(position).physical, source.rows)),
+            })
+            .collect();
+        columns.push(Arc::clone(&source.columns[self.row_id]));
+        columns.extend(source.columns);
+        let image = Batch::new(columns, source.rows);
+        let returning = self.returning.as_deref().unwrap_or_default();
+        project(ctx, returning, select_rows(image, rows))
+    }
+}
+
+impl Operator for Delete {
+    fn next(&mut self, ctx: &ExecContext<'_>) -> Result<Option<Batch>> {
+        while let Some(batch) = self.source.next(ctx)? {
+            let results = self.delete_batch(ctx, batch)?;
+            if !results.is_empty() {
+                return Ok(Some(join_batches(results)));
+            }
+        }
+        Ok(None)
+    }
+
+    fn rescan(&mut self, ctx: &ExecContext<'_>) -> Result<()> {
+        self.source.rescan(ctx)
+    }
+}

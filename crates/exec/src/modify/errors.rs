@@ -1,0 +1,141 @@
+//! Errors of violated constraints, with PostgreSQL's fields.
+
+use ochre_base::{Error, SqlState};
+use ochre_types::{Datum, FormatContext, SqlType, to_text};
+
+use crate::relation::{IndexAccess, TableAccess};
+
+/// Longer values are cut in DETAIL.
+const MAX_VALUE_BYTES: usize = 64;
+
+/// Where messages find the name of a table's namespace.
+pub struct TableName<'a> {
+    pub schema: String,
+    pub table: &'a TableAccess,
+}
+
+impl TableName<'_> {
+    fn name(&self) -> &str {
+        &self.table.descriptor.name
+    }
+}
+
+/// 23502.
+#[cold]
+pub fn not_null_violation(
+    table: &TableName<'_>,
+    column: usize,
+    row: &[Datum],
+    format: &FormatContext,
+) -> Error {
+    let column = &table.table.descriptor.columns[column].name;
+    Error::new(
+        SqlState::NOT_NULL_VIOLATION,
+        format!(
+            "null value in column \"{column}\" of relation \"{}\" violates not-null constraint",
+            table.name()
+        ),
+    )
+    .detail(format!("Failing row contains {}.", row_text(table.table, row, format)))
+    .table(&*table.schema, table.name())
+    .column(&**column)
+}
+
+/// 23514.
+#[cold]
+pub fn check_violation(
+    table: &TableName<'_>,
+    constraint: &str,
+    row: &[Datum],
+    format: &FormatContext,
+) -> Error {
+    Error::new(
+        SqlState::CHECK_VIOLATION,
+        format!("new row for relation \"{}\" violates check constraint \"{constraint}\"", table.name()),
+    )
+    .detail(format!("Failing row contains {}.", row_text(table.table, row, format)))
+    .table(&*table.schema, table.name())
+    .constraint(constraint)
+}
+
+/// 23505.
+#[cold]
+pub fn unique_violation(
+    table: &TableName<'_>,
+    index: &IndexAccess,
+    key: &[Datum],
+    format: &FormatContext,
+) -> Error {
+    let name = &index.descriptor.name;
+    Error::new(
+        SqlState::UNIQUE_VIOLATION,
+        format!("duplicate key value violates unique constraint \"{name}\""),
+    )
+    .detail(format!("Key {} already exists.", key_text(table.table, index, key, format)))
+    .table(&*table.schema, table.name())
+    .constraint(&**name)
+}
+
+/// 23505, for an index that is being built.
+#[cold]
+pub fn cannot_create_unique(
+    table: &TableName<'_>,
+    index: &IndexAccess,
+    key: &[Datum],
+    format: &FormatContext,
+) -> Error {
+    let name = &index.descriptor.name;
+    Error::new(SqlState::UNIQUE_VIOLATION, format!("could not create unique index \"{name}\""))
+        .detail(format!("Key {} is duplicated.", key_text(table.table, index, key, format)))
+        .table(&*table.schema, table.name())
+        .constraint(&**name)
+}
+
+/// 21000.
+#[cold]
+pub fn conflict_twice() -> Error {
+    Error::new(
+        SqlState::CARDINALITY_VIOLATION,
+        "ON CONFLICT DO UPDATE command cannot affect row a second time",
+    )
+    .hint("Ensure that no rows proposed for insertion within the same command have duplicate constrained values.")
+}
+
+/// `(id, lower(name))=(1, x)`.
+fn key_text(table: &TableAccess, index: &IndexAccess, key: &[Datum], format: &FormatContext) -> String {
+    let names: Vec<&str> = index
+        .descriptor
+        .keys
+        .iter()
+        .map(|key| match table.descriptor.column(key.number) {
+            Some(column) if key.number > 0 => &*column.name,
+            _ => key.expression.as_deref().unwrap_or("?"),
+        })
+        .collect();
+    let values: Vec<String> =
+        index.keys.iter().zip(key).map(|((ty, _), value)| value_text(*ty, value, format)).collect();
+    format!("({})=({})", names.join(", "), values.join(", "))
+}
+
+/// `(1, abc, null)`: the live columns of a target image.
+pub fn row_text(table: &TableAccess, row: &[Datum], format: &FormatContext) -> String {
+    let live = table.descriptor.columns.iter().zip(row).filter(|(column, _)| !column.dropped);
+    let values: Vec<String> = live.map(|(column, value)| cut(value_text(column.ty, value, format))).collect();
+    format!("({})", values.join(", "))
+}
+
+fn value_text(ty: SqlType, value: &Datum, format: &FormatContext) -> String {
+    if value.is_null() { "null".to_owned() } else { to_text(ty, value, format) }
+}
+
+fn cut(mut text: String) -> String {
+    if text.len() > MAX_VALUE_BYTES {
+        let mut end = MAX_VALUE_BYTES;
+        while !text.is_char_boundary(end) {
+            end -= 1;
+        }
+        text.truncate(end);
+        text.push_str("...");
+    }
+    text
+}

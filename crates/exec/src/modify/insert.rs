@@ -1,0 +1,334 @@
+//! INSERT, with ON CONFLICT and RETURNING.
+
+use std::sync::Arc;
+
+use ochre_access::heap::{LockOutcome, RowWait, WriteOutcome, serialization_failure};
+use ochre_base::{Error, Result, RowId};
+use ochre_expr::Expr;
+use ochre_sql::physical::{Assignment, ConflictAction, InsertPlan, OnConflict};
+use ochre_txn::RowLockStrength;
+use ochre_types::{Batch, Column, Selection};
+
+use crate::codec::RowDecoder;
+use crate::index_entry::EntryColumns;
+use crate::modify::errors::conflict_twice;
+use crate::modify::target::{NewRows, Target, is_checked, with_row_ids};
+use crate::modify::unique::{Found, HeapUniqueChecker};
+use crate::modify::update::RowUpdater;
+use crate::relation::RelationSource;
+use crate::{BoxOperator, ExecContext, Operator};
+
+/// Inserts the rows of its source.
+pub struct Insert {
+    target: Target,
+    source: BoxOperator,
+    on_conflict: Option<Conflict>,
+    returning: Option<Vec<Expr>>,
+    /// Whether its rows count for the command tag.
+    is_root: bool,
+}
+
+/// ON CONFLICT at run time.
+struct Conflict {
+    plan: OnConflict,
+    updater: RowUpdater,
+    decoder: RowDecoder,
+}
+
+/// What became of a proposed row.
+enum Placed {
+    Inserted(RowId),
+    /// DO UPDATE changed the row that was there; this is its new image.
+    Updated(Batch),
+    Skipped,
+}
+
+impl Insert {
+    /// Inserts what `source` gives.
+    ///
+    /// # Errors
+    /// What opening relations fails with.
+    pub fn new(
+        plan: &InsertPlan,
+        source: BoxOperator,
+        relations: &dyn RelationSource,
+        is_root: bool,
+    ) -> Result<Insert> {
+        let target = Target::open(&plan.target, relations)?;
+        let on_conflict = plan.on_conflict.as_ref().map(|on_conflict| Conflict {
+            plan: on_conflict.clone(),
+            updater: RowUpdater::new(&target, changed_columns(&target, &on_conflict.action)),
+            decoder: RowDecoder::all_columns(&target.table.codec),
+        });
+        Ok(Insert { target, source, on_conflict, returning: plan.returning.clone(), is_root })
+    }
+
+    fn count(&self, ctx: &ExecContext<'_>, rows: usize) {
+        if self.is_root {
+            ctx.run.rows_changed.set(ctx.run.rows_changed.get() + rows as u64);
+        }
+    }
+
+    /// Inserts one batch; RETURNING's rows.
+    fn insert_batch(&mut self, ctx: &ExecContext<'_>, batch: Batch) -> Result<Option<Batch>> {
+        let new = self.target.prepare(ctx, batch)?;
+        if self.on_conflict.is_some() {
+            return self.insert_with_conflicts(ctx, &new);
+        }
+        let ids = self.target.insert(ctx, &new)?;
+        self.count(ctx, new.image.active_rows());
+        let Some(returning) = &self.returning else { return Ok(None) };
+        let image = with_row_ids(new.image, &ids);
+        project(ctx, returning, image).map(Some)
+    }
+
+    fn insert_with_conflicts(&mut self, ctx: &ExecContext<'_>, new: &NewRows) -> Result<Option<Batch>> {
+        let mut results: Vec<Batch> = Vec::new();
+        let entries = self.entry_columns(ctx, &new.image)?;
+        for row in new.image.active() {
+            ctx.check_interrupts()?;
+            let one = || {
+                let columns = new.image.columns.iter().map(|column| Arc::new(column.slice(row, 1))).collect();
+                Batch::new(columns, 1)
+            };
+            match self.place(ctx, new, &entries, row)? {
+                Placed::Skipped => continue,
+                Placed::Inserted(id) => results.push(with_row_ids(one(), &[id])),
+                Placed::Updated(image) => results.push(image),
+            }
+            self.count(ctx, 1);
+        }
+        let (Some(returning), false) = (&self.returning, results.is_empty()) else { return Ok(None) };
+        let types: Vec<_> = new.image.columns.iter().map(|column| column.physical()).collect();
+        let rows = results.len();
+        let image = Batch::new(crate::columns::concat_batches(&types, &results), rows);
+        project(ctx, returning, image).map(Some)
+    }
+
+    fn entry_columns(&self, ctx: &ExecContext<'_>, image: &Batch) -> Result<Vec<EntryColumns>> {
+        let indexes = &self.target.table.indexes;
+        indexes.iter().map(|index| ctx.with_eval(|eval| EntryColumns::compute(index, image, eval))).collect()
+    }
+
+    /// Inserts one row, or deals with the one that is there.
+    fn place(
+        &mut self,
+        ctx: &ExecContext<'_>,
+        new: &NewRows,
+        entries: &[EntryColumns],
+        row: usize,
+    ) -> Result<Placed> {
+        loop {
+            match self.find_conflict(ctx, entries, row)? {
+                Some((rid, own)) => {
+                    if let Some(placed) = self.resolve(ctx, new, row, rid, own)? {
+                        return Ok(placed);
+                    }
+                    // The row went while it was looked at.
+                }
+                None => {
+                    if let Some(id) = self.insert_row(ctx, new, entries, row)? {
+                        return Ok(Placed::Inserted(id));
+                    }
+                    // Another transaction was quicker between the look and the insertion.
+                }
+            }
+        }
+    }
+
+    fn is_arbiter(&self, number: usize) -> bool {
+        let index = &self.target.table.indexes[number].descriptor;
+        let arbiters = self.on_conflict.as_ref().map_or(&[][..], |conflict| &conflict.plan.arbiters);
+        index.unique && (arbiters.is_empty() || arbiters.contains(&index.oid))
+    }
+
+    /// A live row with the key of the proposed one in an index that counts, and whether this command wrote it.
+    fn find_conflict(
+        &mut self,
+        ctx: &ExecContext<'_>,
+        entries: &[EntryColumns],
+        row: usize,
+    ) -> Result<Option<(RowId, bool)>> {
+        let mut rows = Vec::new();
+        for (number, columns) in entries.iter().enumerate() {
+            let index = Arc::clone(&self.target.table.indexes[number]);
+            if !self.is_arbiter(number) || !columns.is_included(row) || !is_checked(&index, columns, row) {
+                continue;
+            }
+            columns.write(&index, row, &mut self.target.entry)?;
+            loop {
+                rows.clear();
+                index.tree.lookup_equal(&self.target.entry.key, &mut rows)?;
+                if rows.is_empty() {
+                    break;
+                }
+                let key = &self.target.entry.key;
+                let mut checker =
+                    HeapUniqueChecker::new(ctx, &self.target.table, &self.target.heap, &index, key);
+                match checker.find_conflict(&rows)? {
+                    Found::Nothing => break,
+                    Found::Waited => {}
+                    Found::Conflict(rid) => return Ok(Some((rid, checker.own_conflict))),
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// Inserts a row that conflicted with nothing; `None` when meanwhile another row has its key. What was inserted
+    /// is then taken back.
+    fn insert_row(
+        &mut self,
+        ctx: &ExecContext<'_>,
+        new: &NewRows,
+        entries: &[EntryColumns],
+        row: usize,
+    ) -> Result<Option<RowId>> {
+        let txn = ctx.statement.txn;
+        self.target.verify(ctx, new, row)?;
+        self.target.encoder.encode(&self.target.table.codec, &new.image.columns, row)?;
+        let version = self.target.table.codec.schema_version();
+        let rid = self.target.heap.insert(txn, &mut self.target.encoder.buffer, version)?;
+        for (number, columns) in entries.iter().enumerate() {
+            if !columns.is_included(row) {
+                continue;
+            }
+            let index = Arc::clone(&self.target.table.indexes[number]);
+            columns.write(&index, row, &mut self.target.entry)?;
+            if self.target.try_insert_entry(ctx, &index, columns, row, rid)?.is_none() {
+                continue;
+            }
+            if !self.is_arbiter(number) {
+                return Err(self.target.duplicate(ctx, &index, columns, row));
+            }
+            // A command sees only what earlier ones wrote: the row is taken back by a command of its own.
+            txn.advance_command()?;
+            let snapshot = txn.newest_snapshot()?;
+            let outcome = self.target.heap.delete(txn, &snapshot, rid, &mut RowWait::default())?;
+            if outcome != WriteOutcome::Done {
+                return Err(Error::internal("a row that was just inserted cannot be taken back"));
+            }
+            return Ok(None);
+        }
+        Ok(Some(rid))
+    }
+
+    /// Does what ON CONFLICT says with the row that is there; `None` when it went.
+    fn resolve(
+        &mut self,
+        ctx: &ExecContext<'_>,
+        new: &NewRows,
+        row: usize,
+        rid: RowId,
+        own: bool,
+    ) -> Result<Option<Placed>> {
+        let txn = ctx.statement.txn;
+        let serializable = txn.isolation().uses_transaction_snapshot();
+        let conflict = self.on_conflict.as_mut().expect("called with ON CONFLICT");
+        let seen = |snapshot, decoder: &mut RowDecoder| -> Result<bool> {
+            Ok(self
+                .target
+                .heap
+                .fetch(snapshot, rid, |version| decoder.push(&version))?
+                .transpose()?
+                .is_some())
+        };
+        let ConflictAction::Update { assignments, filter } = &conflict.plan.action else {
+            if serializable && !own {
+                let visible = seen(ctx.statement.snapshot, &mut conflict.decoder)?;
+                conflict.decoder.take(&self.target.heap)?;
+                if !visible {
+                    return Err(serialization_failure(WriteOutcome::Changed));
+                }
+            }
+            return Ok(Some(Placed::Skipped));
+        };
+        if own {
+            return Err(conflict_twice());
+        }
+        let newest;
+        let snapshot = if serializable {
+            ctx.statement.snapshot
+        } else {
+            newest = txn.newest_snapshot()?;
+            &newest
+        };
+        let mut wait = RowWait::default();
+        let strength = RowLockStrength::NoKeyUpdate;
+        match self.target.heap.lock_row(txn, snapshot, rid, strength, true, &mut wait)? {
+            LockOutcome::Locked => {}
+            LockOutcome::SelfModified => return Err(conflict_twice()),
+            LockOutcome::Changed | LockOutcome::WouldBlock if serializable => {
+                return Err(serialization_failure(WriteOutcome::Changed));
+            }
+            LockOutcome::Deleted if serializable => return Err(serialization_failure(WriteOutcome::Deleted)),
+            LockOutcome::Changed | LockOutcome::Deleted | LockOutcome::WouldBlock => return Ok(None),
+        }
+        if !seen(snapshot, &mut conflict.decoder)? {
+            if serializable {
+                return Err(serialization_failure(WriteOutcome::Changed));
+            }
+            return Ok(None);
+        }
+        let old = conflict.decoder.take(&self.target.heap)?;
+        let mut image = old.columns.clone();
+        image.push(Arc::new(Column::from(vec![rid.to_u64() as i64])));
+        let excluded = &new.image.columns[..old.columns.len()];
+        image.extend(excluded.iter().map(|column| Arc::new(column.slice(row, 1))));
+        let source = Batch::new(image, 1);
+        let Some(source) = ctx.filter_if(filter.as_ref(), source)? else {
+            return Ok(Some(Placed::Skipped));
+        };
+        let mut columns = old.columns.clone();
+        for Assignment { column, value } in assignments {
+            columns[*column] = ctx.eval(value, &source)?;
+        }
+        let changed = self.target.prepare(ctx, Batch::new(columns, 1))?;
+        let updater = &mut conflict.updater;
+        let outcome = updater.update_one(ctx, &mut self.target, &old, &changed, rid, snapshot, &mut wait)?;
+        Ok(match outcome {
+            WriteOutcome::Done => Some(Placed::Updated(with_row_ids(changed.image, &[rid]))),
+            WriteOutcome::SelfModified => return Err(conflict_twice()),
+            outcome if serializable => return Err(serialization_failure(outcome)),
+            _ => None,
+        })
+    }
+}
+
+/// The columns that DO UPDATE changes, generated ones included.
+fn changed_columns(target: &Target, action: &ConflictAction) -> Vec<usize> {
+    match action {
+        ConflictAction::Nothing => Vec::new(),
+        ConflictAction::Update { assignments, .. } => {
+            let generated = target.plan.generated.iter().map(|generated| generated.column);
+            assignments.iter().map(|assignment| assignment.column).chain(generated).collect()
+        }
+    }
+}
+
+/// RETURNING over an image.
+pub fn project(ctx: &ExecContext<'_>, exprs: &[Expr], image: Batch) -> Result<Batch> {
+    let columns = ctx.eval_all(exprs, &image)?;
+    Ok(Batch { columns, rows: image.rows, selection: image.selection })
+}
+
+/// The rows of a batch at these positions.
+pub fn select_rows(batch: Batch, rows: Vec<u16>) -> Batch {
+    if rows.len() == batch.rows { batch } else { batch.with_selection(Selection::new(rows)) }
+}
+
+impl Operator for Insert {
+    fn next(&mut self, ctx: &ExecContext<'_>) -> Result<Option<Batch>> {
+        while let Some(batch) = self.source.next(ctx)? {
+            ctx.check_interrupts()?;
+            if let Some(batch) = self.insert_batch(ctx, batch)? {
+                return Ok(Some(batch));
+            }
+        }
+        Ok(None)
+    }
+
+    fn rescan(&mut self, ctx: &ExecContext<'_>) -> Result<()> {
+        self.source.rescan(ctx)
+    }
+}

@@ -1,0 +1,127 @@
+//! Lock rows: FOR UPDATE and its kin.
+//!
+//! Each row of the input is locked in each of the relations; one that has changed meanwhile is read again and judged
+//! again, one that is gone (or no longer fits) is left out.
+
+use std::sync::Arc;
+
+use ochre_access::heap::{LockOutcome, RowWait, WriteOutcome};
+use ochre_base::{Error, Result, RowId, SqlState};
+use ochre_sql::physical::{LockRowsPlan, RowLockStrength as PlanStrength, RowLockWait};
+use ochre_txn::RowLockStrength;
+use ochre_types::{Batch, Column};
+
+use crate::modify::recheck::Recheck;
+use crate::modify::update::join_batches;
+use crate::relation::{RelationSource, TableAccess};
+use crate::{BoxOperator, ExecContext, Operator};
+
+/// Locks the rows that its input's row ids name.
+pub struct LockRows {
+    input: BoxOperator,
+    relations: Vec<Marked>,
+}
+
+struct Marked {
+    table: Arc<TableAccess>,
+    row_id: usize,
+    strength: RowLockStrength,
+    wait: RowLockWait,
+    recheck: Recheck,
+}
+
+impl LockRows {
+    /// Locks the rows of `input`.
+    ///
+    /// # Errors
+    /// What opening relations fails with.
+    pub fn new(plan: &LockRowsPlan, input: BoxOperator, relations: &dyn RelationSource) -> Result<LockRows> {
+        let mut marked = Vec::with_capacity(plan.relations.len());
+        for relation in &plan.relations {
+            let table = relations.table_by_oid(relation.table)?;
+            marked.push(Marked {
+                recheck: Recheck::new(&table.codec, &relation.recheck),
+                table,
+                row_id: relation.row_id,
+                strength: match relation.strength {
+                    PlanStrength::KeyShare => RowLockStrength::KeyShare,
+                    PlanStrength::Share => RowLockStrength::Share,
+                    PlanStrength::NoKeyUpdate => RowLockStrength::NoKeyUpdate,
+                    PlanStrength::Update => RowLockStrength::Update,
+                },
+                wait: relation.wait,
+            });
+        }
+        Ok(LockRows { input, relations: marked })
+    }
+
+    /// Locks one row everywhere; the row as it is now, unless it is left out.
+    fn lock(&mut self, ctx: &ExecContext<'_>, row: Batch) -> Result<Option<Batch>> {
+        let mut row = row;
+        for relation in &mut self.relations {
+            let Some(id) = row.columns[relation.row_id].datum(0).as_i64() else { continue };
+            match relation.lock(ctx, row, RowId::from_u64(id as u64))? {
+                Some(locked) => row = locked,
+                None => return Ok(None),
+            }
+        }
+        Ok(Some(row))
+    }
+}
+
+impl Marked {
+    fn lock(&mut self, ctx: &ExecContext<'_>, row: Batch, rid: RowId) -> Result<Option<Batch>> {
+        let txn = ctx.statement.txn;
+        let heap = Arc::clone(self.table.heap()?);
+        let mut wait = RowWait::default();
+        let block = self.wait == RowLockWait::Block;
+        let mut outcome = heap.lock_row(txn, ctx.statement.snapshot, rid, self.strength, block, &mut wait)?;
+        let mut row = row;
+        loop {
+            let changed = match outcome {
+                // A row that this command has changed itself is as good as locked.
+                LockOutcome::Locked | LockOutcome::SelfModified => return Ok(Some(row)),
+                LockOutcome::WouldBlock if self.wait == RowLockWait::Skip => return Ok(None),
+                LockOutcome::WouldBlock => return Err(self.not_available()),
+                LockOutcome::Changed => WriteOutcome::Changed,
+                LockOutcome::Deleted => WriteOutcome::Deleted,
+            };
+            ctx.check_interrupts()?;
+            let current = self.recheck.newest(ctx, &heap, &row, 0, rid, changed)?;
+            let Some(current) = current else { return Ok(None) };
+            row = current.source;
+            outcome = heap.lock_row(txn, &current.snapshot, rid, self.strength, block, &mut wait)?;
+        }
+    }
+
+    #[cold]
+    fn not_available(&self) -> Error {
+        let name = &self.table.descriptor.name;
+        Error::new(
+            SqlState::LOCK_NOT_AVAILABLE,
+            format!("could not obtain lock on row in relation \"{name}\""),
+        )
+    }
+}
+
+impl Operator for LockRows {
+    fn next(&mut self, ctx: &ExecContext<'_>) -> Result<Option<Batch>> {
+        while let Some(batch) = self.input.next(ctx)? {
+            let mut rows = Vec::new();
+            for position in batch.active() {
+                ctx.check_interrupts()?;
+                let columns: Vec<Arc<Column>> =
+                    batch.columns.iter().map(|column| Arc::new(column.slice(position, 1))).collect();
+                rows.extend(self.lock(ctx, Batch::new(columns, 1))?);
+            }
+            if !rows.is_empty() {
+                return Ok(Some(join_batches(rows)));
+            }
+        }
+        Ok(None)
+    }
+
+    fn rescan(&mut self, ctx: &ExecContext<'_>) -> Result<()> {
+        self.input.rescan(ctx)
+    }
+}

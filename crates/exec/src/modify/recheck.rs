@@ -1,0 +1,73 @@
+//! READ COMMITTED's second look at a row that a concurrent transaction changed.
+
+use std::sync::Arc;
+
+use ochre_access::heap::{Heap, WriteOutcome, serialization_failure};
+use ochre_base::{Result, RowId};
+use ochre_sql::physical::{RowRecheck, ScanColumn};
+use ochre_txn::Snapshot;
+use ochre_types::{Batch, Column};
+
+use crate::ExecContext;
+use crate::codec::{RowCodec, RowDecoder};
+
+/// Brings source rows up to date.
+pub struct Recheck {
+    plan: RowRecheck,
+    decoder: RowDecoder,
+}
+
+/// A row as it is now.
+pub struct CurrentRow {
+    /// The source row with the newest version's values, as a batch of one row.
+    pub source: Batch,
+    /// The snapshot that saw that version.
+    pub snapshot: Snapshot,
+}
+
+impl Recheck {
+    /// For rows of a table.
+    pub fn new(codec: &Arc<RowCodec>, plan: &RowRecheck) -> Recheck {
+        let fetch: Vec<ScanColumn> = plan.columns.iter().map(|(_, column)| *column).collect();
+        Recheck { plan: plan.clone(), decoder: RowDecoder::new(codec, &fetch) }
+    }
+
+    /// The newest version of a row that has changed since the statement's snapshot; `None` when it is gone or no longer
+    /// satisfies the query's conditions.
+    ///
+    /// # Errors
+    /// 40001 above READ COMMITTED.
+    pub fn newest(
+        &mut self,
+        ctx: &ExecContext<'_>,
+        heap: &Heap,
+        source: &Batch,
+        row: usize,
+        rid: RowId,
+        outcome: WriteOutcome,
+    ) -> Result<Option<CurrentRow>> {
+        let txn = ctx.statement.txn;
+        if txn.isolation().uses_transaction_snapshot() {
+            return Err(serialization_failure(outcome));
+        }
+        if outcome == WriteOutcome::Deleted {
+            return Ok(None);
+        }
+        let snapshot = txn.newest_snapshot()?;
+        let decoder = &mut self.decoder;
+        let seen = heap.fetch(&snapshot, rid, |version| decoder.push(&version))?;
+        match seen {
+            None => return Ok(None),
+            Some(pushed) => pushed?,
+        }
+        let values = self.decoder.take(heap)?;
+        let mut columns: Vec<Arc<Column>> =
+            source.columns.iter().map(|column| Arc::new(column.slice(row, 1))).collect();
+        for ((position, _), column) in self.plan.columns.iter().zip(values.columns) {
+            columns[*position] = column;
+        }
+        let source = Batch::new(columns, 1);
+        let source = ctx.filter_if(self.plan.predicate.as_ref(), source)?;
+        Ok(source.map(|source| CurrentRow { source, snapshot }))
+    }
+}

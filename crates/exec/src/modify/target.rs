@@ -1,0 +1,285 @@
+//! The table that a statement changes: checks of new rows, and storing them with their index entries.
+//!
+//! # How
+//! New rows come as batches of the table's columns. Generated columns are computed and constraints looked at for the
+//! whole batch; a violation is raised only when its row is about to be written, because a row may turn out to need no
+//! write. Many rows go to the heap a page at a time, and their index entries in key order.
+
+use std::sync::Arc;
+
+use ochre_access::btree::UniqueOutcome;
+use ochre_access::heap::{Heap, RowBatch};
+use ochre_base::{Error, Result, RowId};
+use ochre_sql::physical::TargetTable;
+use ochre_types::{Batch, Column, PhysicalType};
+
+use crate::ExecContext;
+use crate::codec::RowEncoder;
+use crate::index_entry::{Entry, EntryColumns};
+use crate::modify::errors::{TableName, check_violation, not_null_violation, unique_violation};
+use crate::modify::unique::HeapUniqueChecker;
+use crate::relation::{IndexAccess, RelationSource, TableAccess};
+
+/// Rows for which the heap's page-at-a-time insertion pays.
+const MANY_ROWS: usize = 4;
+
+/// An open table with what a statement must know to change it.
+pub struct Target {
+    pub plan: TargetTable,
+    pub table: Arc<TableAccess>,
+    pub heap: Arc<Heap>,
+    pub encoder: RowEncoder,
+    rows: RowBatch,
+    row_ids: Vec<RowId>,
+    pub entry: Entry,
+}
+
+/// New rows of a batch: the target image, and what is wrong with which row.
+pub struct NewRows {
+    /// The table's columns by position, then the row id (NULL while it is unknown).
+    pub image: Batch,
+    violations: Vec<Violation>,
+}
+
+struct Violation {
+    row: usize,
+    kind: ViolationKind,
+}
+
+#[derive(Clone, Copy)]
+enum ViolationKind {
+    NotNull(usize),
+    Check(usize),
+}
+
+impl Target {
+    /// Opens the table of a plan.
+    ///
+    /// # Errors
+    /// What opening relations fails with.
+    pub fn open(plan: &TargetTable, relations: &dyn RelationSource) -> Result<Target> {
+        let table = relations.table(&plan.table)?;
+        let heap = Arc::clone(table.heap()?);
+        if let Some(index) =
+            table.indexes.iter().find(|index| index.descriptor.unique && !index.descriptor.immediate)
+        {
+            let name = &index.descriptor.name;
+            return Err(Error::unsupported(format_args!(
+                "changing rows under the deferrable constraint \"{name}\""
+            )));
+        }
+        Ok(Target {
+            plan: plan.clone(),
+            table,
+            heap,
+            encoder: RowEncoder::default(),
+            rows: RowBatch::default(),
+            row_ids: Vec::new(),
+            entry: Entry::default(),
+        })
+    }
+
+    /// Computes generated columns of new rows and looks at their constraints. `columns` are the table's, by position.
+    ///
+    /// # Errors
+    /// Those of the expressions.
+    pub fn prepare(&self, ctx: &ExecContext<'_>, batch: Batch) -> Result<NewRows> {
+        let mut image = batch;
+        image.columns.truncate(self.table.codec.column_count());
+        image.columns.push(Arc::new(Column::nulls(PhysicalType::Int64, image.rows)));
+        for generated in &self.plan.generated {
+            image.columns[generated.column] = ctx.eval(&generated.expr, &image)?;
+        }
+        let mut violations = Vec::new();
+        for position in &self.plan.not_null {
+            let column = &image.columns[*position];
+            if column.has_nulls() {
+                let rows = image.active().filter(|row| column.is_null(*row));
+                violations.extend(rows.map(|row| Violation { row, kind: ViolationKind::NotNull(*position) }));
+            }
+        }
+        for (number, check) in self.plan.checks.iter().enumerate() {
+            // A row with a NULL where none may be is refused anyway; its checks must not raise errors of their own.
+            let rows = if violations.is_empty() { image.clone() } else { self.without(&image, &violations) };
+            let verdict = ctx.eval(&check.expr, &rows)?;
+            let Some(bools) = verdict.as_bools() else {
+                return Err(Error::internal("a check constraint is not boolean"));
+            };
+            let failed =
+                rows.active().filter(|row| verdict.is_valid(*row) && !bools[*row * verdict.stride()]);
+            violations.extend(failed.map(|row| Violation { row, kind: ViolationKind::Check(number) }));
+        }
+        Ok(NewRows { image, violations })
+    }
+
+    fn without(&self, image: &Batch, violations: &[Violation]) -> Batch {
+        let sound = |row: &usize| !violations.iter().any(|violation| violation.row == *row);
+        let rows: Vec<u16> = image.active().filter(sound).map(|row| row as u16).collect();
+        image.clone().with_selection(ochre_types::Selection::new(rows))
+    }
+
+    /// Fails if something is wrong with a row.
+    ///
+    /// # Errors
+    /// 23502, 23514.
+    pub fn verify(&self, ctx: &ExecContext<'_>, new: &NewRows, row: usize) -> Result<()> {
+        match new.violations.iter().find(|violation| violation.row == row) {
+            None => Ok(()),
+            Some(violation) => Err(self.violation(ctx, new, violation)),
+        }
+    }
+
+    #[cold]
+    fn violation(&self, ctx: &ExecContext<'_>, new: &NewRows, violation: &Violation) -> Error {
+        let row = new.image.row(violation.row);
+        let name = self.name(ctx);
+        let format = ctx.statement.session.format();
+        match violation.kind {
+            ViolationKind::NotNull(column) => not_null_violation(&name, column, &row, format),
+            ViolationKind::Check(number) => {
+                check_violation(&name, &self.plan.checks[number].name, &row, format)
+            }
+        }
+    }
+
+    /// The table's name, for messages.
+    pub fn name(&self, ctx: &ExecContext<'_>) -> TableName<'_> {
+        let schema = ctx.statement.relations.namespace_name(self.table.descriptor.namespace);
+        TableName { schema, table: &self.table }
+    }
+
+    /// Stores all active rows of a batch with their index entries. Their ids, by position in the batch (those of
+    /// inactive rows are unspecified).
+    ///
+    /// # Errors
+    /// 23502, 23514, 23505; errors of storage.
+    pub fn insert(&mut self, ctx: &ExecContext<'_>, new: &NewRows) -> Result<Vec<RowId>> {
+        let image = &new.image;
+        let mut ids = vec![RowId::new(0, 0); image.rows];
+        let txn = ctx.statement.txn;
+        let version = self.table.codec.schema_version();
+        if image.active_rows() < MANY_ROWS {
+            for row in image.active() {
+                self.verify(ctx, new, row)?;
+                self.encoder.encode(&self.table.codec, &image.columns, row)?;
+                ids[row] = self.heap.insert(txn, &mut self.encoder.buffer, version)?;
+            }
+        } else {
+            self.rows.clear();
+            self.row_ids.clear();
+            for row in image.active() {
+                self.verify(ctx, new, row)?;
+                self.encoder.encode(&self.table.codec, &image.columns, row)?;
+                self.rows.push(&self.encoder.buffer);
+            }
+            self.heap.insert_many(txn, &mut self.rows, version, &mut self.row_ids)?;
+            for (row, id) in image.active().zip(&self.row_ids) {
+                ids[row] = *id;
+            }
+        }
+        for number in 0..self.table.indexes.len() {
+            let index = Arc::clone(&self.table.indexes[number]);
+            let columns = ctx.with_eval(|eval| EntryColumns::compute(&index, image, eval))?;
+            self.insert_entries(ctx, &index, &columns, image, &ids)?;
+        }
+        Ok(ids)
+    }
+
+    /// Adds the entries of all active rows to one index, in key order when there are many.
+    fn insert_entries(
+        &mut self,
+        ctx: &ExecContext<'_>,
+        index: &IndexAccess,
+        columns: &EntryColumns,
+        image: &Batch,
+        ids: &[RowId],
+    ) -> Result<()> {
+        if image.active_rows() < MANY_ROWS {
+            for row in image.active().filter(|row| columns.is_included(*row)) {
+                columns.write(index, row, &mut self.entry)?;
+                self.insert_entry(ctx, index, columns, row, ids[row])?;
+            }
+            return Ok(());
+        }
+        let mut entries: Vec<(Entry, usize)> = Vec::with_capacity(image.active_rows());
+        for row in image.active().filter(|row| columns.is_included(*row)) {
+            let mut entry = Entry::default();
+            columns.write(index, row, &mut entry)?;
+            entries.push((entry, row));
+        }
+        entries.sort_unstable_by(|(a, i), (b, k)| a.key.cmp(&b.key).then(i.cmp(k)));
+        for (entry, row) in entries {
+            self.entry = entry;
+            self.insert_entry(ctx, index, columns, row, ids[row])?;
+        }
+        Ok(())
+    }
+
+    /// Adds `self.entry`, which was written from `row`, to an index.
+    ///
+    /// # Errors
+    /// 23505.
+    pub fn insert_entry(
+        &self,
+        ctx: &ExecContext<'_>,
+        index: &IndexAccess,
+        columns: &EntryColumns,
+        row: usize,
+        rid: RowId,
+    ) -> Result<()> {
+        match self.try_insert_entry(ctx, index, columns, row, rid)? {
+            None => Ok(()),
+            Some(_) => Err(self.duplicate(ctx, index, columns, row)),
+        }
+    }
+
+    /// As [`Target::insert_entry`]; the row that has the key already, if there is one.
+    ///
+    /// # Errors
+    /// Errors of storage, and of waiting.
+    pub fn try_insert_entry(
+        &self,
+        ctx: &ExecContext<'_>,
+        index: &IndexAccess,
+        columns: &EntryColumns,
+        row: usize,
+        rid: RowId,
+    ) -> Result<Option<RowId>> {
+        let txn = ctx.statement.txn;
+        let xid = txn.assign_xid()?;
+        let Entry { key, payload } = &self.entry;
+        if !is_checked(index, columns, row) {
+            index.tree.insert(xid, key, payload, rid)?;
+            return Ok(None);
+        }
+        let mut checker = HeapUniqueChecker::new(ctx, &self.table, &self.heap, index, key);
+        Ok(match index.tree.insert_unique(xid, key, payload, rid, &mut checker)? {
+            UniqueOutcome::Inserted => None,
+            UniqueOutcome::Conflict(other) => Some(other),
+        })
+    }
+
+    /// 23505 for a row.
+    #[cold]
+    pub fn duplicate(
+        &self,
+        ctx: &ExecContext<'_>,
+        index: &IndexAccess,
+        columns: &EntryColumns,
+        row: usize,
+    ) -> Error {
+        unique_violation(&self.name(ctx), index, &columns.key_values(row), ctx.statement.session.format())
+    }
+}
+
+/// Whether a row's key must be the only one of its kind in an index.
+pub fn is_checked(index: &IndexAccess, columns: &EntryColumns, row: usize) -> bool {
+    index.descriptor.unique && (index.descriptor.nulls_not_distinct || !columns.has_null_key(row))
+}
+
+/// The image with the rows' ids.
+pub fn with_row_ids(mut image: Batch, ids: &[RowId]) -> Batch {
+    let column = Column::from(ids.iter().map(|id| id.to_u64() as i64).collect::<Vec<i64>>());
+    *image.columns.last_mut().expect("an image ends with the row id") = Arc::new(column);
+    image
+}

@@ -1,0 +1,352 @@
+//! UPDATE, with RETURNING.
+//!
+//! # How
+//! New values, checks and index entries are computed for a whole batch of source rows; then each row is written. A row
+//! that a concurrent transaction has changed is looked at again and computed by itself.
+
+use std::sync::Arc;
+
+use ochre_access::heap::{RowWait, WriteOutcome};
+use ochre_base::{Result, RowId};
+use ochre_expr::Expr;
+use ochre_sql::physical::{Assignment, UpdatePlan};
+use ochre_txn::{RowLockStrength, Snapshot};
+use ochre_types::{Batch, Column};
+
+use crate::index_entry::{Entry, EntryColumns};
+use crate::modify::insert::{project, select_rows};
+use crate::modify::recheck::Recheck;
+use crate::modify::target::{NewRows, Target, with_row_ids};
+use crate::relation::{IndexAccess, RelationSource};
+use crate::{BoxOperator, ExecContext, Operator};
+
+/// Writes new versions of rows and the index entries that they need.
+pub struct RowUpdater {
+    /// Indexes that a change of the statement's columns may concern.
+    indexes: Vec<Arc<IndexAccess>>,
+    old: Vec<Entry>,
+    new: Vec<Entry>,
+}
+
+/// What the indexes concerned hold of old and new rows.
+struct Entries {
+    old: Vec<EntryColumns>,
+    new: Vec<EntryColumns>,
+}
+
+impl RowUpdater {
+    /// For changes of these columns (by position).
+    pub fn new(target: &Target, changed: Vec<usize>) -> RowUpdater {
+        let concerned = |index: &&Arc<IndexAccess>| {
+            index.exprs.columns_read().iter().any(|column| changed.contains(column))
+        };
+        let indexes: Vec<_> = target.table.indexes.iter().filter(concerned).cloned().collect();
+        RowUpdater {
+            old: vec![Entry::default(); indexes.len()],
+            new: vec![Entry::default(); indexes.len()],
+            indexes,
+        }
+    }
+
+    fn entries(&self, ctx: &ExecContext<'_>, old: &Batch, new: &Batch) -> Result<Entries> {
+        let compute = |image: &Batch| -> Result<Vec<EntryColumns>> {
+            let each =
+                |index: &Arc<IndexAccess>| ctx.with_eval(|eval| EntryColumns::compute(index, image, eval));
+            self.indexes.iter().map(each).collect()
+        };
+        Ok(Entries { old: compute(old)?, new: compute(new)? })
+    }
+
+    /// Writes row `row` of a new image in place of the same row of the old one.
+    #[allow(clippy::too_many_arguments, reason = "the facts of one write")]
+    fn write(
+        &mut self,
+        ctx: &ExecContext<'_>,
+        target: &mut Target,
+        entries: &Entries,
+        new: &NewRows,
+        row: usize,
+        rid: RowId,
+        snapshot: &Snapshot,
+        wait: &mut RowWait,
+    ) -> Result<WriteOutcome> {
+        let mut keys_changed = false;
+        let mut strength = RowLockStrength::NoKeyUpdate;
+        for (number, index) in self.indexes.iter().enumerate() {
+            let (old, new) = (&entries.old[number], &entries.new[number]);
+            let (was, is) = (old.is_included(row), new.is_included(row));
+            if was {
+                old.write(index, row, &mut self.old[number])?;
+            }
+            if is {
+                new.write(index, row, &mut self.new[number])?;
+            }
+            if was != is || (was && self.old[number] != self.new[number]) {
+                keys_changed = true;
+                let descriptor = &index.descriptor;
+                if descriptor.unique && descriptor.predicate.is_none() && !descriptor.has_expressions() {
+                    strength = RowLockStrength::Update;
+                }
+            }
+        }
+        target.encoder.encode(&target.table.codec, &new.image.columns, row)?;
+        let outcome = target.heap.update(
+            ctx.statement.txn,
+            snapshot,
+            rid,
+            &mut target.encoder.buffer,
+            target.table.codec.schema_version(),
+            keys_changed,
+            strength,
+            wait,
+        )?;
+        if outcome == WriteOutcome::Done && keys_changed {
+            self.insert_entries(ctx, target, entries, row, rid)?;
+        }
+        Ok(outcome)
+    }
+
+    /// Adds the entries that the new version has and the old one had not.
+    fn insert_entries(
+        &mut self,
+        ctx: &ExecContext<'_>,
+        target: &mut Target,
+        entries: &Entries,
+        row: usize,
+        rid: RowId,
+    ) -> Result<()> {
+        for (number, index) in self.indexes.iter().enumerate() {
+            let columns = &entries.new[number];
+            let was = entries.old[number].is_included(row);
+            if !columns.is_included(row) || (was && self.old[number] == self.new[number]) {
+                continue;
+            }
+            std::mem::swap(&mut target.entry, &mut self.new[number]);
+            target.insert_entry(ctx, index, columns, row, rid)?;
+        }
+        Ok(())
+    }
+
+    /// Updates a single row; `old` and `new` are images of one row.
+    ///
+    /// # Errors
+    /// 23502, 23514, 23505; errors of storage, and of waiting.
+    #[allow(clippy::too_many_arguments, reason = "the facts of one write")]
+    pub fn update_one(
+        &mut self,
+        ctx: &ExecContext<'_>,
+        target: &mut Target,
+        old: &Batch,
+        new: &NewRows,
+        rid: RowId,
+        snapshot: &Snapshot,
+        wait: &mut RowWait,
+    ) -> Result<WriteOutcome> {
+        target.verify(ctx, new, 0)?;
+        let entries = self.entries(ctx, old, &new.image)?;
+        self.write(ctx, target, &entries, new, 0, rid, snapshot, wait)
+    }
+}
+
+/// Updates the rows of its source.
+pub struct Update {
+    target: Target,
+    source: BoxOperator,
+    row_id: usize,
+    old_columns: Vec<Option<usize>>,
+    assignments: Vec<Assignment>,
+    recheck: Recheck,
+    returning: Option<Vec<Expr>>,
+    updater: RowUpdater,
+    is_root: bool,
+}
+
+/// A batch of source rows, ready to be written.
+struct Prepared {
+    source: Batch,
+    old: Batch,
+    new: NewRows,
+    entries: Entries,
+}
+
+impl Update {
+    /// Updates what `source` gives.
+    ///
+    /// # Errors
+    /// What opening relations fails with.
+    pub fn new(
+        plan: &UpdatePlan,
+        source: BoxOperator,
+        relations: &dyn RelationSource,
+        is_root: bool,
+    ) -> Result<Update> {
+        let target = Target::open(&plan.target, relations)?;
+        let generated = target.plan.generated.iter().map(|generated| generated.column);
+        let changed = plan.assignments.iter().map(|assignment| assignment.column).chain(generated).collect();
+        Ok(Update {
+            recheck: Recheck::new(&target.table.codec, &plan.recheck),
+            updater: RowUpdater::new(&target, changed),
+            target,
+            source,
+            row_id: plan.row_id,
+            old_columns: plan.old_columns.clone(),
+            assignments: plan.assignments.clone(),
+            returning: plan.returning.clone(),
+            is_root,
+        })
+    }
+
+    fn prepare(&self, ctx: &ExecContext<'_>, source: Batch) -> Result<Prepared> {
+        let codec = &self.target.table.codec;
+        let columns: Vec<Arc<Column>> = self
+            .old_columns
+            .iter()
+            .enumerate()
+            .map(|(position, column)| match column {
+                Some(column) => Arc::clone(&source.columns[*column]),
+                None => Arc::new(Column::nulls(codec.column_type(position).physical, source.rows)),
+            })
+            .collect();
+        let old = Batch { columns, rows: source.rows, selection: source.selection.clone() };
+        let mut changed = old.clone();
+        for Assignment { column, value } in &self.assignments {
+            changed.columns[*column] = ctx.eval(value, &source)?;
+        }
+        let new = self.target.prepare(ctx, changed)?;
+        let entries = self.updater.entries(ctx, &old, &new.image)?;
+        Ok(Prepared { source, old, new, entries })
+    }
+
+    /// Writes one row; `Some` holds the row as it was computed anew, when it was.
+    fn update_row(
+        &mut self,
+        ctx: &ExecContext<'_>,
+        prepared: &Prepared,
+        row: usize,
+        rid: RowId,
+    ) -> Result<Written> {
+        let mut wait = RowWait::default();
+        self.target.verify(ctx, &prepared.new, row)?;
+        let mut outcome = self.updater.write(
+            ctx,
+            &mut self.target,
+            &prepared.entries,
+            &prepared.new,
+            row,
+            rid,
+            ctx.statement.snapshot,
+            &mut wait,
+        )?;
+        let mut again: Option<Prepared> = None;
+        loop {
+            match outcome {
+                WriteOutcome::Done => return Ok(Written::Yes(again)),
+                WriteOutcome::SelfModified => return Ok(Written::No),
+                WriteOutcome::Changed | WriteOutcome::Deleted => {}
+            }
+            ctx.check_interrupts()?;
+            let heap = Arc::clone(&self.target.heap);
+            let current = self.recheck.newest(ctx, &heap, &prepared.source, row, rid, outcome)?;
+            let Some(current) = current else { return Ok(Written::No) };
+            let anew = self.prepare(ctx, current.source)?;
+            self.target.verify(ctx, &anew.new, 0)?;
+            outcome = self.updater.write(
+                ctx,
+                &mut self.target,
+                &anew.entries,
+                &anew.new,
+                0,
+                rid,
+                &current.snapshot,
+                &mut wait,
+            )?;
+            again = Some(anew);
+        }
+    }
+
+    fn update_batch(&mut self, ctx: &ExecContext<'_>, source: Batch) -> Result<Vec<Batch>> {
+        let prepared = self.prepare(ctx, source)?;
+        let ids = Arc::clone(&prepared.source.columns[self.row_id]);
+        let mut written: Vec<u16> = Vec::new();
+        let mut results = Vec::new();
+        let mut count = 0;
+        for (number, row) in prepared.source.active().enumerate() {
+            if number % 64 == 0 {
+                ctx.check_interrupts()?;
+            }
+            // NULL on the null side of a join: there is no row.
+            let Some(id) = ids.datum(row).as_i64() else { continue };
+            let rid = RowId::from_u64(id as u64);
+            match self.update_row(ctx, &prepared, row, rid)? {
+                Written::No => continue,
+                Written::Yes(None) => written.push(row as u16),
+                Written::Yes(Some(anew)) => {
+                    if self.returning.is_some() {
+                        results.push(self.returned(ctx, anew, vec![0], &[rid])?);
+                    }
+                }
+            }
+            count += 1;
+        }
+        if self.is_root {
+            ctx.run.rows_changed.set(ctx.run.rows_changed.get() + count);
+        }
+        if self.returning.is_some() && !written.is_empty() {
+            let rids: Vec<RowId> = (0..prepared.source.rows)
+                .map(|row| RowId::from_u64(ids.datum(row).as_i64().unwrap_or(0) as u64))
+                .collect();
+            results.insert(0, self.returned(ctx, prepared, written, &rids)?);
+        }
+        Ok(results)
+    }
+
+    /// RETURNING of some rows.
+    fn returned(
+        &self,
+        ctx: &ExecContext<'_>,
+        done: Prepared,
+        rows: Vec<u16>,
+        ids: &[RowId],
+    ) -> Result<Batch> {
+        let mut image = with_row_ids(done.new.image, ids);
+        image.columns.extend(done.source.columns);
+        debug_assert_eq!(done.old.rows, image.rows);
+        image.selection = None;
+        let returning = self.returning.as_deref().unwrap_or_default();
+        project(ctx, returning, select_rows(image, rows))
+    }
+}
+
+/// Whether a row was written.
+#[allow(clippy::large_enum_variant, reason = "short-lived")]
+enum Written {
+    No,
+    /// With the row as it was computed anew, when it had changed.
+    Yes(Option<Prepared>),
+}
+
+impl Operator for Update {
+    fn next(&mut self, ctx: &ExecContext<'_>) -> Result<Option<Batch>> {
+        while let Some(batch) = self.source.next(ctx)? {
+            let results = self.update_batch(ctx, batch)?;
+            if !results.is_empty() {
+                return Ok(Some(join_batches(results)));
+            }
+        }
+        Ok(None)
+    }
+
+    fn rescan(&mut self, ctx: &ExecContext<'_>) -> Result<()> {
+        self.source.rescan(ctx)
+    }
+}
+
+/// Several small batches of the same columns as one.
+pub fn join_batches(mut batches: Vec<Batch>) -> Batch {
+    if batches.len() == 1 {
+        return batches.remove(0);
+    }
+    let types: Vec<_> = batches[0].columns.iter().map(|column| column.physical()).collect();
+    let rows = batches.iter().map(Batch::active_rows).sum();
+    Batch::new(crate::columns::concat_batches(&types, &batches), rows)
+}
