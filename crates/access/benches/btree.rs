@@ -1,4 +1,5 @@
-//! Times the operations of an index: `cargo bench -p ochre-access --bench btree -- [entries]`.
+//! Times the operations of an index: `cargo bench -p ochre-access --bench btree -- [entries] [section]`,
+//! the section being `inserts`, `reads`, `unique` or `builds`.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -14,6 +15,8 @@ use ochre_env::Env;
 use ochre_storage::{RelationKey, Storage, StorageConfig};
 
 const XID: Xid = Xid(20);
+
+const SECTIONS: [&str; 4] = ["reads", "inserts", "unique", "builds"];
 
 struct Bench {
     storage: Arc<Storage>,
@@ -43,47 +46,53 @@ fn main() {
         .expect("a new data directory");
     Env::os().fs.create_dir_all(&directory.join("spill")).expect("a directory for temporary files");
     let bench = Bench { trees: BTrees::new(storage.clone()), storage, directory, entries };
-    bench.run();
+    let section = std::env::args().skip(1).find(|argument| SECTIONS.contains(&&argument[..]));
+    for name in SECTIONS {
+        if section.as_deref().is_none_or(|section| section == name) {
+            bench.run(name);
+        }
+    }
     bench.storage.close().expect("a clean end");
     std::fs::remove_dir_all(&bench.directory).expect("the directory is ours");
 }
 
 impl Bench {
-    fn run(&self) {
-        let tree = self.new_tree();
-        self.insert("insert, ascending", &tree, |number| number);
-        self.report(&tree);
-        self.lookups(&tree, 1);
-        self.lookups(&tree, 2);
-        self.scans(&tree);
-
-        let tree = self.new_tree();
-        self.insert("insert, random", &tree, scatter);
-        self.report(&tree);
-        self.remove(&tree);
-
-        let tree = self.new_tree();
-        self.time("insert unique, ascending", self.entries, || {
-            for number in 0..self.entries {
-                let rid = RowId::from_u64(number);
-                tree.insert_unique(XID, &int_key(number), &[], rid, &mut AllDead).expect("an insertion");
+    fn run(&self, section: &str) {
+        match section {
+            "reads" => {
+                let tree = self.new_tree();
+                self.insert("insert, ascending", &tree, |number| number);
+                self.report(&tree);
+                self.lookups(&tree, 1);
+                self.lookups(&tree, 2);
+                self.scans(&tree);
             }
-        });
-        let tree = self.new_tree();
-        self.time("insert unique, random", self.entries, || {
-            for number in 0..self.entries {
-                let rid = RowId::from_u64(number);
-                tree.insert_unique(XID, &int_key(scatter(number)), &[], rid, &mut AllDead)
-                    .expect("an insertion");
+            "inserts" => {
+                let tree = self.new_tree();
+                self.insert("insert, random", &tree, scatter);
+                self.report(&tree);
+                self.remove(&tree);
             }
-        });
-        self.build("build, random integers", |number| int_key(scatter(number)));
-        self.build("build, texts of 32 hex digits", |number| {
-            let mut key = vec![1];
-            let text = format!("{:016x}{:016x}", scatter(number), scatter(number ^ 0xffff));
-            key.extend_from_slice(text.as_bytes());
-            key.push(0);
-            key
+            "unique" => {
+                self.insert_unique("insert unique, ascending", |number| number);
+                self.insert_unique("insert unique, random", scatter);
+            }
+            _ => {
+                self.build("build, random integers", |number| int_key(scatter(number)));
+                self.build("build, texts of 32 hex digits", |number| {
+                    format!("{:016x}{:016x}\0", scatter(number), scatter(number ^ 0xffff))
+                });
+            }
+        }
+    }
+
+    fn insert_unique(&self, what: &str, number_of: impl Fn(u64) -> u64) {
+        let tree = self.new_tree();
+        self.time(what, self.entries, || {
+            for number in 0..self.entries {
+                let (key, rid) = (int_key(number_of(number)), RowId::from_u64(number));
+                tree.insert_unique(XID, &key, &[], rid, &mut AllDead).expect("an insertion");
+            }
         });
     }
 
