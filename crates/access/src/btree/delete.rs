@@ -48,7 +48,7 @@ impl BTree {
     /// # Errors
     /// When a page cannot be read.
     pub fn prefetch(&self, key: &[u8], rid: RowId) -> Result<()> {
-        self.find_leaf(EntryRef::new(key, rid, &[])).map(drop)
+        self.find_leaf(EntryRef::new(key, rid, &[]).into()).map(drop)
     }
 
     /// Unlinks the leaf whose range holds `target`, if it is empty and can go now. Says whether it went.
@@ -153,7 +153,7 @@ impl BTree {
         let mut next = Some(EntryBuf::default());
         while let Some(target) = next.take() {
             self.storage.wal().reserve()?;
-            let (guard, _) = self.find_leaf(target.as_ref())?;
+            let (guard, _) = self.find_leaf(target.as_ref().into())?;
             let empty = node::count(guard.bytes()) == 0 && guard.key().block != ROOT;
             next = node::high_key(guard.bytes()).map(EntryBuf::from);
             drop(guard);

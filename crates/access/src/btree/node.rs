@@ -16,11 +16,12 @@
 //! | 9 | 1 | flags: [`INCOMPLETE_SPLIT`], [`DELETED`] |
 //! | 10 | 2 | number of entries |
 //! | 12 | 2 | length of the prefix that all keys of this page share |
-//! | 14 | 2 | offset of the prefix |
+//! | 14 | 2 | offset of the prefix: 24 (on the page: 48) when it is at most 16 bytes long |
 //! | 16 | 2 | offset of the high key, 0: none (the rightmost page of its level) |
 //! | 18 | 2 | length of the high key's key bytes, and its flags as in a slot |
 //! | 20 | 2 | dead bytes between `upper` and the end of the page |
 //! | 22 | 2 | reserved, 0 |
+//! | 24 | 16 | a short prefix, padded with zeros: with the header on one cache line |
 //!
 //! Slots follow, 8 bytes each, in key order: the first four bytes of the key behind the prefix, padded with zeros (the
 //! *head*: most comparisons need nothing else and so touch one cache line); the body's offset (2); the length of the
@@ -73,8 +74,10 @@ const PREFIX_OFFSET: usize = BASE + 14;
 const HIGH_OFFSET: usize = BASE + 16;
 const HIGH_META: usize = BASE + 18;
 const DEAD: usize = BASE + 20;
+const SHORT_PREFIX: usize = BASE + 24;
+const SHORT_PREFIX_SIZE: usize = 16;
 /// Where the slots begin.
-pub(crate) const SLOTS: usize = BASE + 24;
+pub(crate) const SLOTS: usize = SHORT_PREFIX + SHORT_PREFIX_SIZE;
 /// Bytes of a slot.
 pub(crate) const SLOT_SIZE: usize = 8;
 const HEAD_SIZE: usize = 4;
@@ -113,6 +116,50 @@ impl<'a> EntryRef<'a> {
     /// The point after all entries of a key.
     pub(crate) fn after(key: &'a [u8]) -> EntryRef<'a> {
         EntryRef { key, rid: AFTER_ALL_RIDS, payload: &[] }
+    }
+}
+
+/// What a search looks for, prepared for many pages.
+#[derive(Clone, Copy)]
+pub(crate) struct Target<'a> {
+    pub entry: EntryRef<'a>,
+    /// The first bytes of the key as a number, padded with zeros, to compare with short prefixes.
+    start: u128,
+}
+
+impl<'a> From<EntryRef<'a>> for Target<'a> {
+    #[inline]
+    fn from(entry: EntryRef<'a>) -> Target<'a> {
+        let start = entry.key.first_chunk().copied().unwrap_or_else(|| {
+            let mut start = [0; SHORT_PREFIX_SIZE];
+            start[..entry.key.len()].copy_from_slice(entry.key);
+            start
+        });
+        Target { entry, start: u128::from_be_bytes(start) }
+    }
+}
+
+impl<'a> Target<'a> {
+    /// The key behind the page's prefix; if it does not start with that, how the page's keys compare to it.
+    #[inline(always)]
+    fn suffix(&self, page: &Page) -> Result<&'a [u8], Ordering> {
+        let key = self.entry.key;
+        let len = u16_at(page, PREFIX_LEN);
+        if len == 0 {
+            return Ok(key);
+        }
+        if len > SHORT_PREFIX_SIZE {
+            // Every key starts with the prefix: all are on the same side of the target.
+            let prefix = prefix(page);
+            return key.strip_prefix(prefix).ok_or_else(|| prefix.cmp(key));
+        }
+        let prefix = short_prefix(page);
+        let start = self.start & (u128::MAX << (128 - 8 * len));
+        if start != prefix {
+            return Err(prefix.cmp(&start));
+        }
+        // A shorter key was padded with zeros: what starts with all of the prefix is above it.
+        key.get(len..).ok_or(Ordering::Greater)
     }
 }
 
@@ -262,6 +309,28 @@ pub(crate) fn used_bytes(page: &Page) -> usize {
 pub(crate) fn prefix(page: &Page) -> &[u8] {
     let offset = u16_at(page, PREFIX_OFFSET);
     &page[offset..offset + u16_at(page, PREFIX_LEN)]
+}
+
+#[inline(always)]
+fn short_prefix(page: &Page) -> u128 {
+    u128::from_be_bytes(*page[SHORT_PREFIX..].first_chunk().expect("the field lies on the page"))
+}
+
+/// Bytes that a prefix takes besides the header's own.
+fn prefix_size(prefix_len: usize) -> usize {
+    if prefix_len > SHORT_PREFIX_SIZE { prefix_len } else { 0 }
+}
+
+/// Sets the prefix of a page without entries and without a high key.
+fn put_prefix(page: &mut Page, prefix: &[u8]) {
+    page[SHORT_PREFIX..SLOTS].fill(0);
+    let upper = PAGE_SIZE - prefix_size(prefix.len());
+    let at = if prefix.len() > SHORT_PREFIX_SIZE { upper } else { SHORT_PREFIX };
+    page[at..at + prefix.len()].copy_from_slice(prefix);
+    set_u16(page, PREFIX_LEN, prefix.len());
+    set_u16(page, PREFIX_OFFSET, at);
+    set_u16(page, DEAD, 0);
+    set_bounds(page, 0, upper);
 }
 
 /// Makes an empty page of a level.
@@ -418,9 +487,9 @@ pub(crate) fn validate(page: &Page) -> Result<(), String> {
         let length = if has_payload { 2 } else { 0 };
         inside(at, length) && (!has_payload || inside(at + 2, u16_at(page, at)))
     };
-    if !inside(u16_at(page, PREFIX_OFFSET).max(upper), 0)
-        || (u16_at(page, PREFIX_LEN) > 0 && !inside(u16_at(page, PREFIX_OFFSET), u16_at(page, PREFIX_LEN)))
-    {
+    let (prefix_at, prefix_len) = (u16_at(page, PREFIX_OFFSET), u16_at(page, PREFIX_LEN));
+    let short = prefix_len <= SHORT_PREFIX_SIZE;
+    if prefix_len > 0 && if short { prefix_at != SHORT_PREFIX } else { !inside(prefix_at, prefix_len) } {
         return Err("the prefix lies outside the page".into());
     }
     let high = u16_at(page, HIGH_OFFSET);
@@ -502,14 +571,13 @@ impl<'a> Probe<'a> {
 
 /// The first entry from `first` on for which `less` no longer holds of its order relative to the target.
 #[inline(always)]
-fn partition(page: &Page, first: usize, target: EntryRef<'_>, less: impl Fn(Ordering) -> bool) -> usize {
+fn partition(page: &Page, first: usize, target: &Target<'_>, less: impl Fn(Ordering) -> bool) -> usize {
     let count = count(page);
-    let prefix = prefix(page);
-    let Some(suffix) = target.key.strip_prefix(prefix) else {
-        // Every key starts with the prefix: all are on the same side of the target.
-        return if prefix < target.key { count.max(first) } else { first };
+    let suffix = match target.suffix(page) {
+        Ok(suffix) => suffix,
+        Err(order) => return if order.is_lt() { count.max(first) } else { first },
     };
-    let probe = Probe::new(suffix, target);
+    let probe = Probe::new(suffix, target.entry);
     let (mut low, mut high) = (first, count.max(first));
     while low < high {
         let middle = (low + high) / 2;
@@ -526,29 +594,30 @@ fn partition(page: &Page, first: usize, target: EntryRef<'_>, less: impl Fn(Orde
 
 /// The first entry of a leaf at or above the target.
 #[inline]
-pub(crate) fn lower_bound(page: &Page, target: EntryRef<'_>) -> usize {
-    partition(page, 0, target, Ordering::is_lt)
+pub(crate) fn lower_bound<'a>(page: &Page, target: impl Into<Target<'a>>) -> usize {
+    partition(page, 0, &target.into(), Ordering::is_lt)
 }
 
 /// The entry of a branch whose child's range holds the target.
 #[inline]
-pub(crate) fn child_index(page: &Page, target: EntryRef<'_>) -> usize {
-    partition(page, 1, target, Ordering::is_le) - 1
+pub(crate) fn child_index<'a>(page: &Page, target: impl Into<Target<'a>>) -> usize {
+    partition(page, 1, &target.into(), Ordering::is_le) - 1
 }
 
 /// The entry of a branch whose child's range holds what lies directly before the target.
 #[inline]
-pub(crate) fn child_index_before(page: &Page, target: EntryRef<'_>) -> usize {
-    partition(page, 1, target, Ordering::is_lt) - 1
+pub(crate) fn child_index_before<'a>(page: &Page, target: impl Into<Target<'a>>) -> usize {
+    partition(page, 1, &target.into(), Ordering::is_lt) - 1
 }
 
-/// Whether an entry of a leaf has exactly this key.
+/// Whether an entry of a leaf has exactly the target's key.
 #[inline]
-pub(crate) fn key_equals(page: &Page, index: usize, key: &[u8]) -> bool {
-    match key.strip_prefix(prefix(page)) {
-        None => false,
-        Some(suffix) => {
-            let probe = Probe::new(suffix, EntryRef::before(key));
+pub(crate) fn key_equals<'a>(page: &Page, index: usize, target: impl Into<Target<'a>>) -> bool {
+    let target = target.into();
+    match target.suffix(page) {
+        Err(_) => false,
+        Ok(suffix) => {
+            let probe = Probe::new(suffix, target.entry);
             head_at(page, index) == probe.head && probe.compare_rest_of_key(page, index).is_eq()
         }
     }
@@ -556,7 +625,7 @@ pub(crate) fn key_equals(page: &Page, index: usize, key: &[u8]) -> bool {
 
 /// Whether the entry is the target, in all its parts.
 pub(crate) fn entry_equals(page: &Page, index: usize, target: EntryRef<'_>) -> bool {
-    key_equals(page, index, target.key) && identity_at(page, index) == (target.rid, target.payload)
+    key_equals(page, index, target) && identity_at(page, index) == (target.rid, target.payload)
 }
 
 // ---- changing ----
@@ -695,7 +764,7 @@ fn fits_with_prefix(page: &Page, prefix_len: usize, entry: EntryRef<'_>) -> bool
     let old_prefix = u16_at(page, PREFIX_LEN);
     let from = usize::from(!leaf);
     // What all tails grow by, or shrink if negative.
-    let mut growth = prefix_len as isize - old_prefix as isize;
+    let mut growth = prefix_size(prefix_len) as isize - prefix_size(old_prefix) as isize;
     for index in from..count(page) {
         let slot = slot_at(page, index);
         let suffix_len = slot.suffix_len + old_prefix - prefix_len;
@@ -708,12 +777,7 @@ fn fits_with_prefix(page: &Page, prefix_len: usize, entry: EntryRef<'_>) -> bool
 /// Writes the page anew with another prefix, which `key` starts with, and without dead bytes.
 fn rebuild(page: &mut Page, prefix_len: usize, key: &[u8]) {
     if count(page) == 0 && u16_at(page, HIGH_OFFSET) == 0 {
-        let upper = PAGE_SIZE - prefix_len;
-        page[upper..].copy_from_slice(&key[..prefix_len]);
-        set_u16(page, PREFIX_LEN, prefix_len);
-        set_u16(page, PREFIX_OFFSET, upper);
-        set_u16(page, DEAD, 0);
-        set_bounds(page, 0, upper);
+        put_prefix(page, &key[..prefix_len]);
         return;
     }
     let old = *page;
@@ -731,15 +795,9 @@ fn copy_range(
     prefix: &[u8],
 ) {
     let leaf = is_leaf(old);
-    let mut at = PAGE_SIZE;
-    set_u16(page, DEAD, 0);
     set_u16(page, HIGH_OFFSET, 0);
     set_u16(page, HIGH_META, 0);
-    at -= prefix.len();
-    page[at..at + prefix.len()].copy_from_slice(prefix);
-    set_u16(page, PREFIX_LEN, prefix.len());
-    set_u16(page, PREFIX_OFFSET, at);
-    set_bounds(page, 0, at);
+    put_prefix(page, prefix);
     if let Some(high) = high {
         put_high_key(page, high);
     }
@@ -801,7 +859,7 @@ pub(crate) fn take_lower(page: &mut Page, old: &Page, to: usize, high: EntryRef<
 pub(crate) fn lower_fits(page: &Page, to: usize, high: EntryRef<'_>) -> bool {
     let entries: usize = (0..to).map(|index| entry_size(page, index)).sum();
     let high_size = high.key.len() + RID_SIZE + payload_size(high.payload);
-    entries + u16_at(page, PREFIX_LEN) + high_size <= CAPACITY
+    entries + prefix_size(u16_at(page, PREFIX_LEN)) + high_size <= CAPACITY
 }
 
 /// Bytes of an entry's slot and body.

@@ -20,7 +20,7 @@ fn check_searches(page: &Page, model: &[EntryBuf], target: &EntryBuf) {
     let expected = model.partition_point(|entry| entry < target);
     assert_eq!(node::lower_bound(page.bytes(), target.as_ref()), expected, "{target:?} in {model:?}");
     for (index, entry) in model.iter().enumerate() {
-        assert_eq!(node::key_equals(page.bytes(), index, &target.key), entry.key == target.key);
+        assert_eq!(node::key_equals(page.bytes(), index, target.as_ref()), entry.key == target.key);
         assert_eq!(node::entry_equals(page.bytes(), index, target.as_ref()), entry == target);
     }
 }

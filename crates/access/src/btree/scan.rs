@@ -182,7 +182,7 @@ impl Scan {
         };
         let (guard, from) = match hinted {
             Some(found) => found,
-            None => self.tree.find_leaf(start)?,
+            None => self.tree.find_leaf(start.into())?,
         };
         let page = guard.bytes();
         let to = match &self.high {

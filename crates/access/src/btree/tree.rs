@@ -11,7 +11,7 @@ use ochre_storage::{
 };
 use parking_lot::Mutex;
 
-use super::node::{self, EntryRef};
+use super::node::{self, EntryRef, Target};
 use super::redo::RecordKind;
 use super::{UNIQUE_STRIPES, meta};
 
@@ -140,11 +140,12 @@ impl BTree {
     /// # Errors
     /// XX001, XX002 and 58030 when a page cannot be read.
     pub fn lookup_equal(&self, key: &[u8], rids: &mut Vec<RowId>) -> Result<()> {
-        let (mut guard, mut index) = self.find_leaf(EntryRef::before(key))?;
+        let first = Target::from(EntryRef::before(key));
+        let (mut guard, mut index) = self.find_leaf(first)?;
         loop {
             let page = guard.bytes();
             let count = node::count(page);
-            while index < count && node::key_equals(page, index, key) {
+            while index < count && node::key_equals(page, index, first) {
                 rids.push(node::rid_at(page, index));
                 index += 1;
             }
@@ -157,7 +158,7 @@ impl BTree {
             let high = node::EntryBuf::from(node::high_key(page).expect("checked above"));
             drop(guard);
             debug_assert!(last <= high.rid, "N1");
-            (guard, index) = self.find_leaf(high.as_ref())?;
+            (guard, index) = self.find_leaf(high.as_ref().into())?;
         }
     }
 
@@ -202,9 +203,9 @@ impl BTree {
 
     /// The leaf whose range holds the target, latched for reading, and the first entry there at or above it.
     #[inline]
-    pub(super) fn find_leaf(&self, target: EntryRef<'_>) -> Result<(PageReadGuard, usize)> {
+    pub(super) fn find_leaf(&self, target: Target<'_>) -> Result<(PageReadGuard, usize)> {
         loop {
-            if let Some(found) = self.try_find_leaf(target)? {
+            if let Some(found) = self.try_find_leaf(&target)? {
                 return Ok(found);
             }
         }
@@ -212,7 +213,7 @@ impl BTree {
 
     /// `None`: a page on the way was unlinked or recycled; start again.
     #[inline]
-    fn try_find_leaf(&self, target: EntryRef<'_>) -> Result<Option<(PageReadGuard, usize)>> {
+    fn try_find_leaf(&self, target: &Target<'_>) -> Result<Option<(PageReadGuard, usize)>> {
         let recycled = self.recycled();
         let mut block = ROOT;
         loop {
@@ -230,15 +231,15 @@ impl BTree {
 
     /// Where a search for the target goes from this page: a place in this leaf, its right sibling, or a child.
     #[inline(always)]
-    fn step(&self, page: &node::Page, block: BlockNo, target: EntryRef<'_>) -> Result<Step> {
+    fn step(&self, page: &node::Page, block: BlockNo, target: &Target<'_>) -> Result<Step> {
         if node::is_deleted(page) {
             return Ok(Step::Restart); // B4
         }
         let count = node::count(page);
         if node::is_leaf(page) {
-            let index = node::lower_bound(page, target);
+            let index = node::lower_bound(page, *target);
             // Below an entry is below the high key.
-            if index == count && is_beyond(page, target) {
+            if index == count && is_beyond(page, target.entry) {
                 return self.right_of(page, block);
             }
             return Ok(Step::Here(index));
@@ -246,8 +247,8 @@ impl BTree {
         if count == 0 {
             return Err(corrupt(self.relation, block, "is a branch without children"));
         }
-        let index = node::child_index(page, target);
-        if index + 1 == count && is_beyond(page, target) {
+        let index = node::child_index(page, *target);
+        if index + 1 == count && is_beyond(page, target.entry) {
             return self.right_of(page, block);
         }
         Ok(Step::Down(node::child_at(page, index)))
@@ -265,6 +266,7 @@ impl BTree {
     /// The page of a level whose range holds the target, latched for writing. The caller may hold latches of pages at
     /// lower levels. Going right, a latch is released before the next is waited for.
     pub(super) fn find_for_write(&self, level: u8, target: EntryRef<'_>) -> Result<PageWriteGuard> {
+        let target = Target::from(target);
         'restart: loop {
             let recycled = self.recycled();
             let mut block = ROOT;
@@ -286,7 +288,7 @@ impl BTree {
                     ));
                 }
                 let at_parent = node::level(page) == level + 1;
-                match self.step(page, block, target)? {
+                match self.step(page, block, &target)? {
                     Step::Right(next) => block = next,
                     Step::Down(next) => {
                         block = next;
@@ -305,7 +307,7 @@ impl BTree {
                 if recycled != self.recycled() || node::is_deleted(page) || node::level(page) != level {
                     continue 'restart; // B4, B5; or the root has grown
                 }
-                if !is_beyond(page, target) {
+                if !is_beyond(page, target.entry) {
                     return Ok(guard);
                 }
                 block = self.right_sibling(page, block)?;

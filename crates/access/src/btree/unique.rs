@@ -98,7 +98,7 @@ impl BTree {
             let page = leaf.bytes();
             let index = node::lower_bound(page, first);
             let found = if index < node::count(page) {
-                node::key_equals(page, index, entry.key)
+                node::key_equals(page, index, first)
             } else {
                 // The range of this page may end within the key.
                 node::high_key(page).is_some_and(|high| high.key == entry.key)
