@@ -556,16 +556,26 @@ impl<'a> Probe<'a> {
     /// How an entry with the same head compares to what is looked for.
     #[inline]
     fn compare_rest(&self, page: &Page, index: usize) -> Ordering {
-        self.compare_rest_of_key(page, index).then_with(|| {
-            let (rid, payload) = identity_at(page, index);
-            rid.cmp(&self.rid).then_with(|| payload.cmp(self.payload))
-        })
+        let slot = slot_at(page, index);
+        let order = self.compare_rest_of_key(page, &slot);
+        if order.is_ne() {
+            return order;
+        }
+        if self.rid == 0 && self.payload.is_empty() {
+            // What comes first of its key: the slot's flags tell without a look at the body.
+            let is_first = slot.flags & (HAS_RID | HAS_PAYLOAD) == 0;
+            return if is_first { Ordering::Equal } else { Ordering::Greater };
+        }
+        let (rid, payload) = identity(page, &slot);
+        rid.cmp(&self.rid).then_with(|| payload.cmp(self.payload))
     }
 
     #[inline]
-    fn compare_rest_of_key(&self, page: &Page, index: usize) -> Ordering {
-        let slot = slot_at(page, index);
-        tail(page, &slot).cmp(self.tail).then_with(|| slot.suffix_len.cmp(&self.suffix_len))
+    fn compare_rest_of_key(&self, page: &Page, slot: &Slot) -> Ordering {
+        if slot.suffix_len <= HEAD_SIZE && self.suffix_len <= HEAD_SIZE {
+            return slot.suffix_len.cmp(&self.suffix_len);
+        }
+        tail(page, slot).cmp(self.tail).then_with(|| slot.suffix_len.cmp(&self.suffix_len))
     }
 }
 
@@ -618,7 +628,7 @@ pub(crate) fn key_equals<'a>(page: &Page, index: usize, target: impl Into<Target
         Err(_) => false,
         Ok(suffix) => {
             let probe = Probe::new(suffix, target.entry);
-            head_at(page, index) == probe.head && probe.compare_rest_of_key(page, index).is_eq()
+            head_at(page, index) == probe.head && probe.compare_rest_of_key(page, &slot_at(page, index)).is_eq()
         }
     }
 }

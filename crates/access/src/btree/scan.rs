@@ -189,7 +189,9 @@ impl Scan {
             Some(high) => node::lower_bound(page, high.as_ref()),
             None => node::count(page),
         };
-        let next = node::high_key(page);
+        // An entry at or above the range's end says as much as the high key, and is nearer.
+        let ends_here = to < node::count(page);
+        let next = if ends_here { None } else { node::high_key(page) };
         self.done = match (next, &self.high) {
             (None, _) => true,
             (Some(next), Some(high)) => next >= high.as_ref(),
