@@ -131,6 +131,19 @@ impl RowCodec {
         }
     }
 
+    /// A version's fields, when it was written under the newest list.
+    pub(crate) fn view<'a>(&'a self, version: &VersionRef<'a>) -> Option<RowView<'a>> {
+        let list = &self.lists[self.current];
+        (list.version == version.schema_version)
+            .then(|| RowView::new(&list.layout, version.payload, version.flags))
+    }
+
+    /// The field of a column in the newest list.
+    pub(crate) fn field_of(&self, position: usize) -> Option<(usize, PhysicalType)> {
+        let list = &self.lists[self.current];
+        list.places[position].map(|field| (field, list.fields[field].1.physical))
+    }
+
     fn list(&self, version: u16) -> Result<&ListCodec> {
         let current = &self.lists[self.current];
         if current.version == version {

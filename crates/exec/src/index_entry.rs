@@ -77,6 +77,16 @@ impl EntryColumns {
         Ok(())
     }
 
+    /// A row's key and payload, in memory of their own.
+    ///
+    /// # Errors
+    /// As [`EntryColumns::write`].
+    pub fn entry(&self, index: &IndexAccess, row: usize) -> Result<Entry> {
+        let mut entry = Entry::default();
+        self.write(index, row, &mut entry)?;
+        Ok(entry)
+    }
+
     /// The key columns' values of a row, for messages.
     pub fn key_values(&self, row: usize) -> Vec<Datum> {
         self.columns[..self.key_count].iter().map(|column| column.datum(row)).collect()

@@ -79,11 +79,6 @@ impl KeyTable {
         }
     }
 
-    /// Whether there is no key.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
     /// Bytes of memory held.
     pub fn memory_bytes(&self) -> usize {
         let keys = match &self.keys {
@@ -189,7 +184,7 @@ mod tests {
         assert_eq!(bytes.find_bytes(b"key 1234"), None);
         bytes.clear();
         assert_eq!(bytes.find_bytes(b"key 0"), None);
-        assert!(bytes.is_empty());
+        assert_eq!(bytes.len(), 0);
     }
 
     #[test]

@@ -10,11 +10,11 @@
 //! - R2: a sub-plan's rows are kept only when its plan says that one run serves the whole statement.
 
 use std::cell::{Cell, RefCell};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use ochre_base::{Error, Result};
 use ochre_expr::SubPlanRunner;
-use ochre_sql::physical::{PlannedStatement, SubPlan};
+use ochre_sql::physical::{CommandKind, PhysicalPlan, PlanNode, PlannedStatement, ResultPlan, SubPlan};
 use ochre_types::{Batch, Datum, PhysicalType, SqlType};
 
 use crate::build::Builder;
@@ -94,6 +94,33 @@ impl RunState {
         }
         let work_tables = (0..plan.work_tables).map(|_| RefCell::default()).collect();
         Ok(RunState { plan: Arc::clone(plan), subplans, ctes, work_tables, rows_changed: Cell::new(0) })
+    }
+
+    /// For expressions outside of any plan, which have neither sub-plans nor CTEs.
+    pub(crate) fn empty() -> RunState {
+        static NOTHING: LazyLock<Arc<PlannedStatement>> = LazyLock::new(|| {
+            let node = PlanNode::Result(ResultPlan { exprs: Vec::new(), condition: None });
+            Arc::new(PlannedStatement {
+                command: CommandKind::Select,
+                plan: Arc::new(PhysicalPlan::new(node, Vec::new())),
+                slots: 0,
+                subplans: Vec::new(),
+                ctes: Vec::new(),
+                work_tables: 0,
+                parameters: Vec::new(),
+                row_shape: Vec::new(),
+                returns_rows: false,
+                relations: Vec::new(),
+                read_only: true,
+            })
+        });
+        RunState {
+            plan: Arc::clone(&NOTHING),
+            subplans: Vec::new(),
+            ctes: Vec::new(),
+            work_tables: Vec::new(),
+            rows_changed: Cell::new(0),
+        }
     }
 
     /// Forgets all rows: the statement runs anew.

@@ -458,7 +458,7 @@ impl State {
         let state = create_state(call)?;
         let types = || call.args.iter().map(Expr::ty);
         let distinct = call.distinct.then(|| {
-            let layout = KeyLayout::new(std::iter::once(SqlType::INT8).chain(types())).as_bytes();
+            let layout = KeyLayout::new(std::iter::once(SqlType::INT8).chain(types())).into_bytes();
             (layout, KeyTable::bytes(), BatchKeys::default())
         });
         let ordered = (!call.order_by.is_empty()).then(|| {

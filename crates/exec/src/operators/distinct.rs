@@ -35,7 +35,7 @@ impl Distinct {
         Distinct {
             input,
             types: types.iter().map(|ty| ty.physical).collect(),
-            layout: KeyLayout::new(types.iter().copied()).as_bytes(),
+            layout: KeyLayout::new(types.iter().copied()).into_bytes(),
             seen: KeyTable::bytes(),
             keys: BatchKeys::default(),
             spill: None,

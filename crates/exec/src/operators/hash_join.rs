@@ -60,6 +60,7 @@ pub struct HashJoin {
     output: VecDeque<Batch>,
 }
 
+#[allow(clippy::large_enum_variant, reason = "one a join")]
 enum State {
     New,
     /// The build side fits: outer batches come from the outer operator.
@@ -175,7 +176,7 @@ impl HashJoin {
         // A NULL has a byte key but no word, so null-safe keys are always bytes.
         let types: Vec<SqlType> = types.collect();
         let layout = KeyLayout::new(types);
-        let layout = if null_safe { layout.as_bytes() } else { layout };
+        let layout = if null_safe { layout.into_bytes() } else { layout };
         Ok(HashJoin {
             spec,
             layout,

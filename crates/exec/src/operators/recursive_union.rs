@@ -43,7 +43,7 @@ impl RecursiveUnion {
         distinct: bool,
         types: &[SqlType],
     ) -> RecursiveUnion {
-        let seen = distinct.then(|| (KeyLayout::new(types.iter().copied()).as_bytes(), KeyTable::bytes()));
+        let seen = distinct.then(|| (KeyLayout::new(types.iter().copied()).into_bytes(), KeyTable::bytes()));
         RecursiveUnion {
             initial,
             recursive,

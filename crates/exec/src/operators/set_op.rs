@@ -79,7 +79,7 @@ impl SetOp {
             left,
             right,
             types: types.iter().map(|ty| ty.physical).collect(),
-            layout: KeyLayout::new(types.iter().copied()).as_bytes(),
+            layout: KeyLayout::new(types.iter().copied()).into_bytes(),
             state: State::New,
         }
     }

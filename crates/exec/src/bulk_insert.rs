@@ -1,0 +1,44 @@
+//! Rows from elsewhere into a table: COPY, and the rewriting of tables.
+
+use ochre_base::Result;
+use ochre_sql::physical::TargetTable;
+use ochre_types::Batch;
+
+use crate::context::{ExecContext, Frame, StatementContext};
+use crate::modify::target::Target;
+use crate::relation::RelationSource;
+use crate::run_state::RunState;
+
+/// Stores batches of complete rows, with all checks and index entries that INSERT has.
+pub struct BulkInsert {
+    target: Target,
+    run: RunState,
+    frame: Frame,
+}
+
+impl BulkInsert {
+    /// Opens the table.
+    ///
+    /// # Errors
+    /// What opening relations fails with.
+    pub fn new(plan: &TargetTable, relations: &dyn RelationSource) -> Result<BulkInsert> {
+        Ok(BulkInsert {
+            target: Target::open(plan, relations)?,
+            run: RunState::empty(),
+            frame: Frame::default(),
+        })
+    }
+
+    /// Inserts the active rows of a batch: one column for each column of the table, in order, with defaults in place;
+    /// dropped and generated columns are NULL.
+    ///
+    /// # Errors
+    /// 23502, 23514, 23505; errors of storage.
+    pub fn insert(&mut self, statement: &StatementContext<'_>, batch: Batch) -> Result<()> {
+        statement.session.check_interrupts()?;
+        let ctx = ExecContext::new(statement, &self.run, &self.frame);
+        let new = self.target.prepare(&ctx, batch)?;
+        self.target.insert(&ctx, &new)?;
+        Ok(())
+    }
+}
