@@ -39,7 +39,7 @@ impl KeyLayout {
 
     /// The same keys, as bytes in any case: then NULL has a key of its own.
     #[must_use]
-    pub fn as_bytes(self) -> KeyLayout {
+    pub fn into_bytes(self) -> KeyLayout {
         KeyLayout { word: false, ..self }
     }
 
