@@ -41,8 +41,10 @@ pub struct Env {
 }
 
 impl Env {
-    /// The operating system's files, clock and randomness; waits block the calling thread.
+    /// The operating system's files, clock and randomness; waits block the calling thread. Raises the process's limit
+    /// of open files as far as it may go, since every relation in use is an open file or more.
     pub fn os() -> Env {
+        os::raise_open_file_limit();
         Env {
             fs: Arc::new(os::OsFileSystem),
             clock: Arc::new(os::OsClock::new()),

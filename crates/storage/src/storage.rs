@@ -121,6 +121,7 @@ struct Core {
     wal: Arc<Wal>,
     pool: Arc<BufferPool>,
     files: Arc<Files>,
+    system_identifier: u64,
     current: Mutex<CurrentState>,
     checkpoint_needed: Signal,
     /// Someone waits for the running checkpoint: it stops pacing itself.
@@ -206,7 +207,7 @@ impl Storage {
 
     /// A number that is this directory's own since it was made.
     pub fn system_identifier(&self) -> u64 {
-        self.core.current.lock().current.system_identifier
+        self.core.system_identifier
     }
 
     /// A new empty file for spilled data, removed when the last handle is dropped.
@@ -313,6 +314,7 @@ impl Core {
             wal,
             pool,
             files,
+            system_identifier: current.system_identifier,
             current: Mutex::new(CurrentState { file, current, idle_position: Lsn::ZERO, distance_bytes: 0 }),
             checkpoint_needed: Signal::default(),
             hurry: AtomicBool::new(false),

@@ -13,6 +13,7 @@ use ochre_storage::*;
 
 /// Steps of a workload.
 const STEPS: u64 = 150;
+const FIRST_PAGES: u64 = 24;
 
 /// What is known about a run that was cut.
 #[derive(Default)]
@@ -40,8 +41,13 @@ fn workload(toy: &Toy, run: &mut Run, random: &SimRandom, steps: u64) -> Result<
         let committed = toy.commit(Xid(xid), &[1], &[])?;
         wal.flush_to(committed.end)?;
         run.created.push(1);
+        // More pages than frames, so that pages are written at any time.
+        for step in 1..=FIRST_PAGES {
+            run.history.push(BTreeMap::new());
+            toy.add_page(1, step)?;
+        }
     }
-    let mut files: Vec<(u64, u32)> = vec![(1, 1)];
+    let mut files: Vec<(u64, u32)> = vec![(1, 1 + FIRST_PAGES as u32)];
     for _ in 0..steps {
         let step = run.history.len() as u64;
         let mut cells = run.history.last().unwrap().clone();
@@ -132,7 +138,7 @@ fn environment(seed: u64) -> (Arc<SimFileSystem>, Env) {
 fn config(seed: u64) -> StorageConfig {
     let mut config = small_config();
     config.wal_segment_bytes = 32 << 10;
-    config.full_page_writes = true;
+    config.shared_buffers_bytes = 16 * 8192;
     config.wal_buffer_bytes = if seed.is_multiple_of(2) { 4 << 10 } else { 64 << 10 };
     config
 }

@@ -366,7 +366,8 @@ impl PinnedPage {
         self.frame.key()
     }
 
-    /// Latches for reading, waiting for a writer.
+    /// Latches for reading, waiting for a writer. Latches are fair, so a thread that latches a page twice may wait for
+    /// itself, even if both times for reading.
     pub fn read(self) -> PageReadGuard {
         self.frame.latch.lock_shared();
         PageReadGuard { pin: ManuallyDrop::new(self) }

@@ -48,11 +48,13 @@ use crate::page::Page;
 use crate::wal::Wal;
 
 /// The smallest pool: enough for the pages that a few operations have latched at once.
-const MIN_FRAMES: usize = 64;
+const MIN_FRAMES: usize = 16;
 /// Uses that a page of a scan's ring counts at most, so that it stays easy to evict.
 const RING_USAGE: u8 = 1;
 /// Uses that any other page counts at most.
 const NORMAL_USAGE: u8 = 5;
+/// How often a thread that waits for a pin to go yields before it sleeps.
+const YIELDS: u32 = 100;
 /// How many dirty pages a search for a frame passes over, in the hope of a clean one.
 const DIRTY_SKIPPED: usize = 32;
 
@@ -530,6 +532,7 @@ impl BufferPool {
     fn forget(&self, concerned: impl Fn(PageKey) -> bool) {
         for index in 0..self.arena.len() {
             let frame = self.arena.frame(index);
+            let mut attempts = 0;
             loop {
                 let state = frame.state();
                 if state & frame::CLAIMED != 0 || !concerned(frame.key()) {
@@ -552,7 +555,12 @@ impl BufferPool {
                         // Someone writes the page back or is about to look away; it does not take long.
                         drop(shard);
                         drop(pin);
-                        std::thread::yield_now();
+                        attempts += 1;
+                        if attempts < YIELDS {
+                            std::thread::yield_now();
+                        } else {
+                            std::thread::sleep(std::time::Duration::from_millis(1));
+                        }
                     }
                 }
             }

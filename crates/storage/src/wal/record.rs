@@ -201,15 +201,16 @@ fn encode_image(page: &Page, data: &[u8], out: &mut Vec<u8>) -> u8 {
     let length_at = out.len();
     out.extend_from_slice(&[0; 2]);
     let (lower, upper) = (page.lower(), page.upper());
-    let mut kept = Vec::new();
+    let mut kept = [0; PAGE_SIZE];
     let bytes: &[u8] = if !page.is_unused() && page.verify_layout().is_ok() && lower < upper {
         bits |= HAS_HOLE;
         out.extend_from_slice(&lower.to_le_bytes());
         out.extend_from_slice(&(upper - lower).to_le_bytes());
-        kept.reserve_exact(PAGE_SIZE);
-        kept.extend_from_slice(&page.bytes()[..lower as usize]);
-        kept.extend_from_slice(&page.bytes()[upper as usize..]);
-        &kept
+        let (lower, upper) = (lower as usize, upper as usize);
+        let length = PAGE_SIZE - (upper - lower);
+        kept[..lower].copy_from_slice(&page.bytes()[..lower]);
+        kept[lower..length].copy_from_slice(&page.bytes()[upper..]);
+        &kept[..length]
     } else {
         page.bytes()
     };
