@@ -20,8 +20,8 @@ fn filled(env: &Env) -> Toy {
     let toy = Toy::open(env, small_config()).unwrap();
     let file = toy.create(Xid(20)).unwrap();
     assert_eq!(file, 1);
-    toy.add_page(1, 0).unwrap();
-    toy.add_page(1, 1).unwrap();
+    toy.add_page(1).unwrap();
+    toy.add_page(1).unwrap();
     let committed = toy.commit(Xid(20), &[1], &[]).unwrap();
     toy.storage.wal().flush_to(committed.end).unwrap();
     toy
@@ -32,7 +32,7 @@ fn a_clean_shutdown_opens_cleanly() {
     let (_, env) = sim(1);
     let toy = filled(&env);
     assert_eq!(toy.storage.open_kind(), OpenKind::Created);
-    toy.set(1, 1, 5, 77, 2).unwrap();
+    toy.set(1, 1, 5, 77).unwrap();
     let before = toy.snapshot().unwrap();
     toy.storage.close().unwrap();
     drop(toy);
@@ -48,9 +48,9 @@ fn a_clean_shutdown_opens_cleanly() {
 fn what_was_flushed_survives_and_what_was_not_is_gone() {
     let (fs, env) = sim(2);
     let toy = filled(&env);
-    let flushed = toy.set(1, 1, 5, 77, 2).unwrap();
+    let flushed = toy.set(1, 1, 5, 77).unwrap();
     toy.storage.wal().flush_to(flushed.end).unwrap();
-    toy.set(1, 1, 5, 78, 3).unwrap();
+    toy.set(1, 1, 5, 78).unwrap();
     fs.crash(CrashMode::DropUnsynced);
     drop(toy);
     let toy = Toy::open(&env, small_config()).unwrap();
@@ -73,12 +73,12 @@ fn a_second_opener_is_refused() {
 fn a_failed_sync_of_the_log_poisons() {
     let (fs, env) = sim(4);
     let toy = filled(&env);
-    let appended = toy.set(1, 1, 5, 77, 2).unwrap();
+    let appended = toy.set(1, 1, 5, 77).unwrap();
     fs.fail_next(OperationKind::Sync, Fault::Io);
     let error = toy.storage.wal().flush_to(appended.end).unwrap_err();
     assert_eq!(error.sqlstate(), SqlState::IO_ERROR);
     assert!(toy.storage.wal().flush_to(appended.end).is_err(), "it is not retried as if it had worked");
-    assert!(toy.set(1, 1, 5, 78, 3).is_err());
+    assert!(toy.set(1, 1, 5, 78).is_err());
     assert!(toy.storage.checkpoint(CheckpointKind::Fast).is_err());
     assert!(toy.storage.close().is_err());
     fs.crash(CrashMode::DropUnsynced);
@@ -91,7 +91,7 @@ fn a_failed_sync_of_the_log_poisons() {
 fn a_failed_sync_of_a_relation_poisons() {
     let (fs, env) = sim(5);
     let toy = filled(&env);
-    let appended = toy.set(1, 1, 5, 77, 2).unwrap();
+    let appended = toy.set(1, 1, 5, 77).unwrap();
     toy.storage.wal().flush_to(appended.end).unwrap();
     fs.fail_next(OperationKind::Sync, Fault::Io);
     assert!(toy.storage.checkpoint(CheckpointKind::Fast).is_err());
@@ -109,7 +109,7 @@ fn a_full_disk_fails_the_statement_and_nothing_else() {
     fs.limit_space(fs.space_used() + 40 * 8192);
     let mut step = 1;
     let error = loop {
-        match toy.add_page(1, step + 1) {
+        match toy.add_page(1) {
             Ok(_) => step += 1,
             Err(error) => break error,
         }
@@ -119,7 +119,7 @@ fn a_full_disk_fails_the_statement_and_nothing_else() {
     assert_eq!(toy.step().unwrap(), step);
     assert_eq!(toy.storage.pool().block_count(relation(1).fork(Fork::Main)).unwrap(), step as u32 + 1);
     fs.heal();
-    toy.add_page(1, step + 1).unwrap();
+    toy.add_page(1).unwrap();
     toy.storage.close().unwrap();
     drop(toy);
     let toy = Toy::open(&env, small_config()).unwrap();
@@ -133,7 +133,7 @@ fn a_full_disk_refuses_log_before_anything_changes() {
     fs.limit_space(fs.space_used());
     let mut step = 1;
     let error = loop {
-        match toy.set(1, 1, step as usize % 100, step, step + 1) {
+        match toy.set(1, 1, step as usize % 100, step) {
             Ok(_) => step += 1,
             Err(error) => break error,
         }
@@ -143,7 +143,7 @@ fn a_full_disk_refuses_log_before_anything_changes() {
     assert_eq!(toy.step().unwrap(), step, "reads still work");
     assert!(toy.storage.wal().poisoned().is_none());
     fs.heal();
-    toy.set(1, 1, 5, 5, step + 1).unwrap();
+    toy.set(1, 1, 5, 5).unwrap();
 }
 
 #[test]
@@ -172,8 +172,8 @@ fn tables_larger_than_the_pool_work() {
     let (fs, env) = sim(9);
     let toy = filled(&env);
     for step in 2..400 {
-        let block = toy.add_page(1, step).unwrap();
-        toy.set(1, block, 3, step, step).unwrap();
+        let block = toy.add_page(1).unwrap();
+        toy.set(1, block, 3, step).unwrap();
     }
     toy.storage.wal().flush_to(toy.storage.wal().position()).unwrap();
     let check = |toy: &Toy| {
@@ -195,7 +195,7 @@ fn a_scan_with_a_ring_leaves_the_pool_alone() {
     let (_, env) = sim(10);
     let toy = filled(&env);
     for step in 2..300 {
-        toy.add_page(1, step).unwrap();
+        toy.add_page(1).unwrap();
     }
     toy.storage.checkpoint(CheckpointKind::Fast).unwrap();
     let pool = toy.storage.pool();
@@ -221,7 +221,7 @@ fn log_is_recycled_behind_the_redo_point() {
     let toy = filled(&env);
     for round in 0..20u64 {
         for step in 0..200 {
-            toy.set(1, 1, step, round * 200 + step as u64, 2).unwrap();
+            toy.set(1, 1, step, round * 200 + step as u64).unwrap();
         }
         toy.storage.checkpoint(CheckpointKind::Fast).unwrap();
     }
@@ -235,7 +235,7 @@ fn a_file_whose_creator_did_not_commit_goes() {
     let (fs, env) = sim(12);
     let toy = filled(&env);
     let lost = toy.create(Xid(21)).unwrap();
-    toy.add_page(lost, 2).unwrap();
+    toy.add_page(lost).unwrap();
     let kept = toy.create(Xid(22)).unwrap();
     toy.commit(Xid(22), &[kept], &[]).unwrap();
     toy.storage.checkpoint(CheckpointKind::Fast).unwrap();
@@ -245,7 +245,7 @@ fn a_file_whose_creator_did_not_commit_goes() {
     assert_eq!(toy.snapshot().unwrap().files.into_keys().collect::<Vec<_>>(), [1, kept]);
     let aborted = toy.create(Xid(23)).unwrap();
     assert!(aborted > kept, "ids are not reused");
-    toy.add_page(aborted, 3).unwrap();
+    toy.add_page(aborted).unwrap();
     toy.storage.files().creation_aborted(relation(aborted)).unwrap();
     toy.commit(Xid(24), &[], &[kept]).unwrap();
     assert!(toy.storage.files().exists(relation(kept)).unwrap());
@@ -262,7 +262,7 @@ fn a_file_whose_creator_did_not_commit_goes() {
 fn dumps_are_readable() {
     let (_, env) = sim(13);
     let toy = filled(&env);
-    toy.set(1, 1, 5, 77, 2).unwrap();
+    toy.set(1, 1, 5, 77).unwrap();
     toy.storage.close().unwrap();
     drop(toy);
     let root = Path::new("data");
@@ -283,4 +283,31 @@ fn dumps_are_readable() {
     let check = inspect::check_pages(&env, root, &mut |_, _| {}).unwrap();
     assert_eq!((check.pages, check.problems.len()), (2, 0));
     assert!(inspect::print_current(&env, root).unwrap().contains("state shut down"));
+}
+
+/// A record is torn and the next one, whole, begins exactly where the first record of the next run ends.
+#[test]
+fn a_stale_record_behind_a_cut_tail_does_not_count() {
+    let (fs, env) = sim(14);
+    let toy = filled(&env);
+    let wal = toy.storage.wal();
+    // As long as the record that a run begins with.
+    let torn = wal.append(&RecordBuilder::new(TOY, 3, Xid::NONE), &mut []).unwrap();
+    let stale = toy.set(1, 1, 5, 77).unwrap();
+    assert_eq!((torn.end.0 - torn.start.0, stale.start), (32, torn.end));
+    wal.flush_to(stale.end).unwrap();
+    drop(toy);
+    fs.crash(CrashMode::KeepUnsynced);
+    let segment = torn.start.0 / (64 << 10) * (64 << 10);
+    let path = format!("data/wal/{segment:016x}");
+    let file = env.fs.open(Path::new(&path), ochre_env::OpenMode::Existing).unwrap();
+    file.write_at(&[0; 16], torn.start.0 - segment).unwrap();
+    let toy = Toy::open(&env, small_config()).unwrap();
+    assert_eq!(toy.step().unwrap(), 1);
+    assert_eq!(toy.storage.wal().position(), stale.start);
+    toy.storage.wal().flush_to(stale.start).unwrap();
+    drop(toy);
+    fs.crash(CrashMode::KeepUnsynced);
+    let toy = Toy::open(&env, small_config()).unwrap();
+    assert_eq!(toy.step().unwrap(), 1, "the stale record is of an older run");
 }

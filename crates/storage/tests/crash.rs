@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use common::*;
-use ochre_base::{Lsn, Result, Xid};
+use ochre_base::{Fork, Lsn, Result, Xid};
 use ochre_env::Env;
 use ochre_env::sim::{CrashMode, SimFileSystem, SimRandom};
 use ochre_storage::*;
@@ -25,6 +25,8 @@ struct Run {
     /// Files whose drop is known to be durable, and files whose creation is.
     dropped: Vec<u64>,
     created: Vec<u64>,
+    /// A cut of a file that may or may not have happened: its pages from a block on.
+    cutting: Option<(u64, u32)>,
     /// Files that must not be there after a restart: their creator never tried to commit.
     never_committed: Vec<u64>,
 }
@@ -37,14 +39,14 @@ fn workload(toy: &Toy, run: &mut Run, random: &SimRandom, steps: u64) -> Result<
         run.history.push(BTreeMap::new());
         let first = toy.create(Xid(xid))?;
         assert_eq!(first, 1);
-        toy.add_page(1, 0)?;
+        toy.add_page(1)?;
         let committed = toy.commit(Xid(xid), &[1], &[])?;
         wal.flush_to(committed.end)?;
         run.created.push(1);
         // More pages than frames, so that pages are written at any time.
         for step in 1..=FIRST_PAGES {
             run.history.push(BTreeMap::new());
-            toy.add_page(1, step)?;
+            toy.add_page(1)?;
         }
     }
     let mut files: Vec<(u64, u32)> = vec![(1, 1 + FIRST_PAGES as u32)];
@@ -56,18 +58,18 @@ fn workload(toy: &Toy, run: &mut Run, random: &SimRandom, steps: u64) -> Result<
                 let which = random.below(files.len() as u64) as usize;
                 // The step may become durable although the call fails: its state is known before.
                 run.history.push(cells);
-                files[which].1 = toy.add_page(files[which].0, step)? + 1;
+                files[which].1 = toy.add_page(files[which].0)? + 1;
             }
             3..14 => {
                 let (file, blocks) = files[random.below(files.len() as u64) as usize];
-                let block = random.below(u64::from(blocks)) as u32;
+                let block = random.below(u64::from(blocks.max(1))) as u32;
                 if file == 1 && block == 0 || blocks == 0 {
                     continue;
                 }
                 let at = random.below(800) as usize + 1;
                 cells.insert((file, block, at), step * 1000);
                 run.history.push(cells);
-                toy.set(file, block, at, step * 1000, step)?;
+                toy.set(file, block, at, step * 1000)?;
             }
             14..16 => {
                 wal.flush_to(wal.position())?;
@@ -81,7 +83,7 @@ fn workload(toy: &Toy, run: &mut Run, random: &SimRandom, steps: u64) -> Result<
                 if random.below(3) == 0 {
                     run.never_committed.push(file);
                     run.history.push(cells);
-                    toy.add_page(file, step)?;
+                    toy.add_page(file)?;
                     if random.below(2) == 0 {
                         toy.storage.files().creation_aborted(relation(file))?;
                     }
@@ -93,7 +95,7 @@ fn workload(toy: &Toy, run: &mut Run, random: &SimRandom, steps: u64) -> Result<
                 run.created.push(file);
                 files.push((file, 0));
                 run.history.push(cells);
-                files.last_mut().unwrap().1 = toy.add_page(file, step)? + 1;
+                files.last_mut().unwrap().1 = toy.add_page(file)? + 1;
             }
             18 if files.len() > 2 => {
                 let (file, _) = files.swap_remove(1);
@@ -104,6 +106,17 @@ fn workload(toy: &Toy, run: &mut Run, random: &SimRandom, steps: u64) -> Result<
                 run.acknowledged = run.history.len() as u64 - 1;
                 run.dropped.push(file);
                 toy.storage.files().remove_dropped()?;
+            }
+            _ if files.len() > 1 => {
+                let last = files.len() - 1;
+                let (file, blocks) = files[last];
+                let keep = random.below(u64::from(blocks) + 1) as u32;
+                run.cutting = Some((file, keep));
+                toy.storage.files().truncate(relation(file).fork(Fork::Main), keep)?;
+                run.acknowledged = run.history.len() as u64 - 1;
+                run.history.last_mut().unwrap().retain(|(f, block, _), _| *f != file || *block < keep);
+                run.cutting = None;
+                files[last].1 = keep;
             }
             _ => {}
         }
@@ -126,8 +139,14 @@ fn check(toy: &Toy, run: &Run, what: &str) {
         assert!(!found.files.contains_key(file), "{what}: file {file} is there");
     }
     let mut expected = run.history[step as usize].clone();
+    let mut found_cells = found.cells;
+    if let Some((cut, keep)) = run.cutting {
+        for cells in [&mut expected, &mut found_cells] {
+            cells.retain(|(file, block, _), _| *file != cut || *block < keep);
+        }
+    }
     expected.retain(|(file, ..), _| found.files.contains_key(file));
-    assert_eq!(found.cells, expected, "{what}: cells after step {step}");
+    assert_eq!(found_cells, expected, "{what}: cells after step {step}");
 }
 
 fn environment(seed: u64) -> (Arc<SimFileSystem>, Env) {
@@ -137,9 +156,9 @@ fn environment(seed: u64) -> (Arc<SimFileSystem>, Env) {
 
 fn config(seed: u64) -> StorageConfig {
     let mut config = small_config();
-    config.wal_segment_bytes = 32 << 10;
     config.shared_buffers_bytes = 16 * 8192;
-    config.wal_buffer_bytes = if seed.is_multiple_of(2) { 4 << 10 } else { 64 << 10 };
+    config.wal_segment_bytes = if seed.is_multiple_of(3) { 4 << 10 } else { 32 << 10 };
+    config.wal_buffer_bytes = if seed.is_multiple_of(2) { 512 } else { 64 << 10 };
     config
 }
 
@@ -154,9 +173,14 @@ fn one_run(seed: u64, cut: u64, mode: CrashMode) {
     if let Ok(toy) = Toy::open(&env, config(seed)) {
         let _ = workload(&toy, &mut run, &random, STEPS);
     }
-    fs.crash(mode);
-    // Sometimes the power goes again while recovery runs.
+    // Sometimes only the process ends, and the power goes later: what recovery reads is in danger then.
     let again = SimRandom::new(seed ^ cut);
+    if again.below(3) == 0 {
+        fs.kill();
+    } else {
+        fs.crash(mode);
+    }
+    // Sometimes the power goes again while recovery runs.
     if again.below(3) == 0 {
         fs.cut_power_at(again.below(12) + 1);
         drop(Toy::open(&env, config(seed)));
@@ -169,8 +193,8 @@ fn one_run(seed: u64, cut: u64, mode: CrashMode) {
     }
     // What was recovered can be worked on, and survives the next crash.
     let step = toy.step().unwrap() + 1;
-    let block = toy.add_page(1, step).unwrap();
-    let appended = toy.set(1, block, 7, 4242, step + 1).unwrap();
+    let block = toy.add_page(1).unwrap();
+    let appended = toy.set(1, block, 7, 4242).unwrap();
     toy.storage.wal().flush_to(appended.end).unwrap();
     let before = toy.snapshot().unwrap();
     fs.crash(mode);

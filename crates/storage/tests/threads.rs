@@ -53,9 +53,9 @@ fn transfers_keep_the_sum() {
     let toy = Arc::new(open(&directory, config()));
     let file = toy.create(Xid(20)).unwrap();
     for step in 0..=PAGES {
-        let block = toy.add_page(file, step).unwrap();
+        let block = toy.add_page(file).unwrap();
         if block > 0 {
-            toy.set(file, block, 1, 1000, step).unwrap();
+            toy.set(file, block, 1, 1000).unwrap();
         }
     }
     toy.commit(Xid(20), &[file], &[]).unwrap();
@@ -190,7 +190,7 @@ fn measure() {
     println!("open: {:?}", started.elapsed());
     let file = toy.create(Xid(20)).unwrap();
     for step in 0..=64 {
-        toy.add_page(file, step).unwrap();
+        toy.add_page(file).unwrap();
     }
     std::thread::sleep(Duration::from_millis(300));
     for clients in [1, 2, 8, 32, 128] {

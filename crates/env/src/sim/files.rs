@@ -185,6 +185,15 @@ impl SimFileSystem {
         names.crash(mode, &self.shared.random);
     }
 
+    /// Ends the process that has files open, as `kill -9` does: handles and locks are dead and planned faults gone, and
+    /// what was written but not synced stays readable and in danger.
+    pub fn kill(&self) {
+        let mut names = self.shared.names.write();
+        self.shared.generation.fetch_add(1, Ordering::SeqCst);
+        *self.shared.faults.lock() = Faults::default();
+        names.locks.clear();
+    }
+
     fn arm(&self, change: impl FnOnce(&mut Faults)) {
         change(&mut self.shared.faults.lock());
         self.shared.armed.store(true, Ordering::SeqCst);
@@ -709,6 +718,18 @@ mod tests {
         assert!(fs.power_lost());
         fs.crash(CrashMode::KeepUnsynced);
         assert_eq!(contents(&fs, "f"), b"12", "the write during which the power went may survive");
+    }
+
+    #[test]
+    fn a_killed_process_leaves_its_writes_in_the_cache() {
+        let fs = SimFileSystem::with_crashes(1);
+        let file = synced_file(&fs, "f");
+        file.write_at(b"1", 0).unwrap();
+        fs.kill();
+        assert!(file.sync_data().is_err(), "X2");
+        assert_eq!(contents(&fs, "f"), b"1");
+        fs.crash(CrashMode::DropUnsynced);
+        assert_eq!(contents(&fs, "f"), b"");
     }
 
     #[test]

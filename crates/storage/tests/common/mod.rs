@@ -65,6 +65,9 @@ impl ResourceManager for ToyManager {
     }
 }
 
+/// A change that adds to the cell: redone twice, it would show.
+const ADD: u16 = 0x8000;
+
 fn u64_of(bytes: &[u8]) -> u64 {
     u64::from_le_bytes(bytes[..8].try_into().unwrap())
 }
@@ -75,13 +78,20 @@ pub fn relation(file: u64) -> RelationKey {
 
 fn apply(page: &mut Page, data: &[u8]) {
     for change in data.chunks(10) {
-        let cell = u16::from_le_bytes([change[0], change[1]]) as usize;
-        page.put_u64(64 + cell * 8, u64_of(&change[2..]));
+        let cell = u16::from_le_bytes([change[0], change[1]]);
+        let at = 64 + usize::from(cell & !ADD) * 8;
+        let old = if cell & ADD != 0 { page.u64_at(at) } else { 0 };
+        page.put_u64(at, old + u64_of(&change[2..]));
     }
 }
 
 pub fn cell(page: &Page, cell: usize) -> u64 {
     page.u64_at(64 + cell * 8)
+}
+
+/// One more step in the counter page.
+fn count() -> Vec<u8> {
+    change(usize::from(ADD), 1)
 }
 
 fn change(cell: usize, value: u64) -> Vec<u8> {
@@ -111,8 +121,8 @@ impl Toy {
         Ok(Toy { storage, manager })
     }
 
-    /// Appends a page to a file and notes step `step` in the first page of file 1, atomically.
-    pub fn add_page(&self, file: u64, step: u64) -> Result<u32> {
+    /// Appends a page to a file and counts a step in the first page of file 1, atomically.
+    pub fn add_page(&self, file: u64) -> Result<u32> {
         self.storage.wal().reserve()?;
         let pool = self.storage.pool();
         let mut page = pool.allocate(relation(file).fork(Fork::Main))?;
@@ -125,24 +135,24 @@ impl Toy {
             return Ok(block);
         }
         let mut counter = pool.write(relation(1).main_page(BlockNo(0)))?;
-        apply(&mut counter, &change(0, step));
-        record.block(BlockFlags::CHANGE).block_data(&change(0, step));
+        apply(&mut counter, &count());
+        record.block(BlockFlags::CHANGE).block_data(&count());
         self.storage.wal().append(&record, &mut [&mut page, &mut counter])?;
         Ok(block)
     }
 
-    /// Sets a cell and notes the step, atomically.
-    pub fn set(&self, file: u64, block: u32, at: usize, value: u64, step: u64) -> Result<Appended> {
+    /// Sets a cell and counts a step, atomically.
+    pub fn set(&self, file: u64, block: u32, at: usize, value: u64) -> Result<Appended> {
         self.storage.wal().reserve()?;
         let pool = self.storage.pool();
         // The counter page has the lower address and is latched first.
         let mut counter = pool.write(relation(1).main_page(BlockNo(0)))?;
         let mut page = pool.write(relation(file).main_page(BlockNo(block)))?;
         apply(&mut page, &change(at, value));
-        apply(&mut counter, &change(0, step));
+        apply(&mut counter, &count());
         let mut record = RecordBuilder::new(TOY, SET, Xid::NONE);
         record.block(BlockFlags::CHANGE).block_data(&change(at, value));
-        record.block(BlockFlags::CHANGE).block_data(&change(0, step));
+        record.block(BlockFlags::CHANGE).block_data(&count());
         self.storage.wal().append(&record, &mut [&mut page, &mut counter])
     }
 
