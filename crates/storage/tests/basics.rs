@@ -194,7 +194,7 @@ fn tables_larger_than_the_pool_work() {
 fn a_scan_with_a_ring_leaves_the_pool_alone() {
     let (_, env) = sim(10);
     let toy = filled(&env);
-    for step in 2..300 {
+    for _ in 2..300 {
         toy.add_page(1).unwrap();
     }
     toy.storage.checkpoint(CheckpointKind::Fast).unwrap();

@@ -44,68 +44,79 @@ fn config() -> StorageConfig {
     }
 }
 
-/// Threads move amounts between pages, each move one record, while pages are evicted and checkpoints run. Readers and
-/// the state after a restart see the sum unchanged.
+const PAGES: u64 = 300;
+
+/// Threads move amounts between pages, each move one record, while pages are evicted and checkpoints run. The process
+/// "ends" in the middle of a checkpoint, several times; the sum is the same after each recovery.
 #[test]
 fn transfers_keep_the_sum() {
-    const PAGES: u64 = 300;
     let directory = TempDirectory::new("transfers");
-    let toy = Arc::new(open(&directory, config()));
+    let toy = open(&directory, config());
     let file = toy.create(Xid(20)).unwrap();
-    for step in 0..=PAGES {
+    for _ in 0..=PAGES {
         let block = toy.add_page(file).unwrap();
         if block > 0 {
             toy.set(file, block, 1, 1000).unwrap();
         }
     }
     toy.commit(Xid(20), &[file], &[]).unwrap();
-    let stop = Arc::new(AtomicBool::new(false));
-    let moves = Arc::new(AtomicU64::new(0));
-    let threads: Vec<_> = (0..6u64)
-        .map(|seed| {
-            let (toy, stop, moves) = (toy.clone(), stop.clone(), moves.clone());
-            std::thread::spawn(move || {
-                let mut state = seed + 1;
-                while !stop.load(Ordering::Relaxed) {
-                    state =
-                        state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-                    let (a, b) = ((state >> 33) % PAGES + 1, (state >> 13) % PAGES + 1);
-                    if a == b {
-                        continue;
-                    }
-                    let end = transfer(&toy, file, a.min(b) as u32, a.max(b) as u32);
-                    if moves.fetch_add(1, Ordering::Relaxed) % 64 == 0 {
-                        toy.storage.wal().flush_to(end).unwrap();
-                    }
-                }
-            })
-        })
-        .collect();
-    let started = Instant::now();
-    while started.elapsed() < Duration::from_millis(1500) {
-        toy.storage.checkpoint(CheckpointKind::Fast).unwrap();
-    }
-    stop.store(true, Ordering::Relaxed);
-    for thread in threads {
-        thread.join().unwrap();
-    }
-    assert!(moves.load(Ordering::Relaxed) > 1000);
-    let sum = |toy: &Toy| -> u64 {
-        let page = |block| toy.storage.pool().read(relation(file).main_page(BlockNo(block))).unwrap();
-        (1..=PAGES as u32).map(|block| cell(&page(block), 1)).fold(0, u64::wrapping_add)
-    };
-    assert_eq!(sum(&toy), PAGES * 1000);
-    assert!(toy.storage.pool().statistics().evicted_dirty > 0, "the pool was too large to test eviction");
-    toy.storage.wal().flush_to(toy.storage.wal().position()).unwrap();
-    // Without a shutdown checkpoint: the next start recovers.
+    toy.storage.close().unwrap();
     drop(toy);
+    for round in 0..8u64 {
+        let toy = Arc::new(open(&directory, config()));
+        assert_eq!(sum(&toy, file), PAGES * 1000, "round {round}");
+        let stop = Arc::new(AtomicBool::new(false));
+        let threads: Vec<_> = (0..6u64)
+            .map(|number| {
+                let (toy, stop) = (toy.clone(), stop.clone());
+                std::thread::spawn(move || transfer_at_random(&toy, file, round * 10 + number, &stop))
+            })
+            .collect();
+        let started = Instant::now();
+        while started.elapsed() < Duration::from_millis(100) {
+            toy.storage.checkpoint(CheckpointKind::Fast).unwrap();
+        }
+        let last = toy.clone();
+        let last = std::thread::spawn(move || last.storage.checkpoint(CheckpointKind::Fast).unwrap());
+        std::thread::sleep(Duration::from_micros(round * 300));
+        stop.store(true, Ordering::Relaxed);
+        let moves: u64 = threads.into_iter().map(|thread| thread.join().unwrap()).sum();
+        last.join().unwrap();
+        assert!(moves > 100, "{moves} transfers");
+        assert!(toy.storage.pool().statistics().evicted_dirty > 0, "the pool was too large to test eviction");
+        toy.storage.wal().flush_to(toy.storage.wal().position()).unwrap();
+        // Dropped without a shutdown checkpoint: the next start recovers.
+    }
     let toy = open(&directory, config());
     assert_eq!(toy.storage.open_kind(), OpenKind::Recovered);
-    assert_eq!(sum(&toy), PAGES * 1000);
+    assert_eq!(sum(&toy, file), PAGES * 1000);
     toy.storage.close().unwrap();
     drop(toy);
     let check = inspect::check_pages(&Env::os(), &directory.0, &mut |_, _| {}).unwrap();
     assert_eq!(check.problems, Vec::<String>::new());
+}
+
+fn sum(toy: &Toy, file: u64) -> u64 {
+    let page = |block| toy.storage.pool().read(relation(file).main_page(BlockNo(block))).unwrap();
+    (1..=PAGES as u32).map(|block| cell(&page(block), 1)).fold(0, u64::wrapping_add)
+}
+
+fn transfer_at_random(toy: &Toy, file: u64, seed: u64, stop: &AtomicBool) -> u64 {
+    let mut state = seed + 1;
+    let mut moves = 0;
+    while !stop.load(Ordering::Relaxed) {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let (a, b) = ((state >> 33) % PAGES + 1, (state >> 13) % PAGES + 1);
+        if a == b {
+            continue;
+        }
+        let end = transfer(toy, file, a.min(b) as u32, a.max(b) as u32);
+        moves += 1;
+        if moves % 64 == 0 {
+            toy.storage.wal().flush_to(end).unwrap();
+        }
+    }
+    moves
 }
 
 fn transfer(toy: &Toy, file: u64, low: u32, high: u32) -> ochre_base::Lsn {
