@@ -293,8 +293,9 @@ fn reg_in(call: &CallContext<'_, '_>, ty: Oid, name: &str) -> Result<u32> {
 fn parse_input(call: &CallContext<'_, '_>, text: &str, name: &str) -> Result<Result<Datum>> {
     let context = call.eval.session.format();
     let (base, modifier) = name.split_once('(').map_or((name, None), |(base, rest)| (base, Some(rest)));
-    let Datum::UInt32(oid) = parse_text(SqlType::REGTYPE, base.trim(), context)? else {
-        return Err(wrong_form("an oid"));
+    let oid = match ochre_types::type_info_named(base.trim()) {
+        Some(info) => info.oid.0,
+        None => reg_in(call, oids::REGTYPE, base.trim())?,
     };
     let typmod = match modifier {
         None => -1,

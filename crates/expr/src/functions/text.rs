@@ -505,7 +505,7 @@ fn characters(r: &mut Implementations) {
         let limit = |message: String| Err(Error::new(SqlState::PROGRAM_LIMIT_EXCEEDED, message));
         match code {
             0 => limit("null character not permitted".to_owned()),
-            i32::MIN..0 => limit("character number must be positive".to_owned()),
+            i32::MIN..0 => Err(invalid_parameter("character number must be positive")),
             _ => match char::from_u32(code as u32) {
                 Some(c) => Ok(c.to_string()),
                 None if code > 0x10FFFF => limit(format!("requested character too large for encoding: {code}")),
@@ -614,7 +614,7 @@ pub(crate) fn quote_ident(name: &str) -> String {
 /// A string as a literal; with backslashes, as an escape string.
 pub(crate) fn quote_literal(text: &str) -> String {
     let quoted = text.replace('\'', "''");
-    if text.contains('\\') { format!(" E'{}'", quoted.replace('\\', "\\\\")) } else { format!("'{quoted}'") }
+    if text.contains('\\') { format!("E'{}'", quoted.replace('\\', "\\\\")) } else { format!("'{quoted}'") }
 }
 
 #[rustfmt::skip]
