@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ochre_access::btree::{
-    BTree, BTreeManager, BTreeOptions, BTrees, KeyBound, Scan, ScanDirection, ScanFetch, UniqueChecker,
-    UniqueVerdict,
+    BTree, BTreeManager, BTreeOptions, BTrees, EntryRun, KeyBound, Scan, ScanDirection, ScanFetch,
+    UniqueChecker, UniqueVerdict,
 };
 use ochre_access::sort::{SortConfig, Sorter};
 use ochre_base::{Oid, Result, RowId, Xid};
@@ -76,6 +76,8 @@ impl Bench {
             "unique" => {
                 self.insert_unique("insert unique, ascending", |number| number);
                 self.insert_unique("insert unique, random", scatter);
+                self.insert_run("insert runs unique, ascending", |number| number);
+                self.insert_run("insert runs unique, random", scatter);
             }
             _ => {
                 self.build("build, random integers", |number| int_key(scatter(number)));
@@ -92,6 +94,20 @@ impl Bench {
             for number in 0..self.entries {
                 let (key, rid) = (int_key(number_of(number)), RowId::from_u64(number));
                 tree.insert_unique(XID, &key, &[], rid, &mut AllDead).expect("an insertion");
+            }
+        });
+    }
+
+    fn insert_run(&self, what: &str, number_of: impl Fn(u64) -> u64) {
+        let tree = self.new_tree();
+        let mut run = EntryRun::default();
+        self.time(what, self.entries, || {
+            for from in (0..self.entries).step_by(1000) {
+                run.clear();
+                for number in from..(from + 1000).min(self.entries) {
+                    run.push(&int_key(number_of(number)), &[], RowId::from_u64(number), true);
+                }
+                assert_eq!(tree.insert_run(XID, &run, 0).expect("an insertion"), run.len());
             }
         });
     }

@@ -84,7 +84,9 @@ fn run(tree: &BTree, model: &mut BTreeSet<EntryBuf>, entry: &Operation) -> Resul
         tree.remove(Xid(20), &entry.key, &entry.payload, rid)?
     } else {
         model.insert(entry.clone());
-        tree.insert(Xid(20), &entry.key, &entry.payload, rid)?
+        let mut run = EntryRun::default();
+        run.push(&entry.key, &entry.payload, rid, true);
+        tree.insert_run(Xid(20), &run, 0)? == 1
     };
     assert!(changed);
     Ok(())

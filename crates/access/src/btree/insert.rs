@@ -78,13 +78,7 @@ impl BTree {
         if index < count && node::entry_equals(page, index, entry) {
             return Ok(Some(false));
         }
-        let rightmost = node::right(page).is_none();
-        let grows_at_end = rightmost && index == count && count > 0;
-        if grows_at_end && self.rightmost.load(Ordering::Relaxed) != guard.key().block.0 {
-            self.rightmost.store(guard.key().block.0, Ordering::Relaxed);
-        }
-        let leave_room = grows_at_end && node::used_bytes(page) > self.append_limit;
-        if leave_room || !node::insert(guard.bytes_mut(), index, entry, NO_CHILD) {
+        if self.should_leave_room(&guard, index) || !node::insert(guard.bytes_mut(), index, entry, NO_CHILD) {
             self.split(xid, guard, index, entry)?;
             return Ok(None);
         }
@@ -96,8 +90,24 @@ impl BTree {
         Ok(Some(true))
     }
 
+    /// Whether a leaf that grows at the index's end is as full as it should become. Remembers such a leaf.
+    pub(super) fn should_leave_room(&self, leaf: &PageWriteGuard, index: usize) -> bool {
+        let page = leaf.bytes();
+        let grows_at_end = node::right(page).is_none() && index == node::count(page) && index > 0;
+        if grows_at_end && self.rightmost.load(Ordering::Relaxed) != leaf.key().block.0 {
+            self.rightmost.store(leaf.key().block.0, Ordering::Relaxed);
+        }
+        grows_at_end && node::used_bytes(page) > self.append_limit
+    }
+
     /// Splits a page that has no room for an entry before its `index`-th, up to and with its parent's entry.
-    fn split(&self, xid: Xid, guard: PageWriteGuard, index: usize, entry: EntryRef<'_>) -> Result<()> {
+    pub(super) fn split(
+        &self,
+        xid: Xid,
+        guard: PageWriteGuard,
+        index: usize,
+        entry: EntryRef<'_>,
+    ) -> Result<()> {
         let (point, separator) = choose_split(guard.bytes(), index, entry);
         if guard.key().block == ROOT {
             return self.split_root(xid, guard, point, separator.as_ref());

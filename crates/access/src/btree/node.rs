@@ -628,9 +628,19 @@ pub(crate) fn key_equals<'a>(page: &Page, index: usize, target: impl Into<Target
         Err(_) => false,
         Ok(suffix) => {
             let probe = Probe::new(suffix, target.entry);
-            head_at(page, index) == probe.head && probe.compare_rest_of_key(page, &slot_at(page, index)).is_eq()
+            head_at(page, index) == probe.head
+                && probe.compare_rest_of_key(page, &slot_at(page, index)).is_eq()
         }
     }
+}
+
+/// Whether the entries of a key, which would begin before the `index`-th, may not be none: the next one has the key, or
+/// the page's range ends within it.
+pub(crate) fn may_hold_key(page: &Page, index: usize, key: &[u8]) -> bool {
+    if index < count(page) {
+        return key_equals(page, index, EntryRef::before(key));
+    }
+    high_key(page).is_some_and(|high| high.key == key)
 }
 
 /// Whether the entry is the target, in all its parts.

@@ -7,7 +7,7 @@
 //! | kind | blocks and their data |
 //! |---|---|
 //! | Create | meta: fillfactor (2); root: nothing |
-//! | Insert | leaf: position (2), entry |
+//! | Insert | leaf: position (2), entry; more of them, each made in turn |
 //! | Remove | leaf: position (2) |
 //! | Split | left: entries kept (2), new block (4), entry of the bound; new: content; old right sibling, if any: nothing |
 //! | RootSplit | root, left, right: content |
@@ -89,8 +89,10 @@ fn apply(record: &WalRecord<'_>, index: usize, page: &mut ochre_storage::Page) -
         (RecordKind::Create, 0) => meta::init(page, data.u16()?),
         (RecordKind::Create, _) => node::init(page, 0),
         (RecordKind::Insert, _) => {
-            let at = data.u16()? as usize;
-            insert(page, at, data.entry()?, NO_CHILD)?;
+            while !data.0.is_empty() {
+                let at = data.u16()? as usize;
+                insert(page, at, data.entry()?, NO_CHILD)?;
+            }
         }
         (RecordKind::Remove, _) => {
             let at = data.u16()? as usize;
@@ -153,7 +155,8 @@ fn describe(record: &WalRecord<'_>) -> Option<String> {
         RecordKind::Insert => {
             let at = data.u16()?;
             let entry = data.entry()?;
-            format!("{place} at {at} {}", super::dump::entry_text(entry))
+            let more = if data.0.is_empty() { "" } else { " and more" };
+            format!("{place} at {at} {}{more}", super::dump::entry_text(entry))
         }
         RecordKind::Remove => format!("{place} at {}", data.u16()?),
         RecordKind::Split => {
@@ -187,8 +190,11 @@ pub(super) fn put_entry(record: &mut RecordBuilder, entry: EntryRef<'_>) {
     }
 }
 
+/// Bytes of an insertion besides key and payload.
+pub(super) const INSERT_HEADER_BYTES: usize = 14;
+
 pub(super) fn put_insert(record: &mut RecordBuilder, at: usize, entry: EntryRef<'_>) {
-    let mut header = [0; 14];
+    let mut header = [0; INSERT_HEADER_BYTES];
     header[..2].copy_from_slice(&(at as u16).to_le_bytes());
     header[2..4].copy_from_slice(&(entry.key.len() as u16).to_le_bytes());
     header[4..6].copy_from_slice(&(entry.payload.len() as u16).to_le_bytes());

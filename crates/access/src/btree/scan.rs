@@ -3,7 +3,8 @@
 //! A scan copies what it needs of a leaf and lets go of it, so that no index latch is held while the heap is visited,
 //! and remembers the bound of what it has seen: the leaf's high key going forward, its lower bound going back. The next
 //! leaf is found by a descent to that bound. Going forward the right link is tried first: while no page was recycled
-//! since (B5) it leads to the page that the bound begins, or to one that was unlinked.
+//! since (B5) it leads to the page that the bound begins, or to one that was unlinked. The first leaf is taken in small
+//! portions, for those who want only the first rows.
 //!
 //! # Invariants
 //! - C1: everything below the bound (above, going back) that was in the tree during the whole scan has been returned
@@ -16,6 +17,9 @@ use ochre_storage::PageReadGuard;
 
 use super::node::{self, EntryBuf, EntryRef};
 use super::tree::{BTree, ROOT, corrupt};
+
+/// Entries that a scan copies at first.
+const FIRST_LIMIT: usize = 16;
 
 /// One end of a range of keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,13 +75,15 @@ pub struct Scan {
     /// Where the rest begins, if a page has said so.
     hint: Option<Hint>,
     done: bool,
+    /// Entries that the next leaf may give: few at first, for those who want only the first rows.
+    limit: usize,
     rids: Vec<RowId>,
     /// Where each entry's key and payload are in `bytes`: start, length of the key, end.
     parts: Vec<(u32, u16, u32)>,
     bytes: Vec<u8>,
 }
 
-/// A right link, and the count of recycled pages from before it was read.
+/// A right link or the same page again, and the count of recycled pages from before it was read.
 struct Hint {
     block: BlockNo,
     recycled: u64,
@@ -94,6 +100,7 @@ impl Scan {
             high: None,
             hint: None,
             done: true,
+            limit: FIRST_LIMIT,
             rids: Vec::new(),
             parts: Vec::new(),
             bytes: Vec::new(),
@@ -104,6 +111,7 @@ impl Scan {
     pub fn start(&mut self, low: KeyBound<'_>, high: KeyBound<'_>, direction: ScanDirection) {
         self.direction = direction;
         self.hint = None;
+        self.limit = FIRST_LIMIT;
         self.clear_batch();
         let some_low = set_low(&mut self.low, low);
         let some_high = set_high(&mut self.high, high);
@@ -111,7 +119,7 @@ impl Scan {
         self.done = !some_low || !some_high || crossed;
     }
 
-    /// Reads on: false when the range is exhausted. The entries of one leaf are then at hand, perhaps none.
+    /// Reads on: false when the range is exhausted. The next entries, of one leaf and at least one, are then at hand.
     ///
     /// # Errors
     /// XX001, XX002 and 58030 when a page cannot be read.
@@ -123,6 +131,7 @@ impl Scan {
                 ScanDirection::Backward => self.read_backward()?,
             }
             if !self.rids.is_empty() {
+                self.limit = self.limit.saturating_mul(4);
                 return Ok(true);
             }
         }
@@ -189,6 +198,13 @@ impl Scan {
             Some(high) => node::lower_bound(page, high.as_ref()),
             None => node::count(page),
         };
+        if to.saturating_sub(from) > self.limit {
+            let to = from + self.limit;
+            self.low.get_or_insert_default().set(node::entry_at(page, to).as_ref());
+            self.hint = Some(Hint { block: guard.key().block, recycled });
+            copy_entries(page, from..to, self.fetch, &mut self.rids, &mut self.parts, &mut self.bytes);
+            return Ok(());
+        }
         // An entry at or above the range's end says as much as the high key, and is nearer.
         let ends_here = to < node::count(page);
         let next = if ends_here { None } else { node::high_key(page) };
@@ -216,6 +232,19 @@ impl Scan {
             Some(low) => node::lower_bound(page, low.as_ref()),
             None => 0,
         };
+        if to.saturating_sub(from) > self.limit {
+            let from = to - self.limit;
+            copy_entries(
+                page,
+                (from..to).rev(),
+                self.fetch,
+                &mut self.rids,
+                &mut self.parts,
+                &mut self.bytes,
+            );
+            self.high.get_or_insert_default().set(node::entry_at(page, from).as_ref());
+            return Ok(());
+        }
         self.done = match (&bound, &self.low) {
             (None, _) => true,
             (Some(bound), Some(low)) => bound <= low,

@@ -159,9 +159,18 @@ fn one_of_many_threads_wins_a_unique_key() {
             let (tree, won) = (&tree, &won);
             scope.spawn(move || {
                 let mut random = Lcg::new(thread);
+                let mut run = EntryRun::default();
                 for turn in 0..5000 {
                     let key = int_key(random.below(3000) as i64);
                     let rid = RowId::new(turn, thread as u16);
+                    if turn % 2 == 0 {
+                        run.clear();
+                        run.push(&key, &[], rid, true);
+                        if tree.insert_run(Xid(20), &run, 0).unwrap() == 1 {
+                            won.fetch_add(1, Ordering::Relaxed);
+                            continue;
+                        }
+                    }
                     if tree.insert_unique(Xid(20), &key, &[], rid, &mut AllLive).unwrap()
                         == UniqueOutcome::Inserted
                     {

@@ -335,3 +335,47 @@ fn handles_are_shared() {
     let b = trees.open(relation).unwrap();
     assert!(Arc::ptr_eq(&a, &b), "B5");
 }
+
+#[test]
+fn runs_insert_as_single_insertions_do() {
+    for seed in 0..8 {
+        println!("seed {seed}");
+        let mut random = Lcg::new(seed);
+        let tree = new_tree(&memory_storage(), BTreeOptions::default());
+        let mut model = BTreeSet::new();
+        let mut run = EntryRun::default();
+        let max_key = [8, 40, 300, 2000][seed as usize % 4];
+        for round in 0..60 {
+            run.clear();
+            let mut entries: Vec<EntryBuf> =
+                (0..random.below(400)).map(|_| tricky_entry(&mut random, max_key)).collect();
+            if round % 3 == 0 {
+                entries = (0..500).map(|number| int_entry(i64::from(round) * 500 + number)).collect();
+            } else if round % 3 == 1 {
+                entries.sort();
+            }
+            for entry in &entries {
+                run.push(&entry.key, &entry.payload, RowId::from_u64(entry.rid), false);
+            }
+            assert_eq!(tree.insert_run(XID, &run, 0).unwrap(), run.len());
+            model.extend(entries);
+        }
+        check_against(&tree, &model);
+    }
+}
+
+#[test]
+fn a_run_stops_at_the_first_key_that_is_there() {
+    let tree = new_tree(&memory_storage(), BTreeOptions::default());
+    let mut run = EntryRun::default();
+    for number in [5, 7, 6, 7, 5, 9] {
+        run.push(&int_key(number), &[], RowId::new(run.len() as u32, 0), true);
+    }
+    assert_eq!(tree.insert_run(XID, &run, 0).unwrap(), 3, "7 is there");
+    assert_eq!(run.entry(3), (&int_key(7)[..], &[][..], RowId::new(3, 0)));
+    assert_eq!(tree.insert_run(XID, &run, 4).unwrap(), 4, "5 is there");
+    assert_eq!(tree.insert_run(XID, &run, 5).unwrap(), 6);
+    let mut checker = TestChecker { live: vec![RowId::new(1, 0)], ..TestChecker::default() };
+    let outcome = tree.insert_unique(XID, &int_key(7), &[], RowId::new(3, 0), &mut checker).unwrap();
+    assert_eq!(outcome, UniqueOutcome::Conflict(RowId::new(1, 0)));
+}

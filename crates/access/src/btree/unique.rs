@@ -97,13 +97,7 @@ impl BTree {
             };
             let page = leaf.bytes();
             let index = node::lower_bound(page, first);
-            let found = if index < node::count(page) {
-                node::key_equals(page, index, first)
-            } else {
-                // The range of this page may end within the key.
-                node::high_key(page).is_some_and(|high| high.key == entry.key)
-            };
-            if found {
+            if node::may_hold_key(page, index, entry.key) {
                 return Ok(false);
             }
             if self.insert_into_leaf(xid, leaf, entry)?.is_some() {
@@ -136,7 +130,8 @@ fn verdict(checker: &mut dyn UniqueChecker, others: &[RowId], own: RowId) -> Res
     Ok(found)
 }
 
-fn stripe_of(key: &[u8]) -> usize {
+/// Which mutex goes with a key.
+pub(super) fn stripe_of(key: &[u8]) -> usize {
     let hash = key.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
         (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
     });
