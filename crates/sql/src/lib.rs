@@ -3,5 +3,6 @@
 //! The forms of a query, in order: the parser's AST → bound and [`logical`] plan → [`physical`] plan. This crate does no
 //! I/O and knows no pages; plans are immutable and printable, and several sessions run one plan at a time.
 
+pub mod bind;
 pub mod logical;
 pub mod physical;

@@ -171,7 +171,14 @@ pub enum Logical {
     /// WITH RECURSIVE: the initial and the recursive term.
     RecursiveUnion { inputs: Box<SetInputs>, distinct: bool, work_table: usize },
     /// FOR UPDATE and its kin.
-    LockRows { input: Box<Logical>, locks: Vec<RowLock> },
+    LockRows {
+        /// The input.
+        input: Box<Logical>,
+        /// Which rows.
+        locks: Vec<RowLock>,
+        /// What every row of the input satisfies, to be looked at again when a row has changed.
+        predicates: Vec<Expr>,
+    },
 }
 
 /// A key of an order.
@@ -376,32 +383,27 @@ pub struct RowLock {
 pub struct Modify {
     /// The command.
     pub command: CommandKind,
-    /// The target.
+    /// The target. Its ids mean the rows of the source (UPDATE, DELETE), or the existing row in DO UPDATE.
     pub target: TableId,
     /// The rows: of an INSERT complete rows in `source.output`, one column for each of the table's; of UPDATE and DELETE
-    /// the rows that qualify.
+    /// the rows that qualify, with at least the target's ids.
     pub source: Query,
     /// The row id among the source's columns (UPDATE, DELETE).
     pub row_id: Option<ColumnId>,
+    /// What every row of the source satisfies, to be looked at again when a row has changed.
+    pub predicates: Vec<Expr>,
     /// New values by column position (UPDATE).
     pub assignments: Vec<(usize, Expr)>,
     /// ON CONFLICT (INSERT).
     pub on_conflict: Option<LogicalConflict>,
-    /// RETURNING, over [`Modify::image`] and the source.
+    /// RETURNING, over the ids of `image` and of the source.
     pub returning: Option<Vec<(Expr, OutputColumn)>>,
-    /// The ids by which RETURNING and DO UPDATE read the target image (new row): table columns and the row id.
-    pub image: TargetImage,
-    /// The ids of `excluded` in DO UPDATE.
-    pub excluded: Option<TargetImage>,
-    /// Checks, generated columns and not-null columns, over column positions.
-    pub target_rules: TargetRules,
-}
-
-/// Ids that stand for the columns of one row image, by what they read.
-#[derive(Debug, Clone, Default)]
-pub struct TargetImage {
-    /// Column and id, in order of first mention.
-    pub columns: Vec<(ScanColumn, ColumnId)>,
+    /// A use of the target whose ids mean the row as it is after the statement; of a DELETE the same as `target`.
+    pub image: TableId,
+    /// A use of the target whose ids mean `excluded`.
+    pub excluded: Option<TableId>,
+    /// What a new row must satisfy.
+    pub rules: TargetRules,
 }
 
 /// ON CONFLICT with everything bound.

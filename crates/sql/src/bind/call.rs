@@ -1,0 +1,645 @@
+//! Calls: ordinary functions, aggregates, window functions, sets, casts in function form.
+
+use ochre_base::{Error, Oid, Result, SqlState};
+use ochre_expr::{AggregateKind, CastKind, Expr, Function, FunctionKind, FunctionRef, functions_named};
+use ochre_parser::ast::{self, Pos};
+use ochre_types::{Datum, SqlType, oids};
+
+use super::Binder;
+use super::coerce::{CoercionContext, Pathway, array_over, is_polymorphic, pathway, resolve_polymorphic};
+use super::level::Clause;
+use super::overload::{Candidate, Choice, candidates, choose_function};
+use super::scope::Scope;
+use crate::logical::{AggregateExpr, AggregateFunction, Ordering, SetItem, WindowExpr};
+
+/// A call whose function is chosen and whose arguments fit it.
+#[derive(Debug)]
+pub(crate) struct ResolvedCall {
+    pub function: &'static Function,
+    pub args: Vec<Expr>,
+    pub variadic_array: bool,
+    pub ty: SqlType,
+}
+
+/// What a function's name and arguments were found to mean.
+enum Resolution {
+    Call(ResolvedCall),
+    /// A cast in function form.
+    Cast(Expr),
+}
+
+impl Binder<'_> {
+    /// Binds a call where any kind of function may stand.
+    pub(crate) fn bind_call(&mut self, call: &ast::FuncCall, scope: &Scope<'_>) -> Result<Expr> {
+        let functions = self.functions_of(call)?;
+        let kind = functions.first().map_or(FunctionKind::Function, |function| function.kind);
+        if kind == FunctionKind::Aggregate && call.over.is_none() {
+            return self.bind_aggregate(call, functions, scope);
+        }
+        if let Some(over) = &call.over {
+            return self.bind_window_call(call, over, functions, kind, scope);
+        }
+        self.check_plain_call(call, kind)?;
+        match self.bind_function(call, functions, scope)? {
+            Resolution::Cast(expr) => Ok(expr),
+            Resolution::Call(resolved) => {
+                if resolved.function.returns_set {
+                    self.check_set_allowed(call.pos)?;
+                    let depth = scope.depth;
+                    let id = self.new_column(&*resolved.function.name, resolved.ty, depth);
+                    let item = SetItem::Set {
+                        function: FunctionRef::Builtin(resolved.function),
+                        args: resolved.args,
+                        ty: resolved.ty,
+                    };
+                    self.level()?.sets.push((id, item));
+                    return Ok(self.column_expr(id));
+                }
+                Ok(self.call_expr(resolved, call.pos))
+            }
+        }
+    }
+
+    fn call_expr(&self, resolved: ResolvedCall, pos: Pos) -> Expr {
+        Expr::Call {
+            function: FunctionRef::Builtin(resolved.function),
+            args: resolved.args,
+            variadic_array: resolved.variadic_array,
+            ty: resolved.ty,
+            pos: self.position(pos),
+        }
+    }
+
+    /// The overloads of a call's name.
+    fn functions_of(&self, call: &ast::FuncCall) -> Result<&'static [&'static Function]> {
+        if let Some(schema) = call.name.schema() {
+            if self.catalog.namespace_named(schema).is_none() {
+                let error =
+                    Error::new(SqlState::INVALID_SCHEMA_NAME, format!("schema \"{schema}\" does not exist"));
+                return Err(self.at(error, call.pos));
+            }
+            if schema.as_str() != "pg_catalog" {
+                return Ok(&[]);
+            }
+        }
+        Ok(functions_named(call.name.name()))
+    }
+
+    /// Complaints about decorations that only aggregates and window functions take.
+    fn check_plain_call(&self, call: &ast::FuncCall, kind: FunctionKind) -> Result<()> {
+        let name = &call.name;
+        let fail = |message: String| Err(self.at(Error::new(SqlState::WRONG_OBJECT_TYPE, message), call.pos));
+        if kind == FunctionKind::Window {
+            let error = Error::new(
+                SqlState::WRONG_OBJECT_TYPE,
+                format!("window function {name} requires an OVER clause"),
+            );
+            return Err(self.at(error, call.pos));
+        }
+        if call.star {
+            return fail(format!("{name}(*) specified, but {name} is not an aggregate function"));
+        }
+        if call.distinct {
+            return fail(format!("DISTINCT specified, but {name} is not an aggregate function"));
+        }
+        if call.within_group {
+            return fail(format!("WITHIN GROUP specified, but {name} is not an aggregate function"));
+        }
+        if !call.order_by.is_empty() {
+            return fail(format!("ORDER BY specified, but {name} is not an aggregate function"));
+        }
+        if call.filter.is_some() {
+            return fail(format!("FILTER specified, but {name} is not an aggregate function"));
+        }
+        Ok(())
+    }
+
+    /// Binds the arguments of an ordinary call and chooses the function.
+    fn bind_function(
+        &mut self,
+        call: &ast::FuncCall,
+        functions: &'static [&'static Function],
+        scope: &Scope<'_>,
+    ) -> Result<Resolution> {
+        let mut args = Vec::with_capacity(call.args.len());
+        for arg in &call.args {
+            args.push(self.bind_expr(&arg.value, scope)?);
+        }
+        let names: Vec<Option<&str>> = call.args.iter().map(|arg| arg.name.as_deref()).collect();
+        let resolved = self.try_resolve(&call.name, functions, args, &names, call.variadic, call.pos)?;
+        Ok(resolved)
+    }
+
+    /// For FROM: the function and its arguments, or an expression that is no call of the registry.
+    pub(crate) fn bind_from_call(
+        &mut self,
+        call: &ast::FuncCall,
+        scope: &Scope<'_>,
+    ) -> Result<Result<ResolvedCall, Expr>> {
+        let functions = self.functions_of(call)?;
+        let kind = functions.first().map_or(FunctionKind::Function, |function| function.kind);
+        if kind == FunctionKind::Aggregate && call.over.is_none() {
+            let error = Error::new(
+                SqlState::GROUPING_ERROR,
+                "aggregate functions are not allowed in functions in FROM",
+            );
+            return Err(self.at(error, call.pos));
+        }
+        if call.over.is_some() {
+            let error = Error::new(
+                SqlState::WINDOWING_ERROR,
+                "window functions are not allowed in functions in FROM",
+            );
+            return Err(self.at(error, call.pos));
+        }
+        self.check_plain_call(call, kind)?;
+        Ok(match self.bind_function(call, functions, scope)? {
+            Resolution::Call(resolved) => Ok(resolved),
+            Resolution::Cast(expr) => Err(expr),
+        })
+    }
+
+    /// A call of a function by name with bound arguments.
+    pub(crate) fn resolve_call(
+        &mut self,
+        name: &'static str,
+        functions: &'static [&'static Function],
+        args: Vec<Expr>,
+        names: &[Option<&str>],
+        variadic: bool,
+        pos: Pos,
+    ) -> Result<Expr> {
+        let name = ast::ObjectName::system(name, pos);
+        Ok(match self.try_resolve(&name, functions, args, names, variadic, pos)? {
+            Resolution::Call(resolved) => self.call_expr(resolved, pos),
+            Resolution::Cast(expr) => expr,
+        })
+    }
+
+    fn try_resolve(
+        &mut self,
+        name: &ast::ObjectName,
+        functions: &'static [&'static Function],
+        args: Vec<Expr>,
+        names: &[Option<&str>],
+        variadic: bool,
+        pos: Pos,
+    ) -> Result<Resolution> {
+        let actual: Vec<Oid> = args.iter().map(|arg| arg.ty().oid).collect();
+        let found = candidates(functions, actual.len(), names, !variadic);
+        let exact = found.iter().any(|candidate| candidate.types.as_slice() == actual);
+        // A function-like cast is tried before inexact matches.
+        if !exact
+            && actual.len() == 1
+            && names.iter().all(Option::is_none)
+            && let Some(target) = self.type_named(name)
+        {
+            let source = args[0].ty();
+            let castable = source.oid == oids::UNKNOWN
+                || matches!(
+                    pathway(source, target, CoercionContext::Explicit),
+                    Some(Pathway::Kind(CastKind::Relabel | CastKind::Io))
+                );
+            if castable {
+                let mut args = args;
+                let arg = args.remove(0);
+                return match self.coerce_to(arg, target, CoercionContext::Explicit, pos)? {
+                    Some(expr) => Ok(Resolution::Cast(expr)),
+                    None => Err(self.cannot_cast(source, target, pos)),
+                };
+            }
+        }
+        match choose_function(found, &actual) {
+            Choice::One(candidate) => {
+                let resolved = self.fit_call(candidate, args, variadic, pos)?;
+                Ok(Resolution::Call(resolved))
+            }
+            Choice::Ambiguous => {
+                let error = Error::new(
+                    SqlState::AMBIGUOUS_FUNCTION,
+                    format!("function {} is not unique", self.call_text(name, &args, names)),
+                )
+                .hint(
+                    "Could not choose a best candidate function. You might need to add explicit type casts.",
+                );
+                Err(self.at(error, pos))
+            }
+            Choice::None => Err(self.undefined_function(name, &args, names, pos)),
+        }
+    }
+
+    /// 42883.
+    fn undefined_function(
+        &self,
+        name: &ast::ObjectName,
+        args: &[Expr],
+        names: &[Option<&str>],
+        pos: Pos,
+    ) -> Error {
+        let error = Error::new(
+            SqlState::UNDEFINED_FUNCTION,
+            format!("function {} does not exist", self.call_text(name, args, names)),
+        )
+        .hint("No function matches the given name and argument types. You might need to add explicit type casts.");
+        self.at(error, pos)
+    }
+
+    fn call_text(&self, name: &ast::ObjectName, args: &[Expr], names: &[Option<&str>]) -> String {
+        let types: Vec<String> = args
+            .iter()
+            .enumerate()
+            .map(|(i, arg)| match names.get(i).copied().flatten() {
+                Some(name) => format!("{name} => {}", self.type_text(arg.ty())),
+                None => self.type_text(arg.ty()),
+            })
+            .collect();
+        format!("{name}({})", types.join(", "))
+    }
+
+    /// Converts arguments, fills in defaults and gathers variadic ones.
+    fn fit_call(
+        &mut self,
+        candidate: Candidate,
+        args: Vec<Expr>,
+        variadic: bool,
+        pos: Pos,
+    ) -> Result<ResolvedCall> {
+        let function = candidate.function;
+        let variadic_array = variadic && function.variadic == oids::ANY;
+        let (args, ty) = self.fit_arguments(args, &candidate.types, function.return_type, pos)?;
+        let mut args = match candidate.mapping {
+            Some(mapping) => {
+                let mut given: Vec<Option<Expr>> = args.into_iter().map(Some).collect();
+                let first_default = function.arg_types.len() - function.default_count;
+                let mut complete = Vec::with_capacity(mapping.len());
+                for (i, argument) in mapping.iter().enumerate() {
+                    complete.push(match argument {
+                        Some(argument) => given[*argument]
+                            .take()
+                            .ok_or_else(|| Error::internal("an argument fills two parameters"))?,
+                        None => self.bind_argument_default(function, i, i - first_default, pos)?,
+                    });
+                }
+                complete
+            }
+            None => args,
+        };
+        if candidate.variadic > 0 {
+            let elements = args.split_off(args.len() - candidate.variadic);
+            let element = elements.first().map_or(oids::TEXT, |element| element.ty().oid);
+            let Some(array) = array_over(element) else {
+                let text = self.type_name_text(element, -1);
+                let error = Error::new(
+                    SqlState::UNDEFINED_OBJECT,
+                    format!("could not find array type for data type {text}"),
+                );
+                return Err(self.at(error, pos));
+            };
+            args.push(Expr::ArrayLiteral { elements, nested: false, ty: SqlType::new(array, -1) });
+        }
+        Ok(ResolvedCall { function, args, variadic_array, ty })
+    }
+
+    fn bind_argument_default(
+        &mut self,
+        function: &'static Function,
+        parameter: usize,
+        default: usize,
+        pos: Pos,
+    ) -> Result<Expr> {
+        let Some(text) = function.defaults.get(default) else {
+            return Err(Error::internal(format!("function {} lacks a default", function.name)));
+        };
+        let parsed = ochre_parser::parse_expression(text)?;
+        let target = function.arg_types[parameter];
+        self.without_positions(|binder| {
+            let root = Scope::root(Default::default());
+            let bound = binder.in_level(Clause::Other, 0, |binder| binder.bind_expr(&parsed, &root))?;
+            binder.coerce_implicit(bound, target, pos)
+        })
+    }
+
+    /// Binds an aggregate of the query at hand.
+    fn bind_aggregate(
+        &mut self,
+        call: &ast::FuncCall,
+        functions: &'static [&'static Function],
+        scope: &Scope<'_>,
+    ) -> Result<Expr> {
+        self.check_aggregate_allowed(call.pos)?;
+        let aggregate = self.bind_aggregate_call(call, functions, scope)?;
+        self.check_aggregate_level(&aggregate, scope, call.pos)?;
+        let ty = aggregate.ty;
+        if let Some((id, _)) = self.level()?.aggregates.iter().find(|(_, known)| *known == aggregate) {
+            let volatile = aggregate.args.iter().any(|arg| arg.volatility() == ochre_expr::Volatility::Volatile);
+            if !volatile {
+                return Ok(Expr::Column { index: *id, ty });
+            }
+        }
+        let id = self.new_column(&*aggregate.function.0.function.name, ty, scope.depth);
+        self.level()?.aggregates.push((id, aggregate));
+        Ok(self.column_expr(id))
+    }
+
+    /// An aggregate of which all columns are outer ones belongs to the outer query.
+    fn check_aggregate_level(&self, aggregate: &AggregateExpr, scope: &Scope<'_>, pos: Pos) -> Result<()> {
+        let (mut inner, mut outer) = (false, false);
+        for arg in aggregate.args.iter().chain(aggregate.order_by.iter().map(|key| &key.expr)) {
+            for id in arg.columns() {
+                if self.columns[id].depth >= scope.depth { inner = true } else { outer = true }
+            }
+        }
+        if outer && !inner {
+            return Err(self.at(Error::unsupported("an aggregate of an outer query in a subquery"), pos));
+        }
+        Ok(())
+    }
+
+    /// Binds an aggregate call, as an aggregate or over a window.
+    pub(crate) fn bind_aggregate_call(
+        &mut self,
+        call: &ast::FuncCall,
+        functions: &'static [&'static Function],
+        scope: &Scope<'_>,
+    ) -> Result<AggregateExpr> {
+        if self.levels.is_empty() {
+            return Err(Error::internal("an aggregate outside of a query"));
+        }
+        let outer = std::mem::replace(&mut self.level()?.in_aggregate, true);
+        let result = self.bind_aggregate_parts(call, functions, scope);
+        self.level()?.in_aggregate = outer;
+        result
+    }
+
+    fn bind_aggregate_parts(
+        &mut self,
+        call: &ast::FuncCall,
+        functions: &'static [&'static Function],
+        scope: &Scope<'_>,
+    ) -> Result<AggregateExpr> {
+        let name = &call.name;
+        if call.args.is_empty() && !call.star && !call.within_group {
+            let error = Error::new(
+                SqlState::WRONG_OBJECT_TYPE,
+                format!("{name}(*) must be used to call a parameterless aggregate function"),
+            );
+            if functions.iter().any(|function| function.arg_types.is_empty()) {
+                return Err(self.at(error, call.pos));
+            }
+        }
+        let mut args = Vec::with_capacity(call.args.len());
+        for arg in &call.args {
+            if arg.name.is_some() {
+                return Err(self.at(Error::unsupported("a named argument of an aggregate"), call.pos));
+            }
+            args.push(self.bind_expr(&arg.value, scope)?);
+        }
+        let filter = match &call.filter {
+            Some(filter) => {
+                let bound = self.bind_expr(filter, scope)?;
+                Some(self.coerce_to_boolean(bound, "FILTER", filter.pos())?)
+            }
+            None => None,
+        };
+        if call.within_group {
+            return self.bind_ordered_set(call, functions, args, filter, scope);
+        }
+        let resolved = match self.try_resolve(name, functions, args, &[], call.variadic, call.pos)? {
+            Resolution::Call(resolved) => resolved,
+            Resolution::Cast(_) => return Err(Error::internal("an aggregate became a cast")),
+        };
+        let aggregate = self.aggregate_of(resolved.function, call)?;
+        if aggregate.kind != AggregateKind::Normal {
+            let error = Error::new(
+                SqlState::WRONG_OBJECT_TYPE,
+                format!("WITHIN GROUP is required for ordered-set aggregate {name}"),
+            );
+            return Err(self.at(error, call.pos));
+        }
+        let mut order_by = Vec::with_capacity(call.order_by.len());
+        for item in &call.order_by {
+            let expr = self.bind_expr(&item.expr, scope)?;
+            let expr = self.resolve_unknown(expr, item.expr.pos())?;
+            order_by.push(self.sort_key(item, expr)?);
+        }
+        if call.distinct {
+            for arg in &resolved.args {
+                self.require_ordering(arg.ty(), true, call.pos)?;
+            }
+            let among = |key: &Ordering| resolved.args.contains(&key.expr);
+            if !order_by.iter().all(among) {
+                let error = Error::new(
+                    SqlState::INVALID_COLUMN_REFERENCE,
+                    "in an aggregate with DISTINCT, ORDER BY expressions must appear in argument list",
+                );
+                return Err(self.at(error, call.order_by[0].expr.pos()));
+            }
+            if resolved.args.is_empty() {
+                let error = Error::new(
+                    SqlState::INVALID_COLUMN_REFERENCE,
+                    "DISTINCT specified, but aggregate has no arguments",
+                );
+                return Err(self.at(error, call.pos));
+            }
+        }
+        let mut args = Vec::with_capacity(resolved.args.len());
+        for arg in resolved.args {
+            args.push(self.resolve_unknown(arg, call.pos)?);
+        }
+        Ok(AggregateExpr {
+            function: AggregateFunction(aggregate),
+            args,
+            direct_args: Vec::new(),
+            distinct: call.distinct,
+            order_by,
+            filter,
+            ty: resolved.ty,
+        })
+    }
+
+    fn aggregate_of(&self, function: &'static Function, call: &ast::FuncCall) -> Result<&'static ochre_expr::Aggregate> {
+        ochre_expr::aggregate(function.oid).ok_or_else(|| {
+            let error = Error::new(
+                SqlState::WRONG_OBJECT_TYPE,
+                format!("function {} is not an aggregate function", call.name),
+            );
+            self.at(error, call.pos)
+        })
+    }
+
+    /// `f(direct) WITHIN GROUP (ORDER BY aggregated)`.
+    fn bind_ordered_set(
+        &mut self,
+        call: &ast::FuncCall,
+        functions: &'static [&'static Function],
+        direct: Vec<Expr>,
+        filter: Option<Expr>,
+        scope: &Scope<'_>,
+    ) -> Result<AggregateExpr> {
+        let direct_count = direct.len();
+        let mut args = direct;
+        for item in &call.order_by {
+            let bound = self.bind_expr(&item.expr, scope)?;
+            args.push(bound);
+        }
+        let resolved = match self.try_resolve(&call.name, functions, args, &[], call.variadic, call.pos)? {
+            Resolution::Call(resolved) => resolved,
+            Resolution::Cast(_) => return Err(Error::internal("an aggregate became a cast")),
+        };
+        let aggregate = self.aggregate_of(resolved.function, call)?;
+        match aggregate.kind {
+            AggregateKind::OrderedSet => {}
+            AggregateKind::HypotheticalSet => {
+                return Err(self.at(Error::unsupported("a hypothetical-set aggregate"), call.pos));
+            }
+            AggregateKind::Normal => {
+                let error = Error::new(
+                    SqlState::WRONG_OBJECT_TYPE,
+                    format!("{} is not an ordered-set aggregate, so it cannot have WITHIN GROUP", call.name),
+                );
+                return Err(self.at(error, call.pos));
+            }
+        }
+        let mut direct_args = resolved.args;
+        let aggregated = direct_args.split_off(direct_count);
+        let mut order_by = Vec::with_capacity(aggregated.len());
+        for (item, expr) in call.order_by.iter().zip(&aggregated) {
+            order_by.push(self.sort_key(item, expr.clone())?);
+        }
+        Ok(AggregateExpr {
+            function: AggregateFunction(aggregate),
+            args: aggregated,
+            direct_args,
+            distinct: call.distinct,
+            order_by,
+            filter,
+            ty: resolved.ty,
+        })
+    }
+
+    /// A call with OVER.
+    fn bind_window_call(
+        &mut self,
+        call: &ast::FuncCall,
+        over: &ast::Over,
+        functions: &'static [&'static Function],
+        kind: FunctionKind,
+        scope: &Scope<'_>,
+    ) -> Result<Expr> {
+        self.check_window_allowed(call.pos)?;
+        if kind == FunctionKind::Function && !functions.is_empty() {
+            let error = Error::new(
+                SqlState::WRONG_OBJECT_TYPE,
+                format!(
+                    "OVER specified, but {} is not a window function nor an aggregate function",
+                    call.name
+                ),
+            );
+            return Err(self.at(error, call.pos));
+        }
+        let outer = std::mem::replace(&mut self.level()?.in_window, true);
+        let result = self.bind_window_parts(call, over, functions, kind, scope);
+        self.level()?.in_window = outer;
+        let (definition, bound, ty) = result?;
+        let id = self.new_column(&**call.name.name(), ty, scope.depth);
+        let windows = &mut self.level()?.windows;
+        match windows.iter_mut().find(|(known, _)| *known == definition) {
+            Some((_, calls)) => calls.push((id, bound)),
+            None => windows.push((definition, vec![(id, bound)])),
+        }
+        Ok(self.column_expr(id))
+    }
+
+    fn bind_window_parts(
+        &mut self,
+        call: &ast::FuncCall,
+        over: &ast::Over,
+        functions: &'static [&'static Function],
+        kind: FunctionKind,
+        scope: &Scope<'_>,
+    ) -> Result<(super::window::WindowDefinition, WindowExpr, SqlType)> {
+        let unsupported = |what: &str| {
+            let error = Error::new(
+                SqlState::FEATURE_NOT_SUPPORTED,
+                format!("{what} is not implemented for window functions"),
+            );
+            Err(self.at(error, call.pos))
+        };
+        if call.distinct {
+            return unsupported("DISTINCT");
+        }
+        if !call.order_by.is_empty() {
+            return unsupported("aggregate ORDER BY");
+        }
+        let definition = self.bind_over(over, scope)?;
+        if kind == FunctionKind::Aggregate {
+            let outer = self.level()?.in_aggregate;
+            // Arguments of an aggregate over a window may contain plain aggregates of the query.
+            let aggregate = self.bind_aggregate_parts(call, functions, scope)?;
+            self.level()?.in_aggregate = outer;
+            let ty = aggregate.ty;
+            return Ok((definition, WindowExpr::Aggregate(aggregate), ty));
+        }
+        if call.filter.is_some() {
+            let error = Error::new(
+                SqlState::FEATURE_NOT_SUPPORTED,
+                "FILTER is not implemented for non-aggregate window functions",
+            );
+            return Err(self.at(error, call.pos));
+        }
+        let mut args = Vec::with_capacity(call.args.len());
+        for arg in &call.args {
+            args.push(self.bind_expr(&arg.value, scope)?);
+        }
+        match self.try_resolve(&call.name, functions, args, &[], false, call.pos)? {
+            Resolution::Call(resolved) => {
+                let ty = resolved.ty;
+                let function = FunctionRef::Builtin(resolved.function);
+                Ok((definition, WindowExpr::Function { function, args: resolved.args, ty }, ty))
+            }
+            Resolution::Cast(_) => Err(Error::internal("a window function became a cast")),
+        }
+    }
+
+    /// `GROUPING(a, b)`: resolved when the keys are known.
+    pub(crate) fn bind_grouping(&mut self, list: &ast::ListExpr, scope: &Scope<'_>) -> Result<Expr> {
+        if list.args.len() > 31 {
+            let error =
+                Error::new(SqlState::TOO_MANY_ARGUMENTS, "GROUPING must have fewer than 32 arguments");
+            return Err(self.at(error, list.pos));
+        }
+        self.check_aggregate_allowed(list.pos)?;
+        let outer = std::mem::replace(&mut self.level()?.in_aggregate, true);
+        let mut args = Vec::with_capacity(list.args.len());
+        for arg in &list.args {
+            args.push(self.bind_expr(arg, scope)?);
+        }
+        self.level()?.in_aggregate = outer;
+        let id = self.new_column("grouping", SqlType::INT4, scope.depth);
+        self.level()?.groupings.push((id, args, list.pos));
+        Ok(self.column_expr(id))
+    }
+
+    /// The type of a record-returning function's columns when its definition fixes them.
+    pub(crate) fn function_columns(&self, call: &ResolvedCall) -> Vec<(String, SqlType)> {
+        let outputs = call.function.output_columns();
+        if outputs.is_empty() {
+            return Vec::new();
+        }
+        let actual: Vec<Oid> = call.args.iter().map(|arg| arg.ty().oid).collect();
+        let polymorphic = outputs.iter().any(|(_, ty)| is_polymorphic(*ty));
+        let resolved = polymorphic
+            .then(|| resolve_polymorphic(&actual, &call.function.arg_types, None))
+            .flatten()
+            .unwrap_or_default();
+        outputs
+            .into_iter()
+            .map(|(name, ty)| (name.to_owned(), SqlType::new(resolved.actual(ty).unwrap_or(ty), -1)))
+            .collect()
+    }
+
+    /// A constant bigint.
+    pub(crate) fn bigint(value: i64) -> Expr {
+        Expr::constant(Datum::Int64(value), SqlType::INT8)
+    }
+}

@@ -1,0 +1,718 @@
+//! Conversions: whether a type can become another, by which cast, and what a literal of unknown type means there.
+
+use std::sync::Arc;
+
+use ochre_base::{Error, Oid, Result, SqlState};
+use ochre_expr::{CastContext, CastKind, CastMethod, Expr};
+use ochre_parser::ast::Pos;
+use ochre_types::{ArrayValue, Datum, PhysicalType, SqlType, oids, type_info, typmod};
+
+use super::Binder;
+
+/// Where a conversion stands: which casts may be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CoercionContext {
+    /// In an expression.
+    Implicit,
+    /// Into a column.
+    Assignment,
+    /// Written as a cast.
+    Explicit,
+}
+
+impl CoercionContext {
+    fn allows(self, cast: CastContext) -> bool {
+        match self {
+            CoercionContext::Implicit => cast == CastContext::Implicit,
+            CoercionContext::Assignment => cast != CastContext::Explicit,
+            CoercionContext::Explicit => true,
+        }
+    }
+}
+
+/// Whether a type is one of the polymorphic pseudo-types.
+pub(crate) fn is_polymorphic(oid: Oid) -> bool {
+    matches!(
+        oid,
+        oids::ANYELEMENT
+            | oids::ANYARRAY
+            | oids::ANYNONARRAY
+            | oids::ANYENUM
+            | oids::ANYRANGE
+            | oids::ANYMULTIRANGE
+            | oids::ANYCOMPATIBLE
+            | oids::ANYCOMPATIBLEARRAY
+            | oids::ANYCOMPATIBLENONARRAY
+            | oids::ANYCOMPATIBLERANGE
+            | oids::ANYCOMPATIBLEMULTIRANGE
+    )
+}
+
+/// The element type of an array type proper.
+pub(crate) fn array_element(oid: Oid) -> Option<Oid> {
+    let info = type_info(oid)?;
+    info.is_array().then_some(info.element)
+}
+
+/// The array type over a type.
+pub(crate) fn array_over(oid: Oid) -> Option<Oid> {
+    let array = type_info(oid)?.array;
+    array.is_valid().then_some(array)
+}
+
+/// PostgreSQL's type category; arrays are `A`, rows `C`.
+pub(crate) fn category(oid: Oid) -> u8 {
+    type_info(oid).map_or(b'C', |info| info.category)
+}
+
+/// Whether a type is its category's preferred one.
+pub(crate) fn is_preferred(oid: Oid) -> bool {
+    type_info(oid).is_some_and(|info| info.preferred)
+}
+
+fn is_composite(ty: Oid) -> bool {
+    ty == oids::RECORD || type_info(ty).is_none_or(|info| info.kind == b'c')
+}
+
+/// Whether values of one type are values of another without any work.
+pub(crate) fn is_binary_coercible(source: Oid, target: Oid) -> bool {
+    if source == target || target == oids::ANY || target == oids::ANYELEMENT || target == oids::ANYCOMPATIBLE {
+        return true;
+    }
+    if matches!(target, oids::ANYARRAY | oids::ANYCOMPATIBLEARRAY) && array_element(source).is_some() {
+        return true;
+    }
+    if matches!(target, oids::ANYNONARRAY | oids::ANYCOMPATIBLENONARRAY) && array_element(source).is_none() {
+        return true;
+    }
+    if target == oids::RECORD && is_composite(source) {
+        return true;
+    }
+    matches!(
+        ochre_expr::cast(source, target),
+        Some(cast) if matches!(cast.method, CastMethod::Relabel) && cast.context == CastContext::Implicit
+    )
+}
+
+/// A way from one type to another.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Pathway {
+    Kind(CastKind),
+}
+
+/// How a value of one type becomes one of another, if the context allows it. Equal types are not asked for.
+pub(crate) fn pathway(source: SqlType, target: SqlType, context: CoercionContext) -> Option<Pathway> {
+    if source.oid == target.oid {
+        return Some(Pathway::Kind(CastKind::Relabel));
+    }
+    let explicit = context == CoercionContext::Explicit;
+    if let Some(cast) = ochre_expr::cast(source.oid, target.oid) {
+        if !context.allows(cast.context) {
+            return None;
+        }
+        return Some(Pathway::Kind(match cast.method {
+            CastMethod::Function(function) => CastKind::Function { function: function.into(), explicit },
+            CastMethod::Relabel => CastKind::Relabel,
+            CastMethod::Io => CastKind::Io,
+        }));
+    }
+    if let (Some(from), Some(to)) = (array_element(source.oid), array_element(target.oid)) {
+        let element = SqlType::new(to, -1);
+        return match pathway(SqlType::new(from, -1), element, context)? {
+            Pathway::Kind(CastKind::Relabel) => Some(Pathway::Kind(CastKind::Relabel)),
+            Pathway::Kind(kind) => Some(Pathway::Kind(CastKind::Array { kind: Box::new(kind), element })),
+        };
+    }
+    // Any type can be written as a string on assignment, and read from one by an explicit cast.
+    if context != CoercionContext::Implicit && category(target.oid) == b'S' {
+        return Some(Pathway::Kind(CastKind::Io));
+    }
+    if explicit && category(source.oid) == b'S' {
+        return Some(Pathway::Kind(CastKind::Io));
+    }
+    None
+}
+
+/// Whether every type can become its counterpart.
+pub(crate) fn can_coerce(source: &[Oid], target: &[Oid], context: CoercionContext) -> bool {
+    let mut polymorphic = false;
+    for (from, to) in source.iter().zip(target) {
+        if from == to || *to == oids::ANY {
+            continue;
+        }
+        if is_polymorphic(*to) {
+            polymorphic = true;
+            continue;
+        }
+        if *from == oids::UNKNOWN {
+            continue;
+        }
+        if pathway(SqlType::new(*from, -1), SqlType::new(*to, -1), context).is_some() {
+            continue;
+        }
+        if is_composite(*from) && *to == oids::RECORD || *from == oids::RECORD && is_composite(*to) {
+            continue;
+        }
+        return false;
+    }
+    !polymorphic || polymorphic_consistent(source, target)
+}
+
+/// Whether actual types fit declared polymorphic ones.
+fn polymorphic_consistent(actual: &[Oid], declared: &[Oid]) -> bool {
+    resolve_polymorphic(actual, declared, None).is_some()
+}
+
+/// What polymorphic types stand for in one call.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Polymorphic {
+    element: Option<Oid>,
+    array: Option<Oid>,
+    compatible: Option<Oid>,
+}
+
+impl Polymorphic {
+    /// The actual type for a declared one.
+    pub fn actual(&self, declared: Oid) -> Option<Oid> {
+        match declared {
+            oids::ANYELEMENT | oids::ANYNONARRAY | oids::ANYENUM => self.element,
+            oids::ANYARRAY => self.array.or_else(|| self.element.and_then(array_over)),
+            oids::ANYCOMPATIBLE | oids::ANYCOMPATIBLENONARRAY => self.compatible,
+            oids::ANYCOMPATIBLEARRAY => self.compatible.and_then(array_over),
+            other if is_polymorphic(other) => None,
+            other => Some(other),
+        }
+    }
+}
+
+/// What the polymorphic types of a call stand for; `None` when the arguments do not agree. `result` is the declared result
+/// type: when every polymorphic argument is unknown, `text` is assumed for them.
+pub(crate) fn resolve_polymorphic(actual: &[Oid], declared: &[Oid], result: Option<Oid>) -> Option<Polymorphic> {
+    let mut found = Polymorphic::default();
+    let mut family = (false, false);
+    let mut compatible: Vec<Oid> = Vec::new();
+    let mut non_array = false;
+    for (from, to) in actual.iter().zip(declared) {
+        match *to {
+            oids::ANYELEMENT | oids::ANYNONARRAY | oids::ANYENUM => {
+                family.0 = true;
+                non_array |= *to == oids::ANYNONARRAY;
+                if *from == oids::UNKNOWN {
+                    continue;
+                }
+                if *to == oids::ANYENUM && type_info(*from).is_some_and(|info| info.kind != b'e') {
+                    return None;
+                }
+                if found.element.is_some_and(|known| known != *from) {
+                    return None;
+                }
+                found.element = Some(*from);
+            }
+            oids::ANYARRAY => {
+                family.0 = true;
+                if *from == oids::UNKNOWN {
+                    continue;
+                }
+                let from = match *from {
+                    oids::INT2VECTOR => oids::INT2_ARRAY,
+                    oids::OIDVECTOR => oids::OID_ARRAY,
+                    other => other,
+                };
+                if from != oids::ANYARRAY {
+                    array_element(from)?;
+                }
+                if found.array.is_some_and(|known| known != from) {
+                    return None;
+                }
+                found.array = Some(from);
+            }
+            oids::ANYCOMPATIBLE | oids::ANYCOMPATIBLENONARRAY => {
+                family.1 = true;
+                if *from != oids::UNKNOWN {
+                    compatible.push(*from);
+                }
+            }
+            oids::ANYCOMPATIBLEARRAY => {
+                family.1 = true;
+                if *from != oids::UNKNOWN {
+                    let from = match *from {
+                        oids::INT2VECTOR => oids::INT2_ARRAY,
+                        oids::OIDVECTOR => oids::OID_ARRAY,
+                        other => other,
+                    };
+                    compatible.push(array_element(from)?);
+                }
+            }
+            other if is_polymorphic(other) => return None,
+            _ => {}
+        }
+    }
+    if family.0 {
+        if let Some(array) = found.array {
+            let element = if array == oids::ANYARRAY { oids::ANYELEMENT } else { array_element(array)? };
+            match found.element {
+                Some(known) if known != element && array != oids::ANYARRAY => return None,
+                Some(_) => {}
+                None => found.element = Some(element),
+            }
+        }
+        if found.element.is_none() {
+            if result.is_none_or(is_polymorphic) {
+                found.element = Some(oids::TEXT);
+            } else {
+                found.element = Some(oids::TEXT);
+            }
+        }
+        if non_array && found.element.and_then(array_element).is_some() {
+            return None;
+        }
+        if found.array.is_none() {
+            found.array = found.element.and_then(array_over);
+        }
+    }
+    if family.1 {
+        found.compatible = Some(if compatible.is_empty() { oids::TEXT } else { common_of(&compatible)? });
+    }
+    Some(found)
+}
+
+/// The common type of several known types by the rules of UNION and CASE; `None` when there is none.
+pub(crate) fn common_of(types: &[Oid]) -> Option<Oid> {
+    let mut chosen = oids::UNKNOWN;
+    for ty in types {
+        if *ty == oids::UNKNOWN || *ty == chosen {
+            continue;
+        }
+        if chosen == oids::UNKNOWN {
+            chosen = *ty;
+        } else if category(chosen) != category(*ty) {
+            return None;
+        } else if !is_preferred(chosen)
+            && can_coerce(&[chosen], &[*ty], CoercionContext::Implicit)
+            && !can_coerce(&[*ty], &[chosen], CoercionContext::Implicit)
+        {
+            chosen = *ty;
+        }
+    }
+    Some(if chosen == oids::UNKNOWN { oids::TEXT } else { chosen })
+}
+
+impl Binder<'_> {
+    /// Converts an expression to a type, its modifier included.
+    ///
+    /// # Errors
+    /// 42846 or 42804 when there is no way, and what the type's input function says about a literal.
+    pub(crate) fn coerce_to(
+        &mut self,
+        expr: Expr,
+        target: SqlType,
+        context: CoercionContext,
+        pos: Pos,
+    ) -> Result<Option<Expr>> {
+        let Some(coerced) = self.coerce_type(expr, target, context, pos)? else { return Ok(None) };
+        self.coerce_typmod(coerced, target, context, pos).map(Some)
+    }
+
+    /// Applies a type modifier to an expression of the type.
+    fn coerce_typmod(&mut self, expr: Expr, target: SqlType, context: CoercionContext, pos: Pos) -> Result<Expr> {
+        let ty = expr.ty();
+        if target.typmod < 0 || ty.typmod == target.typmod {
+            return Ok(expr);
+        }
+        let explicit = context == CoercionContext::Explicit;
+        if let Expr::Constant { value, ty } = &expr {
+            let wanted = ty.with_typmod(target.typmod);
+            if value.is_null() {
+                return Ok(Expr::null(wanted));
+            }
+            if array_element(ty.oid).is_none() {
+                let value = self.locate(typmod::apply(value.clone(), wanted, explicit), pos)?;
+                return Ok(Expr::constant(value, wanted));
+            }
+        }
+        let wanted = ty.with_typmod(target.typmod);
+        let kind = match array_element(ty.oid) {
+            Some(element) => CastKind::Array {
+                kind: Box::new(CastKind::Typmod { explicit }),
+                element: SqlType::new(element, target.typmod),
+            },
+            None => CastKind::Typmod { explicit },
+        };
+        Ok(Expr::Cast { arg: Box::new(expr), kind, ty: wanted, pos: self.position(pos) })
+    }
+
+    /// Converts an expression to a type without regard to its modifier. `None`: there is no way.
+    pub(crate) fn coerce_type(
+        &mut self,
+        expr: Expr,
+        target: SqlType,
+        context: CoercionContext,
+        pos: Pos,
+    ) -> Result<Option<Expr>> {
+        let source = expr.ty();
+        if source.oid == target.oid {
+            return Ok(Some(expr));
+        }
+        if target.oid == oids::ANY || is_polymorphic(target.oid) && source.oid != oids::UNKNOWN {
+            return Ok(Some(expr));
+        }
+        if source.oid == oids::UNKNOWN {
+            return self.coerce_unknown(expr, target, context, pos).map(Some);
+        }
+        // Rows: field by field.
+        if source.physical == PhysicalType::Record && target.physical == PhysicalType::Record {
+            return self.coerce_record(expr, target, context, pos);
+        }
+        if let (Some(_), Expr::ArrayLiteral { .. }) = (array_element(target.oid), &expr) {
+            return self.coerce_array_literal(expr, target, context, pos);
+        }
+        let Some(Pathway::Kind(kind)) = pathway(source, target, context) else { return Ok(None) };
+        let plain = target.with_typmod(-1);
+        // A function that takes the modifier applies it; so does the text form.
+        let ty = match &kind {
+            CastKind::Function { function, .. } if function.arg_types.len() > 1 => target,
+            CastKind::Io => target,
+            CastKind::Relabel if source.typmod >= 0 && keeps_typmod(source.oid, target.oid) => {
+                target.with_typmod(source.typmod)
+            }
+            _ => plain,
+        };
+        if let Expr::Constant { value: Datum::Null, .. } = &expr {
+            return Ok(Some(Expr::null(ty)));
+        }
+        // Stacked relabelings say nothing more than the last.
+        if let (CastKind::Relabel, Expr::Constant { value, .. }) = (&kind, &expr) {
+            return Ok(Some(Expr::constant(value.clone(), ty)));
+        }
+        Ok(Some(Expr::Cast { arg: Box::new(expr), kind, ty, pos: self.position(pos) }))
+    }
+
+    /// A literal, NULL or parameter of unknown type takes the type that is wanted.
+    fn coerce_unknown(&mut self, expr: Expr, target: SqlType, context: CoercionContext, pos: Pos) -> Result<Expr> {
+        match expr {
+            Expr::Constant { value: Datum::Null, .. } => Ok(Expr::null(target)),
+            Expr::Constant { value: Datum::Bytes(text), .. } => {
+                if target.oid == oids::REGCLASS {
+                    let oid = self.resolve_regclass(text.as_str(), pos)?;
+                    return Ok(Expr::constant(Datum::UInt32(oid.0), target));
+                }
+                if is_registered_name(target.oid) {
+                    // Names of objects are looked up when the statement runs.
+                    let literal = Expr::constant(Datum::Bytes(text), SqlType::TEXT);
+                    return Ok(Expr::Cast {
+                        arg: Box::new(literal),
+                        kind: CastKind::Io,
+                        ty: target,
+                        pos: self.position(pos),
+                    });
+                }
+                // An explicit cast cuts what is too long for the modifier, so it is applied apart.
+                let plain = target.with_typmod(-1);
+                let ty = if target.oid == oids::INTERVAL { target } else { plain };
+                let parsed = ochre_types::parse_text(ty, text.as_str(), self.session.format());
+                let value = self.locate(parsed, pos)?;
+                self.coerce_typmod(Expr::constant(value, ty), target, context, pos)
+            }
+            Expr::Parameter { index, .. } => {
+                let ty = target.with_typmod(-1);
+                match self.params.types[index] {
+                    None => self.params.types[index] = Some(ty),
+                    Some(known) if known.oid != ty.oid => {
+                        let error = Error::new(
+                            SqlState::AMBIGUOUS_PARAMETER,
+                            format!("inconsistent types deduced for parameter ${}", index + 1),
+                        )
+                        .detail(format!("{} versus {}", self.type_text(known), self.type_text(ty)));
+                        return Err(self.at(error, pos));
+                    }
+                    Some(_) => {}
+                }
+                Ok(Expr::Parameter { index, ty })
+            }
+            other => Ok(Expr::Cast {
+                arg: Box::new(other),
+                kind: CastKind::Io,
+                ty: target,
+                pos: self.position(pos),
+            }),
+        }
+    }
+
+    /// The relation that a `regclass` literal names, or the number that it is.
+    fn resolve_regclass(&self, text: &str, pos: Pos) -> Result<Oid> {
+        let trimmed = text.trim();
+        if trimmed == "-" {
+            return Ok(Oid::INVALID);
+        }
+        if let Ok(number) = trimmed.parse::<u32>() {
+            return Ok(Oid(number));
+        }
+        let parts = split_identifier(trimmed);
+        let found = match parts.as_deref() {
+            Some([name]) => self.catalog.find_relation(self.search_path, name),
+            Some([schema, name]) => self
+                .catalog
+                .namespace_named(schema)
+                .and_then(|namespace| self.catalog.relation_in(namespace.oid, name)),
+            _ => {
+                let error = Error::new(SqlState::INVALID_NAME, "invalid name syntax");
+                return Err(self.at(error, pos));
+            }
+        };
+        match (found, parts) {
+            (Some(relation), _) => Ok(relation.oid),
+            (None, parts) => {
+                let name = parts.unwrap_or_default().join(".");
+                let error =
+                    Error::new(SqlState::UNDEFINED_TABLE, format!("relation \"{name}\" does not exist"));
+                Err(self.at(error, pos))
+            }
+        }
+    }
+
+    fn coerce_array_literal(
+        &mut self,
+        expr: Expr,
+        target: SqlType,
+        context: CoercionContext,
+        pos: Pos,
+    ) -> Result<Option<Expr>> {
+        let Expr::ArrayLiteral { elements, nested, ty } = expr else { return Ok(Some(expr)) };
+        let Some(element) = array_element(target.oid) else { return Ok(None) };
+        let wanted = if nested { target.with_typmod(-1) } else { SqlType::new(element, -1) };
+        let source = array_element(ty.oid).unwrap_or(oids::UNKNOWN);
+        if pathway(SqlType::new(source, -1), SqlType::new(element, -1), context).is_none() {
+            return Ok(None);
+        }
+        let mut converted = Vec::with_capacity(elements.len());
+        for item in elements {
+            match self.coerce_type(item, wanted, context, pos)? {
+                Some(item) => converted.push(item),
+                None => return Ok(None),
+            }
+        }
+        Ok(Some(Expr::ArrayLiteral { elements: converted, nested, ty: target.with_typmod(-1) }))
+    }
+
+    /// The column types of a row type.
+    pub(crate) fn record_fields(&self, ty: SqlType) -> Option<Vec<(Arc<str>, SqlType)>> {
+        let table = self.catalog.relations().find(|table| table.row_type == ty.oid && ty.oid.is_valid())?;
+        Some(table.live_columns().map(|column| (Arc::clone(&column.name), column.ty)).collect())
+    }
+
+    fn coerce_record(
+        &mut self,
+        expr: Expr,
+        target: SqlType,
+        context: CoercionContext,
+        pos: Pos,
+    ) -> Result<Option<Expr>> {
+        if target.oid == oids::RECORD {
+            return Ok(Some(expr));
+        }
+        let Some(wanted) = self.record_fields(target) else { return Ok(None) };
+        let Expr::Row { fields, .. } = expr else { return Ok(None) };
+        if fields.len() != wanted.len() {
+            let error = Error::new(
+                SqlState::CANNOT_COERCE,
+                format!("cannot cast type record to {}", self.type_text(target)),
+            )
+            .detail(if fields.len() < wanted.len() {
+                "Input has too few columns."
+            } else {
+                "Input has too many columns."
+            });
+            return Err(self.at(error, pos));
+        }
+        let mut converted = Vec::with_capacity(fields.len());
+        for (field, (_, ty)) in fields.into_iter().zip(wanted) {
+            match self.coerce_to(field, ty, context, pos)? {
+                Some(field) => converted.push(field),
+                None => return Ok(None),
+            }
+        }
+        Ok(Some(Expr::Row { fields: converted, ty: target }))
+    }
+
+    /// Converts where the types were found convertible before.
+    pub(crate) fn coerce_implicit(&mut self, expr: Expr, target: Oid, pos: Pos) -> Result<Expr> {
+        let source = expr.ty();
+        let target = SqlType::new(target, -1);
+        match self.coerce_type(expr, target, CoercionContext::Implicit, pos)? {
+            Some(expr) => Ok(expr),
+            None => Err(self.cannot_cast(source, target, pos)),
+        }
+    }
+
+    /// 42846.
+    pub(crate) fn cannot_cast(&self, source: SqlType, target: SqlType, pos: Pos) -> Error {
+        let error = Error::new(
+            SqlState::CANNOT_COERCE,
+            format!("cannot cast type {} to {}", self.type_text(source), self.type_text(target)),
+        );
+        self.at(error, pos)
+    }
+
+    /// A condition: `argument of WHERE must be type boolean, not type integer`.
+    pub(crate) fn coerce_to_boolean(&mut self, expr: Expr, clause: &str, pos: Pos) -> Result<Expr> {
+        self.coerce_to_specific(expr, SqlType::BOOL, clause, pos)
+    }
+
+    /// The argument of a construct that demands one type.
+    pub(crate) fn coerce_to_specific(
+        &mut self,
+        expr: Expr,
+        target: SqlType,
+        clause: &str,
+        pos: Pos,
+    ) -> Result<Expr> {
+        let source = expr.ty();
+        match self.coerce_type(expr, target, CoercionContext::Assignment, pos)? {
+            Some(expr) => Ok(expr),
+            None => {
+                let error = Error::new(
+                    SqlState::DATATYPE_MISMATCH,
+                    format!(
+                        "argument of {clause} must be type {}, not type {}",
+                        self.type_text(target),
+                        self.type_text(source)
+                    ),
+                );
+                Err(self.at(error, pos))
+            }
+        }
+    }
+
+    /// The common type of the branches of a CASE, the inputs of a UNION and their like; `what` names the construct in errors.
+    pub(crate) fn select_common_type(&mut self, exprs: &[(Expr, Pos)], what: &str) -> Result<SqlType> {
+        let mut types = exprs.iter().map(|(expr, pos)| (expr.ty(), *pos));
+        let Some((first, _)) = types.next() else { return Ok(SqlType::TEXT) };
+        let mut chosen = first;
+        let mut same_typmod = true;
+        for (ty, pos) in types {
+            if ty.oid == chosen.oid {
+                same_typmod &= ty.typmod == chosen.typmod;
+                continue;
+            }
+            if ty.oid == oids::UNKNOWN {
+                same_typmod = false;
+                continue;
+            }
+            same_typmod = false;
+            if chosen.oid == oids::UNKNOWN {
+                chosen = ty;
+                continue;
+            }
+            if category(chosen.oid) != category(ty.oid) {
+                let error = Error::new(
+                    SqlState::DATATYPE_MISMATCH,
+                    format!(
+                        "{what} types {} and {} cannot be matched",
+                        self.type_text(chosen),
+                        self.type_text(ty)
+                    ),
+                );
+                return Err(self.at(error, pos));
+            }
+            if !is_preferred(chosen.oid)
+                && can_coerce(&[chosen.oid], &[ty.oid], CoercionContext::Implicit)
+                && !can_coerce(&[ty.oid], &[chosen.oid], CoercionContext::Implicit)
+            {
+                chosen = ty;
+            }
+        }
+        if chosen.oid == oids::UNKNOWN {
+            return Ok(SqlType::TEXT);
+        }
+        Ok(if same_typmod { chosen } else { chosen.with_typmod(-1) })
+    }
+
+    /// Converts one branch to the common type.
+    pub(crate) fn coerce_to_common(&mut self, expr: Expr, target: SqlType, what: &str, pos: Pos) -> Result<Expr> {
+        let source = expr.ty();
+        match self.coerce_type(expr, target, CoercionContext::Implicit, pos)? {
+            Some(expr) => Ok(expr),
+            None => {
+                let error = Error::new(
+                    SqlState::CANNOT_COERCE,
+                    format!(
+                        "{what} could not convert type {} to {}",
+                        self.type_text(source),
+                        self.type_text(target)
+                    ),
+                );
+                Err(self.at(error, pos))
+            }
+        }
+    }
+
+    /// What is still of unknown type becomes text.
+    pub(crate) fn resolve_unknown(&mut self, expr: Expr, pos: Pos) -> Result<Expr> {
+        if expr.ty().oid == oids::UNKNOWN { self.coerce_implicit(expr, oids::TEXT, pos) } else { Ok(expr) }
+    }
+
+    /// An empty array of a type, as a constant.
+    pub(crate) fn empty_array(&self, array: SqlType) -> Expr {
+        let element = SqlType::new(array_element(array.oid).unwrap_or(oids::TEXT), array.typmod);
+        Expr::constant(Datum::Array(Arc::new(ArrayValue::empty(element))), array)
+    }
+}
+
+/// Whether a modifier means the same for both types.
+fn keeps_typmod(source: Oid, target: Oid) -> bool {
+    matches!((source, target), (oids::VARCHAR, oids::BPCHAR) | (oids::BPCHAR, oids::VARCHAR))
+}
+
+/// The types whose values are names of catalog objects.
+fn is_registered_name(oid: Oid) -> bool {
+    matches!(
+        oid,
+        oids::REGCLASS
+            | oids::REGTYPE
+            | oids::REGPROC
+            | oids::REGPROCEDURE
+            | oids::REGOPER
+            | oids::REGOPERATOR
+            | oids::REGNAMESPACE
+            | oids::REGROLE
+            | oids::REGCONFIG
+            | oids::REGDICTIONARY
+            | oids::REGCOLLATION
+    )
+}
+
+/// The parts of a dotted name, unquoted and folded; `None` when it is malformed.
+fn split_identifier(text: &str) -> Option<Vec<String>> {
+    let mut parts = Vec::new();
+    let mut chars = text.chars().peekable();
+    loop {
+        let mut part = String::new();
+        if chars.peek() == Some(&'"') {
+            chars.next();
+            loop {
+                match chars.next()? {
+                    '"' if chars.peek() == Some(&'"') => {
+                        chars.next();
+                        part.push('"');
+                    }
+                    '"' => break,
+                    other => part.push(other),
+                }
+            }
+        } else {
+            while let Some(c) = chars.peek().filter(|c| c.is_alphanumeric() || matches!(c, '_' | '$')) {
+                part.extend(c.to_lowercase());
+                chars.next();
+            }
+        }
+        if part.is_empty() {
+            return None;
+        }
+        parts.push(part);
+        match chars.next() {
+            None => return Some(parts),
+            Some('.') => {}
+            Some(_) => return None,
+        }
+    }
+}

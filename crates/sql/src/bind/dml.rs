@@ -1,0 +1,931 @@
+//! INSERT, UPDATE, DELETE, ON CONFLICT, RETURNING.
+
+use std::sync::Arc;
+
+use ochre_base::{Error, Result, SqlState};
+use ochre_catalog::{ColumnDescriptor, GeneratedKind, IdentityKind, RelationDescriptor, RelationKind};
+use ochre_expr::{Expr, functions_named};
+use ochre_parser::ast::{self, Pos};
+use ochre_types::{Datum, SqlType};
+
+use super::Binder;
+use super::ddl::RowExpression;
+use super::level::Clause;
+use super::scope::{ItemColumns, Scope, ScopeItem};
+use super::select::{collect_predicates, filter};
+use crate::logical::{
+    ColumnId, Join, JoinKind, Logical, LogicalConflict, Modify, Query, TableId, TargetRules,
+};
+use crate::physical::{CommandKind, OutputColumn, RelationAccess, ScanColumn};
+
+impl Binder<'_> {
+    /// The table that a statement changes.
+    fn bind_target(&mut self, name: &ast::ObjectName, access: RelationAccess, verb: &str) -> Result<Arc<RelationDescriptor>> {
+        let table = self.find_relation(name, name.pos)?;
+        let wrong = |hint: Option<&str>, message: String| {
+            let error = Error::new(SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE, message);
+            let error = match hint {
+                Some(hint) => error.hint(hint),
+                None => error,
+            };
+            Err(error)
+        };
+        match table.kind {
+            RelationKind::Table => {}
+            RelationKind::View => {
+                return Err(Error::unsupported(format_args!("{verb} of view \"{}\"", table.name)));
+            }
+            RelationKind::MaterializedView => {
+                return Err(Error::new(
+                    SqlState::WRONG_OBJECT_TYPE,
+                    format!("cannot change materialized view \"{}\"", table.name),
+                ));
+            }
+            RelationKind::Sequence => {
+                return Err(Error::new(
+                    SqlState::WRONG_OBJECT_TYPE,
+                    format!("cannot change sequence \"{}\"", table.name),
+                ));
+            }
+            RelationKind::Index => {
+                let error = Error::new(
+                    SqlState::WRONG_OBJECT_TYPE,
+                    format!("cannot open relation \"{}\"", table.name),
+                )
+                .detail("This operation is not supported for indexes.");
+                return Err(self.at(error, name.pos));
+            }
+        }
+        if table.builtin {
+            return wrong(
+                None,
+                format!("permission denied: \"{}\" is a system catalog", table.name),
+            )
+            .map_err(|mut error| {
+                error.fields_mut().sqlstate = SqlState::INSUFFICIENT_PRIVILEGE;
+                error
+            });
+        }
+        self.use_relation(&table, access);
+        Ok(table)
+    }
+
+    /// The position of a target column.
+    fn target_column(&self, table: &RelationDescriptor, target: &ast::AssignTarget) -> Result<usize> {
+        let found = table.columns.iter().position(|column| !column.dropped && *column.name == *target.column.as_str());
+        if let Some(position) = found {
+            return Ok(position);
+        }
+        if super::system_column(&target.column).is_some() {
+            let error = Error::new(
+                SqlState::FEATURE_NOT_SUPPORTED,
+                format!("cannot assign to system column \"{}\"", target.column),
+            );
+            return Err(self.at(error, target.pos));
+        }
+        let error = Error::new(
+            SqlState::UNDEFINED_COLUMN,
+            format!("column \"{}\" of relation \"{}\" does not exist", target.column, table.name),
+        );
+        Err(self.at(error, target.pos))
+    }
+
+    /// Binds INSERT.
+    pub(crate) fn bind_insert(&mut self, insert: &ast::InsertStmt, scope: &Scope<'_>) -> Result<Modify> {
+        let mut scope = scope.clone();
+        if let Some(with) = &insert.with {
+            scope.ctes = self.bind_with(with, &scope.clone())?;
+        }
+        let access = RelationAccess { insert: true, ..RelationAccess::default() };
+        let table = self.bind_target(&insert.table, access, "INSERT into")?;
+        let alias: Arc<str> =
+            insert.alias.as_ref().map_or_else(|| Arc::clone(&table.name), |alias| Arc::from(alias.as_str()));
+        let mut targets: Vec<usize> = Vec::with_capacity(table.columns.len());
+        for target in &insert.columns {
+            if !target.indirection.is_empty() {
+                return Err(self.at(Error::unsupported("an INSERT into part of a column"), target.pos));
+            }
+            let position = self.target_column(&table, target)?;
+            if targets.contains(&position) {
+                let error = Error::new(
+                    SqlState::DUPLICATE_COLUMN,
+                    format!("column \"{}\" specified more than once", target.column),
+                );
+                return Err(self.at(error, target.pos));
+            }
+            targets.push(position);
+        }
+        let explicit = !insert.columns.is_empty();
+        if !explicit {
+            targets.extend(table.columns.iter().enumerate().filter(|(_, c)| !c.dropped).map(|(i, _)| i));
+        }
+        let query = match &insert.source {
+            None => self.insert_rows(&table, &targets, &[Vec::new()], explicit, insert, &scope)?,
+            Some(select) => match &select.body {
+                ast::SelectBody::Values(rows)
+                    if select.with.is_none() && select.order_by.is_empty() && select.limit.is_none() =>
+                {
+                    self.insert_rows(&table, &targets, rows, explicit, insert, &scope)?
+                }
+                _ => self.insert_query(&table, &targets, select, explicit, insert, &scope)?,
+            },
+        };
+        let target = self.add_table(Arc::clone(&table), Arc::clone(&alias));
+        let image = self.add_table(Arc::clone(&table), Arc::clone(&alias));
+        let rules = self.bind_rules(&table)?;
+        let mut excluded = None;
+        let on_conflict = match &insert.on_conflict {
+            Some(clause) => {
+                let id = self.add_table(Arc::clone(&table), "excluded".into());
+                excluded = Some(id);
+                Some(self.bind_on_conflict(clause, &table, target, id, &alias, &scope)?)
+            }
+            None => None,
+        };
+        let returning = self.bind_returning(insert.returning.as_ref(), image, None, &alias, Vec::new(), &scope)?;
+        Ok(Modify {
+            command: CommandKind::Insert,
+            target,
+            source: query,
+            row_id: None,
+            predicates: Vec::new(),
+            assignments: Vec::new(),
+            on_conflict,
+            returning,
+            image,
+            excluded,
+            rules,
+        })
+    }
+
+    /// `INSERT … VALUES` and DEFAULT VALUES: complete rows.
+    fn insert_rows(
+        &mut self,
+        table: &Arc<RelationDescriptor>,
+        targets: &[usize],
+        rows: &[Vec<ast::Expr>],
+        explicit: bool,
+        insert: &ast::InsertStmt,
+        scope: &Scope<'_>,
+    ) -> Result<Query> {
+        let inner = scope.child();
+        let inner = Scope { parent: scope.parent, ..inner };
+        self.enter_level(Clause::InsertValues, inner.depth);
+        let result = self.insert_rows_inner(table, targets, rows, explicit, insert, &inner);
+        let level = self.levels.pop();
+        if let Some(level) = &level
+            && let (Ok(_), Some(_)) = (&result, level.sets.first())
+        {
+            return Err(Error::unsupported("a set in INSERT … VALUES"));
+        }
+        let rows = result?;
+        let mut columns = Vec::with_capacity(table.columns.len());
+        let mut output = Vec::with_capacity(table.columns.len());
+        for column in &table.columns {
+            let id = self.new_column(Arc::clone(&column.name), column.ty, inner.depth);
+            columns.push(id);
+            output.push((id, OutputColumn { name: Arc::clone(&column.name), ty: column.ty, origin: None }));
+        }
+        let plan = Logical::Values { rows, columns, alias: "*VALUES*".into() };
+        Ok(Query { plan, output })
+    }
+
+    fn insert_rows_inner(
+        &mut self,
+        table: &Arc<RelationDescriptor>,
+        targets: &[usize],
+        rows: &[Vec<ast::Expr>],
+        explicit: bool,
+        insert: &ast::InsertStmt,
+        scope: &Scope<'_>,
+    ) -> Result<Vec<Vec<Expr>>> {
+        let default_values = insert.source.is_none();
+        let mut bound = Vec::with_capacity(rows.len());
+        for cells in rows {
+            if !default_values {
+                if cells.len() > targets.len() {
+                    let error = Error::new(
+                        SqlState::SYNTAX_ERROR,
+                        "INSERT has more expressions than target columns",
+                    );
+                    return Err(self.at(error, cells[targets.len()].pos()));
+                }
+                if cells.len() < targets.len() && explicit {
+                    let error = Error::new(
+                        SqlState::SYNTAX_ERROR,
+                        "INSERT has more target columns than expressions",
+                    );
+                    return Err(self.at(error, insert.columns[cells.len()].pos));
+                }
+                if cells.len() != rows[0].len() {
+                    let error =
+                        Error::new(SqlState::SYNTAX_ERROR, "VALUES lists must all be the same length");
+                    return Err(self.at(error, cells.first().map_or(Pos::NONE, ast::Expr::pos)));
+                }
+            }
+            let mut row: Vec<Option<Expr>> = vec![None; table.columns.len()];
+            for (cell, position) in cells.iter().zip(targets) {
+                let column = &table.columns[*position];
+                if matches!(cell, ast::Expr::Default(_)) {
+                    continue;
+                }
+                if self.ignores_given_value(column, insert)? {
+                    continue;
+                }
+                let expr = self.bind_expr(cell, scope)?;
+                row[*position] = Some(self.assign(expr, &column.name, column.ty, cell.pos(), RowExpression::Generated)?);
+            }
+            bound.push(self.complete_row(table, row)?);
+        }
+        Ok(bound)
+    }
+
+    /// Whether a given value for the column is to be left out (OVERRIDING USER VALUE); an error where it is not allowed.
+    fn ignores_given_value(&self, column: &ColumnDescriptor, insert: &ast::InsertStmt) -> Result<bool> {
+        if column.generated.is_some() {
+            return Err(Error::new(
+                SqlState::GENERATED_ALWAYS,
+                format!("cannot insert a non-DEFAULT value into column \"{}\"", column.name),
+            )
+            .detail(format!("Column \"{}\" is a generated column.", column.name)));
+        }
+        match (column.identity, insert.overriding) {
+            (Some(_), ast::Overriding::User) => Ok(true),
+            (Some(IdentityKind::Always), ast::Overriding::None) => Err(Error::new(
+                SqlState::GENERATED_ALWAYS,
+                format!("cannot insert a non-DEFAULT value into column \"{}\"", column.name),
+            )
+            .detail(format!("Column \"{}\" is an identity column defined as GENERATED ALWAYS.", column.name))
+            .hint("Use OVERRIDING SYSTEM VALUE to override.")),
+            _ => Ok(false),
+        }
+    }
+
+    /// Fills in defaults.
+    fn complete_row(&mut self, table: &Arc<RelationDescriptor>, row: Vec<Option<Expr>>) -> Result<Vec<Expr>> {
+        let mut complete = Vec::with_capacity(row.len());
+        for (position, value) in row.into_iter().enumerate() {
+            complete.push(match value {
+                Some(value) => value,
+                None => self.bind_default(table, position)?,
+            });
+        }
+        Ok(complete)
+    }
+
+    /// The default of a column: its expression, its identity's next value, or NULL.
+    pub(crate) fn bind_default(&mut self, table: &Arc<RelationDescriptor>, position: usize) -> Result<Expr> {
+        let column = &table.columns[position];
+        if column.dropped || column.generated.is_some() {
+            return Ok(Expr::null(column.ty));
+        }
+        if let Some((_, text)) = &column.default {
+            let parsed = ochre_parser::parse_expression(text)?;
+            return self.without_positions(|binder| {
+                let target = Some((&*column.name, column.ty));
+                binder.bind_row_expression(table, &parsed, RowExpression::Default, target)
+            });
+        }
+        if column.identity.is_some() {
+            let owned = Some((table.oid, column.number));
+            let sequence = self
+                .catalog
+                .relations()
+                .find(|relation| relation.sequence.as_ref().is_some_and(|s| s.identity && s.owned_by == owned));
+            let Some(sequence) = sequence else {
+                return Err(Error::internal(format!(
+                    "no owned sequence found for column \"{}\" of relation \"{}\"",
+                    column.name, table.name
+                )));
+            };
+            let [nextval, ..] = functions_named("nextval") else {
+                return Err(Error::internal("nextval is not built in"));
+            };
+            let argument = Expr::constant(Datum::UInt32(sequence.oid.0), SqlType::REGCLASS);
+            let call = Expr::call(*nextval, vec![argument], SqlType::INT8);
+            return self.assign(call, &column.name, column.ty, Pos::NONE, RowExpression::Default);
+        }
+        Ok(Expr::null(column.ty))
+    }
+
+    /// `INSERT … SELECT`.
+    fn insert_query(
+        &mut self,
+        table: &Arc<RelationDescriptor>,
+        targets: &[usize],
+        select: &ast::SelectStmt,
+        explicit: bool,
+        insert: &ast::InsertStmt,
+        scope: &Scope<'_>,
+    ) -> Result<Query> {
+        let mut inner = scope.child();
+        inner.parent = scope.parent;
+        let mut query = self.bind_query_with(select, &inner, false)?;
+        if query.output.len() > targets.len() {
+            let error =
+                Error::new(SqlState::SYNTAX_ERROR, "INSERT has more expressions than target columns");
+            return Err(self.at(error, insert_position(select, targets.len())));
+        }
+        if query.output.len() < targets.len() && explicit {
+            let error =
+                Error::new(SqlState::SYNTAX_ERROR, "INSERT has more target columns than expressions");
+            return Err(self.at(error, insert.columns[query.output.len()].pos));
+        }
+        let mut row: Vec<Option<Expr>> = vec![None; table.columns.len()];
+        for (i, position) in targets.iter().enumerate().take(query.output.len()) {
+            let column = &table.columns[*position];
+            if self.ignores_given_value(column, insert)? {
+                continue;
+            }
+            let pos = insert_position(select, i);
+            // Literals of the select list take the column's type.
+            if query.output[i].1.ty == SqlType::UNKNOWN {
+                let mut types: Vec<SqlType> = query.output.iter().map(|(_, output)| output.ty).collect();
+                types[i] = column.ty;
+                self.coerce_output(&mut query, &types, "INSERT", pos, super::CoercionContext::Assignment)?;
+            }
+            let (id, output) = &query.output[i];
+            let expr = Expr::Column { index: *id, ty: output.ty };
+            row[*position] = Some(self.assign(expr, &column.name, column.ty, pos, RowExpression::Generated)?);
+        }
+        let complete = self.complete_row(table, row)?;
+        let mut items = Vec::with_capacity(complete.len());
+        let mut output = Vec::with_capacity(complete.len());
+        for (column, expr) in table.columns.iter().zip(complete) {
+            let id = self.new_column(Arc::clone(&column.name), column.ty, inner.depth);
+            items.push((id, expr));
+            output.push((id, OutputColumn { name: Arc::clone(&column.name), ty: column.ty, origin: None }));
+        }
+        Ok(Query { plan: Logical::Project { input: Box::new(query.plan), items }, output })
+    }
+
+    /// What a new row of the table must satisfy.
+    fn bind_rules(&mut self, table: &Arc<RelationDescriptor>) -> Result<TargetRules> {
+        let mut rules = TargetRules::default();
+        for (position, column) in table.columns.iter().enumerate() {
+            if column.dropped {
+                continue;
+            }
+            if column.not_null {
+                rules.not_null.push(position);
+            }
+            match column.generated {
+                Some(GeneratedKind::Stored) => {
+                    let Some((_, text)) = &column.default else { continue };
+                    let parsed = ochre_parser::parse_expression(text)?;
+                    let target = Some((&*column.name, column.ty));
+                    let expr = self.without_positions(|binder| {
+                        binder.bind_row_expression(table, &parsed, RowExpression::Generated, target)
+                    })?;
+                    rules.generated.push((position, expr));
+                }
+                Some(GeneratedKind::Virtual) => {
+                    return Err(Error::unsupported("a virtual generated column"));
+                }
+                None => {}
+            }
+        }
+        for constraint in &table.constraints {
+            if constraint.kind != ochre_catalog::ConstraintKind::Check {
+                continue;
+            }
+            let Some(text) = &constraint.expression else { continue };
+            let parsed = ochre_parser::parse_expression(text)?;
+            let expr = self.without_positions(|binder| {
+                binder.bind_row_expression(table, &parsed, RowExpression::Check, None)
+            })?;
+            rules.checks.push((Arc::clone(&constraint.name), expr));
+        }
+        rules.checks.sort_by(|a, b| a.0.cmp(&b.0));
+        Ok(rules)
+    }
+
+    fn bind_on_conflict(
+        &mut self,
+        clause: &ast::OnConflict,
+        table: &Arc<RelationDescriptor>,
+        existing: TableId,
+        excluded: TableId,
+        alias: &Arc<str>,
+        scope: &Scope<'_>,
+    ) -> Result<LogicalConflict> {
+        let no_match = || {
+            Error::new(
+                SqlState::INVALID_COLUMN_REFERENCE,
+                "there is no unique or exclusion constraint matching the ON CONFLICT specification",
+            )
+        };
+        let arbiters = match &clause.target {
+            None => {
+                if matches!(clause.action, ast::ConflictAction::Update { .. }) {
+                    let error = Error::new(
+                        SqlState::SYNTAX_ERROR,
+                        "ON CONFLICT DO UPDATE requires inference specification or constraint name",
+                    )
+                    .hint("For example, ON CONFLICT (column_name).");
+                    return Err(self.at(error, clause.pos));
+                }
+                Vec::new()
+            }
+            Some(ast::ConflictTarget::Constraint(name, pos)) => {
+                let found = table.constraints.iter().find(|constraint| *constraint.name == **name);
+                match found {
+                    Some(constraint) if constraint.index.is_valid() && constraint.foreign.is_none() => {
+                        vec![constraint.index]
+                    }
+                    Some(_) => {
+                        let error = Error::new(
+                            SqlState::WRONG_OBJECT_TYPE,
+                            "constraint in ON CONFLICT clause has no associated index",
+                        );
+                        return Err(error);
+                    }
+                    None => {
+                        let error = Error::new(
+                            SqlState::UNDEFINED_OBJECT,
+                            format!("constraint \"{name}\" for table \"{}\" does not exist", table.name),
+                        );
+                        return Err(self.at(error, *pos));
+                    }
+                }
+            }
+            Some(ast::ConflictTarget::Index { elems, predicate, pos: _ }) => {
+                let mut wanted: Vec<Expr> = Vec::with_capacity(elems.len());
+                for elem in elems {
+                    wanted.push(self.bind_conflict_elem(elem, table)?);
+                }
+                let predicate = match predicate {
+                    Some(predicate) => {
+                        Some(self.bind_row_expression(table, predicate, RowExpression::IndexPredicate, None)?)
+                    }
+                    None => None,
+                };
+                let mut found = Vec::new();
+                for index in &table.indexes {
+                    if !index.unique || !index.valid || !index.immediate {
+                        continue;
+                    }
+                    let mut keys = Vec::with_capacity(index.keys.len());
+                    for key in &index.keys {
+                        keys.push(match &key.expression {
+                            None => {
+                                let position = usize::try_from(key.number - 1).unwrap_or(usize::MAX);
+                                Expr::Column { index: position, ty: table.columns[position].ty }
+                            }
+                            Some(text) => {
+                                let parsed = ochre_parser::parse_expression(text)?;
+                                self.without_positions(|binder| {
+                                    binder.bind_row_expression(table, &parsed, RowExpression::IndexKey, None)
+                                })?
+                            }
+                        });
+                    }
+                    let same = keys.iter().all(|key| wanted.contains(key)) && wanted.iter().all(|w| keys.contains(w));
+                    if !same {
+                        continue;
+                    }
+                    if let Some(text) = &index.predicate {
+                        let parsed = ochre_parser::parse_expression(text)?;
+                        let needed = self.without_positions(|binder| {
+                            binder.bind_row_expression(table, &parsed, RowExpression::IndexPredicate, None)
+                        })?;
+                        let given = predicate.clone().map_or_else(Vec::new, Expr::conjuncts);
+                        if !needed.conjuncts().iter().all(|part| given.contains(part)) {
+                            continue;
+                        }
+                    }
+                    found.push(index.oid);
+                }
+                if found.is_empty() {
+                    return Err(no_match());
+                }
+                found
+            }
+        };
+        let update = match &clause.action {
+            ast::ConflictAction::Nothing => None,
+            ast::ConflictAction::Update { set, where_clause } => {
+                let access = RelationAccess { update: true, ..RelationAccess::default() };
+                self.use_relation(table, access);
+                let mut inner = scope.clone();
+                inner.depth = scope.depth;
+                inner.items = vec![
+                    ScopeItem::visible(Some(Arc::clone(alias)), ItemColumns::Table(existing)),
+                    ScopeItem::visible(Some("excluded".into()), ItemColumns::Table(excluded)),
+                ];
+                // Unqualified names mean the existing row.
+                inner.items[1].columns_visible = false;
+                let assignments = self.in_level(Clause::UpdateSet, inner.depth, |binder| {
+                    binder.bind_assignments(set, table, existing, &inner)
+                })?;
+                let filter = match where_clause {
+                    Some(condition) => Some(self.in_level(Clause::Where, inner.depth, |binder| {
+                        let bound = binder.bind_expr(condition, &inner)?;
+                        binder.coerce_to_boolean(bound, "WHERE", condition.pos())
+                    })?),
+                    None => None,
+                };
+                Some((assignments, filter))
+            }
+        };
+        Ok(LogicalConflict { arbiters, update })
+    }
+
+    fn bind_conflict_elem(&mut self, elem: &ast::IndexElem, table: &Arc<RelationDescriptor>) -> Result<Expr> {
+        match &elem.key {
+            ast::IndexKey::Column(name) => {
+                let found = table.columns.iter().position(|column| !column.dropped && *column.name == **name);
+                match found {
+                    Some(position) => Ok(Expr::Column { index: position, ty: table.columns[position].ty }),
+                    None => {
+                        let error = Error::new(
+                            SqlState::UNDEFINED_COLUMN,
+                            format!("column \"{name}\" does not exist"),
+                        );
+                        Err(self.at(error, elem.pos))
+                    }
+                }
+            }
+            ast::IndexKey::Expr(expr) => self.bind_row_expression(table, expr, RowExpression::IndexKey, None),
+        }
+    }
+
+    /// SET: positions and values.
+    fn bind_assignments(
+        &mut self,
+        set: &[ast::Assignment],
+        table: &Arc<RelationDescriptor>,
+        target: TableId,
+        scope: &Scope<'_>,
+    ) -> Result<Vec<(usize, Expr)>> {
+        let mut assignments: Vec<(usize, Expr)> = Vec::with_capacity(set.len());
+        for item in set {
+            match item {
+                ast::Assignment::Single { target: to, value } => {
+                    self.bind_assignment(to, value, table, target, scope, &mut assignments)?;
+                }
+                ast::Assignment::Multi { targets, source, pos } => match source {
+                    ast::Expr::Row(row) => {
+                        if row.args.len() != targets.len() {
+                            let error = Error::new(
+                                SqlState::SYNTAX_ERROR,
+                                "number of columns does not match number of values",
+                            );
+                            return Err(self.at(error, *pos));
+                        }
+                        for (to, value) in targets.iter().zip(&row.args) {
+                            self.bind_assignment(to, value, table, target, scope, &mut assignments)?;
+                        }
+                    }
+                    ast::Expr::Subquery(subquery) => {
+                        let (plan, columns) = self.bind_subquery(&subquery.query, scope, subquery.pos)?;
+                        if columns.len() != targets.len() {
+                            let error = Error::new(
+                                SqlState::SYNTAX_ERROR,
+                                "number of columns does not match number of values",
+                            );
+                            return Err(self.at(error, *pos));
+                        }
+                        let row = Expr::SubPlan {
+                            plan,
+                            kind: ochre_expr::SubPlanKind::Row,
+                            args: Vec::new(),
+                            ty: SqlType::RECORD,
+                        };
+                        for (index, (to, column)) in targets.iter().zip(columns).enumerate() {
+                            let value =
+                                Expr::Field { record: Box::new(row.clone()), index, ty: column.ty };
+                            self.add_assignment(to, value, subquery.pos, table, target, scope, &mut assignments)?;
+                        }
+                    }
+                    other => {
+                        let error = Error::new(
+                            SqlState::FEATURE_NOT_SUPPORTED,
+                            "source for a multiple-column UPDATE item must be a sub-SELECT or ROW() expression",
+                        );
+                        return Err(self.at(error, other.pos()));
+                    }
+                },
+            }
+        }
+        Ok(assignments)
+    }
+
+    fn bind_assignment(
+        &mut self,
+        to: &ast::AssignTarget,
+        value: &ast::Expr,
+        table: &Arc<RelationDescriptor>,
+        target: TableId,
+        scope: &Scope<'_>,
+        assignments: &mut Vec<(usize, Expr)>,
+    ) -> Result<()> {
+        let position = self.target_column(table, to)?;
+        if matches!(value, ast::Expr::Default(_)) {
+            if assignments.iter().any(|(known, _)| *known == position) {
+                return Err(self.assigned_twice(to));
+            }
+            if table.columns[position].generated.is_some() {
+                return Ok(());
+            }
+            let default = self.bind_default(table, position)?;
+            assignments.push((position, default));
+            return Ok(());
+        }
+        let bound = self.bind_expr(value, scope)?;
+        self.add_assignment(to, bound, value.pos(), table, target, scope, assignments)
+    }
+
+    fn assigned_twice(&self, to: &ast::AssignTarget) -> Error {
+        let error = Error::new(
+            SqlState::SYNTAX_ERROR,
+            format!("multiple assignments to same column \"{}\"", to.column),
+        );
+        self.at(error, to.pos)
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    fn add_assignment(
+        &mut self,
+        to: &ast::AssignTarget,
+        value: Expr,
+        pos: Pos,
+        table: &Arc<RelationDescriptor>,
+        target: TableId,
+        scope: &Scope<'_>,
+        assignments: &mut Vec<(usize, Expr)>,
+    ) -> Result<()> {
+        let position = self.target_column(table, to)?;
+        let column = &table.columns[position];
+        if column.generated.is_some() {
+            return Err(Error::new(
+                SqlState::GENERATED_ALWAYS,
+                format!("column \"{}\" can only be updated to DEFAULT", column.name),
+            )
+            .detail(format!("Column \"{}\" is a generated column.", column.name)));
+        }
+        if column.identity == Some(IdentityKind::Always) {
+            return Err(Error::new(
+                SqlState::GENERATED_ALWAYS,
+                format!("column \"{}\" can only be updated to DEFAULT", column.name),
+            )
+            .detail(format!("Column \"{}\" is an identity column defined as GENERATED ALWAYS.", column.name)));
+        }
+        if to.indirection.is_empty() {
+            if assignments.iter().any(|(known, _)| *known == position) {
+                return Err(self.assigned_twice(to));
+            }
+            let value = self.assign(value, &column.name, column.ty, pos, RowExpression::Generated)?;
+            assignments.push((position, value));
+            return Ok(());
+        }
+        // `a[i] = value`: several parts of one array may be assigned, each on top of the last.
+        let Some(element) = column.ty.element() else {
+            return Err(self.at(Error::unsupported("an assignment to a field of a column"), to.pos));
+        };
+        let earlier = assignments.iter().position(|(known, _)| *known == position);
+        let array = match earlier {
+            Some(index) => assignments[index].1.clone(),
+            None => {
+                let id = self.table_column(target, ScanColumn::Table(position), scope.depth);
+                self.column_expr(id)
+            }
+        };
+        let mut indexes = Vec::with_capacity(to.indirection.len());
+        let mut slice = false;
+        for step in &to.indirection {
+            match step {
+                ast::Indirection::Index(index) => indexes.push((None, Some(self.bind_subscript(index, scope)?))),
+                ast::Indirection::Slice(lower, upper) => {
+                    slice = true;
+                    let lower = lower.as_ref().map(|l| self.bind_subscript(l, scope)).transpose()?;
+                    let upper = upper.as_ref().map(|u| self.bind_subscript(u, scope)).transpose()?;
+                    indexes.push((lower, upper));
+                }
+                _ => return Err(self.at(Error::unsupported("an assignment to a field of a column"), to.pos)),
+            }
+        }
+        let wanted = if slice { column.ty } else { element };
+        let value = self.assign(value, &column.name, wanted, pos, RowExpression::Generated)?;
+        let value = Expr::SubscriptAssign {
+            array: Box::new(array),
+            indexes,
+            slice,
+            value: Box::new(value),
+            ty: column.ty,
+        };
+        match earlier {
+            Some(index) => assignments[index].1 = value,
+            None => assignments.push((position, value)),
+        }
+        Ok(())
+    }
+
+    /// Binds UPDATE.
+    pub(crate) fn bind_update(&mut self, update: &ast::UpdateStmt, scope: &Scope<'_>) -> Result<Modify> {
+        let mut outer = scope.clone();
+        if let Some(with) = &update.with {
+            outer.ctes = self.bind_with(with, scope)?;
+        }
+        let access = RelationAccess { update: true, select: true, ..RelationAccess::default() };
+        let table = self.bind_target(&update.table.name, access, "UPDATE")?;
+        let alias: Arc<str> =
+            update.alias.as_ref().map_or_else(|| Arc::clone(&table.name), |alias| Arc::from(alias.as_str()));
+        let target = self.add_table(Arc::clone(&table), Arc::clone(&alias));
+        let (inner, mut plan) = self.bind_modified_rows(target, &alias, &update.from, &outer)?;
+        let assignments = self.in_level(Clause::UpdateSet, inner.depth, |binder| {
+            binder.bind_assignments(&update.set, &table, target, &inner)
+        })?;
+        plan = self.bind_modified_where(plan, update.where_clause.as_ref(), &inner)?;
+        let image = self.add_table(Arc::clone(&table), Arc::clone(&alias));
+        let items = inner.items[1..].to_vec();
+        let returning =
+            self.bind_returning(update.returning.as_ref(), image, Some(target), &alias, items, &outer)?;
+        let rules = self.bind_rules(&table)?;
+        // Every old value is part of the row to write.
+        for position in 0..table.columns.len() {
+            if !table.columns[position].dropped {
+                self.table_column(target, ScanColumn::Table(position), inner.depth);
+            }
+        }
+        self.finish_modify(CommandKind::Update, target, plan, assignments, returning, image, rules, inner.depth)
+    }
+
+    /// Binds DELETE.
+    pub(crate) fn bind_delete(&mut self, delete: &ast::DeleteStmt, scope: &Scope<'_>) -> Result<Modify> {
+        let mut outer = scope.clone();
+        if let Some(with) = &delete.with {
+            outer.ctes = self.bind_with(with, scope)?;
+        }
+        let access = RelationAccess { delete: true, select: true, ..RelationAccess::default() };
+        let table = self.bind_target(&delete.table.name, access, "DELETE from")?;
+        let alias: Arc<str> =
+            delete.alias.as_ref().map_or_else(|| Arc::clone(&table.name), |alias| Arc::from(alias.as_str()));
+        let target = self.add_table(Arc::clone(&table), Arc::clone(&alias));
+        let (inner, mut plan) = self.bind_modified_rows(target, &alias, &delete.using, &outer)?;
+        plan = self.bind_modified_where(plan, delete.where_clause.as_ref(), &inner)?;
+        // RETURNING reads the old row, which is the source's.
+        let items = inner.items[1..].to_vec();
+        let returning =
+            self.bind_returning(delete.returning.as_ref(), target, Some(target), &alias, items, &outer)?;
+        self.finish_modify(
+            CommandKind::Delete,
+            target,
+            plan,
+            Vec::new(),
+            returning,
+            target,
+            TargetRules::default(),
+            inner.depth,
+        )
+    }
+
+    /// The rows to change: the target joined with FROM or USING.
+    fn bind_modified_rows<'s>(
+        &mut self,
+        target: TableId,
+        alias: &Arc<str>,
+        from: &[ast::FromItem],
+        outer: &Scope<'s>,
+    ) -> Result<(Scope<'s>, Logical)> {
+        let mut inner = outer.clone();
+        inner.items = Vec::new();
+        self.enter_level(Clause::From, inner.depth);
+        let plan = self.bind_from(from, &mut inner);
+        self.leave_level()?;
+        let plan = plan?;
+        let item = ScopeItem::visible(Some(Arc::clone(alias)), ItemColumns::Table(target));
+        for known in &inner.items {
+            if known.relation_visible && known.alias.as_ref() == Some(alias) {
+                return Err(Error::new(
+                    SqlState::DUPLICATE_ALIAS,
+                    format!("table name \"{alias}\" specified more than once"),
+                ));
+            }
+        }
+        inner.items.insert(0, item);
+        let plan = match plan {
+            Logical::Dummy { row: true } if from.is_empty() => Logical::Get(target),
+            right => Logical::Join(Box::new(Join {
+                kind: JoinKind::Inner,
+                left: Logical::Get(target),
+                right,
+                on: Vec::new(),
+                lateral: false,
+            })),
+        };
+        Ok((inner, plan))
+    }
+
+    fn bind_modified_where(
+        &mut self,
+        plan: Logical,
+        condition: Option<&ast::Expr>,
+        scope: &Scope<'_>,
+    ) -> Result<Logical> {
+        let Some(condition) = condition else { return Ok(plan) };
+        let bound = self.in_level(Clause::Where, scope.depth, |binder| {
+            let bound = binder.bind_expr(condition, scope)?;
+            binder.coerce_to_boolean(bound, "WHERE", condition.pos())
+        })?;
+        Ok(filter(plan, bound.conjuncts()))
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    fn finish_modify(
+        &mut self,
+        command: CommandKind,
+        target: TableId,
+        plan: Logical,
+        assignments: Vec<(usize, Expr)>,
+        returning: Option<Vec<(Expr, OutputColumn)>>,
+        image: TableId,
+        rules: TargetRules,
+        depth: u32,
+    ) -> Result<Modify> {
+        let row_id = self.table_column(target, ScanColumn::RowId, depth);
+        let mut predicates = Vec::new();
+        collect_predicates(&plan, &mut predicates);
+        let output: Vec<(ColumnId, OutputColumn)> = self.tables[target]
+            .columns
+            .iter()
+            .map(|(_, id)| {
+                let info = &self.columns[*id];
+                (*id, OutputColumn { name: Arc::clone(&info.name), ty: info.ty, origin: info.origin })
+            })
+            .collect();
+        Ok(Modify {
+            command,
+            target,
+            source: Query { plan, output },
+            row_id: Some(row_id),
+            predicates,
+            assignments,
+            on_conflict: None,
+            returning,
+            image,
+            excluded: None,
+            rules,
+        })
+    }
+
+    /// RETURNING: the new row (the old one of a DELETE), OLD and NEW, and the other FROM items.
+    fn bind_returning(
+        &mut self,
+        returning: Option<&ast::Returning>,
+        image: TableId,
+        old: Option<TableId>,
+        alias: &Arc<str>,
+        others: Vec<ScopeItem>,
+        outer: &Scope<'_>,
+    ) -> Result<Option<Vec<(Expr, OutputColumn)>>> {
+        let Some(returning) = returning else { return Ok(None) };
+        let mut scope = outer.clone();
+        scope.items = vec![ScopeItem::visible(Some(Arc::clone(alias)), ItemColumns::Table(image))];
+        scope.items.extend(others);
+        let named = |new: bool, default: &str| -> Arc<str> {
+            let option = returning.options.iter().find(|option| option.new == new);
+            option.map_or_else(|| Arc::from(default), |option| Arc::from(option.name.as_str()))
+        };
+        let known = |scope: &Scope<'_>, name: &str| {
+            scope.items.iter().any(|item| item.relation_visible && item.alias.as_deref() == Some(name))
+        };
+        let new_name = named(true, "new");
+        if !known(&scope, &new_name) && old != Some(image) {
+            let mut item = ScopeItem::visible(Some(new_name), ItemColumns::Table(image));
+            item.columns_visible = false;
+            scope.items.push(item);
+        }
+        let old_name = named(false, "old");
+        if let Some(old) = old
+            && !known(&scope, &old_name)
+        {
+            let mut item = ScopeItem::visible(Some(old_name), ItemColumns::Table(old));
+            item.columns_visible = false;
+            scope.items.push(item);
+        }
+        let relation = Arc::clone(&self.tables[image].table);
+        self.use_relation(&relation, RelationAccess { select: true, ..RelationAccess::default() });
+        let entries = self.in_level(Clause::Returning, scope.depth, |binder| {
+            let mut entries = binder.bind_targets(&returning.targets, &scope)?;
+            binder.resolve_targets(&mut entries)?;
+            Ok(entries)
+        })?;
+        let described = entries
+            .into_iter()
+            .map(|entry| {
+                let column = self.describe(&entry.name, &entry.expr);
+                (entry.expr, column)
+            })
+            .collect();
+        Ok(Some(described))
+    }
+}
+
+/// Where an error about column `index` of an INSERT's query points.
+fn insert_position(select: &ast::SelectStmt, index: usize) -> Pos {
+    match &select.body {
+        ast::SelectBody::Select(core) => core.targets.get(index).map_or(select.pos, |target| target.expr.pos()),
+        _ => select.pos,
+    }
+}

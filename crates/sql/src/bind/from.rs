@@ -1,0 +1,691 @@
+//! FROM: tables, views, WITH names, subqueries, functions, joins.
+
+use std::sync::Arc;
+
+use ochre_base::{Error, Result, SqlState};
+use ochre_catalog::{RelationDescriptor, RelationKind};
+use ochre_expr::{Expr, FunctionRef};
+use ochre_parser::ast::{self, Pos};
+use ochre_types::{PhysicalType, SqlType, oids};
+
+use super::level::Clause;
+use super::scope::{CteScope, CteTarget, ItemColumn, ItemColumns, Scope, ScopeItem};
+use super::{Binder, MAX_VIEW_DEPTH};
+use crate::logical::{ColumnId, FunctionCall, FunctionGet, Join, JoinKind, Logical, TableId, TableUse};
+use crate::physical::RelationAccess;
+
+/// A bound FROM item: its plan, the names it brings, and whether it may mention items to its left.
+pub(crate) struct FromPart {
+    pub plan: Logical,
+    pub items: Vec<ScopeItem>,
+    pub lateral: bool,
+}
+
+impl ScopeItem {
+    /// An item that is seen by its name and its columns.
+    pub(crate) fn visible(alias: Option<Arc<str>>, columns: ItemColumns) -> ScopeItem {
+        ScopeItem {
+            alias,
+            schema: None,
+            columns,
+            columns_visible: true,
+            relation_visible: true,
+            lateral_only: false,
+            lateral_forbidden: false,
+            scalar_function: false,
+        }
+    }
+}
+
+impl Binder<'_> {
+    /// Binds a FROM list into a scope; without items the plan is one empty row.
+    pub(crate) fn bind_from(&mut self, from: &[ast::FromItem], scope: &mut Scope<'_>) -> Result<Logical> {
+        let mut plan: Option<Logical> = None;
+        for item in from {
+            let part = {
+                let mut before = scope.clone();
+                for seen in &mut before.items {
+                    seen.lateral_only = true;
+                }
+                self.bind_from_item(item, &before)?
+            };
+            self.check_aliases(&scope.items, &part.items)?;
+            scope.items.extend(part.items);
+            plan = Some(match plan {
+                None => part.plan,
+                Some(left) => Logical::Join(Box::new(Join {
+                    kind: JoinKind::Inner,
+                    left,
+                    right: part.plan,
+                    on: Vec::new(),
+                    lateral: part.lateral,
+                })),
+            });
+        }
+        Ok(plan.unwrap_or(Logical::Dummy { row: true }))
+    }
+
+    fn check_aliases(&self, known: &[ScopeItem], new: &[ScopeItem]) -> Result<()> {
+        for item in new.iter().filter(|item| item.relation_visible) {
+            let Some(alias) = &item.alias else { continue };
+            let clash = known.iter().any(|other| {
+                other.relation_visible
+                    && other.alias.as_ref() == Some(alias)
+                    && match (&other.columns, &item.columns) {
+                        // Two tables of one name in different namespaces do not clash.
+                        (ItemColumns::Table(a), ItemColumns::Table(b))
+                            if other.schema.is_some() && item.schema.is_some() =>
+                        {
+                            self.tables[*a].table.oid == self.tables[*b].table.oid
+                        }
+                        _ => true,
+                    }
+            });
+            if clash {
+                return Err(Error::new(
+                    SqlState::DUPLICATE_ALIAS,
+                    format!("table name \"{alias}\" specified more than once"),
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    fn bind_from_item(&mut self, item: &ast::FromItem, scope: &Scope<'_>) -> Result<FromPart> {
+        match item {
+            ast::FromItem::Table(table) => self.bind_from_table(table, scope),
+            ast::FromItem::Subquery(subquery) => self.bind_from_subquery(subquery, scope),
+            ast::FromItem::Function(function) => self.bind_from_function(function, scope),
+            ast::FromItem::Join(join) => stacker::maybe_grow(
+                ochre_base::limits::STACK_RED_ZONE_BYTES,
+                ochre_base::limits::STACK_GROWTH_BYTES,
+                || self.bind_join(join, scope),
+            ),
+            ast::FromItem::XmlTable(_) => Err(Error::unsupported("XMLTABLE")),
+            ast::FromItem::JsonTable(_) => Err(Error::unsupported("JSON_TABLE")),
+        }
+    }
+
+    /// The relation that a name means.
+    pub(crate) fn find_relation(&self, name: &ast::ObjectName, pos: Pos) -> Result<Arc<RelationDescriptor>> {
+        if let Some(catalog) = name.catalog()
+            && catalog.as_str() != self.session.database()
+        {
+            let error = Error::new(
+                SqlState::FEATURE_NOT_SUPPORTED,
+                format!("cross-database references are not implemented: \"{name}\""),
+            );
+            return Err(self.at(error, pos));
+        }
+        let found = match name.schema() {
+            Some(schema) => self
+                .catalog
+                .namespace_named(schema)
+                .and_then(|namespace| self.catalog.relation_in(namespace.oid, name.name())),
+            None => self.catalog.find_relation(self.search_path, name.name()),
+        };
+        match found {
+            Some(relation) => Ok(Arc::clone(relation)),
+            None => {
+                let error =
+                    Error::new(SqlState::UNDEFINED_TABLE, format!("relation \"{name}\" does not exist"));
+                Err(self.at(error, pos))
+            }
+        }
+    }
+
+    /// Notes a use of a table.
+    pub(crate) fn add_table(&mut self, table: Arc<RelationDescriptor>, alias: Arc<str>) -> TableId {
+        self.tables.push(TableUse { table, alias, columns: Vec::new() });
+        self.tables.len() - 1
+    }
+
+    fn bind_from_table(&mut self, table: &ast::FromTable, scope: &Scope<'_>) -> Result<FromPart> {
+        let name = &table.relation.name;
+        if table.sample.is_some() {
+            return Err(self.at(Error::unsupported("TABLESAMPLE"), table.pos));
+        }
+        if name.schema().is_none()
+            && let Some(target) = scope.ctes.find(name.name())
+        {
+            let target = target.clone();
+            return self.bind_cte_reference(&target, name.name(), table, scope);
+        }
+        let relation = self.find_relation(name, table.pos)?;
+        self.use_relation(&relation, RelationAccess { select: true, ..RelationAccess::default() });
+        let alias: Arc<str> = match &table.alias {
+            Some(alias) => Arc::from(alias.name.as_str()),
+            None => Arc::clone(&relation.name),
+        };
+        match relation.kind {
+            RelationKind::Index => {
+                let error = Error::new(
+                    SqlState::WRONG_OBJECT_TYPE,
+                    format!("cannot open relation \"{}\"", relation.name),
+                )
+                .detail("This operation is not supported for indexes.");
+                return Err(self.at(error, table.pos));
+            }
+            RelationKind::View => return self.bind_view(&relation, alias, table, scope),
+            RelationKind::Table | RelationKind::Sequence | RelationKind::MaterializedView => {}
+        }
+        let schema = match &table.alias {
+            Some(_) => None,
+            None => self.catalog.namespace(relation.namespace).map(|namespace| Arc::clone(&namespace.name)),
+        };
+        let id = self.add_table(relation, Arc::clone(&alias));
+        let mut item = ScopeItem::visible(Some(alias), ItemColumns::Table(id));
+        item.schema = schema;
+        if let Some(renames) = table.alias.as_ref().filter(|alias| !alias.columns.is_empty()) {
+            let mut columns = self.item_columns(&item, scope.depth);
+            self.rename_columns(&mut columns, renames, table.pos)?;
+            item.columns = ItemColumns::Listed(columns);
+        }
+        Ok(FromPart { plan: Logical::Get(id), items: vec![item], lateral: false })
+    }
+
+    /// Applies the column names of an alias.
+    fn rename_columns(&self, columns: &mut [ItemColumn], alias: &ast::Alias, pos: Pos) -> Result<()> {
+        if alias.columns.len() > columns.len() {
+            let error = Error::new(
+                SqlState::INVALID_COLUMN_REFERENCE,
+                format!(
+                    "table \"{}\" has {} columns available but {} columns specified",
+                    alias.name,
+                    columns.len(),
+                    alias.columns.len()
+                ),
+            );
+            return Err(self.at(error, pos));
+        }
+        for (column, name) in columns.iter_mut().zip(&alias.columns) {
+            column.name = Arc::from(name.as_str());
+        }
+        Ok(())
+    }
+
+    fn bind_view(
+        &mut self,
+        view: &Arc<RelationDescriptor>,
+        alias: Arc<str>,
+        table: &ast::FromTable,
+        scope: &Scope<'_>,
+    ) -> Result<FromPart> {
+        let Some(text) = view.view_query.clone() else {
+            return Err(Error::internal(format!("view \"{}\" has no query", view.name)));
+        };
+        if self.view_depth >= MAX_VIEW_DEPTH {
+            return Err(Error::new(
+                SqlState::INVALID_OBJECT_DEFINITION,
+                format!("infinite recursion detected in rules for relation \"{}\"", view.name),
+            ));
+        }
+        let statements = ochre_parser::parse(&text)?;
+        let Some(ast::RawStatement { stmt: ast::Statement::Select(select), .. }) = statements.first() else {
+            return Err(Error::internal(format!("view \"{}\" has no query", view.name)));
+        };
+        let inner =
+            Scope { items: Vec::new(), parent: None, ctes: CteScope::default(), depth: scope.depth + 1 };
+        self.view_depth += 1;
+        let query = self.without_positions(|binder| binder.bind_query(select, &inner));
+        self.view_depth -= 1;
+        let query = query?;
+        // A column added to an underlying table does not show: the view's own columns decide.
+        let mut columns: Vec<ItemColumn> = Vec::with_capacity(view.columns.len());
+        for (column, (id, output)) in view.live_columns().zip(&query.output) {
+            let expr = Expr::Column { index: *id, ty: output.ty };
+            columns.push(ItemColumn { name: Arc::clone(&column.name), expr });
+        }
+        let (plan, mut columns) = self.rename_output(query.plan, columns, scope.depth, Some(view));
+        if let Some(renames) = &table.alias {
+            self.rename_columns(&mut columns, renames, table.pos)?;
+        }
+        let item = ScopeItem::visible(Some(alias), ItemColumns::Listed(columns));
+        Ok(FromPart { plan, items: vec![item], lateral: false })
+    }
+
+    /// Gives a view's columns ids of their own where the inner query computes them, so that they carry the view's names.
+    fn rename_output(
+        &mut self,
+        plan: Logical,
+        columns: Vec<ItemColumn>,
+        depth: u32,
+        view: Option<&RelationDescriptor>,
+    ) -> (Logical, Vec<ItemColumn>) {
+        let mut items = Vec::with_capacity(columns.len());
+        let mut renamed = Vec::with_capacity(columns.len());
+        for (position, column) in columns.into_iter().enumerate() {
+            let ty = column.expr.ty();
+            let id = self.new_column(Arc::clone(&column.name), ty, depth);
+            if let Some(view) = view {
+                let attribute = view.live_columns().nth(position).map_or(0, |c| c.number);
+                self.columns[id].origin = Some(crate::physical::ColumnOrigin { table: view.oid, attribute });
+            }
+            items.push((id, column.expr));
+            renamed.push(ItemColumn { name: column.name, expr: Expr::Column { index: id, ty } });
+        }
+        (Logical::Project { input: Box::new(plan), items }, renamed)
+    }
+
+    fn bind_cte_reference(
+        &mut self,
+        target: &CteTarget,
+        name: &ast::Name,
+        table: &ast::FromTable,
+        scope: &Scope<'_>,
+    ) -> Result<FromPart> {
+        let alias: Arc<str> = Arc::from(table.alias.as_ref().map_or(name.as_str(), |alias| alias.name.as_str()));
+        let mut fresh = |binder: &mut Self, columns: &[(Arc<str>, SqlType)]| {
+            let mut items = Vec::with_capacity(columns.len());
+            let mut ids: Vec<(usize, ColumnId)> = Vec::with_capacity(columns.len());
+            for (position, (name, ty)) in columns.iter().enumerate() {
+                let id = binder.new_column(Arc::clone(name), *ty, scope.depth);
+                ids.push((position, id));
+                items.push(ItemColumn { name: Arc::clone(name), expr: Expr::Column { index: id, ty: *ty } });
+            }
+            (items, ids)
+        };
+        let (plan, mut columns) = match target {
+            CteTarget::Cte { index, columns } => {
+                let (items, ids) = fresh(self, columns);
+                self.cte_references[*index] += 1;
+                (Logical::CteScan { cte: *index, alias: Arc::clone(&alias), columns: ids }, items)
+            }
+            CteTarget::WorkTable { work_table, index, columns } => {
+                let (items, ids) = fresh(self, columns);
+                self.recursive_references[*work_table] += 1;
+                let plan = Logical::WorkTable {
+                    work_table: *work_table,
+                    alias: Arc::clone(&alias),
+                    columns: ids,
+                    cte: *index,
+                };
+                (plan, items)
+            }
+            CteTarget::Forbidden(why) => {
+                let error = Error::new(
+                    SqlState::INVALID_RECURSION,
+                    format!("recursive reference to query \"{name}\" must not appear within {why}"),
+                );
+                return Err(self.at(error, table.pos));
+            }
+            CteTarget::Later => {
+                let error = Error::new(
+                    SqlState::UNDEFINED_TABLE,
+                    format!("relation \"{name}\" does not exist"),
+                )
+                .detail(format!(
+                    "There is a WITH item named \"{name}\", but it cannot be referenced from this part of the query."
+                ))
+                .hint("Use WITH RECURSIVE, or re-order the WITH items to remove forward references.");
+                return Err(self.at(error, table.pos));
+            }
+        };
+        if let Some(renames) = &table.alias {
+            self.rename_columns(&mut columns, renames, table.pos)?;
+        }
+        let item = ScopeItem::visible(Some(alias), ItemColumns::Listed(columns));
+        Ok(FromPart { plan, items: vec![item], lateral: false })
+    }
+
+    fn bind_from_subquery(&mut self, subquery: &ast::FromSubquery, scope: &Scope<'_>) -> Result<FromPart> {
+        let mut inner = if subquery.lateral { scope.child() } else { scope.sibling() };
+        inner.depth = scope.depth + 1;
+        let query = self.bind_query(&subquery.query, &inner)?;
+        let mut columns: Vec<ItemColumn> = query
+            .output
+            .iter()
+            .map(|(id, column)| ItemColumn {
+                name: Arc::clone(&column.name),
+                expr: Expr::Column { index: *id, ty: column.ty },
+            })
+            .collect();
+        if let Some(renames) = &subquery.alias {
+            self.rename_columns(&mut columns, renames, subquery.pos)?;
+        }
+        let alias = subquery.alias.as_ref().map(|alias| Arc::from(alias.name.as_str()));
+        let item = ScopeItem::visible(alias, ItemColumns::Listed(columns));
+        Ok(FromPart { plan: query.plan, items: vec![item], lateral: subquery.lateral })
+    }
+
+    fn bind_from_function(&mut self, from: &ast::FromFunction, scope: &Scope<'_>) -> Result<FromPart> {
+        let mut functions: Vec<(FunctionCall, Vec<ColumnId>)> = Vec::new();
+        let mut columns: Vec<ItemColumn> = Vec::new();
+        let mut scalar = false;
+        let single = from.functions.len() == 1;
+        for function in &from.functions {
+            if !function.columns.is_empty() || !from.columns.is_empty() {
+                return Err(self.at(Error::unsupported("a column definition list of a function"), from.pos));
+            }
+            // `unnest(a, b)` is `ROWS FROM (unnest(a), unnest(b))`.
+            if let ast::Expr::Func(call) = &function.call
+                && call.name.name().as_str() == "unnest"
+                && call.args.len() > 1
+                && !call.variadic
+            {
+                for arg in &call.args {
+                    let mut one = (**call).clone();
+                    one.args = vec![arg.clone()];
+                    let one = ast::Expr::Func(ast::P::new(one));
+                    self.add_from_function(&one, false, from, scope, &mut functions, &mut columns)?;
+                }
+                continue;
+            }
+            scalar = self.add_from_function(&function.call, single, from, scope, &mut functions, &mut columns)?;
+        }
+        let lateral = functions.iter().any(|(call, _)| match call {
+            FunctionCall::Set { args, .. } => args.iter().any(mentions_columns),
+            FunctionCall::Scalar(expr) => mentions_columns(expr),
+        });
+        let ordinality = from.ordinality.then(|| {
+            let id = self.new_column("ordinality", SqlType::INT8, scope.depth);
+            let expr = Expr::Column { index: id, ty: SqlType::INT8 };
+            columns.push(ItemColumn { name: "ordinality".into(), expr });
+            id
+        });
+        let default_name = match from.functions.first().map(|function| &function.call) {
+            Some(ast::Expr::Func(call)) => call.name.name().to_string(),
+            Some(other) => super::target::column_name(other).to_owned(),
+            None => String::new(),
+        };
+        let alias: Arc<str> = match &from.alias {
+            Some(alias) => Arc::from(alias.name.as_str()),
+            None => Arc::from(default_name.as_str()),
+        };
+        // A lone scalar's column is called like the item.
+        if scalar && single && from.alias.is_some() {
+            columns[0].name = Arc::clone(&alias);
+        }
+        if let Some(renames) = &from.alias {
+            self.rename_columns(&mut columns, renames, from.pos)?;
+        }
+        let mut item = ScopeItem::visible(Some(Arc::clone(&alias)), ItemColumns::Listed(columns));
+        item.scalar_function = scalar && !from.ordinality;
+        let plan = Logical::Function(Box::new(FunctionGet { alias, functions, ordinality }));
+        Ok(FromPart { plan, items: vec![item], lateral })
+    }
+
+    /// Binds one function of FROM; says whether it yields one column of a type that is no row.
+    fn add_from_function(
+        &mut self,
+        call: &ast::Expr,
+        _single: bool,
+        from: &ast::FromFunction,
+        scope: &Scope<'_>,
+        functions: &mut Vec<(FunctionCall, Vec<ColumnId>)>,
+        columns: &mut Vec<ItemColumn>,
+    ) -> Result<bool> {
+        // Arguments may mention items to the left.
+        let visible = scope.clone();
+        let bound = match call {
+            ast::Expr::Func(call) => {
+                self.in_level(Clause::From, scope.depth, |binder| binder.bind_from_call(call, &visible))?
+            }
+            other => {
+                let expr =
+                    self.in_level(Clause::From, scope.depth, |binder| binder.bind_expr(other, &visible))?;
+                Err(self.resolve_unknown(expr, from.pos)?)
+            }
+        };
+        let name = match call {
+            ast::Expr::Func(call) => call.name.name().to_string(),
+            other => super::target::column_name(other).to_owned(),
+        };
+        let mut fields: Vec<(String, SqlType)> = Vec::new();
+        let (call, ty) = match bound {
+            Ok(resolved) => {
+                fields = self.function_columns(&resolved);
+                let ty = resolved.ty;
+                if resolved.function.returns_set {
+                    let function = FunctionRef::Builtin(resolved.function);
+                    (FunctionCall::Set { function, args: resolved.args, ty }, ty)
+                } else {
+                    let expr = Expr::Call {
+                        function: FunctionRef::Builtin(resolved.function),
+                        args: resolved.args,
+                        variadic_array: resolved.variadic_array,
+                        ty,
+                        pos: self.position(from.pos),
+                    };
+                    (FunctionCall::Scalar(expr), ty)
+                }
+            }
+            Err(expr) => {
+                let ty = expr.ty();
+                (FunctionCall::Scalar(expr), ty)
+            }
+        };
+        let row = ty.physical == PhysicalType::Record;
+        if fields.is_empty() && row {
+            match self.record_fields(ty) {
+                Some(found) => fields = found.into_iter().map(|(name, ty)| (name.to_string(), ty)).collect(),
+                None => {
+                    let error = Error::new(
+                        SqlState::SYNTAX_ERROR,
+                        "a column definition list is required for functions returning \"record\"",
+                    );
+                    return Err(self.at(error, from.pos));
+                }
+            }
+        }
+        let scalar = fields.len() <= 1 && !row;
+        if fields.is_empty() {
+            fields.push((name, ty));
+        }
+        if ty.oid == oids::VOID && fields.len() == 1 {
+            fields[0].1 = ty;
+        }
+        let mut ids = Vec::with_capacity(fields.len());
+        for (name, ty) in fields {
+            let name: Arc<str> = Arc::from(name.as_str());
+            let id = self.new_column(Arc::clone(&name), ty, scope.depth);
+            ids.push(id);
+            columns.push(ItemColumn { name, expr: Expr::Column { index: id, ty } });
+        }
+        functions.push((call, ids));
+        Ok(scalar)
+    }
+
+    fn bind_join(&mut self, join: &ast::Join, scope: &Scope<'_>) -> Result<FromPart> {
+        let left = self.bind_from_item(&join.left, scope)?;
+        let right = {
+            let mut beside = scope.clone();
+            let forbidden = matches!(join.kind, ast::JoinKind::Right | ast::JoinKind::Full);
+            beside.items.extend(left.items.iter().cloned().map(|mut item| {
+                item.lateral_only = true;
+                item.lateral_forbidden |= forbidden;
+                item
+            }));
+            self.bind_from_item(&join.right, &beside)?
+        };
+        self.check_aliases(&left.items, &right.items)?;
+        let kind = match join.kind {
+            ast::JoinKind::Inner | ast::JoinKind::Cross => JoinKind::Inner,
+            ast::JoinKind::Left => JoinKind::Left,
+            ast::JoinKind::Right => JoinKind::Right,
+            ast::JoinKind::Full => JoinKind::Full,
+        };
+        let mut items = Vec::with_capacity(left.items.len() + right.items.len() + 1);
+        let using = match &join.constraint {
+            ast::JoinConstraint::Using { columns, alias } => {
+                Some((columns.iter().map(|name| name.to_string()).collect::<Vec<_>>(), alias.clone()))
+            }
+            _ if join.natural => Some((self.common_columns(&left.items, &right.items, scope.depth), None)),
+            _ => None,
+        };
+        let mut on = Vec::new();
+        if let Some((names, using_alias)) = using {
+            let merged = self.bind_using(join, kind, &names, &left.items, &right.items, scope, &mut on)?;
+            let rest = |binder: &mut Self, items: &[ScopeItem]| {
+                let mut columns = Vec::new();
+                for item in items.iter().filter(|item| item.columns_visible) {
+                    columns.extend(
+                        binder
+                            .item_columns(item, scope.depth)
+                            .into_iter()
+                            .filter(|column| !names.iter().any(|name| **name == *column.name)),
+                    );
+                }
+                columns
+            };
+            let mut columns = merged.clone();
+            columns.extend(rest(self, &left.items));
+            columns.extend(rest(self, &right.items));
+            for mut item in left.items.into_iter().chain(right.items) {
+                item.columns_visible = false;
+                items.push(item);
+            }
+            let mut joined = ScopeItem::visible(None, ItemColumns::Listed(columns));
+            joined.relation_visible = false;
+            items.push(joined);
+            if let Some(alias) = using_alias {
+                let mut item = ScopeItem::visible(Some(Arc::from(alias.as_str())), ItemColumns::Listed(merged));
+                item.columns_visible = false;
+                items.push(item);
+            }
+        } else {
+            items.extend(left.items);
+            items.extend(right.items);
+            if let ast::JoinConstraint::On(condition) = &join.constraint {
+                let inner = Scope {
+                    items: items.clone(),
+                    parent: scope.parent,
+                    ctes: scope.ctes.clone(),
+                    depth: scope.depth,
+                };
+                let bound = self.in_clause(Clause::JoinCondition, scope.depth, |binder| {
+                    let bound = binder.bind_expr(condition, &inner)?;
+                    binder.coerce_to_boolean(bound, "JOIN/ON", condition.pos())
+                })?;
+                on = bound.conjuncts();
+            }
+        }
+        if let Some(alias) = &join.alias {
+            let mut columns = Vec::new();
+            for item in items.iter().filter(|item| item.columns_visible) {
+                columns.extend(self.item_columns(item, scope.depth));
+            }
+            self.rename_columns(&mut columns, alias, join.pos)?;
+            for item in &mut items {
+                item.columns_visible = false;
+                item.relation_visible = false;
+            }
+            let name = Some(Arc::from(alias.name.as_str()));
+            items.push(ScopeItem::visible(name, ItemColumns::Listed(columns)));
+        }
+        let plan = Logical::Join(Box::new(Join {
+            kind,
+            left: left.plan,
+            right: right.plan,
+            on,
+            lateral: right.lateral,
+        }));
+        Ok(FromPart { plan, items, lateral: left.lateral || right.lateral })
+    }
+
+    /// Binds in a clause of the query at hand, or in a level of its own when there is none.
+    pub(crate) fn in_clause<T>(
+        &mut self,
+        clause: Clause,
+        depth: u32,
+        run: impl FnOnce(&mut Self) -> Result<T>,
+    ) -> Result<T> {
+        match self.levels.last_mut() {
+            Some(level) if level.depth == depth => {
+                let before = std::mem::replace(&mut level.clause, clause);
+                let result = run(self);
+                self.set_clause(before);
+                result
+            }
+            _ => self.in_level(clause, depth, run),
+        }
+    }
+
+    fn common_columns(&mut self, left: &[ScopeItem], right: &[ScopeItem], depth: u32) -> Vec<String> {
+        let mut names = Vec::new();
+        for item in left.iter().filter(|item| item.columns_visible) {
+            for column in self.item_columns(item, depth) {
+                let shared = right
+                    .iter()
+                    .filter(|item| item.columns_visible)
+                    .any(|item| self.item_column(item, &column.name, depth, false).is_some());
+                if shared {
+                    names.push(column.name.to_string());
+                }
+            }
+        }
+        names
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    fn bind_using(
+        &mut self,
+        join: &ast::Join,
+        kind: JoinKind,
+        names: &[String],
+        left: &[ScopeItem],
+        right: &[ScopeItem],
+        scope: &Scope<'_>,
+        on: &mut Vec<Expr>,
+    ) -> Result<Vec<ItemColumn>> {
+        let mut merged = Vec::with_capacity(names.len());
+        for (i, name) in names.iter().enumerate() {
+            if names[..i].contains(name) {
+                let error = Error::new(
+                    SqlState::DUPLICATE_COLUMN,
+                    format!("column name \"{name}\" appears more than once in USING clause"),
+                );
+                return Err(self.at(error, join.pos));
+            }
+            let l = self.using_column(name, left, "left", scope.depth, join.pos)?;
+            let r = self.using_column(name, right, "right", scope.depth, join.pos)?;
+            let op = ast::Operator::plain(ast::Name::from_static("="));
+            on.push(self.bind_operator(&op, Some(l.clone()), r.clone(), join.pos)?);
+            let pair = [(l.clone(), join.pos), (r.clone(), join.pos)];
+            let ty = self.select_common_type(&pair, "JOIN/USING")?;
+            let l = self.coerce_to_common(l, ty, "JOIN/USING", join.pos)?;
+            let r = self.coerce_to_common(r, ty, "JOIN/USING", join.pos)?;
+            let expr = match kind {
+                JoinKind::Full => Expr::Coalesce { args: vec![l, r], ty },
+                JoinKind::Right => r,
+                _ => l,
+            };
+            merged.push(ItemColumn { name: Arc::from(name.as_str()), expr });
+        }
+        Ok(merged)
+    }
+
+    fn using_column(
+        &mut self,
+        name: &str,
+        items: &[ScopeItem],
+        side: &str,
+        depth: u32,
+        pos: Pos,
+    ) -> Result<Expr> {
+        let mut found = None;
+        for item in items.iter().filter(|item| item.columns_visible) {
+            if let Some(expr) = self.item_column(item, name, depth, false) {
+                if found.is_some() {
+                    let error = Error::new(
+                        SqlState::AMBIGUOUS_COLUMN,
+                        format!("common column name \"{name}\" appears more than once in {side} table"),
+                    );
+                    return Err(self.at(error, pos));
+                }
+                found = Some(expr);
+            }
+        }
+        found.ok_or_else(|| {
+            let error = Error::new(
+                SqlState::UNDEFINED_COLUMN,
+                format!("column \"{name}\" specified in USING clause does not exist in {side} table"),
+            );
+            self.at(error, pos)
+        })
+    }
+}
+
+fn mentions_columns(expr: &Expr) -> bool {
+    expr.any(|node| matches!(node, Expr::Column { .. } | Expr::SubPlan { .. }))
+}

@@ -1,0 +1,281 @@
+//! What the binder knows while it binds one query's clauses: which clause it is in, and the aggregates, window functions and
+//! sets met so far.
+
+use ochre_base::{Error, Result, SqlState};
+use ochre_expr::Expr;
+use ochre_parser::ast::{self, Pos};
+
+use super::Binder;
+use super::window::WindowDefinition;
+use crate::logical::{AggregateExpr, ColumnId, SetItem, WindowExpr};
+
+/// The clause that an expression stands in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Clause {
+    Select,
+    Where,
+    JoinCondition,
+    GroupBy,
+    Having,
+    OrderBy,
+    DistinctOn,
+    Values,
+    Limit,
+    Offset,
+    From,
+    Window,
+    Filter,
+    Returning,
+    UpdateSet,
+    InsertValues,
+    Check,
+    Default,
+    Generated,
+    IndexExpression,
+    IndexPredicate,
+    ConflictTarget,
+    /// An expression of a statement without FROM: EXECUTE's arguments and their kind.
+    Other,
+}
+
+impl Clause {
+    /// The clause's name in `aggregate functions are not allowed in …`.
+    fn text(self) -> &'static str {
+        match self {
+            Clause::Select => "SELECT",
+            Clause::Where => "WHERE",
+            Clause::JoinCondition => "JOIN conditions",
+            Clause::GroupBy => "GROUP BY",
+            Clause::Having => "HAVING",
+            Clause::OrderBy => "ORDER BY",
+            Clause::DistinctOn => "DISTINCT ON",
+            Clause::Values | Clause::InsertValues => "VALUES",
+            Clause::Limit => "LIMIT",
+            Clause::Offset => "OFFSET",
+            Clause::From => "functions in FROM",
+            Clause::Window => "window definitions",
+            Clause::Filter => "FILTER",
+            Clause::Returning => "RETURNING",
+            Clause::UpdateSet => "UPDATE",
+            Clause::Check => "check constraints",
+            Clause::Default => "DEFAULT expressions",
+            Clause::Generated => "column generation expressions",
+            Clause::IndexExpression => "index expressions",
+            Clause::IndexPredicate => "index predicates",
+            Clause::ConflictTarget => "ON CONFLICT",
+            Clause::Other => "this context",
+        }
+    }
+}
+
+/// One query that is being bound.
+#[derive(Debug)]
+pub(crate) struct Level {
+    /// The clause.
+    pub clause: Clause,
+    /// The query's nesting.
+    pub depth: u32,
+    /// Aggregates met.
+    pub aggregates: Vec<(ColumnId, AggregateExpr)>,
+    /// Windows met, with their calls.
+    pub windows: Vec<(WindowDefinition, Vec<(ColumnId, WindowExpr)>)>,
+    /// The WINDOW clause.
+    pub named_windows: Vec<(ast::Name, WindowDefinition)>,
+    /// Sets of the select list.
+    pub sets: Vec<(ColumnId, SetItem)>,
+    /// Columns mentioned outside aggregates, and whether that was in a subquery.
+    pub mentions: Vec<(ColumnId, Pos, bool)>,
+    /// GROUPING calls, resolved once the keys are known.
+    pub groupings: Vec<(ColumnId, Vec<Expr>, Pos)>,
+    /// Inside an aggregate's arguments.
+    pub in_aggregate: bool,
+    /// Inside a window function's arguments.
+    pub in_window: bool,
+    /// Inside CASE or COALESCE, where a set cannot be.
+    pub no_sets: Option<&'static str>,
+}
+
+impl Level {
+    pub(crate) fn new(clause: Clause, depth: u32) -> Level {
+        Level {
+            clause,
+            depth,
+            aggregates: Vec::new(),
+            windows: Vec::new(),
+            named_windows: Vec::new(),
+            sets: Vec::new(),
+            mentions: Vec::new(),
+            groupings: Vec::new(),
+            in_aggregate: false,
+            in_window: false,
+            no_sets: None,
+        }
+    }
+}
+
+impl Binder<'_> {
+    /// Starts a query or a lone expression.
+    pub(crate) fn enter_level(&mut self, clause: Clause, depth: u32) {
+        self.levels.push(Level::new(clause, depth));
+    }
+
+    /// Ends it. What it mentioned of the queries around it is noted there.
+    pub(crate) fn leave_level(&mut self) -> Result<Level> {
+        let level = self.levels.pop().ok_or_else(|| Error::internal("no query is being bound"))?;
+        if let Some(outer) = self.levels.last_mut()
+            && outer.depth < level.depth
+            && !outer.in_aggregate
+        {
+            let columns = &self.columns;
+            let outside = |id: &ColumnId| columns[*id].depth < level.depth;
+            outer
+                .mentions
+                .extend(level.mentions.iter().filter(|(id, ..)| outside(id)).map(|(id, pos, _)| (*id, *pos, true)));
+        }
+        Ok(level)
+    }
+
+    /// Binds within a clause of its own.
+    pub(crate) fn in_level<T>(
+        &mut self,
+        clause: Clause,
+        depth: u32,
+        run: impl FnOnce(&mut Self) -> Result<T>,
+    ) -> Result<T> {
+        self.enter_level(clause, depth);
+        let result = run(self);
+        let left = self.leave_level();
+        let value = result?;
+        left?;
+        Ok(value)
+    }
+
+    /// Goes on to another clause of the query.
+    pub(crate) fn set_clause(&mut self, clause: Clause) {
+        if let Some(level) = self.levels.last_mut() {
+            level.clause = clause;
+        }
+    }
+
+    /// The query being bound.
+    pub(crate) fn level(&mut self) -> Result<&mut Level> {
+        self.levels.last_mut().ok_or_else(|| Error::internal("no query is being bound"))
+    }
+
+    fn clause(&self) -> Clause {
+        self.levels.last().map_or(Clause::Other, |level| level.clause)
+    }
+
+    /// Notes a column for the check of GROUP BY.
+    pub(crate) fn note_column(&mut self, expr: &Expr, pos: Pos) {
+        let Some(level) = self.levels.last_mut() else { return };
+        if level.in_aggregate || !matches!(level.clause, Clause::Select | Clause::Having | Clause::OrderBy | Clause::DistinctOn | Clause::Window)
+        {
+            // Only what is outside this query matters then.
+            if let Expr::Column { index, .. } = expr
+                && self.columns[*index].depth < level.depth
+            {
+                level.mentions.push((*index, pos, false));
+            }
+            return;
+        }
+        match expr {
+            Expr::Column { index, .. } => level.mentions.push((*index, pos, false)),
+            other => {
+                let _ = other.walk(&mut |node| {
+                    if let Expr::Column { index, .. } = node {
+                        level.mentions.push((*index, pos, false));
+                    }
+                    std::ops::ControlFlow::<()>::Continue(())
+                });
+            }
+        }
+    }
+
+    /// 42803 where an aggregate cannot be.
+    pub(crate) fn check_aggregate_allowed(&self, pos: Pos) -> Result<()> {
+        let clause = self.clause();
+        let Some(level) = self.levels.last() else {
+            return Err(self.at(aggregate_not_allowed(clause), pos));
+        };
+        if level.in_aggregate {
+            let error = Error::new(SqlState::GROUPING_ERROR, "aggregate function calls cannot be nested");
+            return Err(self.at(error, pos));
+        }
+        match clause {
+            Clause::Select | Clause::Having | Clause::OrderBy | Clause::DistinctOn | Clause::Window => Ok(()),
+            other => Err(self.at(aggregate_not_allowed(other), pos)),
+        }
+    }
+
+    /// 42P20 where a window function cannot be.
+    pub(crate) fn check_window_allowed(&self, pos: Pos) -> Result<()> {
+        let clause = self.clause();
+        let fail = |message: String| Err(self.at(Error::new(SqlState::WINDOWING_ERROR, message), pos));
+        if let Some(level) = self.levels.last() {
+            if level.in_aggregate {
+                let error = Error::new(
+                    SqlState::GROUPING_ERROR,
+                    "aggregate function calls cannot contain window function calls",
+                );
+                return Err(self.at(error, pos));
+            }
+            if level.in_window {
+                return fail("window function calls cannot be nested".to_owned());
+            }
+        }
+        match clause {
+            Clause::Select | Clause::OrderBy | Clause::DistinctOn => Ok(()),
+            other => fail(format!("window functions are not allowed in {}", other.text())),
+        }
+    }
+
+    /// 0A000 where a set cannot be.
+    pub(crate) fn check_set_allowed(&self, pos: Pos) -> Result<()> {
+        let fail = |text: &str| {
+            let error = Error::new(
+                SqlState::FEATURE_NOT_SUPPORTED,
+                format!("set-returning functions are not allowed in {text}"),
+            );
+            Err(self.at(error, pos))
+        };
+        if let Some(level) = self.levels.last() {
+            if let Some(construct) = level.no_sets {
+                return fail(construct);
+            }
+            if level.in_aggregate {
+                let error = Error::new(
+                    SqlState::FEATURE_NOT_SUPPORTED,
+                    "aggregate function calls cannot contain set-returning function calls",
+                )
+                .hint("You might be able to move the set-returning function into a LATERAL FROM item.");
+                return Err(self.at(error, pos));
+            }
+        }
+        match self.clause() {
+            Clause::Select | Clause::OrderBy | Clause::DistinctOn => Ok(()),
+            Clause::InsertValues | Clause::Values => fail("VALUES"),
+            other => fail(other.text()),
+        }
+    }
+
+    /// 0A000 where a subquery cannot be.
+    pub(crate) fn check_subquery_allowed(&self, pos: Pos) -> Result<()> {
+        let what = match self.clause() {
+            Clause::Check => "check constraint",
+            Clause::Default => "DEFAULT expression",
+            Clause::Generated => "column generation expression",
+            Clause::IndexExpression => "index expression",
+            Clause::IndexPredicate => "index predicate",
+            _ => return Ok(()),
+        };
+        let error =
+            Error::new(SqlState::FEATURE_NOT_SUPPORTED, format!("cannot use subquery in {what}"));
+        Err(self.at(error, pos))
+    }
+}
+
+fn aggregate_not_allowed(clause: Clause) -> Error {
+    let text = if clause == Clause::ConflictTarget { "ON CONFLICT" } else { clause.text() };
+    Error::new(SqlState::GROUPING_ERROR, format!("aggregate functions are not allowed in {text}"))
+}

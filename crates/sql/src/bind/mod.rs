@@ -1,0 +1,322 @@
+//! The binder: AST to logical plan. Names become column ids, operators and calls become functions of the registry, literals
+//! and parameters get types, by PostgreSQL's rules and with PostgreSQL's errors.
+//!
+//! # Where to look
+//! - what a name means: [`scope`], FROM items: [`from`]
+//! - expressions: [`expr`], calls: [`call`], overloads: [`overload`], conversions: [`coerce`], type names: [`type_name`]
+//! - queries: [`select`], grouping: [`group`], WITH: [`cte`]
+//! - INSERT, UPDATE, DELETE: [`dml`], expressions of DDL: [`ddl`]
+//!
+//! # Differences
+//! An aggregate whose arguments mention only outer queries' columns belongs, in PostgreSQL, to the outer query; here that is
+//! 0A000.
+
+mod call;
+mod coerce;
+mod cte;
+mod ddl;
+mod dml;
+mod expr;
+mod from;
+mod group;
+mod level;
+mod overload;
+mod scope;
+mod select;
+mod target;
+mod type_name;
+mod window;
+
+use std::sync::Arc;
+
+use ochre_base::{Error, Oid, Result, SqlState};
+use ochre_catalog::{CatalogSnapshot, RelationDescriptor};
+use ochre_expr::{Expr, SessionContext};
+use ochre_parser::ast;
+use ochre_types::SqlType;
+
+use crate::logical::{
+    ColumnId, ColumnInfo, LogicalBody, LogicalCte, LogicalStatement, Subquery, TableId, TableUse,
+};
+use crate::physical::{ColumnOrigin, CommandKind, RelationAccess, ScanColumn};
+
+pub use coerce::CoercionContext;
+pub use ddl::{
+    RowExpression, RowExpressionBinder, bind_type, bind_typed_expression, view_columns,
+};
+use scope::{CteScope, Scope};
+
+/// Views may nest this deeply.
+const MAX_VIEW_DEPTH: u32 = 64;
+
+/// The types of a statement's parameters: `None` while nothing has decided a type.
+#[derive(Debug, Clone, Default)]
+pub struct ParamTypes {
+    types: Vec<Option<SqlType>>,
+    fixed: bool,
+}
+
+impl ParamTypes {
+    /// Parameters whose types the client may have given; 0 or `unknown` leave the decision to the binder, and more
+    /// parameters may turn up.
+    pub fn new(declared: &[Oid]) -> ParamTypes {
+        let types = declared
+            .iter()
+            .map(|oid| (oid.is_valid() && *oid != SqlType::UNKNOWN.oid).then(|| SqlType::new(*oid, -1)))
+            .collect();
+        ParamTypes { types, fixed: false }
+    }
+
+    /// No parameters are allowed: `$1` is 42P02.
+    pub fn none() -> ParamTypes {
+        ParamTypes { types: Vec::new(), fixed: true }
+    }
+
+    /// The types as they stand.
+    pub fn types(&self) -> &[Option<SqlType>] {
+        &self.types
+    }
+
+    /// The types when all are decided.
+    ///
+    /// # Errors
+    /// 42P18 for a parameter that nothing gave a type.
+    pub fn decided(&self) -> Result<Vec<SqlType>> {
+        let undecided = |index: usize| {
+            Error::new(
+                SqlState::INDETERMINATE_DATATYPE,
+                format!("could not determine data type of parameter ${}", index + 1),
+            )
+        };
+        self.types.iter().enumerate().map(|(i, ty)| ty.ok_or_else(|| undecided(i))).collect()
+    }
+}
+
+/// Binds one statement.
+pub struct Binder<'a> {
+    catalog: &'a CatalogSnapshot,
+    /// Namespaces in the order of the search, implicit ones included.
+    search_path: &'a [Oid],
+    session: &'a dyn SessionContext,
+    params: &'a mut ParamTypes,
+    columns: Vec<ColumnInfo>,
+    tables: Vec<TableUse>,
+    subqueries: Vec<Option<Subquery>>,
+    ctes: Vec<Option<LogicalCte>>,
+    /// How often each entry of `ctes` is read.
+    cte_references: Vec<usize>,
+    work_tables: usize,
+    /// How often each recursive entry mentions itself.
+    recursive_references: Vec<usize>,
+    relations: Vec<(Arc<RelationDescriptor>, RelationAccess)>,
+    view_depth: u32,
+    /// The queries being bound, outermost first.
+    levels: Vec<level::Level>,
+    /// Text of a view or a stored expression is being bound: positions mean nothing to the client.
+    hide_positions: u32,
+}
+
+impl<'a> Binder<'a> {
+    /// A binder for one statement.
+    pub fn new(
+        catalog: &'a CatalogSnapshot,
+        search_path: &'a [Oid],
+        session: &'a dyn SessionContext,
+        params: &'a mut ParamTypes,
+    ) -> Binder<'a> {
+        Binder {
+            catalog,
+            search_path,
+            session,
+            params,
+            columns: Vec::new(),
+            tables: Vec::new(),
+            subqueries: Vec::new(),
+            ctes: Vec::new(),
+            cte_references: Vec::new(),
+            work_tables: 0,
+            recursive_references: Vec::new(),
+            relations: Vec::new(),
+            view_depth: 0,
+            levels: Vec::new(),
+            hide_positions: 0,
+        }
+    }
+
+    /// Binds a query or a data-modifying statement.
+    ///
+    /// # Errors
+    /// PostgreSQL's, with positions; 0A000 for statements of another kind.
+    pub fn bind(mut self, statement: &ast::Statement) -> Result<LogicalStatement> {
+        let scope = Scope::root(CteScope::default());
+        let (command, body) = match statement {
+            ast::Statement::Select(select) => {
+                (CommandKind::Select, LogicalBody::Query(self.bind_query(select, &scope)?))
+            }
+            _ => self.bind_modifying(statement, &scope)?,
+        };
+        self.finish(command, body)
+    }
+
+    fn finish(self, command: CommandKind, body: LogicalBody) -> Result<LogicalStatement> {
+        let missing = || Error::internal("a subquery was left unbound");
+        let mut ctes = Vec::with_capacity(self.ctes.len());
+        for (cte, references) in self.ctes.into_iter().zip(self.cte_references) {
+            let mut cte = cte.ok_or_else(missing)?;
+            cte.references = references;
+            ctes.push(cte);
+        }
+        Ok(LogicalStatement {
+            command,
+            body,
+            columns: self.columns,
+            tables: self.tables,
+            subqueries: self.subqueries.into_iter().map(|s| s.ok_or_else(missing)).collect::<Result<_>>()?,
+            ctes,
+            work_tables: self.work_tables,
+            relations: self.relations,
+        })
+    }
+
+    /// Binds INSERT, UPDATE, DELETE (and MERGE), as a statement or in WITH.
+    pub(crate) fn bind_modifying(
+        &mut self,
+        statement: &ast::Statement,
+        scope: &Scope<'_>,
+    ) -> Result<(CommandKind, LogicalBody)> {
+        Ok(match statement {
+            ast::Statement::Insert(insert) => {
+                (CommandKind::Insert, LogicalBody::Modify(Box::new(self.bind_insert(insert, scope)?)))
+            }
+            ast::Statement::Update(update) => {
+                (CommandKind::Update, LogicalBody::Modify(Box::new(self.bind_update(update, scope)?)))
+            }
+            ast::Statement::Delete(delete) => {
+                (CommandKind::Delete, LogicalBody::Modify(Box::new(self.bind_delete(delete, scope)?)))
+            }
+            ast::Statement::Merge(_) => return Err(Error::unsupported("MERGE")),
+            _ => return Err(Error::internal("a utility statement has no plan")),
+        })
+    }
+
+    /// A new column id.
+    fn new_column(&mut self, name: impl Into<Arc<str>>, ty: SqlType, depth: u32) -> ColumnId {
+        self.columns.push(ColumnInfo { name: name.into(), ty, origin: None, depth, table: None });
+        self.columns.len() - 1
+    }
+
+    /// A reference to a column id.
+    fn column_expr(&self, id: ColumnId) -> Expr {
+        Expr::Column { index: id, ty: self.columns[id].ty }
+    }
+
+    /// The id of a table's column in one FROM item, made at its first mention.
+    fn table_column(&mut self, table: TableId, column: ScanColumn, depth: u32) -> ColumnId {
+        if let Some((_, id)) = self.tables[table].columns.iter().find(|(known, _)| *known == column) {
+            return *id;
+        }
+        let descriptor = &self.tables[table].table;
+        let (name, ty, origin): (Arc<str>, SqlType, _) = match column {
+            ScanColumn::Table(position) => {
+                let found = &descriptor.columns[position];
+                let origin = ColumnOrigin { table: descriptor.oid, attribute: found.number };
+                (Arc::clone(&found.name), found.ty, Some(origin))
+            }
+            ScanColumn::WholeRow => {
+                let ty = SqlType::with_physical(descriptor.row_type, -1, ochre_types::PhysicalType::Record);
+                let ty = if descriptor.row_type.is_valid() { ty } else { SqlType::RECORD };
+                (Arc::clone(&self.tables[table].alias), ty, None)
+            }
+            system => {
+                let (name, ty) = system_column_type(system);
+                (name.into(), ty, None)
+            }
+        };
+        let id = self.columns.len();
+        self.columns.push(ColumnInfo { name, ty, origin, depth, table: Some(table) });
+        self.tables[table].columns.push((column, id));
+        id
+    }
+
+    /// Notes that the statement uses a relation.
+    fn use_relation(&mut self, relation: &Arc<RelationDescriptor>, access: RelationAccess) {
+        if let Some((_, known)) = self.relations.iter_mut().find(|(known, _)| known.oid == relation.oid) {
+            known.select |= access.select;
+            known.insert |= access.insert;
+            known.update |= access.update;
+            known.delete |= access.delete;
+        } else {
+            self.relations.push((Arc::clone(relation), access));
+        }
+    }
+
+    /// The byte offset for an error at a node of the client's own text.
+    fn position(&self, pos: ast::Pos) -> Option<usize> {
+        if self.hide_positions > 0 { None } else { pos.get() }
+    }
+
+    /// Puts the position of a node on an error.
+    fn at(&self, error: Error, pos: ast::Pos) -> Error {
+        match self.position(pos) {
+            Some(offset) => error.at(offset),
+            None => error,
+        }
+    }
+
+    /// Puts the position of a node on a result's error.
+    fn locate<T>(&self, result: Result<T>, pos: ast::Pos) -> Result<T> {
+        result.map_err(|error| self.at(error, pos))
+    }
+
+    /// Runs the binder on text that is not the client's.
+    fn without_positions<T>(&mut self, run: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+        self.hide_positions += 1;
+        let result = run(self);
+        self.hide_positions -= 1;
+        result
+    }
+
+    /// A type's name in messages.
+    fn type_text(&self, ty: SqlType) -> String {
+        self.type_name_text(ty.oid, -1)
+    }
+
+    fn type_name_text(&self, oid: Oid, typmod: i32) -> String {
+        if ochre_types::type_info(oid).is_none() {
+            if let Some(name) = self.session.user_type_name(oid, typmod) {
+                return name;
+            }
+            if let Some(table) = self.catalog.relations().find(|table| table.row_type == oid) {
+                return table.name.to_string();
+            }
+        }
+        ochre_types::typmod::format_type(oid, typmod)
+    }
+}
+
+/// Name and type of a system column.
+pub(crate) fn system_column_type(column: ScanColumn) -> (&'static str, SqlType) {
+    match column {
+        ScanColumn::RowId => ("ctid", SqlType::TID),
+        ScanColumn::TableOid => ("tableoid", SqlType::OID),
+        ScanColumn::Xmin => ("xmin", SqlType::XID),
+        ScanColumn::Xmax => ("xmax", SqlType::XID),
+        ScanColumn::Cmin => ("cmin", SqlType::CID),
+        ScanColumn::Cmax => ("cmax", SqlType::CID),
+        ScanColumn::WholeRow => ("", SqlType::RECORD),
+        ScanColumn::Table(_) => ("", SqlType::UNKNOWN),
+    }
+}
+
+/// The system column with this name.
+pub(crate) fn system_column(name: &str) -> Option<ScanColumn> {
+    Some(match name {
+        "ctid" => ScanColumn::RowId,
+        "tableoid" => ScanColumn::TableOid,
+        "xmin" => ScanColumn::Xmin,
+        "xmax" => ScanColumn::Xmax,
+        "cmin" => ScanColumn::Cmin,
+        "cmax" => ScanColumn::Cmax,
+        _ => return None,
+    })
+}

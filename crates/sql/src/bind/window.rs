@@ -1,0 +1,194 @@
+//! Window definitions.
+
+use ochre_base::{Error, Result, SqlState};
+use ochre_expr::Expr;
+use ochre_parser::ast;
+use ochre_types::SqlType;
+
+use super::Binder;
+use super::level::Clause;
+use super::scope::Scope;
+use crate::logical::{Bound, Frame, Ordering};
+use crate::physical::{FrameExclusion, FrameMode};
+
+/// A window with everything copied that it refers to.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct WindowDefinition {
+    /// PARTITION BY.
+    pub partition: Vec<Expr>,
+    /// ORDER BY.
+    pub order: Vec<Ordering>,
+    /// The frame.
+    pub frame: Frame,
+    /// Whether the frame was written: such a window cannot be copied.
+    pub has_frame: bool,
+}
+
+impl Binder<'_> {
+    /// Binds the WINDOW clause.
+    pub(crate) fn bind_window_clause(&mut self, windows: &[ast::WindowSpec], scope: &Scope<'_>) -> Result<()> {
+        for spec in windows {
+            let Some(name) = &spec.name else { continue };
+            if self.level()?.named_windows.iter().any(|(known, _)| known == name) {
+                let error =
+                    Error::new(SqlState::WINDOWING_ERROR, format!("window \"{name}\" is already defined"));
+                return Err(self.at(error, spec.pos));
+            }
+            let definition = self.bind_window_spec(spec, scope)?;
+            self.level()?.named_windows.push((name.clone(), definition));
+        }
+        Ok(())
+    }
+
+    /// Binds OVER.
+    pub(crate) fn bind_over(&mut self, over: &ast::Over, scope: &Scope<'_>) -> Result<WindowDefinition> {
+        match over {
+            ast::Over::Named(name, pos) => self.named_window(name, *pos),
+            ast::Over::Spec(spec) => self.bind_window_spec(spec, scope),
+        }
+    }
+
+    fn named_window(&mut self, name: &ast::Name, pos: ast::Pos) -> Result<WindowDefinition> {
+        match self.level()?.named_windows.iter().find(|(known, _)| known == name) {
+            Some((_, definition)) => Ok(definition.clone()),
+            None => {
+                let error =
+                    Error::new(SqlState::UNDEFINED_OBJECT, format!("window \"{name}\" does not exist"));
+                Err(self.at(error, pos))
+            }
+        }
+    }
+
+    fn bind_window_spec(&mut self, spec: &ast::WindowSpec, scope: &Scope<'_>) -> Result<WindowDefinition> {
+        let clause = std::mem::replace(&mut self.level()?.clause, Clause::Window);
+        let result = self.bind_window_spec_inner(spec, scope);
+        self.level()?.clause = clause;
+        result
+    }
+
+    fn bind_window_spec_inner(&mut self, spec: &ast::WindowSpec, scope: &Scope<'_>) -> Result<WindowDefinition> {
+        let base = match &spec.base {
+            Some(name) => Some((name, self.named_window(name, spec.pos)?)),
+            None => None,
+        };
+        let mut partition = Vec::with_capacity(spec.partition_by.len());
+        for item in &spec.partition_by {
+            let expr = self.bind_expr(item, scope)?;
+            let expr = self.resolve_unknown(expr, item.pos())?;
+            self.require_ordering(expr.ty(), true, item.pos())?;
+            partition.push(expr);
+        }
+        let mut order = Vec::with_capacity(spec.order_by.len());
+        for item in &spec.order_by {
+            let expr = self.bind_expr(&item.expr, scope)?;
+            let expr = self.resolve_unknown(expr, item.expr.pos())?;
+            order.push(self.sort_key(item, expr)?);
+        }
+        if let Some((name, base)) = base {
+            let fail = |message: String| Err(self.at(Error::new(SqlState::WINDOWING_ERROR, message), spec.pos));
+            if !partition.is_empty() {
+                return fail(format!("cannot override PARTITION BY clause of window \"{name}\""));
+            }
+            if !order.is_empty() && !base.order.is_empty() {
+                return fail(format!("cannot override ORDER BY clause of window \"{name}\""));
+            }
+            if base.has_frame {
+                return fail(format!("cannot copy window \"{name}\" because it has a frame clause"));
+            }
+            partition = base.partition;
+            if order.is_empty() {
+                order = base.order;
+            }
+        }
+        let frame = match &spec.frame {
+            Some(frame) => self.bind_frame(frame, &order, scope)?,
+            None => Frame {
+                mode: FrameMode::Range,
+                start: Bound::UnboundedPreceding,
+                end: Bound::CurrentRow,
+                exclusion: FrameExclusion::NoOthers,
+            },
+        };
+        Ok(WindowDefinition { partition, order, frame, has_frame: spec.frame.is_some() })
+    }
+
+    fn bind_frame(&mut self, frame: &ast::WindowFrame, order: &[Ordering], scope: &Scope<'_>) -> Result<Frame> {
+        let mode = match frame.unit {
+            ast::FrameUnit::Range => FrameMode::Range,
+            ast::FrameUnit::Rows => FrameMode::Rows,
+            ast::FrameUnit::Groups => FrameMode::Groups,
+        };
+        if mode == FrameMode::Groups && order.is_empty() {
+            let error = Error::new(SqlState::WINDOWING_ERROR, "GROUPS mode requires an ORDER BY clause");
+            return Err(self.at(error, frame.pos));
+        }
+        let start = self.bind_frame_bound(&frame.start, mode, frame, order, scope)?;
+        let end = match &frame.end {
+            Some(end) => self.bind_frame_bound(end, mode, frame, order, scope)?,
+            None => Bound::CurrentRow,
+        };
+        let exclusion = match frame.exclude {
+            ast::FrameExclude::NoOthers => FrameExclusion::NoOthers,
+            ast::FrameExclude::CurrentRow => FrameExclusion::CurrentRow,
+            ast::FrameExclude::Group => FrameExclusion::Group,
+            ast::FrameExclude::Ties => FrameExclusion::Ties,
+        };
+        Ok(Frame { mode, start, end, exclusion })
+    }
+
+    fn bind_frame_bound(
+        &mut self,
+        bound: &ast::FrameBound,
+        mode: FrameMode,
+        frame: &ast::WindowFrame,
+        order: &[Ordering],
+        scope: &Scope<'_>,
+    ) -> Result<Bound> {
+        let (offset, following) = match bound {
+            ast::FrameBound::UnboundedPreceding => return Ok(Bound::UnboundedPreceding),
+            ast::FrameBound::CurrentRow => return Ok(Bound::CurrentRow),
+            ast::FrameBound::UnboundedFollowing => return Ok(Bound::UnboundedFollowing),
+            ast::FrameBound::Preceding(offset) => (offset, false),
+            ast::FrameBound::Following(offset) => (offset, true),
+        };
+        let expr = self.bind_expr(offset, scope)?;
+        let target = match mode {
+            FrameMode::Rows | FrameMode::Groups => SqlType::INT8,
+            FrameMode::Range => {
+                let [key] = order else {
+                    let error = Error::new(
+                        SqlState::WINDOWING_ERROR,
+                        "RANGE with offset PRECEDING/FOLLOWING requires exactly one ORDER BY column",
+                    );
+                    return Err(self.at(error, frame.pos));
+                };
+                range_offset_type(key.expr.ty())
+            }
+        };
+        let word = match mode {
+            FrameMode::Rows => "ROWS",
+            FrameMode::Groups => "GROUPS",
+            FrameMode::Range => "RANGE",
+        };
+        let expr = self.coerce_to_specific(expr, target, word, offset.pos())?;
+        if expr.any(|node| matches!(node, Expr::Column { .. })) {
+            let error = Error::new(
+                SqlState::INVALID_COLUMN_REFERENCE,
+                format!("argument of {word} must not contain variables"),
+            );
+            return Err(self.at(error, offset.pos()));
+        }
+        Ok(if following { Bound::Following(expr) } else { Bound::Preceding(expr) })
+    }
+}
+
+/// The type of a RANGE offset for an ordering column.
+fn range_offset_type(key: SqlType) -> SqlType {
+    use ochre_types::oids;
+    match key.oid {
+        oids::DATE | oids::TIMESTAMP | oids::TIMESTAMPTZ | oids::TIME | oids::TIMETZ | oids::INTERVAL => {
+            SqlType::INTERVAL
+        }
+        _ => key.with_typmod(-1),
+    }
+}
