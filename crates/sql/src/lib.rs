@@ -2,7 +2,17 @@
 //!
 //! The forms of a query, in order: the parser's AST → bound and [`logical`] plan → [`physical`] plan. This crate does no
 //! I/O and knows no pages; plans are immutable and printable, and several sessions run one plan at a time.
+//!
+//! # Where to look
+//! [`Planner`] does it all; [`bind`] knows names and types, [`optimize`] rewrites, `plan` chooses operators.
 
 pub mod bind;
+mod idset;
 pub mod logical;
+pub mod optimize;
 pub mod physical;
+mod plan;
+mod walk;
+
+pub use bind::{ParamTypes, RowExpression, RowExpressionBinder};
+pub use plan::{Planner, PlannerSettings};

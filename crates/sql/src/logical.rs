@@ -82,6 +82,7 @@ pub struct LogicalStatement {
 
 /// The two kinds of statements.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant)]
 pub enum LogicalBody {
     /// A query.
     Query(Query),
@@ -105,6 +106,8 @@ pub struct Subquery {
     pub query: Query,
     /// How deeply nested it is, the main query being 0.
     pub depth: u32,
+    /// Its number among the frames of the statement; the main query is 0.
+    pub frame: usize,
 }
 
 /// A `WITH` entry.
@@ -124,6 +127,8 @@ pub struct LogicalCte {
     pub recursive: bool,
     /// The nesting of the query that its WITH stands in.
     pub depth: u32,
+    /// The frame that its WITH stands in.
+    pub frame: usize,
 }
 
 /// An operator of the logical plan.
@@ -412,7 +417,7 @@ pub struct LogicalConflict {
     /// The arbiter indexes.
     pub arbiters: Vec<Oid>,
     /// `None`: DO NOTHING. Otherwise assignments by column position, and WHERE.
-    pub update: Option<(Vec<(usize, Expr)>, Option<Expr>)>,
+    pub update: Option<ConflictUpdate>,
 }
 
 /// What a new row must satisfy; `Expr::Column { index }` is the position of a column in the table.
@@ -425,3 +430,6 @@ pub struct TargetRules {
     /// CHECK constraints.
     pub checks: Vec<(Arc<str>, Expr)>,
 }
+
+/// DO UPDATE: assignments by column position, and WHERE.
+pub type ConflictUpdate = (Vec<(usize, Expr)>, Option<Expr>);

@@ -331,7 +331,8 @@ impl Binder<'_> {
         self.check_aggregate_level(&aggregate, scope, call.pos)?;
         let ty = aggregate.ty;
         if let Some((id, _)) = self.level()?.aggregates.iter().find(|(_, known)| *known == aggregate) {
-            let volatile = aggregate.args.iter().any(|arg| arg.volatility() == ochre_expr::Volatility::Volatile);
+            let volatile =
+                aggregate.args.iter().any(|arg| arg.volatility() == ochre_expr::Volatility::Volatile);
             if !volatile {
                 return Ok(Expr::Column { index: *id, ty });
             }
@@ -457,7 +458,11 @@ impl Binder<'_> {
         })
     }
 
-    fn aggregate_of(&self, function: &'static Function, call: &ast::FuncCall) -> Result<&'static ochre_expr::Aggregate> {
+    fn aggregate_of(
+        &self,
+        function: &'static Function,
+        call: &ast::FuncCall,
+    ) -> Result<&'static ochre_expr::Aggregate> {
         ochre_expr::aggregate(function.oid).ok_or_else(|| {
             let error = Error::new(
                 SqlState::WRONG_OBJECT_TYPE,
@@ -629,7 +634,7 @@ impl Binder<'_> {
         let actual: Vec<Oid> = call.args.iter().map(|arg| arg.ty().oid).collect();
         let polymorphic = outputs.iter().any(|(_, ty)| is_polymorphic(*ty));
         let resolved = polymorphic
-            .then(|| resolve_polymorphic(&actual, &call.function.arg_types, None))
+            .then(|| resolve_polymorphic(&actual, &call.function.arg_types))
             .flatten()
             .unwrap_or_default();
         outputs

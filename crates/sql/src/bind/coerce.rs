@@ -74,26 +74,6 @@ fn is_composite(ty: Oid) -> bool {
     ty == oids::RECORD || type_info(ty).is_none_or(|info| info.kind == b'c')
 }
 
-/// Whether values of one type are values of another without any work.
-pub(crate) fn is_binary_coercible(source: Oid, target: Oid) -> bool {
-    if source == target || target == oids::ANY || target == oids::ANYELEMENT || target == oids::ANYCOMPATIBLE {
-        return true;
-    }
-    if matches!(target, oids::ANYARRAY | oids::ANYCOMPATIBLEARRAY) && array_element(source).is_some() {
-        return true;
-    }
-    if matches!(target, oids::ANYNONARRAY | oids::ANYCOMPATIBLENONARRAY) && array_element(source).is_none() {
-        return true;
-    }
-    if target == oids::RECORD && is_composite(source) {
-        return true;
-    }
-    matches!(
-        ochre_expr::cast(source, target),
-        Some(cast) if matches!(cast.method, CastMethod::Relabel) && cast.context == CastContext::Implicit
-    )
-}
-
 /// A way from one type to another.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Pathway {
@@ -160,7 +140,7 @@ pub(crate) fn can_coerce(source: &[Oid], target: &[Oid], context: CoercionContex
 
 /// Whether actual types fit declared polymorphic ones.
 fn polymorphic_consistent(actual: &[Oid], declared: &[Oid]) -> bool {
-    resolve_polymorphic(actual, declared, None).is_some()
+    resolve_polymorphic(actual, declared).is_some()
 }
 
 /// What polymorphic types stand for in one call.
@@ -185,9 +165,12 @@ impl Polymorphic {
     }
 }
 
-/// What the polymorphic types of a call stand for; `None` when the arguments do not agree. `result` is the declared result
-/// type: when every polymorphic argument is unknown, `text` is assumed for them.
-pub(crate) fn resolve_polymorphic(actual: &[Oid], declared: &[Oid], result: Option<Oid>) -> Option<Polymorphic> {
+/// What the polymorphic types of a call stand for; `None` when the arguments do not agree.
+pub(crate) fn resolve_polymorphic(
+    actual: &[Oid],
+    declared: &[Oid],
+    result: Option<Oid>,
+) -> Option<Polymorphic> {
     let mut found = Polymorphic::default();
     let mut family = (false, false);
     let mut compatible: Vec<Oid> = Vec::new();
@@ -257,11 +240,8 @@ pub(crate) fn resolve_polymorphic(actual: &[Oid], declared: &[Oid], result: Opti
             }
         }
         if found.element.is_none() {
-            if result.is_none_or(is_polymorphic) {
-                found.element = Some(oids::TEXT);
-            } else {
-                found.element = Some(oids::TEXT);
-            }
+            // Nothing but literals: they are text.
+            found.element = Some(oids::TEXT);
         }
         if non_array && found.element.and_then(array_element).is_some() {
             return None;
@@ -314,7 +294,13 @@ impl Binder<'_> {
     }
 
     /// Applies a type modifier to an expression of the type.
-    fn coerce_typmod(&mut self, expr: Expr, target: SqlType, context: CoercionContext, pos: Pos) -> Result<Expr> {
+    fn coerce_typmod(
+        &mut self,
+        expr: Expr,
+        target: SqlType,
+        context: CoercionContext,
+        pos: Pos,
+    ) -> Result<Expr> {
         let ty = expr.ty();
         if target.typmod < 0 || ty.typmod == target.typmod {
             return Ok(expr);
@@ -388,7 +374,13 @@ impl Binder<'_> {
     }
 
     /// A literal, NULL or parameter of unknown type takes the type that is wanted.
-    fn coerce_unknown(&mut self, expr: Expr, target: SqlType, context: CoercionContext, pos: Pos) -> Result<Expr> {
+    fn coerce_unknown(
+        &mut self,
+        expr: Expr,
+        target: SqlType,
+        context: CoercionContext,
+        pos: Pos,
+    ) -> Result<Expr> {
         match expr {
             Expr::Constant { value: Datum::Null, .. } => Ok(Expr::null(target)),
             Expr::Constant { value: Datum::Bytes(text), .. } => {
@@ -422,7 +414,11 @@ impl Binder<'_> {
                             SqlState::AMBIGUOUS_PARAMETER,
                             format!("inconsistent types deduced for parameter ${}", index + 1),
                         )
-                        .detail(format!("{} versus {}", self.type_text(known), self.type_text(ty)));
+                        .detail(format!(
+                            "{} versus {}",
+                            self.type_text(known),
+                            self.type_text(ty)
+                        ));
                         return Err(self.at(error, pos));
                     }
                     Some(_) => {}
@@ -628,7 +624,13 @@ impl Binder<'_> {
     }
 
     /// Converts one branch to the common type.
-    pub(crate) fn coerce_to_common(&mut self, expr: Expr, target: SqlType, what: &str, pos: Pos) -> Result<Expr> {
+    pub(crate) fn coerce_to_common(
+        &mut self,
+        expr: Expr,
+        target: SqlType,
+        what: &str,
+        pos: Pos,
+    ) -> Result<Expr> {
         let source = expr.ty();
         match self.coerce_type(expr, target, CoercionContext::Implicit, pos)? {
             Some(expr) => Ok(expr),

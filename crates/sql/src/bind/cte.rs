@@ -26,7 +26,8 @@ impl Binder<'_> {
             }
         }
         let mut ctes = scope.ctes.clone();
-        let order = if with.recursive { dependency_order(&with.ctes) } else { (0..with.ctes.len()).collect() };
+        let order =
+            if with.recursive { dependency_order(&with.ctes) } else { (0..with.ctes.len()).collect() };
         let Some(order) = Some(order).filter(|order| order.len() == with.ctes.len()) else {
             return Err(self.at(
                 Error::new(
@@ -36,6 +37,12 @@ impl Binder<'_> {
                 with.pos,
             ));
         };
+        if !with.recursive {
+            // An entry that stands later hides an outer one of its name, for the better error message.
+            for cte in &with.ctes {
+                ctes = ctes.with(Arc::from(cte.name.as_str()), CteTarget::Later);
+            }
+        }
         for index in order {
             let cte = &with.ctes[index];
             if cte.search.is_some() || cte.cycle.is_some() {
@@ -58,8 +65,7 @@ impl Binder<'_> {
         self.ctes.push(None);
         self.cte_references.push(0);
         let depth = scope.depth + 1;
-        let mut inner =
-            Scope { items: Vec::new(), parent: scope.parent, ctes: visible.clone(), depth };
+        let mut inner = Scope { items: Vec::new(), parent: scope.parent, ctes: visible.clone(), depth };
         let refers = recursive && mentions_name(&cte.query, &cte.name);
         let (body, mut output, is_recursive) = match &cte.query {
             ast::Statement::Select(select) if refers => {
@@ -104,6 +110,7 @@ impl Binder<'_> {
             materialized: cte.materialized,
             recursive: is_recursive,
             depth,
+            frame: self.frame,
         });
         Ok(CteTarget::Cte { index, columns })
     }
@@ -160,7 +167,11 @@ impl Binder<'_> {
             return forbidden("ORDER BY");
         }
         if let Some(limit) = &select.limit {
-            return forbidden(if limit.offset.is_some() && limit.count.is_none() { "OFFSET" } else { "LIMIT" });
+            return forbidden(if limit.offset.is_some() && limit.count.is_none() {
+                "OFFSET"
+            } else {
+                "LIMIT"
+            });
         }
         if !select.locking.is_empty() {
             return forbidden("FOR UPDATE/SHARE");
@@ -172,7 +183,8 @@ impl Binder<'_> {
         let name: Arc<str> = Arc::from(cte.name.as_str());
         // The non-recursive term must not mention the entry.
         let mut initial_scope = inner.clone();
-        initial_scope.ctes = inner.ctes.with(Arc::clone(&name), CteTarget::Forbidden("its non-recursive term"));
+        initial_scope.ctes =
+            inner.ctes.with(Arc::clone(&name), CteTarget::Forbidden("its non-recursive term"));
         let initial = self.bind_query(&operation.left, &initial_scope)?;
         let mut output = initial.output.clone();
         self.name_columns(cte, &mut output)?;
@@ -194,10 +206,8 @@ impl Binder<'_> {
             return Err(self.at(error, cte.pos));
         }
         if recursive.output.len() != output.len() {
-            let error = Error::new(
-                SqlState::SYNTAX_ERROR,
-                "each UNION query must have the same number of columns",
-            );
+            let error =
+                Error::new(SqlState::SYNTAX_ERROR, "each UNION query must have the same number of columns");
             return Err(self.at(error, cte.pos));
         }
         for (position, ((_, wanted), (_, found))) in output.iter().zip(&recursive.output).enumerate() {
@@ -276,7 +286,10 @@ fn mentions_name(statement: &ast::Statement, name: &ast::Name) -> bool {
                 ast::Statement::Select(select) => self.select(select),
                 ast::Statement::Insert(insert) => {
                     insert.source.as_ref().is_some_and(|source| self.select(source))
-                        || insert.with.as_ref().is_some_and(|w| w.ctes.iter().any(|c| self.statement(&c.query)))
+                        || insert
+                            .with
+                            .as_ref()
+                            .is_some_and(|w| w.ctes.iter().any(|c| self.statement(&c.query)))
                 }
                 ast::Statement::Update(update) => {
                     update.from.iter().any(|item| self.from(item))
@@ -323,7 +336,9 @@ fn mentions_name(statement: &ast::Statement, name: &ast::Name) -> bool {
         fn expr(&self, expr: &ast::Expr) -> bool {
             let any = |list: &[ast::Expr]| list.iter().any(|e| self.expr(e));
             match expr {
-                ast::Expr::Subquery(q) | ast::Expr::Exists(q) | ast::Expr::ArraySubquery(q) => self.select(&q.query),
+                ast::Expr::Subquery(q) | ast::Expr::Exists(q) | ast::Expr::ArraySubquery(q) => {
+                    self.select(&q.query)
+                }
                 ast::Expr::InSubquery(q) => self.expr(&q.expr) || self.select(&q.query),
                 ast::Expr::QuantifiedSubquery(q) => self.expr(&q.left) || self.select(&q.query),
                 ast::Expr::Unary(e) => self.expr(&e.expr),
@@ -342,9 +357,10 @@ fn mentions_name(statement: &ast::Statement, name: &ast::Name) -> bool {
                         || e.branches.iter().any(|b| self.expr(&b.when) || self.expr(&b.then))
                         || e.otherwise.as_ref().is_some_and(|o| self.expr(o))
                 }
-                ast::Expr::Coalesce(e) | ast::Expr::Greatest(e) | ast::Expr::Least(e) | ast::Expr::Array(e) => {
-                    any(&e.args)
-                }
+                ast::Expr::Coalesce(e)
+                | ast::Expr::Greatest(e)
+                | ast::Expr::Least(e)
+                | ast::Expr::Array(e) => any(&e.args),
                 ast::Expr::NullIf(e) => self.expr(&e.left) || self.expr(&e.right),
                 ast::Expr::Row(e) => any(&e.args),
                 ast::Expr::Cast(e) => self.expr(&e.expr),

@@ -54,7 +54,12 @@ impl<'a> RowExpressionBinder<'a> {
     ///
     /// # Errors
     /// Those of expressions, and PostgreSQL's for what the place does not allow.
-    pub fn bind(&self, expr: &ast::Expr, kind: RowExpression, target: Option<(&str, SqlType)>) -> Result<Expr> {
+    pub fn bind(
+        &self,
+        expr: &ast::Expr,
+        kind: RowExpression,
+        target: Option<(&str, SqlType)>,
+    ) -> Result<Expr> {
         let mut params = ParamTypes::none();
         let mut binder = Binder::new(self.catalog, self.search_path, self.session, &mut params);
         binder.bind_row_expression(self.table, expr, kind, target)
@@ -64,7 +69,12 @@ impl<'a> RowExpressionBinder<'a> {
     ///
     /// # Errors
     /// As [`RowExpressionBinder::bind`], without positions.
-    pub fn bind_text(&self, text: &str, kind: RowExpression, target: Option<(&str, SqlType)>) -> Result<Expr> {
+    pub fn bind_text(
+        &self,
+        text: &str,
+        kind: RowExpression,
+        target: Option<(&str, SqlType)>,
+    ) -> Result<Expr> {
         let parsed = ochre_parser::parse_expression(text)?;
         let mut params = ParamTypes::none();
         let mut binder = Binder::new(self.catalog, self.search_path, self.session, &mut params);

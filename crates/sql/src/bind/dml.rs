@@ -20,7 +20,12 @@ use crate::physical::{CommandKind, OutputColumn, RelationAccess, ScanColumn};
 
 impl Binder<'_> {
     /// The table that a statement changes.
-    fn bind_target(&mut self, name: &ast::ObjectName, access: RelationAccess, verb: &str) -> Result<Arc<RelationDescriptor>> {
+    fn bind_target(
+        &mut self,
+        name: &ast::ObjectName,
+        access: RelationAccess,
+        verb: &str,
+    ) -> Result<Arc<RelationDescriptor>> {
         let table = self.find_relation(name, name.pos)?;
         let wrong = |hint: Option<&str>, message: String| {
             let error = Error::new(SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE, message);
@@ -57,14 +62,11 @@ impl Binder<'_> {
             }
         }
         if table.builtin {
-            return wrong(
-                None,
-                format!("permission denied: \"{}\" is a system catalog", table.name),
-            )
-            .map_err(|mut error| {
-                error.fields_mut().sqlstate = SqlState::INSUFFICIENT_PRIVILEGE;
-                error
-            });
+            return wrong(None, format!("permission denied: \"{}\" is a system catalog", table.name))
+                .map_err(|mut error| {
+                    error.fields_mut().sqlstate = SqlState::INSUFFICIENT_PRIVILEGE;
+                    error
+                });
         }
         self.use_relation(&table, access);
         Ok(table)
@@ -72,7 +74,10 @@ impl Binder<'_> {
 
     /// The position of a target column.
     fn target_column(&self, table: &RelationDescriptor, target: &ast::AssignTarget) -> Result<usize> {
-        let found = table.columns.iter().position(|column| !column.dropped && *column.name == *target.column.as_str());
+        let found = table
+            .columns
+            .iter()
+            .position(|column| !column.dropped && *column.name == *target.column.as_str());
         if let Some(position) = found {
             return Ok(position);
         }
@@ -142,7 +147,8 @@ impl Binder<'_> {
             }
             None => None,
         };
-        let returning = self.bind_returning(insert.returning.as_ref(), image, None, &alias, Vec::new(), &scope)?;
+        let returning =
+            self.bind_returning(insert.returning.as_ref(), image, None, &alias, Vec::new(), &scope)?;
         Ok(Modify {
             command: CommandKind::Insert,
             target,
@@ -204,17 +210,13 @@ impl Binder<'_> {
         for cells in rows {
             if !default_values {
                 if cells.len() > targets.len() {
-                    let error = Error::new(
-                        SqlState::SYNTAX_ERROR,
-                        "INSERT has more expressions than target columns",
-                    );
+                    let error =
+                        Error::new(SqlState::SYNTAX_ERROR, "INSERT has more expressions than target columns");
                     return Err(self.at(error, cells[targets.len()].pos()));
                 }
                 if cells.len() < targets.len() && explicit {
-                    let error = Error::new(
-                        SqlState::SYNTAX_ERROR,
-                        "INSERT has more target columns than expressions",
-                    );
+                    let error =
+                        Error::new(SqlState::SYNTAX_ERROR, "INSERT has more target columns than expressions");
                     return Err(self.at(error, insert.columns[cells.len()].pos));
                 }
                 if cells.len() != rows[0].len() {
@@ -233,7 +235,8 @@ impl Binder<'_> {
                     continue;
                 }
                 let expr = self.bind_expr(cell, scope)?;
-                row[*position] = Some(self.assign(expr, &column.name, column.ty, cell.pos(), RowExpression::Generated)?);
+                row[*position] =
+                    Some(self.assign(expr, &column.name, column.ty, cell.pos(), RowExpression::Generated)?);
             }
             bound.push(self.complete_row(table, row)?);
         }
@@ -288,10 +291,9 @@ impl Binder<'_> {
         }
         if column.identity.is_some() {
             let owned = Some((table.oid, column.number));
-            let sequence = self
-                .catalog
-                .relations()
-                .find(|relation| relation.sequence.as_ref().is_some_and(|s| s.identity && s.owned_by == owned));
+            let sequence = self.catalog.relations().find(|relation| {
+                relation.sequence.as_ref().is_some_and(|s| s.identity && s.owned_by == owned)
+            });
             let Some(sequence) = sequence else {
                 return Err(Error::internal(format!(
                     "no owned sequence found for column \"{}\" of relation \"{}\"",
@@ -322,13 +324,11 @@ impl Binder<'_> {
         inner.parent = scope.parent;
         let mut query = self.bind_query_with(select, &inner, false)?;
         if query.output.len() > targets.len() {
-            let error =
-                Error::new(SqlState::SYNTAX_ERROR, "INSERT has more expressions than target columns");
+            let error = Error::new(SqlState::SYNTAX_ERROR, "INSERT has more expressions than target columns");
             return Err(self.at(error, insert_position(select, targets.len())));
         }
         if query.output.len() < targets.len() && explicit {
-            let error =
-                Error::new(SqlState::SYNTAX_ERROR, "INSERT has more target columns than expressions");
+            let error = Error::new(SqlState::SYNTAX_ERROR, "INSERT has more target columns than expressions");
             return Err(self.at(error, insert.columns[query.output.len()].pos));
         }
         let mut row: Vec<Option<Expr>> = vec![None; table.columns.len()];
@@ -346,7 +346,8 @@ impl Binder<'_> {
             }
             let (id, output) = &query.output[i];
             let expr = Expr::Column { index: *id, ty: output.ty };
-            row[*position] = Some(self.assign(expr, &column.name, column.ty, pos, RowExpression::Generated)?);
+            row[*position] =
+                Some(self.assign(expr, &column.name, column.ty, pos, RowExpression::Generated)?);
         }
         let complete = self.complete_row(table, row)?;
         let mut items = Vec::with_capacity(complete.len());
@@ -455,9 +456,12 @@ impl Binder<'_> {
                     wanted.push(self.bind_conflict_elem(elem, table)?);
                 }
                 let predicate = match predicate {
-                    Some(predicate) => {
-                        Some(self.bind_row_expression(table, predicate, RowExpression::IndexPredicate, None)?)
-                    }
+                    Some(predicate) => Some(self.bind_row_expression(
+                        table,
+                        predicate,
+                        RowExpression::IndexPredicate,
+                        None,
+                    )?),
                     None => None,
                 };
                 let mut found = Vec::new();
@@ -480,7 +484,8 @@ impl Binder<'_> {
                             }
                         });
                     }
-                    let same = keys.iter().all(|key| wanted.contains(key)) && wanted.iter().all(|w| keys.contains(w));
+                    let same = keys.iter().all(|key| wanted.contains(key))
+                        && wanted.iter().all(|w| keys.contains(w));
                     if !same {
                         continue;
                     }
@@ -593,9 +598,16 @@ impl Binder<'_> {
                             ty: SqlType::RECORD,
                         };
                         for (index, (to, column)) in targets.iter().zip(columns).enumerate() {
-                            let value =
-                                Expr::Field { record: Box::new(row.clone()), index, ty: column.ty };
-                            self.add_assignment(to, value, subquery.pos, table, target, scope, &mut assignments)?;
+                            let value = Expr::Field { record: Box::new(row.clone()), index, ty: column.ty };
+                            self.add_assignment(
+                                to,
+                                value,
+                                subquery.pos,
+                                table,
+                                target,
+                                scope,
+                                &mut assignments,
+                            )?;
                         }
                     }
                     other => {
@@ -669,7 +681,10 @@ impl Binder<'_> {
                 SqlState::GENERATED_ALWAYS,
                 format!("column \"{}\" can only be updated to DEFAULT", column.name),
             )
-            .detail(format!("Column \"{}\" is an identity column defined as GENERATED ALWAYS.", column.name)));
+            .detail(format!(
+                "Column \"{}\" is an identity column defined as GENERATED ALWAYS.",
+                column.name
+            )));
         }
         if to.indirection.is_empty() {
             if assignments.iter().any(|(known, _)| *known == position) {
@@ -695,7 +710,9 @@ impl Binder<'_> {
         let mut slice = false;
         for step in &to.indirection {
             match step {
-                ast::Indirection::Index(index) => indexes.push((None, Some(self.bind_subscript(index, scope)?))),
+                ast::Indirection::Index(index) => {
+                    indexes.push((None, Some(self.bind_subscript(index, scope)?)))
+                }
                 ast::Indirection::Slice(lower, upper) => {
                     slice = true;
                     let lower = lower.as_ref().map(|l| self.bind_subscript(l, scope)).transpose()?;
@@ -748,7 +765,16 @@ impl Binder<'_> {
                 self.table_column(target, ScanColumn::Table(position), inner.depth);
             }
         }
-        self.finish_modify(CommandKind::Update, target, plan, assignments, returning, image, rules, inner.depth)
+        self.finish_modify(
+            CommandKind::Update,
+            target,
+            plan,
+            assignments,
+            returning,
+            image,
+            rules,
+            inner.depth,
+        )
     }
 
     /// Binds DELETE.
@@ -925,7 +951,9 @@ impl Binder<'_> {
 /// Where an error about column `index` of an INSERT's query points.
 fn insert_position(select: &ast::SelectStmt, index: usize) -> Pos {
     match &select.body {
-        ast::SelectBody::Select(core) => core.targets.get(index).map_or(select.pos, |target| target.expr.pos()),
+        ast::SelectBody::Select(core) => {
+            core.targets.get(index).map_or(select.pos, |target| target.expr.pos())
+        }
         _ => select.pos,
     }
 }

@@ -2,15 +2,12 @@
 
 use ochre_base::{Error, Result, SqlState, limits};
 use ochre_expr::{
-    BooleanTest, Comparison, Expr, FunctionRef, SessionValue, SubPlanKind, function, functions_named,
-    operators_named,
+    BooleanTest, Comparison, Expr, FunctionRef, SessionValue, SubPlanKind, functions_named, operators_named,
 };
 use ochre_parser::ast::{self, Pos};
 use ochre_types::{ArrayValue, Datum, PhysicalType, SharedBytes, SqlType, oids};
 
-use super::coerce::{
-    CoercionContext, array_element, array_over, is_polymorphic, resolve_polymorphic,
-};
+use super::coerce::{CoercionContext, array_element, array_over, is_polymorphic, resolve_polymorphic};
 use super::overload::{Choice, choose_operator};
 use super::scope::Scope;
 use super::{Binder, ParamTypes};
@@ -32,8 +29,10 @@ impl Binder<'_> {
                     let error = Error::new(SqlState::SYNTAX_ERROR, "syntax error at or near \"*\"");
                     return Err(self.at(error, column.pos));
                 }
-                let error =
-                    Error::new(SqlState::FEATURE_NOT_SUPPORTED, "row expansion via \"*\" is not supported here");
+                let error = Error::new(
+                    SqlState::FEATURE_NOT_SUPPORTED,
+                    "row expansion via \"*\" is not supported here",
+                );
                 Err(self.at(error, column.pos))
             }
             ast::Expr::Column(column) => {
@@ -120,7 +119,11 @@ impl Binder<'_> {
                     let error = Error::new(SqlState::SYNTAX_ERROR, "subquery must return only one column");
                     return Err(self.at(error, subquery.pos));
                 };
-                let ty = if array_element(column.ty.oid).is_some() { Some(column.ty) } else { column.ty.array_of() };
+                let ty = if array_element(column.ty.oid).is_some() {
+                    Some(column.ty)
+                } else {
+                    column.ty.array_of()
+                };
                 let Some(ty) = ty else {
                     let text = self.type_text(column.ty);
                     let error = Error::new(
@@ -190,7 +193,11 @@ impl Binder<'_> {
     }
 
     /// Binds a list in which `t.*` may stand for several expressions.
-    pub(crate) fn bind_expr_list(&mut self, list: &[ast::Expr], scope: &Scope<'_>) -> Result<Vec<(Expr, Pos)>> {
+    pub(crate) fn bind_expr_list(
+        &mut self,
+        list: &[ast::Expr],
+        scope: &Scope<'_>,
+    ) -> Result<Vec<(Expr, Pos)>> {
         let mut bound = Vec::with_capacity(list.len());
         for expr in list {
             match expr {
@@ -238,11 +245,13 @@ impl Binder<'_> {
                 Expr::constant(Datum::Bytes(SharedBytes::new(text.as_bytes())), SqlType::UNKNOWN)
             }
             ast::LiteralValue::BitString(text) => {
-                let parsed = ochre_types::parse_text(SqlType::BIT, &format!("b{text}"), self.session.format());
+                let parsed =
+                    ochre_types::parse_text(SqlType::BIT, &format!("b{text}"), self.session.format());
                 Expr::constant(self.locate(parsed, literal.pos)?, SqlType::BIT)
             }
             ast::LiteralValue::HexString(text) => {
-                let parsed = ochre_types::parse_text(SqlType::BIT, &format!("x{text}"), self.session.format());
+                let parsed =
+                    ochre_types::parse_text(SqlType::BIT, &format!("x{text}"), self.session.format());
                 Expr::constant(self.locate(parsed, literal.pos)?, SqlType::BIT)
             }
         })
@@ -276,14 +285,14 @@ impl Binder<'_> {
         if let Some(Expr::Row { .. }) = &left
             && matches!(right, Expr::Row { .. })
             && let Some(comparison) = comparison(&op.name)
-            && let (Some(Expr::Row { fields: l, .. }), Expr::Row { fields: r, .. }) = (left.clone(), right.clone())
+            && let (Some(Expr::Row { fields: l, .. }), Expr::Row { fields: r, .. }) =
+                (left.clone(), right.clone())
         {
             return self.bind_row_compare(op, comparison, l, r, pos);
         }
         self.check_operator_schema(op, pos)?;
         let found = self.find_operator(&op.name, left.as_ref().map(|l| l.ty()), right.ty(), pos)?;
-        let declared: Vec<_> =
-            if left.is_some() { vec![found.left, found.right] } else { vec![found.right] };
+        let declared: Vec<_> = if left.is_some() { vec![found.left, found.right] } else { vec![found.right] };
         let args: Vec<Expr> = left.into_iter().chain(std::iter::once(right)).collect();
         let (args, result) = self.fit_arguments(args, &declared, found.result, pos)?;
         Ok(Expr::Call {
@@ -319,7 +328,7 @@ impl Binder<'_> {
         let needs = is_polymorphic(result) || declared.iter().any(|ty| is_polymorphic(*ty));
         let polymorphic = if needs {
             let actual: Vec<_> = args.iter().map(|arg| arg.ty().oid).collect();
-            resolve_polymorphic(&actual, declared, Some(result))
+            resolve_polymorphic(&actual, declared)
         } else {
             None
         };
@@ -404,7 +413,8 @@ impl Binder<'_> {
     ) -> Result<(FunctionRef, Expr, Expr)> {
         self.check_operator_schema(op, pos)?;
         let found = self.find_operator(&op.name, Some(left.ty()), right.ty(), pos)?;
-        let (mut args, _) = self.fit_arguments(vec![left, right], &[found.left, found.right], found.result, pos)?;
+        let (mut args, _) =
+            self.fit_arguments(vec![left, right], &[found.left, found.right], found.result, pos)?;
         let right = args.pop().ok_or_else(|| Error::internal("a binary operator has two operands"))?;
         let left = args.pop().ok_or_else(|| Error::internal("a binary operator has two operands"))?;
         Ok((FunctionRef::Builtin(found.function), left, right))
@@ -423,8 +433,7 @@ impl Binder<'_> {
             return Err(self.at(error, pos));
         }
         if left.is_empty() {
-            let error =
-                Error::new(SqlState::FEATURE_NOT_SUPPORTED, "cannot compare rows of zero length");
+            let error = Error::new(SqlState::FEATURE_NOT_SUPPORTED, "cannot compare rows of zero length");
             return Err(self.at(error, pos));
         }
         if left.len() == 1 {
@@ -447,13 +456,14 @@ impl Binder<'_> {
         }
         // Equality of rows is that of all columns, which the planner can split.
         if comparison == Comparison::Equal {
-            let parts = functions.into_iter().zip(l.into_iter().zip(r)).map(|(function, (a, b))| Expr::Call {
-                function,
-                args: vec![a, b],
-                variadic_array: false,
-                ty: SqlType::BOOL,
-                pos: self.position(pos),
-            });
+            let parts =
+                functions.into_iter().zip(l.into_iter().zip(r)).map(|(function, (a, b))| Expr::Call {
+                    function,
+                    args: vec![a, b],
+                    variadic_array: false,
+                    ty: SqlType::BOOL,
+                    pos: self.position(pos),
+                });
             return Ok(Expr::and(parts.collect::<Vec<_>>()));
         }
         Ok(Expr::RowCompare { op: comparison, functions, left: l, right: r })
@@ -462,9 +472,7 @@ impl Binder<'_> {
     fn bind_distinct(&mut self, distinct: &ast::DistinctExpr, scope: &Scope<'_>) -> Result<Expr> {
         let left = self.bind_expr(&distinct.left, scope)?;
         let right = self.bind_expr(&distinct.right, scope)?;
-        let is_null = |expr: &Expr| {
-            matches!(expr, Expr::Constant { value: Datum::Null, ty } if ty.oid == oids::UNKNOWN)
-        };
+        let is_null = |expr: &Expr| matches!(expr, Expr::Constant { value: Datum::Null, ty } if ty.oid == oids::UNKNOWN);
         // As PostgreSQL: against a bare NULL it is a null test.
         if is_null(&right) || is_null(&left) {
             let arg = if is_null(&right) { left } else { right };
@@ -475,7 +483,8 @@ impl Binder<'_> {
         let op = ast::Operator::plain(ast::Name::from_static("="));
         if let (Expr::Row { fields: l, .. }, Expr::Row { fields: r, .. }) = (&left, &right) {
             if l.len() != r.len() {
-                let error = Error::new(SqlState::SYNTAX_ERROR, "unequal number of entries in row expressions");
+                let error =
+                    Error::new(SqlState::SYNTAX_ERROR, "unequal number of entries in row expressions");
                 return Err(self.at(error, distinct.pos));
             }
             let mut parts = Vec::with_capacity(l.len());
@@ -567,7 +576,8 @@ impl Binder<'_> {
         };
         // Items that read no columns go into one array, if there are several and they have a common type.
         let is_row = matches!(left, Expr::Row { .. });
-        let constant = |expr: &Expr| !expr.any(|node| matches!(node, Expr::Column { .. } | Expr::SubPlan { .. }));
+        let constant =
+            |expr: &Expr| !expr.any(|node| matches!(node, Expr::Column { .. } | Expr::SubPlan { .. }));
         let (fixed, varying): (Vec<_>, Vec<_>) = items.iter().cloned().partition(|(item, _)| constant(item));
         if !is_row && fixed.len() > 1 {
             let mut probe: Vec<(Expr, Pos)> = vec![(left.clone(), list.expr.pos())];
@@ -581,7 +591,8 @@ impl Binder<'_> {
                     elements.push(self.coerce_to_common(item, common.with_typmod(-1), "IN", pos)?);
                 }
                 let array = literal_array(elements, SqlType::new(array, -1));
-                let mut parts = vec![self.bind_scalar_array(&op, list.negated, left.clone(), array, list.pos)?];
+                let mut parts =
+                    vec![self.bind_scalar_array(&op, list.negated, left.clone(), array, list.pos)?];
                 for (item, _) in varying {
                     parts.push(self.bind_operator(&op, Some(left.clone()), item, list.pos)?);
                 }
@@ -631,7 +642,7 @@ impl Binder<'_> {
         let actual = [left.ty().oid, element.oid];
         let (mut l, mut r) = (found.left, found.right);
         if is_polymorphic(l) || is_polymorphic(r) {
-            let resolved = resolve_polymorphic(&actual, &[l, r], None).unwrap_or_default();
+            let resolved = resolve_polymorphic(&actual, &[l, r]).unwrap_or_default();
             l = resolved.actual(l).unwrap_or(l);
             r = resolved.actual(r).unwrap_or(r);
         }
@@ -704,7 +715,12 @@ impl Binder<'_> {
     }
 
     /// Arguments brought to a common type.
-    fn bind_common(&mut self, args: &[ast::Expr], what: &str, scope: &Scope<'_>) -> Result<(Vec<Expr>, SqlType)> {
+    fn bind_common(
+        &mut self,
+        args: &[ast::Expr],
+        what: &str,
+        scope: &Scope<'_>,
+    ) -> Result<(Vec<Expr>, SqlType)> {
         let mut bound = Vec::with_capacity(args.len());
         for arg in args {
             bound.push((self.bind_expr(arg, scope)?, arg.pos()));
@@ -718,7 +734,12 @@ impl Binder<'_> {
     }
 
     /// `ARRAY[…]`, with the element type that a cast around it gives, if any.
-    fn bind_array(&mut self, list: &ast::ListExpr, wanted: Option<SqlType>, scope: &Scope<'_>) -> Result<Expr> {
+    fn bind_array(
+        &mut self,
+        list: &ast::ListExpr,
+        wanted: Option<SqlType>,
+        scope: &Scope<'_>,
+    ) -> Result<Expr> {
         let mut elements: Vec<(Expr, Pos)> = Vec::with_capacity(list.args.len());
         let mut nested = false;
         for arg in &list.args {
@@ -757,7 +778,11 @@ impl Binder<'_> {
             return Err(self.at(error, list.pos));
         }
         let common = self.select_common_type(&elements, "ARRAY")?;
-        let array = if nested && array_element(common.oid).is_some() { Some(common.oid) } else { array_over(common.oid) };
+        let array = if nested && array_element(common.oid).is_some() {
+            Some(common.oid)
+        } else {
+            array_over(common.oid)
+        };
         let Some(array) = array else {
             let text = self.type_text(common);
             let error = Error::new(
@@ -911,7 +936,10 @@ impl Binder<'_> {
         let Some(element) = ty.element() else {
             let error = Error::new(
                 SqlState::DATATYPE_MISMATCH,
-                format!("cannot subscript type {} because it does not support subscripting", self.type_text(ty)),
+                format!(
+                    "cannot subscript type {} because it does not support subscripting",
+                    self.type_text(ty)
+                ),
             );
             return Err(self.at(error, pos));
         };
@@ -945,8 +973,7 @@ impl Binder<'_> {
         match self.coerce_type(bound, SqlType::INT4, CoercionContext::Assignment, index.pos())? {
             Some(index) => Ok(index),
             None => {
-                let error =
-                    Error::new(SqlState::DATATYPE_MISMATCH, "array subscript must have type integer");
+                let error = Error::new(SqlState::DATATYPE_MISMATCH, "array subscript must have type integer");
                 Err(self.at(error, index.pos()))
             }
         }
@@ -961,9 +988,14 @@ impl Binder<'_> {
     ) -> Result<(usize, Vec<OutputColumn>)> {
         self.check_subquery_allowed(pos)?;
         let inner = scope.child();
-        let query = self.bind_query(query, &inner)?;
+        let frame = self.frames;
+        self.frames += 1;
+        let around = std::mem::replace(&mut self.frame, frame);
+        let query = self.bind_query(query, &inner);
+        self.frame = around;
+        let query = query?;
         let columns = query.output.iter().map(|(_, column)| column.clone()).collect();
-        self.subqueries.push(Some(Subquery { query, depth: inner.depth }));
+        self.subqueries.push(Some(Subquery { query, depth: inner.depth, frame }));
         Ok((self.subqueries.len() - 1, columns))
     }
 
@@ -1091,8 +1123,7 @@ impl Binder<'_> {
             );
             return Err(self.at(error, pos));
         }
-        let row =
-            Expr::SubPlan { plan, kind: SubPlanKind::Row, args: Vec::new(), ty: SqlType::RECORD };
+        let row = Expr::SubPlan { plan, kind: SubPlanKind::Row, args: Vec::new(), ty: SqlType::RECORD };
         let right: Vec<Expr> = columns
             .iter()
             .enumerate()
@@ -1105,12 +1136,6 @@ impl Binder<'_> {
     /// A call of a function of `pg_catalog` that syntax stands for.
     pub(crate) fn call_builtin(&mut self, name: &'static str, args: Vec<Expr>, pos: Pos) -> Result<Expr> {
         self.resolve_call(name, functions_named(name), args, &[], false, pos)
-    }
-
-    /// A call of a function known by its id.
-    pub(crate) fn call_oid(&self, oid: ochre_base::Oid, args: Vec<Expr>) -> Result<Expr> {
-        let found = function(oid).ok_or_else(|| Error::internal(format!("function {oid} is not built in")))?;
-        Ok(Expr::call(found, args, SqlType::new(found.return_type, -1)))
     }
 }
 

@@ -149,7 +149,12 @@ impl Binder<'_> {
             && let Some(target) = scope.ctes.find(name.name())
         {
             let target = target.clone();
-            return self.bind_cte_reference(&target, name.name(), table, scope);
+            // A later entry does not hide a table.
+            let hidden = matches!(target, CteTarget::Later)
+                && self.catalog.find_relation(self.search_path, name.name()).is_some();
+            if !hidden {
+                return self.bind_cte_reference(&target, name.name(), table, scope);
+            }
         }
         let relation = self.find_relation(name, table.pos)?;
         self.use_relation(&relation, RelationAccess { select: true, ..RelationAccess::default() });
@@ -274,8 +279,9 @@ impl Binder<'_> {
         table: &ast::FromTable,
         scope: &Scope<'_>,
     ) -> Result<FromPart> {
-        let alias: Arc<str> = Arc::from(table.alias.as_ref().map_or(name.as_str(), |alias| alias.name.as_str()));
-        let mut fresh = |binder: &mut Self, columns: &[(Arc<str>, SqlType)]| {
+        let alias: Arc<str> =
+            Arc::from(table.alias.as_ref().map_or(name.as_str(), |alias| alias.name.as_str()));
+        let fresh = |binder: &mut Self, columns: &[(Arc<str>, SqlType)]| {
             let mut items = Vec::with_capacity(columns.len());
             let mut ids: Vec<(usize, ColumnId)> = Vec::with_capacity(columns.len());
             for (position, (name, ty)) in columns.iter().enumerate() {
@@ -371,7 +377,8 @@ impl Binder<'_> {
                 }
                 continue;
             }
-            scalar = self.add_from_function(&function.call, single, from, scope, &mut functions, &mut columns)?;
+            scalar =
+                self.add_from_function(&function.call, single, from, scope, &mut functions, &mut columns)?;
         }
         let lateral = functions.iter().any(|(call, _)| match call {
             FunctionCall::Set { args, .. } => args.iter().any(mentions_columns),
@@ -539,7 +546,8 @@ impl Binder<'_> {
             joined.relation_visible = false;
             items.push(joined);
             if let Some(alias) = using_alias {
-                let mut item = ScopeItem::visible(Some(Arc::from(alias.as_str())), ItemColumns::Listed(merged));
+                let mut item =
+                    ScopeItem::visible(Some(Arc::from(alias.as_str())), ItemColumns::Listed(merged));
                 item.columns_visible = false;
                 items.push(item);
             }

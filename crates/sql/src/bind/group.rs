@@ -1,6 +1,5 @@
 //! GROUP BY, HAVING, aggregates: the rule that whatever is not aggregated must be grouped by.
 
-
 use ochre_base::{Error, Result, SqlState, limits};
 use ochre_catalog::ConstraintKind;
 use ochre_expr::Expr;
@@ -32,7 +31,7 @@ impl Binder<'_> {
     pub(crate) fn bind_group_by(
         &mut self,
         core: &ast::SelectCore,
-        entries: &mut Vec<TargetEntry>,
+        entries: &[TargetEntry],
         visible: usize,
         scope: &Scope<'_>,
     ) -> Result<Option<GroupClause>> {
@@ -85,7 +84,7 @@ impl Binder<'_> {
         &mut self,
         item: &ast::GroupItem,
         clause: &mut GroupClause,
-        entries: &mut Vec<TargetEntry>,
+        entries: &[TargetEntry],
         visible: usize,
         scope: &Scope<'_>,
     ) -> Result<Vec<Vec<usize>>> {
@@ -108,13 +107,13 @@ impl Binder<'_> {
             ast::GroupItem::Cube(exprs, pos) => {
                 let parts = self.bind_group_parts(exprs, clause, entries, visible, scope)?;
                 if parts.len() > 12 {
-                    let error =
-                        Error::new(SqlState::TOO_MANY_COLUMNS, "CUBE is limited to 12 elements");
+                    let error = Error::new(SqlState::TOO_MANY_COLUMNS, "CUBE is limited to 12 elements");
                     return Err(self.at(error, *pos));
                 }
                 let all = 1usize << parts.len();
                 let subset = |mask: usize| {
-                    let chosen = parts.iter().enumerate().filter(|(i, _)| mask & (1 << (parts.len() - 1 - i)) != 0);
+                    let chosen =
+                        parts.iter().enumerate().filter(|(i, _)| mask & (1 << (parts.len() - 1 - i)) != 0);
                     chosen.flat_map(|(_, part)| part.iter().copied()).collect()
                 };
                 Ok((0..all).rev().map(subset).collect())
@@ -133,7 +132,7 @@ impl Binder<'_> {
         &mut self,
         exprs: &[ast::Expr],
         clause: &mut GroupClause,
-        entries: &mut Vec<TargetEntry>,
+        entries: &[TargetEntry],
         visible: usize,
         scope: &Scope<'_>,
     ) -> Result<Vec<Vec<usize>>> {
@@ -157,7 +156,7 @@ impl Binder<'_> {
         &mut self,
         expr: &ast::Expr,
         clause: &mut GroupClause,
-        entries: &mut Vec<TargetEntry>,
+        entries: &[TargetEntry],
         visible: usize,
         scope: &Scope<'_>,
     ) -> Result<usize> {
@@ -182,7 +181,8 @@ impl Binder<'_> {
                 }
                 _ => true,
             };
-            let named = if is_input { None } else { self.entry_named(expr, "GROUP BY", &entries[..visible])? };
+            let named =
+                if is_input { None } else { self.entry_named(expr, "GROUP BY", &entries[..visible])? };
             match named {
                 Some(index) => {
                     self.check_group_entry(&entries[index])?;
@@ -213,8 +213,7 @@ impl Binder<'_> {
             return Err(self.at(error, entry.pos));
         }
         if level.windows.iter().flat_map(|(_, calls)| calls).any(|(id, _)| ids.contains(id)) {
-            let error =
-                Error::new(SqlState::WINDOWING_ERROR, "window functions are not allowed in GROUP BY");
+            let error = Error::new(SqlState::WINDOWING_ERROR, "window functions are not allowed in GROUP BY");
             return Err(self.at(error, entry.pos));
         }
         Ok(())
@@ -308,12 +307,7 @@ impl Binder<'_> {
         keys.extend(extra);
         level.mentions = mentions;
         let aggregates = std::mem::take(&mut level.aggregates);
-        let grouping = Grouping {
-            input: plan,
-            keys,
-            aggregates,
-            sets: clause.sets.zip(set_id),
-        };
+        let grouping = Grouping { input: plan, keys, aggregates, sets: clause.sets.zip(set_id) };
         Ok(filter(Logical::Aggregate(Box::new(grouping)), having))
     }
 
@@ -346,9 +340,8 @@ impl Binder<'_> {
                     let number = self.column_expr(set_id);
                     let mut branches = Vec::with_capacity(sets.len());
                     for (n, set) in sets.iter().enumerate() {
-                        let mask = positions
-                            .iter()
-                            .fold(0, |mask, key| (mask << 1) | i32::from(!set.contains(key)));
+                        let mask =
+                            positions.iter().fold(0, |mask, key| (mask << 1) | i32::from(!set.contains(key)));
                         let n = i32::try_from(n).unwrap_or(i32::MAX);
                         let op = ast::Operator::plain(ast::Name::from_static("="));
                         let test = self.bind_operator(&op, Some(number.clone()), int(n), pos)?;
@@ -367,7 +360,8 @@ impl Binder<'_> {
     fn depends_on_keys(&self, id: ColumnId, keys: &[(ColumnId, Expr)]) -> bool {
         let Some(table) = self.columns[id].table else { return false };
         let used = &self.tables[table];
-        let primary = used.table.constraints.iter().find(|constraint| constraint.kind == ConstraintKind::PrimaryKey);
+        let primary =
+            used.table.constraints.iter().find(|constraint| constraint.kind == ConstraintKind::PrimaryKey);
         let columns: Vec<i16> = match primary {
             Some(constraint) => constraint.columns.clone(),
             None => return false,
@@ -375,7 +369,9 @@ impl Binder<'_> {
         columns.iter().all(|number| {
             let position = usize::try_from(*number - 1).unwrap_or(usize::MAX);
             let known = used.columns.iter().find(|(column, _)| *column == ScanColumn::Table(position));
-            known.is_some_and(|(_, id)| keys.iter().any(|(key, expr)| key == id && matches!(expr, Expr::Column { .. })))
+            known.is_some_and(|(_, id)| {
+                keys.iter().any(|(key, expr)| key == id && matches!(expr, Expr::Column { .. }))
+            })
         })
     }
 
@@ -446,4 +442,3 @@ fn replace_keys(expr: &mut Expr, keys: &[(ColumnId, Expr)], groupings: &[(Column
         }
     });
 }
-

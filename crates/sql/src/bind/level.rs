@@ -24,7 +24,6 @@ pub(crate) enum Clause {
     Offset,
     From,
     Window,
-    Filter,
     Returning,
     UpdateSet,
     InsertValues,
@@ -54,7 +53,6 @@ impl Clause {
             Clause::Offset => "OFFSET",
             Clause::From => "functions in FROM",
             Clause::Window => "window definitions",
-            Clause::Filter => "FILTER",
             Clause::Returning => "RETURNING",
             Clause::UpdateSet => "UPDATE",
             Clause::Check => "check constraints",
@@ -128,9 +126,9 @@ impl Binder<'_> {
         {
             let columns = &self.columns;
             let outside = |id: &ColumnId| columns[*id].depth < level.depth;
-            outer
-                .mentions
-                .extend(level.mentions.iter().filter(|(id, ..)| outside(id)).map(|(id, pos, _)| (*id, *pos, true)));
+            outer.mentions.extend(
+                level.mentions.iter().filter(|(id, ..)| outside(id)).map(|(id, pos, _)| (*id, *pos, true)),
+            );
         }
         Ok(level)
     }
@@ -169,7 +167,11 @@ impl Binder<'_> {
     /// Notes a column for the check of GROUP BY.
     pub(crate) fn note_column(&mut self, expr: &Expr, pos: Pos) {
         let Some(level) = self.levels.last_mut() else { return };
-        if level.in_aggregate || !matches!(level.clause, Clause::Select | Clause::Having | Clause::OrderBy | Clause::DistinctOn | Clause::Window)
+        if level.in_aggregate
+            || !matches!(
+                level.clause,
+                Clause::Select | Clause::Having | Clause::OrderBy | Clause::DistinctOn | Clause::Window
+            )
         {
             // Only what is outside this query matters then.
             if let Expr::Column { index, .. } = expr
@@ -269,8 +271,7 @@ impl Binder<'_> {
             Clause::IndexPredicate => "index predicate",
             _ => return Ok(()),
         };
-        let error =
-            Error::new(SqlState::FEATURE_NOT_SUPPORTED, format!("cannot use subquery in {what}"));
+        let error = Error::new(SqlState::FEATURE_NOT_SUPPORTED, format!("cannot use subquery in {what}"));
         Err(self.at(error, pos))
     }
 }

@@ -41,9 +41,7 @@ use crate::logical::{
 use crate::physical::{ColumnOrigin, CommandKind, RelationAccess, ScanColumn};
 
 pub use coerce::CoercionContext;
-pub use ddl::{
-    RowExpression, RowExpressionBinder, bind_type, bind_typed_expression, view_columns,
-};
+pub use ddl::{RowExpression, RowExpressionBinder, bind_type, bind_typed_expression, view_columns};
 use scope::{CteScope, Scope};
 
 /// Views may nest this deeply.
@@ -105,6 +103,10 @@ pub struct Binder<'a> {
     ctes: Vec<Option<LogicalCte>>,
     /// How often each entry of `ctes` is read.
     cte_references: Vec<usize>,
+    /// Number of frames: the main query and every query inside an expression.
+    frames: usize,
+    /// The frame being bound.
+    frame: usize,
     work_tables: usize,
     /// How often each recursive entry mentions itself.
     recursive_references: Vec<usize>,
@@ -134,6 +136,8 @@ impl<'a> Binder<'a> {
             subqueries: Vec::new(),
             ctes: Vec::new(),
             cte_references: Vec::new(),
+            frames: 1,
+            frame: 0,
             work_tables: 0,
             recursive_references: Vec::new(),
             relations: Vec::new(),

@@ -10,7 +10,7 @@ use ochre_expr::{Function, Operator};
 use ochre_types::oids;
 use smallvec::SmallVec;
 
-use super::coerce::{CoercionContext, can_coerce, category, is_binary_coercible, is_preferred};
+use super::coerce::{CoercionContext, can_coerce, category, is_preferred};
 
 /// Argument types of one call.
 pub(crate) type ArgTypes = SmallVec<[Oid; 4]>;
@@ -238,9 +238,8 @@ fn select_candidate(candidates: &[&[Oid]], actual: &[Oid]) -> Option<usize> {
         let first = *types.next()?;
         if types.all(|ty| *ty == first) {
             let assumed: ArgTypes = std::iter::repeat_n(first, actual.len()).collect();
-            let mut fitting = remaining
-                .iter()
-                .filter(|c| can_coerce(&assumed, candidates[**c], CoercionContext::Implicit));
+            let mut fitting =
+                remaining.iter().filter(|c| can_coerce(&assumed, candidates[**c], CoercionContext::Implicit));
             if let (Some(only), None) = (fitting.next(), fitting.next()) {
                 return Some(*only);
             }
@@ -268,7 +267,9 @@ fn narrow_by_category(candidates: &[&[Oid]], actual: &[Oid], remaining: &[usize]
             let (kind, preferred) = (category(candidate), is_preferred(candidate));
             match slot {
                 None => slot = Some((kind, preferred)),
-                Some((known, has_preferred)) if known == kind => slot = Some((known, has_preferred || preferred)),
+                Some((known, has_preferred)) if known == kind => {
+                    slot = Some((known, has_preferred || preferred))
+                }
                 Some(_) if kind == b'S' => slot = Some((kind, preferred)),
                 Some(_) => conflict = true,
             }
@@ -289,9 +290,4 @@ fn narrow_by_category(candidates: &[&[Oid]], actual: &[Oid], remaining: &[usize]
     };
     let kept: Vec<usize> = remaining.iter().copied().filter(fits).collect();
     (!kept.is_empty()).then_some(kept)
-}
-
-/// Whether an operand of one type can stand where an operator wants another without a cast.
-pub(crate) fn same_or_relabelled(actual: Oid, wanted: Oid) -> bool {
-    actual == wanted || is_binary_coercible(actual, wanted)
 }

@@ -314,7 +314,8 @@ impl Binder<'_> {
         column: &ast::ColumnRef,
         scope: &Scope<'_>,
     ) -> Result<Expr> {
-        let Some((item, depth)) = self.find_item(schema.map(|s| s.as_str()), table, column.pos, scope)? else {
+        let Some((item, depth)) = self.find_item(schema.map(|s| s.as_str()), table, column.pos, scope)?
+        else {
             // `a.b` may also be field b of column a.
             if schema.is_none() {
                 let mut level = Some(scope);
@@ -380,7 +381,11 @@ impl Binder<'_> {
     }
 
     /// The columns that `*` or `t.*` stands for.
-    pub(crate) fn expand_star(&mut self, column: &ast::ColumnRef, scope: &Scope<'_>) -> Result<Vec<ItemColumn>> {
+    pub(crate) fn expand_star(
+        &mut self,
+        column: &ast::ColumnRef,
+        scope: &Scope<'_>,
+    ) -> Result<Vec<ItemColumn>> {
         if column.parts.is_empty() {
             if !scope.items.iter().any(|item| item.columns_visible) {
                 let error =
@@ -460,7 +465,13 @@ impl Binder<'_> {
     }
 
     /// 42703 with PostgreSQL's guess at what was meant.
-    fn undefined_column(&mut self, table: Option<&str>, name: &str, pos: ast::Pos, scope: &Scope<'_>) -> Error {
+    fn undefined_column(
+        &mut self,
+        table: Option<&str>,
+        name: &str,
+        pos: ast::Pos,
+        scope: &Scope<'_>,
+    ) -> Error {
         let message = match table {
             Some(table) => format!("column {table}.{name} does not exist"),
             None => format!("column \"{name}\" does not exist"),
@@ -493,7 +504,9 @@ impl Binder<'_> {
                 };
                 for candidate in names {
                     let distance = penalty + edit_distance(name, candidate);
-                    if edit_distance(name, candidate) > name.chars().count() / 2 || distance > 3.max(name.len() / 2) {
+                    if edit_distance(name, candidate) > name.chars().count() / 2
+                        || distance > 3.max(name.len() / 2)
+                    {
                         continue;
                     }
                     if distance < best {

@@ -12,9 +12,7 @@ use super::coerce::CoercionContext;
 use super::level::{Clause, Level};
 use super::scope::{ItemColumns, Scope};
 use super::target::TargetEntry;
-use crate::logical::{
-    ColumnId, Logical, Ordering, Query, RowLock, SetInputs, SetItem, TableId, WindowStep,
-};
+use crate::logical::{ColumnId, Logical, Ordering, Query, RowLock, SetInputs, SetItem, TableId, WindowStep};
 use crate::physical::{OutputColumn, RelationAccess, RowLockStrength, RowLockWait, ScanColumn, SetOpKind};
 
 impl Binder<'_> {
@@ -110,9 +108,9 @@ impl Binder<'_> {
             }
         }
         self.set_clause(Clause::GroupBy);
-        let grouping = self.bind_group_by(core, &mut entries, visible, scope)?;
+        let grouping = self.bind_group_by(core, &entries, visible, scope)?;
         self.set_clause(Clause::DistinctOn);
-        let distinct = self.bind_distinct_clause(&core.distinct, &mut entries, visible, &mut sort, scope)?;
+        let distinct = self.bind_distinct_clause(&core.distinct, &mut entries, visible, &sort, scope)?;
         if !resolve {
             // Hidden entries never stay unknown; visible ones are the caller's business.
             self.resolve_targets(&mut entries[visible..])?;
@@ -133,7 +131,8 @@ impl Binder<'_> {
             let mut exprs: Vec<&mut Expr> = Vec::new();
             exprs.extend(entries.iter_mut().map(|entry| &mut entry.expr));
             exprs.extend(sort_keys.iter_mut().map(|key| &mut key.expr));
-            plan = self.build_grouping(plan, grouping.unwrap_or_default(), having, exprs, &mut level, scope)?;
+            plan =
+                self.build_grouping(plan, grouping.unwrap_or_default(), having, exprs, &mut level, scope)?;
         }
         let locking = self.bind_locking(&select.locking, core, grouped, &level, scope)?;
         for (definition, calls) in std::mem::take(&mut level.windows) {
@@ -183,8 +182,7 @@ impl Binder<'_> {
                         keys.push(Ordering { expr, descending: false, nulls_first: false });
                     }
                 }
-                let distinct = Logical::DistinctOn { input: Box::new(plan), on, sort: keys };
-                distinct
+                Logical::DistinctOn { input: Box::new(plan), on, sort: keys }
             }
         };
         plan = self.bind_limit(plan, select, sort_keys, scope)?;
@@ -197,7 +195,11 @@ impl Binder<'_> {
     }
 
     /// An id for each entry; a plain column keeps its own.
-    fn project_entries(&mut self, entries: &[TargetEntry], depth: u32) -> (Vec<(ColumnId, Expr)>, Vec<ColumnId>) {
+    fn project_entries(
+        &mut self,
+        entries: &[TargetEntry],
+        depth: u32,
+    ) -> (Vec<(ColumnId, Expr)>, Vec<ColumnId>) {
         let mut items: Vec<(ColumnId, Expr)> = Vec::with_capacity(entries.len());
         let mut ids = Vec::with_capacity(entries.len());
         for entry in entries {
@@ -225,7 +227,7 @@ impl Binder<'_> {
         distinct: &ast::Distinct,
         entries: &mut Vec<TargetEntry>,
         visible: usize,
-        sort: &mut Vec<(usize, Ordering)>,
+        sort: &[(usize, Ordering)],
         scope: &Scope<'_>,
     ) -> Result<DistinctClause> {
         match distinct {
@@ -316,7 +318,13 @@ impl Binder<'_> {
         Ok(Logical::Limit { input: Box::new(plan), limit, offset, ties: None })
     }
 
-    fn bind_limit_expr(&mut self, expr: &ast::Expr, word: &str, clause: Clause, scope: &Scope<'_>) -> Result<Expr> {
+    fn bind_limit_expr(
+        &mut self,
+        expr: &ast::Expr,
+        word: &str,
+        clause: Clause,
+        scope: &Scope<'_>,
+    ) -> Result<Expr> {
         // It sees only the queries around.
         let outer = scope.sibling();
         let bound = self.in_clause(clause, scope.depth, |binder| binder.bind_expr(expr, &outer))?;
@@ -392,16 +400,17 @@ impl Binder<'_> {
                 }
             } else {
                 for name in &clause.relations {
-                    let item = scope
-                        .items
-                        .iter()
-                        .find(|item| item.relation_visible && item.alias.as_deref() == Some(name.name().as_str()));
+                    let item = scope.items.iter().find(|item| {
+                        item.relation_visible && item.alias.as_deref() == Some(name.name().as_str())
+                    });
                     match item {
                         Some(item) => match item.columns {
                             ItemColumns::Table(table) => found.push(table),
                             ItemColumns::Listed(_) => {
                                 return Err(self.at(
-                                    Error::unsupported(format_args!("{word} of a subquery, view or renamed table")),
+                                    Error::unsupported(format_args!(
+                                        "{word} of a subquery, view or renamed table"
+                                    )),
                                     name.pos,
                                 ));
                             }
@@ -479,7 +488,8 @@ impl Binder<'_> {
             );
             return Err(self.at(error, clause.pos));
         }
-        let bound = self.in_level(Clause::Values, scope.depth, |binder| binder.bind_value_rows(rows, scope))?;
+        let bound =
+            self.in_level(Clause::Values, scope.depth, |binder| binder.bind_value_rows(rows, scope))?;
         let width = bound.first().map_or(0, Vec::len);
         let mut columns: Vec<Vec<Expr>> = (0..bound.len()).map(|_| Vec::with_capacity(width)).collect();
         let mut ids = Vec::with_capacity(width);
@@ -493,7 +503,11 @@ impl Binder<'_> {
                 self.select_common_type(&cells, "VALUES")?
             };
             for (row, (cell, pos)) in columns.iter_mut().zip(cells) {
-                let cell = if ty.oid == oids::UNKNOWN { cell } else { self.coerce_to_common(cell, ty, "VALUES", pos)? };
+                let cell = if ty.oid == oids::UNKNOWN {
+                    cell
+                } else {
+                    self.coerce_to_common(cell, ty, "VALUES", pos)?
+                };
                 row.push(cell);
             }
             let name: Arc<str> = Arc::from(format!("column{}", column + 1));
@@ -572,9 +586,7 @@ impl Binder<'_> {
                     "invalid UNION/INTERSECT/EXCEPT ORDER BY clause",
                 )
                 .detail("Only result column names can be used, not expressions or functions.")
-                .hint(
-                    "Add the expression/function to every SELECT, or move the UNION into a FROM clause.",
-                );
+                .hint("Add the expression/function to every SELECT, or move the UNION into a FROM clause.");
                 return Err(self.at(error, item.expr.pos()));
             };
             let key = self.sort_key(item, entries[index].expr.clone())?;
@@ -647,7 +659,13 @@ impl Binder<'_> {
             }
             types.push(ty);
         }
-        self.coerce_output(&mut left, &types, word, set_position(&operation.left), CoercionContext::Implicit)?;
+        self.coerce_output(
+            &mut left,
+            &types,
+            word,
+            set_position(&operation.left),
+            CoercionContext::Implicit,
+        )?;
         self.coerce_output(&mut right, &types, word, right_pos, CoercionContext::Implicit)?;
         let mut columns = Vec::with_capacity(types.len());
         let mut output = Vec::with_capacity(types.len());
@@ -761,8 +779,12 @@ impl Binder<'_> {
     fn retype_literal(&mut self, plan: &mut Logical, id: ColumnId, ty: SqlType, pos: Pos) -> Result<bool> {
         match plan {
             Logical::Project { items, .. } => {
-                let Some((_, expr)) = items.iter_mut().find(|(known, _)| *known == id) else { return Ok(false) };
-                if expr.ty().oid != oids::UNKNOWN || !matches!(expr, Expr::Constant { .. } | Expr::Parameter { .. }) {
+                let Some((_, expr)) = items.iter_mut().find(|(known, _)| *known == id) else {
+                    return Ok(false);
+                };
+                if expr.ty().oid != oids::UNKNOWN
+                    || !matches!(expr, Expr::Constant { .. } | Expr::Parameter { .. })
+                {
                     return Ok(false);
                 }
                 let taken = std::mem::replace(expr, Expr::null(SqlType::TEXT));

@@ -22,7 +22,11 @@ pub(crate) struct TargetEntry {
 
 impl Binder<'_> {
     /// Binds a select list, stars expanded.
-    pub(crate) fn bind_targets(&mut self, targets: &[ast::Target], scope: &Scope<'_>) -> Result<Vec<TargetEntry>> {
+    pub(crate) fn bind_targets(
+        &mut self,
+        targets: &[ast::Target],
+        scope: &Scope<'_>,
+    ) -> Result<Vec<TargetEntry>> {
         let mut entries = Vec::with_capacity(targets.len());
         for target in targets {
             match &target.expr {
@@ -120,10 +124,7 @@ impl Binder<'_> {
             _ => Vec::new(),
         };
         if fields.is_empty() {
-            let error = Error::new(
-                SqlState::SYNTAX_ERROR,
-                "record type has not been registered",
-            );
+            let error = Error::new(SqlState::SYNTAX_ERROR, "record type has not been registered");
             return Err(self.at(error, target.pos));
         }
         for (index, (name, ty)) in fields.into_iter().enumerate() {
@@ -154,12 +155,7 @@ impl Binder<'_> {
     }
 
     /// An ORDER BY or GROUP BY item that is a position: the entry it means.
-    pub(crate) fn ordinal(
-        &self,
-        expr: &ast::Expr,
-        clause: &str,
-        visible: usize,
-    ) -> Result<Option<usize>> {
+    pub(crate) fn ordinal(&self, expr: &ast::Expr, clause: &str, visible: usize) -> Result<Option<usize>> {
         let ast::Expr::Literal(literal) = expr else { return Ok(None) };
         match &literal.value {
             ast::LiteralValue::Integer(position) => {
@@ -177,8 +173,7 @@ impl Binder<'_> {
             }
             ast::LiteralValue::Null | ast::LiteralValue::Bool(_) => Ok(None),
             _ => {
-                let error =
-                    Error::new(SqlState::SYNTAX_ERROR, format!("non-integer constant in {clause}"));
+                let error = Error::new(SqlState::SYNTAX_ERROR, format!("non-integer constant in {clause}"));
                 Err(self.at(error, literal.pos))
             }
         }
@@ -200,10 +195,8 @@ impl Binder<'_> {
             }
             match found {
                 Some(known) if entries[known].expr != entry.expr => {
-                    let error = Error::new(
-                        SqlState::AMBIGUOUS_COLUMN,
-                        format!("{clause} \"{name}\" is ambiguous"),
-                    );
+                    let error =
+                        Error::new(SqlState::AMBIGUOUS_COLUMN, format!("{clause} \"{name}\" is ambiguous"));
                     return Err(self.at(error, column.pos));
                 }
                 Some(_) => {}
@@ -254,7 +247,9 @@ impl Binder<'_> {
                             SqlState::WRONG_OBJECT_TYPE,
                             format!("operator {name} is not a valid ordering operator"),
                         )
-                        .hint("Ordering operators must be \"<\" or \">\" members of btree operator families.");
+                        .hint(
+                            "Ordering operators must be \"<\" or \">\" members of btree operator families.",
+                        );
                         return Err(self.at(error, item.pos));
                     }
                 }

@@ -39,8 +39,10 @@ impl Binder<'_> {
         }
         ty.array_of().ok_or_else(|| {
             let text = self.type_text(ty);
-            let error =
-                Error::new(SqlState::UNDEFINED_OBJECT, format!("could not find array type for data type {text}"));
+            let error = Error::new(
+                SqlState::UNDEFINED_OBJECT,
+                format!("could not find array type for data type {text}"),
+            );
             self.at(error, name.pos)
         })
     }

@@ -26,7 +26,11 @@ pub(crate) struct WindowDefinition {
 
 impl Binder<'_> {
     /// Binds the WINDOW clause.
-    pub(crate) fn bind_window_clause(&mut self, windows: &[ast::WindowSpec], scope: &Scope<'_>) -> Result<()> {
+    pub(crate) fn bind_window_clause(
+        &mut self,
+        windows: &[ast::WindowSpec],
+        scope: &Scope<'_>,
+    ) -> Result<()> {
         for spec in windows {
             let Some(name) = &spec.name else { continue };
             if self.level()?.named_windows.iter().any(|(known, _)| known == name) {
@@ -66,7 +70,11 @@ impl Binder<'_> {
         result
     }
 
-    fn bind_window_spec_inner(&mut self, spec: &ast::WindowSpec, scope: &Scope<'_>) -> Result<WindowDefinition> {
+    fn bind_window_spec_inner(
+        &mut self,
+        spec: &ast::WindowSpec,
+        scope: &Scope<'_>,
+    ) -> Result<WindowDefinition> {
         let base = match &spec.base {
             Some(name) => Some((name, self.named_window(name, spec.pos)?)),
             None => None,
@@ -85,7 +93,8 @@ impl Binder<'_> {
             order.push(self.sort_key(item, expr)?);
         }
         if let Some((name, base)) = base {
-            let fail = |message: String| Err(self.at(Error::new(SqlState::WINDOWING_ERROR, message), spec.pos));
+            let fail =
+                |message: String| Err(self.at(Error::new(SqlState::WINDOWING_ERROR, message), spec.pos));
             if !partition.is_empty() {
                 return fail(format!("cannot override PARTITION BY clause of window \"{name}\""));
             }
@@ -112,7 +121,12 @@ impl Binder<'_> {
         Ok(WindowDefinition { partition, order, frame, has_frame: spec.frame.is_some() })
     }
 
-    fn bind_frame(&mut self, frame: &ast::WindowFrame, order: &[Ordering], scope: &Scope<'_>) -> Result<Frame> {
+    fn bind_frame(
+        &mut self,
+        frame: &ast::WindowFrame,
+        order: &[Ordering],
+        scope: &Scope<'_>,
+    ) -> Result<Frame> {
         let mode = match frame.unit {
             ast::FrameUnit::Range => FrameMode::Range,
             ast::FrameUnit::Rows => FrameMode::Rows,

@@ -31,6 +31,7 @@ mod scan;
 use std::sync::Arc;
 
 use ochre_base::Oid;
+use ochre_expr::Expr;
 use ochre_types::SqlType;
 
 pub use modify::{
@@ -312,5 +313,131 @@ impl PhysicalPlan {
             PlanNode::Update(node) => vec![&node.source],
             PlanNode::Delete(node) => vec![&node.source],
         }
+    }
+}
+
+/// Calls `visit` with every expression of one node (not of its inputs).
+pub fn each_expr<'p>(plan: &'p PhysicalPlan, visit: &mut dyn FnMut(&'p Expr)) {
+    fn aggregate<'p>(call: &'p AggregateCall, visit: &mut dyn FnMut(&'p Expr)) {
+        call.args.iter().chain(&call.direct_args).chain(&call.filter).for_each(&mut *visit);
+        call.order_by.iter().for_each(|key| visit(&key.expr));
+    }
+    fn keys<'p>(keys: &'p [SortKey], visit: &mut dyn FnMut(&'p Expr)) {
+        keys.iter().for_each(|key| visit(&key.expr));
+    }
+    fn bounds<'p>(bounds: &'p IndexBounds, visit: &mut dyn FnMut(&'p Expr)) {
+        for key in &bounds.keys {
+            if let KeyCondition::Equal(value) | KeyCondition::Any(value) = key {
+                visit(&value.expr);
+            }
+        }
+        if let Some(range) = &bounds.range {
+            range.lower.iter().chain(&range.upper).for_each(|bound| visit(&bound.value.expr));
+        }
+    }
+    fn bitmap<'p>(source: &'p BitmapSource, visit: &mut dyn FnMut(&'p Expr)) {
+        match source {
+            BitmapSource::Index { bounds: range, .. } => bounds(range, visit),
+            BitmapSource::And(parts) | BitmapSource::Or(parts) => {
+                parts.iter().for_each(|part| bitmap(part, visit));
+            }
+        }
+    }
+    match &plan.node {
+        PlanNode::Result(node) => node.exprs.iter().chain(&node.condition).for_each(visit),
+        PlanNode::Values(node) => node.rows.iter().flatten().for_each(visit),
+        PlanNode::SeqScan(node) => node.source.filter.iter().for_each(visit),
+        PlanNode::IndexScan(node) => {
+            bounds(&node.bounds, visit);
+            node.source.filter.iter().for_each(visit);
+        }
+        PlanNode::BitmapScan(node) => {
+            bitmap(&node.bitmap, visit);
+            node.recheck.iter().chain(&node.source.filter).for_each(visit);
+        }
+        PlanNode::TidScan(node) => {
+            let (TidCondition::Equal(expr) | TidCondition::Any(expr)) = &node.condition;
+            visit(expr);
+            node.source.filter.iter().for_each(visit);
+        }
+        PlanNode::MinMaxIndex(node) => {
+            bounds(&node.scan.bounds, visit);
+            node.scan.source.filter.iter().for_each(visit);
+        }
+        PlanNode::FunctionScan(node) => {
+            for function in &node.functions {
+                match function {
+                    FunctionInScan::Set { args, .. } => args.iter().for_each(&mut *visit),
+                    FunctionInScan::Scalar { expr, .. } => visit(expr),
+                }
+            }
+            node.filter.iter().for_each(visit);
+        }
+        PlanNode::CteScan(node) => node.filter.iter().for_each(visit),
+        PlanNode::WorkTableScan(node) => node.filter.iter().for_each(visit),
+        PlanNode::Filter(node) => visit(&node.predicate),
+        PlanNode::Project(node) => node.exprs.iter().for_each(visit),
+        PlanNode::ProjectSet(node) => {
+            for item in &node.items {
+                match item {
+                    ProjectItem::Scalar(expr) => visit(expr),
+                    ProjectItem::Set { args, .. } => args.iter().for_each(&mut *visit),
+                }
+            }
+        }
+        PlanNode::NestedLoop(node) => {
+            node.parameters.iter().for_each(|parameter| visit(&parameter.value));
+            node.condition.iter().chain(&node.filter).for_each(visit);
+        }
+        PlanNode::HashJoin(node) => {
+            node.outer_keys.iter().chain(&node.inner_keys).for_each(&mut *visit);
+            node.residual.iter().chain(&node.filter).for_each(visit);
+        }
+        PlanNode::MergeJoin(node) => {
+            node.outer_keys.iter().chain(&node.inner_keys).for_each(&mut *visit);
+            node.residual.iter().chain(&node.filter).for_each(visit);
+        }
+        PlanNode::Sort(node) => {
+            keys(&node.keys, visit);
+            node.limit.iter().for_each(visit);
+        }
+        PlanNode::Limit(node) => {
+            node.limit.iter().chain(&node.offset).for_each(&mut *visit);
+            node.ties.iter().for_each(|ties| keys(ties, visit));
+        }
+        PlanNode::Aggregate(node) => {
+            node.keys.iter().chain(&node.having).for_each(&mut *visit);
+            node.aggregates.iter().for_each(|call| aggregate(call, visit));
+        }
+        PlanNode::Window(node) => {
+            node.partition.iter().for_each(&mut *visit);
+            keys(&node.order, visit);
+            for bound in [&node.frame.start, &node.frame.end] {
+                if let FrameBound::Preceding(expr) | FrameBound::Following(expr) = bound {
+                    visit(expr);
+                }
+            }
+            for call in &node.calls {
+                match call {
+                    WindowCall::Function { args, .. } => args.iter().for_each(&mut *visit),
+                    WindowCall::Aggregate(call) => aggregate(call, visit),
+                }
+            }
+        }
+        PlanNode::Insert(node) => node.returning.iter().flatten().for_each(visit),
+        PlanNode::Update(node) => {
+            node.assignments.iter().for_each(|assignment| visit(&assignment.value));
+            node.returning.iter().flatten().for_each(visit);
+        }
+        PlanNode::Delete(node) => node.returning.iter().flatten().for_each(visit),
+        PlanNode::LockRows(node) => {
+            node.relations.iter().flat_map(|relation| &relation.recheck.predicate).for_each(visit);
+        }
+        PlanNode::Materialize(_)
+        | PlanNode::Distinct(_)
+        | PlanNode::Unique(_)
+        | PlanNode::SetOp(_)
+        | PlanNode::Append(_)
+        | PlanNode::RecursiveUnion(_) => {}
     }
 }

@@ -164,6 +164,7 @@ pub struct BitmapScanPlan {
 
 /// A set of row ids.
 #[derive(Debug, Clone)]
+#[allow(clippy::large_enum_variant)]
 pub enum BitmapSource {
     /// From one index.
     Index {

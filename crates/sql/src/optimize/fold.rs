@@ -1,0 +1,196 @@
+//! Constant folding: immutable calls of constants become constants; AND, OR, NOT and CASE lose what is decided.
+
+use ochre_base::Result;
+use ochre_expr::{CastKind, EvalContext, Expr, SessionContext, Volatility, eval_const};
+use ochre_types::{Datum, SqlType};
+
+use super::each_root;
+use crate::logical::{Logical, LogicalBody, LogicalStatement};
+use crate::walk::{each_expr_mut, inputs_mut};
+
+/// Folds every expression of a statement.
+pub(super) fn apply(statement: &mut LogicalStatement, session: &dyn SessionContext) -> Result<()> {
+    let context = EvalContext::new(session);
+    each_root(statement, &mut |plan, _| {
+        fold_plan(plan, &context);
+        Ok(())
+    })?;
+    let modify = |body: &mut LogicalBody| {
+        if let LogicalBody::Modify(modify) = body {
+            modify.assignments.iter_mut().for_each(|(_, value)| fold(value, &context));
+            modify.predicates.iter_mut().for_each(|predicate| fold(predicate, &context));
+            if let Some(returning) = &mut modify.returning {
+                returning.iter_mut().for_each(|(expr, _)| fold(expr, &context));
+            }
+            if let Some((assignments, filter)) =
+                modify.on_conflict.as_mut().and_then(|conflict| conflict.update.as_mut())
+            {
+                assignments.iter_mut().for_each(|(_, value)| fold(value, &context));
+                filter.iter_mut().for_each(|filter| fold(filter, &context));
+            }
+        }
+    };
+    modify(&mut statement.body);
+    statement.ctes.iter_mut().for_each(|cte| modify(&mut cte.body));
+    Ok(())
+}
+
+fn fold_plan(plan: &mut Logical, context: &EvalContext<'_>) {
+    each_expr_mut(plan, &mut |expr| fold(expr, context));
+    if let Logical::Filter { predicates, .. } = plan {
+        simplify_predicates(predicates);
+    }
+    if let Logical::Join(join) = plan {
+        simplify_predicates(&mut join.on);
+    }
+    for input in inputs_mut(plan) {
+        fold_plan(input, context);
+    }
+}
+
+/// Splits conjunctions that folding brought to the top and drops what is always true.
+fn simplify_predicates(predicates: &mut Vec<Expr>) {
+    let needs = predicates.iter().any(|p| matches!(p, Expr::And(_) | Expr::Constant { .. }));
+    if needs {
+        let taken = std::mem::take(predicates);
+        predicates.extend(taken.into_iter().flat_map(Expr::conjuncts));
+    }
+}
+
+/// Folds an expression in place.
+pub(crate) fn fold(expr: &mut Expr, context: &EvalContext<'_>) {
+    if matches!(expr, Expr::Constant { .. } | Expr::Column { .. } | Expr::Parameter { .. }) {
+        return;
+    }
+    if let Expr::Case { operand: Some(_), .. } = expr {
+        // Comparisons with the operand are no constants whatever their other side is.
+        return;
+    }
+    expr.transform_in_place(&mut |node| fold_node(node, context));
+}
+
+fn fold_node(node: Expr, context: &EvalContext<'_>) -> Expr {
+    match node {
+        Expr::And(parts) => fold_and(parts),
+        Expr::Or(parts) => fold_or(parts),
+        Expr::Not(inner) => match *inner {
+            Expr::Constant { value: Datum::Bool(value), .. } => Expr::bool(!value),
+            Expr::Constant { value: Datum::Null, .. } => Expr::null(SqlType::BOOL),
+            Expr::Not(inner) => *inner,
+            other => Expr::Not(Box::new(other)),
+        },
+        Expr::Call { ref function, ref args, ty, .. } => {
+            if !args.iter().all(is_constant) || function.returns_set {
+                // A strict function of NULL is NULL.
+                if function.strict
+                    && function.volatility != Volatility::Volatile
+                    && !function.returns_set
+                    && args.iter().any(|arg| matches!(arg, Expr::Constant { value: Datum::Null, .. }))
+                {
+                    return Expr::null(ty);
+                }
+                return node;
+            }
+            if function.volatility != Volatility::Immutable {
+                return node;
+            }
+            evaluate(node, context)
+        }
+        Expr::Cast { ref arg, ref kind, ref ty, .. } if is_constant(arg) => {
+            let plain = match kind {
+                CastKind::Io => node.volatility() == Volatility::Immutable,
+                CastKind::Array { .. } | CastKind::Record { .. } => {
+                    node.volatility() == Volatility::Immutable
+                }
+                CastKind::Function { function, .. } => function.volatility == Volatility::Immutable,
+                CastKind::Relabel | CastKind::Typmod { .. } => true,
+            };
+            let _ = ty;
+            if plain { evaluate(node, context) } else { node }
+        }
+        Expr::ArrayLiteral { ref elements, .. } if elements.iter().all(is_constant) => {
+            evaluate(node, context)
+        }
+        Expr::IsNull { ref arg, row: false, negated } => match &**arg {
+            Expr::Constant { value, .. } => Expr::bool(value.is_null() != negated),
+            _ => node,
+        },
+        Expr::Coalesce { mut args, ty } => {
+            args.retain(|arg| !matches!(arg, Expr::Constant { value: Datum::Null, .. }));
+            match args.first() {
+                None => Expr::null(ty),
+                Some(Expr::Constant { .. }) => args.remove(0),
+                Some(_) if args.len() == 1 => args.remove(0),
+                _ => Expr::Coalesce { args, ty },
+            }
+        }
+        Expr::Case { operand: None, branches, otherwise, ty } => fold_case(branches, otherwise, ty),
+        other => other,
+    }
+}
+
+fn is_constant(expr: &Expr) -> bool {
+    matches!(expr, Expr::Constant { .. })
+}
+
+fn evaluate(node: Expr, context: &EvalContext<'_>) -> Expr {
+    // An error belongs to the moment of execution, if the expression is reached at all.
+    match eval_const(&node, context) {
+        Ok(value) => Expr::Constant { value, ty: node.ty() },
+        Err(_) => node,
+    }
+}
+
+fn fold_and(parts: Vec<Expr>) -> Expr {
+    let mut kept = Vec::with_capacity(parts.len());
+    for part in parts {
+        match part {
+            Expr::Constant { value: Datum::Bool(true), .. } => {}
+            Expr::Constant { value: Datum::Bool(false), .. } => return Expr::bool(false),
+            Expr::And(inner) => kept.extend(inner),
+            other => kept.push(other),
+        }
+    }
+    match kept.len() {
+        0 => Expr::bool(true),
+        1 => kept.remove(0),
+        _ => Expr::And(kept),
+    }
+}
+
+fn fold_or(parts: Vec<Expr>) -> Expr {
+    let mut kept = Vec::with_capacity(parts.len());
+    for part in parts {
+        match part {
+            Expr::Constant { value: Datum::Bool(false), .. } => {}
+            Expr::Constant { value: Datum::Bool(true), .. } => return Expr::bool(true),
+            Expr::Or(inner) => kept.extend(inner),
+            other => kept.push(other),
+        }
+    }
+    match kept.len() {
+        0 => Expr::bool(false),
+        1 => kept.remove(0),
+        _ => Expr::Or(kept),
+    }
+}
+
+fn fold_case(branches: Vec<(Expr, Expr)>, otherwise: Option<Box<Expr>>, ty: SqlType) -> Expr {
+    let mut kept = Vec::with_capacity(branches.len());
+    for (condition, result) in branches {
+        match condition {
+            Expr::Constant { value: Datum::Bool(true), .. } => {
+                if kept.is_empty() {
+                    return result;
+                }
+                return Expr::Case { operand: None, branches: kept, otherwise: Some(Box::new(result)), ty };
+            }
+            Expr::Constant { .. } => {}
+            condition => kept.push((condition, result)),
+        }
+    }
+    if kept.is_empty() {
+        return otherwise.map_or_else(|| Expr::null(ty), |otherwise| *otherwise);
+    }
+    Expr::Case { operand: None, branches: kept, otherwise, ty }
+}

@@ -1,0 +1,67 @@
+//! The logical optimizer: rules that rewrite a plan into an equal, cheaper one. Each has a name and can be switched off by
+//! it; they run in the order of [`RULES`].
+
+mod fold;
+mod pushdown;
+
+use ochre_base::Result;
+use ochre_expr::SessionContext;
+
+use crate::logical::{Logical, LogicalBody, LogicalStatement};
+use crate::plan::PlannerSettings;
+
+/// A rule: its name and what it does to a statement.
+pub struct Rule {
+    /// The name by which it is switched off.
+    pub name: &'static str,
+    apply: fn(&mut LogicalStatement, &dyn SessionContext) -> Result<()>,
+}
+
+/// The rules in the order in which they run.
+pub const RULES: &[Rule] = &[
+    Rule { name: "fold_constants", apply: fold::apply },
+    Rule { name: "push_down_predicates", apply: pushdown::apply },
+];
+
+/// Runs every rule that is not switched off.
+///
+/// # Errors
+/// Internal ones.
+pub fn optimize(
+    statement: &mut LogicalStatement,
+    session: &dyn SessionContext,
+    settings: &PlannerSettings,
+) -> Result<()> {
+    for rule in RULES {
+        if !settings.disabled_rules.iter().any(|name| name == rule.name) {
+            (rule.apply)(statement, session)?;
+        }
+    }
+    Ok(())
+}
+
+/// Calls `change` with the root of every query of the statement: the main one, those of WITH, those in expressions.
+pub(crate) fn each_root(
+    statement: &mut LogicalStatement,
+    change: &mut dyn FnMut(&mut Logical, &mut Roots<'_>) -> Result<()>,
+) -> Result<()> {
+    let LogicalStatement { body, tables, subqueries, ctes, .. } = statement;
+    let mut roots = Roots { tables };
+    let mut visit_body = |body: &mut LogicalBody, roots: &mut Roots<'_>| match body {
+        LogicalBody::Query(query) => change(&mut query.plan, roots),
+        LogicalBody::Modify(modify) => change(&mut modify.source.plan, roots),
+    };
+    for cte in ctes.iter_mut() {
+        visit_body(&mut cte.body, &mut roots)?;
+    }
+    visit_body(body, &mut roots)?;
+    for subquery in subqueries {
+        change(&mut subquery.query.plan, &mut roots)?;
+    }
+    Ok(())
+}
+
+/// What a rule may need besides the plan.
+pub(crate) struct Roots<'a> {
+    pub tables: &'a [crate::logical::TableUse],
+}

@@ -1,0 +1,205 @@
+//! What operators cost, in PostgreSQL's units and after its formulas.
+
+use super::PlannerSettings;
+use crate::physical::Estimate;
+
+/// Cost of comparing two sort keys, in operator costs.
+const COMPARISON_COST: f64 = 2.0;
+
+/// A full read of a table.
+pub(crate) fn seq_scan(
+    settings: &PlannerSettings,
+    pages: f64,
+    tuples: f64,
+    qual_cost: f64,
+    rows: f64,
+    width: u32,
+) -> Estimate {
+    let run = pages * settings.seq_page_cost + tuples * (settings.cpu_tuple_cost + qual_cost);
+    Estimate { startup_cost: 0.0, total_cost: run, rows, width }
+}
+
+/// What an index scan reads.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct IndexWork {
+    /// Share of the index's entries.
+    pub index_selectivity: f64,
+    /// Entries of the index.
+    pub index_tuples: f64,
+    /// Pages of the index.
+    pub index_pages: f64,
+    /// Pages of the table.
+    pub table_pages: f64,
+    /// Correlation of index order and row order.
+    pub correlation: f64,
+    /// The table's pages are not read.
+    pub index_only: bool,
+    /// How many descents: one for each element of a list.
+    pub searches: f64,
+    /// How often the scan runs (once for each outer row).
+    pub loops: f64,
+    /// Cost of the conditions that are checked on each row.
+    pub qual_cost: f64,
+}
+
+/// Start-up and total cost of an index scan.
+pub(crate) fn index_scan(settings: &PlannerSettings, work: IndexWork) -> (f64, f64) {
+    let entries = (work.index_selectivity * work.index_tuples).max(1.0).round();
+    let pages = (work.index_selectivity * work.index_pages).ceil().max(1.0);
+    let descent =
+        (work.index_tuples.max(2.0).log2().ceil() + 50.0) * settings.cpu_operator_cost * work.searches;
+    let index_io = if work.loops > 1.0 {
+        // Upper pages and neighbours are in the cache after the first runs.
+        pages_fetched(pages * work.loops, work.index_pages, settings) * settings.random_page_cost / work.loops
+    } else {
+        pages * settings.random_page_cost
+    };
+    let index_cpu = entries * (settings.cpu_index_tuple_cost + settings.cpu_operator_cost);
+    let (min_io, max_io) = if work.index_only {
+        (0.0, 0.0)
+    } else if work.loops > 1.0 {
+        let fetched = pages_fetched(entries * work.loops, work.table_pages, settings);
+        let max = fetched * settings.random_page_cost / work.loops;
+        let sequential = (work.index_selectivity * work.table_pages).ceil();
+        let min = pages_fetched(sequential * work.loops, work.table_pages, settings)
+            * settings.random_page_cost
+            / work.loops;
+        (min, max)
+    } else {
+        let max = pages_fetched(entries, work.table_pages, settings) * settings.random_page_cost;
+        let sequential = (work.index_selectivity * work.table_pages).ceil();
+        let min = if sequential > 0.0 {
+            settings.random_page_cost + (sequential - 1.0) * settings.seq_page_cost
+        } else {
+            0.0
+        };
+        (min, max)
+    };
+    let heap_io = max_io + work.correlation * work.correlation * (min_io - max_io);
+    let cpu = entries * (settings.cpu_tuple_cost + work.qual_cost);
+    (descent, descent + index_io + index_cpu + heap_io + cpu)
+}
+
+/// Distinct pages met by random accesses, after Mackert and Lohman.
+fn pages_fetched(tuples: f64, pages: f64, settings: &PlannerSettings) -> f64 {
+    let t = pages.max(1.0);
+    let cache = settings.effective_cache_size.max(1.0);
+    let fetched = if t <= cache {
+        (2.0 * t * tuples / (2.0 * t + tuples)).min(t)
+    } else {
+        let limit = 2.0 * t * cache / (2.0 * t - cache);
+        if tuples <= limit {
+            2.0 * t * tuples / (2.0 * t + tuples)
+        } else {
+            cache + (tuples - limit) * (t - cache) / t
+        }
+    };
+    fetched.ceil()
+}
+
+/// A sort of so many rows, of which `limit` are needed.
+pub(crate) fn sort(settings: &PlannerSettings, input: Estimate, limit: Option<f64>) -> Estimate {
+    let tuples = input.rows.max(2.0);
+    let bytes = tuples * f64::from(input.width + 24);
+    let comparison = COMPARISON_COST * settings.cpu_operator_cost;
+    let wanted = limit.unwrap_or(tuples).max(1.0);
+    let mut startup = input.total_cost;
+    if wanted < tuples && wanted * f64::from(input.width + 24) < settings.work_mem_bytes {
+        startup += comparison * tuples * (2.0 * wanted).log2().max(1.0);
+    } else if bytes > settings.work_mem_bytes {
+        let pages = (bytes / 8192.0).ceil();
+        startup += comparison * tuples * tuples.log2();
+        startup += 2.0 * pages * (settings.seq_page_cost * 0.75 + settings.random_page_cost * 0.25);
+    } else {
+        startup += comparison * tuples * tuples.log2();
+    }
+    let rows = limit.map_or(input.rows, |limit| limit.min(input.rows));
+    Estimate {
+        startup_cost: startup,
+        total_cost: startup + settings.cpu_operator_cost * input.rows,
+        rows,
+        width: input.width,
+    }
+}
+
+/// Start-up and total cost of a hash join.
+pub(crate) fn hash_join(
+    settings: &PlannerSettings,
+    outer: Estimate,
+    inner: Estimate,
+    keys: usize,
+    candidates: f64,
+    rows: f64,
+) -> (f64, f64) {
+    let keys = keys as f64;
+    let startup = outer.startup_cost
+        + inner.total_cost
+        + (settings.cpu_operator_cost * keys + settings.cpu_tuple_cost) * inner.rows;
+    let mut run = outer.total_cost - outer.startup_cost + settings.cpu_operator_cost * keys * outer.rows;
+    let bytes = inner.rows * f64::from(inner.width + 24);
+    if bytes > settings.work_mem_bytes {
+        let pages = (bytes / 8192.0).ceil() + (outer.rows * f64::from(outer.width + 24) / 8192.0).ceil();
+        run += 2.0 * pages * settings.seq_page_cost;
+    }
+    run += settings.cpu_operator_cost * keys * candidates * 0.5 + settings.cpu_tuple_cost * rows;
+    (startup, startup + run)
+}
+
+/// Start-up and total cost of a nested loop whose inner side costs `rescan` each time after the first.
+pub(crate) fn nested_loop(
+    settings: &PlannerSettings,
+    outer: Estimate,
+    inner: Estimate,
+    rescan: f64,
+    qual_cost: f64,
+    rows: f64,
+) -> (f64, f64) {
+    let startup = outer.startup_cost + inner.startup_cost;
+    let mut run = outer.total_cost - outer.startup_cost + inner.total_cost - inner.startup_cost;
+    run += (outer.rows - 1.0).max(0.0) * rescan;
+    let pairs = outer.rows * inner.rows;
+    run += (settings.cpu_tuple_cost + qual_cost) * pairs.max(rows);
+    (startup, startup + run)
+}
+
+/// Start-up and total cost of a merge join of sorted inputs.
+pub(crate) fn merge_join(
+    settings: &PlannerSettings,
+    outer: Estimate,
+    inner: Estimate,
+    keys: usize,
+    rows: f64,
+) -> (f64, f64) {
+    let startup = outer.startup_cost + inner.startup_cost;
+    let run = outer.total_cost - outer.startup_cost + inner.total_cost - inner.startup_cost
+        + settings.cpu_operator_cost * keys as f64 * (outer.rows + inner.rows)
+        + settings.cpu_tuple_cost * rows;
+    (startup, startup + run)
+}
+
+/// Cost of grouping.
+pub(crate) fn aggregate(
+    settings: &PlannerSettings,
+    input: Estimate,
+    keys: usize,
+    aggregates: usize,
+    groups: f64,
+    hashed: bool,
+    width: u32,
+) -> Estimate {
+    let per_row = settings.cpu_operator_cost * (keys as f64 + aggregates as f64);
+    let finish = settings.cpu_tuple_cost * groups + settings.cpu_operator_cost * aggregates as f64 * groups;
+    let total = input.total_cost + per_row * input.rows + finish;
+    let startup = if keys == 0 {
+        input.total_cost + per_row * input.rows
+    } else if hashed {
+        let mut startup = input.total_cost + per_row * input.rows;
+        if groups * f64::from(width + 48) > settings.work_mem_bytes {
+            startup += 2.0 * (input.rows * f64::from(input.width) / 8192.0) * settings.seq_page_cost;
+        }
+        startup
+    } else {
+        input.startup_cost
+    };
+    Estimate { startup_cost: startup, total_cost: total.max(startup), rows: groups, width }
+}

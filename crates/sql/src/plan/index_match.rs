@@ -1,0 +1,448 @@
+//! Which conditions an index answers.
+
+use std::sync::LazyLock;
+
+use hashbrown::HashMap;
+use ochre_catalog::IndexDescriptor;
+use ochre_expr::{CastKind, Expr, Volatility, operators};
+use ochre_types::{Datum, SharedBytes, SqlType, oids};
+
+use super::PlanBuilder;
+use crate::idset::IdSet;
+use crate::logical::{ColumnId, TableId};
+use crate::physical::{BoundConversion, ScanColumn};
+
+/// What a comparison asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Operation {
+    Equal,
+    NotEqual,
+    Less,
+    LessOrEqual,
+    Greater,
+    GreaterOrEqual,
+}
+
+impl Operation {
+    /// The same with its operands exchanged.
+    pub fn commuted(self) -> Operation {
+        match self {
+            Operation::Less => Operation::Greater,
+            Operation::LessOrEqual => Operation::GreaterOrEqual,
+            Operation::Greater => Operation::Less,
+            Operation::GreaterOrEqual => Operation::LessOrEqual,
+            other => other,
+        }
+    }
+}
+
+/// The functions behind the six comparison operators.
+static COMPARISONS: LazyLock<HashMap<u32, Operation>> = LazyLock::new(|| {
+    let mut found = HashMap::new();
+    for operator in operators() {
+        if operator.result != oids::BOOL || operator.is_prefix() {
+            continue;
+        }
+        let operation = match &*operator.name {
+            "=" => Operation::Equal,
+            "<>" => Operation::NotEqual,
+            "<" => Operation::Less,
+            "<=" => Operation::LessOrEqual,
+            ">" => Operation::Greater,
+            ">=" => Operation::GreaterOrEqual,
+            _ => continue,
+        };
+        found.insert(operator.function.oid.0, operation);
+    }
+    found
+});
+
+/// A comparison and its operands.
+pub(crate) fn comparison_of(expr: &Expr) -> Option<(Operation, &Expr, &Expr)> {
+    let Expr::Call { function, args, .. } = expr else { return None };
+    let [left, right] = args.as_slice() else { return None };
+    COMPARISONS.get(&function.oid.0).map(|operation| (*operation, left, right))
+}
+
+/// The comparison that a function carries out.
+pub(crate) fn operation_of(function: ochre_base::Oid) -> Option<Operation> {
+    COMPARISONS.get(&function.0).copied()
+}
+
+/// An expression without casts that change nothing.
+pub(crate) fn strip_relabel(expr: &Expr) -> &Expr {
+    match expr {
+        Expr::Cast { arg, kind: CastKind::Relabel, .. } => strip_relabel(arg),
+        other => other,
+    }
+}
+
+fn is_integer(ty: SqlType) -> bool {
+    matches!(ty.oid, oids::INT2 | oids::INT4 | oids::INT8)
+}
+
+fn is_text(ty: SqlType) -> bool {
+    matches!(ty.oid, oids::TEXT | oids::VARCHAR)
+}
+
+/// How a value of one type is compared with keys of another, if its stored order is the same.
+fn conversion(key: SqlType, value: SqlType) -> Option<BoundConversion> {
+    if key.oid == value.oid || is_text(key) && is_text(value) {
+        return Some(BoundConversion::None);
+    }
+    if is_integer(key) && is_integer(value) {
+        return Some(BoundConversion::Integer);
+    }
+    // Arrays are compared by their element types.
+    (key.physical == ochre_types::PhysicalType::Array && key.oid == value.oid)
+        .then_some(BoundConversion::None)
+}
+
+/// A condition on one key column.
+#[derive(Debug, Clone)]
+pub(crate) enum KeyMatch {
+    Equal(Expr, BoundConversion),
+    Any(Expr, BoundConversion),
+    IsNull,
+}
+
+/// A bound of a range: value, conversion, inclusive.
+pub(crate) type BoundMatch = (Expr, BoundConversion, bool);
+
+/// What of the conditions an index answers.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct IndexMatch {
+    /// Conditions on leading keys.
+    pub keys: Vec<KeyMatch>,
+    /// The smallest value of the next key.
+    pub lower: Option<BoundMatch>,
+    /// The largest value of the next key.
+    pub upper: Option<BoundMatch>,
+    /// Only `IS NOT NULL` on the next key.
+    pub not_null: bool,
+    /// Predicates that need no more check.
+    pub exact: Vec<usize>,
+    /// Predicates that narrowed the scan, exactly or not: their selectivity is the index's.
+    pub used: Vec<usize>,
+}
+
+impl IndexMatch {
+    /// Whether anything narrows the scan.
+    pub fn is_empty(&self) -> bool {
+        self.keys.is_empty() && self.lower.is_none() && self.upper.is_none() && !self.not_null
+    }
+
+    /// An equality on every key.
+    pub fn is_full_equality(&self, index: &IndexDescriptor) -> bool {
+        self.keys.len() == index.keys.len() && self.keys.iter().all(|key| matches!(key, KeyMatch::Equal(..)))
+    }
+}
+
+/// What a key column of an index is, in ids.
+#[derive(Debug, Clone)]
+pub(crate) enum KeyColumn {
+    /// A column that the statement mentions.
+    Column(ColumnId),
+    /// A column that it does not mention.
+    Unused,
+    /// An expression over ids.
+    Expression(Expr),
+}
+
+impl PlanBuilder<'_> {
+    /// The key columns of an index in terms of ids; `None` when an expression cannot be bound.
+    pub(crate) fn key_columns(&self, table: TableId, index: &IndexDescriptor) -> Option<Vec<KeyColumn>> {
+        let used = &self.tables[table];
+        let mut keys = Vec::with_capacity(index.keys.len());
+        for key in &index.keys {
+            keys.push(match &key.expression {
+                None => {
+                    let position = usize::try_from(key.number - 1).ok()?;
+                    let id = used.columns.iter().find(|(column, _)| *column == ScanColumn::Table(position));
+                    match id {
+                        Some((_, id)) => KeyColumn::Column(*id),
+                        None => KeyColumn::Unused,
+                    }
+                }
+                Some(text) => {
+                    match self.stored_expression(table, text, crate::bind::RowExpression::IndexKey) {
+                        Some(expr) => KeyColumn::Expression(expr),
+                        None => KeyColumn::Unused,
+                    }
+                }
+            });
+        }
+        Some(keys)
+    }
+
+    /// A stored expression of a table in terms of ids; `None` when it mentions columns that the statement does not.
+    pub(crate) fn stored_expression(
+        &self,
+        table: TableId,
+        text: &str,
+        kind: crate::bind::RowExpression,
+    ) -> Option<Expr> {
+        let used = &self.tables[table];
+        let planner = &self.planner;
+        let binder = crate::bind::RowExpressionBinder::new(
+            planner.catalog,
+            planner.search_path,
+            planner.session,
+            &used.table,
+        );
+        let expr = binder.bind_text(text, kind, None).ok()?;
+        let mut complete = true;
+        let expr = expr.transform(&mut |node| match node {
+            Expr::Column { index, ty } => {
+                match used.columns.iter().find(|(column, _)| *column == ScanColumn::Table(index)) {
+                    Some((_, id)) => Expr::Column { index: *id, ty },
+                    None => {
+                        complete = false;
+                        Expr::Column { index, ty }
+                    }
+                }
+            }
+            other => other,
+        });
+        complete.then_some(expr)
+    }
+
+    /// Whether the predicates imply that every wanted row is in a partial index.
+    pub(crate) fn implies_index_predicate(
+        &self,
+        table: TableId,
+        index: &IndexDescriptor,
+        predicates: &[Expr],
+    ) -> bool {
+        let Some(text) = &index.predicate else { return true };
+        let kind = crate::bind::RowExpression::IndexPredicate;
+        let Some(needed) = self.stored_expression(table, text, kind) else { return false };
+        needed.conjuncts().iter().all(|part| {
+            predicates.contains(part)
+                || match part {
+                    // A comparison that is true says that its column is not null.
+                    Expr::IsNull { arg, negated: true, .. } => predicates.iter().any(|predicate| {
+                        comparison_of(predicate)
+                            .is_some_and(|(_, l, r)| strip_relabel(l) == &**arg || strip_relabel(r) == &**arg)
+                    }),
+                    _ => false,
+                }
+        })
+    }
+
+    /// Finds what an index can do for the predicates. `own` are the ids of the table itself.
+    pub(crate) fn match_index(
+        &self,
+        index: &IndexDescriptor,
+        keys: &[KeyColumn],
+        predicates: &[Expr],
+        own: &IdSet,
+    ) -> IndexMatch {
+        let mut found = IndexMatch::default();
+        for (position, key) in keys.iter().enumerate() {
+            let ty = index.keys[position].ty;
+            let is_key = |expr: &Expr| match key {
+                KeyColumn::Column(id) => {
+                    let stripped = strip_relabel(expr);
+                    matches!(stripped, Expr::Column { index, .. } if index == id)
+                        && (expr.ty().oid == ty.oid || is_text(expr.ty()) && is_text(ty))
+                }
+                KeyColumn::Expression(wanted) => {
+                    expr == wanted || strip_relabel(expr) == wanted && is_text(ty)
+                }
+                KeyColumn::Unused => false,
+            };
+            let usable = |value: &Expr| {
+                !value.any(|node| match node {
+                    Expr::Column { index, .. } => own.contains(*index),
+                    Expr::SubPlan { .. } => true,
+                    _ => false,
+                }) && value.volatility() != Volatility::Volatile
+            };
+            let mut equality: Option<(KeyMatch, usize)> = None;
+            for (number, predicate) in predicates.iter().enumerate() {
+                let candidate = match predicate {
+                    Expr::Call { .. } => {
+                        let Some((Operation::Equal, left, right)) = comparison_of(predicate) else {
+                            continue;
+                        };
+                        let value = if is_key(left) && usable(right) {
+                            right
+                        } else if is_key(right) && usable(left) {
+                            left
+                        } else {
+                            continue;
+                        };
+                        match conversion(ty, value.ty()) {
+                            Some(conversion) => KeyMatch::Equal(value.clone(), conversion),
+                            None => continue,
+                        }
+                    }
+                    Expr::ScalarArrayOp { function, all: false, left, array, .. }
+                        if operation_of(function.oid) == Some(Operation::Equal)
+                            && is_key(left)
+                            && usable(array) =>
+                    {
+                        let Some(element) = array.ty().element() else { continue };
+                        match conversion(ty, element) {
+                            Some(conversion) => KeyMatch::Any((**array).clone(), conversion),
+                            None => continue,
+                        }
+                    }
+                    Expr::IsNull { arg, negated: false, .. } if is_key(arg) => KeyMatch::IsNull,
+                    // A bare boolean column is a comparison with true.
+                    Expr::Column { .. } if ty.oid == oids::BOOL && is_key(predicate) => {
+                        KeyMatch::Equal(Expr::bool(true), BoundConversion::None)
+                    }
+                    Expr::Not(inner) if ty.oid == oids::BOOL && is_key(inner) => {
+                        KeyMatch::Equal(Expr::bool(false), BoundConversion::None)
+                    }
+                    _ => continue,
+                };
+                let better = match (&equality, &candidate) {
+                    (None, _) => true,
+                    (Some((KeyMatch::Equal(..), _)), _) => false,
+                    (Some(_), KeyMatch::Equal(..)) => true,
+                    _ => false,
+                };
+                if better {
+                    equality = Some((candidate, number));
+                }
+            }
+            if let Some((condition, number)) = equality {
+                found.keys.push(condition);
+                found.exact.push(number);
+                found.used.push(number);
+                continue;
+            }
+            self.match_range(&mut found, ty, predicates, &is_key, &usable);
+            break;
+        }
+        found
+    }
+
+    /// Bounds of the first key column that has no equality.
+    fn match_range(
+        &self,
+        found: &mut IndexMatch,
+        ty: SqlType,
+        predicates: &[Expr],
+        is_key: &dyn Fn(&Expr) -> bool,
+        usable: &dyn Fn(&Expr) -> bool,
+    ) {
+        for (number, predicate) in predicates.iter().enumerate() {
+            if let Some((operation, left, right)) = comparison_of(predicate) {
+                let (operation, value) = if is_key(left) && usable(right) {
+                    (operation, right)
+                } else if is_key(right) && usable(left) {
+                    (operation.commuted(), left)
+                } else {
+                    continue;
+                };
+                let Some(conversion) = conversion(ty, value.ty()) else { continue };
+                let (side, inclusive) = match operation {
+                    Operation::Less => (&mut found.upper, false),
+                    Operation::LessOrEqual => (&mut found.upper, true),
+                    Operation::Greater => (&mut found.lower, false),
+                    Operation::GreaterOrEqual => (&mut found.lower, true),
+                    _ => continue,
+                };
+                if side.is_none() {
+                    *side = Some((value.clone(), conversion, inclusive));
+                    found.exact.push(number);
+                    found.used.push(number);
+                }
+                continue;
+            }
+            match predicate {
+                Expr::IsNull { arg, negated: true, .. } if is_key(arg) => {
+                    found.not_null = true;
+                    found.exact.push(number);
+                    found.used.push(number);
+                }
+                Expr::Call { function, args, .. }
+                    if matches!(
+                        &*function.source,
+                        "textlike" | "text_starts_with" | "starts_with" | "textregexeq"
+                    ) && is_text(ty) =>
+                {
+                    let [left, Expr::Constant { value, .. }] = args.as_slice() else { continue };
+                    if !is_key(left) || found.lower.is_some() || found.upper.is_some() {
+                        continue;
+                    }
+                    let Some(pattern) = value.as_str() else { continue };
+                    let prefix = match &*function.source {
+                        "textlike" => like_prefix(pattern),
+                        "textregexeq" => regex_prefix(pattern),
+                        _ => Some(pattern.as_bytes().to_vec()),
+                    };
+                    let Some(prefix) = prefix.filter(|prefix| !prefix.is_empty()) else { continue };
+                    let text = |bytes: Vec<u8>| {
+                        Expr::constant(Datum::Bytes(SharedBytes::from_vec(bytes)), SqlType::TEXT)
+                    };
+                    if let Some(after) = prefix_successor(&prefix) {
+                        found.upper = Some((text(after), BoundConversion::None, false));
+                    }
+                    found.lower = Some((text(prefix), BoundConversion::None, true));
+                    found.used.push(number);
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+/// The text that every match of a LIKE pattern starts with.
+fn like_prefix(pattern: &str) -> Option<Vec<u8>> {
+    let mut prefix = Vec::new();
+    let mut bytes = pattern.bytes();
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'%' | b'_' => return Some(prefix),
+            b'\\' => prefix.push(bytes.next()?),
+            other => prefix.push(other),
+        }
+    }
+    Some(prefix)
+}
+
+/// The text that every match of an anchored regular expression starts with.
+fn regex_prefix(pattern: &str) -> Option<Vec<u8>> {
+    let rest = pattern.strip_prefix('^')?;
+    if rest.contains('|') {
+        return None;
+    }
+    let mut prefix: Vec<u8> = Vec::new();
+    for c in rest.chars() {
+        match c {
+            '*' | '?' | '{' => {
+                // The character before may be missing.
+                while let Some(byte) = prefix.pop() {
+                    if byte & 0xC0 != 0x80 {
+                        break;
+                    }
+                }
+                return Some(prefix);
+            }
+            c if c.is_alphanumeric() || matches!(c, '_' | ' ' | '-' | '/' | ',' | ':') => {
+                let mut buffer = [0; 4];
+                prefix.extend_from_slice(c.encode_utf8(&mut buffer).as_bytes());
+            }
+            _ => return Some(prefix),
+        }
+    }
+    Some(prefix)
+}
+
+/// The smallest text after all that start with a prefix.
+fn prefix_successor(prefix: &[u8]) -> Option<Vec<u8>> {
+    let mut after = prefix.to_vec();
+    while let Some(last) = after.pop() {
+        // Bytes 0xF8 and up never occur in UTF-8, so one more than any byte still sorts right.
+        if last < 0xFF {
+            after.push(last + 1);
+            return Some(after);
+        }
+    }
+    None
+}

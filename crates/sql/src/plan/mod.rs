@@ -1,0 +1,489 @@
+//! The physical planner: logical plan to operators, by cost.
+//!
+//! # Where to look
+//! - one operator after the other: [`node`]; scans and their indexes: [`scan`]; join order and methods: [`join`]
+//! - INSERT, UPDATE, DELETE: [`modify`]; how many rows: [`selectivity`]; what it costs: [`cost`]
+//!
+//! # Ids to positions
+//! A planned node knows the column ids of its output in order ([`Node::ids`]). [`PlanBuilder::resolve`] turns an expression
+//! over ids into one over positions; an id that is not among them comes from outside and becomes a slot of the frame.
+
+mod cost;
+mod index_match;
+mod join;
+mod modify;
+mod node;
+mod scan;
+mod selectivity;
+mod settings;
+
+use std::sync::Arc;
+
+use ochre_base::{Error, Oid, Result, limits};
+use ochre_catalog::CatalogSnapshot;
+use ochre_expr::{Expr, SessionContext, SubPlanKind};
+use ochre_parser::ast;
+
+use crate::bind::{Binder, ParamTypes};
+use crate::idset::IdSet;
+use crate::logical::{
+    ColumnId, ColumnInfo, Logical, LogicalBody, LogicalCte, LogicalStatement, Query, Subquery, TableUse,
+};
+use crate::optimize;
+use crate::physical::{
+    CommandKind, CteDefinition, Estimate, OutputColumn, PhysicalPlan, PlanNode, PlannedStatement,
+    ProjectPlan, RelationAccess, RelationLock, RelationUse, SubPlan,
+};
+use crate::walk::{Parts, free_columns};
+
+pub use settings::PlannerSettings;
+
+/// Binds and plans statements against one picture of the catalog.
+#[derive(Clone, Copy)]
+pub struct Planner<'a> {
+    /// The catalog.
+    pub catalog: &'a CatalogSnapshot,
+    /// Namespaces in the order of the search, implicit ones (`pg_catalog`, temporary) included.
+    pub search_path: &'a [Oid],
+    /// The session: text forms, names, constants.
+    pub session: &'a dyn SessionContext,
+    /// What the planner may do.
+    pub settings: &'a PlannerSettings,
+}
+
+impl<'a> Planner<'a> {
+    /// A planner.
+    pub fn new(
+        catalog: &'a CatalogSnapshot,
+        search_path: &'a [Oid],
+        session: &'a dyn SessionContext,
+        settings: &'a PlannerSettings,
+    ) -> Planner<'a> {
+        Planner { catalog, search_path, session, settings }
+    }
+
+    /// Binds and plans a query or a data-modifying statement. Types of parameters that the statement decides are added to
+    /// `params`.
+    ///
+    /// # Errors
+    /// PostgreSQL's, with positions in the statement's text; 42P18 when a parameter's type stays open.
+    pub fn plan(&self, statement: &ast::Statement, params: &mut ParamTypes) -> Result<PlannedStatement> {
+        let mut logical = self.bind(statement, params)?;
+        let parameters = params.decided()?;
+        self.optimize(&mut logical)?;
+        let mut planned = self.plan_logical(logical)?;
+        planned.parameters = parameters;
+        Ok(planned)
+    }
+
+    /// Binds a statement.
+    ///
+    /// # Errors
+    /// As [`Planner::plan`].
+    pub fn bind(&self, statement: &ast::Statement, params: &mut ParamTypes) -> Result<LogicalStatement> {
+        Binder::new(self.catalog, self.search_path, self.session, params).bind(statement)
+    }
+
+    /// Applies the rules of the logical optimizer.
+    ///
+    /// # Errors
+    /// Internal ones.
+    pub fn optimize(&self, statement: &mut LogicalStatement) -> Result<()> {
+        optimize::optimize(statement, self.session, self.settings)
+    }
+
+    /// Plans a bound statement.
+    ///
+    /// # Errors
+    /// 0A000 for what has no operator.
+    pub fn plan_logical(&self, statement: LogicalStatement) -> Result<PlannedStatement> {
+        let LogicalStatement { command, body, columns, tables, subqueries, ctes, work_tables, relations } =
+            statement;
+        let mut builder = PlanBuilder {
+            planner: *self,
+            columns,
+            tables,
+            subqueries,
+            ctes,
+            subplan_numbers: Vec::new(),
+            cte_numbers: Vec::new(),
+            subplans: Vec::new(),
+            planned_ctes: Vec::new(),
+            cte_frames: Vec::new(),
+            frames: Vec::new(),
+            outside: Vec::new(),
+            recursive_rows: vec![0.0; work_tables],
+            init_plans: 0,
+        };
+        builder.subplan_numbers = vec![None; builder.subqueries.len()];
+        builder.cte_numbers = vec![None; builder.ctes.len()];
+        builder.frames.push(Frame { slots: Vec::new() });
+        builder.plan_ctes_of(0)?;
+        let modifies = matches!(body, LogicalBody::Modify(_))
+            || builder.ctes.iter().any(|cte| matches!(cte.body, LogicalBody::Modify(_)));
+        let (plan, row_shape, locks) = match body {
+            LogicalBody::Query(query) => {
+                let shape: Vec<OutputColumn> =
+                    query.output.iter().map(|(_, column)| column.clone()).collect();
+                let locks = contains_locks(&query.plan);
+                (builder.plan_query(&query)?, shape, locks)
+            }
+            LogicalBody::Modify(modify) => {
+                let shape =
+                    modify.returning.iter().flatten().map(|(_, column)| column.clone()).collect::<Vec<_>>();
+                (builder.plan_modify(*modify)?, shape, false)
+            }
+        };
+        let returns_rows = command == CommandKind::Select || !row_shape.is_empty();
+        let slots = builder.frames.first().map_or(0, |frame| frame.slots.len());
+        Ok(PlannedStatement {
+            command,
+            plan: Arc::new(plan),
+            slots,
+            subplans: builder.subplans,
+            ctes: builder.planned_ctes,
+            work_tables,
+            parameters: Vec::new(),
+            row_shape,
+            returns_rows,
+            relations: relations.into_iter().map(|(table, access)| relation_use(table.oid, access)).collect(),
+            read_only: !modifies && !locks,
+        })
+    }
+}
+
+fn relation_use(oid: Oid, access: RelationAccess) -> RelationUse {
+    let lock = if access.insert || access.delete {
+        RelationLock::RowExclusive
+    } else if access.update {
+        RelationLock::RowExclusive
+    } else {
+        RelationLock::AccessShare
+    };
+    RelationUse { oid, lock, access }
+}
+
+fn contains_locks(plan: &Logical) -> bool {
+    matches!(plan, Logical::LockRows { .. }) || crate::walk::inputs(plan).into_iter().any(contains_locks)
+}
+
+/// A frame whose plan is being made.
+#[derive(Debug)]
+struct Frame {
+    /// The id that each slot holds.
+    slots: Vec<ColumnId>,
+}
+
+/// A planned operator.
+#[derive(Debug, Clone)]
+pub(crate) struct Node {
+    /// The operator.
+    pub plan: PhysicalPlan,
+    /// The ids of its columns, in order.
+    pub ids: Vec<ColumnId>,
+    /// What its rows are sorted by, as far as is known.
+    pub order: Vec<OrderKey>,
+    /// Sets of columns of which no two rows have equal values.
+    pub unique: Vec<Vec<ColumnId>>,
+}
+
+/// A key of an order that rows are known or wanted to have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct OrderKey {
+    pub id: ColumnId,
+    pub descending: bool,
+    pub nulls_first: bool,
+}
+
+impl Node {
+    /// Rows expected.
+    pub fn rows(&self) -> f64 {
+        self.plan.estimate.rows
+    }
+
+    /// Cost until the last row.
+    pub fn cost(&self) -> f64 {
+        self.plan.estimate.total_cost
+    }
+
+    /// Whether the rows come in the wanted order.
+    pub fn is_sorted_by(&self, wanted: &[OrderKey]) -> bool {
+        self.order.len() >= wanted.len() && self.order[..wanted.len()] == *wanted
+    }
+}
+
+/// The state of planning one statement.
+pub(crate) struct PlanBuilder<'a> {
+    planner: Planner<'a>,
+    columns: Vec<ColumnInfo>,
+    tables: Vec<TableUse>,
+    subqueries: Vec<Subquery>,
+    ctes: Vec<LogicalCte>,
+    /// Logical subquery to its number in the plan and the ids that are its arguments.
+    subplan_numbers: Vec<Option<(usize, Vec<ColumnId>)>>,
+    /// Logical WITH entry to its number in the plan.
+    cte_numbers: Vec<Option<usize>>,
+    subplans: Vec<SubPlan>,
+    planned_ctes: Vec<CteDefinition>,
+    /// The logical frame of each planned WITH entry.
+    cte_frames: Vec<usize>,
+    frames: Vec<Frame>,
+    /// Ids that expressions took from outside their operator's inputs, in the order of use: a nested loop looks here for
+    /// what its inner side needs of the outer one.
+    outside: Vec<ColumnId>,
+    /// Rows of each work table, as guessed from the non-recursive term.
+    recursive_rows: Vec<f64>,
+    init_plans: usize,
+}
+
+impl<'a> PlanBuilder<'a> {
+    fn settings(&self) -> &'a PlannerSettings {
+        self.planner.settings
+    }
+
+    fn parts(&self) -> Parts<'_> {
+        Parts { tables: &self.tables, subqueries: &self.subqueries, ctes: &self.ctes }
+    }
+
+    /// A bound name and type as an output column.
+    fn output_column(&self, id: ColumnId) -> OutputColumn {
+        let info = &self.columns[id];
+        OutputColumn { name: Arc::clone(&info.name), ty: info.ty, origin: info.origin }
+    }
+
+    fn output_columns(&self, ids: &[ColumnId]) -> Vec<OutputColumn> {
+        ids.iter().map(|id| self.output_column(*id)).collect()
+    }
+
+    /// Plans a query so that its output is exactly the query's columns in order.
+    fn plan_query(&mut self, query: &Query) -> Result<PhysicalPlan> {
+        let wanted: Vec<ColumnId> = query.output.iter().map(|(id, _)| *id).collect();
+        let required = IdSet::of(wanted.iter().copied());
+        let node = self.plan_node(&query.plan, &required, &Wanted::default())?;
+        let mut plan = self.shape(node, &wanted);
+        for (column, (_, described)) in plan.columns.iter_mut().zip(&query.output) {
+            // The client sees the query's names whatever the operators call them.
+            if column.name != described.name {
+                column.name = Arc::clone(&described.name);
+            }
+            column.origin = described.origin;
+        }
+        Ok(plan)
+    }
+
+    /// Brings a node's columns into an order, with a projection when it has another.
+    fn shape(&mut self, node: Node, wanted: &[ColumnId]) -> PhysicalPlan {
+        if node.ids == wanted {
+            return node.plan;
+        }
+        // A scan or projection can simply hand its columns out in another order.
+        let Node { mut plan, ids, .. } = node;
+        let positions: Vec<usize> =
+            wanted.iter().filter_map(|id| ids.iter().position(|known| known == id)).collect();
+        debug_assert_eq!(positions.len(), wanted.len(), "every wanted column is produced");
+        match &mut plan.node {
+            PlanNode::Project(project) => {
+                let exprs = positions.iter().map(|i| project.exprs[*i].clone()).collect();
+                let columns = positions.iter().map(|i| plan.columns[*i].clone()).collect();
+                project.exprs = exprs;
+                plan.columns = columns;
+                return plan;
+            }
+            PlanNode::SeqScan(scan) => {
+                if reorder_fetch(&mut scan.source, &positions) {
+                    plan.columns = positions.iter().map(|i| plan.columns[*i].clone()).collect();
+                    return plan;
+                }
+            }
+            PlanNode::IndexScan(scan) => {
+                if reorder_fetch(&mut scan.source, &positions) {
+                    plan.columns = positions.iter().map(|i| plan.columns[*i].clone()).collect();
+                    return plan;
+                }
+            }
+            _ => {}
+        }
+        let columns: Vec<OutputColumn> = positions.iter().map(|i| plan.columns[*i].clone()).collect();
+        let exprs = positions.iter().map(|i| Expr::Column { index: *i, ty: plan.columns[*i].ty }).collect();
+        let estimate = Estimate { width: self.width_of(wanted), ..plan.estimate };
+        PhysicalPlan {
+            node: PlanNode::Project(ProjectPlan { input: Arc::new(plan), exprs }),
+            columns,
+            estimate,
+        }
+    }
+
+    /// Average bytes of a row of these columns.
+    fn width_of(&self, ids: &[ColumnId]) -> u32 {
+        ids.iter().map(|id| self.column_width(*id)).sum()
+    }
+
+    /// Turns ids into positions of `ids`; others become slots of the frame. Subqueries are planned on the way.
+    fn resolve(&mut self, expr: &Expr, ids: &[ColumnId]) -> Result<Expr> {
+        let mut expr = expr.clone();
+        self.resolve_in_place(&mut expr, ids)?;
+        Ok(expr)
+    }
+
+    fn resolve_in_place(&mut self, expr: &mut Expr, ids: &[ColumnId]) -> Result<()> {
+        match expr {
+            Expr::Constant { .. } | Expr::Parameter { .. } => return Ok(()),
+            Expr::Column { index, ty } => {
+                *expr = self.resolve_column(*index, *ty, ids)?;
+                return Ok(());
+            }
+            _ => {}
+        }
+        stacker::maybe_grow(limits::STACK_RED_ZONE_BYTES, limits::STACK_GROWTH_BYTES, || {
+            if let Expr::SubPlan { plan, kind, args, .. } = expr {
+                if let SubPlanKind::AnyAll { left, .. } = kind {
+                    for part in left {
+                        self.resolve_in_place(part, ids)?;
+                    }
+                }
+                let hashable = matches!(kind, SubPlanKind::AnyAll { all: false, .. });
+                let (number, needed) = self.plan_subquery(*plan, hashable)?;
+                *plan = number;
+                let mut values = Vec::with_capacity(needed.len());
+                for id in needed {
+                    let ty = self.columns[id].ty;
+                    values.push(self.resolve_column(id, ty, ids)?);
+                }
+                *args = values;
+                return Ok(());
+            }
+            for child in expr.children_mut() {
+                self.resolve_in_place(child, ids)?;
+            }
+            Ok(())
+        })
+    }
+
+    fn resolve_column(&mut self, id: ColumnId, ty: ochre_types::SqlType, ids: &[ColumnId]) -> Result<Expr> {
+        if let Some(index) = ids.iter().position(|known| *known == id) {
+            return Ok(Expr::Column { index, ty });
+        }
+        let slot = self.slot_of(id)?;
+        self.outside.push(id);
+        Ok(Expr::Correlated { slot, ty })
+    }
+
+    /// The slot of the current frame that holds an id.
+    fn slot_of(&mut self, id: ColumnId) -> Result<usize> {
+        let frame = self.frames.last_mut().ok_or_else(|| Error::internal("no frame is being planned"))?;
+        Ok(match frame.slots.iter().position(|known| *known == id) {
+            Some(slot) => slot,
+            None => {
+                frame.slots.push(id);
+                frame.slots.len() - 1
+            }
+        })
+    }
+
+    /// Plans a subquery of an expression in a frame of its own; says its number and what its arguments are.
+    fn plan_subquery(&mut self, index: usize, hashable: bool) -> Result<(usize, Vec<ColumnId>)> {
+        if let Some((number, args)) = &self.subplan_numbers[index] {
+            return Ok((*number, args.clone()));
+        }
+        let query = self.subqueries[index].query.clone();
+        let frame = self.subqueries[index].frame;
+        let args: Vec<ColumnId> = free_columns(&query.plan, self.parts()).iter().collect();
+        self.frames.push(Frame { slots: args.clone() });
+        let outside = std::mem::take(&mut self.outside);
+        let planned = self.plan_ctes_of(frame).and_then(|()| self.plan_query(&query));
+        self.outside = outside;
+        let finished = self.frames.pop();
+        let plan = planned?;
+        let slots = finished.map_or(0, |frame| frame.slots.len());
+        let volatile = plan_is_volatile(&plan);
+        let run_once = args.is_empty() && !volatile;
+        let init = run_once && !hashable;
+        self.init_plans += 1;
+        let name = if init {
+            format!("InitPlan {}", self.init_plans)
+        } else {
+            format!("SubPlan {}", self.init_plans)
+        };
+        self.subplans.push(SubPlan {
+            plan: Arc::new(plan),
+            slots,
+            arguments: args.len(),
+            run_once,
+            hashed: hashable && run_once,
+            name,
+        });
+        let number = self.subplans.len() - 1;
+        // WITH entries of the frame learn its number only now.
+        for (cte, of) in self.planned_ctes.iter_mut().zip(&self.cte_frames) {
+            if *of == frame {
+                cte.frame = Some(number);
+            }
+        }
+        self.subplan_numbers[index] = Some((number, args.clone()));
+        Ok((number, args))
+    }
+
+    /// Plans the WITH entries of a frame that are still in use.
+    fn plan_ctes_of(&mut self, frame: usize) -> Result<()> {
+        for index in 0..self.ctes.len() {
+            if self.ctes[index].frame != frame || self.cte_numbers[index].is_some() {
+                continue;
+            }
+            let modifies = matches!(self.ctes[index].body, LogicalBody::Modify(_));
+            if self.ctes[index].references == 0 && !modifies {
+                continue;
+            }
+            let body = std::mem::replace(
+                &mut self.ctes[index].body,
+                LogicalBody::Query(Query { plan: Logical::Dummy { row: false }, output: Vec::new() }),
+            );
+            let (plan, correlated) = match body {
+                LogicalBody::Query(query) => {
+                    let free = free_columns(&query.plan, self.parts());
+                    let plan = self.plan_query(&query)?;
+                    self.ctes[index].body = LogicalBody::Query(query);
+                    (plan, !free.is_empty())
+                }
+                LogicalBody::Modify(modify) => (self.plan_modify(*modify)?, false),
+            };
+            self.planned_ctes.push(CteDefinition {
+                name: self.ctes[index].name.to_string(),
+                plan: Arc::new(plan),
+                frame: None,
+                correlated,
+                modifies,
+            });
+            self.cte_frames.push(frame);
+            self.cte_numbers[index] = Some(self.planned_ctes.len() - 1);
+        }
+        Ok(())
+    }
+}
+
+/// What the operator above would like.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Wanted {
+    /// An order.
+    pub order: Vec<OrderKey>,
+    /// How many rows will be read.
+    pub rows: Option<f64>,
+}
+
+fn reorder_fetch(source: &mut crate::physical::ScanSource, positions: &[usize]) -> bool {
+    // Only when each column is handed out at most once, and the filter's extra columns keep their places.
+    if source.filter.is_some() {
+        return false;
+    }
+    let fetch = positions.iter().map(|i| source.fetch[*i]).collect();
+    source.fetch = fetch;
+    true
+}
+
+/// Whether anything in a plan may differ from run to run.
+fn plan_is_volatile(plan: &PhysicalPlan) -> bool {
+    let mut volatile = false;
+    crate::physical::each_expr(plan, &mut |expr| {
+        volatile |= expr.volatility() == ochre_expr::Volatility::Volatile;
+    });
+    volatile || plan.children().into_iter().any(|child| plan_is_volatile(child))
+}

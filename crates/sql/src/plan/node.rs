@@ -1,0 +1,1152 @@
+//! One logical operator after the other.
+
+use std::sync::Arc;
+
+use ochre_base::{Error, Result, limits};
+use ochre_expr::Expr;
+use ochre_types::Datum;
+
+use super::{Node, OrderKey, PlanBuilder, Wanted, cost};
+use crate::idset::IdSet;
+use crate::logical::{
+    AggregateExpr, Bound, ColumnId, FunctionCall, FunctionGet, Grouping, Logical, Ordering, RowLock,
+    SetInputs, SetItem, WindowExpr, WindowStep,
+};
+use crate::physical::{
+    AggregateCall, AggregatePlan, AggregateStrategy, AppendPlan, CteScanPlan, DistinctPlan, Estimate,
+    FilterPlan, FrameBound, FunctionInScan, FunctionScanPlan, LimitPlan, LockRowsPlan, MarkedRelation,
+    PhysicalPlan, PlanNode, ProjectItem, ProjectPlan, ProjectSetPlan, RecursiveUnionPlan, ResultPlan,
+    RowRecheck, SetOpPlan, SetOpStrategy, SortKey, SortPlan, UniquePlan, ValuesPlan, WindowCall, WindowFrame,
+    WindowPlan, WorkTableScanPlan,
+};
+
+impl PlanBuilder<'_> {
+    /// Plans an operator of which the required ids must come out.
+    pub(crate) fn plan_node(&mut self, plan: &Logical, required: &IdSet, wanted: &Wanted) -> Result<Node> {
+        stacker::maybe_grow(limits::STACK_RED_ZONE_BYTES, limits::STACK_GROWTH_BYTES, || {
+            self.plan_node_inner(plan, required, wanted)
+        })
+    }
+
+    fn plan_node_inner(&mut self, plan: &Logical, required: &IdSet, wanted: &Wanted) -> Result<Node> {
+        match plan {
+            Logical::Dummy { row } => Ok(self.plan_dummy(*row)),
+            Logical::Get(table) => self.plan_scan(*table, &[], required, wanted),
+            Logical::Values { rows, columns, alias } => self.plan_values(rows, columns, alias, required),
+            Logical::Function(function) => self.plan_function(function, &[]),
+            Logical::CteScan { .. } | Logical::WorkTable { .. } => self.plan_cte_scan(plan, &[], required),
+            Logical::Filter { input, predicates } => self.plan_filter(input, predicates, required, wanted),
+            Logical::Project { input, items } => self.plan_project(input, items, required, wanted),
+            Logical::ProjectSet { input, items } => self.plan_project_set(input, items, required),
+            Logical::Join(join) => self.plan_join(join, plan, &[], required, wanted),
+            Logical::Aggregate(grouping) => self.plan_aggregate(grouping, &[], required, wanted),
+            Logical::Window(window) => self.plan_window(window, required),
+            Logical::Distinct { input, columns } => self.plan_distinct(input, columns, wanted),
+            Logical::DistinctOn { input, on, sort } => self.plan_distinct_on(input, on, sort, required),
+            Logical::Sort { input, keys } => self.plan_sort(input, keys, required, wanted.rows),
+            Logical::Limit { input, limit, offset, ties } => {
+                self.plan_limit(input, limit.as_ref(), offset.as_ref(), ties.as_deref(), required)
+            }
+            Logical::Append(inputs) => self.plan_append(inputs),
+            Logical::SetOp(kind, inputs) => self.plan_set_op(*kind, inputs),
+            Logical::RecursiveUnion { inputs, distinct, work_table } => {
+                self.plan_recursive(inputs, *distinct, *work_table)
+            }
+            Logical::LockRows { input, locks, predicates } => {
+                self.plan_lock_rows(input, locks, predicates, required, wanted)
+            }
+        }
+    }
+
+    fn plan_dummy(&self, row: bool) -> Node {
+        let condition = (!row).then(|| Expr::bool(false));
+        let rows = if row { 1.0 } else { 0.0 };
+        let total = if row { self.settings().cpu_tuple_cost } else { 0.0 };
+        let estimate = Estimate { startup_cost: 0.0, total_cost: total, rows, width: 0 };
+        let node = PlanNode::Result(ResultPlan { exprs: Vec::new(), condition });
+        Node {
+            plan: PhysicalPlan { node, columns: Vec::new(), estimate },
+            ids: Vec::new(),
+            order: Vec::new(),
+            unique: Vec::new(),
+        }
+    }
+
+    fn plan_values(
+        &mut self,
+        rows: &[Vec<Expr>],
+        columns: &[ColumnId],
+        alias: &Arc<str>,
+        required: &IdSet,
+    ) -> Result<Node> {
+        let kept: Vec<usize> = (0..columns.len()).filter(|i| required.contains(columns[*i])).collect();
+        let ids: Vec<ColumnId> = kept.iter().map(|i| columns[*i]).collect();
+        let mut resolved = Vec::with_capacity(rows.len());
+        for row in rows {
+            let mut cells = Vec::with_capacity(kept.len());
+            for i in &kept {
+                cells.push(self.resolve(&row[*i], &[])?);
+            }
+            resolved.push(cells);
+        }
+        let settings = self.settings();
+        let estimate = Estimate {
+            startup_cost: 0.0,
+            total_cost: if rows.len() == 1 {
+                settings.cpu_tuple_cost
+            } else {
+                (settings.cpu_operator_cost + settings.cpu_tuple_cost) * rows.len() as f64
+            },
+            rows: rows.len() as f64,
+            width: self.width_of(&ids),
+        };
+        let node = if resolved.len() == 1 {
+            let exprs = resolved.remove(0);
+            PlanNode::Result(ResultPlan { exprs, condition: None })
+        } else {
+            PlanNode::Values(ValuesPlan { rows: resolved, alias: Arc::clone(alias) })
+        };
+        let columns = self.output_columns(&ids);
+        Ok(Node {
+            plan: PhysicalPlan { node, columns, estimate },
+            ids,
+            order: Vec::new(),
+            unique: Vec::new(),
+        })
+    }
+
+    fn plan_function(&mut self, function: &FunctionGet, predicates: &[Expr]) -> Result<Node> {
+        let mut ids: Vec<ColumnId> = Vec::new();
+        let mut functions = Vec::with_capacity(function.functions.len());
+        let mut rows: f64 = 1.0;
+        for (call, columns) in &function.functions {
+            ids.extend(columns);
+            functions.push(match call {
+                FunctionCall::Set { function, args, .. } => {
+                    rows = rows.max(set_rows(&function.name, args, f64::from(function.rows)));
+                    let mut resolved = Vec::with_capacity(args.len());
+                    for arg in args {
+                        resolved.push(self.resolve(arg, &[])?);
+                    }
+                    FunctionInScan::Set { function: function.clone(), args: resolved, columns: columns.len() }
+                }
+                FunctionCall::Scalar(expr) => {
+                    FunctionInScan::Scalar { expr: self.resolve(expr, &[])?, columns: columns.len() }
+                }
+            });
+        }
+        ids.extend(function.ordinality);
+        let filter = self.resolve_filter(predicates, &ids)?;
+        let settings = self.settings();
+        let selectivity = self.selectivity_of_all(predicates, rows);
+        let estimate = Estimate {
+            startup_cost: settings.cpu_operator_cost,
+            total_cost: settings.cpu_operator_cost + rows * settings.cpu_tuple_cost,
+            rows: (rows * selectivity).max(1.0).round(),
+            width: self.width_of(&ids),
+        };
+        let node = PlanNode::FunctionScan(FunctionScanPlan {
+            alias: Arc::clone(&function.alias),
+            functions,
+            ordinality: function.ordinality.is_some(),
+            filter,
+        });
+        let columns = self.output_columns(&ids);
+        Ok(Node {
+            plan: PhysicalPlan { node, columns, estimate },
+            ids,
+            order: Vec::new(),
+            unique: Vec::new(),
+        })
+    }
+
+    fn resolve_filter(&mut self, predicates: &[Expr], ids: &[ColumnId]) -> Result<Option<Expr>> {
+        if predicates.is_empty() {
+            return Ok(None);
+        }
+        let predicate = Expr::and(predicates.iter().cloned());
+        Ok(Some(self.resolve(&predicate, ids)?))
+    }
+
+    fn plan_cte_scan(&mut self, plan: &Logical, predicates: &[Expr], required: &IdSet) -> Result<Node> {
+        let (columns, alias) = match plan {
+            Logical::CteScan { columns, alias, .. } | Logical::WorkTable { columns, alias, .. } => {
+                (columns, alias)
+            }
+            _ => return Err(Error::internal("not a scan of a WITH entry")),
+        };
+        let all: Vec<ColumnId> = columns.iter().map(|(_, id)| *id).collect();
+        let filter = self.resolve_filter(predicates, &all)?;
+        let kept: Vec<(usize, ColumnId)> =
+            columns.iter().copied().filter(|(_, id)| required.contains(*id)).collect();
+        let positions: Vec<usize> = kept.iter().map(|(position, _)| *position).collect();
+        let ids: Vec<ColumnId> = kept.iter().map(|(_, id)| *id).collect();
+        let (node, rows) = match plan {
+            Logical::CteScan { cte, .. } => {
+                let Some(number) = self.cte_numbers[*cte] else {
+                    return Err(Error::internal("a WITH entry is read before it is planned"));
+                };
+                let rows = self.planned_ctes[number].plan.estimate.rows;
+                let scan = CteScanPlan { cte: number, alias: Arc::clone(alias), columns: positions, filter };
+                (PlanNode::CteScan(scan), rows)
+            }
+            Logical::WorkTable { work_table, .. } => {
+                let rows = self.recursive_rows[*work_table] * 10.0;
+                let scan = WorkTableScanPlan {
+                    work_table: *work_table,
+                    alias: Arc::clone(alias),
+                    columns: positions,
+                    filter,
+                };
+                (PlanNode::WorkTableScan(scan), rows)
+            }
+            _ => return Err(Error::internal("not a scan of a WITH entry")),
+        };
+        let rows = rows.max(1.0);
+        let selectivity = self.selectivity_of_all(predicates, rows);
+        let estimate = Estimate {
+            startup_cost: 0.0,
+            total_cost: rows * 2.0 * self.settings().cpu_tuple_cost,
+            rows: (rows * selectivity).max(1.0).round(),
+            width: self.width_of(&ids),
+        };
+        let columns = self.output_columns(&ids);
+        Ok(Node {
+            plan: PhysicalPlan { node, columns, estimate },
+            ids,
+            order: Vec::new(),
+            unique: Vec::new(),
+        })
+    }
+
+    /// A filter goes into what it stands on wherever that can apply it.
+    fn plan_filter(
+        &mut self,
+        input: &Logical,
+        predicates: &[Expr],
+        required: &IdSet,
+        wanted: &Wanted,
+    ) -> Result<Node> {
+        match input {
+            Logical::Get(table) => self.plan_scan(*table, predicates, required, wanted),
+            Logical::Filter { input, predicates: inner } => {
+                let mut all = inner.clone();
+                all.extend(predicates.iter().cloned());
+                self.plan_filter(input, &all, required, wanted)
+            }
+            Logical::Join(join) => self.plan_join(join, input, predicates, required, wanted),
+            Logical::Function(function) => self.plan_function(function, predicates),
+            Logical::CteScan { .. } | Logical::WorkTable { .. } => {
+                self.plan_cte_scan(input, predicates, required)
+            }
+            Logical::Aggregate(grouping) => self.plan_aggregate(grouping, predicates, required, wanted),
+            Logical::Dummy { row: true } => {
+                let condition = self.resolve_filter(predicates, &[])?;
+                let mut node = self.plan_dummy(true);
+                if let PlanNode::Result(result) = &mut node.plan.node {
+                    result.condition = condition;
+                }
+                Ok(node)
+            }
+            _ => {
+                let mut needed = required.clone();
+                for predicate in predicates {
+                    crate::walk::mentioned(predicate, self.parts(), &mut needed);
+                }
+                let node = self.plan_node(input, &needed, wanted)?;
+                self.add_filter(node, predicates)
+            }
+        }
+    }
+
+    /// A filter above a node.
+    pub(crate) fn add_filter(&mut self, node: Node, predicates: &[Expr]) -> Result<Node> {
+        let Some(predicate) = self.resolve_filter(predicates, &node.ids)? else { return Ok(node) };
+        let input = node.plan.estimate;
+        let selectivity = self.selectivity_of_all(predicates, input.rows);
+        let cost: f64 =
+            predicates.iter().map(super::scan::expr_cost).sum::<f64>() * self.settings().cpu_operator_cost;
+        let estimate = Estimate {
+            total_cost: input.total_cost + cost * input.rows,
+            rows: (input.rows * selectivity).max(1.0).round(),
+            ..input
+        };
+        let columns = node.plan.columns.clone();
+        let plan = PhysicalPlan {
+            node: PlanNode::Filter(FilterPlan { input: Arc::new(node.plan), predicate }),
+            columns,
+            estimate,
+        };
+        Ok(Node { plan, ids: node.ids, order: node.order, unique: node.unique })
+    }
+
+    fn plan_project(
+        &mut self,
+        input: &Logical,
+        items: &[(ColumnId, Expr)],
+        required: &IdSet,
+        wanted: &Wanted,
+    ) -> Result<Node> {
+        let kept: Vec<&(ColumnId, Expr)> = items.iter().filter(|(id, _)| required.contains(*id)).collect();
+        let mut needed = IdSet::default();
+        for (_, expr) in &kept {
+            crate::walk::mentioned(expr, self.parts(), &mut needed);
+        }
+        // An order by a column that is only renamed here is an order of the input.
+        let mut below = Wanted { order: Vec::with_capacity(wanted.order.len()), rows: wanted.rows };
+        for key in &wanted.order {
+            match items.iter().find(|(id, _)| *id == key.id) {
+                Some((_, Expr::Column { index, .. })) => below.order.push(OrderKey { id: *index, ..*key }),
+                _ => {
+                    below.order.clear();
+                    break;
+                }
+            }
+        }
+        let node = self.plan_node(input, &needed, &below)?;
+        let rename = |id: ColumnId| {
+            items.iter().find_map(|(new, expr)| match expr {
+                Expr::Column { index, .. } if *index == id => Some(*new),
+                _ => None,
+            })
+        };
+        // Nothing to compute: the columns only get other ids, or some are dropped further up.
+        let plain = kept
+            .iter()
+            .all(|(_, expr)| matches!(expr, Expr::Column { index, .. } if node.ids.contains(index)));
+        if plain && !kept.is_empty() {
+            let sources: Vec<ColumnId> = kept
+                .iter()
+                .filter_map(|(_, expr)| match expr {
+                    Expr::Column { index, .. } => Some(*index),
+                    _ => None,
+                })
+                .collect();
+            let distinct = sources.iter().enumerate().all(|(i, id)| !sources[..i].contains(id));
+            if distinct && node.ids.iter().all(|id| sources.contains(id)) {
+                let mut node = node;
+                for id in &mut node.ids {
+                    if let Some((new, _)) = kept
+                        .iter()
+                        .find(|(_, expr)| matches!(expr, Expr::Column { index, .. } if index == id))
+                    {
+                        *id = *new;
+                    }
+                }
+                rename_order(&mut node.order, &rename);
+                node.unique = rename_unique(&node.unique, &rename);
+                for (column, id) in node.plan.columns.iter_mut().zip(&node.ids) {
+                    column.name = Arc::clone(&self.columns[*id].name);
+                }
+                return Ok(node);
+            }
+        }
+        let ids: Vec<ColumnId> = kept.iter().map(|(id, _)| *id).collect();
+        let mut exprs = Vec::with_capacity(kept.len());
+        let mut computed = 0.0;
+        for (_, expr) in &kept {
+            exprs.push(self.resolve(expr, &node.ids)?);
+            computed += super::scan::expr_cost(expr);
+        }
+        let mut order = node.order;
+        rename_order(&mut order, &rename);
+        let unique = rename_unique(&node.unique, &rename);
+        let columns = self.output_columns(&ids);
+        let input = node.plan.estimate;
+        let settings = self.settings();
+        let estimate = Estimate {
+            total_cost: input.total_cost + computed * settings.cpu_operator_cost * input.rows,
+            width: self.width_of(&ids),
+            ..input
+        };
+        // A row of expressions over nothing.
+        if let PlanNode::Result(result) = &node.plan.node
+            && result.exprs.is_empty()
+        {
+            let node_plan = PlanNode::Result(ResultPlan { exprs, condition: result.condition.clone() });
+            let plan = PhysicalPlan { node: node_plan, columns, estimate };
+            return Ok(Node { plan, ids, order, unique });
+        }
+        let plan = PhysicalPlan {
+            node: PlanNode::Project(ProjectPlan { input: Arc::new(node.plan), exprs }),
+            columns,
+            estimate,
+        };
+        Ok(Node { plan, ids, order, unique })
+    }
+
+    fn plan_project_set(
+        &mut self,
+        input: &Logical,
+        items: &[(ColumnId, SetItem)],
+        required: &IdSet,
+    ) -> Result<Node> {
+        let mut needed = required.clone();
+        for (_, item) in items {
+            match item {
+                SetItem::Scalar(expr) => crate::walk::mentioned(expr, self.parts(), &mut needed),
+                SetItem::Set { args, .. } => {
+                    for arg in args {
+                        crate::walk::mentioned(arg, self.parts(), &mut needed);
+                    }
+                }
+            }
+        }
+        let node = self.plan_node(input, &needed, &Wanted::default())?;
+        let mut ids: Vec<ColumnId> = Vec::new();
+        let mut resolved = Vec::new();
+        for (index, id) in node.ids.iter().enumerate() {
+            if required.contains(*id) {
+                ids.push(*id);
+                resolved.push(ProjectItem::Scalar(Expr::Column { index, ty: self.columns[*id].ty }));
+            }
+        }
+        let mut rows: f64 = 1.0;
+        for (id, item) in items {
+            ids.push(*id);
+            resolved.push(match item {
+                SetItem::Scalar(expr) => ProjectItem::Scalar(self.resolve(expr, &node.ids)?),
+                SetItem::Set { function, args, ty } => {
+                    rows = rows.max(set_rows(&function.name, args, f64::from(function.rows)));
+                    let mut values = Vec::with_capacity(args.len());
+                    for arg in args {
+                        values.push(self.resolve(arg, &node.ids)?);
+                    }
+                    ProjectItem::Set { function: function.clone(), args: values, ty: *ty }
+                }
+            });
+        }
+        let columns = self.output_columns(&ids);
+        let input = node.plan.estimate;
+        let rows = (input.rows * rows).max(1.0);
+        let estimate = Estimate {
+            startup_cost: input.startup_cost,
+            total_cost: input.total_cost + rows * self.settings().cpu_tuple_cost,
+            rows,
+            width: self.width_of(&ids),
+        };
+        let plan = PhysicalPlan {
+            node: PlanNode::ProjectSet(ProjectSetPlan { input: Arc::new(node.plan), items: resolved }),
+            columns,
+            estimate,
+        };
+        Ok(Node { plan, ids, order: Vec::new(), unique: Vec::new() })
+    }
+
+    /// An order in terms of columns, as far as its keys are columns.
+    fn order_keys(keys: &[Ordering]) -> Vec<OrderKey> {
+        let mut order = Vec::with_capacity(keys.len());
+        for key in keys {
+            match &key.expr {
+                Expr::Column { index, .. } => order.push(OrderKey {
+                    id: *index,
+                    descending: key.descending,
+                    nulls_first: key.nulls_first,
+                }),
+                _ => break,
+            }
+        }
+        order
+    }
+
+    pub(crate) fn plan_sort(
+        &mut self,
+        input: &Logical,
+        keys: &[Ordering],
+        required: &IdSet,
+        limit: Option<f64>,
+    ) -> Result<Node> {
+        let mut needed = required.clone();
+        for key in keys {
+            crate::walk::mentioned(&key.expr, self.parts(), &mut needed);
+        }
+        let order = Self::order_keys(keys);
+        let complete = order.len() == keys.len();
+        let wanted = Wanted { order: if complete { order.clone() } else { Vec::new() }, rows: limit };
+        let node = self.plan_node(input, &needed, &wanted)?;
+        if complete && node.is_sorted_by(&order) {
+            return Ok(node);
+        }
+        self.add_sort(node, keys, limit)
+    }
+
+    /// A sort above a node.
+    pub(crate) fn add_sort(&mut self, node: Node, keys: &[Ordering], limit: Option<f64>) -> Result<Node> {
+        let settings = self.settings();
+        let order = Self::order_keys(keys);
+        let presorted =
+            node.order.iter().zip(&order).take_while(|(have, want)| have == want).count().min(keys.len());
+        let mut resolved = Vec::with_capacity(keys.len());
+        for key in keys {
+            resolved.push(SortKey {
+                expr: self.resolve(&key.expr, &node.ids)?,
+                descending: key.descending,
+                nulls_first: key.nulls_first,
+            });
+        }
+        let mut estimate = cost::sort(settings, node.plan.estimate, limit);
+        estimate.rows = node.plan.estimate.rows;
+        let columns = node.plan.columns.clone();
+        let plan = PhysicalPlan {
+            node: PlanNode::Sort(SortPlan {
+                input: Arc::new(node.plan),
+                keys: resolved,
+                presorted,
+                limit: None,
+            }),
+            columns,
+            estimate,
+        };
+        Ok(Node { plan, ids: node.ids, order, unique: node.unique })
+    }
+
+    fn plan_limit(
+        &mut self,
+        input: &Logical,
+        limit: Option<&Expr>,
+        offset: Option<&Expr>,
+        ties: Option<&[Ordering]>,
+        required: &IdSet,
+    ) -> Result<Node> {
+        let number = |expr: Option<&Expr>| match expr {
+            Some(Expr::Constant { value, .. }) => value.as_i64().map(|n| n.max(0) as f64),
+            _ => None,
+        };
+        let skipped = number(offset).unwrap_or(0.0);
+        let rows = match limit {
+            Some(expr) => number(Some(expr)).map(|n| n + skipped).or_else(|| {
+                // An unknown limit is taken for a tenth of the rows by PostgreSQL; here for a small one.
+                (!matches!(expr, Expr::Constant { .. })).then_some(100.0)
+            }),
+            None => None,
+        };
+        let mut needed = required.clone();
+        for key in ties.unwrap_or_default() {
+            needed.add_expr(&key.expr);
+        }
+        let mut node = self.plan_node(input, &needed, &Wanted { order: Vec::new(), rows })?;
+        let limit_expr = limit.map(|expr| self.resolve(expr, &[])).transpose()?;
+        let offset_expr = offset.map(|expr| self.resolve(expr, &[])).transpose()?;
+        let ties = match ties {
+            Some(keys) => {
+                let mut resolved = Vec::with_capacity(keys.len());
+                for key in keys {
+                    resolved.push(SortKey {
+                        expr: self.resolve(&key.expr, &node.ids)?,
+                        descending: key.descending,
+                        nulls_first: key.nulls_first,
+                    });
+                }
+                Some(resolved)
+            }
+            None => None,
+        };
+        if ties.is_none() {
+            set_sort_limit(&mut node.plan, limit_expr.as_ref(), offset_expr.as_ref());
+        }
+        let input = node.plan.estimate;
+        let out = rows.map_or(input.rows, |rows| rows.min(input.rows));
+        let share = if input.rows > 0.0 { out / input.rows } else { 1.0 };
+        let run = input.total_cost - input.startup_cost;
+        let skip_share = if input.rows > 0.0 { (skipped / input.rows).min(1.0) } else { 0.0 };
+        let estimate = Estimate {
+            startup_cost: input.startup_cost + run * skip_share,
+            total_cost: input.startup_cost + run * share,
+            rows: (out - skipped).max(1.0),
+            width: input.width,
+        };
+        let columns = node.plan.columns.clone();
+        let plan = PhysicalPlan {
+            node: PlanNode::Limit(LimitPlan {
+                input: Arc::new(node.plan),
+                limit: limit_expr,
+                offset: offset_expr,
+                ties,
+            }),
+            columns,
+            estimate,
+        };
+        Ok(Node { plan, ids: node.ids, order: node.order, unique: node.unique })
+    }
+
+    fn aggregate_call(&mut self, call: &AggregateExpr, ids: &[ColumnId]) -> Result<AggregateCall> {
+        let mut args = Vec::with_capacity(call.args.len());
+        for arg in &call.args {
+            args.push(self.resolve(arg, ids)?);
+        }
+        let mut direct_args = Vec::with_capacity(call.direct_args.len());
+        for arg in &call.direct_args {
+            direct_args.push(self.resolve(arg, ids)?);
+        }
+        let mut order_by = Vec::with_capacity(call.order_by.len());
+        for key in &call.order_by {
+            order_by.push(SortKey {
+                expr: self.resolve(&key.expr, ids)?,
+                descending: key.descending,
+                nulls_first: key.nulls_first,
+            });
+        }
+        let filter = call.filter.as_ref().map(|filter| self.resolve(filter, ids)).transpose()?;
+        Ok(AggregateCall {
+            function: call.function.0,
+            args,
+            direct_args,
+            distinct: call.distinct,
+            order_by,
+            filter,
+            ty: call.ty,
+        })
+    }
+
+    fn plan_aggregate(
+        &mut self,
+        grouping: &Grouping,
+        having: &[Expr],
+        required: &IdSet,
+        wanted: &Wanted,
+    ) -> Result<Node> {
+        let mut needed = IdSet::default();
+        let keys = &grouping.keys;
+        // Aggregates that nothing reads are not computed.
+        let mut read = required.clone();
+        for predicate in having {
+            crate::walk::mentioned(predicate, self.parts(), &mut read);
+        }
+        let calls: Vec<&(ColumnId, AggregateExpr)> =
+            grouping.aggregates.iter().filter(|(id, _)| read.contains(*id)).collect();
+        for (_, key) in keys {
+            crate::walk::mentioned(key, self.parts(), &mut needed);
+        }
+        for (_, call) in &calls {
+            let orders = call.order_by.iter().map(|key| &key.expr);
+            for expr in call.args.iter().chain(&call.direct_args).chain(orders).chain(&call.filter) {
+                crate::walk::mentioned(expr, self.parts(), &mut needed);
+            }
+        }
+        let plain = keys.is_empty() && grouping.sets.is_none();
+        // An order that gives the groups one after the other may come for free.
+        let key_order: Vec<OrderKey> = {
+            let mut order: Vec<OrderKey> = wanted
+                .order
+                .iter()
+                .copied()
+                .take_while(|key| {
+                    keys.iter().any(|(id, expr)| {
+                        *id == key.id && matches!(expr, Expr::Column { index, .. } if *index == *id)
+                    })
+                })
+                .collect();
+            for (_, key) in keys {
+                if let Expr::Column { index, .. } = key
+                    && !order.iter().any(|known| known.id == *index)
+                {
+                    order.push(OrderKey { id: *index, descending: false, nulls_first: false });
+                }
+            }
+            order
+        };
+        let sortable = !plain && grouping.sets.is_none() && key_order.len() == keys.len();
+        let node = self.plan_node(&grouping.input, &needed, &Wanted::default())?;
+        let groups = self.group_count(keys, node.rows());
+        let settings = self.settings();
+        let mut ids: Vec<ColumnId> = keys.iter().map(|(id, _)| *id).collect();
+        ids.extend(calls.iter().map(|(id, _)| *id));
+        if let Some((_, set)) = &grouping.sets {
+            ids.push(*set);
+        }
+        let width = self.width_of(&ids);
+        let already = sortable && node.is_sorted_by(&key_order);
+        let hashed_estimate = cost::aggregate(
+            settings,
+            node.plan.estimate,
+            keys.len(),
+            calls.len(),
+            groups,
+            !plain && !already,
+            width,
+        );
+        let mut node = node;
+        let mut strategy = if plain {
+            AggregateStrategy::Plain
+        } else if already {
+            AggregateStrategy::Sorted
+        } else {
+            AggregateStrategy::Hashed
+        };
+        let mut estimate = hashed_estimate;
+        if sortable && !already {
+            // Sorting first: worth it when hashing is off, or when the result must be sorted anyway.
+            let sorted_input = cost::sort(settings, node.plan.estimate, None);
+            let sorted = cost::aggregate(
+                settings,
+                Estimate { rows: node.rows(), ..sorted_input },
+                keys.len(),
+                calls.len(),
+                groups,
+                false,
+                width,
+            );
+            let hashed_total = if wanted.order.is_empty() {
+                estimate.total_cost
+            } else {
+                cost::sort(settings, estimate, None).total_cost
+            };
+            if !settings.enable_hashagg || sorted.total_cost < hashed_total {
+                let order: Vec<Ordering> = key_order
+                    .iter()
+                    .map(|key| Ordering {
+                        expr: Expr::Column { index: key.id, ty: self.columns[key.id].ty },
+                        descending: key.descending,
+                        nulls_first: key.nulls_first,
+                    })
+                    .collect();
+                node = self.add_sort(node, &order, None)?;
+                strategy = AggregateStrategy::Sorted;
+                estimate = sorted;
+            }
+        }
+        let mut key_exprs = Vec::with_capacity(keys.len());
+        for (_, key) in keys {
+            key_exprs.push(self.resolve(key, &node.ids)?);
+        }
+        let mut aggregates = Vec::with_capacity(calls.len());
+        for (_, call) in &calls {
+            aggregates.push(self.aggregate_call(call, &node.ids)?);
+        }
+        let having_expr = self.resolve_filter(having, &ids)?;
+        if !having.is_empty() {
+            estimate.rows = (estimate.rows * self.selectivity_of_all(having, estimate.rows)).max(1.0).round();
+        }
+        let order = if strategy == AggregateStrategy::Sorted { key_order } else { Vec::new() };
+        let unique = if grouping.sets.is_none() && !keys.is_empty() {
+            vec![keys.iter().map(|(id, _)| *id).collect()]
+        } else {
+            Vec::new()
+        };
+        let columns = self.output_columns(&ids);
+        let plan = PhysicalPlan {
+            node: PlanNode::Aggregate(AggregatePlan {
+                input: Arc::new(node.plan),
+                strategy,
+                keys: key_exprs,
+                aggregates,
+                grouping_sets: grouping.sets.as_ref().map(|(sets, _)| sets.clone()),
+                having: having_expr,
+            }),
+            columns,
+            estimate,
+        };
+        Ok(Node { plan, ids, order, unique })
+    }
+
+    /// How many groups keys make of so many rows.
+    fn group_count(&self, keys: &[(ColumnId, Expr)], rows: f64) -> f64 {
+        if keys.is_empty() {
+            return 1.0;
+        }
+        let mut product = 1.0;
+        for (_, key) in keys {
+            let mut distinct = 1.0;
+            for id in key.columns() {
+                distinct *= self.distinct_values(id, rows);
+            }
+            product *= distinct.max(1.0);
+        }
+        product.min(rows).max(1.0).round()
+    }
+
+    fn plan_window(&mut self, window: &WindowStep, required: &IdSet) -> Result<Node> {
+        let mut needed = IdSet::default();
+        for id in required.iter() {
+            if !window.calls.iter().any(|(made, _)| *made == id) {
+                needed.insert(id);
+            }
+        }
+        crate::walk::each_expr(&Logical::Dummy { row: false }, &mut |_| {});
+        let mut mention =
+            |expr: &Expr, builder: &Self| crate::walk::mentioned(expr, builder.parts(), &mut needed);
+        for expr in &window.partition {
+            mention(expr, self);
+        }
+        for key in &window.order {
+            mention(&key.expr, self);
+        }
+        for (_, call) in &window.calls {
+            match call {
+                WindowExpr::Function { args, .. } => args.iter().for_each(|arg| mention(arg, self)),
+                WindowExpr::Aggregate(call) => {
+                    let orders = call.order_by.iter().map(|key| &key.expr);
+                    call.args.iter().chain(orders).chain(&call.filter).for_each(|expr| mention(expr, self));
+                }
+            }
+        }
+        let mut keys: Vec<Ordering> = window
+            .partition
+            .iter()
+            .map(|expr| Ordering { expr: expr.clone(), descending: false, nulls_first: false })
+            .collect();
+        keys.extend(window.order.iter().cloned());
+        let node = if keys.is_empty() {
+            self.plan_node(&window.input, &needed, &Wanted::default())?
+        } else {
+            self.plan_sort(&window.input, &keys, &needed, None)?
+        };
+        let mut partition = Vec::with_capacity(window.partition.len());
+        for expr in &window.partition {
+            partition.push(self.resolve(expr, &node.ids)?);
+        }
+        let mut order = Vec::with_capacity(window.order.len());
+        for key in &window.order {
+            order.push(SortKey {
+                expr: self.resolve(&key.expr, &node.ids)?,
+                descending: key.descending,
+                nulls_first: key.nulls_first,
+            });
+        }
+        let mut ids = node.ids.clone();
+        let mut calls = Vec::with_capacity(window.calls.len());
+        for (id, call) in &window.calls {
+            ids.push(*id);
+            calls.push(match call {
+                WindowExpr::Function { function, args, ty } => {
+                    let mut resolved = Vec::with_capacity(args.len());
+                    for arg in args {
+                        resolved.push(self.resolve(arg, &node.ids)?);
+                    }
+                    WindowCall::Function { function: function.clone(), args: resolved, ty: *ty }
+                }
+                WindowExpr::Aggregate(call) => WindowCall::Aggregate(self.aggregate_call(call, &node.ids)?),
+            });
+        }
+        let mut bound = |bound: &Bound| -> Result<FrameBound> {
+            Ok(match bound {
+                Bound::UnboundedPreceding => FrameBound::UnboundedPreceding,
+                Bound::Preceding(expr) => FrameBound::Preceding(self.resolve(expr, &[])?),
+                Bound::CurrentRow => FrameBound::CurrentRow,
+                Bound::Following(expr) => FrameBound::Following(self.resolve(expr, &[])?),
+                Bound::UnboundedFollowing => FrameBound::UnboundedFollowing,
+            })
+        };
+        let frame = WindowFrame {
+            mode: window.frame.mode,
+            start: bound(&window.frame.start)?,
+            end: bound(&window.frame.end)?,
+            exclusion: window.frame.exclusion,
+        };
+        let input = node.plan.estimate;
+        let settings = self.settings();
+        let estimate = Estimate {
+            total_cost: input.total_cost
+                + input.rows * (settings.cpu_tuple_cost + settings.cpu_operator_cost * calls.len() as f64),
+            width: self.width_of(&ids),
+            ..input
+        };
+        let columns = self.output_columns(&ids);
+        let plan = PhysicalPlan {
+            node: PlanNode::Window(WindowPlan { input: Arc::new(node.plan), partition, order, frame, calls }),
+            columns,
+            estimate,
+        };
+        Ok(Node { plan, ids, order: node.order, unique: node.unique })
+    }
+
+    fn plan_distinct(&mut self, input: &Logical, columns: &[ColumnId], wanted: &Wanted) -> Result<Node> {
+        let required = IdSet::of(columns.iter().copied());
+        let node = self.plan_node(input, &required, wanted)?;
+        // Rows that are unique already stay as they are.
+        if node.unique.iter().any(|set| set.iter().all(|id| columns.contains(id))) {
+            return Ok(node);
+        }
+        let sorted = node.order.len() >= columns.len()
+            && node.order[..columns.len()].iter().all(|key| columns.contains(&key.id));
+        let estimate_input = node.plan.estimate;
+        let groups = columns
+            .iter()
+            .map(|id| self.distinct_values(*id, estimate_input.rows))
+            .product::<f64>()
+            .min(estimate_input.rows)
+            .max(1.0)
+            .round();
+        let estimate = cost::aggregate(
+            self.settings(),
+            estimate_input,
+            columns.len(),
+            0,
+            groups,
+            !sorted,
+            estimate_input.width,
+        );
+        let out = node.plan.columns.clone();
+        let ids = node.ids.clone();
+        let (plan_node, order) = if sorted {
+            let keys = (0..ids.len()).collect();
+            (PlanNode::Unique(UniquePlan { input: Arc::new(node.plan), keys }), node.order)
+        } else {
+            (PlanNode::Distinct(DistinctPlan { input: Arc::new(node.plan) }), Vec::new())
+        };
+        let plan = PhysicalPlan { node: plan_node, columns: out, estimate };
+        Ok(Node { plan, ids, order, unique: vec![columns.to_vec()] })
+    }
+
+    fn plan_distinct_on(
+        &mut self,
+        input: &Logical,
+        on: &[ColumnId],
+        sort: &[Ordering],
+        required: &IdSet,
+    ) -> Result<Node> {
+        let mut needed = required.clone();
+        on.iter().for_each(|id| needed.insert(*id));
+        let node = self.plan_sort(input, sort, &needed, None)?;
+        let keys: Vec<usize> =
+            on.iter().filter_map(|id| node.ids.iter().position(|known| known == id)).collect();
+        let input = node.plan.estimate;
+        let groups = on
+            .iter()
+            .map(|id| self.distinct_values(*id, input.rows))
+            .product::<f64>()
+            .min(input.rows)
+            .max(1.0);
+        let estimate = Estimate {
+            total_cost: input.total_cost + input.rows * self.settings().cpu_operator_cost * keys.len() as f64,
+            rows: groups.round(),
+            ..input
+        };
+        let columns = node.plan.columns.clone();
+        let plan = PhysicalPlan {
+            node: PlanNode::Unique(UniquePlan { input: Arc::new(node.plan), keys }),
+            columns,
+            estimate,
+        };
+        Ok(Node { plan, ids: node.ids, order: node.order, unique: vec![on.to_vec()] })
+    }
+
+    /// One input of a set operation, its columns in order.
+    fn plan_set_input(&mut self, plan: &Logical, columns: &[ColumnId]) -> Result<PhysicalPlan> {
+        let required = IdSet::of(columns.iter().copied());
+        let node = self.plan_node(plan, &required, &Wanted::default())?;
+        Ok(self.shape(node, columns))
+    }
+
+    fn plan_append(&mut self, inputs: &SetInputs) -> Result<Node> {
+        let mut plans = Vec::with_capacity(inputs.inputs.len());
+        let mut estimate = Estimate { width: self.width_of(&inputs.columns), ..Estimate::default() };
+        for (index, (plan, columns)) in inputs.inputs.iter().enumerate() {
+            let planned = self.plan_set_input(plan, columns)?;
+            if index == 0 {
+                estimate.startup_cost = planned.estimate.startup_cost;
+            }
+            estimate.total_cost += planned.estimate.total_cost;
+            estimate.rows += planned.estimate.rows;
+            estimate.width = estimate.width.max(planned.estimate.width);
+            plans.push(Arc::new(planned));
+        }
+        estimate.total_cost += estimate.rows * self.settings().cpu_tuple_cost * 0.5;
+        let columns = self.output_columns(&inputs.columns);
+        let plan = PhysicalPlan { node: PlanNode::Append(AppendPlan { inputs: plans }), columns, estimate };
+        Ok(Node { plan, ids: inputs.columns.clone(), order: Vec::new(), unique: Vec::new() })
+    }
+
+    fn plan_set_op(&mut self, kind: crate::physical::SetOpKind, inputs: &SetInputs) -> Result<Node> {
+        let [(left, left_ids), (right, right_ids)] = inputs.inputs.as_slice() else {
+            return Err(Error::internal("a set operation has two inputs"));
+        };
+        let left = self.plan_set_input(left, left_ids)?;
+        let right = self.plan_set_input(right, right_ids)?;
+        let (l, r) = (left.estimate, right.estimate);
+        let settings = self.settings();
+        let keys = inputs.columns.len() as f64;
+        let total = l.total_cost + r.total_cost + settings.cpu_operator_cost * keys * (l.rows + r.rows);
+        let rows = l.rows.clamp(1.0, 200.0);
+        let estimate = Estimate { startup_cost: total, total_cost: total, rows, width: l.width };
+        let columns = self.output_columns(&inputs.columns);
+        let plan = PhysicalPlan {
+            node: PlanNode::SetOp(SetOpPlan {
+                kind,
+                strategy: SetOpStrategy::Hashed,
+                left: Arc::new(left),
+                right: Arc::new(right),
+            }),
+            columns,
+            estimate,
+        };
+        use crate::physical::SetOpKind;
+        let unique = if matches!(kind, SetOpKind::Intersect | SetOpKind::Except) {
+            vec![inputs.columns.clone()]
+        } else {
+            Vec::new()
+        };
+        Ok(Node { plan, ids: inputs.columns.clone(), order: Vec::new(), unique })
+    }
+
+    fn plan_recursive(&mut self, inputs: &SetInputs, distinct: bool, work_table: usize) -> Result<Node> {
+        let [(initial, initial_ids), (recursive, recursive_ids)] = inputs.inputs.as_slice() else {
+            return Err(Error::internal("a recursive query has two terms"));
+        };
+        let initial = self.plan_set_input(initial, initial_ids)?;
+        self.recursive_rows[work_table] = initial.estimate.rows;
+        let recursive = self.plan_set_input(recursive, recursive_ids)?;
+        let (a, b) = (initial.estimate, recursive.estimate);
+        let rows = a.rows + 10.0 * b.rows;
+        let estimate = Estimate {
+            startup_cost: a.startup_cost,
+            total_cost: a.total_cost + 10.0 * b.total_cost + rows * self.settings().cpu_tuple_cost,
+            rows,
+            width: a.width.max(b.width),
+        };
+        let columns = self.output_columns(&inputs.columns);
+        let plan = PhysicalPlan {
+            node: PlanNode::RecursiveUnion(RecursiveUnionPlan {
+                initial: Arc::new(initial),
+                recursive: Arc::new(recursive),
+                distinct,
+                work_table,
+            }),
+            columns,
+            estimate,
+        };
+        Ok(Node { plan, ids: inputs.columns.clone(), order: Vec::new(), unique: Vec::new() })
+    }
+
+    fn plan_lock_rows(
+        &mut self,
+        input: &Logical,
+        locks: &[RowLock],
+        predicates: &[Expr],
+        required: &IdSet,
+        wanted: &Wanted,
+    ) -> Result<Node> {
+        let mut needed = required.clone();
+        for lock in locks {
+            needed.insert(lock.row_id);
+            // What the row's newest version may have changed.
+            for (_, id) in &self.tables[lock.table].columns {
+                needed.insert(*id);
+            }
+        }
+        let usable: Vec<Expr> = predicates.iter().filter(|p| !has_subplan(p)).cloned().collect();
+        let available = crate::walk::produced(input, &self.tables);
+        let usable: Vec<Expr> = usable.into_iter().filter(|p| available.is_superset_of(p)).collect();
+        for predicate in &usable {
+            needed.add_expr(predicate);
+        }
+        let node = self.plan_node(input, &needed, wanted)?;
+        let mut relations = Vec::with_capacity(locks.len());
+        for lock in locks {
+            let Some(row_id) = node.ids.iter().position(|id| *id == lock.row_id) else {
+                return Err(Error::unsupported("locking rows of this kind of FROM item"));
+            };
+            let recheck = self.recheck(lock.table, &node.ids, &usable)?;
+            relations.push(MarkedRelation {
+                table: self.tables[lock.table].table.oid,
+                row_id,
+                strength: lock.strength,
+                wait: lock.wait,
+                recheck,
+            });
+        }
+        let input = node.plan.estimate;
+        let estimate =
+            Estimate { total_cost: input.total_cost + input.rows * self.settings().cpu_tuple_cost, ..input };
+        let columns = node.plan.columns.clone();
+        let plan = PhysicalPlan {
+            node: PlanNode::LockRows(LockRowsPlan { input: Arc::new(node.plan), relations }),
+            columns,
+            estimate,
+        };
+        Ok(Node { plan, ids: node.ids, order: node.order, unique: node.unique })
+    }
+
+    /// How a row of a table among so many columns is brought up to date.
+    pub(crate) fn recheck(
+        &mut self,
+        table: crate::logical::TableId,
+        ids: &[ColumnId],
+        predicates: &[Expr],
+    ) -> Result<RowRecheck> {
+        let columns = self.tables[table]
+            .columns
+            .iter()
+            .filter_map(|(column, id)| ids.iter().position(|known| known == id).map(|at| (at, *column)))
+            .collect();
+        let predicate = self.resolve_filter(predicates, ids)?;
+        Ok(RowRecheck { columns, predicate })
+    }
+}
+
+impl IdSet {
+    /// Whether every id that an expression mentions is in the set.
+    pub(crate) fn is_superset_of(&self, expr: &Expr) -> bool {
+        expr.columns().iter().all(|id| self.contains(*id))
+    }
+}
+
+/// Whether an expression runs a subquery.
+pub(crate) fn has_subplan(expr: &Expr) -> bool {
+    expr.any(|node| matches!(node, Expr::SubPlan { .. }))
+}
+
+/// LIMIT and OFFSET become the bound of a sort right below (or below a projection or row locks).
+fn set_sort_limit(plan: &mut PhysicalPlan, limit: Option<&Expr>, offset: Option<&Expr>) {
+    let total = match (limit, offset) {
+        (Some(limit), None) => limit.clone(),
+        (Some(Expr::Constant { value, ty }), Some(Expr::Constant { value: skip, .. })) => {
+            let (Some(n), Some(skip)) = (value.as_i64(), skip.as_i64()) else { return };
+            let Some(sum) = n.max(0).checked_add(skip.max(0)) else { return };
+            Expr::Constant { value: Datum::Int64(sum), ty: *ty }
+        }
+        _ => return,
+    };
+    match &mut plan.node {
+        PlanNode::Sort(sort) => sort.limit = Some(total),
+        PlanNode::Project(project) => {
+            let mut input = (*project.input).clone();
+            set_sort_limit(&mut input, Some(&total), None);
+            project.input = Arc::new(input);
+        }
+        _ => {}
+    }
+}
+
+fn rename_order(order: &mut Vec<OrderKey>, rename: &impl Fn(ColumnId) -> Option<ColumnId>) {
+    let kept = order.iter().take_while(|key| rename(key.id).is_some()).count();
+    order.truncate(kept);
+    for key in order {
+        if let Some(new) = rename(key.id) {
+            key.id = new;
+        }
+    }
+}
+
+fn rename_unique(
+    sets: &[Vec<ColumnId>],
+    rename: &impl Fn(ColumnId) -> Option<ColumnId>,
+) -> Vec<Vec<ColumnId>> {
+    sets.iter().filter_map(|set| set.iter().map(|id| rename(*id)).collect()).collect()
+}
+
+/// How many rows a set-returning function yields.
+fn set_rows(name: &str, args: &[Expr], default: f64) -> f64 {
+    let number = |i: usize| match args.get(i) {
+        Some(Expr::Constant { value, .. }) => value.as_i64().map(|n| n as f64),
+        Some(Expr::Cast { arg, .. }) => match &**arg {
+            Expr::Constant { value, .. } => value.as_i64().map(|n| n as f64),
+            _ => None,
+        },
+        _ => None,
+    };
+    match name {
+        "generate_series" => match (number(0), number(1), number(2).or((args.len() == 2).then_some(1.0))) {
+            (Some(first), Some(last), Some(step)) if step != 0.0 => {
+                ((last - first) / step + 1.0).floor().max(1.0)
+            }
+            _ => default.max(1.0),
+        },
+        "unnest" => match args.first() {
+            Some(Expr::Constant { value: Datum::Array(array), .. }) => (array.len() as f64).max(1.0),
+            Some(Expr::ArrayLiteral { elements, .. }) => (elements.len() as f64).max(1.0),
+            _ => 10.0,
+        },
+        _ => default.max(1.0),
+    }
+}

@@ -1,0 +1,509 @@
+//! How a table is read: all of it, by an index, or by row id.
+
+use std::sync::Arc;
+
+use ochre_base::Result;
+use ochre_catalog::IndexDescriptor;
+use ochre_expr::Expr;
+
+use super::cost::{self, IndexWork};
+use super::index_match::{IndexMatch, KeyColumn, KeyMatch, Operation, comparison_of};
+use super::selectivity::table_size;
+use super::settings::DISABLED_COST;
+use super::{Node, OrderKey, PlanBuilder, Wanted};
+use crate::idset::IdSet;
+use crate::logical::{ColumnId, TableId};
+use crate::physical::{
+    Estimate, IndexBounds, IndexScanPlan, KeyBound, KeyCondition, KeyRange, KeyValue, PhysicalPlan, PlanNode,
+    ScanColumn, ScanDirection, ScanSource, SeqScanPlan, TidCondition, TidScanPlan,
+};
+
+/// A way to read a table.
+#[derive(Debug, Clone)]
+pub(crate) struct ScanPath {
+    /// Rows, width and costs.
+    pub estimate: Estimate,
+    method: Method,
+}
+
+#[derive(Debug, Clone)]
+enum Method {
+    Seq,
+    Tid(Expr, usize),
+    Index(Box<IndexPath>),
+}
+
+#[derive(Debug, Clone)]
+struct IndexPath {
+    index: Arc<IndexDescriptor>,
+    matched: IndexMatch,
+    direction: ScanDirection,
+    index_only: bool,
+    order: Vec<OrderKey>,
+    unique_match: bool,
+}
+
+impl ScanPath {
+    /// The order of the rows.
+    pub fn order(&self) -> &[OrderKey] {
+        match &self.method {
+            Method::Index(path) => &path.order,
+            _ => &[],
+        }
+    }
+
+    /// Whether it is by an index that the predicates narrow.
+    pub fn is_narrowed(&self) -> bool {
+        match &self.method {
+            Method::Index(path) => !path.matched.is_empty(),
+            Method::Tid(..) => true,
+            Method::Seq => false,
+        }
+    }
+}
+
+impl PlanBuilder<'_> {
+    /// The cheapest way to read a table's rows that satisfy the predicates.
+    ///
+    /// `required` are ids that must come out; `loops` is how often the scan will be run.
+    pub(crate) fn choose_scan(
+        &self,
+        table: TableId,
+        predicates: &[Expr],
+        required: &IdSet,
+        wanted: &Wanted,
+        loops: f64,
+    ) -> ScanPath {
+        let settings = self.settings();
+        let used = &self.tables[table];
+        let own = IdSet::of(used.columns.iter().map(|(_, id)| *id));
+        let (pages, tuples) = table_size(used);
+        let mut fetched = IdSet::default();
+        for (_, id) in &used.columns {
+            if required.contains(*id) {
+                fetched.insert(*id);
+            }
+        }
+        let width = self.width_of(&fetched.iter().collect::<smallvec::SmallVec<[ColumnId; 16]>>());
+
+        // One row by a unique key needs no look at costs.
+        if settings.enable_indexscan {
+            for index in &used.table.indexes {
+                if !index.unique
+                    || !index.valid
+                    || index.predicate.is_some()
+                    || index.keys.len() > predicates.len()
+                {
+                    continue;
+                }
+                let Some(keys) = self.key_columns(table, index) else { continue };
+                let matched = self.match_index(index, &keys, predicates, &own);
+                if matched.is_full_equality(index) {
+                    return self.index_path(
+                        table, index, &keys, matched, predicates, &fetched, wanted, loops, pages, tuples,
+                        width,
+                    );
+                }
+            }
+        }
+
+        let selectivity = self.selectivity_of_all(predicates, tuples);
+        let rows = (tuples * selectivity).max(1.0).round();
+        let qual_cost = predicates.iter().map(expr_cost).sum::<f64>() * settings.cpu_operator_cost;
+        let mut best = ScanPath {
+            estimate: cost::seq_scan(settings, pages, tuples, qual_cost, rows, width),
+            method: Method::Seq,
+        };
+        if !settings.enable_seqscan {
+            best.estimate.startup_cost += DISABLED_COST;
+            best.estimate.total_cost += DISABLED_COST;
+        }
+        let sort_cost = |path: &ScanPath| -> f64 {
+            // What the path costs to the operator above that wants an order or only some rows.
+            let sorted = wanted.order.is_empty()
+                || path.order().len() >= wanted.order.len()
+                    && path.order()[..wanted.order.len()] == wanted.order[..];
+            let estimate =
+                if sorted { path.estimate } else { cost::sort(settings, path.estimate, wanted.rows) };
+            match wanted.rows {
+                Some(limit) if limit < estimate.rows => {
+                    estimate.startup_cost
+                        + (estimate.total_cost - estimate.startup_cost) * limit / estimate.rows.max(1.0)
+                }
+                _ => estimate.total_cost,
+            }
+        };
+        if let Some((expr, number)) = self.tid_condition(table, predicates) {
+            let mut estimate = best.estimate;
+            estimate.startup_cost = 0.0;
+            estimate.total_cost = settings.random_page_cost + settings.cpu_tuple_cost;
+            estimate.rows = 1.0;
+            return ScanPath { estimate, method: Method::Tid(expr, number) };
+        }
+        if !settings.enable_indexscan || used.table.file.is_none() {
+            return best;
+        }
+        for index in &used.table.indexes {
+            if !index.valid || !self.implies_index_predicate(table, index, predicates) {
+                continue;
+            }
+            let Some(keys) = self.key_columns(table, index) else { continue };
+            let matched = self.match_index(index, &keys, predicates, &own);
+            let path = self.index_path(
+                table, index, &keys, matched, predicates, &fetched, wanted, loops, pages, tuples, width,
+            );
+            let Method::Index(found) = &path.method else { continue };
+            let useful = !found.matched.is_empty()
+                || found.index_only
+                || !wanted.order.is_empty() && path.order().starts_with(&wanted.order[..1])
+                || index.predicate.is_some();
+            if useful && sort_cost(&path) < sort_cost(&best) {
+                best = path;
+            }
+        }
+        best
+    }
+
+    fn tid_condition(&self, table: TableId, predicates: &[Expr]) -> Option<(Expr, usize)> {
+        let used = &self.tables[table];
+        let (_, row_id) = used.columns.iter().find(|(column, _)| *column == ScanColumn::RowId)?;
+        for (number, predicate) in predicates.iter().enumerate() {
+            let Some((Operation::Equal, left, right)) = comparison_of(predicate) else { continue };
+            let is_row_id = |expr: &Expr| matches!(expr, Expr::Column { index, .. } if index == row_id);
+            let own = |expr: &Expr| {
+                expr.any(|node| matches!(node, Expr::Column { index, .. } if used.columns.iter().any(|(_, id)| id == index)))
+            };
+            if is_row_id(left) && !own(right) {
+                return Some((right.clone(), number));
+            }
+            if is_row_id(right) && !own(left) {
+                return Some((left.clone(), number));
+            }
+        }
+        None
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    fn index_path(
+        &self,
+        table: TableId,
+        index: &Arc<IndexDescriptor>,
+        keys: &[KeyColumn],
+        matched: IndexMatch,
+        predicates: &[Expr],
+        fetched: &IdSet,
+        wanted: &Wanted,
+        loops: f64,
+        pages: f64,
+        tuples: f64,
+        width: u32,
+    ) -> ScanPath {
+        let settings = self.settings();
+        let used = &self.tables[table];
+        let unique_match = index.unique && matched.is_full_equality(index);
+        // Columns that are fetched: what comes out and what remaining predicates read.
+        let mut needed = fetched.clone();
+        for (number, predicate) in predicates.iter().enumerate() {
+            if !matched.exact.contains(&number) {
+                for id in predicate.columns() {
+                    if self.columns[id].table == Some(table) {
+                        needed.insert(id);
+                    }
+                }
+            }
+        }
+        let index_only = settings.enable_indexonlyscan
+            && index.predicate.is_none()
+            && used.columns.iter().filter(|(_, id)| needed.contains(*id)).all(|(column, _)| match column {
+                ScanColumn::Table(position) => {
+                    let number = i16::try_from(position + 1).unwrap_or(0);
+                    index.keys.iter().any(|key| key.number == number) || index.included.contains(&number)
+                }
+                ScanColumn::TableOid => true,
+                _ => false,
+            });
+        let (order, direction) = self.index_order(index, keys, &matched, wanted);
+        let used_predicates: Vec<Expr> = matched.used.iter().map(|i| predicates[*i].clone()).collect();
+        let index_selectivity = if unique_match {
+            1.0 / tuples.max(1.0)
+        } else {
+            self.selectivity_of_all(&used_predicates, tuples)
+        };
+        let rest: Vec<&Expr> = predicates
+            .iter()
+            .enumerate()
+            .filter(|(i, _)| !matched.exact.contains(i))
+            .map(|(_, p)| p)
+            .collect();
+        let rest_selectivity: f64 = rest.iter().map(|p| self.selectivity(p, tuples)).product();
+        let rows = if unique_match {
+            1.0
+        } else {
+            (tuples
+                * self
+                    .selectivity_of_all(predicates, tuples)
+                    .min(index_selectivity * rest_selectivity.max(1e-12)))
+            .max(1.0)
+            .round()
+        };
+        let searches = matched
+            .keys
+            .iter()
+            .map(|key| match key {
+                KeyMatch::Any(Expr::Constant { value: ochre_types::Datum::Array(array), .. }, _) => {
+                    array.len() as f64
+                }
+                KeyMatch::Any(Expr::ArrayLiteral { elements, .. }, _) => elements.len() as f64,
+                KeyMatch::Any(..) => 10.0,
+                _ => 1.0,
+            })
+            .product::<f64>()
+            .max(1.0);
+        let index_pages = if index.page_estimate > 0 {
+            f64::from(index.page_estimate)
+        } else {
+            (tuples / 250.0).ceil().max(1.0)
+        };
+        let correlation = match keys.first() {
+            Some(KeyColumn::Column(id)) => {
+                self.statistics(*id).map_or(0.0, |statistics| statistics.correlation)
+            }
+            _ => 0.0,
+        };
+        let (startup_cost, mut total_cost) = cost::index_scan(
+            settings,
+            IndexWork {
+                index_selectivity,
+                index_tuples: tuples,
+                index_pages,
+                table_pages: pages,
+                correlation,
+                index_only,
+                searches,
+                loops,
+                qual_cost: rest.iter().map(expr_cost).sum::<f64>() * settings.cpu_operator_cost,
+            },
+        );
+        if !settings.enable_indexscan {
+            total_cost += DISABLED_COST;
+        }
+        ScanPath {
+            estimate: Estimate { startup_cost, total_cost, rows, width },
+            method: Method::Index(Box::new(IndexPath {
+                index: Arc::clone(index),
+                matched,
+                direction,
+                index_only,
+                order,
+                unique_match,
+            })),
+        }
+    }
+
+    /// The order that an index scan yields, in the direction that suits the wanted one.
+    fn index_order(
+        &self,
+        index: &IndexDescriptor,
+        keys: &[KeyColumn],
+        matched: &IndexMatch,
+        wanted: &Wanted,
+    ) -> (Vec<OrderKey>, ScanDirection) {
+        let fixed = |position: usize| {
+            matches!(matched.keys.get(position), Some(KeyMatch::Equal(..) | KeyMatch::IsNull))
+        };
+        let walk = |backward: bool| {
+            let mut order = Vec::new();
+            for (position, key) in keys.iter().enumerate() {
+                let KeyColumn::Column(id) = key else {
+                    if fixed(position) {
+                        continue;
+                    }
+                    break;
+                };
+                let descriptor = &index.keys[position];
+                let descending = descriptor.descending != backward;
+                let nulls_first = descriptor.nulls_first != backward;
+                if fixed(position) {
+                    // One value only: it has every order, and takes the wanted one.
+                    if let Some(key) = wanted.order.get(order.len()).filter(|key| key.id == *id) {
+                        order.push(*key);
+                    }
+                    continue;
+                }
+                order.push(OrderKey { id: *id, descending, nulls_first });
+            }
+            order
+        };
+        let forward = walk(false);
+        if wanted.order.is_empty() {
+            return (forward, ScanDirection::Forward);
+        }
+        let agreement = |order: &[OrderKey]| {
+            order.iter().zip(&wanted.order).take_while(|(have, want)| have == want).count()
+        };
+        let backward = walk(true);
+        if agreement(&backward) > agreement(&forward) {
+            (backward, ScanDirection::Backward)
+        } else {
+            (forward, ScanDirection::Forward)
+        }
+    }
+
+    /// Reads a table.
+    pub(crate) fn plan_scan(
+        &mut self,
+        table: TableId,
+        predicates: &[Expr],
+        required: &IdSet,
+        wanted: &Wanted,
+    ) -> Result<Node> {
+        let path = self.choose_scan(table, predicates, required, wanted, 1.0);
+        self.build_scan(table, predicates, required, path)
+    }
+
+    /// Makes the operator of a path.
+    pub(crate) fn build_scan(
+        &mut self,
+        table: TableId,
+        predicates: &[Expr],
+        required: &IdSet,
+        path: ScanPath,
+    ) -> Result<Node> {
+        let ScanPath { estimate, method } = path;
+        let descriptor = Arc::clone(&self.tables[table].table);
+        let alias = Arc::clone(&self.tables[table].alias);
+        let exact: &[usize] = match &method {
+            Method::Index(path) => &path.matched.exact,
+            Method::Tid(_, number) => std::slice::from_ref(number),
+            Method::Seq => &[],
+        };
+        let mut fetch = Vec::new();
+        let mut ids: Vec<ColumnId> = Vec::new();
+        for (column, id) in &self.tables[table].columns {
+            if required.contains(*id) {
+                fetch.push(*column);
+                ids.push(*id);
+            }
+        }
+        let visible = ids.len();
+        let rest: Vec<Expr> = predicates
+            .iter()
+            .enumerate()
+            .filter(|(number, _)| !exact.contains(number))
+            .map(|(_, predicate)| predicate.clone())
+            .collect();
+        if !rest.is_empty() {
+            let mut read = IdSet::default();
+            for predicate in &rest {
+                crate::walk::mentioned(predicate, self.parts(), &mut read);
+            }
+            for (column, id) in &self.tables[table].columns {
+                if read.contains(*id) && !required.contains(*id) {
+                    fetch.push(*column);
+                    ids.push(*id);
+                }
+            }
+        }
+        let filter = if rest.is_empty() {
+            None
+        } else {
+            let predicate = Expr::and(rest);
+            Some(self.resolve(&predicate, &ids)?)
+        };
+        ids.truncate(visible);
+        let columns = self.output_columns(&ids);
+        let source = ScanSource { table: descriptor, alias, fetch, filter };
+        let (node, order) = match method {
+            Method::Seq => (PlanNode::SeqScan(SeqScanPlan { source }), Vec::new()),
+            Method::Tid(expr, _) => {
+                let value = self.resolve(&expr, &[])?;
+                (PlanNode::TidScan(TidScanPlan { source, condition: TidCondition::Equal(value) }), Vec::new())
+            }
+            Method::Index(path) => {
+                let bounds = self.bounds(path.matched)?;
+                let scan = IndexScanPlan {
+                    source,
+                    index: path.index,
+                    bounds,
+                    direction: path.direction,
+                    index_only: path.index_only,
+                    unique_match: path.unique_match,
+                };
+                (PlanNode::IndexScan(scan), path.order)
+            }
+        };
+        let unique = self.unique_sets(table, &ids);
+        Ok(Node { plan: PhysicalPlan { node, columns, estimate }, ids, order, unique })
+    }
+
+    /// Sets of a table's columns that are unique.
+    fn unique_sets(&self, table: TableId, ids: &[ColumnId]) -> Vec<Vec<ColumnId>> {
+        let used = &self.tables[table];
+        let mut sets = Vec::new();
+        for index in &used.table.indexes {
+            if !index.unique || index.predicate.is_some() || !index.valid {
+                continue;
+            }
+            let columns: Option<Vec<ColumnId>> = index
+                .keys
+                .iter()
+                .map(|key| {
+                    let position = usize::try_from(key.number - 1).ok()?;
+                    let (_, id) =
+                        used.columns.iter().find(|(column, _)| *column == ScanColumn::Table(position))?;
+                    ids.contains(id).then_some(*id)
+                })
+                .collect();
+            sets.extend(columns);
+        }
+        sets
+    }
+
+    fn bounds(&mut self, matched: IndexMatch) -> Result<IndexBounds> {
+        let mut keys = Vec::with_capacity(matched.keys.len());
+        for key in matched.keys {
+            keys.push(match key {
+                KeyMatch::Equal(expr, conversion) => {
+                    KeyCondition::Equal(KeyValue { expr: self.resolve(&expr, &[])?, conversion })
+                }
+                KeyMatch::Any(expr, conversion) => {
+                    KeyCondition::Any(KeyValue { expr: self.resolve(&expr, &[])?, conversion })
+                }
+                KeyMatch::IsNull => KeyCondition::IsNull,
+            });
+        }
+        if matched.lower.is_none() && matched.upper.is_none() && !matched.not_null {
+            return Ok(IndexBounds { keys, range: None });
+        }
+        let mut bound = |side: Option<super::index_match::BoundMatch>| -> Result<Option<KeyBound>> {
+            match side {
+                Some((expr, conversion, inclusive)) => Ok(Some(KeyBound {
+                    value: KeyValue { expr: self.resolve(&expr, &[])?, conversion },
+                    inclusive,
+                })),
+                None => Ok(None),
+            }
+        };
+        let lower = bound(matched.lower)?;
+        let upper = bound(matched.upper)?;
+        Ok(IndexBounds { keys, range: Some(KeyRange { lower, upper, not_null: matched.not_null }) })
+    }
+}
+
+/// How many operators an expression runs, roughly.
+pub(crate) fn expr_cost(expr: &Expr) -> f64 {
+    let mut cost = 0.0;
+    let _ = expr.walk(&mut |node| {
+        cost += match node {
+            Expr::Call { function, .. } => f64::from(function.cost).max(1.0),
+            Expr::ScalarArrayOp { array, .. } => match &**array {
+                Expr::Constant { value: ochre_types::Datum::Array(array), .. } => array.len() as f64 * 0.5,
+                _ => 5.0,
+            },
+            Expr::SubPlan { .. } => 100.0,
+            _ => 0.0,
+        };
+        std::ops::ControlFlow::<()>::Continue(())
+    });
+    cost
+}

@@ -1,0 +1,60 @@
+//! What the planner may do and what it takes things to cost.
+
+/// Planner settings by PostgreSQL's names and with its defaults.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PlannerSettings {
+    pub enable_seqscan: bool,
+    pub enable_indexscan: bool,
+    pub enable_indexonlyscan: bool,
+    pub enable_bitmapscan: bool,
+    pub enable_tidscan: bool,
+    pub enable_hashjoin: bool,
+    pub enable_mergejoin: bool,
+    pub enable_nestloop: bool,
+    pub enable_hashagg: bool,
+    pub enable_sort: bool,
+    pub enable_material: bool,
+    pub seq_page_cost: f64,
+    pub random_page_cost: f64,
+    pub cpu_tuple_cost: f64,
+    pub cpu_index_tuple_cost: f64,
+    pub cpu_operator_cost: f64,
+    /// Pages.
+    pub effective_cache_size: f64,
+    /// Bytes.
+    pub work_mem_bytes: f64,
+    /// Share of a cursor's rows that is expected to be fetched; 1 for everything else.
+    pub tuple_fraction: f64,
+    /// Rules of [`crate::optimize::RULES`] that are switched off, by name.
+    pub disabled_rules: Vec<String>,
+}
+
+impl Default for PlannerSettings {
+    fn default() -> PlannerSettings {
+        PlannerSettings {
+            enable_seqscan: true,
+            enable_indexscan: true,
+            enable_indexonlyscan: true,
+            enable_bitmapscan: true,
+            enable_tidscan: true,
+            enable_hashjoin: true,
+            enable_mergejoin: true,
+            enable_nestloop: true,
+            enable_hashagg: true,
+            enable_sort: true,
+            enable_material: true,
+            seq_page_cost: 1.0,
+            random_page_cost: 4.0,
+            cpu_tuple_cost: 0.01,
+            cpu_index_tuple_cost: 0.005,
+            cpu_operator_cost: 0.0025,
+            effective_cache_size: 524_288.0,
+            work_mem_bytes: 4.0 * 1024.0 * 1024.0,
+            tuple_fraction: 1.0,
+            disabled_rules: Vec::new(),
+        }
+    }
+}
+
+/// What a switched-off method costs on top, as PostgreSQL has it.
+pub(crate) const DISABLED_COST: f64 = 1.0e10;

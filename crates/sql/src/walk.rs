@@ -1,0 +1,332 @@
+//! Walks over logical plans: which ids a plan produces, mentions, and needs from outside.
+
+use ochre_base::limits;
+use ochre_expr::Expr;
+
+use crate::idset::IdSet;
+use crate::logical::{
+    AggregateExpr, Bound, FunctionCall, JoinKind, Logical, LogicalBody, LogicalCte, SetItem, Subquery,
+    TableUse, WindowExpr,
+};
+
+/// What plans refer to by number.
+#[derive(Clone, Copy)]
+pub(crate) struct Parts<'a> {
+    pub tables: &'a [TableUse],
+    pub subqueries: &'a [Subquery],
+    pub ctes: &'a [LogicalCte],
+}
+
+/// Calls `visit` with each expression of the operator itself.
+pub(crate) fn each_expr<'p>(plan: &'p Logical, visit: &mut dyn FnMut(&'p Expr)) {
+    fn aggregate<'p>(call: &'p AggregateExpr, visit: &mut dyn FnMut(&'p Expr)) {
+        call.args.iter().chain(&call.direct_args).for_each(&mut *visit);
+        call.order_by.iter().for_each(|key| visit(&key.expr));
+        call.filter.iter().for_each(&mut *visit);
+    }
+    match plan {
+        Logical::Dummy { .. } | Logical::Get(_) | Logical::CteScan { .. } | Logical::WorkTable { .. } => {}
+        Logical::Values { rows, .. } => rows.iter().flatten().for_each(visit),
+        Logical::Function(function) => {
+            for (call, _) in &function.functions {
+                match call {
+                    FunctionCall::Set { args, .. } => args.iter().for_each(&mut *visit),
+                    FunctionCall::Scalar(expr) => visit(expr),
+                }
+            }
+        }
+        Logical::Filter { predicates, .. } => predicates.iter().for_each(visit),
+        Logical::Project { items, .. } => items.iter().for_each(|(_, expr)| visit(expr)),
+        Logical::ProjectSet { items, .. } => {
+            for (_, item) in items {
+                match item {
+                    SetItem::Scalar(expr) => visit(expr),
+                    SetItem::Set { args, .. } => args.iter().for_each(&mut *visit),
+                }
+            }
+        }
+        Logical::Join(join) => join.on.iter().for_each(visit),
+        Logical::Aggregate(grouping) => {
+            grouping.keys.iter().for_each(|(_, key)| visit(key));
+            grouping.aggregates.iter().for_each(|(_, call)| aggregate(call, visit));
+        }
+        Logical::Window(window) => {
+            window.partition.iter().for_each(&mut *visit);
+            window.order.iter().for_each(|key| visit(&key.expr));
+            for bound in [&window.frame.start, &window.frame.end] {
+                if let Bound::Preceding(expr) | Bound::Following(expr) = bound {
+                    visit(expr);
+                }
+            }
+            for (_, call) in &window.calls {
+                match call {
+                    WindowExpr::Function { args, .. } => args.iter().for_each(&mut *visit),
+                    WindowExpr::Aggregate(call) => aggregate(call, visit),
+                }
+            }
+        }
+        Logical::DistinctOn { sort, .. } => sort.iter().for_each(|key| visit(&key.expr)),
+        Logical::Sort { keys, .. } => keys.iter().for_each(|key| visit(&key.expr)),
+        Logical::Limit { limit, offset, ties, .. } => {
+            limit.iter().chain(offset).for_each(&mut *visit);
+            ties.iter().flatten().for_each(|key| visit(&key.expr));
+        }
+        Logical::LockRows { predicates, .. } => predicates.iter().for_each(visit),
+        Logical::Distinct { .. }
+        | Logical::Append(_)
+        | Logical::SetOp(..)
+        | Logical::RecursiveUnion { .. } => {}
+    }
+}
+
+/// Calls `visit` with each expression of the operator itself, to be changed.
+pub(crate) fn each_expr_mut(plan: &mut Logical, visit: &mut dyn FnMut(&mut Expr)) {
+    fn aggregate(call: &mut AggregateExpr, visit: &mut dyn FnMut(&mut Expr)) {
+        call.args.iter_mut().chain(&mut call.direct_args).for_each(&mut *visit);
+        call.order_by.iter_mut().for_each(|key| visit(&mut key.expr));
+        call.filter.iter_mut().for_each(&mut *visit);
+    }
+    match plan {
+        Logical::Dummy { .. } | Logical::Get(_) | Logical::CteScan { .. } | Logical::WorkTable { .. } => {}
+        Logical::Values { rows, .. } => rows.iter_mut().flatten().for_each(visit),
+        Logical::Function(function) => {
+            for (call, _) in &mut function.functions {
+                match call {
+                    FunctionCall::Set { args, .. } => args.iter_mut().for_each(&mut *visit),
+                    FunctionCall::Scalar(expr) => visit(expr),
+                }
+            }
+        }
+        Logical::Filter { predicates, .. } => predicates.iter_mut().for_each(visit),
+        Logical::Project { items, .. } => items.iter_mut().for_each(|(_, expr)| visit(expr)),
+        Logical::ProjectSet { items, .. } => {
+            for (_, item) in items {
+                match item {
+                    SetItem::Scalar(expr) => visit(expr),
+                    SetItem::Set { args, .. } => args.iter_mut().for_each(&mut *visit),
+                }
+            }
+        }
+        Logical::Join(join) => join.on.iter_mut().for_each(visit),
+        Logical::Aggregate(grouping) => {
+            grouping.keys.iter_mut().for_each(|(_, key)| visit(key));
+            grouping.aggregates.iter_mut().for_each(|(_, call)| aggregate(call, visit));
+        }
+        Logical::Window(window) => {
+            window.partition.iter_mut().for_each(&mut *visit);
+            window.order.iter_mut().for_each(|key| visit(&mut key.expr));
+            for bound in [&mut window.frame.start, &mut window.frame.end] {
+                if let Bound::Preceding(expr) | Bound::Following(expr) = bound {
+                    visit(expr);
+                }
+            }
+            for (_, call) in &mut window.calls {
+                match call {
+                    WindowExpr::Function { args, .. } => args.iter_mut().for_each(&mut *visit),
+                    WindowExpr::Aggregate(call) => aggregate(call, visit),
+                }
+            }
+        }
+        Logical::DistinctOn { sort, .. } => sort.iter_mut().for_each(|key| visit(&mut key.expr)),
+        Logical::Sort { keys, .. } => keys.iter_mut().for_each(|key| visit(&mut key.expr)),
+        Logical::Limit { limit, offset, ties, .. } => {
+            limit.iter_mut().chain(offset).for_each(&mut *visit);
+            ties.iter_mut().flatten().for_each(|key| visit(&mut key.expr));
+        }
+        Logical::LockRows { predicates, .. } => predicates.iter_mut().for_each(visit),
+        Logical::Distinct { .. }
+        | Logical::Append(_)
+        | Logical::SetOp(..)
+        | Logical::RecursiveUnion { .. } => {}
+    }
+}
+
+/// The inputs of an operator.
+pub(crate) fn inputs(plan: &Logical) -> Vec<&Logical> {
+    match plan {
+        Logical::Dummy { .. }
+        | Logical::Get(_)
+        | Logical::Values { .. }
+        | Logical::Function(_)
+        | Logical::CteScan { .. }
+        | Logical::WorkTable { .. } => Vec::new(),
+        Logical::Filter { input, .. }
+        | Logical::Project { input, .. }
+        | Logical::ProjectSet { input, .. }
+        | Logical::Distinct { input, .. }
+        | Logical::DistinctOn { input, .. }
+        | Logical::Sort { input, .. }
+        | Logical::Limit { input, .. }
+        | Logical::LockRows { input, .. } => vec![input],
+        Logical::Join(join) => vec![&join.left, &join.right],
+        Logical::Aggregate(grouping) => vec![&grouping.input],
+        Logical::Window(window) => vec![&window.input],
+        Logical::Append(set) | Logical::SetOp(_, set) | Logical::RecursiveUnion { inputs: set, .. } => {
+            set.inputs.iter().map(|(plan, _)| plan).collect()
+        }
+    }
+}
+
+/// The inputs of an operator, to be changed.
+pub(crate) fn inputs_mut(plan: &mut Logical) -> Vec<&mut Logical> {
+    match plan {
+        Logical::Dummy { .. }
+        | Logical::Get(_)
+        | Logical::Values { .. }
+        | Logical::Function(_)
+        | Logical::CteScan { .. }
+        | Logical::WorkTable { .. } => Vec::new(),
+        Logical::Filter { input, .. }
+        | Logical::Project { input, .. }
+        | Logical::ProjectSet { input, .. }
+        | Logical::Distinct { input, .. }
+        | Logical::DistinctOn { input, .. }
+        | Logical::Sort { input, .. }
+        | Logical::Limit { input, .. }
+        | Logical::LockRows { input, .. } => vec![input],
+        Logical::Join(join) => vec![&mut join.left, &mut join.right],
+        Logical::Aggregate(grouping) => vec![&mut grouping.input],
+        Logical::Window(window) => vec![&mut window.input],
+        Logical::Append(set) | Logical::SetOp(_, set) | Logical::RecursiveUnion { inputs: set, .. } => {
+            set.inputs.iter_mut().map(|(plan, _)| plan).collect()
+        }
+    }
+}
+
+/// Ids in a plan's output.
+pub(crate) fn produced(plan: &Logical, tables: &[TableUse]) -> IdSet {
+    stacker::maybe_grow(limits::STACK_RED_ZONE_BYTES, limits::STACK_GROWTH_BYTES, || match plan {
+        Logical::Dummy { .. } => IdSet::default(),
+        Logical::Get(table) => IdSet::of(tables[*table].columns.iter().map(|(_, id)| *id)),
+        Logical::Values { columns, .. } => IdSet::of(columns.iter().copied()),
+        Logical::Function(function) => {
+            let mut ids = IdSet::of(function.functions.iter().flat_map(|(_, ids)| ids.iter().copied()));
+            if let Some(id) = function.ordinality {
+                ids.insert(id);
+            }
+            ids
+        }
+        Logical::CteScan { columns, .. } | Logical::WorkTable { columns, .. } => {
+            IdSet::of(columns.iter().map(|(_, id)| *id))
+        }
+        Logical::Filter { input, .. }
+        | Logical::Sort { input, .. }
+        | Logical::Limit { input, .. }
+        | Logical::LockRows { input, .. }
+        | Logical::DistinctOn { input, .. } => produced(input, tables),
+        Logical::Distinct { columns, .. } => IdSet::of(columns.iter().copied()),
+        Logical::Project { items, .. } => IdSet::of(items.iter().map(|(id, _)| *id)),
+        Logical::ProjectSet { input, items } => {
+            let mut ids = produced(input, tables);
+            items.iter().for_each(|(id, _)| ids.insert(*id));
+            ids
+        }
+        Logical::Join(join) => {
+            let mut ids = produced(&join.left, tables);
+            if join.kind.keeps_right() {
+                ids.extend(&produced(&join.right, tables));
+            }
+            if let JoinKind::Mark(id) = join.kind {
+                ids.insert(id);
+            }
+            ids
+        }
+        Logical::Aggregate(grouping) => {
+            let mut ids = IdSet::of(grouping.keys.iter().map(|(id, _)| *id));
+            grouping.aggregates.iter().for_each(|(id, _)| ids.insert(*id));
+            if let Some((_, id)) = &grouping.sets {
+                ids.insert(*id);
+            }
+            ids
+        }
+        Logical::Window(window) => {
+            let mut ids = produced(&window.input, tables);
+            window.calls.iter().for_each(|(id, _)| ids.insert(*id));
+            ids
+        }
+        Logical::Append(set) | Logical::SetOp(_, set) | Logical::RecursiveUnion { inputs: set, .. } => {
+            IdSet::of(set.columns.iter().copied())
+        }
+    })
+}
+
+/// Ids that an expression mentions, in its subqueries too.
+pub(crate) fn mentioned(expr: &Expr, parts: Parts<'_>, ids: &mut IdSet) {
+    let _ = expr.walk(&mut |node| {
+        match node {
+            Expr::Column { index, .. } => ids.insert(*index),
+            Expr::SubPlan { plan, .. } => {
+                ids.extend(&free_columns(&parts.subqueries[*plan].query.plan, parts))
+            }
+            _ => {}
+        }
+        std::ops::ControlFlow::<()>::Continue(())
+    });
+}
+
+/// Ids that a plan mentions and does not produce itself.
+pub(crate) fn free_columns(plan: &Logical, parts: Parts<'_>) -> IdSet {
+    let (mut used, mut made) = (IdSet::default(), IdSet::default());
+    collect(plan, parts, &mut used, &mut made);
+    used.remove_all(&made);
+    used
+}
+
+fn collect(plan: &Logical, parts: Parts<'_>, used: &mut IdSet, made: &mut IdSet) {
+    stacker::maybe_grow(limits::STACK_RED_ZONE_BYTES, limits::STACK_GROWTH_BYTES, || {
+        each_expr(plan, &mut |expr| mentioned(expr, parts, used));
+        match plan {
+            Logical::Project { items, .. } => {
+                for (id, expr) in items {
+                    // A column passed on is not made here.
+                    if !matches!(expr, Expr::Column { index, .. } if index == id) {
+                        made.insert(*id);
+                    }
+                }
+            }
+            Logical::Aggregate(grouping) => {
+                for (id, key) in &grouping.keys {
+                    if !matches!(key, Expr::Column { index, .. } if index == id) {
+                        made.insert(*id);
+                    }
+                }
+                grouping.aggregates.iter().for_each(|(id, _)| made.insert(*id));
+                if let Some((_, id)) = &grouping.sets {
+                    made.insert(*id);
+                }
+            }
+            Logical::ProjectSet { items, .. } => items.iter().for_each(|(id, _)| made.insert(*id)),
+            Logical::Window(window) => window.calls.iter().for_each(|(id, _)| made.insert(*id)),
+            Logical::Join(join) => {
+                if let JoinKind::Mark(id) = join.kind {
+                    made.insert(id);
+                }
+            }
+            Logical::CteScan { cte, .. } => {
+                made.extend(&produced(plan, parts.tables));
+                if let Some(LogicalCte { body: LogicalBody::Query(query), recursive: false, .. }) =
+                    parts.ctes.get(*cte)
+                {
+                    used.extend(&free_columns(&query.plan, parts));
+                }
+            }
+            Logical::Dummy { .. }
+            | Logical::Get(_)
+            | Logical::Values { .. }
+            | Logical::Function(_)
+            | Logical::WorkTable { .. }
+            | Logical::Append(_)
+            | Logical::SetOp(..)
+            | Logical::RecursiveUnion { .. } => made.extend(&produced(plan, parts.tables)),
+            Logical::Filter { .. }
+            | Logical::Distinct { .. }
+            | Logical::DistinctOn { .. }
+            | Logical::Sort { .. }
+            | Logical::Limit { .. }
+            | Logical::LockRows { .. } => {}
+        }
+        for input in inputs(plan) {
+            collect(input, parts, used, made);
+        }
+    });
+}
