@@ -166,11 +166,7 @@ impl Polymorphic {
 }
 
 /// What the polymorphic types of a call stand for; `None` when the arguments do not agree.
-pub(crate) fn resolve_polymorphic(
-    actual: &[Oid],
-    declared: &[Oid],
-    result: Option<Oid>,
-) -> Option<Polymorphic> {
+pub(crate) fn resolve_polymorphic(actual: &[Oid], declared: &[Oid]) -> Option<Polymorphic> {
     let mut found = Polymorphic::default();
     let mut family = (false, false);
     let mut compatible: Vec<Oid> = Vec::new();
