@@ -281,7 +281,7 @@ impl PlanBuilder<'_> {
                 index_only,
                 searches,
                 loops,
-                qual_cost: rest.iter().map(expr_cost).sum::<f64>() * settings.cpu_operator_cost,
+                qual_cost: rest.iter().map(|p| expr_cost(p)).sum::<f64>() * settings.cpu_operator_cost,
             },
         );
         if !settings.enable_indexscan {
