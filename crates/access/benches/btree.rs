@@ -105,8 +105,9 @@ impl Bench {
             for from in (0..self.entries).step_by(1000) {
                 run.clear();
                 for number in from..(from + 1000).min(self.entries) {
-                    run.push(&int_key(number_of(number)), &[], RowId::from_u64(number), true);
+                    run.push(&int_key(number_of(number)), &[], RowId::from_u64(number), true, 0);
                 }
+                run.sort();
                 assert_eq!(tree.insert_run(XID, &run, 0).expect("an insertion"), run.len());
             }
         });

@@ -85,7 +85,7 @@ fn run(tree: &BTree, model: &mut BTreeSet<EntryBuf>, entry: &Operation) -> Resul
     } else {
         model.insert(entry.clone());
         let mut run = EntryRun::default();
-        run.push(&entry.key, &entry.payload, rid, true);
+        run.push(&entry.key, &entry.payload, rid, true, 0);
         tree.insert_run(Xid(20), &run, 0)? == 1
     };
     assert!(changed);

@@ -1,7 +1,7 @@
 //! Inserting many entries: those that go to the same leaf share a descent, a latch and a log record.
 //!
-//! Made for COPY and INSERT of many rows, whose keys often ascend. Entries are taken in the order given, so that the
-//! first conflict met is the first in that order.
+//! Made for COPY and INSERT of many rows. Entries are taken in the order given, so that the first conflict met is the
+//! first in that order; sorting a run first lets more of them share a leaf.
 
 use ochre_base::{Error, Result, RowId, Xid};
 use ochre_storage::{BlockFlags, PageWriteGuard};
@@ -29,6 +29,7 @@ struct NewEntry {
     payload_len: usize,
     rid: RowId,
     unique: bool,
+    number: usize,
 }
 
 impl EntryRun {
@@ -38,12 +39,28 @@ impl EntryRun {
         self.entries.clear();
     }
 
-    /// Adds an entry. With `unique` it is inserted only while no other entry has its key.
-    pub fn push(&mut self, key: &[u8], payload: &[u8], rid: RowId, unique: bool) {
+    /// Adds an entry. With `unique` it is inserted only while no other entry has its key. The `number` is the caller's.
+    pub fn push(&mut self, key: &[u8], payload: &[u8], rid: RowId, unique: bool, number: usize) {
         let start = self.bytes.len();
         self.bytes.extend_from_slice(key);
         self.bytes.extend_from_slice(payload);
-        self.entries.push(NewEntry { start, key_len: key.len(), payload_len: payload.len(), rid, unique });
+        let (key_len, payload_len) = (key.len(), payload.len());
+        self.entries.push(NewEntry { start, key_len, payload_len, rid, unique, number });
+    }
+
+    /// Puts the entries in the order of their keys, equal ones in that of their numbers: fewer leaves are visited.
+    pub fn sort(&mut self) {
+        let key = |entry: &NewEntry| &self.bytes[entry.start..][..entry.key_len];
+        let order = |a: &NewEntry, b: &NewEntry| key(a).cmp(key(b)).then(a.number.cmp(&b.number));
+        self.entries.sort_unstable_by(order);
+    }
+
+    /// The number that an entry was given.
+    ///
+    /// # Panics
+    /// When there is no such entry.
+    pub fn number(&self, index: usize) -> usize {
+        self.entries[index].number
     }
 
     /// How many entries there are.

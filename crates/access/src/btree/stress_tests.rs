@@ -165,7 +165,7 @@ fn one_of_many_threads_wins_a_unique_key() {
                     let rid = RowId::new(turn, thread as u16);
                     if turn % 2 == 0 {
                         run.clear();
-                        run.push(&key, &[], rid, true);
+                        run.push(&key, &[], rid, true, 0);
                         if tree.insert_run(Xid(20), &run, 0).unwrap() == 1 {
                             won.fetch_add(1, Ordering::Relaxed);
                             continue;

@@ -354,8 +354,13 @@ fn runs_insert_as_single_insertions_do() {
             } else if round % 3 == 1 {
                 entries.sort();
             }
-            for entry in &entries {
-                run.push(&entry.key, &entry.payload, RowId::from_u64(entry.rid), false);
+            for (number, entry) in entries.iter().enumerate() {
+                run.push(&entry.key, &entry.payload, RowId::from_u64(entry.rid), false, number);
+            }
+            if random.below(2) == 0 {
+                run.sort();
+                assert!((1..run.len()).all(|i| run.entry(i - 1).0 <= run.entry(i).0));
+                assert!((0..run.len()).all(|i| run.entry(i).0 == entries[run.number(i)].key));
             }
             assert_eq!(tree.insert_run(XID, &run, 0).unwrap(), run.len());
             model.extend(entries);
@@ -369,7 +374,7 @@ fn a_run_stops_at_the_first_key_that_is_there() {
     let tree = new_tree(&memory_storage(), BTreeOptions::default());
     let mut run = EntryRun::default();
     for number in [5, 7, 6, 7, 5, 9] {
-        run.push(&int_key(number), &[], RowId::new(run.len() as u32, 0), true);
+        run.push(&int_key(number), &[], RowId::new(run.len() as u32, 0), true, 0);
     }
     assert_eq!(tree.insert_run(XID, &run, 0).unwrap(), 3, "7 is there");
     assert_eq!(run.entry(3), (&int_key(7)[..], &[][..], RowId::new(3, 0)));

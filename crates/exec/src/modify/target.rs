@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use ochre_access::btree::UniqueOutcome;
+use ochre_access::btree::{EntryRun, UniqueOutcome};
 use ochre_access::heap::{Heap, RowBatch};
 use ochre_base::{Error, Result, RowId};
 use ochre_sql::physical::TargetTable;
@@ -31,6 +31,7 @@ pub struct Target {
     pub encoder: RowEncoder,
     rows: RowBatch,
     row_ids: Vec<RowId>,
+    run: EntryRun,
     pub entry: Entry,
 }
 
@@ -75,6 +76,7 @@ impl Target {
             encoder: RowEncoder::default(),
             rows: RowBatch::default(),
             row_ids: Vec::new(),
+            run: EntryRun::default(),
             entry: Entry::default(),
         })
     }
@@ -201,17 +203,27 @@ impl Target {
             }
             return Ok(());
         }
-        let mut entries: Vec<(Entry, usize)> = Vec::with_capacity(image.active_rows());
+        let mut run = std::mem::take(&mut self.run);
+        run.clear();
         for row in image.active().filter(|row| columns.is_included(*row)) {
-            let mut entry = Entry::default();
-            columns.write(index, row, &mut entry)?;
-            entries.push((entry, row));
+            columns.write(index, row, &mut self.entry)?;
+            let checked = is_checked(index, columns, row);
+            run.push(&self.entry.key, &self.entry.payload, ids[row], checked, row);
         }
-        entries.sort_unstable_by(|(a, i), (b, k)| a.key.cmp(&b.key).then(i.cmp(k)));
-        for (entry, row) in entries {
-            self.entry = entry;
-            self.insert_entry(ctx, index, columns, row, ids[row])?;
+        run.sort();
+        let xid = ctx.statement.txn.assign_xid()?;
+        let mut next = index.tree.insert_run(xid, &run, 0)?;
+        while next < run.len() {
+            // Its key may be there already: the heap must be asked.
+            let (key, payload, rid) = run.entry(next);
+            self.entry.key.clear();
+            self.entry.key.extend_from_slice(key);
+            self.entry.payload.clear();
+            self.entry.payload.extend_from_slice(payload);
+            self.insert_entry(ctx, index, columns, run.number(next), rid)?;
+            next = index.tree.insert_run(xid, &run, next + 1)?;
         }
+        self.run = run;
         Ok(())
     }
 
