@@ -59,7 +59,7 @@ pub fn parse_text(ty: SqlType, text: &str, context: &FormatContext) -> Result<Da
         oids::CID => return integers::parse_u32(text, "cid").map(Datum::UInt32),
         oids::XID8 => return integers::parse_u64(text, "xid8").map(Datum::UInt64),
         oids::TID => return simple::parse_tid(text).map(Datum::Int64),
-        oids::PG_LSN => return simple::parse_lsn(text).map(Datum::Int64),
+        oids::PG_LSN => return simple::parse_lsn(text).map(Datum::UInt64),
         oids::INT2VECTOR | oids::OIDVECTOR => return arrays::parse_vector(ty, text).map(Datum::Array),
         oids::VOID => return Ok(Datum::text("")),
         _ if ty.physical == PhysicalType::Array && ty.element().is_some() => {
@@ -89,7 +89,7 @@ pub fn print_text(ty: SqlType, value: &Datum, context: &FormatContext, out: &mut
         Datum::Int32(value) => print_int32(ty, *value, context, out),
         Datum::UInt32(value) => print_uint32(ty, *value, context, out),
         Datum::Int64(value) => print_int64(ty, *value, context, out),
-        Datum::UInt64(value) => print_u64(*value, out),
+        Datum::UInt64(value) => print_uint64(ty, *value, out),
         Datum::Float32(value) => print_f32(*value, context.extra_float_digits, out),
         Datum::Float64(value) => print_f64(*value, context.extra_float_digits, out),
         Datum::Numeric(value) => value.print(out),
@@ -114,7 +114,7 @@ pub fn print_text_at(ty: SqlType, column: &Column, row: usize, context: &FormatC
         ColumnValues::Int32(v) => print_int32(ty, v[entry], context, out),
         ColumnValues::UInt32(v) => print_uint32(ty, v[entry], context, out),
         ColumnValues::Int64(v) => print_int64(ty, v[entry], context, out),
-        ColumnValues::UInt64(v) => print_u64(v[entry], out),
+        ColumnValues::UInt64(v) => print_uint64(ty, v[entry], out),
         ColumnValues::Float32(v) => print_f32(v[entry], context.extra_float_digits, out),
         ColumnValues::Float64(v) => print_f64(v[entry], context.extra_float_digits, out),
         ColumnValues::Numeric(v) => v[entry].print(out),
@@ -156,13 +156,18 @@ fn print_uint32(ty: SqlType, value: u32, context: &FormatContext, out: &mut Vec<
 }
 
 #[inline]
+fn print_uint64(ty: SqlType, value: u64, out: &mut Vec<u8>) {
+    if ty.oid == oids::PG_LSN { simple::print_lsn(value, out) } else { print_u64(value, out) }
+}
+
+#[inline]
 fn print_int64(ty: SqlType, value: i64, context: &FormatContext, out: &mut Vec<u8>) {
     match ty.oid {
         oids::TIMESTAMP => datetime::print_timestamp(value, context, out),
         oids::TIMESTAMPTZ => datetime::print_timestamptz(value, context, out),
         oids::TIME => datetime::print_time(value, out),
         oids::TID => simple::print_tid(value, out),
-        oids::PG_LSN => simple::print_lsn(value, out),
+
         _ => print_i64(value, out),
     }
 }

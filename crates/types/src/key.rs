@@ -326,13 +326,7 @@ impl Reader<'_, '_> {
             PhysicalType::Bytes => Datum::Bytes(self.byte_string(ty, order)?),
             PhysicalType::Interval => {
                 let micros = (u128::from_be_bytes(self.bytes()?) ^ (1 << 127)) as i128;
-                let day = 86_400_000_000;
-                let days = i32::try_from(micros.div_euclid(day)).unwrap_or(0);
-                Datum::Interval(Interval {
-                    months: 0,
-                    days,
-                    micros: (micros - i128::from(days) * day) as i64,
-                })
+                Datum::Interval(interval_of(micros))
             }
             PhysicalType::Uuid => Datum::Uuid(self.bytes()?),
             PhysicalType::Array => Datum::Array(Arc::new(self.array(ty)?)),
@@ -394,6 +388,17 @@ impl Reader<'_, '_> {
         }
         Ok(ArrayValue { element, dimensions, elements })
     }
+}
+
+/// An interval that compares as so many microseconds: days and time where that suffices, else months too.
+fn interval_of(micros: i128) -> Interval {
+    const DAY: i128 = 86_400_000_000;
+    let clamp = |value: i128| value.clamp(i128::from(i32::MIN), i128::from(i32::MAX)) as i32;
+    let days = micros / DAY;
+    let months = if i32::try_from(days).is_ok() { 0 } else { clamp(days / 30) };
+    let days = clamp(days - i128::from(months) * 30);
+    let rest = micros - (i128::from(months) * 30 + i128::from(days)) * DAY;
+    Interval { months, days, micros: rest as i64 }
 }
 
 #[cold]

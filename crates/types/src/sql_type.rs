@@ -24,7 +24,7 @@ pub enum PhysicalType {
     UInt32 = 4,
     /// `int8`; `time`, `timestamp`, `timestamptz` in microseconds, the latter two since 2000-01-01 (UTC); `money`.
     Int64 = 5,
-    /// `xid8`.
+    /// `xid8`, `pg_lsn`.
     UInt64 = 6,
     /// `float4`.
     Float32 = 7,
@@ -212,14 +212,10 @@ impl TypeInfo {
             | oids::REGDICTIONARY
             | oids::REGCOLLATION
             | oids::ANYENUM => PhysicalType::UInt32,
-            oids::INT8
-            | oids::TIME
-            | oids::TIMESTAMP
-            | oids::TIMESTAMPTZ
-            | oids::MONEY
-            | oids::TID
-            | oids::PG_LSN => PhysicalType::Int64,
-            oids::XID8 => PhysicalType::UInt64,
+            oids::INT8 | oids::TIME | oids::TIMESTAMP | oids::TIMESTAMPTZ | oids::MONEY | oids::TID => {
+                PhysicalType::Int64
+            }
+            oids::XID8 | oids::PG_LSN => PhysicalType::UInt64,
             oids::FLOAT4 => PhysicalType::Float32,
             oids::FLOAT8 => PhysicalType::Float64,
             oids::NUMERIC => PhysicalType::Numeric,

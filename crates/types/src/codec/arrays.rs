@@ -97,10 +97,9 @@ pub(super) fn parse_vector(ty: SqlType, text: &str) -> Result<Arc<ArrayValue>> {
         })
         .collect::<Result<_>>()?;
     let element = if ty.oid == oids::OIDVECTOR { SqlType::OID } else { SqlType::INT2 };
-    let mut array = ArrayValue::vector(element, elements);
-    // These vectors count from 0.
-    array.dimensions.iter_mut().for_each(|dimension| dimension.lower = 0);
-    Ok(Arc::new(array))
+    // These vectors count from 0 and have one dimension, be they empty.
+    let dimension = ArrayDimension { length: elements.len() as i32, lower: 0 };
+    Ok(Arc::new(ArrayValue { element, dimensions: SmallVec::from_elem(dimension, 1), elements }))
 }
 
 /// Reads an array literal.
@@ -199,7 +198,7 @@ impl Reader<'_> {
             }
             self.advance(1);
             if bounds.len() >= MAX_DIMENSIONS {
-                return Err(too_many_dimensions(bounds.len() + 1));
+                return Err(too_deep());
             }
             let explicit = "\"[\" must introduce explicitly-specified array dimensions.";
             let Some(first) = self.integer()? else { return Err(self.malformed(explicit)) };
@@ -248,7 +247,7 @@ impl Reader<'_> {
         elements: &mut Vec<Datum>,
     ) -> Result<()> {
         if depth >= MAX_DIMENSIONS {
-            return Err(too_many_dimensions(depth + 1));
+            return Err(too_deep());
         }
         if lengths.len() <= depth {
             if !elements.is_empty() {
@@ -371,6 +370,14 @@ impl Reader<'_> {
         }
         parse_text(self.element, &value, self.context)
     }
+}
+
+#[cold]
+fn too_deep() -> Error {
+    Error::new(
+        SqlState::PROGRAM_LIMIT_EXCEEDED,
+        format!("number of array dimensions exceeds the maximum allowed ({MAX_DIMENSIONS})"),
+    )
 }
 
 #[cold]

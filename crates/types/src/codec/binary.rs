@@ -152,7 +152,7 @@ fn decode_array(ty: SqlType, bytes: &mut &[u8], context: &FormatContext) -> Resu
         return Err(insufficient());
     }
     let elements = (0..total).map(|_| decode_element(element, bytes, context)).collect::<Result<Vec<_>>>()?;
-    if elements.is_empty() {
+    if elements.is_empty() && !matches!(ty.oid, oids::INT2VECTOR | oids::OIDVECTOR) {
         dimensions.clear();
     }
     Ok(ArrayValue { element, dimensions, elements })

@@ -58,6 +58,16 @@ pub fn print_f64(value: f64, extra_float_digits: i32, out: &mut Vec<u8>) {
     let mut form = Form::default();
     if extra_float_digits > 0 {
         let _ = write!(form, "{value:e}");
+        // Only floats that are whole by far can lie next to a short decimal that is exactly between two floats.
+        if (9_007_199_254_740_992.0..1e41).contains(&value.abs())
+            && value.to_bits() & 1 == 0
+            && form.is_halfway(|text| text.parse::<f64>().ok() != Some(value))
+        {
+            form.lengthen(
+                |digits| format!("{value:.digits$e}"),
+                |text| text.parse::<f64>().ok() == Some(value),
+            );
+        }
         print_shortest(&form, 15, out);
     } else {
         let digits = (15 + extra_float_digits).clamp(1, 17) as usize;
@@ -74,6 +84,15 @@ pub fn print_f32(value: f32, extra_float_digits: i32, out: &mut Vec<u8>) {
     let mut form = Form::default();
     if extra_float_digits > 0 {
         let _ = write!(form, "{value:e}");
+        if (16_777_216.0..1e20).contains(&value.abs())
+            && value.to_bits() & 1 == 0
+            && form.is_halfway(|text| text.parse::<f32>().ok() != Some(value))
+        {
+            form.lengthen(
+                |digits| format!("{value:.digits$e}"),
+                |text| text.parse::<f32>().ok() == Some(value),
+            );
+        }
         print_shortest(&form, 6, out);
     } else {
         let digits = (6 + extra_float_digits).clamp(1, 9) as usize;
@@ -125,6 +144,38 @@ impl Write for Form {
 }
 
 impl Form {
+    fn text(&self) -> &str {
+        std::str::from_utf8(&self.bytes[..self.length]).unwrap_or_default()
+    }
+
+    /// Whether the decimal is exactly between two floats, so that the least more or less reads as another one
+    /// (`differs`). PostgreSQL does not print those, though they read back by rounding to even.
+    fn is_halfway(&self, differs: impl Fn(&str) -> bool) -> bool {
+        let Some((mantissa, exponent)) = self.text().split_once('e') else { return false };
+        let digits: String = mantissa.chars().filter(char::is_ascii_digit).collect();
+        let (Ok(number), Ok(exponent)) = (digits.parse::<u128>(), exponent.parse::<i32>()) else {
+            return false;
+        };
+        let exponent = exponent - (digits.len() as i32 - 1) - 18;
+        let sign = if mantissa.starts_with('-') { "-" } else { "" };
+        let scaled = number * 1_000_000_000_000_000_000;
+        [scaled - 1, scaled + 1].iter().any(|near| differs(&format!("{sign}{near}e{exponent}")))
+    }
+
+    /// Replaces the digits by the fewest more that read back exactly and are not halfway.
+    fn lengthen(&mut self, print: impl Fn(usize) -> String, reads_back: impl Fn(&str) -> bool) {
+        let (_, _, count, _) = self.parts();
+        for digits in count..17 {
+            let text = print(digits);
+            let mut form = Form::default();
+            let written = form.write_all(text.as_bytes());
+            if written.is_ok() && reads_back(&text) && !form.is_halfway(|text| !reads_back(text)) {
+                *self = form;
+                return;
+            }
+        }
+    }
+
     /// Sign, digits without a point, and the power of ten of the first digit.
     fn parts(&self) -> (bool, [u8; 24], usize, i32) {
         let text = &self.bytes[..self.length];
@@ -159,7 +210,10 @@ impl Form {
 }
 
 fn print_shortest(form: &Form, limit: i32, out: &mut Vec<u8>) {
-    let (negative, digits, count, exponent) = form.parts();
+    let (negative, digits, mut count, exponent) = form.parts();
+    while count > 1 && digits[count - 1] == b'0' {
+        count -= 1;
+    }
     layout(negative, &digits[..count], exponent, (-4..limit).contains(&exponent), out);
 }
 

@@ -97,7 +97,7 @@ pub(super) fn parse_tid(text: &str) -> Result<i64> {
         .and_then(|rest| rest.strip_suffix(')'))
         .and_then(|inner| inner.split_once(','))
         .and_then(|(block, slot)| {
-            Some((block.trim().parse::<u32>().ok()?, slot.trim().parse::<u16>().ok()?))
+            Some((block.trim_start().parse::<u32>().ok()?, slot.trim_start().parse::<u16>().ok()?))
         });
     let (block, slot) = parts.ok_or_else(|| invalid_syntax("tid", text))?;
     // Slot 0 names no row: it is kept as the address that is past every row of the block.
@@ -114,16 +114,16 @@ pub(super) fn print_tid(value: i64, out: &mut Vec<u8>) {
 }
 
 /// Reads a `pg_lsn`.
-pub(super) fn parse_lsn(text: &str) -> Result<i64> {
+pub(super) fn parse_lsn(text: &str) -> Result<u64> {
     let part = |half: &str| {
         let valid = (1..=8).contains(&half.len()) && half.bytes().all(|byte| byte.is_ascii_hexdigit());
         valid.then(|| u32::from_str_radix(half, 16).ok()).flatten()
     };
     text.split_once('/')
-        .and_then(|(high, low)| Some((i64::from(part(high)?) << 32) | i64::from(part(low)?)))
+        .and_then(|(high, low)| Some((u64::from(part(high)?) << 32) | u64::from(part(low)?)))
         .ok_or_else(|| invalid_syntax("pg_lsn", text))
 }
 
-pub(super) fn print_lsn(value: i64, out: &mut Vec<u8>) {
-    out.extend_from_slice(format!("{:X}/{:X}", value as u64 >> 32, value as u32).as_bytes());
+pub(super) fn print_lsn(value: u64, out: &mut Vec<u8>) {
+    out.extend_from_slice(format!("{:X}/{:X}", value >> 32, value as u32).as_bytes());
 }

@@ -19,6 +19,8 @@ pub(super) enum Fault {
     Zone,
     ZoneName(String),
     Interval,
+    /// Months and years together are too many.
+    IntervalTotal,
 }
 
 /// What kind of field a piece of text looks like.
@@ -98,21 +100,16 @@ pub(super) fn split_fields(text: &str) -> Result<Vec<(Look, String)>, Fault> {
                         || byte == delimiter
                         || matches!(byte, b'_' | b':' | b'-' | b'+' | b'/')
                 });
-            } else if matches!(bytes.get(at), Some(b'_' | b'+'))
-                || bytes.get(at).is_some_and(u8::is_ascii_digit)
-            {
-                // POSIX zones and names with an underscore; words with a number after them stay apart.
+            } else if bytes.get(at) == Some(&b'+') || bytes.get(at).is_some_and(u8::is_ascii_digit) {
+                // POSIX zones; after a word of ours, the number stands for itself.
                 let word = &lower[start..at];
-                if bytes[at] == b'_' || keyword(word).is_none() && TimeZone::abbreviation(word).is_none() {
+                let core = ["d", "h", "m", "s", "y", "mm", "mon", "dow", "doy", "isodow", "isoyear"];
+                if keyword(word).is_none() && !core.contains(&word) {
                     is_date = true;
                     at = run(at, &|byte| {
                         byte.is_ascii_alphanumeric()
-                            || matches!(byte, b'_' | b':' | b'-' | b'+' | b'/' | b',')
+                            || matches!(byte, b'_' | b':' | b'-' | b'+' | b'/' | b'.')
                     });
-                } else if bytes[at] == b'+' && word.len() >= 3 && TimeZone::abbreviation(word).is_some() {
-                    // `UTC+3`: one zone.
-                    is_date = true;
-                    at = run(at, &|byte| byte.is_ascii_digit() || matches!(byte, b':' | b'+'));
                 }
             }
             look = if is_date { Look::Date } else { Look::Word };
@@ -240,6 +237,7 @@ const ZONE: u32 = 32;
 const SPECIAL: u32 = 64;
 const MERIDIAN: u32 = 128;
 const ERA: u32 = 256;
+const WEEKDAY: u32 = 512;
 
 /// How a text is read.
 pub(super) struct Settings<'a> {
@@ -289,7 +287,11 @@ pub(super) fn decode(text: &str, settings: &Settings<'_>) -> Result<Decoded, Fau
         let next_is_date_or_number = fields
             .get(index + 1)
             .is_some_and(|(look, _)| matches!(look, Look::Number | Look::Date | Look::Time));
-        decoder.field(*look, field, next_is_date_or_number)?;
+        // In front of a time, a date is allowed where only a time is wanted.
+        let date_allowed = index == 0
+            && fields.len() >= 2
+            && (fields[1].0 == Look::Time || fields[fields.len() - 1].0 == Look::Date);
+        decoder.field(*look, field, next_is_date_or_number, date_allowed)?;
     }
     decoder.finish()
 }
@@ -307,9 +309,9 @@ impl Decoder<'_> {
         self.seen & mask == mask
     }
 
-    fn field(&mut self, look: Look, field: &str, more: bool) -> Result<(), Fault> {
+    fn field(&mut self, look: Look, field: &str, more: bool, date_allowed: bool) -> Result<(), Fault> {
         match look {
-            Look::Date => self.date_field(field),
+            Look::Date => self.date_field(field, date_allowed),
             Look::Time => {
                 if let Some(Keyword::Julian) = self.prefix.take() {
                     return Err(Fault::Syntax);
@@ -341,7 +343,7 @@ impl Decoder<'_> {
         self.computed = true;
     }
 
-    fn date_field(&mut self, field: &str) -> Result<(), Fault> {
+    fn date_field(&mut self, field: &str, date_allowed: bool) -> Result<(), Fault> {
         if let Some(prefix) = self.prefix.take() {
             // `T040506-08` after a date.
             if prefix == Keyword::IsoTime {
@@ -356,8 +358,8 @@ impl Decoder<'_> {
             }
             return self.named_zone(field);
         }
-        if !starts_with_digit && keyword_of_prefix(field).is_none() {
-            return self.named_zone(field);
+        if self.settings.time_only && !date_allowed {
+            return if starts_with_digit { self.time_with_zone(field) } else { self.named_zone(field) };
         }
         self.date(field)
     }
@@ -418,8 +420,8 @@ impl Decoder<'_> {
         for number in numbers {
             self.date_number(number)?;
         }
-        if self.seen & !(DOY | TIME | ZONE | SPECIAL | MERIDIAN | ERA) & DATE != DATE && self.seen & DOY == 0
-        {
+        // Nothing but a zone may have stood before.
+        if self.seen & !(DOY | ZONE) != DATE {
             return Err(Fault::Syntax);
         }
         Ok(())
@@ -439,11 +441,6 @@ impl Decoder<'_> {
             if matches!(whole.len(), 4 | 6) || field.contains('.') {
                 let time = run_together_time(field)?;
                 return self.set_time(time);
-            }
-            if whole.len() <= 2 {
-                // An hour, if AM or PM follows.
-                self.result.civil.hour = number(field)?;
-                return self.mark(TIME).map(|()| self.result.has_time = true);
             }
             if whole.len() != 8 {
                 return Err(Fault::Syntax);
@@ -623,7 +620,8 @@ impl Decoder<'_> {
                 self.result.civil.month = month;
                 self.result.has_date = true;
             }
-            Keyword::Weekday | Keyword::Ignored => {}
+            Keyword::Weekday => self.mark(WEEKDAY)?,
+            Keyword::Ignored => {}
             Keyword::Am | Keyword::Pm => {
                 self.mark(MERIDIAN)?;
                 self.pm = Some(meaning == Keyword::Pm);
@@ -740,17 +738,16 @@ impl Decoder<'_> {
     }
 }
 
-/// The meaning of the letters a field begins with, if they are a month or weekday.
-fn keyword_of_prefix(field: &str) -> Option<Keyword> {
-    let end = field.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(field.len());
-    keyword(&field[..end]).filter(|meaning| matches!(meaning, Keyword::Month(_) | Keyword::Weekday))
-}
-
 pub(super) fn number(digits: &str) -> Result<i32, Fault> {
     if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err(Fault::Syntax);
     }
     digits.parse().map_err(|_| Fault::Field)
+}
+
+/// A part of a clock time; none is 0.
+fn clock_part(digits: &str) -> Result<i32, Fault> {
+    if digits.is_empty() { Ok(0) } else { number(digits) }
 }
 
 /// `hh:mm`, `hh:mm:ss`, `hh:mm:ss.ffffff`.
@@ -766,8 +763,8 @@ pub(super) fn parse_clock(field: &str) -> Result<Civil, Fault> {
             if minute.contains('.') {
                 let (second, fraction) = minute.split_once('.').unwrap_or((minute, ""));
                 let civil = Civil {
-                    minute: number(hour)?,
-                    second: number(second)?,
+                    minute: clock_part(hour)?,
+                    second: clock_part(second)?,
                     micros: parse_fraction(fraction)?,
                     ..Civil::default()
                 };
@@ -779,8 +776,8 @@ pub(super) fn parse_clock(field: &str) -> Result<Civil, Fault> {
     };
     let civil = Civil {
         hour: number(hour)?,
-        minute: number(minute)?,
-        second: number(second)?,
+        minute: clock_part(minute)?,
+        second: clock_part(second)?,
         micros: parse_fraction(fraction)?,
         ..Civil::default()
     };
@@ -836,7 +833,7 @@ fn run_together_time(field: &str) -> Result<Civil, Fault> {
             ..Civil::default()
         },
         4 if fraction.is_empty() => Civil { hour: pair(0)?, minute: pair(2)?, ..Civil::default() },
-        2 if fraction.is_empty() => Civil { hour: pair(0)?, ..Civil::default() },
+
         _ => return Err(Fault::Syntax),
     };
     carry(civil)
@@ -844,30 +841,36 @@ fn run_together_time(field: &str) -> Result<Civil, Fault> {
 
 /// A zone's distance from Greenwich: `+hh`, `+hhmm`, `+hh:mm`, `+hh:mm:ss`; seconds east.
 pub(super) fn parse_offset(field: &str) -> Result<i32, Fault> {
-    let (negative, digits) = match field.as_bytes().first() {
+    let (negative, mut rest) = match field.as_bytes().first() {
         Some(b'+') => (false, &field[1..]),
         Some(b'-') => (true, &field[1..]),
         _ => return Err(Fault::Syntax),
     };
-    let parts: Vec<&str> = digits.split(':').collect();
-    let (hours, minutes, seconds) = match parts[..] {
-        [hours, minutes] => (number(hours)?, number(minutes)?, 0),
-        [hours, minutes, seconds] => (number(hours)?, number(minutes)?, number(seconds)?),
-        [run] if run.len() > 2 => {
-            // Minutes are the last two digits.
-            let (hours, minutes) = run.split_at(run.len() - 2);
-            if hours.len() > 2 {
-                let (hours, middle) = hours.split_at(hours.len() - 2);
-                (number(hours)?, number(middle)?, number(minutes)?)
-            } else {
-                (number(hours)?, number(minutes)?, 0)
-            }
-        }
-        [hours] => (number(hours)?, 0, 0),
-        _ => return Err(Fault::Syntax),
+    let next = |rest: &mut &str| -> Result<i32, Fault> {
+        let end = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+        // As C reads numbers: none is 0.
+        let value = if end == 0 { Ok(0) } else { rest[..end].parse().map_err(|_| Fault::Zone) };
+        *rest = &rest[end..];
+        value
     };
+    let length = rest.len();
+    let (mut hours, mut minutes, mut seconds) = (next(&mut rest)?, 0, 0);
+    if let Some(tail) = rest.strip_prefix(':') {
+        rest = tail;
+        minutes = next(&mut rest)?;
+        if let Some(tail) = rest.strip_prefix(':') {
+            rest = tail;
+            seconds = next(&mut rest)?;
+        }
+    } else if rest.is_empty() && length > 2 {
+        minutes = hours % 100;
+        hours /= 100;
+    }
     if hours > 15 || minutes > 59 || seconds > 59 {
         return Err(Fault::Zone);
+    }
+    if !rest.is_empty() {
+        return Err(Fault::Syntax);
     }
     let total = (hours * 60 + minutes) * 60 + seconds;
     Ok(if negative { -total } else { total })

@@ -29,6 +29,7 @@ pub(super) fn fault_error(fault: Fault, type_name: &str, text: &str) -> Error {
             SqlState::INTERVAL_FIELD_OVERFLOW,
             format!("interval field value out of range: \"{text}\""),
         ),
+        Fault::IntervalTotal => calendar::overflow("interval out of range"),
         Fault::Zone => Error::new(
             SqlState::INVALID_TIME_ZONE_DISPLACEMENT_VALUE,
             format!("time zone displacement out of range: \"{text}\""),

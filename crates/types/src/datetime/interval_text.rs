@@ -32,6 +32,7 @@ pub fn parse_interval(text: &str, typmod: i32, context: &FormatContext) -> Resul
 /// The parts while they are gathered.
 #[derive(Default)]
 struct Parts {
+    years: i64,
     months: i64,
     days: i64,
     micros: i64,
@@ -73,9 +74,14 @@ impl Parts {
         self.add_fraction(days - days.trunc(), USECS_PER_DAY)
     }
 
-    fn add_months(&mut self, value: i64, unit: i64) -> Result<(), Fault> {
-        let months = value.checked_mul(unit).and_then(|months| self.months.checked_add(months));
-        self.months = months.ok_or(Fault::Interval)?;
+    fn add_months(&mut self, months: i64) -> Result<(), Fault> {
+        self.months = narrow(self.months.checked_add(months))?;
+        Ok(())
+    }
+
+    fn add_years(&mut self, value: i64, unit: i64) -> Result<(), Fault> {
+        let years = value.checked_mul(unit).and_then(|years| self.years.checked_add(years));
+        self.years = narrow(years)?;
         Ok(())
     }
 
@@ -118,7 +124,7 @@ impl Parts {
                 self.add_fraction_days(part, 7.0)
             }
             Unit::Month => {
-                self.add_months(value, 1)?;
+                self.add_months(value)?;
                 self.add_fraction_days(part, 30.0)
             }
             Unit::Year | Unit::Decade | Unit::Century | Unit::Millennium => {
@@ -128,8 +134,8 @@ impl Parts {
                     Unit::Century => 100,
                     _ => 1000,
                 };
-                self.add_months(value, 12 * years)?;
-                self.add_months((part * 12.0 * years as f64).round_ties_even() as i64, 1)
+                self.add_years(value, years)?;
+                self.add_months((part * 12.0 * years as f64).round_ties_even() as i64)
             }
             _ => Err(Fault::Syntax),
         }
@@ -137,11 +143,16 @@ impl Parts {
 
     fn finish(self) -> Result<Interval, Fault> {
         Ok(Interval {
-            months: i32::try_from(self.months).map_err(|_| Fault::Interval)?,
+            months: i32::try_from(self.years * 12 + self.months).map_err(|_| Fault::IntervalTotal)?,
             days: i32::try_from(self.days).map_err(|_| Fault::Interval)?,
             micros: self.micros,
         })
     }
+}
+
+/// A field that must fit 32 bits.
+fn narrow(value: Option<i64>) -> Result<i64, Fault> {
+    value.filter(|value| i32::try_from(*value).is_ok()).ok_or(Fault::Interval)
 }
 
 /// The unit of a rightmost number without one.
@@ -270,11 +281,14 @@ fn decode(text: &str, typmod: i32, style: IntervalStyle) -> Result<Interval, Fau
                     "ago" if index + 1 == fields.len() => ago = true,
                     "ago" => return Err(Fault::Syntax),
                     "infinity" | "+infinity" | "-infinity" => {
-                        if fields.len() - usize::from(ago) != 1 {
+                        if fields.len() != 1 {
                             return Err(Fault::Syntax);
                         }
-                        let negative = field.starts_with('-') != ago;
-                        return Ok(if negative { Interval::NEG_INFINITY } else { Interval::INFINITY });
+                        return Ok(if field.starts_with('-') {
+                            Interval::NEG_INFINITY
+                        } else {
+                            Interval::INFINITY
+                        });
                     }
                     name => {
                         unit = Some(
@@ -294,6 +308,7 @@ fn decode(text: &str, typmod: i32, style: IntervalStyle) -> Result<Interval, Fau
         return Err(Fault::Syntax);
     }
     if ago {
+        parts.years = -parts.years;
         parts.months = -parts.months;
         parts.days = -parts.days;
         parts.micros = parts.micros.checked_neg().ok_or(Fault::Interval)?;
@@ -314,9 +329,7 @@ fn decode_iso(text: &str) -> Result<Interval, Fault> {
         if let Some(tail) = rest.strip_prefix('T') {
             in_time = true;
             rest = tail;
-            if rest.is_empty() {
-                return Err(Fault::Syntax);
-            }
+            any |= rest.is_empty();
             continue;
         }
         let end = rest
@@ -353,7 +366,7 @@ fn decode_iso(text: &str) -> Result<Interval, Fault> {
             (Some(b'H'), true) => Unit::Hour,
             (Some(b'M'), true) => Unit::Minute,
             (Some(b'S'), true) => Unit::Second,
-            (Some(b'-'), false) | (Some(b':'), true) | (None, _) | (Some(b'T'), false) => {
+            (Some(b'-'), false) | (Some(b':'), true) | (None, _) | (Some(b'T'), false) if !any => {
                 return decode_iso_alternative(rest, in_time, parts);
             }
             _ => return Err(Fault::Syntax),

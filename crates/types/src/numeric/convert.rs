@@ -155,9 +155,11 @@ impl Numeric {
     /// Appends the binary wire form.
     pub fn encode_binary(&self, out: &mut Vec<u8>) {
         let special = |sign: u16, out: &mut Vec<u8>| {
-            out.extend_from_slice(&[0; 4]);
-            out.extend_from_slice(&sign.to_be_bytes());
-            out.extend_from_slice(&[0; 2]);
+            // PostgreSQL's scale of infinities is what their header's bits happen to read as.
+            let scale: u16 = if sign == SIGN_NAN { 0 } else { 0x20 };
+            for word in [0, 0, sign, scale] {
+                out.extend_from_slice(&word.to_be_bytes());
+            }
         };
         let limbs = match self.kind() {
             Kind::NaN => return special(SIGN_NAN, out),
