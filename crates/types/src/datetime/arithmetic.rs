@@ -47,7 +47,7 @@ pub fn make_date(year: i32, month: i32, day: i32) -> Result<i32> {
         return Err(invalid());
     }
     calendar::date_from_days(days_from_civil(astronomical, month, day))
-        .map_err(|_| overflow(format!("date out of range: {year}-{month:02}-{day:02}")))
+        .map_err(|_| overflow(format!("date out of range: {astronomical}-{month:02}-{day:02}")))
 }
 
 /// `make_time`.
@@ -369,7 +369,12 @@ pub fn timestamptz_from_epoch(seconds: f64) -> Result<i64> {
     if seconds.is_infinite() {
         return Ok(if seconds > 0.0 { TIMESTAMP_INFINITY } else { TIMESTAMP_NEG_INFINITY });
     }
-    let out = || overflow(format!("timestamp out of range: \"{seconds}\""));
+    let out = || {
+        let mut text = Vec::new();
+        // As C prints %g.
+        crate::print_f64(seconds, -9, &mut text);
+        overflow(format!("timestamp out of range: \"{}\"", String::from_utf8_lossy(&text)))
+    };
     let since_2000 = seconds - (calendar::UNIX_EPOCH_DAYS * 86_400) as f64;
     let micros = (since_2000 * USECS_PER_SEC as f64).round_ties_even();
     if micros < calendar::MIN_TIMESTAMP as f64 || micros >= calendar::END_TIMESTAMP as f64 {

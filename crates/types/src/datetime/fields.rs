@@ -27,6 +27,16 @@ fn whole(value: impl Into<i64>) -> Numeric {
     Numeric::from_i64(value.into())
 }
 
+/// A unit of `date_trunc`; fields that are no units are not known to it.
+fn trunc_unit_of(field: &str, type_name: &str) -> Result<Unit> {
+    match unit_of(field, type_name)? {
+        Unit::Weekday | Unit::IsoWeekday | Unit::DayOfYear | Unit::IsoYear | Unit::Epoch | Unit::Julian => {
+            Err(unit_not_recognized(field, type_name))
+        }
+        unit => Ok(unit),
+    }
+}
+
 /// The fields of a clock time.
 fn of_clock(unit: Unit, civil: &Civil) -> Option<Numeric> {
     let micros = i64::from(civil.second) * USECS_PER_SEC + i64::from(civil.micros);
@@ -173,11 +183,11 @@ fn of_timestamp(unit: Unit, timestamp: i64) -> Result<Option<Numeric>> {
 /// 22023 for unknown fields, 0A000 for those a timestamp has not.
 pub fn extract_timestamp(field: &str, timestamp: i64) -> Result<Option<Numeric>> {
     let unit = unit_of(field, TIMESTAMP)?;
-    if matches!(unit, Unit::Zone | Unit::ZoneHour | Unit::ZoneMinute) {
-        return Err(unit_not_supported(field, TIMESTAMP));
-    }
     if is_infinite_timestamp(timestamp) {
         return Ok(of_infinity(unit, timestamp > 0));
+    }
+    if matches!(unit, Unit::Zone | Unit::ZoneHour | Unit::ZoneMinute) {
+        return Err(unit_not_supported(field, TIMESTAMP));
     }
     of_timestamp(unit, timestamp)?.map(Some).ok_or_else(|| unit_not_supported(field, TIMESTAMP))
 }
@@ -211,7 +221,7 @@ pub fn extract_interval(field: &str, interval: Interval) -> Result<Option<Numeri
     if !interval.is_finite() {
         let positive = interval == Interval::INFINITY;
         return match unit {
-            Unit::Hour | Unit::Day | Unit::Week => {
+            Unit::Hour | Unit::Day => {
                 Ok(Some(if positive { Numeric::POS_INFINITY } else { Numeric::NEG_INFINITY }))
             }
             Unit::Microsecond
@@ -219,6 +229,7 @@ pub fn extract_interval(field: &str, interval: Interval) -> Result<Option<Numeri
             | Unit::Second
             | Unit::Minute
             | Unit::Month
+            | Unit::Week
             | Unit::Quarter => Ok(None),
             Unit::Year | Unit::Decade | Unit::Century | Unit::Millennium | Unit::Epoch => {
                 Ok(of_infinity(unit, positive))
@@ -325,7 +336,7 @@ fn truncated(unit: Unit, civil: Civil) -> Option<Civil> {
 /// # Errors
 /// 22023 for unknown fields, 0A000 for those that are no unit.
 pub fn timestamp_trunc(field: &str, timestamp: i64) -> Result<i64> {
-    let unit = unit_of(field, TIMESTAMP)?;
+    let unit = trunc_unit_of(field, TIMESTAMP)?;
     let civil = truncated(unit, timestamp_to_civil(timestamp));
     if is_infinite_timestamp(timestamp) {
         return if civil.is_some() { Ok(timestamp) } else { Err(unit_not_supported(field, TIMESTAMP)) };
@@ -338,7 +349,7 @@ pub fn timestamp_trunc(field: &str, timestamp: i64) -> Result<i64> {
 /// # Errors
 /// 22023 for unknown fields, 0A000 for those that are no unit.
 pub fn timestamptz_trunc(field: &str, timestamp: i64, zone: &TimeZone) -> Result<i64> {
-    let unit = unit_of(field, TIMESTAMPTZ)?;
+    let unit = trunc_unit_of(field, TIMESTAMPTZ)?;
     if is_infinite_timestamp(timestamp) {
         return if truncated(unit, Civil::default()).is_some() {
             Ok(timestamp)
@@ -364,13 +375,10 @@ pub fn timestamptz_trunc(field: &str, timestamp: i64, zone: &TimeZone) -> Result
 /// # Errors
 /// 22023 for unknown fields, 0A000 for those that are no unit.
 pub fn interval_trunc(field: &str, interval: Interval) -> Result<Interval> {
-    let unit = unit_of(field, INTERVAL)?;
-    if !interval.is_finite() {
-        return Ok(interval);
-    }
+    let unit = trunc_unit_of(field, INTERVAL)?;
     let months = |unit: i32| Interval { months: interval.months / unit * unit, ..Interval::ZERO };
     let micros = |unit: i64| Interval { micros: interval.micros / unit * unit, ..interval };
-    Ok(match unit {
+    let cut = match unit {
         Unit::Microsecond => interval,
         Unit::Millisecond => micros(1000),
         Unit::Second => micros(USECS_PER_SEC),
@@ -387,5 +395,6 @@ pub fn interval_trunc(field: &str, interval: Interval) -> Result<Interval> {
             return Err(unit_not_supported(field, INTERVAL).detail("Months usually have fractional weeks."));
         }
         _ => return Err(unit_not_supported(field, INTERVAL)),
-    })
+    };
+    Ok(if interval.is_finite() { cut } else { interval })
 }
