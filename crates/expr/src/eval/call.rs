@@ -31,7 +31,7 @@ pub(crate) fn call_batch(
 ) -> Result<Arc<Column>> {
     let function = call.function;
     let physical = call.result.physical;
-    if function.strict && args.iter().any(|arg| arg.is_constant() && arg.len() > 0 && arg.is_null(0)) {
+    if function.strict && args.iter().any(|arg| arg.is_constant() && !arg.is_empty() && arg.is_null(0)) {
         return Ok(Arc::new(Column::nulls(physical, rows)));
     }
     let selected = Rows::new(rows, selection);

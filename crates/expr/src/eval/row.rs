@@ -15,6 +15,9 @@ use crate::{
     SubPlanKind, functions,
 };
 
+/// Bounds of a slice, per dimension.
+type Bounds = Vec<(Option<i32>, Option<i32>)>;
+
 /// Evaluates expressions on one row.
 #[derive(Clone, Copy)]
 pub(super) struct RowEvaluator<'a, 'e> {
@@ -333,10 +336,7 @@ impl RowEvaluator<'_, '_> {
     }
 
     /// Bounds as numbers; `None` when one that is given is null.
-    fn bounds(
-        &self,
-        bounds: &[(Option<Expr>, Option<Expr>)],
-    ) -> Result<Option<Vec<(Option<i32>, Option<i32>)>>> {
+    fn bounds(&self, bounds: &[(Option<Expr>, Option<Expr>)]) -> Result<Option<Bounds>> {
         let mut out = Vec::with_capacity(bounds.len());
         for (lower, upper) in bounds {
             let mut pair = [None, None];

@@ -146,9 +146,12 @@ fn too_complex() -> Error {
     )
 }
 
+/// A pattern with its flags, and what they compile to.
+type CachedPattern = ((String, Flags), Rc<Regex>);
+
 thread_local! {
     /// Most recently used last.
-    static CACHE: RefCell<Vec<((String, Flags), Rc<Regex>)>> = const { RefCell::new(Vec::new()) };
+    static CACHE: RefCell<Vec<CachedPattern>> = const { RefCell::new(Vec::new()) };
 }
 
 /// A compiled pattern, from the thread's cache where it is there.
@@ -487,7 +490,7 @@ fn split(args: &[Datum], function: &str) -> Result<Vec<Datum>> {
     each_match(&regex, text, 0, |spans| {
         let (start, end) = spans[0].unwrap_or_default();
         // An empty match splits only between two characters.
-        if end == start && (start == from && start == 0 || start >= text.len() || start == from) {
+        if end == start && (start == from || start >= text.len()) {
             return Ok(true);
         }
         parts.push(Datum::text(&text[from..start]));
