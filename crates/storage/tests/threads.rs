@@ -131,6 +131,82 @@ fn transfer(toy: &Toy, file: u64, low: u32, high: u32) -> ochre_base::Lsn {
     toy.storage.wal().append(&record, &mut [&mut from, &mut to]).unwrap().end
 }
 
+/// More threads than frames can serve at ease: pages are read, changed, evicted and read again, relations come and go,
+/// and every page is always the one that was asked for.
+#[test]
+fn a_tiny_pool_never_mixes_pages_up() {
+    const BLOCKS: u32 = 64;
+    let directory = TempDirectory::new("tiny");
+    let config = StorageConfig { shared_buffers_bytes: 24 * 8192, ..config() };
+    let toy = Arc::new(open(&directory, config));
+    let file = toy.create(Xid(20)).unwrap();
+    toy.add_page(file).unwrap();
+    for block in 1..BLOCKS {
+        toy.add_page(file).unwrap();
+        toy.set(file, block, 2, u64::from(block) + 1).unwrap();
+    }
+    toy.commit(Xid(20), &[file], &[]).unwrap();
+    let threads: Vec<_> = (0..6u64)
+        .map(|number| {
+            let toy = toy.clone();
+            std::thread::spawn(move || {
+                let mut state = number + 77;
+                let mut ring = ScanRing::bulk_read();
+                for round in 0..4000u32 {
+                    state =
+                        state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                    let block = (state >> 33) as u32 % (BLOCKS - 1) + 1;
+                    let key = relation(file).main_page(BlockNo(block));
+                    let pool = toy.storage.pool();
+                    let pin = if round % 3 == 0 { pool.fetch_with(key, &mut ring) } else { pool.fetch(key) }
+                        .unwrap();
+                    let again = pin.clone();
+                    if round % 5 == 0 {
+                        let mut page = pin.write();
+                        let value = cell(&page, 3) + 1;
+                        let data = set_cell(&mut page, 3, value);
+                        let mut record = RecordBuilder::new(TOY, 2, Xid::NONE);
+                        record.block(BlockFlags::CHANGE).block_data(&data);
+                        toy.storage.wal().append(&record, &mut [&mut page]).unwrap();
+                        assert_eq!(cell(&page.downgrade(), 2), u64::from(block) + 1, "F1");
+                    } else {
+                        let page = pin.read();
+                        assert_eq!((cell(&page, 2), page.key()), (u64::from(block) + 1, key), "F1");
+                    }
+                    drop(again);
+                    if number == 0 && round % 100 == 0 {
+                        come_and_go(&toy, 1000 + u64::from(round));
+                    }
+                }
+            })
+        })
+        .collect();
+    for thread in threads {
+        thread.join().unwrap();
+    }
+    let pages = (1..BLOCKS).map(|b| toy.storage.pool().read(relation(file).main_page(BlockNo(b))).unwrap());
+    let changes: u64 = pages.map(|page| cell(&page, 3)).sum();
+    assert_eq!(changes, 6 * 800, "no change was lost to an eviction");
+}
+
+/// Creates a relation, fills it, cuts it and drops it.
+fn come_and_go(toy: &Toy, xid: u64) {
+    let file = toy.create(Xid(xid)).unwrap();
+    for _ in 0..10 {
+        toy.add_page(file).unwrap();
+    }
+    toy.storage.files().truncate(relation(file).fork(ochre_base::Fork::Main), 3).unwrap();
+    assert_eq!(toy.add_page(file).unwrap(), 3);
+    if xid.is_multiple_of(200) {
+        toy.storage.files().creation_aborted(relation(file)).unwrap();
+    } else {
+        let end = toy.commit(Xid(xid), &[file], &[file]).unwrap().end;
+        toy.storage.wal().flush_to(end).unwrap();
+        toy.storage.files().remove_dropped().unwrap();
+    }
+    assert!(!toy.storage.files().exists(relation(file)).unwrap());
+}
+
 /// Committers that block and tasks that poll tickets are all woken, and nobody before the flush has passed.
 #[test]
 fn group_commit_wakes_everybody() {
@@ -200,7 +276,7 @@ fn measure() {
     ));
     println!("open: {:?}", started.elapsed());
     let file = toy.create(Xid(20)).unwrap();
-    for step in 0..=64 {
+    for _ in 0..=64 {
         toy.add_page(file).unwrap();
     }
     std::thread::sleep(Duration::from_millis(300));

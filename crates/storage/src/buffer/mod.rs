@@ -34,7 +34,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use ochre_base::limits::PAGE_SIZE;
-use ochre_base::{BlockNo, DatabaseId, Error, PageKey, Result, SqlState};
+use ochre_base::{BlockNo, DatabaseId, Error, Fork, PageKey, Result, SqlState};
 use ochre_env::Env;
 use parking_lot::Mutex;
 
@@ -516,7 +516,18 @@ impl BufferPool {
 
     /// Forgets all pages of a relation, changed or not: it is dropped, and nobody uses it any more.
     pub(crate) fn forget_relation(&self, relation: RelationKey) {
-        self.forget(|key| ForkKey::of(key).relation == relation);
+        let forks = Fork::ALL.map(|fork| relation.fork(fork));
+        let sizes = forks.map(|fork| self.store.fork(fork).map_or(u32::MAX, |file| file.blocks()));
+        let total = sizes.iter().fold(0, |sum: u32, blocks| sum.saturating_add(*blocks));
+        if total as usize > self.arena.len() / 8 {
+            return self.forget(|key| ForkKey::of(key).relation == relation);
+        }
+        // B4: nothing beyond the forks' sizes is in memory.
+        for (fork, blocks) in forks.into_iter().zip(sizes) {
+            for block in 0..blocks {
+                self.forget_page(fork.page(BlockNo(block)));
+            }
+        }
     }
 
     /// Forgets the pages of a fork from `first` on.
@@ -532,37 +543,36 @@ impl BufferPool {
     fn forget(&self, concerned: impl Fn(PageKey) -> bool) {
         for index in 0..self.arena.len() {
             let frame = self.arena.frame(index);
-            let mut attempts = 0;
-            loop {
-                let state = frame.state();
-                if state & frame::CLAIMED != 0 || !concerned(frame.key()) {
-                    break;
+            if frame.state() & frame::CLAIMED == 0 && concerned(frame.key()) {
+                self.forget_page(frame.key());
+            }
+        }
+    }
+
+    /// Forgets a page. Waits for those who have it pinned: they write it back or are about to look away.
+    fn forget_page(&self, key: PageKey) {
+        let packed = PackedKey::new(key);
+        let mut attempts = 0;
+        loop {
+            let shard = self.table.lock(packed);
+            let Some(pin) = shard.pin(&self.arena, packed) else { return };
+            let frame = pin.frame();
+            match frame.claim_dirty(pin) {
+                Ok(claim) => {
+                    shard.unlink(&self.arena, packed, frame);
+                    drop(shard);
+                    return self.put_back(claim);
                 }
-                let Some(pin) = frame.try_pin() else { break };
-                let packed = frame.packed_key();
-                if !concerned(pin.key()) {
-                    break;
+                Err(pin) => {
+                    drop(shard);
+                    drop(pin);
                 }
-                let shard = self.table.lock(packed);
-                match frame.claim_dirty(pin) {
-                    Ok(claim) => {
-                        shard.unlink(&self.arena, packed, frame);
-                        drop(shard);
-                        self.put_back(claim);
-                        break;
-                    }
-                    Err(pin) => {
-                        // Someone writes the page back or is about to look away; it does not take long.
-                        drop(shard);
-                        drop(pin);
-                        attempts += 1;
-                        if attempts < YIELDS {
-                            std::thread::yield_now();
-                        } else {
-                            std::thread::sleep(std::time::Duration::from_millis(1));
-                        }
-                    }
-                }
+            }
+            attempts += 1;
+            if attempts < YIELDS {
+                std::thread::yield_now();
+            } else {
+                std::thread::sleep(std::time::Duration::from_millis(1));
             }
         }
     }
