@@ -9,7 +9,7 @@ mod bits;
 mod bytea;
 mod floats;
 mod integers;
-mod json;
+
 mod records;
 mod simple;
 
@@ -17,6 +17,8 @@ use ochre_base::{Error, Result, SqlState};
 
 use crate::context::unsupported_form;
 use crate::datetime::{self, TimeTz};
+use crate::json;
+use crate::jsonb::{Json, JsonRef};
 use crate::{Column, ColumnValues, Datum, FormatContext, Numeric, PhysicalType, SqlType, oids, typmod};
 
 pub use binary::{decode_binary, encode_binary, encode_binary_at};
@@ -53,6 +55,7 @@ pub fn parse_text(ty: SqlType, text: &str, context: &FormatContext) -> Result<Da
         oids::TIMESTAMPTZ => Datum::Int64(datetime::parse_timestamptz(text, context)?),
         oids::INTERVAL => Datum::Interval(datetime::parse_interval(text, ty.typmod, context)?),
         oids::JSON => return json::check(text).map(|()| Datum::text(text)),
+        oids::JSONB => return Json::parse(text).map(|json| Datum::Bytes(json.to_bytes().into())),
         oids::BIT | oids::VARBIT => Datum::Bytes(bits::parse(text, ty.oid == oids::BIT)?.into()),
         oids::OID => return integers::parse_u32(text, "oid").map(Datum::UInt32),
         oids::XID => return integers::parse_u32(text, "xid").map(Datum::UInt32),
@@ -176,6 +179,7 @@ fn print_int64(ty: SqlType, value: i64, context: &FormatContext, out: &mut Vec<u
 fn print_byte_string(ty: SqlType, bytes: &[u8], context: &FormatContext, out: &mut Vec<u8>) {
     match ty.oid {
         oids::BYTEA => print_bytea(bytes, context.bytea_output, out),
+        oids::JSONB => JsonRef::new(bytes).print(out),
         oids::TIMETZ => {
             if let Some(time) = TimeTz::from_bytes(bytes) {
                 datetime::print_timetz(time, out);

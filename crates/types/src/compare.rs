@@ -5,6 +5,7 @@ use std::cmp::Ordering;
 use ochre_base::Oid;
 
 use crate::column::ByteView;
+use crate::jsonb::JsonRef;
 use crate::{ArrayValue, BytesValues, Column, ColumnValues, Datum, KeyOrder, Selection, oids};
 
 /// Which order a type has beyond its physical type. Equality and hashing go with it.
@@ -51,7 +52,7 @@ pub fn compare_bytes(a: &[u8], b: &[u8], order: ValueOrder) -> Ordering {
             }
             _ => a.cmp(b),
         },
-        ValueOrder::Jsonb => a.cmp(b),
+        ValueOrder::Jsonb => JsonRef::new(a).compare(JsonRef::new(b)),
     }
 }
 
@@ -314,6 +315,12 @@ fn hash_f64(value: f64, hash: u64) -> u64 {
 fn hash_ordered_bytes(bytes: &[u8], order: ValueOrder, hash: u64) -> u64 {
     match order {
         ValueOrder::TrimBlanks => hash_bytes(trim_blanks(bytes), hash),
+        ValueOrder::Jsonb => {
+            // Equal values have one key, whatever their numbers' scales.
+            let mut key = Vec::with_capacity(bytes.len());
+            JsonRef::new(bytes).encode_key(&mut key);
+            hash_bytes(&key, hash)
+        }
         _ => hash_bytes(bytes, hash),
     }
 }

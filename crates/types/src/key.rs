@@ -12,6 +12,7 @@
 //! | float4, float8 | big-endian bits; positive: sign bit flipped, negative: all flipped; -0 as 0, one NaN |
 //! | numeric | see [`crate::numeric`] |
 //! | text, bytea … | the bytes with 0x00 as 0x00 0xFF, then 0x00 0x00; bpchar without trailing blanks |
+//! | jsonb | see [`crate::jsonb::JsonRef::encode_key`] |
 //! | bit | the bits as bytes, then the number of bits, 4 bytes big-endian |
 //! | interval | its value in microseconds as 16 bytes big-endian, sign bit flipped |
 //! | uuid | 16 bytes |
@@ -30,6 +31,7 @@ use smallvec::SmallVec;
 
 use crate::array::{ArrayDimension, MAX_DIMENSIONS};
 use crate::compare::trim_blanks;
+use crate::jsonb::{self, JsonRef};
 use crate::{
     ArrayValue, Column, ColumnValues, Datum, Interval, Numeric, PhysicalType, SharedBytes, SqlType,
     ValueOrder, oids,
@@ -102,7 +104,7 @@ pub fn encode_key_at(column: &Column, row: usize, order: KeyOrder, out: &mut Vec
         ColumnValues::Float32(v) => push_f32(v[entry], out),
         ColumnValues::Float64(v) => push_f64(v[entry], out),
         ColumnValues::Numeric(v) => v[entry].encode_key(out),
-        ColumnValues::Bytes(v) => encode_bytes(v.get(entry), order.order, out)?,
+        ColumnValues::Bytes(v) => encode_bytes(v.get(entry), order.order, out),
         ColumnValues::Interval(v) => push_interval(v[entry], out),
         ColumnValues::Uuid(v) => out.extend_from_slice(&v[entry]),
         ColumnValues::Array(v) => encode_array(&v[entry], out)?,
@@ -131,7 +133,7 @@ fn encode_value(value: &Datum, order: ValueOrder, out: &mut Vec<u8>) -> Result<(
         Datum::Float32(value) => push_f32(*value, out),
         Datum::Float64(value) => push_f64(*value, out),
         Datum::Numeric(value) => value.encode_key(out),
-        Datum::Bytes(value) => encode_bytes(value, order, out)?,
+        Datum::Bytes(value) => encode_bytes(value, order, out),
         Datum::Interval(value) => push_interval(*value, out),
         Datum::Uuid(value) => out.extend_from_slice(value),
         Datum::Array(value) => encode_array(value, out)?,
@@ -170,7 +172,7 @@ fn push_interval(value: Interval, out: &mut Vec<u8>) {
     out.extend_from_slice(&((value.comparison_value() as u128) ^ (1 << 127)).to_be_bytes());
 }
 
-fn encode_bytes(bytes: &[u8], order: ValueOrder, out: &mut Vec<u8>) -> Result<()> {
+fn encode_bytes(bytes: &[u8], order: ValueOrder, out: &mut Vec<u8>) {
     match order {
         ValueOrder::Natural => push_escaped(bytes, out),
         ValueOrder::TrimBlanks => push_escaped(trim_blanks(bytes), out),
@@ -179,12 +181,11 @@ fn encode_bytes(bytes: &[u8], order: ValueOrder, out: &mut Vec<u8>) -> Result<()
             push_escaped(bits, out);
             out.extend_from_slice(length);
         }
-        ValueOrder::Jsonb => return Err(Error::unsupported("an index key of type jsonb")),
+        ValueOrder::Jsonb => JsonRef::new(bytes).encode_key(out),
     }
-    Ok(())
 }
 
-fn push_escaped(bytes: &[u8], out: &mut Vec<u8>) {
+pub(crate) fn push_escaped(bytes: &[u8], out: &mut Vec<u8>) {
     let mut rest = bytes;
     while let Some(zero) = rest.iter().position(|byte| *byte == 0) {
         out.extend_from_slice(&rest[..zero]);
@@ -346,6 +347,10 @@ impl Reader<'_, '_> {
     }
 
     fn byte_string(&mut self, ty: SqlType, order: ValueOrder) -> Result<SharedBytes> {
+        if order == ValueOrder::Jsonb {
+            let json = jsonb::decode_key(self.key, self.mask, 0).ok_or_else(damaged)?;
+            return Ok(json.to_bytes().into());
+        }
         let mut bytes = self.escaped()?;
         match order {
             ValueOrder::TrimBlanks if ty.oid == oids::BPCHAR && ty.typmod > 4 => {
@@ -357,8 +362,7 @@ impl Reader<'_, '_> {
                 let length: [u8; 4] = self.bytes()?;
                 bytes.splice(..0, length);
             }
-            ValueOrder::Jsonb => return Err(Error::unsupported("reading an index key of type jsonb")),
-            ValueOrder::Natural | ValueOrder::TrimBlanks => {}
+            ValueOrder::Natural | ValueOrder::TrimBlanks | ValueOrder::Jsonb => {}
         }
         Ok(SharedBytes::from_vec(bytes))
     }

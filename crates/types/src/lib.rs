@@ -23,6 +23,8 @@ mod context;
 pub mod datetime;
 mod datum;
 mod interval;
+pub mod json;
+pub mod jsonb;
 pub mod key;
 pub mod numeric;
 pub mod oids;

@@ -5,10 +5,12 @@ use std::sync::Arc;
 use ochre_base::{Error, Oid, Result, SqlState};
 use smallvec::SmallVec;
 
-use super::{arrays, bits, json, records};
+use super::{arrays, bits, records};
 use crate::array::{ArrayDimension, MAX_DIMENSIONS};
 use crate::context::unsupported_form;
 use crate::datetime::{self, TimeTz};
+use crate::json;
+use crate::jsonb::{Json, JsonRef};
 use crate::{
     ArrayValue, Column, ColumnValues, Datum, FormatContext, Interval, Numeric, PhysicalType, SqlType, oids,
     typmod,
@@ -86,6 +88,13 @@ fn decode_bytes(ty: SqlType, bytes: &mut &[u8]) -> Result<Datum> {
             let text = utf8(all(bytes))?;
             json::check(text)?;
             Datum::text(text)
+        }
+        oids::JSONB => {
+            let [version] = take(bytes)?;
+            if version != 1 {
+                return Err(Error::internal(format!("unsupported jsonb version number {version}")));
+            }
+            Datum::Bytes(Json::parse(utf8(all(bytes))?)?.to_bytes().into())
         }
         oids::TIMETZ => {
             let micros = i64::from_be_bytes(take(bytes)?);
@@ -272,8 +281,9 @@ fn encode_bytes(ty: SqlType, bytes: &[u8], out: &mut Vec<u8>) -> Result<()> {
             out.extend_from_slice(&time.zone.to_be_bytes());
         }
         oids::JSONB => {
+            // The version of the form, then text.
             out.push(1);
-            out.extend_from_slice(bytes);
+            JsonRef::new(bytes).print(out);
         }
         _ => out.extend_from_slice(bytes),
     }

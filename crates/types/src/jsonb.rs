@@ -1,0 +1,683 @@
+//! `jsonb`: JSON in a binary form with offsets, so that a member or element is found without reading the rest.
+//!
+//! # On-disk layout
+//! A node is a tag byte and what follows to its end, which the holder knows:
+//!
+//! | tag | meaning | rest |
+//! |---|---|---|
+//! | 0, 1, 2 | null, false, true | nothing |
+//! | 3 | number | `numeric`'s stored form |
+//! | 4 | string | UTF-8 |
+//! | 5 | array | count `n` u32, `n` ends u32, nodes |
+//! | 6 | object | count `n` u32, `n` ends of keys u32, `n` ends of values u32, keys, nodes |
+//!
+//! Ends count from the end of the table they stand in, little-endian; those of values go on from the last key's. Keys are
+//! unique and sorted by length, then bytes, as PostgreSQL sorts them.
+//!
+//! # Differences
+//! Nesting is limited to [`MAX_DEPTH`] levels (54001 beyond).
+
+use std::cmp::Ordering;
+
+use ochre_base::{Error, Result, SqlState, limits};
+
+use crate::Numeric;
+use crate::json::{Handler, parse_with};
+
+/// Levels of nesting that are read.
+pub const MAX_DEPTH: usize = 6_000;
+
+const TAG_NULL: u8 = 0;
+const TAG_FALSE: u8 = 1;
+const TAG_TRUE: u8 = 2;
+const TAG_NUMBER: u8 = 3;
+const TAG_STRING: u8 = 4;
+const TAG_ARRAY: u8 = 5;
+const TAG_OBJECT: u8 = 6;
+
+/// JSON as a tree, for building values.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Json {
+    Null,
+    Bool(bool),
+    Number(Numeric),
+    String(String),
+    Array(Vec<Json>),
+    /// In any order; of equal keys the last counts.
+    Object(Vec<(String, Json)>),
+}
+
+/// What a node is, in PostgreSQL's order of kinds: a string is above null, an object above all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum JsonKind {
+    Null,
+    String,
+    Number,
+    Bool,
+    Array,
+    Object,
+}
+
+impl JsonKind {
+    /// `jsonb_typeof`'s word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            JsonKind::Null => "null",
+            JsonKind::String => "string",
+            JsonKind::Number => "number",
+            JsonKind::Bool => "boolean",
+            JsonKind::Array => "array",
+            JsonKind::Object => "object",
+        }
+    }
+}
+
+/// Runs a recursive step with enough stack.
+fn deep<T>(step: impl FnOnce() -> T) -> T {
+    stacker::maybe_grow(limits::STACK_RED_ZONE_BYTES, limits::STACK_GROWTH_BYTES, step)
+}
+
+fn key_order(a: &[u8], b: &[u8]) -> Ordering {
+    a.len().cmp(&b.len()).then_with(|| a.cmp(b))
+}
+
+impl Json {
+    /// Reads JSON text.
+    ///
+    /// # Errors
+    /// 22P02, 22P05, 54001.
+    pub fn parse(text: &str) -> Result<Json> {
+        let mut tree = Tree { stack: Vec::new(), root: Json::Null };
+        parse_with(text, &mut tree)?;
+        Ok(tree.root)
+    }
+
+    /// Appends the binary form.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        match self {
+            Json::Null => out.push(TAG_NULL),
+            Json::Bool(false) => out.push(TAG_FALSE),
+            Json::Bool(true) => out.push(TAG_TRUE),
+            Json::Number(number) => {
+                out.push(TAG_NUMBER);
+                number.encode_stored(out);
+            }
+            Json::String(text) => {
+                out.push(TAG_STRING);
+                out.extend_from_slice(text.as_bytes());
+            }
+            Json::Array(elements) => {
+                out.push(TAG_ARRAY);
+                out.extend_from_slice(&(elements.len() as u32).to_le_bytes());
+                let table = out.len();
+                out.resize(table + 4 * elements.len(), 0);
+                let base = out.len();
+                for (index, element) in elements.iter().enumerate() {
+                    deep(|| element.encode(out));
+                    set_end(out, table, index, base);
+                }
+            }
+            Json::Object(members) => encode_object(members, out),
+        }
+    }
+
+    /// The binary form.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        self.encode(&mut out);
+        out
+    }
+}
+
+fn set_end(out: &mut [u8], table: usize, index: usize, base: usize) {
+    let end = (out.len() - base) as u32;
+    out[table + 4 * index..][..4].copy_from_slice(&end.to_le_bytes());
+}
+
+fn encode_object(members: &[(String, Json)], out: &mut Vec<u8>) {
+    let mut order: Vec<usize> = (0..members.len()).collect();
+    // Of equal keys the last stands first, and is the one kept.
+    order
+        .sort_by(|a, b| key_order(members[*a].0.as_bytes(), members[*b].0.as_bytes()).then_with(|| b.cmp(a)));
+    order.dedup_by(|later, first| members[*later].0 == members[*first].0);
+    out.push(TAG_OBJECT);
+    out.extend_from_slice(&(order.len() as u32).to_le_bytes());
+    let table = out.len();
+    out.resize(table + 8 * order.len(), 0);
+    let base = out.len();
+    for (index, member) in order.iter().enumerate() {
+        out.extend_from_slice(members[*member].0.as_bytes());
+        set_end(out, table, index, base);
+    }
+    for (index, member) in order.iter().enumerate() {
+        deep(|| members[*member].1.encode(out));
+        set_end(out, table, order.len() + index, base);
+    }
+}
+
+/// Builds a [`Json`] from what the reader meets.
+struct Tree {
+    stack: Vec<Level>,
+    root: Json,
+}
+
+enum Level {
+    Array(Vec<Json>),
+    Object(Vec<(String, Json)>, Option<String>),
+}
+
+impl Tree {
+    fn put(&mut self, value: Json) {
+        match self.stack.last_mut() {
+            None => self.root = value,
+            Some(Level::Array(elements)) => elements.push(value),
+            Some(Level::Object(members, key)) => members.push((key.take().unwrap_or_default(), value)),
+        }
+    }
+}
+
+impl Handler for Tree {
+    const WANTS_STRINGS: bool = true;
+
+    fn null(&mut self) {
+        self.put(Json::Null);
+    }
+
+    fn bool(&mut self, value: bool) {
+        self.put(Json::Bool(value));
+    }
+
+    fn number(&mut self, text: &str) -> Result<()> {
+        let number = Numeric::parse(text)?;
+        self.put(Json::Number(number));
+        Ok(())
+    }
+
+    fn string(&mut self, text: String) {
+        self.put(Json::String(text));
+    }
+
+    fn key(&mut self, text: String) {
+        if let Some(Level::Object(_, key)) = self.stack.last_mut() {
+            *key = Some(text);
+        }
+    }
+
+    fn begin(&mut self, object: bool) -> Result<()> {
+        if self.stack.len() >= MAX_DEPTH {
+            return Err(too_deep());
+        }
+        self.stack.push(if object { Level::Object(Vec::new(), None) } else { Level::Array(Vec::new()) });
+        Ok(())
+    }
+
+    fn end(&mut self) {
+        let value = match self.stack.pop() {
+            Some(Level::Array(elements)) => Json::Array(elements),
+            Some(Level::Object(members, _)) => Json::Object(members),
+            None => Json::Null,
+        };
+        self.put(value);
+    }
+}
+
+#[cold]
+fn too_deep() -> Error {
+    Error::new(SqlState::STATEMENT_TOO_COMPLEX, "stack depth limit exceeded")
+        .detail(format!("JSON is nested more than {MAX_DEPTH} levels deep."))
+}
+
+/// A node of a `jsonb` value. Bytes that are no such value read as null.
+#[derive(Debug, Clone, Copy)]
+pub struct JsonRef<'a> {
+    bytes: &'a [u8],
+}
+
+impl<'a> JsonRef<'a> {
+    /// The root of a `jsonb` value.
+    pub const fn new(bytes: &'a [u8]) -> JsonRef<'a> {
+        JsonRef { bytes }
+    }
+
+    /// The node's binary form, which is a `jsonb` value of its own.
+    pub const fn as_bytes(self) -> &'a [u8] {
+        self.bytes
+    }
+
+    /// What the node is.
+    pub fn kind(self) -> JsonKind {
+        match self.bytes.first() {
+            Some(&(TAG_FALSE | TAG_TRUE)) => JsonKind::Bool,
+            Some(&TAG_NUMBER) => JsonKind::Number,
+            Some(&TAG_STRING) => JsonKind::String,
+            Some(&TAG_ARRAY) => JsonKind::Array,
+            Some(&TAG_OBJECT) => JsonKind::Object,
+            _ => JsonKind::Null,
+        }
+    }
+
+    /// The boolean, if it is one.
+    pub fn as_bool(self) -> Option<bool> {
+        match self.bytes.first() {
+            Some(&TAG_FALSE) => Some(false),
+            Some(&TAG_TRUE) => Some(true),
+            _ => None,
+        }
+    }
+
+    /// The number, if it is one.
+    pub fn as_number(self) -> Option<Numeric> {
+        match self.bytes.split_first()? {
+            (&TAG_NUMBER, rest) => Numeric::decode_stored(rest),
+            _ => None,
+        }
+    }
+
+    /// The string, if it is one.
+    pub fn as_str(self) -> Option<&'a str> {
+        match self.bytes.split_first()? {
+            (&TAG_STRING, rest) => std::str::from_utf8(rest).ok(),
+            _ => None,
+        }
+    }
+
+    /// Elements of an array or members of an object; 0 for scalars.
+    pub fn len(self) -> usize {
+        self.container().map_or(0, |(count, _)| count)
+    }
+
+    /// Whether it is an empty container or a scalar.
+    pub fn is_empty(self) -> bool {
+        self.len() == 0
+    }
+
+    /// Count and what follows it, of a container.
+    fn container(self) -> Option<(usize, &'a [u8])> {
+        let (tag, rest) = self.bytes.split_first()?;
+        if !matches!(*tag, TAG_ARRAY | TAG_OBJECT) {
+            return None;
+        }
+        let (count, rest) = rest.split_first_chunk::<4>()?;
+        Some((u32::from_le_bytes(*count) as usize, rest))
+    }
+
+    /// Part `index` of a table of `entries` ends.
+    fn part(body: &'a [u8], entries: usize, index: usize) -> Option<&'a [u8]> {
+        let end = |index: usize| {
+            let bytes = body.get(4 * index..)?.first_chunk::<4>()?;
+            Some(u32::from_le_bytes(*bytes) as usize)
+        };
+        let from = if index == 0 { 0 } else { end(index - 1)? };
+        body.get(4 * entries..)?.get(from..end(index)?)
+    }
+
+    /// Element `index` of an array, from 0.
+    pub fn element(self, index: usize) -> Option<JsonRef<'a>> {
+        let (count, body) = self.container()?;
+        if self.kind() != JsonKind::Array || index >= count {
+            return None;
+        }
+        JsonRef::part(body, count, index).map(JsonRef::new)
+    }
+
+    /// Key and value number `index` of an object, in the order of keys.
+    pub fn member(self, index: usize) -> Option<(&'a str, JsonRef<'a>)> {
+        let (count, body) = self.container()?;
+        if self.kind() != JsonKind::Object || index >= count {
+            return None;
+        }
+        let key = std::str::from_utf8(JsonRef::part(body, 2 * count, index)?).ok()?;
+        Some((key, JsonRef::new(JsonRef::part(body, 2 * count, count + index)?)))
+    }
+
+    /// The value of an object's member.
+    pub fn get(self, key: &str) -> Option<JsonRef<'a>> {
+        let (count, body) = self.container()?;
+        if self.kind() != JsonKind::Object {
+            return None;
+        }
+        let (mut low, mut high) = (0, count);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            match key_order(JsonRef::part(body, 2 * count, middle)?, key.as_bytes()) {
+                Ordering::Equal => return JsonRef::part(body, 2 * count, count + middle).map(JsonRef::new),
+                Ordering::Less => low = middle + 1,
+                Ordering::Greater => high = middle,
+            }
+        }
+        None
+    }
+
+    /// The elements of an array.
+    pub fn elements(self) -> impl Iterator<Item = JsonRef<'a>> {
+        (0..self.len()).map_while(move |index| self.element(index))
+    }
+
+    /// The members of an object, in the order of keys.
+    pub fn members(self) -> impl Iterator<Item = (&'a str, JsonRef<'a>)> {
+        (0..self.len()).map_while(move |index| self.member(index))
+    }
+
+    /// The node as a tree.
+    pub fn to_json(self) -> Json {
+        match self.kind() {
+            JsonKind::Null => Json::Null,
+            JsonKind::Bool => Json::Bool(self.as_bool() == Some(true)),
+            JsonKind::Number => Json::Number(self.as_number().unwrap_or(Numeric::NAN)),
+            JsonKind::String => Json::String(self.as_str().unwrap_or_default().to_owned()),
+            JsonKind::Array => {
+                Json::Array(self.elements().map(|element| deep(|| element.to_json())).collect())
+            }
+            JsonKind::Object => {
+                let member = |(key, value): (&str, JsonRef<'_>)| (key.to_owned(), deep(|| value.to_json()));
+                Json::Object(self.members().map(member).collect())
+            }
+        }
+    }
+
+    /// Appends the text form: `{"a": 1, "b": [2, 3]}`.
+    pub fn print(self, out: &mut Vec<u8>) {
+        match self.kind() {
+            JsonKind::Null => out.extend_from_slice(b"null"),
+            JsonKind::Bool => {
+                out.extend_from_slice(if self.as_bool() == Some(true) { b"true" } else { b"false" })
+            }
+            JsonKind::Number => self.as_number().unwrap_or(Numeric::NAN).print(out),
+            JsonKind::String => print_string(self.as_str().unwrap_or_default(), out),
+            JsonKind::Array => {
+                out.push(b'[');
+                for (index, element) in self.elements().enumerate() {
+                    if index > 0 {
+                        out.extend_from_slice(b", ");
+                    }
+                    deep(|| element.print(out));
+                }
+                out.push(b']');
+            }
+            JsonKind::Object => {
+                out.push(b'{');
+                for (index, (key, value)) in self.members().enumerate() {
+                    if index > 0 {
+                        out.extend_from_slice(b", ");
+                    }
+                    print_string(key, out);
+                    out.extend_from_slice(b": ");
+                    deep(|| value.print(out));
+                }
+                out.push(b'}');
+            }
+        }
+    }
+
+    /// Appends the text form with a line per element and member, indented by four blanks a level: `jsonb_pretty`.
+    pub fn print_pretty(self, out: &mut Vec<u8>) {
+        self.print_indented(0, out);
+    }
+
+    fn print_indented(self, level: usize, out: &mut Vec<u8>) {
+        let line = |level: usize, out: &mut Vec<u8>| {
+            out.push(b'\n');
+            out.extend(std::iter::repeat_n(b' ', 4 * level));
+        };
+        let (open, close) = match self.kind() {
+            JsonKind::Array => (b'[', b']'),
+            JsonKind::Object => (b'{', b'}'),
+            _ => return self.print(out),
+        };
+        out.push(open);
+        for index in 0..self.len() {
+            if index > 0 {
+                out.push(b',');
+            }
+            line(level + 1, out);
+            let value = match self.member(index) {
+                Some((key, value)) => {
+                    print_string(key, out);
+                    out.extend_from_slice(b": ");
+                    Some(value)
+                }
+                None => self.element(index),
+            };
+            if let Some(value) = value {
+                deep(|| value.print_indented(level + 1, out));
+            }
+        }
+        line(level, out);
+        out.push(close);
+    }
+
+    /// SQL's order.
+    pub fn compare(self, other: JsonRef<'_>) -> Ordering {
+        // At the root an empty array is below everything.
+        let empty = |node: JsonRef<'_>| node.kind() == JsonKind::Array && node.is_empty();
+        match (empty(self), empty(other)) {
+            (true, true) => Ordering::Equal,
+            (true, false) => Ordering::Less,
+            (false, true) => Ordering::Greater,
+            (false, false) => self.compare_nodes(other),
+        }
+    }
+
+    fn compare_nodes(self, other: JsonRef<'_>) -> Ordering {
+        let kind = self.kind();
+        let kinds = kind.cmp(&other.kind());
+        if kinds.is_ne() {
+            return kinds;
+        }
+        match kind {
+            JsonKind::Null => Ordering::Equal,
+            JsonKind::Bool => self.as_bool().cmp(&other.as_bool()),
+            JsonKind::String => self.as_str().cmp(&other.as_str()),
+            JsonKind::Number => match (self.as_number(), other.as_number()) {
+                (Some(a), Some(b)) => a.compare(&b),
+                (a, b) => a.is_some().cmp(&b.is_some()),
+            },
+            JsonKind::Array => self.len().cmp(&other.len()).then_with(|| {
+                let pairs = self.elements().zip(other.elements());
+                first_difference(pairs.map(|(a, b)| deep(|| a.compare_nodes(b))))
+            }),
+            JsonKind::Object => self.len().cmp(&other.len()).then_with(|| {
+                let pairs = self.members().zip(other.members());
+                first_difference(
+                    pairs.map(|((k, a), (l, b))| k.cmp(l).then_with(|| deep(|| a.compare_nodes(b)))),
+                )
+            }),
+        }
+    }
+
+    /// Whether the value contains another: `@>`.
+    pub fn contains(self, other: JsonRef<'_>) -> bool {
+        // An array also contains a scalar that is one of its elements; at the root only.
+        if self.kind() == JsonKind::Array && !matches!(other.kind(), JsonKind::Array | JsonKind::Object) {
+            return self.elements().any(|element| element.compare_nodes(other).is_eq());
+        }
+        self.contains_node(other)
+    }
+
+    fn contains_node(self, other: JsonRef<'_>) -> bool {
+        match (self.kind(), other.kind()) {
+            (JsonKind::Object, JsonKind::Object) => other
+                .members()
+                .all(|(key, value)| self.get(key).is_some_and(|mine| deep(|| mine.contains_node(value)))),
+            (JsonKind::Array, JsonKind::Array) => other
+                .elements()
+                .all(|wanted| self.elements().any(|element| deep(|| element.contains_node(wanted)))),
+            (a, b) => a == b && self.compare_nodes(other).is_eq(),
+        }
+    }
+
+    /// Appends the order-preserving key form: equal values have one key, and memcmp order is [`JsonRef::compare`]'s.
+    pub fn encode_key(self, out: &mut Vec<u8>) {
+        let empty = self.kind() == JsonKind::Array && self.is_empty();
+        if empty {
+            return out.push(0);
+        }
+        self.encode_node_key(out);
+    }
+
+    fn encode_node_key(self, out: &mut Vec<u8>) {
+        match self.kind() {
+            JsonKind::Null => out.push(1),
+            JsonKind::String => {
+                out.push(2);
+                crate::key::push_escaped(self.as_str().unwrap_or_default().as_bytes(), out);
+            }
+            JsonKind::Number => {
+                out.push(3);
+                self.as_number().unwrap_or(Numeric::NAN).encode_key(out);
+            }
+            JsonKind::Bool => out.push(if self.as_bool() == Some(true) { 5 } else { 4 }),
+            JsonKind::Array => {
+                out.push(6);
+                out.extend_from_slice(&(self.len() as u32).to_be_bytes());
+                self.elements().for_each(|element| deep(|| element.encode_node_key(out)));
+            }
+            JsonKind::Object => {
+                out.push(7);
+                out.extend_from_slice(&(self.len() as u32).to_be_bytes());
+                for (key, value) in self.members() {
+                    crate::key::push_escaped(key.as_bytes(), out);
+                    deep(|| value.encode_node_key(out));
+                }
+            }
+        }
+    }
+}
+
+fn first_difference(mut orderings: impl Iterator<Item = Ordering>) -> Ordering {
+    orderings.find(|ordering| ordering.is_ne()).unwrap_or(Ordering::Equal)
+}
+
+/// Reads the key form off the front of `key`; `None` when it is none.
+pub(crate) fn decode_key(key: &mut &[u8], mask: u8, depth: usize) -> Option<Json> {
+    if depth > MAX_DEPTH {
+        return None;
+    }
+    let byte = |key: &mut &[u8]| {
+        let (byte, rest) = key.split_first()?;
+        *key = rest;
+        Some(byte ^ mask)
+    };
+    let count = |key: &mut &[u8]| {
+        let bytes = [byte(key)?, byte(key)?, byte(key)?, byte(key)?];
+        Some(u32::from_be_bytes(bytes))
+    };
+    let text = |key: &mut &[u8]| {
+        let mut text = Vec::new();
+        loop {
+            match byte(key)? {
+                0 => match byte(key)? {
+                    0 => return String::from_utf8(text).ok(),
+                    _ => text.push(0),
+                },
+                other => text.push(other),
+            }
+        }
+    };
+    Some(match byte(key)? {
+        0 => Json::Array(Vec::new()),
+        1 => Json::Null,
+        2 => Json::String(text(key)?),
+        3 => {
+            let plain: Vec<u8> = key.iter().map(|byte| byte ^ mask).collect();
+            let mut rest = plain.as_slice();
+            let number = Numeric::decode_key(&mut rest)?;
+            *key = &key[plain.len() - rest.len()..];
+            Json::Number(number)
+        }
+        4 => Json::Bool(false),
+        5 => Json::Bool(true),
+        6 => {
+            let count = count(key)?;
+            let element = |_| deep(|| decode_key(key, mask, depth + 1));
+            Json::Array((0..count).map(element).collect::<Option<_>>()?)
+        }
+        7 => {
+            let count = count(key)?;
+            let member = |_| Some((text(key)?, deep(|| decode_key(key, mask, depth + 1))?));
+            Json::Object((0..count).map(member).collect::<Option<_>>()?)
+        }
+        _ => return None,
+    })
+}
+
+/// Appends a string with JSON's quotes and escapes.
+pub fn print_string(text: &str, out: &mut Vec<u8>) {
+    out.push(b'"');
+    for byte in text.bytes() {
+        match byte {
+            b'"' => out.extend_from_slice(b"\\\""),
+            b'\\' => out.extend_from_slice(b"\\\\"),
+            b'\n' => out.extend_from_slice(b"\\n"),
+            b'\r' => out.extend_from_slice(b"\\r"),
+            b'\t' => out.extend_from_slice(b"\\t"),
+            0x08 => out.extend_from_slice(b"\\b"),
+            0x0c => out.extend_from_slice(b"\\f"),
+            0..0x20 => out.extend_from_slice(format!("\\u{byte:04x}").as_bytes()),
+            _ => out.push(byte),
+        }
+    }
+    out.push(b'"');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bytes(text: &str) -> Vec<u8> {
+        Json::parse(text).unwrap().to_bytes()
+    }
+
+    fn printed(text: &str) -> String {
+        let mut out = Vec::new();
+        JsonRef::new(&bytes(text)).print(&mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn normal_form() {
+        assert_eq!(
+            printed(r#"{"b":1,"aa":2, "b":3.50, "a":"\u00e4\n\/\u0007\ud83d\ude00"}"#),
+            "{\"a\": \"ä\\n/\\u0007😀\", \"b\": 3.50, \"aa\": 2}"
+        );
+        assert_eq!(printed(" [ ] "), "[]");
+        assert_eq!(printed("{}"), "{}");
+        assert_eq!(printed("[1e3,-0.0,true,null,[[]]]"), "[1000, 0.0, true, null, [[]]]");
+    }
+
+    #[test]
+    fn members_are_found() {
+        let value = bytes(r#"{"b":1,"aa":{"x":[10,20]},"c":null}"#);
+        let root = JsonRef::new(&value);
+        assert_eq!(root.len(), 3);
+        assert_eq!(
+            root.get("aa").unwrap().get("x").unwrap().element(1).unwrap().as_number(),
+            Some(Numeric::from_i64(20))
+        );
+        assert!(root.get("d").is_none() && root.element(0).is_none());
+        assert_eq!(root.to_json(), Json::parse(r#"{"b":1,"c":null,"aa":{"x":[10,20]}}"#).unwrap());
+    }
+
+    #[test]
+    fn containment() {
+        let contains = |a: &str, b: &str| JsonRef::new(&bytes(a)).contains(JsonRef::new(&bytes(b)));
+        assert!(
+            contains("[1,2,3]", "[1,3]") && contains("[1,2,3]", "[3,3]") && !contains("[1,2,[1,3]]", "[1,3]")
+        );
+        assert!(
+            contains(r#"{"foo":{"bar":"baz"}}"#, r#"{"foo":{}}"#)
+                && !contains(r#"{"foo":{"bar":"baz"}}"#, r#"{"bar":"baz"}"#)
+        );
+        assert!(contains(r#"["foo","bar"]"#, r#""bar""#) && !contains(r#""bar""#, r#"["bar"]"#));
+    }
+
+    #[test]
+    fn deep_nesting_is_refused_and_less_deep_is_not() {
+        let nested = |depth: usize| "[".repeat(depth) + &"]".repeat(depth);
+        assert_eq!(Json::parse(&nested(100_000)).unwrap_err().sqlstate(), SqlState::STATEMENT_TOO_COMPLEX);
+        let value = bytes(&nested(MAX_DEPTH));
+        let mut out = Vec::new();
+        JsonRef::new(&value).print(&mut out);
+        assert_eq!(out.len(), 2 * MAX_DEPTH);
+    }
+}
