@@ -135,7 +135,7 @@ impl<'a> PageEdit<'a> {
     }
 
     pub(crate) fn format(&mut self, kind: PageKind) {
-        self.page.format(kind, 0);
+        self.page.format(kind, special_bytes(kind));
         self.note(FORMAT, &[&[kind.0]]);
     }
 
@@ -236,7 +236,8 @@ pub(crate) fn redo(page: &mut Page, key: PageKey, context: EditContext, ops: &[u
 fn redo_one(page: &mut Page, key: PageKey, context: EditContext, r: &mut OpReader<'_>) -> Option<()> {
     match r.u8()? {
         FORMAT => {
-            page.format(PageKind(r.u8()?), 0);
+            let kind = PageKind(r.u8()?);
+            page.format(kind, special_bytes(kind));
             Some(())
         }
         PUT => put(page, r.u16()?, r.u8()?, &[r.bytes()?]),
@@ -271,6 +272,13 @@ fn redo_one(page: &mut Page, key: PageKey, context: EditContext, r: &mut OpReade
         }
         _ => None,
     }
+}
+
+/// A map has no slots: all of it is special area, since images in the log leave out what is between slots and rows.
+fn special_bytes(kind: PageKind) -> usize {
+    use ochre_base::limits::PAGE_SIZE;
+    use ochre_storage::page::PAGE_HEADER_BYTES;
+    if kind == PageKind::VISIBILITY { PAGE_SIZE - PAGE_HEADER_BYTES } else { 0 }
 }
 
 /// Whether the operations make the page from nothing.
