@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use ochre_base::{Oid, Result, RowId, Xid};
 use ochre_env::Env;
-use ochre_env::sim::{CrashMode, SimClock, SimFileSystem, SimRandom};
+use ochre_env::sim::{CrashMode, Fault, SimClock, SimFileSystem, SimRandom};
 use ochre_storage::{
     CheckpointKind, RedoContext, RelationKey, ResourceManager, RmgrId, Storage, StorageConfig, WalRecord,
 };
@@ -191,4 +191,40 @@ fn a_power_cut_leaves_a_sound_index_with_all_that_was_flushed() {
     println!("{incomplete} incomplete splits, {lost} lost pages, {free} free pages seen after crashes");
     assert!(incomplete > 0, "no cut fell between a split and its parent's entry");
     assert!(free > 0, "no page was unlinked");
+}
+
+#[test]
+fn a_full_or_failing_disk_leaves_a_sound_index() {
+    let (mut refused, mut poisoned) = (0, 0);
+    for seed in 0..60 {
+        println!("seed {seed}");
+        let mut random = Lcg::new(seed);
+        let machine = Machine::new(seed);
+        let mut storage = machine.open().unwrap();
+        let relation = RelationKey::new(Oid(5), storage.files().next_file_id());
+        BTree::create(&storage, relation, Xid(20), BTreeOptions::default()).unwrap();
+        let mut tree = BTrees::new(storage.clone()).open(relation).unwrap();
+        let (mut flushed, mut since) = (BTreeSet::new(), Vec::new());
+        storage.wal().flush_to(storage.wal().position()).unwrap();
+        for _ in 0..6 {
+            let fault = [Fault::NoSpace, Fault::Io][random.below(2)];
+            machine.fs.fail_operation(1 + random.below(60) as u64, fault);
+            work(&storage, &tree, &mut random, &mut flushed, &mut since).unwrap_err();
+            machine.fs.heal();
+            if storage.wal().poisoned().is_some() {
+                poisoned += 1;
+                drop((tree, storage));
+                machine.fs.crash(CrashMode::Random);
+                storage = machine.open().unwrap();
+                tree = BTrees::new(storage.clone()).open(relation).unwrap();
+            } else {
+                refused += 1;
+            }
+            flushed = recovered_model(&tree, &flushed, &since);
+            since.clear();
+            storage.wal().flush_to(storage.wal().position()).unwrap();
+        }
+    }
+    println!("{refused} operations refused, {poisoned} engines poisoned");
+    assert!(refused > 0 && poisoned > 0);
 }

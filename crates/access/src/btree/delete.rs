@@ -181,17 +181,15 @@ impl BTree {
     /// Puts a page on the free list that is deleted or was never used, and is on no list.
     ///
     /// Only a page that was lost by a crash looks so while its latch and the meta page's can both be had: a page being
-    /// allocated is latched from the moment that it leaves the list or the file's end until it is in use.
+    /// allocated is latched from the moment that it leaves the list or the file's end until it is in use. The meta page
+    /// is latched first, as allocation does it, and the page only if nobody holds it.
     fn free_if_lost(&self, xid: Xid, block: BlockNo) -> Result<bool> {
         let pinned = self.storage.pool().fetch(self.relation.main_page(block))?;
-        let Ok(mut page) = pinned.try_write() else { return Ok(false) };
-        let unused = page.is_unused();
-        let deleted = page.kind() == PageKind::BTREE && node::is_deleted(page.bytes());
-        if !unused && !deleted {
-            return Ok(false);
-        }
         let mut meta_page = self.write_node(meta::BLOCK)?;
-        if deleted && self.is_listed(&meta_page, block)? {
+        let Ok(mut page) = pinned.try_write() else { return Ok(false) };
+        let deleted = page.kind() == PageKind::BTREE && node::is_deleted(page.bytes());
+        let lost = page.is_unused() || (deleted && !self.is_listed(&meta_page, block)?);
+        if !lost {
             return Ok(false);
         }
         let next = meta::free_head(&meta_page);
@@ -206,7 +204,7 @@ impl BTree {
         Ok(true)
     }
 
-    /// Whether a block, latched by the caller, is on the free list.
+    /// Whether a block is on the free list, whose head the caller has latched: nothing leaves or joins it.
     fn is_listed(&self, meta_page: &ochre_storage::Page, block: BlockNo) -> Result<bool> {
         let mut next = meta::free_head(meta_page);
         while let Some(listed) = next {

@@ -384,3 +384,47 @@ fn a_run_stops_at_the_first_key_that_is_there() {
     let outcome = tree.insert_unique(XID, &int_key(7), &[], RowId::new(3, 0), &mut checker).unwrap();
     assert_eq!(outcome, UniqueOutcome::Conflict(RowId::new(1, 0)));
 }
+
+#[test]
+fn dumps_are_readable() {
+    let tree = new_tree(&memory_storage(), BTreeOptions { fillfactor: 70 });
+    tree.insert(XID, b"abc", b"", RowId::new(3, 0)).unwrap();
+    tree.insert(XID, b"abd", b"p", RowId::new(3, 1)).unwrap();
+    let dump = dump_tree(&tree).unwrap();
+    assert_eq!(
+        dump,
+        "block 0: meta, format 1, fillfactor 70, free list none\n\
+         block 1: leaf, 2 entries, 8097 bytes free, left none, right none, prefix '', high key none\n"
+    );
+    let page = tree.read_node(super::tree::ROOT).unwrap();
+    let lines: Vec<String> = dump_page(&page).lines().skip(1).map(str::to_string).collect();
+    assert_eq!(lines, ["  0: 616263 (3,1)", "  1: 616264 (3,2) payload 70"]);
+}
+
+#[test]
+fn the_checker_reports_what_is_wrong() {
+    type Damage = fn(&mut super::node::Page);
+    let damages: [(Damage, &str); 5] = [
+        (|page| super::node::remove(page, 0), ""),
+        (|page| super::node::set_right(page, None), "high key or a right sibling"),
+        (|page| super::node::set_left(page, Some(ochre_base::BlockNo(77))), "left link"),
+        (|page| super::node::set_incomplete(page, true), ""),
+        (|page| page[70] ^= 0xff, ""),
+    ];
+    for (number, (damage, what)) in damages.into_iter().enumerate() {
+        let tree = new_tree(&memory_storage(), BTreeOptions::default());
+        for number in 0..3000 {
+            insert(&tree, &int_entry(number));
+        }
+        let block = super::node::child_at(tree.read_node(super::tree::ROOT).unwrap().bytes(), 2);
+        damage(tree.write_node(block).unwrap().bytes_mut());
+        let mut entries = 0;
+        let report = tree.check(&mut |_, _, _| entries += 1).unwrap();
+        let found: Vec<&str> = report.problems.iter().map(|problem| &problem.what[..]).collect();
+        match number {
+            0 => assert_eq!((entries, report.problems.len()), (2999, 0), "the caller compares with the heap"),
+            3 => assert_eq!(report.incomplete_splits, 1),
+            _ => assert!(found.iter().any(|found| found.contains(what)), "damage {number}: {found:?}"),
+        }
+    }
+}
