@@ -138,7 +138,7 @@ impl Builder<'_> {
                     inner_types: physical_types(&node.inner).into(),
                     inner_dependencies: Dependencies::of(&node.inner, self.statement),
                 },
-            )?),
+            )),
             PlanNode::MergeJoin(node) => Box::new(MergeJoin::new(
                 self.build(&node.outer)?,
                 self.build(&node.inner)?,

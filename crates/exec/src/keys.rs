@@ -15,6 +15,8 @@ use ochre_types::{Column, ColumnValues, KeyOrder, PhysicalType, SqlType, ValueOr
 pub struct KeyLayout {
     orders: Vec<(PhysicalType, ValueOrder)>,
     word: bool,
+    /// Columns whose NULLs do not make a key NULL; empty when there are none.
+    null_safe: Vec<bool>,
 }
 
 /// The keys of one batch's rows. Buffers are reused from batch to batch.
@@ -25,7 +27,7 @@ pub struct BatchKeys {
     /// The key of row `i` is `bytes[ends[i - 1]..ends[i]]`, with a layout of bytes.
     bytes: Vec<u8>,
     ends: Vec<u32>,
-    /// Whether any key column is NULL in the row; empty when none is in any row.
+    /// Whether any key column (that is not null-safe) is NULL in the row; empty when none is in any row.
     nulls: Vec<bool>,
 }
 
@@ -34,13 +36,22 @@ impl KeyLayout {
     pub fn new(types: impl IntoIterator<Item = SqlType>) -> KeyLayout {
         let orders: Vec<_> = types.into_iter().map(|ty| (ty.physical, ty.order())).collect();
         let word = orders.len() == 1 && is_word(orders[0].0);
-        KeyLayout { orders, word }
+        KeyLayout { orders, word, null_safe: Vec::new() }
     }
 
     /// The same keys, as bytes in any case: then NULL has a key of its own.
     #[must_use]
     pub fn into_bytes(self) -> KeyLayout {
         KeyLayout { word: false, ..self }
+    }
+
+    /// The same keys, where NULLs of the columns marked equal each other: such a NULL does not make the key NULL.
+    #[must_use]
+    pub fn with_null_safe(self, null_safe: &[bool]) -> KeyLayout {
+        if !null_safe.contains(&true) {
+            return self;
+        }
+        KeyLayout { word: false, null_safe: null_safe.to_vec(), ..self }
     }
 
     /// Whether keys are single words; a NULL key then has no word and is known by [`BatchKeys::is_null`] only.
@@ -60,12 +71,12 @@ impl KeyLayout {
         keys: &mut BatchKeys,
     ) -> Result<()> {
         keys.clear();
-        if columns.iter().any(|column| column.has_nulls()) {
+        let is_safe = |i: usize| self.null_safe.get(i) == Some(&true);
+        for (_, column) in columns.iter().enumerate().filter(|(i, column)| !is_safe(*i) && column.has_nulls())
+        {
             keys.nulls.resize(rows, false);
-            for column in columns.iter().filter(|column| column.has_nulls()) {
-                for row in active.clone() {
-                    keys.nulls[row] |= column.is_null(row);
-                }
+            for row in active.clone() {
+                keys.nulls[row] |= column.is_null(row);
             }
         }
         if self.word {
@@ -95,7 +106,7 @@ impl BatchKeys {
         &self.bytes[start..self.ends[row] as usize]
     }
 
-    /// Whether any key column is NULL in the row.
+    /// Whether any key column that is not null-safe is NULL in the row.
     #[inline]
     pub fn is_null(&self, row: usize) -> bool {
         !self.nulls.is_empty() && self.nulls[row]

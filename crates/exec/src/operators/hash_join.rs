@@ -17,10 +17,10 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use ochre_base::{Error, Result};
+use ochre_base::Result;
 use ochre_expr::Expr;
 use ochre_sql::physical::JoinType;
-use ochre_types::{Batch, Column, ColumnBuilder, PhysicalType, Selection, SqlType};
+use ochre_types::{Batch, Column, ColumnBuilder, PhysicalType, Selection};
 
 use crate::columns::{NO_ROW, active_bytes, append_active, builders, gather, gather_optional, null_columns};
 use crate::dependencies::{Dependencies, DependencyValues};
@@ -121,12 +121,12 @@ impl TableBuilder {
         self.bytes + self.keys.memory_bytes() + (self.heads.len() + self.tails.len() + self.next.len()) * 4
     }
 
-    fn add(&mut self, batch: &Batch, keys: &BatchKeys, layout: &KeyLayout, null_safe: bool) {
+    fn add(&mut self, batch: &Batch, keys: &BatchKeys, layout: &KeyLayout) {
         for row in batch.active() {
             let number = self.next.len() as u32;
             self.next.push(NO_ROW);
             let key = match () {
-                () if keys.is_null(row) && !null_safe => continue,
+                () if keys.is_null(row) => continue,
                 () if layout.is_word() => self.keys.insert_word(keys.words[row]),
                 () => self.keys.insert_bytes(keys.bytes(row)),
             };
@@ -164,20 +164,9 @@ impl TableBuilder {
 
 impl HashJoin {
     /// Joins two inputs.
-    ///
-    /// # Errors
-    /// When the join type asks for what a key list cannot answer.
-    pub fn new(outer: BoxOperator, inner: BoxOperator, spec: HashJoinSpec) -> Result<HashJoin> {
-        let null_safe = spec.null_safe.iter().any(|safe| *safe);
-        if null_safe && !spec.null_safe.iter().all(|safe| *safe) {
-            return Err(Error::unsupported("a hash join with IS NOT DISTINCT FROM beside ="));
-        }
-        let types = spec.inner_keys.iter().map(Expr::ty);
-        // A NULL has a byte key but no word, so null-safe keys are always bytes.
-        let types: Vec<SqlType> = types.collect();
-        let layout = KeyLayout::new(types);
-        let layout = if null_safe { layout.into_bytes() } else { layout };
-        Ok(HashJoin {
+    pub fn new(outer: BoxOperator, inner: BoxOperator, spec: HashJoinSpec) -> HashJoin {
+        let layout = KeyLayout::new(spec.inner_keys.iter().map(Expr::ty)).with_null_safe(&spec.null_safe);
+        HashJoin {
             spec,
             layout,
             outer,
@@ -187,11 +176,7 @@ impl HashJoin {
             inner_rows: 0,
             inner_has_null_key: false,
             output: VecDeque::new(),
-        })
-    }
-
-    fn null_safe(&self) -> bool {
-        self.spec.null_safe.first() == Some(&true)
+        }
     }
 
     /// Whether build rows without a partner are output.
@@ -209,7 +194,7 @@ impl HashJoin {
         while let Some(batch) = self.inner.next(ctx)? {
             ctx.check_interrupts()?;
             self.note_inner(ctx, &batch, &mut keys)?;
-            table.add(&batch, &keys, &self.layout, self.null_safe());
+            table.add(&batch, &keys, &self.layout);
             if table.memory_bytes() > ctx.work_mem_bytes() {
                 return self.split(ctx, table);
             }
@@ -280,7 +265,7 @@ impl HashJoin {
             number += 1;
             let columns = ctx.eval_all(&self.spec.inner_keys, &batch)?;
             self.layout.encode(&columns, batch.rows, batch.active(), &mut keys)?;
-            table.add(&batch, &keys, &self.layout, self.null_safe());
+            table.add(&batch, &keys, &self.layout);
             if table.memory_bytes() > ctx.work_mem_bytes() && job.depth < MAX_DEPTH && table.keys.len() > 1 {
                 drop(table);
                 self.split_job(ctx, &job, jobs)?;
@@ -352,7 +337,7 @@ impl HashJoin {
 
     fn find(&self, table: &Table, keys: &BatchKeys, row: usize) -> Option<u32> {
         match () {
-            () if keys.is_null(row) && !self.null_safe() => None,
+            () if keys.is_null(row) => None,
             () if self.layout.is_word() => table.keys.find_word(keys.words[row]),
             () => table.keys.find_bytes(keys.bytes(row)),
         }

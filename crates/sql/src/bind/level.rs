@@ -125,7 +125,16 @@ impl Binder<'_> {
             && !outer.in_aggregate
         {
             let columns = &self.columns;
-            let outside = |id: &ColumnId| columns[*id].depth < level.depth;
+            // In WHERE and FROM the outer query's own columns are free of GROUP BY.
+            let grouped = matches!(
+                outer.clause,
+                Clause::Select | Clause::Having | Clause::OrderBy | Clause::DistinctOn | Clause::Window
+            );
+            let outer_depth = outer.depth;
+            let outside = |id: &ColumnId| {
+                let depth = columns[*id].depth;
+                depth < level.depth && (grouped || depth < outer_depth)
+            };
             outer.mentions.extend(
                 level.mentions.iter().filter(|(id, ..)| outside(id)).map(|(id, pos, _)| (*id, *pos, true)),
             );

@@ -714,7 +714,7 @@ impl PlanBuilder<'_> {
                 Method::Hash { swapped: true },
                 with(cost::hash_join(settings, inner, so_far, keys.len(), rows, rows), off),
             );
-            if settings.enable_mergejoin {
+            if settings.enable_mergejoin && keys.iter().all(|key| !key.null_safe) {
                 let l = cost::sort(settings, so_far, None);
                 let r = cost::sort(settings, inner, None);
                 consider(

@@ -1,0 +1,12 @@
+CREATE TABLE emp (id int PRIMARY KEY, name text, dept int, salary numeric(10,2), hired date, boss int);
+CREATE INDEX emp_dept ON emp (dept);
+CREATE INDEX emp_salary ON emp (salary DESC, id);
+CREATE TABLE dept (id int PRIMARY KEY, title text, budget bigint);
+CREATE TABLE big (id int PRIMARY KEY, k int, v text);
+CREATE INDEX big_k ON big (k);
+CREATE TABLE n (a int, b int);
+CREATE TABLE empty (a int, b text);
+INSERT INTO dept VALUES (1,'Engineering',1000000),(2,'Sales',500000),(3,'Support',NULL),(4,'Empty',10);
+INSERT INTO emp VALUES (1,'Alice',1,9500.00,'2019-01-15',NULL),(2,'Bob',1,8500.50,'2019-03-01',1),(3,'Carol',2,6500,'2020-06-30',1),(4,'Dave',2,6500.00,'2021-01-01',3),(5,'Eve',NULL,7200.25,'2021-05-05',1),(6,'Frank',3,NULL,'2022-02-02',5),(7,'Grace',1,12000,'2018-07-07',1),(8,'Heidi',9,3000,NULL,7),(9,'Ivan',2,6500.10,'2020-06-30',3),(10,NULL,3,4100,'2023-03-03',6);
+INSERT INTO big SELECT g, g % 97, 'value ' || (g % 31) FROM generate_series(1, 5000) AS g;
+INSERT INTO n VALUES (1,1),(1,2),(2,NULL),(NULL,3),(NULL,NULL),(3,3),(3,3);
