@@ -398,7 +398,6 @@ impl Core {
     fn checkpoint(&self, kind: CheckpointKind, shut_down: bool) -> Result<()> {
         let mut state = self.current.lock();
         self.poison.check()?;
-        self.wal.reserve()?;
         self.files.remove_dropped()?;
         let redo = self.files.with_closed_gate(|| self.wal.advance_redo_point()); // K3
         let mut data =
@@ -411,7 +410,9 @@ impl Core {
         if self.config.fsync {
             self.files.store().sync_all().map_err(|error| self.poison.set(&error))?;
         }
-        let appended = self.wal.append(&data.to_record(), &mut [])?;
+        let record = data.to_record();
+        self.wal.reserve_for_checkpoint(&record)?;
+        let appended = self.wal.append(&record, &mut [])?;
         self.wal.flush_to(appended.end)?;
         let next = Current {
             sequence: state.current.sequence + 1,
@@ -487,7 +488,8 @@ impl Core {
             while self.wal.wants_space() && self.poison.check().is_ok() && !self.wal.space_needed.is_stopped()
             {
                 if let Err(error) = self.wal.sink().prepare(false) {
-                    // `Wal::reserve` tries again and reports to whoever needs the space.
+                    // `Wal::reserve` tries again and reports to whoever needs the space; a checkpoint may free some.
+                    self.checkpoint_needed.raise();
                     eprintln!("LOG: could not prepare a log segment: {error:?}");
                     break;
                 }

@@ -171,11 +171,27 @@ impl Wal {
     ///
     /// # Errors
     /// 53100 when there is no space for more log, 58030 when the engine is poisoned.
+    #[inline]
     pub fn reserve(&self) -> Result<()> {
         self.poison.check()?;
         let slack = RESERVE_BYTES.min(self.sink.segment_bytes() / 4);
-        while self.position().0 + slack > self.sink.prepared().0 {
-            self.env.wait.run(|| self.sink.prepare(true))?;
+        if self.position().0 + slack > self.sink.prepared().0 {
+            return self.make_space(slack);
+        }
+        Ok(())
+    }
+
+    /// Makes sure that a checkpoint's record can be appended. It may use up what [`Wal::reserve`] keeps free, since it
+    /// is what gives space back when the disk is full.
+    pub(crate) fn reserve_for_checkpoint(&self, record: &RecordBuilder) -> Result<()> {
+        self.make_space(record.len_at_most() as u64)
+    }
+
+    #[cold]
+    fn make_space(&self, bytes: u64) -> Result<()> {
+        while self.position().0 + bytes > self.sink.prepared().0 {
+            let prepared = self.env.wait.run(|| self.sink.prepare(true));
+            prepared.inspect_err(|_| self.space_needed.raise())?;
         }
         Ok(())
     }

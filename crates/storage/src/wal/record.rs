@@ -124,6 +124,11 @@ impl RecordBuilder {
         self.blocks.len()
     }
 
+    /// Bytes that the record takes at most in the log, if no images go along.
+    pub(super) fn len_at_most(&self) -> usize {
+        HEADER_BYTES + self.blocks.len() * 32 + self.data.len() + self.main.len() + ALIGNMENT as usize
+    }
+
     pub(super) fn block_flags(&self, index: usize) -> BlockFlags {
         self.blocks[index].flags
     }
