@@ -9,7 +9,8 @@
 //! Entries are appended to one arena. Beside it stands an array of 16-byte items: twelve bytes of the key behind what
 //! all keys so far share, and the entry's offset. Sorting compares the twelve bytes as a number and follows the offset
 //! only on a tie; large arrays are sorted in parts by several threads. When arena and items reach the budget, they are
-//! written in order as a *run* and emptied. The last step merges the runs and what is in memory with a tree of losers;
+//! written in order as a *run*; with more than one thread, one does that while the caller goes on adding, and each has
+//! half the budget from then on. The last step merges the runs and what is in memory with a tree of losers;
 //! more runs than fit the fan-in are merged to longer ones first.
 //!
 //! # On-disk layout
@@ -30,6 +31,7 @@ mod run;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::thread::JoinHandle;
 
 use ochre_base::Result;
 use ochre_env::{Env, FileSystem};
@@ -71,9 +73,14 @@ pub struct SortConfig {
 }
 
 impl SortConfig {
-    /// A sort that spills into a directory, with as many threads as there are processors, at most four.
+    /// A sort that spills into a directory, with as many threads as there are processors, at most four; with one when
+    /// files are in memory, where writing a run waits for nothing.
     pub fn new(env: &Env, directory: impl Into<PathBuf>, budget_bytes: usize) -> SortConfig {
-        let threads = std::thread::available_parallelism().map_or(1, |n| n.get().min(4));
+        let threads = if env.fs.is_durable() {
+            std::thread::available_parallelism().map_or(1, |n| n.get().min(4))
+        } else {
+            1
+        };
         SortConfig { fs: env.fs.clone(), directory: directory.into(), budget_bytes, threads }
     }
 }
@@ -82,7 +89,10 @@ impl SortConfig {
 pub struct Sorter {
     config: SortConfig,
     set: MemorySet,
+    /// What is in memory may grow to this: half the budget when the other half may be being written meanwhile.
+    set_limit_bytes: usize,
     runs: Vec<Run>,
+    spilling: Option<JoinHandle<Result<Run>>>,
     /// Entries in `runs`.
     spilled: u64,
     spilled_bytes: u64,
@@ -92,7 +102,15 @@ impl Sorter {
     /// An empty sort.
     pub fn new(mut config: SortConfig) -> Sorter {
         config.budget_bytes = config.budget_bytes.max(MIN_BUDGET_BYTES);
-        Sorter { config, set: MemorySet::default(), runs: Vec::new(), spilled: 0, spilled_bytes: 0 }
+        Sorter {
+            set_limit_bytes: config.budget_bytes.min(memory::MAX_BYTES),
+            config,
+            set: MemorySet::default(),
+            runs: Vec::new(),
+            spilling: None,
+            spilled: 0,
+            spilled_bytes: 0,
+        }
     }
 
     /// Adds an entry.
@@ -137,6 +155,7 @@ impl Sorter {
     /// When runs cannot be merged.
     pub fn finish(mut self) -> Result<Sorted> {
         let len = self.len();
+        self.join_spill()?;
         while self.runs.len() > self.fan_in() {
             self.merge_some_runs()?;
         }
@@ -161,19 +180,44 @@ impl Sorter {
         (self.config.budget_bytes / (runs + 1)).clamp(MIN_RUN_BUFFER_BYTES, MAX_RUN_BUFFER_BYTES)
     }
 
-    /// Writes what is in memory as a run.
+    /// Writes what is in memory as a run, on a thread of its own while the next entries come in.
     fn spill(&mut self) -> Result<()> {
+        self.join_spill()?;
         let set = std::mem::take(&mut self.set);
         self.spilled += set.len() as u64;
         self.set = set.emptied_like();
-        let mut merge = Merge::new(set.shared_bytes());
-        for part in set.into_sorted_parts(self.config.threads) {
-            merge.add_memory(part);
+        if self.config.threads > 1 {
+            self.set_limit_bytes = (self.config.budget_bytes / 2).min(memory::MAX_BYTES);
         }
-        merge.start();
-        let run = self.write_run(&mut merge)?;
-        self.runs.push(run);
+        let config = self.config.clone();
+        let write = move || {
+            let mut merge = Merge::new(set.shared_bytes());
+            for part in set.into_sorted_parts(config.threads) {
+                merge.add_memory(part);
+            }
+            merge.start();
+            write_run(&config, &mut merge)
+        };
+        if self.config.threads > 1 {
+            self.spilling = Some(std::thread::spawn(write));
+        } else {
+            self.add_run(write()?);
+        }
         Ok(())
+    }
+
+    /// Waits for the run that is being written.
+    fn join_spill(&mut self) -> Result<()> {
+        if let Some(spilling) = self.spilling.take() {
+            let run = spilling.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+            self.add_run(run);
+        }
+        Ok(())
+    }
+
+    fn add_run(&mut self, run: Run) {
+        self.spilled_bytes += run.bytes();
+        self.runs.push(run);
     }
 
     /// Merges the oldest runs to one.
@@ -186,20 +230,18 @@ impl Sorter {
             merge.add_run(RunReader::new(run, buffer_bytes))?;
         }
         merge.start();
-        let run = self.write_run(&mut merge)?;
-        self.runs.push(run);
+        let run = write_run(&self.config, &mut merge)?;
+        self.add_run(run);
         Ok(())
     }
+}
 
-    fn write_run(&mut self, merge: &mut Merge) -> Result<Run> {
-        let mut writer = run::RunWriter::create(&*self.config.fs, &self.config.directory)?;
-        while let Some(entry) = merge.next()? {
-            writer.write(entry)?;
-        }
-        let run = writer.finish()?;
-        self.spilled_bytes += run.bytes();
-        Ok(run)
+fn write_run(config: &SortConfig, merge: &mut Merge) -> Result<Run> {
+    let mut writer = run::RunWriter::create(&*config.fs, &config.directory)?;
+    while let Some(entry) = merge.next()? {
+        writer.write(entry)?;
     }
+    writer.finish()
 }
 
 /// Gives entries in order.
