@@ -1,5 +1,7 @@
 //! Building a column row by row.
 
+#![allow(clippy::clone_on_copy)] // the macros over all vectors clone what is Copy for some
+
 use std::sync::Arc;
 
 use ochre_base::Result;
@@ -170,6 +172,7 @@ impl ColumnBuilder {
     ///
     /// # Panics
     /// When the physical types differ.
+    #[inline]
     pub fn push_from(&mut self, column: &Column, row: usize) {
         if column.is_null(row) {
             return self.push_null();
@@ -195,6 +198,39 @@ impl ColumnBuilder {
         }
         if let Some(validity) = &mut self.validity {
             validity.push(true);
+        }
+    }
+
+    /// Adds the given rows of a column of the same physical type, in that order.
+    ///
+    /// # Panics
+    /// When the physical types differ.
+    pub fn extend_from(&mut self, column: &Column, rows: impl Iterator<Item = usize> + Clone) {
+        if matches!(self.values, ColumnValues::Bytes(_)) || column.is_constant() {
+            return rows.for_each(|row| self.push_from(column, row));
+        }
+        let before = self.len();
+        macro_rules! extend {
+            ($($variant:ident)*) => {
+                match (&mut self.values, column.values()) {
+                    $((ColumnValues::$variant(to), ColumnValues::$variant(from)) => {
+                        to.extend(rows.clone().map(|row| from[row].clone()));
+                    })*
+                    (to, from) => {
+                        panic!("rows of {:?} added to a column of {:?}", from.physical(), to.physical())
+                    }
+                }
+            };
+        }
+        extend!(Bool Char Int16 Int32 UInt32 Int64 UInt64 Float32 Float64 Numeric Interval Uuid Array Record);
+        let added = self.len() - before;
+        match (&mut self.validity, column.validity()) {
+            (None, None) => {}
+            (Some(validity), None) => validity.extend_with(added, true),
+            (validity, Some(from)) => {
+                let validity = validity.get_or_insert_with(|| Bitmap::filled(before, true));
+                rows.for_each(|row| validity.push(from.get(row)));
+            }
         }
     }
 

@@ -13,6 +13,9 @@ use crate::{
     ArrayValue, Bitmap, ColumnBuilder, Datum, Interval, Numeric, PhysicalType, Selection, SharedBytes,
 };
 
+/// Gathered strings are copied when they are less than this fraction of the buffers they lie in.
+const COPY_BELOW: usize = 4;
+
 /// A vector per physical type.
 #[derive(Debug, Clone)]
 #[allow(missing_docs)]
@@ -272,12 +275,27 @@ impl BytesValues {
         (0..self.len()).map(|index| self.get(index))
     }
 
-    /// The views at `positions`, over the same buffers.
+    /// The views at `positions`, over the same buffers; or over a new one, when the old ones would mostly hold what
+    /// nobody looks at any more.
     fn gathered(&self, positions: impl Iterator<Item = usize>) -> BytesValues {
-        BytesValues {
-            views: positions.map(|position| self.views[position]).collect(),
-            buffers: self.buffers.clone(),
+        let mut views: Vec<ByteView> = positions.map(|position| self.views[position]).collect();
+        if self.buffers.is_empty() {
+            return BytesValues { views, buffers: Vec::new() };
         }
+        let used: usize = views.iter().filter(|view| !view.is_inline()).map(|view| view.len()).sum();
+        let held: usize = self.buffers.iter().map(|buffer| buffer.len()).sum();
+        if used > held / COPY_BELOW {
+            return BytesValues { views, buffers: self.buffers.clone() };
+        }
+        let mut buffer = Vec::with_capacity(used);
+        for view in views.iter_mut().filter(|view| !view.is_inline()) {
+            let (number, offset) = view.location();
+            let bytes = &self.buffers[number as usize][offset as usize..][..view.len()];
+            *view = ByteView::outside(bytes, 0, buffer.len() as u32);
+            buffer.extend_from_slice(bytes);
+        }
+        let buffers = if buffer.is_empty() { Vec::new() } else { vec![Arc::new(buffer)] };
+        BytesValues { views, buffers }
     }
 }
 
@@ -550,4 +568,65 @@ typed_access! {
     as_uuids Uuid [u8; 16];
     as_arrays Array Arc<ArrayValue>;
     as_records Record Arc<[Datum]>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn long(index: usize) -> String {
+        format!("a string that is longer than a view {index}")
+    }
+
+    fn column() -> Column {
+        let mut builder = ColumnBuilder::new(PhysicalType::Bytes, 100);
+        for index in 0..100 {
+            match index % 3 {
+                0 => builder.push_str(&long(index)),
+                1 => builder.push_str("short"),
+                _ => builder.push_null(),
+            }
+        }
+        builder.finish()
+    }
+
+    #[test]
+    fn gathering_few_strings_lets_go_of_the_rest() {
+        let column = column();
+        let few = column.gather([99usize, 2, 1, 0].into_iter());
+        assert_eq!(few.datum(0), Datum::text(long(99)));
+        assert!(few.is_null(1));
+        assert_eq!(few.datum(2), Datum::text("short"));
+        assert_eq!(few.datum(3), Datum::text(long(0)));
+        assert!(few.memory_bytes() < column.memory_bytes() / 10);
+        let many = column.gather((0..100).rev());
+        assert!((0..100).all(|row| many.datum(99 - row) == column.datum(row)));
+    }
+
+    #[test]
+    fn parts_make_the_whole_again() {
+        let whole = column();
+        let parts = [whole.slice(0, 40), whole.slice(40, 1), whole.slice(41, 59)];
+        let joined = Column::concat(PhysicalType::Bytes, &parts.iter().collect::<Vec<_>>());
+        let mut copied = ColumnBuilder::new(PhysicalType::Bytes, 0);
+        copied.extend_from(&whole, 0..50);
+        (50..100).for_each(|row| copied.push_from(&whole, row));
+        let copied = copied.finish();
+        for row in 0..100 {
+            assert_eq!(joined.datum(row), whole.datum(row));
+            assert_eq!(copied.datum(row), whole.datum(row));
+        }
+    }
+
+    #[test]
+    fn constants_stand_for_all_rows() {
+        let column = Column::constant(PhysicalType::Int32, &Datum::Int32(7), 5);
+        assert_eq!((column.len(), column.values().len(), column.datum(4)), (5, 1, Datum::Int32(7)));
+        assert_eq!(column.expanded().as_i32s().unwrap(), [7; 5]);
+        assert_eq!(column.gather([4usize, 0].into_iter()).len(), 2);
+        let nulls = Column::nulls(PhysicalType::Array, 3);
+        assert!((0..3).all(|row| nulls.is_null(row)) && nulls.expanded().is_null(2));
+        let both = Column::concat(PhysicalType::Int32, &[&column, &Column::nulls(PhysicalType::Int32, 2)]);
+        assert_eq!((both.len(), both.datum(4), both.datum(6)), (7, Datum::Int32(7), Datum::Null));
+    }
 }
