@@ -1,5 +1,44 @@
 //! Sessions, statements, DDL, the catalog store, COPY, settings and background work. Knows no socket and no async.
+//!
+//! # Where to look
+//! - open a data directory: [`Instance`]; a client's statements: [`Session`]; where results go: [`Sink`]
+//! - DDL: [`ddl`]; how descriptors are stored: [`store`]; COPY's formats: [`copy`]
+//! - settings by PostgreSQL's names: [`settings`]
 
+mod analyze;
+mod bulk;
+mod cleanup;
 mod copy;
+mod database;
+mod ddl;
+mod definitions;
+mod errors;
+mod functions;
+mod instance;
+mod plan_cache;
+mod session;
 pub mod settings;
+mod sink;
 mod store;
+mod tables;
+mod tag;
+
+pub use instance::{Activity, Instance, InstanceConfig};
+pub use session::{
+    ExecuteOutcome, PortalShape, Progress, REPORTED_SETTINGS, Session, StatementShape, TransactionStatus,
+};
+pub use sink::{NullSink, Sink};
+pub use tag::CommandTag;
+
+pub use ochre_exec as exec;
+pub use ochre_sql::physical::OutputColumn;
+
+/// What `version()` and the startup banner say.
+pub fn version() -> String {
+    format!(
+        "PostgreSQL 18.4 (OchreDB {}) on {}-{}",
+        env!("CARGO_PKG_VERSION"),
+        std::env::consts::ARCH,
+        std::env::consts::OS
+    )
+}

@@ -244,6 +244,22 @@ impl Settings {
         self.generation
     }
 
+    /// A number for the values that plans depend on: sessions with equal values share plans.
+    pub fn fingerprint(&self) -> u64 {
+        use std::hash::{DefaultHasher, Hash, Hasher};
+        let mut hasher = DefaultHasher::new();
+        for (setting, entry) in SETTINGS.iter().zip(&self.values) {
+            if setting.category.starts_with("Query Tuning")
+                || setting.name == "work_mem"
+                || matches!(setting.kind, Kind::DateStyle | Kind::TimeZone)
+                || setting.name == "IntervalStyle"
+            {
+                entry.value.hash(&mut hasher);
+            }
+        }
+        hasher.finish()
+    }
+
     /// The raw value, without a unit.
     pub fn value(&self, name: &str) -> Option<&str> {
         match find(name) {

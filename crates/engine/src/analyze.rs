@@ -1,0 +1,225 @@
+//! ANALYZE: samples a table and keeps what it found with the columns.
+
+use std::sync::Arc;
+
+use ochre_base::{Oid, Result};
+use ochre_catalog::ColumnStatistics;
+use ochre_exec::each_batch;
+use ochre_types::{Datum, KeyOrder, SqlType, key};
+
+use crate::session::Session;
+
+/// Rows looked at for each unit of `default_statistics_target`, as in PostgreSQL.
+const ROWS_PER_TARGET: usize = 300;
+
+/// One sampled value: its key form, its place in the table, and itself.
+struct Sampled {
+    key: Vec<u8>,
+    position: usize,
+    value: Datum,
+}
+
+impl Session {
+    /// Samples a table and puts the result into its descriptor.
+    pub(crate) fn analyze(&mut self, oid: Oid) -> Result<()> {
+        let relation = self.relation(oid);
+        let table = self.state.database.table(&relation)?;
+        let target = self.state.settings.borrow().integer("default_statistics_target") as usize;
+        let wanted = target * ROWS_PER_TARGET;
+        let width = relation.columns.len();
+        let mut sample: Vec<Vec<Datum>> = Vec::new();
+        let mut seen = 0_usize;
+        let mut random = 0x2545_f491_4f6c_dd1d_u64;
+        self.txn().advance_command()?;
+        let snapshot = self.txn().newest_snapshot()?;
+        self.with_context(&snapshot, &[], |_, context| {
+            each_batch(context, &table, |_, image| {
+                for row in image.active() {
+                    seen += 1;
+                    // Reservoir sampling: every row has the same chance to stay.
+                    let place = if sample.len() < wanted {
+                        sample.push(Vec::new());
+                        sample.len() - 1
+                    } else {
+                        random ^= random << 13;
+                        random ^= random >> 7;
+                        random ^= random << 17;
+                        (random % seen as u64) as usize
+                    };
+                    if place < sample.len() {
+                        sample[place] = (0..width).map(|column| image.columns[column].datum(row)).collect();
+                    }
+                }
+                Ok(true)
+            })
+        })?;
+        drop(snapshot);
+        let pages = match &table.heap {
+            Some(heap) => heap.block_count()?,
+            None => 0,
+        };
+        let mut changed = (*relation).clone();
+        for column in changed.columns.iter_mut().filter(|column| !column.dropped) {
+            let values = sample.iter().map(|row| row[column.number as usize - 1].clone());
+            column.statistics = Some(Arc::new(statistics(column.ty, values, seen, target)));
+        }
+        changed.row_estimate = seen as f64;
+        changed.page_estimate = pages;
+        let indexes = changed.indexes.clone();
+        self.put_relation(changed)?;
+        for index in indexes {
+            let tree = self.state.instance.btrees().open(self.state.database.file_key(false, index.file))?;
+            let mut index = (*index).clone();
+            index.row_estimate = seen as f64;
+            index.page_estimate = tree.stats()?.blocks;
+            self.replace_index(index)?;
+        }
+        Ok(())
+    }
+}
+
+/// What a sample tells of a column of a table of `total` rows.
+fn statistics(
+    ty: SqlType,
+    values: impl Iterator<Item = Datum>,
+    total: usize,
+    target: usize,
+) -> ColumnStatistics {
+    let order = KeyOrder::new(ty, false, false);
+    let mut sampled = Vec::new();
+    let (mut count, mut nulls, mut bytes) = (0_usize, 0_usize, 0_usize);
+    for (position, value) in values.enumerate() {
+        count += 1;
+        if value.is_null() {
+            nulls += 1;
+            continue;
+        }
+        bytes += ochre_types::store::encoded_len(&value);
+        let mut encoded = Vec::new();
+        // A type without an order has no statistics but these.
+        if key::encode_key(&value, order, &mut encoded).is_ok() {
+            sampled.push(Sampled { key: encoded, position, value });
+        }
+    }
+    let mut result = ColumnStatistics::default();
+    if count == 0 {
+        return result;
+    }
+    result.null_fraction = nulls as f64 / count as f64;
+    let present = count - nulls;
+    if present > 0 {
+        result.average_width = bytes as f64 / present as f64;
+    }
+    if sampled.is_empty() {
+        return result;
+    }
+    sampled.sort_by(|a, b| a.key.cmp(&b.key).then(a.position.cmp(&b.position)));
+    let groups = groups(&sampled);
+    let distinct = groups.len();
+    let repeated = groups.iter().filter(|(_, len)| *len > 1).count();
+    let estimate = distinct_values(sampled.len(), distinct, distinct - repeated, total);
+    // As in PostgreSQL: a number that seems to grow with the table is kept as a share of it.
+    result.distinct =
+        if estimate > 0.1 * total as f64 { -(estimate / total as f64).min(1.0) } else { estimate };
+    result.correlation = correlation(&sampled);
+    let mut common: Vec<(usize, usize)> = groups.iter().copied().filter(|(_, len)| *len > 1).collect();
+    common.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(&b.0)));
+    let average = sampled.len() as f64 / distinct as f64;
+    if distinct > target {
+        common.retain(|(_, len)| *len as f64 > 1.25 * average);
+    }
+    common.truncate(target);
+    result.most_common = common
+        .iter()
+        .map(|(start, len)| (sampled[*start].value.clone(), *len as f64 / count as f64))
+        .collect();
+    result.histogram = histogram(&sampled, &common, target);
+    result
+}
+
+/// Runs of equal keys: where each starts, and how long it is.
+fn groups(sampled: &[Sampled]) -> Vec<(usize, usize)> {
+    let mut groups: Vec<(usize, usize)> = Vec::new();
+    for (i, value) in sampled.iter().enumerate() {
+        match groups.last_mut() {
+            Some((start, len)) if sampled[*start].key == value.key => *len += 1,
+            _ => groups.push((i, 1)),
+        }
+    }
+    groups
+}
+
+/// Haas and Stokes' estimator, which PostgreSQL uses too: from a sample of `n` rows with `d` distinct values, `f1` of them
+/// seen once, the distinct values of `total` rows.
+fn distinct_values(n: usize, d: usize, f1: usize, total: usize) -> f64 {
+    if f1 == 0 {
+        return d as f64;
+    }
+    if f1 == n {
+        return total as f64;
+    }
+    let (n, d, f1, total) = (n as f64, d as f64, f1 as f64, total as f64);
+    let estimate = n * d / (n - f1 + f1 * n / total);
+    estimate.clamp(d, total)
+}
+
+/// How far the order of values is the order of rows, from -1 to 1.
+fn correlation(sampled: &[Sampled]) -> f64 {
+    let n = sampled.len() as f64;
+    if sampled.len() < 2 {
+        return 1.0;
+    }
+    let mut places: Vec<usize> = sampled.iter().map(|value| value.position).collect();
+    // Positions among the values that are there, as NULLs have none.
+    let mut sorted = places.clone();
+    sorted.sort_unstable();
+    for place in &mut places {
+        *place = sorted.partition_point(|other| other < place);
+    }
+    let sum: f64 = places.iter().enumerate().map(|(i, place)| i as f64 * *place as f64).sum();
+    let mean = (n - 1.0) / 2.0;
+    let variance = (n * n - 1.0) / 12.0;
+    (sum / n - mean * mean) / variance
+}
+
+/// Bounds of equally filled buckets over the values that are not among the common ones.
+fn histogram(sampled: &[Sampled], common: &[(usize, usize)], target: usize) -> Vec<Datum> {
+    let is_common = |i: usize| common.iter().any(|(start, len)| (*start..*start + *len).contains(&i));
+    let rest: Vec<&Sampled> =
+        sampled.iter().enumerate().filter(|(i, _)| !is_common(*i)).map(|(_, value)| value).collect();
+    let mut distinct = rest.len().min(1);
+    distinct += rest.windows(2).filter(|pair| pair[0].key != pair[1].key).count();
+    if distinct < 2 {
+        return Vec::new();
+    }
+    let bounds = distinct.min(target + 1);
+    (0..bounds).map(|i| rest[i * (rest.len() - 1) / (bounds - 1)].value.clone()).collect()
+}
+
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(values: &[i32]) -> ColumnStatistics {
+        statistics(SqlType::INT4, values.iter().map(|value| Datum::Int32(*value)), values.len(), 100)
+    }
+
+    #[test]
+    fn a_key_is_distinct_and_correlated() {
+        let found = of(&(0..1000).collect::<Vec<_>>());
+        assert!((found.distinct + 1.0).abs() < 1e-9 && (found.correlation - 1.0).abs() < 1e-6);
+        assert!(found.most_common.is_empty());
+        assert_eq!(found.histogram.len(), 101);
+        assert_eq!((&found.histogram[0], &found.histogram[100]), (&Datum::Int32(0), &Datum::Int32(999)));
+    }
+
+    #[test]
+    fn few_values_are_all_common() {
+        let found = of(&(0..1000).map(|i| i % 4).collect::<Vec<_>>());
+        assert_eq!(found.distinct, 4.0);
+        assert_eq!(found.most_common.len(), 4);
+        assert!((found.most_common[0].1 - 0.25).abs() < 1e-9);
+        assert!(found.histogram.is_empty());
+    }
+}

@@ -1,0 +1,145 @@
+//! One open database: its published catalog, its stored catalog rows, and what sessions share of its relations.
+
+use std::sync::{Arc, Weak};
+
+use arc_swap::ArcSwap;
+use hashbrown::HashMap;
+use ochre_access::sequence::Sequence;
+use ochre_base::{Error, FileId, Oid, Result, SqlState};
+use ochre_catalog::{CatalogChange, CatalogSnapshot, RelationDescriptor};
+use ochre_storage::RelationKey;
+use parking_lot::Mutex;
+
+use crate::instance::Instance;
+use crate::plan_cache::PlanCache;
+use crate::store::CatalogStore;
+use crate::tables::OpenTables;
+
+/// An open database.
+pub struct Database {
+    instance: Weak<Instance>,
+    oid: Oid,
+    published: ArcSwap<CatalogSnapshot>,
+    store: CatalogStore,
+    sequences: Mutex<HashMap<FileId, Arc<Sequence>>>,
+    pub(crate) plans: PlanCache,
+    pub(crate) open: OpenTables,
+    this: Weak<Database>,
+}
+
+impl Database {
+    pub(crate) fn new(
+        instance: Weak<Instance>,
+        oid: Oid,
+        catalog: CatalogSnapshot,
+        store: CatalogStore,
+    ) -> Arc<Database> {
+        Arc::new_cyclic(|this| Database {
+            this: this.clone(),
+            open: OpenTables::default(),
+            instance,
+            oid,
+            published: ArcSwap::from_pointee(catalog),
+            store,
+            sequences: Mutex::default(),
+            plans: PlanCache::default(),
+        })
+    }
+
+    /// Itself, for those who must not keep it alive.
+    pub(crate) fn weak(&self) -> Weak<Database> {
+        self.this.clone()
+    }
+
+    /// The directory that it belongs to.
+    ///
+    /// # Panics
+    /// After the instance was dropped; sessions hold it.
+    pub fn instance(&self) -> Arc<Instance> {
+        self.instance.upgrade().expect("sessions keep the instance alive")
+    }
+
+    /// Its object id.
+    pub fn oid(&self) -> Oid {
+        self.oid
+    }
+
+    /// The catalog as of the newest commit.
+    pub fn catalog(&self) -> Arc<CatalogSnapshot> {
+        self.published.load_full()
+    }
+
+    /// The number of the newest catalog, without touching the picture itself.
+    pub fn catalog_version(&self) -> u64 {
+        self.published.load().version
+    }
+
+    pub(crate) fn store(&self) -> &CatalogStore {
+        &self.store
+    }
+
+    /// Publishes committed changes. Called under the publish mutex, so in the order of commits.
+    pub(crate) fn publish(&self, changes: &[CatalogChange], version: u64) {
+        let mut catalog = (**self.published.load()).clone();
+        for change in changes {
+            catalog.apply(change);
+        }
+        catalog.version = version;
+        self.published.store(Arc::new(catalog));
+    }
+
+    /// The file of a stored relation as storage addresses it.
+    ///
+    /// # Errors
+    /// XX000 for a relation without a file.
+    pub(crate) fn relation_key(&self, relation: &RelationDescriptor) -> Result<RelationKey> {
+        let file = relation
+            .file
+            .ok_or_else(|| Error::internal(format!("relation \"{}\" has no file", relation.name)))?;
+        Ok(self.file_key(relation.shared, file))
+    }
+
+    /// A file's key: shared relations live in database 0.
+    pub(crate) fn file_key(&self, shared: bool, file: FileId) -> RelationKey {
+        RelationKey::new(if shared { Oid::INVALID } else { self.oid }, file)
+    }
+
+    /// The open sequence of a descriptor.
+    ///
+    /// # Errors
+    /// 42809 when the relation is no sequence; as reading its page.
+    pub(crate) fn sequence(&self, relation: &RelationDescriptor) -> Result<Arc<Sequence>> {
+        if relation.sequence.is_none() {
+            return Err(Error::new(
+                SqlState::WRONG_OBJECT_TYPE,
+                format!("\"{}\" is not a sequence", relation.name),
+            ));
+        }
+        let key = self.relation_key(relation)?;
+        let mut sequences = self.sequences.lock();
+        if let Some(sequence) = sequences.get(&key.file) {
+            return Ok(Arc::clone(sequence));
+        }
+        let sequence = Arc::new(Sequence::open(self.instance().storage(), key)?);
+        sequences.insert(key.file, Arc::clone(&sequence));
+        Ok(sequence)
+    }
+
+    /// Registers a sequence that was just created.
+    pub(crate) fn add_sequence(&self, file: FileId, sequence: Sequence) {
+        self.sequences.lock().insert(file, Arc::new(sequence));
+    }
+
+    /// Forgets a sequence whose file goes.
+    pub(crate) fn forget_sequence(&self, file: FileId) {
+        self.sequences.lock().remove(&file);
+    }
+
+    /// Logs the exact state of every open sequence, for a clean end.
+    ///
+    /// # Errors
+    /// 58030.
+    pub(crate) fn settle_sequences(&self) -> Result<()> {
+        self.sequences.lock().values().try_for_each(|sequence| sequence.settle())
+    }
+}

@@ -1,0 +1,355 @@
+//! ALTER TABLE and its sisters, and RENAME.
+
+use std::sync::Arc;
+
+use ochre_base::{Error, Oid, Result, Severity, SqlState};
+use ochre_catalog::{ColumnList, Field, RelationDescriptor, RelationKind};
+use ochre_parser::ast::{
+    AlterObjectSchemaStmt, AlterTableAction, AlterTableStmt, ObjectKind, ObjectRef, RenameStmt, RenameTarget,
+};
+use ochre_txn::locks::RelationLockMode;
+
+use super::constraint::NewConstraint;
+use super::require_kind;
+use crate::errors;
+use crate::session::Session;
+use crate::tag::CommandTag;
+
+fn tag_of(kind: ObjectKind) -> &'static str {
+    match kind {
+        ObjectKind::Index => "ALTER INDEX",
+        ObjectKind::Sequence => "ALTER SEQUENCE",
+        ObjectKind::View => "ALTER VIEW",
+        ObjectKind::MaterializedView => "ALTER MATERIALIZED VIEW",
+        _ => "ALTER TABLE",
+    }
+}
+
+fn relation_kind(kind: ObjectKind) -> Option<RelationKind> {
+    Some(match kind {
+        ObjectKind::Index => RelationKind::Index,
+        ObjectKind::Sequence => RelationKind::Sequence,
+        ObjectKind::View => RelationKind::View,
+        ObjectKind::MaterializedView => RelationKind::MaterializedView,
+        _ => return None,
+    })
+}
+
+impl Session {
+    /// Notes that a relation is not there, for IF EXISTS.
+    pub(crate) fn notice_missing(&self, name: impl std::fmt::Display) {
+        self.state.notice(Error::with_severity(
+            Severity::Notice,
+            SqlState::UNDEFINED_TABLE,
+            format!("relation \"{name}\" does not exist, skipping"),
+        ));
+    }
+
+    pub(crate) fn alter_table(&mut self, statement: &AlterTableStmt) -> Result<CommandTag> {
+        let tag = CommandTag::Plain(tag_of(statement.kind));
+        let name = &statement.relation.name;
+        let Some(relation) = self.find_and_lock(name, RelationLockMode::AccessExclusive)? else {
+            if !statement.if_exists {
+                return Err(super::undefined(name));
+            }
+            self.notice_missing(name);
+            return Ok(tag);
+        };
+        self.require_user_relation(&relation)?;
+        match relation_kind(statement.kind) {
+            Some(kind) => require_kind(&relation, kind)?,
+            None if statement.kind != ObjectKind::Table => {
+                return Err(Error::unsupported(format!("ALTER {}", statement.kind.as_sql())));
+            }
+            None => {}
+        }
+        for command in &statement.commands {
+            self.alter_table_action(relation.oid, &command.action)?;
+        }
+        Ok(tag)
+    }
+
+    fn alter_table_action(&mut self, oid: Oid, action: &AlterTableAction) -> Result<()> {
+        let relation = self.relation(oid);
+        let owner_only = matches!(action, AlterTableAction::Owner(_));
+        if !owner_only && !matches!(relation.kind, RelationKind::Table) {
+            return Err(Error::new(
+                SqlState::WRONG_OBJECT_TYPE,
+                format!("ALTER action cannot be performed on relation \"{}\"", relation.name),
+            )
+            .detail(format!("This operation is not supported for {}s.", relation.kind.word())));
+        }
+        match action {
+            AlterTableAction::AddColumn { column, if_not_exists, .. } => {
+                self.add_column(oid, column, *if_not_exists)
+            }
+            AlterTableAction::DropColumn { name, if_exists, behavior } => {
+                self.drop_column(oid, name, *if_exists, *behavior)
+            }
+            AlterTableAction::ColumnDefault { name, default } => {
+                self.set_column_default(oid, name, default.as_ref())
+            }
+            AlterTableAction::SetNotNull(name) => {
+                let column = self.column_of(oid, name)?;
+                self.add_not_null(oid, column, None, true)
+            }
+            AlterTableAction::DropNotNull(name) => self.drop_not_null(oid, name),
+            AlterTableAction::AlterColumnType { name, type_name, collation, using, .. } => {
+                if collation.is_some() {
+                    return Err(Error::unsupported("COLLATE in ALTER COLUMN TYPE"));
+                }
+                self.alter_column_type(oid, name, type_name, using.as_ref())
+            }
+            AlterTableAction::AddIdentity { name, always, options } => {
+                self.add_identity(oid, name, *always, options)
+            }
+            AlterTableAction::SetIdentity { name, options } => self.set_identity(oid, name, options),
+            AlterTableAction::DropIdentity { name, if_exists } => self.drop_identity(oid, name, *if_exists),
+            AlterTableAction::AddConstraint(constraint) => {
+                let new = NewConstraint::table(constraint)?;
+                self.add_constraints(oid, vec![new], true)
+            }
+            AlterTableAction::DropConstraint { name, if_exists, .. } => {
+                self.drop_constraint(oid, name, *if_exists)
+            }
+            AlterTableAction::ValidateConstraint(name) => self.validate_constraint(oid, name),
+            AlterTableAction::Owner(role) => self.set_owner(oid, role),
+            AlterTableAction::SetOptions(options) => super::index::check_options(options),
+            AlterTableAction::ResetOptions(options) => super::index::check_options(options),
+            other => Err(Error::unsupported(format!("ALTER TABLE {}", action_words(other)))),
+        }
+    }
+
+    /// The number of a live column.
+    pub(crate) fn column_of(&self, table: Oid, name: &str) -> Result<i16> {
+        let relation = self.relation(table);
+        let column = relation.column_named(name);
+        Ok(column.ok_or_else(|| errors::undefined_column(name, &relation.name))?.number)
+    }
+
+    fn validate_constraint(&mut self, table: Oid, name: &str) -> Result<()> {
+        let mut relation = (*self.relation(table)).clone();
+        let Some(position) = relation.constraints.iter().position(|c| &*c.name == name) else {
+            return Err(Error::new(
+                SqlState::UNDEFINED_OBJECT,
+                format!("constraint \"{name}\" of relation \"{}\" does not exist", relation.name),
+            ));
+        };
+        if relation.constraints[position].validated {
+            return Ok(());
+        }
+        let text = relation.constraints[position].expression.clone().unwrap_or_default();
+        self.check_rows(&relation, name, &text)?;
+        Arc::make_mut(&mut relation.constraints[position]).validated = true;
+        self.put_relation(relation)?;
+        Ok(())
+    }
+
+    fn set_owner(&mut self, oid: Oid, role: &ochre_parser::ast::RoleSpec) -> Result<()> {
+        let owner = self.role_of(role)?;
+        let mut relation = (*self.relation(oid)).clone();
+        relation.owner = owner;
+        if let Some(index) = relation.index.take() {
+            let mut index = (*index).clone();
+            index.owner = owner;
+            return self.replace_index(index);
+        }
+        let indexes = relation.indexes.clone();
+        self.put_relation(relation)?;
+        for index in indexes {
+            let mut index = (*index).clone();
+            index.owner = owner;
+            self.replace_index(index)?;
+        }
+        Ok(())
+    }
+
+    /// Makes a column list for new rows. It is written in a transaction of its own, so that its number is never given to
+    /// another list, whatever becomes of this statement.
+    pub(crate) fn new_column_list(&mut self, relation: &mut RelationDescriptor) -> Result<()> {
+        let fields = relation
+            .columns
+            .iter()
+            .filter(|column| !column.dropped)
+            .map(|column| Field { number: column.number, ty: column.ty })
+            .collect();
+        let list = self.state.database.store().add_column_list(
+            &self.state.instance,
+            relation.oid,
+            fields,
+        )?;
+        relation.schema_version = list.version;
+        relation.column_lists = self.state.database.store().column_lists(relation.oid);
+        Ok(())
+    }
+
+    /// Writes the first column list of a new relation, in this transaction: if it aborts, so does the relation.
+    pub(crate) fn write_first_column_list(&mut self, relation: &RelationDescriptor) -> Result<()> {
+        let list: &ColumnList = &relation.column_lists[0];
+        let transaction = self.transaction.as_ref().expect("N1: a statement runs in a transaction");
+        self.state.database.store().write_first_column_list(
+            &self.state.instance,
+            transaction,
+            relation.oid,
+            list,
+        )
+    }
+
+    pub(crate) fn rename(&mut self, statement: &RenameStmt) -> Result<CommandTag> {
+        match &statement.target {
+            RenameTarget::Relation { kind, relation } => {
+                let tag = CommandTag::Plain(tag_of(*kind));
+                let Some(found) = self.find_and_lock(&relation.name, RelationLockMode::AccessExclusive)? else {
+                    if !statement.if_exists {
+                        return Err(super::undefined(&relation.name));
+                    }
+                    self.notice_missing(&relation.name);
+                    return Ok(tag);
+                };
+                if let Some(kind) = relation_kind(*kind) {
+                    require_kind(&found, kind)?;
+                }
+                self.rename_relation(&found, &statement.new_name)?;
+                Ok(tag)
+            }
+            RenameTarget::Column { kind, relation, column } => {
+                let tag = CommandTag::Plain(tag_of(*kind));
+                let Some(found) = self.find_and_lock(&relation.name, RelationLockMode::AccessExclusive)? else {
+                    if !statement.if_exists {
+                        return Err(super::undefined(&relation.name));
+                    }
+                    self.notice_missing(&relation.name);
+                    return Ok(tag);
+                };
+                self.rename_column(&found, column, &statement.new_name)?;
+                Ok(tag)
+            }
+            RenameTarget::TableConstraint { relation, constraint } => {
+                let found = self.require_and_lock(&relation.name, RelationLockMode::AccessExclusive)?;
+                self.rename_constraint(&found, constraint, &statement.new_name)?;
+                Ok(CommandTag::Plain("ALTER TABLE"))
+            }
+            RenameTarget::Object(ObjectRef::Named { kind: ObjectKind::Schema, name }) => {
+                self.rename_schema(name.name(), &statement.new_name)
+            }
+            RenameTarget::Object(ObjectRef::Named { kind: ObjectKind::Database, name }) => {
+                self.rename_database(name.name(), &statement.new_name)
+            }
+            RenameTarget::Object(ObjectRef::Named { kind: ObjectKind::Role, name }) => {
+                self.rename_role(name.name(), &statement.new_name)
+            }
+            _ => Err(Error::unsupported("renaming objects of this kind")),
+        }
+    }
+
+    fn rename_relation(&mut self, relation: &Arc<RelationDescriptor>, new_name: &str) -> Result<()> {
+        self.require_user_relation(relation)?;
+        if !self.reserve_relation_name(relation.namespace, new_name)? {
+            return Err(errors::duplicate_relation(new_name));
+        }
+        if let Some(index) = &relation.index {
+            let mut index = (**index).clone();
+            index.name = new_name.into();
+            if let Some(constraint) = index.constraint {
+                let mut table = (*self.relation(index.table)).clone();
+                for slot in table.constraints.iter_mut().filter(|c| c.oid == constraint) {
+                    Arc::make_mut(slot).name = new_name.into();
+                }
+                self.put_relation(table)?;
+            }
+            return self.replace_index(index);
+        }
+        let mut relation = (**relation).clone();
+        relation.name = new_name.into();
+        self.put_relation(relation)?;
+        Ok(())
+    }
+
+    fn rename_constraint(&mut self, relation: &Arc<RelationDescriptor>, name: &str, new: &str) -> Result<()> {
+        self.require_user_relation(relation)?;
+        let Some(constraint) = relation.constraints.iter().find(|c| &*c.name == name) else {
+            return Err(Error::new(
+                SqlState::UNDEFINED_OBJECT,
+                format!("constraint \"{name}\" for table \"{}\" does not exist", relation.name),
+            ));
+        };
+        if relation.constraints.iter().any(|c| &*c.name == new) {
+            return Err(Error::new(
+                SqlState::DUPLICATE_OBJECT,
+                format!("constraint \"{new}\" for relation \"{}\" already exists", relation.name),
+            ));
+        }
+        if constraint.index.is_valid() && constraint.foreign.is_none() {
+            let index = self.relation(constraint.index);
+            return self.rename_relation(&index, new);
+        }
+        let oid = constraint.oid;
+        let mut relation = (**relation).clone();
+        for slot in relation.constraints.iter_mut().filter(|c| c.oid == oid) {
+            Arc::make_mut(slot).name = new.into();
+        }
+        self.put_relation(relation)?;
+        Ok(())
+    }
+
+    pub(crate) fn set_schema(&mut self, statement: &AlterObjectSchemaStmt) -> Result<CommandTag> {
+        let ObjectRef::Named { kind, name } = &statement.object else {
+            return Err(Error::unsupported("SET SCHEMA for objects of this kind"));
+        };
+        let tag = CommandTag::Plain(tag_of(*kind));
+        let Some(relation) = self.find_and_lock(name, RelationLockMode::AccessExclusive)? else {
+            if !statement.if_exists {
+                return Err(super::undefined(name));
+            }
+            self.notice_missing(name);
+            return Ok(tag);
+        };
+        self.require_user_relation(&relation)?;
+        let catalog = self.state.catalog();
+        let namespace = catalog
+            .namespace_named(&statement.schema)
+            .ok_or_else(|| errors::undefined_schema(&statement.schema))?
+            .oid;
+        self.move_relation(&relation, namespace)?;
+        Ok(tag)
+    }
+
+    fn move_relation(&mut self, relation: &Arc<RelationDescriptor>, namespace: Oid) -> Result<()> {
+        if relation.namespace == namespace {
+            return Ok(());
+        }
+        if !self.reserve_relation_name(namespace, &relation.name)? {
+            return Err(errors::duplicate_relation(&relation.name));
+        }
+        let mut moved = (**relation).clone();
+        moved.namespace = namespace;
+        for constraint in &mut moved.constraints {
+            Arc::make_mut(constraint).namespace = namespace;
+        }
+        let indexes = moved.indexes.clone();
+        self.put_relation(moved)?;
+        for index in indexes {
+            let mut index = (*index).clone();
+            index.namespace = namespace;
+            self.replace_index(index)?;
+        }
+        for sequence in self.owned_sequences(relation.oid, None) {
+            self.move_relation(&sequence, namespace)?;
+        }
+        Ok(())
+    }
+}
+
+/// A few words for an action that does not exist here.
+fn action_words(action: &AlterTableAction) -> String {
+    let debug = format!("{action:?}");
+    let end = debug.find(|c: char| !c.is_alphanumeric()).unwrap_or(debug.len());
+    let mut words = String::new();
+    for c in debug[..end].chars() {
+        if c.is_uppercase() && !words.is_empty() {
+            words.push(' ');
+        }
+        words.push(c.to_ascii_uppercase());
+    }
+    words
+}

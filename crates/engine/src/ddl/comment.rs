@@ -1,0 +1,88 @@
+//! COMMENT ON.
+
+use std::sync::Arc;
+
+use ochre_base::{Error, Result, SqlState};
+use ochre_catalog::RelationKind;
+use ochre_parser::ast::{CommentStmt, ObjectKind, ObjectName, ObjectRef};
+use ochre_txn::locks::RelationLockMode;
+
+use super::require_kind;
+use crate::errors;
+use crate::session::Session;
+use crate::tag::CommandTag;
+
+impl Session {
+    pub(crate) fn comment(&mut self, statement: &CommentStmt) -> Result<CommandTag> {
+        // An empty comment removes it, as NULL does.
+        let comment: Option<Arc<str>> =
+            statement.comment.as_deref().filter(|text| !text.is_empty()).map(Arc::from);
+        match &statement.object {
+            ObjectRef::Named { kind, name } => self.comment_named(*kind, name, comment)?,
+            ObjectRef::Column { relation, column } => {
+                let found = self.require_and_lock(relation, RelationLockMode::ShareUpdateExclusive)?;
+                self.require_user_relation(&found)?;
+                let number = found
+                    .column_named(column)
+                    .ok_or_else(|| errors::undefined_column(column, &found.name))?
+                    .number;
+                let mut changed = (*found).clone();
+                changed.columns[number as usize - 1].comment = comment;
+                self.put_relation(changed)?;
+            }
+            ObjectRef::OnTable { kind: ObjectKind::Constraint, name, table } => {
+                let found = self.require_and_lock(table, RelationLockMode::ShareUpdateExclusive)?;
+                let mut changed = (*found).clone();
+                let slot = changed.constraints.iter_mut().find(|c| *c.name == **name).ok_or_else(|| {
+                    Error::new(
+                        SqlState::UNDEFINED_OBJECT,
+                        format!("constraint \"{name}\" for table \"{}\" does not exist", found.name),
+                    )
+                })?;
+                Arc::make_mut(slot).comment = comment;
+                self.put_relation(changed)?;
+            }
+            _ => return Err(Error::unsupported("COMMENT ON objects of this kind")),
+        }
+        Ok(CommandTag::Plain("COMMENT"))
+    }
+
+    fn comment_named(&mut self, kind: ObjectKind, name: &ObjectName, comment: Option<Arc<str>>) -> Result<()> {
+        let relation_kind = match kind {
+            ObjectKind::Table => RelationKind::Table,
+            ObjectKind::Index => RelationKind::Index,
+            ObjectKind::Sequence => RelationKind::Sequence,
+            ObjectKind::View => RelationKind::View,
+            ObjectKind::MaterializedView => RelationKind::MaterializedView,
+            ObjectKind::Schema => {
+                let catalog = self.state.catalog();
+                let namespace =
+                    catalog.namespace_named(name.name()).ok_or_else(|| errors::undefined_schema(name.name()))?;
+                let mut namespace = (**namespace).clone();
+                namespace.comment = comment;
+                return self.put_namespace(namespace);
+            }
+            ObjectKind::Database => {
+                let catalog = self.state.catalog();
+                let database =
+                    catalog.database_named(name.name()).ok_or_else(|| errors::undefined_database(name.name()))?;
+                let mut database = (**database).clone();
+                database.comment = comment;
+                return self.put_database(database);
+            }
+            other => return Err(Error::unsupported(format!("COMMENT ON {}", other.as_sql()))),
+        };
+        let found = self.require_and_lock(name, RelationLockMode::ShareUpdateExclusive)?;
+        self.require_user_relation(&found)?;
+        require_kind(&found, relation_kind)?;
+        if let Some(index) = &found.index {
+            let mut index = (**index).clone();
+            index.comment = comment;
+            return self.replace_index(index);
+        }
+        let mut changed = (*found).clone();
+        changed.comment = comment;
+        self.put_relation(changed)?;
+        Ok(())
+    }
+}

@@ -1,0 +1,429 @@
+//! Constraints: reading them, naming them, adding and dropping them.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use ochre_base::{Error, Oid, Result, SqlState};
+use ochre_catalog::{ConstraintKind, RelationDescriptor};
+use ochre_parser::ast::{
+    self, ColumnConstraintKind, IndexParameters, TableConstraint, TableConstraintKind,
+};
+
+use super::create_table::plain_constraint;
+use super::index::{NewIndex, NewIndexKey};
+use super::names;
+use crate::errors;
+use crate::session::Session;
+
+/// A constraint as it was written, its columns by name or number.
+pub(crate) struct NewConstraint {
+    name: Option<Box<str>>,
+    kind: NewConstraintKind,
+    not_valid: bool,
+    no_inherit: bool,
+}
+
+enum NewConstraintKind {
+    NotNull(ColumnRef),
+    Check { expr: ast::Expr, column: Option<i16> },
+    Key { primary: bool, columns: Vec<ColumnRef>, include: Vec<Box<str>>, nulls_not_distinct: bool },
+    KeyUsingIndex { primary: bool, index: Box<str> },
+}
+
+enum ColumnRef {
+    Number(i16),
+    Name(Box<str>),
+}
+
+impl NewConstraint {
+    fn new(name: Option<&str>, kind: NewConstraintKind) -> NewConstraint {
+        NewConstraint { name: name.map(Box::from), kind, not_valid: false, no_inherit: false }
+    }
+
+    /// NOT NULL of a column.
+    pub(crate) fn not_null(column: i16, name: Option<&str>) -> NewConstraint {
+        NewConstraint::new(name, NewConstraintKind::NotNull(ColumnRef::Number(column)))
+    }
+
+    /// A constraint among a table's elements.
+    ///
+    /// # Errors
+    /// 0A000 for kinds and attributes that do not exist here.
+    pub(crate) fn table(constraint: &TableConstraint) -> Result<NewConstraint> {
+        let attributes = constraint.attributes;
+        if attributes.deferrable || attributes.initially_deferred {
+            return Err(Error::unsupported("DEFERRABLE constraints"));
+        }
+        if !attributes.enforced {
+            return Err(Error::unsupported("NOT ENFORCED constraints"));
+        }
+        let name = constraint.name.as_ref().map(|name| name.as_str());
+        let kind = match &constraint.kind {
+            TableConstraintKind::Check(expr) => NewConstraintKind::Check { expr: expr.clone(), column: None },
+            TableConstraintKind::NotNull(column) => {
+                NewConstraintKind::NotNull(ColumnRef::Name(column.as_str().into()))
+            }
+            TableConstraintKind::PrimaryKey { columns, without_overlaps, index } => {
+                key(true, columns, *without_overlaps, index, false)?
+            }
+            TableConstraintKind::Unique { columns, nulls_not_distinct, without_overlaps, index } => {
+                key(false, columns, *without_overlaps, index, *nulls_not_distinct)?
+            }
+            TableConstraintKind::PrimaryKeyUsingIndex(index) => {
+                NewConstraintKind::KeyUsingIndex { primary: true, index: index.as_str().into() }
+            }
+            TableConstraintKind::UniqueUsingIndex(index) => {
+                NewConstraintKind::KeyUsingIndex { primary: false, index: index.as_str().into() }
+            }
+            TableConstraintKind::Exclude(_) => return Err(Error::unsupported("EXCLUDE constraints")),
+            TableConstraintKind::ForeignKey { .. } => return Err(Error::unsupported("FOREIGN KEY constraints")),
+        };
+        Ok(NewConstraint {
+            name: name.map(Box::from),
+            kind,
+            not_valid: attributes.not_valid,
+            no_inherit: attributes.no_inherit,
+        })
+    }
+
+    /// A constraint of a column definition.
+    ///
+    /// # Errors
+    /// 0A000 for kinds that do not exist here.
+    pub(crate) fn column(
+        constraint: &ColumnConstraintKind,
+        column: i16,
+        name: Option<&str>,
+        list: &mut Vec<NewConstraint>,
+    ) -> Result<()> {
+        let column_key = |primary, index: &IndexParameters, nulls_not_distinct| {
+            check_index_parameters(index)?;
+            Ok::<_, Error>(NewConstraintKind::Key {
+                primary,
+                columns: vec![ColumnRef::Number(column)],
+                include: Vec::new(),
+                nulls_not_distinct,
+            })
+        };
+        let kind = match constraint {
+            ColumnConstraintKind::Check { expr, .. } => {
+                NewConstraintKind::Check { expr: expr.clone(), column: Some(column) }
+            }
+            ColumnConstraintKind::PrimaryKey { index } => column_key(true, index, false)?,
+            ColumnConstraintKind::Unique { nulls_not_distinct, index } => {
+                column_key(false, index, *nulls_not_distinct)?
+            }
+            ColumnConstraintKind::References(_) => return Err(Error::unsupported("FOREIGN KEY constraints")),
+            ColumnConstraintKind::NotDeferrable
+            | ColumnConstraintKind::InitiallyImmediate
+            | ColumnConstraintKind::Enforced => return Ok(()),
+            ColumnConstraintKind::Deferrable | ColumnConstraintKind::InitiallyDeferred => {
+                return Err(Error::unsupported("DEFERRABLE constraints"));
+            }
+            ColumnConstraintKind::NotEnforced => return Err(Error::unsupported("NOT ENFORCED constraints")),
+            _ => return Err(Error::internal("a column attribute was taken for a constraint")),
+        };
+        let mut new = NewConstraint::new(name, kind);
+        new.no_inherit = matches!(constraint, ColumnConstraintKind::Check { no_inherit: true, .. });
+        list.push(new);
+        Ok(())
+    }
+}
+
+fn key(
+    primary: bool,
+    columns: &[ast::Name],
+    without_overlaps: bool,
+    index: &IndexParameters,
+    nulls_not_distinct: bool,
+) -> Result<NewConstraintKind> {
+    if without_overlaps {
+        return Err(Error::unsupported("WITHOUT OVERLAPS"));
+    }
+    check_index_parameters(index)?;
+    Ok(NewConstraintKind::Key {
+        primary,
+        columns: columns.iter().map(|name| ColumnRef::Name(name.as_str().into())).collect(),
+        include: index.include.iter().map(|name| name.as_str().into()).collect(),
+        nulls_not_distinct,
+    })
+}
+
+fn check_index_parameters(index: &IndexParameters) -> Result<()> {
+    super::index::check_options(&index.options)?;
+    if index.tablespace.as_ref().is_some_and(|name| *name != "pg_default") {
+        return Err(Error::unsupported("tablespaces"));
+    }
+    Ok(())
+}
+
+impl Session {
+    /// Adds constraints to a table. `existing` rows are checked.
+    pub(crate) fn add_constraints(
+        &mut self,
+        table: Oid,
+        constraints: Vec<NewConstraint>,
+        existing: bool,
+    ) -> Result<()> {
+        // Keys first: a primary key says which columns are not null.
+        let (keys, others): (Vec<_>, Vec<_>) = constraints.into_iter().partition(|constraint| {
+            matches!(constraint.kind, NewConstraintKind::Key { .. } | NewConstraintKind::KeyUsingIndex { .. })
+        });
+        let primaries = keys.iter().filter(|key| matches!(key.kind, NewConstraintKind::Key { primary: true, .. }));
+        let relation = self.relation(table);
+        if primaries.count() + usize::from(relation.primary_key().is_some()) > 1 {
+            return Err(Error::new(
+                SqlState::INVALID_TABLE_DEFINITION,
+                format!("multiple primary keys for table \"{}\" are not allowed", relation.name),
+            ));
+        }
+        for constraint in others.into_iter().chain(keys) {
+            match constraint.kind {
+                NewConstraintKind::NotNull(column) => {
+                    let number = self.column_number(table, &column)?;
+                    self.add_not_null(table, number, constraint.name.as_deref(), existing)?;
+                }
+                NewConstraintKind::Check { expr, column } => {
+                    let check = NewCheck {
+                        name: constraint.name.as_deref(),
+                        column,
+                        validate: existing && !constraint.not_valid,
+                        not_valid: constraint.not_valid,
+                        no_inherit: constraint.no_inherit,
+                    };
+                    self.add_check(table, &expr, &check)?;
+                }
+                NewConstraintKind::Key { primary, columns, include, nulls_not_distinct } => {
+                    let key = NewKey { primary, columns, include, nulls_not_distinct };
+                    self.add_key(table, constraint.name.as_deref(), key, existing)?;
+                }
+                NewConstraintKind::KeyUsingIndex { .. } => {
+                    return Err(Error::unsupported("ADD CONSTRAINT … USING INDEX"));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn column_number(&self, table: Oid, column: &ColumnRef) -> Result<i16> {
+        match column {
+            ColumnRef::Number(number) => Ok(*number),
+            ColumnRef::Name(name) => {
+                let relation = self.relation(table);
+                let column = relation.column_named(name).ok_or_else(|| {
+                    Error::new(
+                        SqlState::UNDEFINED_COLUMN,
+                        format!("column \"{name}\" named in key does not exist"),
+                    )
+                })?;
+                Ok(column.number)
+            }
+        }
+    }
+
+    /// A constraint's name: given and free, or made up.
+    fn constraint_name(
+        &self,
+        table: &RelationDescriptor,
+        given: Option<&str>,
+        middle: &str,
+        label: &str,
+    ) -> Result<String> {
+        let taken: HashSet<&str> = table.constraints.iter().map(|c| &*c.name).collect();
+        match given {
+            Some(name) if taken.contains(name) => Err(Error::new(
+                SqlState::DUPLICATE_OBJECT,
+                format!("constraint \"{name}\" for relation \"{}\" already exists", table.name),
+            )),
+            Some(name) => Ok(name.to_string()),
+            None => Ok(names::choose(&table.name, middle, label, |name| taken.contains(name))),
+        }
+    }
+
+    /// Makes a column NOT NULL, with its constraint.
+    pub(crate) fn add_not_null(
+        &mut self,
+        table: Oid,
+        column: i16,
+        name: Option<&str>,
+        existing: bool,
+    ) -> Result<()> {
+        let mut relation = (*self.relation(table)).clone();
+        let has = relation
+            .constraints
+            .iter()
+            .any(|c| c.kind == ConstraintKind::NotNull && c.columns == [column]);
+        if has {
+            return Ok(());
+        }
+        let position = column as usize - 1;
+        if existing && !relation.columns[position].not_null {
+            self.check_no_nulls(&relation, &[column])?;
+        }
+        let middle = Arc::clone(&relation.columns[position].name);
+        let name = self.constraint_name(&relation, name, &middle, "not_null")?;
+        relation.columns[position].not_null = true;
+        let constraint =
+            plain_constraint(self.new_oid(), &name, &relation, ConstraintKind::NotNull, vec![column]);
+        relation.constraints.push(Arc::new(constraint));
+        self.put_relation(relation)?;
+        Ok(())
+    }
+
+    fn add_check(&mut self, table: Oid, expr: &ast::Expr, check: &NewCheck<'_>) -> Result<()> {
+        let relation = self.relation(table);
+        let bound = self.bind_check(&relation, expr)?;
+        let mut columns = bound.columns;
+        columns.sort_unstable();
+        let middle = match (check.column, columns.as_slice()) {
+            (Some(column), _) | (None, [column]) => {
+                relation.column(column.to_owned()).map(|column| column.name.to_string()).unwrap_or_default()
+            }
+            _ => String::new(),
+        };
+        let name = self.constraint_name(&relation, check.name, &middle, "check")?;
+        if check.validate {
+            self.check_rows(&relation, &name, &bound.text)?;
+        }
+        let mut relation = (*relation).clone();
+        let mut constraint =
+            plain_constraint(self.new_oid(), &name, &relation, ConstraintKind::Check, columns);
+        constraint.expression = Some(bound.text.into());
+        constraint.no_inherit = check.no_inherit;
+        constraint.validated = !check.not_valid;
+        relation.constraints.push(Arc::new(constraint));
+        self.put_relation(relation)?;
+        Ok(())
+    }
+
+    fn add_key(&mut self, table: Oid, name: Option<&str>, key: NewKey, existing: bool) -> Result<()> {
+        let mut numbers = Vec::with_capacity(key.columns.len());
+        for column in &key.columns {
+            let number = self.column_number(table, column)?;
+            if numbers.contains(&number) {
+                let relation = self.relation(table);
+                let column = relation.column(number).map(|c| c.name.to_string()).unwrap_or_default();
+                let kind = if key.primary { "primary key" } else { "unique" };
+                return Err(Error::new(
+                    SqlState::DUPLICATE_COLUMN,
+                    format!("column \"{column}\" appears twice in {kind} constraint"),
+                ));
+            }
+            numbers.push(number);
+        }
+        if key.primary {
+            for number in &numbers {
+                self.add_not_null(table, *number, None, existing)?;
+            }
+        }
+        let relation = self.relation(table);
+        let mut included = Vec::with_capacity(key.include.len());
+        for name in &key.include {
+            let column =
+                relation.column_named(name).ok_or_else(|| errors::undefined_column(name, &relation.name))?;
+            included.push(column.number);
+        }
+        let middle = if key.primary { String::new() } else { super::index::joined_names(&relation, &numbers) };
+        let label = if key.primary { "pkey" } else { "key" };
+        // The index and the constraint share one name, so it must be free for both.
+        let taken: HashSet<&str> = relation.constraints.iter().map(|c| &*c.name).collect();
+        let catalog = self.state.catalog();
+        let name = match name {
+            Some(name) => name.to_string(),
+            None => names::choose(&relation.name, &middle, label, |name| {
+                taken.contains(name) || catalog.relation_in(relation.namespace, name).is_some()
+            }),
+        };
+        if !self.reserve_relation_name(relation.namespace, &name)? {
+            return Err(errors::duplicate_relation(&name));
+        }
+        let constraint_oid = self.new_oid();
+        let index = self.create_index_on(
+            table,
+            NewIndex {
+                name: name.clone(),
+                keys: numbers.iter().map(|number| NewIndexKey::column(&relation, *number)).collect(),
+                included,
+                unique: true,
+                primary: key.primary,
+                nulls_not_distinct: key.nulls_not_distinct,
+                predicate: None,
+                constraint: Some(constraint_oid),
+                options: Vec::new(),
+            },
+        )?;
+        let mut relation = (*self.relation(table)).clone();
+        let kind = if key.primary { ConstraintKind::PrimaryKey } else { ConstraintKind::Unique };
+        let mut constraint = plain_constraint(constraint_oid, &name, &relation, kind, numbers);
+        constraint.index = index;
+        constraint.no_inherit = true;
+        relation.constraints.push(Arc::new(constraint));
+        self.put_relation(relation)?;
+        Ok(())
+    }
+
+    /// `DROP CONSTRAINT`.
+    pub(crate) fn drop_constraint(&mut self, table: Oid, name: &str, if_exists: bool) -> Result<()> {
+        let mut relation = (*self.relation(table)).clone();
+        let Some(position) = relation.constraints.iter().position(|c| &*c.name == name) else {
+            let message = format!("constraint \"{name}\" of relation \"{}\" does not exist", relation.name);
+            if !if_exists {
+                return Err(Error::new(SqlState::UNDEFINED_OBJECT, message));
+            }
+            self.state.notice(Error::with_severity(
+                ochre_base::Severity::Notice,
+                SqlState::UNDEFINED_OBJECT,
+                format!("{message}, skipping"),
+            ));
+            return Ok(());
+        };
+        let constraint = relation.constraints.remove(position);
+        if constraint.kind == ConstraintKind::NotNull {
+            let column = constraint.columns[0];
+            self.require_nullable(&relation, column)?;
+            relation.columns[column as usize - 1].not_null = false;
+        }
+        self.put_relation(relation)?;
+        if matches!(constraint.kind, ConstraintKind::PrimaryKey | ConstraintKind::Unique) {
+            self.remove_index(constraint.index)?;
+        }
+        Ok(())
+    }
+
+    /// Refuses to make a column nullable that a key or identity needs.
+    pub(crate) fn require_nullable(&self, relation: &RelationDescriptor, column: i16) -> Result<()> {
+        let descriptor = relation.column(column).expect("the caller found the column");
+        if relation.primary_key().is_some_and(|key| key.keys.iter().any(|k| k.number == column)) {
+            return Err(Error::new(
+                SqlState::INVALID_TABLE_DEFINITION,
+                format!("column \"{}\" is in a primary key", descriptor.name),
+            ));
+        }
+        if descriptor.identity.is_some() {
+            return Err(Error::new(
+                SqlState::SYNTAX_ERROR,
+                format!(
+                    "column \"{}\" of relation \"{}\" is an identity column",
+                    descriptor.name, relation.name
+                ),
+            ));
+        }
+        Ok(())
+    }
+}
+
+struct NewCheck<'a> {
+    name: Option<&'a str>,
+    column: Option<i16>,
+    /// Whether rows that are there are checked.
+    validate: bool,
+    not_valid: bool,
+    no_inherit: bool,
+}
+
+struct NewKey {
+    primary: bool,
+    columns: Vec<ColumnRef>,
+    include: Vec<Box<str>>,
+    nulls_not_distinct: bool,
+}

@@ -1,0 +1,436 @@
+//! CREATE TABLE.
+
+use std::sync::Arc;
+
+use ochre_base::limits::MAX_TABLE_COLUMNS;
+use ochre_base::{Error, Oid, Result, Severity, SqlState};
+use ochre_catalog::{
+    ColumnDescriptor, ColumnList, ConstraintDescriptor, ConstraintKind, Field, GeneratedKind, IdentityKind,
+    Persistence, RelationDescriptor, RelationKind, oids,
+};
+use ochre_parser::ast::{
+    self, ColumnConstraintKind, ColumnDef, CreateTableStmt, OnCommit, SequenceOption, TableConstraint,
+    TableConstraintKind, TableElement, TypeName, like_option,
+};
+use ochre_types::{SqlType, type_info};
+
+use super::constraint::NewConstraint;
+use crate::errors;
+use crate::session::Session;
+use crate::tag::CommandTag;
+
+/// A sequence that a column brings along.
+pub(crate) struct OwnedSequence {
+    pub column: i16,
+    pub ty: SqlType,
+    pub options: Vec<SequenceOption>,
+    pub identity: bool,
+}
+
+/// What a list of column definitions amounts to.
+#[derive(Default)]
+pub(crate) struct NewColumns {
+    pub columns: Vec<ColumnDescriptor>,
+    pub constraints: Vec<NewConstraint>,
+    pub sequences: Vec<OwnedSequence>,
+    /// Defaults and generation expressions as written, by column; bound when all columns are known.
+    pub defaults: Vec<(i16, ast::Expr)>,
+}
+
+impl Session {
+    pub(crate) fn create_table(&mut self, statement: &CreateTableStmt) -> Result<CommandTag> {
+        refuse_unsupported(statement)?;
+        super::index::check_options(&statement.options)?;
+        let tag = CommandTag::Plain("CREATE TABLE");
+        let namespace = self.creation_namespace(&statement.name)?;
+        let name = statement.name.name();
+        if !self.reserve_relation_name(namespace, name)? {
+            if !statement.if_not_exists {
+                return Err(errors::duplicate_relation(name));
+            }
+            self.state.notice(Error::with_severity(
+                Severity::Notice,
+                SqlState::DUPLICATE_TABLE,
+                format!("relation \"{name}\" already exists, skipping"),
+            ));
+            return Ok(tag);
+        }
+        let mut new = NewColumns::default();
+        for element in &statement.elements {
+            match element {
+                TableElement::Column(column) => self.add_column_definition(column, &mut new)?,
+                TableElement::Constraint(constraint) => new.constraints.push(NewConstraint::table(constraint)?),
+                TableElement::Like(like) => self.add_like(like, &mut new)?,
+            }
+        }
+        if new.columns.len() > MAX_TABLE_COLUMNS {
+            return Err(Error::new(
+                SqlState::TOO_MANY_COLUMNS,
+                format!("tables can have at most {MAX_TABLE_COLUMNS} columns"),
+            ));
+        }
+        self.create_table_from(namespace, name, new, RelationKind::Table)?;
+        Ok(tag)
+    }
+
+    /// Makes a table of columns and constraints that are read already.
+    pub(crate) fn create_table_from(
+        &mut self,
+        namespace: Oid,
+        name: &str,
+        new: NewColumns,
+        kind: RelationKind,
+    ) -> Result<Arc<RelationDescriptor>> {
+        let file = self.create_file()?;
+        let fields = new.columns.iter().map(|column| Field { number: column.number, ty: column.ty }).collect();
+        let (row_type, array_type) = self.state.instance.new_oid_pair();
+        let table = RelationDescriptor {
+            oid: self.new_oid(),
+            namespace,
+            name: name.into(),
+            kind,
+            persistence: Persistence::Permanent,
+            owner: self.state.user_oid(),
+            shared: false,
+            builtin: false,
+            file: Some(file),
+            columns: new.columns,
+            column_lists: vec![Arc::new(ColumnList { version: 1, fields })],
+            schema_version: 1,
+            indexes: Vec::new(),
+            constraints: Vec::new(),
+            view_query: None,
+            sequence: None,
+            index: None,
+            row_type,
+            array_type,
+            row_estimate: -1.0,
+            page_estimate: 0,
+            comment: None,
+            options: Vec::new(),
+        };
+        let oid = table.oid;
+        self.lock_relation(oid, ochre_txn::locks::RelationLockMode::AccessExclusive)?;
+        self.write_first_column_list(&table)?;
+        self.put_relation(table)?;
+        for sequence in new.sequences {
+            self.create_owned_sequence(oid, sequence)?;
+        }
+        self.bind_defaults(oid, new.defaults)?;
+        self.add_constraints(oid, new.constraints, false)?;
+        Ok(self.relation(oid))
+    }
+
+    /// A relation that this statement knows to be there.
+    pub(crate) fn relation(&self, oid: Oid) -> Arc<RelationDescriptor> {
+        Arc::clone(self.state.catalog().relation(oid).expect("the statement holds the relation's lock"))
+    }
+
+    /// Reads one column definition.
+    pub(crate) fn add_column_definition(&mut self, definition: &ColumnDef, new: &mut NewColumns) -> Result<()> {
+        let name = &definition.name;
+        let at = |error: Error| match definition.pos.get() {
+            Some(position) => error.at(position),
+            None => error,
+        };
+        if new.columns.iter().any(|column| *column.name == **name) {
+            return Err(Error::new(
+                SqlState::DUPLICATE_COLUMN,
+                format!("column \"{name}\" specified more than once"),
+            ));
+        }
+        if is_system_column(name) {
+            return Err(Error::new(
+                SqlState::DUPLICATE_COLUMN,
+                format!("column name \"{name}\" conflicts with a system column name"),
+            ));
+        }
+        if !definition.fdw_options.is_empty() {
+            return Err(Error::unsupported("OPTIONS of a column"));
+        }
+        if definition.storage.as_ref().is_some_and(|storage| !storage.eq_ignore_ascii_case("default")) {
+            return Err(at(Error::unsupported("STORAGE of a column")));
+        }
+        if definition.compression.as_ref().is_some_and(|c| !matches!(c.as_str(), "lz4" | "default")) {
+            return Err(at(Error::unsupported("COMPRESSION other than lz4")));
+        }
+        let type_name = definition.type_name.as_ref().ok_or_else(|| {
+            Error::new(SqlState::SYNTAX_ERROR, format!("column \"{name}\" has no type"))
+        })?;
+        let number = new.columns.len() as i16 + 1;
+        let serial = serial_type(type_name);
+        let ty = match serial {
+            Some(ty) => ty,
+            None => self.bind_type(type_name)?,
+        };
+        check_column_type(name, ty)?;
+        let collation = self.column_collation(definition.collation.as_ref(), ty)?;
+        let mut column = new_column(number, name, ty);
+        column.collation = collation;
+        if serial.is_some() {
+            column.not_null = true;
+            new.constraints.push(NewConstraint::not_null(number, None));
+            new.sequences.push(OwnedSequence { column: number, ty, options: Vec::new(), identity: false });
+        }
+        self.add_column_constraints(definition, serial.is_some(), column, new)
+    }
+
+    fn add_column_constraints(
+        &mut self,
+        definition: &ColumnDef,
+        serial: bool,
+        mut column: ColumnDescriptor,
+        new: &mut NewColumns,
+    ) -> Result<()> {
+        let number = column.number;
+        let name = &definition.name;
+        let mut null_said = false;
+        let mut default_said = serial;
+        let conflicting = |what: &str| {
+            Error::new(
+                SqlState::SYNTAX_ERROR,
+                format!("conflicting {what} declarations for column \"{name}\""),
+            )
+        };
+        let multiple_defaults = || {
+            Error::new(
+                SqlState::SYNTAX_ERROR,
+                format!("multiple default values specified for column \"{name}\""),
+            )
+        };
+        for constraint in &definition.constraints {
+            let given = constraint.name.as_ref().map(|name| name.as_str());
+            match &constraint.kind {
+                ColumnConstraintKind::Null if column.not_null => return Err(conflicting("NULL/NOT NULL")),
+                ColumnConstraintKind::Null => null_said = true,
+                ColumnConstraintKind::NotNull { .. } if null_said => {
+                    return Err(conflicting("NULL/NOT NULL"));
+                }
+                ColumnConstraintKind::NotNull { .. } => {
+                    if !column.not_null {
+                        column.not_null = true;
+                        new.constraints.push(NewConstraint::not_null(number, given));
+                    }
+                }
+                ColumnConstraintKind::Default(_) if default_said => return Err(multiple_defaults()),
+                ColumnConstraintKind::Default(expr) => {
+                    default_said = true;
+                    new.defaults.push((number, expr.clone()));
+                }
+                ColumnConstraintKind::Identity { .. } if default_said => {
+                    return Err(Error::new(
+                        SqlState::SYNTAX_ERROR,
+                        format!("both default and identity specified for column \"{name}\""),
+                    ));
+                }
+                ColumnConstraintKind::Identity { always, options } => {
+                    default_said = true;
+                    if !matches!(column.ty, SqlType::INT2 | SqlType::INT4 | SqlType::INT8) {
+                        return Err(Error::new(
+                            SqlState::INVALID_PARAMETER_VALUE,
+                            "identity column type must be smallint, integer, or bigint",
+                        ));
+                    }
+                    column.identity =
+                        Some(if *always { IdentityKind::Always } else { IdentityKind::ByDefault });
+                    if !column.not_null {
+                        column.not_null = true;
+                        new.constraints.push(NewConstraint::not_null(number, None));
+                    }
+                    new.sequences.push(OwnedSequence {
+                        column: number,
+                        ty: column.ty,
+                        options: options.clone(),
+                        identity: true,
+                    });
+                }
+                ColumnConstraintKind::Generated { .. } if default_said => return Err(multiple_defaults()),
+                ColumnConstraintKind::Generated { stored: false, .. } => {
+                    return Err(Error::unsupported("VIRTUAL generated columns"));
+                }
+                ColumnConstraintKind::Generated { expr, stored: true } => {
+                    default_said = true;
+                    column.generated = Some(GeneratedKind::Stored);
+                    new.defaults.push((number, expr.clone()));
+                }
+                other => NewConstraint::column(other, number, given, &mut new.constraints)?,
+            }
+        }
+        new.columns.push(column);
+        Ok(())
+    }
+
+    /// The collation of a column: only byte order exists, under its several names.
+    pub(crate) fn column_collation(&self, given: Option<&ast::ObjectName>, ty: SqlType) -> Result<Oid> {
+        let default = type_info(ty.element().unwrap_or(ty).oid).map_or(Oid::INVALID, |info| info.collation);
+        let Some(name) = given else {
+            return Ok(default);
+        };
+        if !default.is_valid() {
+            return Err(Error::new(
+                SqlState::DATATYPE_MISMATCH,
+                format!("collations are not supported by type {}", self.type_text(ty)),
+            ));
+        }
+        match name.name().as_str() {
+            "default" => Ok(default),
+            "C" => Ok(oids::C_COLLATION),
+            "POSIX" => Ok(Oid(951)),
+            "pg_c_utf8" | "C.UTF-8" | "C.utf8" => Ok(Oid(811)),
+            "ucs_basic" => Ok(Oid(962)),
+            other => Err(Error::new(
+                SqlState::UNDEFINED_OBJECT,
+                format!("collation \"{other}\" for encoding \"UTF8\" does not exist"),
+            )),
+        }
+    }
+
+    fn add_like(&mut self, like: &ast::LikeClause, new: &mut NewColumns) -> Result<()> {
+        let source = self.require_and_lock(&like.table, ochre_txn::locks::RelationLockMode::AccessShare)?;
+        let known = like_option::DEFAULTS | like_option::COMMENTS | like_option::STORAGE | like_option::COMPRESSION;
+        if like.options != 0 && like.options != like_option::ALL && like.options & !known != 0 {
+            return Err(Error::unsupported("LIKE INCLUDING other than DEFAULTS and COMMENTS"));
+        }
+        if like.options == like_option::ALL {
+            return Err(Error::unsupported("LIKE INCLUDING ALL"));
+        }
+        for column in source.live_columns() {
+            if new.columns.iter().any(|known| known.name == column.name) {
+                return Err(Error::new(
+                    SqlState::DUPLICATE_COLUMN,
+                    format!("column \"{}\" specified more than once", column.name),
+                ));
+            }
+            let number = new.columns.len() as i16 + 1;
+            let mut copy = new_column(number, &column.name, column.ty);
+            copy.collation = column.collation;
+            copy.not_null = column.not_null;
+            if column.not_null {
+                new.constraints.push(NewConstraint::not_null(number, None));
+            }
+            if like.options & like_option::COMMENTS != 0 {
+                copy.comment.clone_from(&column.comment);
+            }
+            if like.options & like_option::DEFAULTS != 0 && column.generated.is_none() {
+                if let Some((_, text)) = &column.default {
+                    new.defaults.push((number, ochre_parser::parse_expression(text)?));
+                }
+            }
+            new.columns.push(copy);
+        }
+        Ok(())
+    }
+}
+
+/// A column without anything.
+pub(crate) fn new_column(number: i16, name: &str, ty: SqlType) -> ColumnDescriptor {
+    ColumnDescriptor {
+        number,
+        name: name.into(),
+        ty,
+        collation: type_info(ty.oid).map_or(Oid::INVALID, |info| info.collation),
+        not_null: false,
+        dropped: false,
+        default: None,
+        identity: None,
+        generated: None,
+        missing: None,
+        comment: None,
+        statistics: None,
+    }
+}
+
+/// The integer type of `serial` and its sisters.
+pub(crate) fn serial_type(name: &TypeName) -> Option<SqlType> {
+    if name.parts.len() != 1 || !name.array_bounds.is_empty() || !name.typmods.is_empty() {
+        return None;
+    }
+    match name.name().as_str() {
+        "serial" | "serial4" => Some(SqlType::INT4),
+        "bigserial" | "serial8" => Some(SqlType::INT8),
+        "smallserial" | "serial2" => Some(SqlType::INT2),
+        _ => None,
+    }
+}
+
+fn is_system_column(name: &str) -> bool {
+    matches!(name, "ctid" | "xmin" | "cmin" | "xmax" | "cmax" | "tableoid")
+}
+
+/// Refuses pseudo-types as columns.
+pub(crate) fn check_column_type(name: &str, ty: SqlType) -> Result<()> {
+    let Some(info) = type_info(ty.oid) else {
+        return Ok(());
+    };
+    if info.kind == b'p' {
+        return Err(Error::new(
+            SqlState::INVALID_TABLE_DEFINITION,
+            format!("column \"{name}\" has pseudo-type {}", info.name),
+        ));
+    }
+    Ok(())
+}
+
+fn refuse_unsupported(statement: &CreateTableStmt) -> Result<()> {
+    let feature = match statement {
+        _ if statement.persistence == ast::Persistence::Temporary => "CREATE TEMPORARY TABLE",
+        _ if statement.persistence == ast::Persistence::Unlogged => "CREATE UNLOGGED TABLE",
+        _ if !statement.inherits.is_empty() => "INHERITS",
+        _ if statement.of_type.is_some() => "CREATE TABLE … OF",
+        _ if statement.partition_of.is_some() || statement.partition_by.is_some() => "partitioning",
+        _ if statement.foreign.is_some() => "CREATE FOREIGN TABLE",
+        _ if statement.on_commit != OnCommit::Noop => {
+            return Err(Error::new(
+                SqlState::INVALID_TABLE_DEFINITION,
+                "ON COMMIT can only be used on temporary tables",
+            ));
+        }
+        _ => {
+            if let Some(method) = statement.access_method.as_ref().filter(|method| **method != "heap") {
+                return Err(Error::new(
+                    SqlState::UNDEFINED_OBJECT,
+                    format!("access method \"{method}\" does not exist"),
+                ));
+            }
+            if let Some(tablespace) = statement.tablespace.as_ref().filter(|name| **name != "pg_default") {
+                return Err(Error::new(
+                    SqlState::UNDEFINED_OBJECT,
+                    format!("tablespace \"{tablespace}\" does not exist"),
+                ));
+            }
+            return Ok(());
+        }
+    };
+    Err(Error::unsupported(feature))
+}
+
+/// A constraint's descriptor with the usual values.
+pub(crate) fn plain_constraint(
+    oid: Oid,
+    name: &str,
+    table: &RelationDescriptor,
+    kind: ConstraintKind,
+    columns: Vec<i16>,
+) -> ConstraintDescriptor {
+    ConstraintDescriptor {
+        oid,
+        name: name.into(),
+        namespace: table.namespace,
+        table: table.oid,
+        kind,
+        columns,
+        index: Oid::INVALID,
+        expression: None,
+        foreign: None,
+        deferrable: false,
+        initially_deferred: false,
+        validated: true,
+        no_inherit: false,
+        comment: None,
+    }
+}
+
+/// Whether a table constraint is one of those that a column definition may have too.
+pub(crate) fn is_key(constraint: &TableConstraint) -> bool {
+    matches!(constraint.kind, TableConstraintKind::PrimaryKey { .. } | TableConstraintKind::Unique { .. })
+}

@@ -1,0 +1,274 @@
+//! DROP of relations and namespaces.
+
+use std::sync::Arc;
+
+use ochre_base::{Error, Oid, Result, Severity, SqlState};
+use ochre_catalog::{ConstraintKind, RelationDescriptor, RelationKind};
+use ochre_parser::ast::{Behavior, DropStmt, ObjectKind, ObjectName, ObjectRef};
+use ochre_txn::locks::RelationLockMode;
+
+use crate::session::Session;
+use crate::tag::CommandTag;
+
+impl Session {
+    pub(crate) fn drop_objects(&mut self, statement: &DropStmt) -> Result<CommandTag> {
+        let (kind, tag) = match statement.kind {
+            ObjectKind::Table => (RelationKind::Table, "DROP TABLE"),
+            ObjectKind::Index => (RelationKind::Index, "DROP INDEX"),
+            ObjectKind::Sequence => (RelationKind::Sequence, "DROP SEQUENCE"),
+            ObjectKind::View => (RelationKind::View, "DROP VIEW"),
+            ObjectKind::MaterializedView => (RelationKind::MaterializedView, "DROP MATERIALIZED VIEW"),
+            ObjectKind::Schema => return self.drop_schemas(statement),
+            other => return Err(Error::unsupported(format!("DROP {}", other.as_sql()))),
+        };
+        if statement.concurrently {
+            return Err(Error::unsupported("DROP INDEX CONCURRENTLY"));
+        }
+        let mut doomed = Vec::new();
+        for object in &statement.objects {
+            let ObjectRef::Named { name, .. } = object else {
+                return Err(Error::internal("a relation is dropped by its name"));
+            };
+            if let Some(relation) = self.find_to_drop(name, kind, statement.if_exists)? {
+                doomed.push(relation.oid);
+            }
+        }
+        for oid in &doomed {
+            // One of the list may have taken another along.
+            if self.state.catalog().relation(*oid).is_some() {
+                self.drop_relation(*oid, statement.behavior)?;
+            }
+        }
+        Ok(CommandTag::Plain(tag))
+    }
+
+    fn find_to_drop(
+        &mut self,
+        name: &ObjectName,
+        kind: RelationKind,
+        if_exists: bool,
+    ) -> Result<Option<Arc<RelationDescriptor>>> {
+        let Some(relation) = self.find_and_lock(name, RelationLockMode::AccessExclusive)? else {
+            let missing_schema =
+                name.schema().filter(|schema| self.state.catalog().namespace_named(schema).is_none());
+            if !if_exists {
+                return Err(match missing_schema {
+                    Some(schema) => crate::errors::undefined_schema(schema),
+                    None => Error::new(
+                        SqlState::UNDEFINED_TABLE,
+                        format!("{} \"{name}\" does not exist", kind.word()),
+                    ),
+                });
+            }
+            let (code, message) = match missing_schema {
+                Some(schema) => {
+                    (SqlState::INVALID_SCHEMA_NAME, format!("schema \"{schema}\" does not exist, skipping"))
+                }
+                None => (
+                    SqlState::UNDEFINED_TABLE,
+                    format!("{} \"{}\" does not exist, skipping", kind.word(), name.name()),
+                ),
+            };
+            self.state.notice(Error::with_severity(Severity::Notice, code, message));
+            return Ok(None);
+        };
+        self.require_user_relation(&relation)?;
+        if relation.kind != kind {
+            let article = if matches!(kind, RelationKind::Index) { "an" } else { "a" };
+            let hint = match relation.kind {
+                RelationKind::Table => "Use DROP TABLE to remove a table.",
+                RelationKind::Index => "Use DROP INDEX to remove an index.",
+                RelationKind::Sequence => "Use DROP SEQUENCE to remove a sequence.",
+                RelationKind::View => "Use DROP VIEW to remove a view.",
+                RelationKind::MaterializedView => "Use DROP MATERIALIZED VIEW to remove a materialized view.",
+            };
+            return Err(Error::new(
+                SqlState::WRONG_OBJECT_TYPE,
+                format!("\"{}\" is not {article} {}", relation.name, kind.word()),
+            )
+            .hint(hint));
+        }
+        Ok(Some(relation))
+    }
+
+    /// Drops one relation and what belongs to it.
+    pub(crate) fn drop_relation(&mut self, oid: Oid, behavior: Behavior) -> Result<()> {
+        self.lock_relation(oid, RelationLockMode::AccessExclusive)?;
+        let relation = self.relation(oid);
+        if let Some(index) = &relation.index {
+            if let Some(constraint) = index.constraint {
+                let table = self.relation(index.table);
+                let name = table
+                    .constraints
+                    .iter()
+                    .find(|c| c.oid == constraint)
+                    .map(|c| c.name.to_string())
+                    .unwrap_or_default();
+                return Err(Error::new(
+                    SqlState::DEPENDENT_OBJECTS_STILL_EXIST,
+                    format!(
+                        "cannot drop index {} because constraint {name} on table {} requires it",
+                        relation.name, table.name
+                    ),
+                )
+                .hint(format!("You can drop constraint {name} on table {} instead.", table.name)));
+            }
+            return self.remove_index(oid);
+        }
+        if let Some((table, column)) = relation.sequence.as_ref().and_then(|sequence| sequence.owned_by) {
+            self.release_owned_sequence(&relation, table, column, behavior)?;
+        }
+        for index in relation.indexes.clone() {
+            self.lock_relation(index.oid, RelationLockMode::AccessExclusive)?;
+            self.remove_relation_rows(index.oid)?;
+            self.drop_file(index.file);
+        }
+        for sequence in self.owned_sequences(oid, None) {
+            self.lock_relation(sequence.oid, RelationLockMode::AccessExclusive)?;
+            self.remove_relation_rows(sequence.oid)?;
+            if let Some(file) = sequence.file {
+                self.drop_file(file);
+            }
+        }
+        self.remove_relation_rows(oid)?;
+        if let Some(file) = relation.file {
+            self.drop_file(file);
+        }
+        Ok(())
+    }
+
+    /// An owned sequence goes: its column loses its default, or refuses.
+    fn release_owned_sequence(
+        &mut self,
+        sequence: &RelationDescriptor,
+        table: Oid,
+        column: i16,
+        behavior: Behavior,
+    ) -> Result<()> {
+        let owner = self.relation(table);
+        let Some(descriptor) = owner.column(column) else {
+            return Ok(());
+        };
+        let needs = descriptor.identity.is_some()
+            || descriptor.default.as_ref().is_some_and(|(_, text)| text.contains(&format!("'{}'", sequence.oid)));
+        if !needs {
+            return Ok(());
+        }
+        if descriptor.identity.is_some() {
+            return Err(Error::new(
+                SqlState::DEPENDENT_OBJECTS_STILL_EXIST,
+                format!(
+                    "cannot drop sequence {} because column {} of table {} requires it",
+                    sequence.name, descriptor.name, owner.name
+                ),
+            )
+            .hint(format!(
+                "You can drop column {} of table {} instead.",
+                descriptor.name, owner.name
+            )));
+        }
+        if behavior == Behavior::Restrict {
+            return Err(Error::new(
+                SqlState::DEPENDENT_OBJECTS_STILL_EXIST,
+                format!("cannot drop sequence {} because other objects depend on it", sequence.name),
+            )
+            .detail(format!(
+                "default value for column {} of table {} depends on sequence {}",
+                descriptor.name, owner.name, sequence.name
+            ))
+            .hint("Use DROP ... CASCADE to drop the dependent objects too."));
+        }
+        let mut changed = (*owner).clone();
+        changed.columns[column as usize - 1].default = None;
+        self.put_relation(changed)?;
+        Ok(())
+    }
+
+    /// Removes a relation's rows from the catalogs.
+    pub(crate) fn remove_relation_rows(&mut self, oid: Oid) -> Result<()> {
+        let transaction = self.transaction.as_ref().expect("N1: a statement runs in a transaction");
+        self.state.catalog.borrow_mut().drop_relation(&self.state.database, transaction, oid)
+    }
+
+    fn drop_schemas(&mut self, statement: &DropStmt) -> Result<CommandTag> {
+        for object in &statement.objects {
+            let ObjectRef::Named { name, .. } = object else {
+                return Err(Error::internal("a schema is dropped by its name"));
+            };
+            self.drop_schema(name.name(), statement)?;
+        }
+        Ok(CommandTag::Plain("DROP SCHEMA"))
+    }
+
+    fn drop_schema(&mut self, name: &str, statement: &DropStmt) -> Result<()> {
+        let catalog = self.state.catalog();
+        let Some(namespace) = catalog.namespace_named(name).cloned() else {
+            if !statement.if_exists {
+                return Err(crate::errors::undefined_schema(name));
+            }
+            self.state.notice(Error::with_severity(
+                Severity::Notice,
+                SqlState::INVALID_SCHEMA_NAME,
+                format!("schema \"{name}\" does not exist, skipping"),
+            ));
+            return Ok(());
+        };
+        if ochre_catalog::builtin::namespaces().iter().any(|builtin| builtin.oid == namespace.oid) {
+            return Err(Error::new(
+                SqlState::DEPENDENT_OBJECTS_STILL_EXIST,
+                format!("cannot drop schema {name} because it is required by the database system"),
+            ));
+        }
+        let process = self.state.process_id;
+        self.state.instance.locks().lock_namespace(&self.txn().waiter(), process, namespace.oid, true)?;
+        let catalog = self.state.catalog();
+        let mut inside: Vec<_> = catalog
+            .relations()
+            .filter(|relation| relation.namespace == namespace.oid && relation.kind != RelationKind::Index)
+            .cloned()
+            .collect();
+        inside.sort_by_key(|relation| relation.oid);
+        if !inside.is_empty() && statement.behavior == Behavior::Restrict {
+            let lines: Vec<String> = inside
+                .iter()
+                .filter(|r| r.sequence.as_ref().is_none_or(|sequence| sequence.owned_by.is_none()))
+                .map(|r| format!("{} {name}.{} depends on schema {name}", r.kind.word(), r.name))
+                .collect();
+            return Err(Error::new(
+                SqlState::DEPENDENT_OBJECTS_STILL_EXIST,
+                format!("cannot drop schema {name} because other objects depend on it"),
+            )
+            .detail(lines.join("\n"))
+            .hint("Use DROP ... CASCADE to drop the dependent objects too."));
+        }
+        // Tables before sequences: those that they own go along.
+        inside.sort_by_key(|relation| (relation.kind == RelationKind::Sequence, relation.oid));
+        for relation in inside {
+            if self.state.catalog().relation(relation.oid).is_some() {
+                if relation.sequence.as_ref().is_none_or(|sequence| sequence.owned_by.is_none()) {
+                    self.state.notice(Error::with_severity(
+                        Severity::Notice,
+                        SqlState::SUCCESSFUL_COMPLETION,
+                        format!("drop cascades to {} {name}.{}", relation.kind.word(), relation.name),
+                    ));
+                }
+                self.drop_relation(relation.oid, Behavior::Cascade)?;
+            }
+        }
+        let transaction = self.transaction.as_ref().expect("N1: a statement runs in a transaction");
+        self.state.catalog.borrow_mut().drop_namespace(&self.state.database, transaction, namespace.oid)
+    }
+
+    /// Whether a constraint of the table needs a column.
+    pub(crate) fn constraints_of_column(
+        relation: &RelationDescriptor,
+        column: i16,
+    ) -> Vec<(Arc<str>, ConstraintKind)> {
+        relation
+            .constraints
+            .iter()
+            .filter(|constraint| constraint.columns.contains(&column))
+            .map(|constraint| (Arc::clone(&constraint.name), constraint.kind))
+            .collect()
+    }
+}

@@ -1,0 +1,407 @@
+//! CREATE INDEX, and the indexes of keys.
+
+use std::sync::Arc;
+
+use ochre_base::limits::MAX_INDEX_COLUMNS;
+use ochre_base::{Error, Lsn, Oid, Result, Severity, SqlState};
+use ochre_catalog::{
+    ColumnDescriptor, ColumnList, Field, IndexDescriptor, IndexKey, Persistence, RelationDescriptor,
+    RelationKind,
+};
+use ochre_parser::ast::{
+    self, CreateIndexStmt, DefElem, IndexElem, NullsOrder, ObjectName, SortDirection,
+};
+use ochre_txn::locks::RelationLockMode;
+use ochre_types::{SqlType, oids as type_oids};
+
+use super::create_table::new_column;
+use super::names;
+use crate::errors;
+use crate::session::Session;
+use crate::settings::ACCEPTED_STORAGE_PARAMETERS;
+use crate::tag::CommandTag;
+
+/// An index to be made.
+pub(crate) struct NewIndex {
+    pub name: String,
+    pub keys: Vec<NewIndexKey>,
+    pub included: Vec<i16>,
+    pub unique: bool,
+    pub primary: bool,
+    pub nulls_not_distinct: bool,
+    pub predicate: Option<Arc<str>>,
+    pub constraint: Option<Oid>,
+    pub options: Vec<Arc<str>>,
+}
+
+/// One key of it.
+pub(crate) struct NewIndexKey {
+    pub number: i16,
+    pub expression: Option<Arc<str>>,
+    pub name: Arc<str>,
+    pub ty: SqlType,
+    pub collation: Oid,
+    pub operator_class: Option<Oid>,
+    pub descending: bool,
+    pub nulls_first: bool,
+}
+
+impl NewIndexKey {
+    /// A plain ascending column.
+    pub(crate) fn column(table: &RelationDescriptor, number: i16) -> NewIndexKey {
+        let column = table.column(number).expect("the caller found the column");
+        NewIndexKey {
+            number,
+            expression: None,
+            name: Arc::clone(&column.name),
+            ty: column.ty,
+            collation: column.collation,
+            operator_class: None,
+            descending: false,
+            nulls_first: false,
+        }
+    }
+}
+
+/// Checks a WITH clause: only the accepted parameters that mean nothing here pass.
+pub(crate) fn check_options(options: &[DefElem]) -> Result<()> {
+    for option in options {
+        let name = option.name.as_str();
+        if option.namespace.is_some() || !ACCEPTED_STORAGE_PARAMETERS.contains(&name) {
+            return Err(Error::unsupported(format!("storage parameter \"{name}\"")));
+        }
+    }
+    Ok(())
+}
+
+/// Options as `pg_class.reloptions` shows them.
+fn option_texts(options: &[DefElem]) -> Vec<Arc<str>> {
+    options
+        .iter()
+        .map(|option| {
+            let value = option.value.as_ref().map_or_else(|| "true".to_string(), ast::DefValue::as_text);
+            format!("{}={value}", option.name).into()
+        })
+        .collect()
+}
+
+/// The names of columns joined for a made-up name.
+pub(crate) fn joined_names(table: &RelationDescriptor, numbers: &[i16]) -> String {
+    let names = numbers.iter().filter_map(|number| table.column(*number)).map(|column| &*column.name);
+    names.collect::<Vec<_>>().join("_")
+}
+
+/// The default B-tree operator class of a type.
+///
+/// # Errors
+/// 42704 for a type that has no order.
+pub(crate) fn default_operator_class(ty: SqlType, type_text: &str) -> Result<Oid> {
+    let input = match ty.oid {
+        type_oids::VARCHAR => type_oids::TEXT,
+        _ if ty.element().is_some() && !matches!(ty.oid, type_oids::OIDVECTOR | type_oids::INT2VECTOR) => {
+            type_oids::ANYARRAY
+        }
+        type_oids::REGCLASS | type_oids::REGTYPE | type_oids::REGPROC | type_oids::REGROLE | type_oids::REGNAMESPACE => {
+            type_oids::OID
+        }
+        other => other,
+    };
+    ochre_expr::operator_classes()
+        .iter()
+        .find(|class| &*class.method == "btree" && class.input_type == input && class.is_default)
+        .map(|class| class.oid)
+        .ok_or_else(|| {
+            Error::new(
+                SqlState::UNDEFINED_OBJECT,
+                format!("data type {type_text} has no default operator class for access method \"btree\""),
+            )
+            .hint("You must specify an operator class for the index or define a default operator class for the data type.")
+        })
+}
+
+fn named_operator_class(name: &ObjectName) -> Result<Oid> {
+    ochre_expr::operator_classes()
+        .iter()
+        .find(|class| &*class.method == "btree" && *class.name == **name.name())
+        .map(|class| class.oid)
+        .ok_or_else(|| {
+            Error::new(
+                SqlState::UNDEFINED_OBJECT,
+                format!("operator class \"{name}\" does not exist for access method \"btree\""),
+            )
+        })
+}
+
+impl Session {
+    pub(crate) fn create_index(&mut self, statement: &CreateIndexStmt) -> Result<CommandTag> {
+        let tag = CommandTag::Plain("CREATE INDEX");
+        if statement.concurrently {
+            return Err(Error::unsupported("CREATE INDEX CONCURRENTLY"));
+        }
+        if let Some(method) = statement.method.as_ref().filter(|method| **method != "btree") {
+            if ["hash", "gist", "gin", "spgist", "brin"].contains(&method.as_str()) {
+                return Err(Error::unsupported(format!("access method \"{method}\"")));
+            }
+            return Err(Error::new(
+                SqlState::UNDEFINED_OBJECT,
+                format!("access method \"{method}\" does not exist"),
+            ));
+        }
+        if statement.tablespace.as_ref().is_some_and(|name| *name != "pg_default") {
+            return Err(Error::unsupported("tablespaces"));
+        }
+        check_options(&statement.options)?;
+        let table = self.require_and_lock(&statement.table.name, RelationLockMode::Share)?;
+        self.require_user_relation(&table)?;
+        if table.kind != RelationKind::Table && table.kind != RelationKind::MaterializedView {
+            return Err(Error::new(
+                SqlState::WRONG_OBJECT_TYPE,
+                format!("cannot create index on relation \"{}\"", table.name),
+            )
+            .detail(format!("This operation is not supported for {}s.", table.kind.word())));
+        }
+        if statement.elements.len() + statement.include.len() > MAX_INDEX_COLUMNS {
+            return Err(Error::new(
+                SqlState::TOO_MANY_COLUMNS,
+                format!("cannot use more than {MAX_INDEX_COLUMNS} columns in an index"),
+            ));
+        }
+        let mut keys = Vec::with_capacity(statement.elements.len());
+        for element in &statement.elements {
+            keys.push(self.index_key(&table, element, &keys)?);
+        }
+        let mut included = Vec::new();
+        for element in &statement.include {
+            let ast::IndexKey::Column(name) = &element.key else {
+                return Err(Error::unsupported("expressions in INCLUDE"));
+            };
+            let column = table.column_named(name).ok_or_else(|| {
+                Error::new(SqlState::UNDEFINED_COLUMN, format!("column \"{name}\" does not exist"))
+            })?;
+            included.push(column.number);
+        }
+        let predicate = match &statement.predicate {
+            Some(expr) => Some(Arc::from(self.bind_index_predicate(&table, expr)?)),
+            None => None,
+        };
+        let name = match &statement.name {
+            Some(name) => name.to_string(),
+            None => {
+                let middle = keys.iter().map(|key| &*key.name).collect::<Vec<_>>().join("_");
+                names::choose_relation(&self.state.catalog(), table.namespace, &table.name, &middle, "idx")
+            }
+        };
+        if !self.reserve_relation_name(table.namespace, &name)? {
+            if !statement.if_not_exists {
+                return Err(errors::duplicate_relation(&name));
+            }
+            self.state.notice(Error::with_severity(
+                Severity::Notice,
+                SqlState::DUPLICATE_TABLE,
+                format!("relation \"{name}\" already exists, skipping"),
+            ));
+            return Ok(tag);
+        }
+        let new = NewIndex {
+            name,
+            keys,
+            included,
+            unique: statement.unique,
+            primary: false,
+            nulls_not_distinct: statement.nulls_not_distinct,
+            predicate,
+            constraint: None,
+            options: option_texts(&statement.options),
+        };
+        self.create_index_on(table.oid, new)?;
+        Ok(tag)
+    }
+
+    fn index_key(
+        &mut self,
+        table: &RelationDescriptor,
+        element: &IndexElem,
+        before: &[NewIndexKey],
+    ) -> Result<NewIndexKey> {
+        if !element.opclass_options.is_empty() {
+            return Err(Error::unsupported("operator class parameters"));
+        }
+        let mut key = match &element.key {
+            ast::IndexKey::Column(name) => {
+                let column = table.column_named(name).ok_or_else(|| {
+                    Error::new(SqlState::UNDEFINED_COLUMN, format!("column \"{name}\" does not exist"))
+                })?;
+                NewIndexKey::column(table, column.number)
+            }
+            ast::IndexKey::Expr(expr) => {
+                let bound = self.bind_index_expression(table, expr)?;
+                let name = names::choose(&bound.name, "", "", |name| before.iter().any(|k| *k.name == *name));
+                NewIndexKey {
+                    number: 0,
+                    expression: Some(bound.text.into()),
+                    name: name.into(),
+                    ty: bound.ty,
+                    collation: ochre_types::type_info(bound.ty.oid).map_or(Oid::INVALID, |i| i.collation),
+                    operator_class: None,
+                    descending: false,
+                    nulls_first: false,
+                }
+            }
+        };
+        if before.iter().any(|other| other.name == key.name) {
+            key.name = names::choose(&key.name, "", "", |name| before.iter().any(|k| *k.name == *name)).into();
+        }
+        if element.collation.is_some() {
+            key.collation = self.column_collation(element.collation.as_ref(), key.ty)?;
+        }
+        key.operator_class = element.opclass.as_ref().map(named_operator_class).transpose()?;
+        key.descending = element.direction == SortDirection::Desc;
+        key.nulls_first = match element.nulls {
+            NullsOrder::Default => key.descending,
+            NullsOrder::First => true,
+            NullsOrder::Last => false,
+        };
+        Ok(key)
+    }
+
+    /// Makes an index and fills it from the table.
+    pub(crate) fn create_index_on(&mut self, table: Oid, new: NewIndex) -> Result<Oid> {
+        let relation = self.relation(table);
+        let mut keys = Vec::with_capacity(new.keys.len());
+        for key in &new.keys {
+            let operator_class = match key.operator_class {
+                Some(class) => class,
+                None => default_operator_class(key.ty, &self.type_text(key.ty))?,
+            };
+            keys.push(IndexKey {
+                number: key.number,
+                expression: key.expression.clone(),
+                ty: key.ty,
+                collation: key.collation,
+                operator_class,
+                descending: key.descending,
+                nulls_first: key.nulls_first,
+            });
+        }
+        let mut columns: Vec<ColumnDescriptor> = Vec::new();
+        for key in &new.keys {
+            let mut column = new_column(columns.len() as i16 + 1, &key.name, key.ty);
+            column.collation = key.collation;
+            columns.push(column);
+        }
+        for number in &new.included {
+            let source = relation.column(*number).expect("included columns were looked up");
+            columns.push(new_column(columns.len() as i16 + 1, &source.name, source.ty));
+        }
+        let oid = self.new_oid();
+        let mut index = IndexDescriptor {
+            oid,
+            namespace: relation.namespace,
+            name: new.name.as_str().into(),
+            table,
+            owner: relation.owner,
+            file: ochre_base::FileId(0),
+            keys,
+            included: new.included,
+            unique: new.unique,
+            primary: new.primary,
+            nulls_not_distinct: new.nulls_not_distinct,
+            immediate: true,
+            predicate: new.predicate,
+            valid: true,
+            usable_from: Lsn::ZERO,
+            constraint: new.constraint,
+            column_names: columns.iter().map(|column| Arc::clone(&column.name)).collect(),
+            page_estimate: 1,
+            row_estimate: 0.0,
+            comment: None,
+            options: new.options,
+        };
+        self.lock_relation(oid, RelationLockMode::AccessExclusive)?;
+        self.build_index(&relation, &mut index)?;
+        let index = Arc::new(index);
+        self.put_index_relation(&relation, &index, columns)?;
+        let mut relation = (*relation).clone();
+        if index.row_estimate > 0.0 {
+            relation.row_estimate = index.row_estimate;
+        }
+        relation.indexes.push(Arc::clone(&index));
+        self.put_relation(relation)?;
+        Ok(oid)
+    }
+
+    fn put_index_relation(
+        &mut self,
+        table: &RelationDescriptor,
+        index: &Arc<IndexDescriptor>,
+        columns: Vec<ColumnDescriptor>,
+    ) -> Result<()> {
+        let fields = columns.iter().map(|column| Field { number: column.number, ty: column.ty }).collect();
+        self.put_relation(RelationDescriptor {
+            oid: index.oid,
+            namespace: table.namespace,
+            name: Arc::clone(&index.name),
+            kind: RelationKind::Index,
+            persistence: Persistence::Permanent,
+            owner: table.owner,
+            shared: false,
+            builtin: false,
+            file: Some(index.file),
+            columns,
+            column_lists: vec![Arc::new(ColumnList { version: 1, fields })],
+            schema_version: 1,
+            indexes: Vec::new(),
+            constraints: Vec::new(),
+            view_query: None,
+            sequence: None,
+            index: Some(Arc::clone(index)),
+            row_type: Oid::INVALID,
+            array_type: Oid::INVALID,
+            row_estimate: index.row_estimate,
+            page_estimate: index.page_estimate,
+            comment: None,
+            options: Vec::new(),
+        })?;
+        Ok(())
+    }
+
+    /// Replaces an index's descriptor, on its own relation and on its table.
+    pub(crate) fn replace_index(&mut self, index: IndexDescriptor) -> Result<()> {
+        let index = Arc::new(index);
+        let mut own = (*self.relation(index.oid)).clone();
+        own.name = Arc::clone(&index.name);
+        own.namespace = index.namespace;
+        own.owner = index.owner;
+        own.file = Some(index.file);
+        own.comment.clone_from(&index.comment);
+        for (column, name) in own.columns.iter_mut().zip(&index.column_names) {
+            column.name = Arc::clone(name);
+        }
+        own.row_estimate = index.row_estimate;
+        own.page_estimate = index.page_estimate;
+        own.index = Some(Arc::clone(&index));
+        self.put_relation(own)?;
+        let mut table = (*self.relation(index.table)).clone();
+        for slot in &mut table.indexes {
+            if slot.oid == index.oid {
+                *slot = Arc::clone(&index);
+            }
+        }
+        self.put_relation(table)?;
+        Ok(())
+    }
+
+    /// Drops an index: its rows, its place on the table, its file.
+    pub(crate) fn remove_index(&mut self, oid: Oid) -> Result<()> {
+        let own = self.relation(oid);
+        let index = own.index.as_ref().expect("an index's relation has its descriptor");
+        self.lock_relation(oid, RelationLockMode::AccessExclusive)?;
+        let mut table = (*self.relation(index.table)).clone();
+        table.indexes.retain(|other| other.oid != oid);
+        self.put_relation(table)?;
+        self.remove_relation_rows(oid)?;
+        self.drop_file(index.file);
+        Ok(())
+    }
+}
+

@@ -1,0 +1,177 @@
+//! DDL: statements that change the catalog.
+//!
+//! # Role
+//! Each statement builds new descriptors from old ones and puts them into the transaction's catalog changes, which write
+//! the stored rows. Files are created at once and dropped when the commit is durable.
+//!
+//! # Concurrency
+//! A statement takes its relations' locks before it looks at them for the last time, and a lock on the name before it
+//! takes a name, so that two transactions never publish two objects of one name.
+
+mod alter_column;
+mod alter_table;
+mod comment;
+mod constraint;
+mod create_table;
+mod database;
+mod drop;
+mod expressions;
+mod index;
+mod names;
+mod namespace;
+mod role;
+mod rewrite;
+mod sequence;
+mod truncate;
+
+use std::sync::Arc;
+
+use ochre_base::{Error, FileId, Oid, Result, SqlState};
+use ochre_catalog::{RelationDescriptor, RelationKind, oids};
+use ochre_parser::ast::ObjectName;
+use ochre_txn::Transaction;
+use ochre_txn::locks::RelationLockMode;
+
+use crate::errors;
+use crate::session::Session;
+
+pub(crate) use sequence::quote_identifier;
+
+impl Session {
+    /// The transaction that the statement runs in.
+    pub(crate) fn txn(&self) -> &Transaction {
+        self.transaction.as_ref().expect("N1: a statement runs in a transaction")
+    }
+
+    /// A new object id.
+    pub(crate) fn new_oid(&self) -> Oid {
+        self.state.instance.new_oid()
+    }
+
+    /// Fails in a read-only transaction.
+    pub(crate) fn require_writable(&self, command: &str) -> Result<()> {
+        if self.txn().is_read_only() {
+            return Err(Error::new(
+                SqlState::READ_ONLY_SQL_TRANSACTION,
+                format!("cannot execute {command} in a read-only transaction"),
+            ));
+        }
+        Ok(())
+    }
+
+    /// Creates an empty relation file that goes if the transaction does not commit.
+    pub(crate) fn create_file(&mut self) -> Result<FileId> {
+        let files = Arc::clone(self.state.instance.storage().files());
+        let file = files.next_file_id();
+        let key = self.state.database.file_key(false, file);
+        let transaction = self.transaction.as_mut().expect("N1: a statement runs in a transaction");
+        let xid = transaction.assign_xid()?;
+        files.create(key, xid)?;
+        transaction.note_created(key);
+        Ok(file)
+    }
+
+    /// Notes that a relation's file goes when the transaction commits.
+    pub(crate) fn drop_file(&mut self, file: FileId) {
+        let key = self.state.database.file_key(false, file);
+        self.state.database.forget_sequence(file);
+        self.transaction.as_mut().expect("N1: a statement runs in a transaction").note_dropped(key);
+    }
+
+    /// Adds or changes a relation in this transaction's catalog.
+    pub(crate) fn put_relation(&mut self, relation: RelationDescriptor) -> Result<Arc<RelationDescriptor>> {
+        let transaction = self.transaction.as_ref().expect("N1: a statement runs in a transaction");
+        self.state.catalog.borrow_mut().put_relation(&self.state.database, transaction, relation)
+    }
+
+    /// Takes a relation's lock for this transaction.
+    pub(crate) fn lock_relation(&self, oid: Oid, mode: RelationLockMode) -> Result<()> {
+        self.state.lock_relation(self.txn(), oid, mode)
+    }
+
+    /// Finds a relation by name and locks it; looks again after the wait, since it may have gone or changed.
+    pub(crate) fn find_and_lock(
+        &self,
+        name: &ObjectName,
+        mode: RelationLockMode,
+    ) -> Result<Option<Arc<RelationDescriptor>>> {
+        loop {
+            let Some(found) = self.state.find_relation(name)? else {
+                return Ok(None);
+            };
+            self.lock_relation(found.oid, mode)?;
+            match self.state.find_relation(name)? {
+                Some(again) if again.oid == found.oid => return Ok(Some(again)),
+                _ => continue,
+            }
+        }
+    }
+
+    /// [`Session::find_and_lock`] for a relation that must be there.
+    pub(crate) fn require_and_lock(
+        &self,
+        name: &ObjectName,
+        mode: RelationLockMode,
+    ) -> Result<Arc<RelationDescriptor>> {
+        self.find_and_lock(name, mode)?.ok_or_else(|| undefined(name))
+    }
+
+    /// The namespace that a new object of this name goes to.
+    pub(crate) fn creation_namespace(&self, name: &ObjectName) -> Result<Oid> {
+        let catalog = self.state.catalog();
+        let namespace = match name.schema() {
+            Some(schema) => {
+                catalog.namespace_named(schema).ok_or_else(|| errors::undefined_schema(schema))?.oid
+            }
+            None => self.state.creation_namespace()?,
+        };
+        if [oids::PG_CATALOG, oids::INFORMATION_SCHEMA, oids::PG_TOAST].contains(&namespace) {
+            let schema = catalog.namespace(namespace).map(|n| n.name.to_string()).unwrap_or_default();
+            return Err(Error::new(
+                SqlState::INSUFFICIENT_PRIVILEGE,
+                format!("permission denied to create \"{schema}.{}\"", name.name()),
+            )
+            .detail("System catalog modifications are currently disallowed."));
+        }
+        Ok(namespace)
+    }
+
+    /// Takes a name in a namespace for a new relation; `false` when it is taken already.
+    pub(crate) fn reserve_relation_name(&self, namespace: Oid, name: &str) -> Result<bool> {
+        self.state.instance.locks().lock_name(&self.txn().waiter(), self.state.process_id, namespace, name)?;
+        Ok(self.state.catalog().relation_in(namespace, name).is_none())
+    }
+
+    /// Refuses to change what is built in.
+    pub(crate) fn require_user_relation(&self, relation: &RelationDescriptor) -> Result<()> {
+        if relation.builtin {
+            return Err(Error::new(
+                SqlState::INSUFFICIENT_PRIVILEGE,
+                format!("permission denied: \"{}\" is a system catalog", relation.name),
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// A relation that is not there, at the name's position.
+#[cold]
+pub(crate) fn undefined(name: &ObjectName) -> Error {
+    let error = errors::undefined_table(name);
+    match name.pos.get() {
+        Some(position) => error.at(position),
+        None => error,
+    }
+}
+
+/// Refuses a relation of the wrong kind.
+pub(crate) fn require_kind(relation: &RelationDescriptor, kind: RelationKind) -> Result<()> {
+    if relation.kind == kind {
+        return Ok(());
+    }
+    let article = if matches!(kind, RelationKind::Index) { "an" } else { "a" };
+    Err(Error::new(
+        SqlState::WRONG_OBJECT_TYPE,
+        format!("\"{}\" is not {article} {}", relation.name, kind.word()),
+    ))
+}

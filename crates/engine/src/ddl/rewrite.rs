@@ -1,0 +1,245 @@
+//! Tables and indexes that are built or written anew.
+
+use std::sync::Arc;
+
+use ochre_base::{Error, Oid, Result, Severity, SqlState};
+use ochre_catalog::{IndexDescriptor, RelationDescriptor, RelationKind};
+use ochre_exec::{Execution, build_index, each_batch};
+use ochre_expr::Expr;
+use ochre_parser::ast::{self, CreateTableAsStmt, SelectBody, SelectStmt, Statement};
+use ochre_txn::locks::RelationLockMode;
+use ochre_types::{Batch, SqlType};
+
+use super::create_table::{NewColumns, new_column};
+use crate::errors;
+use crate::session::Session;
+use crate::sink::Sink;
+use crate::tag::CommandTag;
+
+impl Session {
+    /// Fills a new index, whose tree is empty, from its table; notes its size in the descriptor.
+    ///
+    /// The build's snapshot stays registered until the entries are written, so the collector takes no row away whose entry
+    /// is still to come; the table's lock keeps writers out.
+    pub(crate) fn build_index(
+        &mut self,
+        relation: &Arc<RelationDescriptor>,
+        index: &mut IndexDescriptor,
+    ) -> Result<()> {
+        index.file = self.new_tree()?;
+        let memory = self.state.settings.borrow().integer("maintenance_work_mem") as usize * 1024;
+        let database = Arc::clone(&self.state.database);
+        let table = database.table(relation)?;
+        let tree = self.state.instance.btrees().open(database.file_key(false, index.file))?;
+        let access = database.index_access(relation, &Arc::new(index.clone()), tree)?;
+        self.txn().advance_command()?;
+        let snapshot = self.txn().newest_snapshot()?;
+        let report = self
+            .with_context(&snapshot, &[], |_, context| build_index(context, &table, &access, memory))
+            .inspect_err(|_| self.state.instance.btrees().forget(database.file_key(false, index.file)))?;
+        // An older snapshot could miss rows whose versions it sees and the build did not.
+        index.usable_from = snapshot.lsn();
+        index.row_estimate = report.entries as f64;
+        index.page_estimate = report.pages;
+        Ok(())
+    }
+
+    /// Builds an index anew, in a new file.
+    pub(crate) fn rebuild_index(&mut self, oid: Oid) -> Result<()> {
+        self.lock_relation(oid, RelationLockMode::AccessExclusive)?;
+        let own = self.relation(oid);
+        let old = own.index.as_ref().expect("an index's relation has its descriptor");
+        let relation = self.relation(old.table);
+        let mut index = (**old).clone();
+        self.adopt_key_types(&relation, &mut index)?;
+        self.build_index(&relation, &mut index)?;
+        self.drop_file(old.file);
+        self.replace_index(index)
+    }
+
+    /// Gives an index's keys the types that the table's columns have now.
+    fn adopt_key_types(&self, relation: &RelationDescriptor, index: &mut IndexDescriptor) -> Result<()> {
+        for key in &mut index.keys {
+            if let Some(column) = relation.column(key.number) {
+                if key.ty.oid != column.ty.oid {
+                    key.operator_class =
+                        super::index::default_operator_class(column.ty, &self.type_text(column.ty))?;
+                    key.collation = column.collation;
+                }
+                key.ty = column.ty;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes a table anew, in a new file, with one column computed by an expression over the old columns; then its
+    /// indexes. `old` is the table as it was.
+    pub(crate) fn rewrite_table(
+        &mut self,
+        old: &Arc<RelationDescriptor>,
+        number: i16,
+        conversion: Expr,
+    ) -> Result<()> {
+        let source = self.state.database.table(old)?;
+        let position = number as usize - 1;
+        // Indexes are built when the rows are there.
+        let indexes = self.relation(old.oid).indexes.clone();
+        let mut bare = (*self.relation(old.oid)).clone();
+        bare.indexes.clear();
+        self.put_relation(bare)?;
+        self.new_table_file(old.oid)?;
+        let table = self.relation(old.oid);
+        let kept: Vec<i16> = table
+            .live_columns()
+            .filter(|column| column.generated.is_none())
+            .map(|column| column.number)
+            .collect();
+        let mut loader = self.table_loader(&table, &kept)?;
+        self.txn().advance_command()?;
+        let snapshot = self.txn().newest_snapshot()?;
+        self.with_context(&snapshot, &[], |_, context| {
+            each_batch(context, &source, |ctx, image| {
+                let converted = ctx.eval(&conversion, &image)?;
+                let columns = kept
+                    .iter()
+                    .map(|number| match *number as usize - 1 {
+                        column if column == position => Arc::clone(&converted),
+                        column => Arc::clone(&image.columns[column]),
+                    })
+                    .collect();
+                let batch = Batch { columns, rows: image.rows, selection: image.selection.clone() };
+                loader.store(context, &batch)?;
+                Ok(true)
+            })
+        })?;
+        drop(snapshot);
+        let mut whole = (*self.relation(old.oid)).clone();
+        whole.indexes = indexes.clone();
+        self.put_relation(whole)?;
+        for index in indexes {
+            self.rebuild_index(index.oid)?;
+        }
+        Ok(())
+    }
+
+    /// Writes a new column's default into every row.
+    pub(crate) fn rewrite_column(&mut self, relation: &Arc<RelationDescriptor>, number: i16) -> Result<()> {
+        self.txn().advance_command()?;
+        let column = relation.column(number).expect("the column was just added");
+        let text = format!(
+            "UPDATE {}.{} SET {} = DEFAULT",
+            super::quote_identifier(&self.namespace_name(relation.namespace)),
+            super::quote_identifier(&relation.name),
+            super::quote_identifier(&column.name)
+        );
+        // Rows that are there have no value yet, which the column's own constraint would refuse.
+        let mut loose = (**relation).clone();
+        let not_null = std::mem::replace(&mut loose.columns[number as usize - 1].not_null, false);
+        self.put_relation(loose)?;
+        let statement = ochre_parser::parse(&text)?
+            .pop()
+            .ok_or_else(|| Error::internal("an UPDATE that was written here is empty"))?;
+        let (_, plan) = self.plan_parameterised(&statement.stmt, &text, &[])?;
+        self.run_rows(&plan, &[], &mut crate::sink::NullSink)?;
+        let mut tight = (*self.relation(relation.oid)).clone();
+        tight.columns[number as usize - 1].not_null = not_null;
+        self.put_relation(tight)?;
+        Ok(())
+    }
+
+    pub(crate) fn create_table_as(
+        &mut self,
+        statement: &CreateTableAsStmt,
+        sink: &mut dyn Sink,
+    ) -> Result<CommandTag> {
+        if statement.materialized_view {
+            return Err(Error::unsupported("CREATE MATERIALIZED VIEW"));
+        }
+        if statement.into.persistence != ast::Persistence::Permanent {
+            return Err(Error::unsupported("CREATE TEMPORARY TABLE AS"));
+        }
+        super::index::check_options(&statement.options)?;
+        let namespace = self.creation_namespace(&statement.into.name)?;
+        let name = statement.into.name.name();
+        if !self.reserve_relation_name(namespace, name)? {
+            if !statement.if_not_exists {
+                return Err(errors::duplicate_relation(name));
+            }
+            self.state.notice(Error::with_severity(
+                Severity::Notice,
+                SqlState::DUPLICATE_TABLE,
+                format!("relation \"{name}\" already exists, skipping"),
+            ));
+            return Ok(CommandTag::Plain("CREATE TABLE AS"));
+        }
+        let _ = sink;
+        self.create_from_query(namespace, name, &statement.query, &statement.columns, statement.with_data)
+    }
+
+    pub(crate) fn select_into(&mut self, select: &SelectStmt, sink: &mut dyn Sink) -> Result<CommandTag> {
+        let _ = sink;
+        let mut query = select.clone();
+        let SelectBody::Select(core) = &mut query.body else {
+            return Err(Error::internal("only a plain SELECT has INTO"));
+        };
+        let into = core.into.take().ok_or_else(|| Error::internal("a SELECT INTO without INTO"))?;
+        if into.persistence != ast::Persistence::Permanent {
+            return Err(Error::unsupported("SELECT INTO TEMPORARY"));
+        }
+        let namespace = self.creation_namespace(&into.name)?;
+        if !self.reserve_relation_name(namespace, into.name.name())? {
+            return Err(errors::duplicate_relation(into.name.name()));
+        }
+        let query = Statement::Select(query.into());
+        self.create_from_query(namespace, into.name.name(), &query, &[], true)
+    }
+
+    fn create_from_query(
+        &mut self,
+        namespace: Oid,
+        name: &str,
+        query: &Statement,
+        names: &[ast::Name],
+        with_data: bool,
+    ) -> Result<CommandTag> {
+        if !crate::session::is_plannable(query) {
+            return Err(Error::unsupported("CREATE TABLE AS EXECUTE"));
+        }
+        let (_, plan) = self.plan_parameterised(query, "", &[])?;
+        if names.len() > plan.row_shape.len() {
+            return Err(Error::new(SqlState::SYNTAX_ERROR, "too many column names were specified"));
+        }
+        let mut new = NewColumns::default();
+        for (i, column) in plan.row_shape.iter().enumerate() {
+            let name: &str = names.get(i).map_or(&*column.name, |name| name.as_str());
+            if new.columns.iter().any(|other| *other.name == *name) {
+                return Err(Error::new(
+                    SqlState::DUPLICATE_COLUMN,
+                    format!("column \"{name}\" specified more than once"),
+                ));
+            }
+            let ty = if column.ty == SqlType::UNKNOWN { SqlType::TEXT } else { column.ty };
+            super::create_table::check_column_type(name, ty)?;
+            new.columns.push(new_column(i as i16 + 1, name, ty));
+        }
+        let table = self.create_table_from(namespace, name, new, RelationKind::Table)?;
+        if !with_data {
+            return Ok(CommandTag::Plain("CREATE TABLE AS"));
+        }
+        let numbers: Vec<i16> = table.columns.iter().map(|column| column.number).collect();
+        let mut loader = self.table_loader(&table, &numbers)?;
+        let snapshot = self.transaction.as_mut().expect("N1: a statement runs in a transaction").snapshot()?;
+        let width = numbers.len();
+        let rows = self.with_context(&snapshot, &[], |_, context| {
+            let mut execution = Execution::new(&plan, context.relations)?;
+            let mut rows = 0;
+            while let Some(mut batch) = execution.next(context)? {
+                rows += batch.active_rows() as u64;
+                batch.columns.truncate(width);
+                loader.store(context, &batch)?;
+            }
+            Ok(rows)
+        })?;
+        Ok(CommandTag::Rows("SELECT", rows))
+    }
+}

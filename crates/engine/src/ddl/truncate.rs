@@ -1,0 +1,89 @@
+//! TRUNCATE: new, empty files for a table and its indexes; the old ones go when the transaction commits.
+
+use std::sync::Arc;
+
+use ochre_access::btree::BTreeOptions;
+use ochre_access::heap::Heap;
+use ochre_base::{Error, Oid, Result, SqlState};
+use ochre_catalog::{IndexDescriptor, RelationKind};
+use ochre_parser::ast::TruncateStmt;
+use ochre_txn::locks::RelationLockMode;
+
+use crate::session::Session;
+use crate::tag::CommandTag;
+
+impl Session {
+    pub(crate) fn truncate(&mut self, statement: &TruncateStmt) -> Result<CommandTag> {
+        let mut tables = Vec::new();
+        for relation in &statement.relations {
+            let table = self.require_and_lock(&relation.name, RelationLockMode::AccessExclusive)?;
+            self.require_user_relation(&table)?;
+            if table.kind != RelationKind::Table {
+                return Err(Error::new(
+                    SqlState::WRONG_OBJECT_TYPE,
+                    format!("\"{}\" is not a table", table.name),
+                ));
+            }
+            tables.push(table.oid);
+        }
+        for oid in tables {
+            self.truncate_table(oid)?;
+            if statement.restart_identity {
+                for sequence in self.owned_sequences(oid, None) {
+                    let start = sequence.sequence.as_ref().map_or(1, |sequence| sequence.start);
+                    self.restart_sequence(&sequence, start)?;
+                }
+            }
+        }
+        Ok(CommandTag::Plain("TRUNCATE TABLE"))
+    }
+
+    fn truncate_table(&mut self, oid: Oid) -> Result<()> {
+        self.new_table_file(oid)?;
+        for index in self.relation(oid).indexes.clone() {
+            self.lock_relation(index.oid, RelationLockMode::AccessExclusive)?;
+            let index = self.new_index_file(&index)?;
+            self.replace_index(index)?;
+        }
+        Ok(())
+    }
+
+    /// Gives a table a new, empty file.
+    pub(crate) fn new_table_file(&mut self, oid: Oid) -> Result<()> {
+        let mut relation = (*self.relation(oid)).clone();
+        let file = self.new_heap_file()?;
+        if let Some(old) = relation.file.replace(file) {
+            self.drop_file(old);
+        }
+        self.put_relation(relation)?;
+        Ok(())
+    }
+
+    /// A new file for rows.
+    pub(crate) fn new_heap_file(&mut self) -> Result<ochre_base::FileId> {
+        let file = self.state.instance.storage().files().next_file_id();
+        let key = self.state.database.file_key(false, file);
+        Heap::create(self.transaction.as_mut().expect("N1: a statement runs in a transaction"), key)?;
+        Ok(file)
+    }
+
+    /// The descriptor of an index with a new, empty tree; the old file goes.
+    pub(crate) fn new_index_file(&mut self, index: &Arc<IndexDescriptor>) -> Result<IndexDescriptor> {
+        let file = self.new_tree()?;
+        self.drop_file(index.file);
+        let mut index = (**index).clone();
+        index.file = file;
+        Ok(index)
+    }
+
+    /// A new, empty tree.
+    pub(crate) fn new_tree(&mut self) -> Result<ochre_base::FileId> {
+        let file = self.state.instance.storage().files().next_file_id();
+        let key = self.state.database.file_key(false, file);
+        let transaction = self.transaction.as_mut().expect("N1: a statement runs in a transaction");
+        let xid = transaction.assign_xid()?;
+        self.state.instance.btrees().create(key, xid, BTreeOptions::default())?;
+        transaction.note_created(key);
+        Ok(file)
+    }
+}

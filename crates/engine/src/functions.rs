@@ -1,0 +1,494 @@
+//! Functions that need the catalog, other sessions or the storage.
+
+use std::sync::Arc;
+
+use ochre_base::{Error, Fork, Oid, Result, SqlState};
+use ochre_catalog::{ConstraintKind, RelationDescriptor, RelationKind, oids, stored};
+use ochre_expr::{Function, SessionContext};
+use ochre_types::Datum;
+
+use crate::ddl::quote_identifier;
+use crate::definitions;
+use crate::session::context::{CatalogNames, StatementSession};
+use crate::session::State;
+
+fn oid_at(args: &[Datum], index: usize) -> Oid {
+    Oid(args.get(index).and_then(Datum::as_i64).unwrap_or(0) as u32)
+}
+
+fn text_at(args: &[Datum], index: usize) -> &str {
+    args.get(index).and_then(Datum::as_str).unwrap_or_default()
+}
+
+fn optional(text: Option<String>) -> Datum {
+    State::text_datum(text)
+}
+
+/// Calls one.
+///
+/// # Errors
+/// Those of the function; 0A000 for one that does not exist here.
+pub(crate) fn call(session: &StatementSession<'_>, function: &Function, args: &[Datum]) -> Result<Datum> {
+    let name: &str = &function.name;
+    if name.starts_with("has_") && name.ends_with("_privilege") || name == "pg_has_role" {
+        return privilege(session, args);
+    }
+    if name.ends_with("_is_visible") {
+        return Ok(is_visible(session, name, oid_at(args, 0)));
+    }
+    if let Some(result) = describe(session, name, args)? {
+        return Ok(result);
+    }
+    if let Some(result) = size(session, name, args)? {
+        return Ok(result);
+    }
+    if let Some(result) = system(session, name, args)? {
+        return Ok(result);
+    }
+    if let Some(result) = advisory(session, name, args)? {
+        return Ok(result);
+    }
+    Err(Error::unsupported(format!("function {name}")))
+}
+
+/// There are no privileges to withhold yet: every role may do everything, and what is asked about must exist.
+fn privilege(session: &StatementSession<'_>, args: &[Datum]) -> Result<Datum> {
+    let object = if args.len() >= 3 { &args[1] } else { &args[0] };
+    if let Datum::UInt32(oid) = object {
+        let catalog = session.catalog();
+        let oid = Oid(*oid);
+        let known = catalog.relation(oid).is_some()
+            || catalog.namespace(oid).is_some()
+            || catalog.database(oid).is_some()
+            || catalog.role(oid).is_some()
+            || oid.0 < Oid::FIRST_USER.0;
+        if !known {
+            return Ok(Datum::Null);
+        }
+    }
+    Ok(Datum::Bool(true))
+}
+
+fn is_visible(session: &StatementSession<'_>, name: &str, oid: Oid) -> Datum {
+    let catalog = session.catalog();
+    if name == "pg_table_is_visible" {
+        let Some(relation) = catalog.relation(oid) else {
+            return Datum::Null;
+        };
+        let path = session.state.search_path();
+        let found = catalog.find_relation(&path, &relation.name);
+        return Datum::Bool(found.is_some_and(|found| found.oid == oid));
+    }
+    if name == "pg_type_is_visible" {
+        if let Some(relation) = catalog.relations().find(|relation| relation.row_type == oid) {
+            return Datum::Bool(session.state.search_path().contains(&relation.namespace));
+        }
+    }
+    // Everything else is built in, in pg_catalog, which is always searched.
+    Datum::Bool(true)
+}
+
+fn comment(session: &StatementSession<'_>, object: Oid, class: Oid, part: i64) -> Option<String> {
+    let catalog = session.catalog();
+    let text = match class {
+        oids::PG_CLASS => {
+            let relation = catalog.relation(object)?;
+            match (part, &relation.index) {
+                (0, Some(index)) => index.comment.clone(),
+                (0, None) => relation.comment.clone(),
+                (part, _) => relation.column(part as i16)?.comment.clone(),
+            }
+        }
+        oids::PG_NAMESPACE => catalog.namespace(object)?.comment.clone(),
+        oids::PG_DATABASE => catalog.database(object)?.comment.clone(),
+        oids::PG_AUTHID => catalog.role(object)?.comment.clone(),
+        oids::PG_CONSTRAINT => catalog.constraint(object)?.comment.clone(),
+        _ => None,
+    };
+    text.map(|text| text.to_string())
+}
+
+/// Functions that describe objects of the catalog.
+fn describe(session: &StatementSession<'_>, name: &str, args: &[Datum]) -> Result<Option<Datum>> {
+    let catalog = session.catalog();
+    let class = |text: &str| catalog.relation_in(oids::PG_CATALOG, text).map_or(Oid::INVALID, |r| r.oid);
+    Ok(Some(match name {
+        "obj_description" if args.len() == 1 => {
+            let object = oid_at(args, 0);
+            optional(
+                comment(session, object, oids::PG_CLASS, 0)
+                    .or_else(|| comment(session, object, oids::PG_NAMESPACE, 0)),
+            )
+        }
+        "obj_description" | "shobj_description" => {
+            optional(comment(session, oid_at(args, 0), class(text_at(args, 1)), 0))
+        }
+        "col_description" => {
+            let column = args[1].as_i64().unwrap_or(0);
+            optional(comment(session, oid_at(args, 0), oids::PG_CLASS, column).filter(|_| column != 0))
+        }
+        "pg_get_expr" => optional(expression_text(text_at(args, 0))),
+        "pg_get_indexdef" => {
+            let Some(index) = catalog.relation(oid_at(args, 0)).and_then(|r| r.index.clone()) else {
+                return Ok(Some(Datum::Null));
+            };
+            let column = args.get(1).and_then(Datum::as_i64).unwrap_or(0);
+            optional(definitions::index(catalog, &index, column as usize))
+        }
+        "pg_get_constraintdef" => {
+            let Some(constraint) = catalog.constraint(oid_at(args, 0)).cloned() else {
+                return Ok(Some(Datum::Null));
+            };
+            optional(definitions::constraint(catalog, &constraint))
+        }
+        "pg_get_viewdef" => {
+            let view = match &args[0] {
+                Datum::UInt32(oid) => catalog.relation(Oid(*oid)).cloned(),
+                other => {
+                    let name = other.as_str().unwrap_or_default();
+                    let parts = crate::session::split_dotted(name);
+                    session.state.find_by_parts(&parts)?
+                }
+            };
+            let query = view.and_then(|view| view.view_query.clone());
+            optional(query.map(|query| format!(" {};", query.trim().trim_end_matches(';'))))
+        }
+        "pg_get_serial_sequence" => serial_sequence(session, args)?,
+        "pg_sequence_last_value" => {
+            let relation = catalog.relation(oid_at(args, 0)).cloned();
+            match relation.filter(|relation| relation.kind == RelationKind::Sequence) {
+                Some(relation) => {
+                    let (value, is_called, _, lsn) = session.state.database.sequence(&relation)?.state();
+                    session.state.note_met(lsn);
+                    if is_called { Datum::Int64(value) } else { Datum::Null }
+                }
+                None => Datum::Null,
+            }
+        }
+        "pg_get_function_result" => optional(function_result(oid_at(args, 0))),
+        "pg_get_function_arguments" | "pg_get_function_identity_arguments" => {
+            optional(function_arguments(oid_at(args, 0)))
+        }
+        "pg_get_userbyid" => {
+            let oid = oid_at(args, 0);
+            let role = catalog.role(oid).map(|role| role.name.to_string());
+            Datum::text(role.unwrap_or_else(|| format!("unknown (OID={oid})")))
+        }
+        "pg_get_partkeydef" | "pg_get_statisticsobjdef_columns" | "pg_get_ruledef" | "pg_get_triggerdef" => {
+            Datum::Null
+        }
+        "pg_relation_is_publishable" => Datum::Bool(
+            catalog.relation(oid_at(args, 0)).is_some_and(|r| r.kind == RelationKind::Table && !r.builtin),
+        ),
+        "pg_tablespace_location" => Datum::text(""),
+        "to_regclass" => {
+            let parts = crate::session::split_dotted(text_at(args, 0));
+            match session.state.find_by_parts(&parts) {
+                Ok(Some(relation)) => Datum::UInt32(relation.oid.0),
+                _ => Datum::Null,
+            }
+        }
+        "to_regnamespace" => catalog
+            .namespace_named(text_at(args, 0))
+            .map_or(Datum::Null, |namespace| Datum::UInt32(namespace.oid.0)),
+        "to_regrole" => {
+            catalog.role_named(text_at(args, 0)).map_or(Datum::Null, |role| Datum::UInt32(role.oid.0))
+        }
+        _ => return Ok(None),
+    }))
+}
+
+/// A stored expression as it is shown; several of them behind each other's lengths are joined by commas.
+fn expression_text(stored_text: &str) -> Option<String> {
+    if stored_text.is_empty() {
+        return None;
+    }
+    match stored::split_expressions(stored_text) {
+        Some(parts) => Some(parts.join(", ")),
+        None => Some(stored_text.to_string()),
+    }
+}
+
+fn serial_sequence(session: &StatementSession<'_>, args: &[Datum]) -> Result<Datum> {
+    let parts = crate::session::split_dotted(text_at(args, 0));
+    let table = session
+        .state
+        .find_by_parts(&parts)?
+        .ok_or_else(|| crate::errors::undefined_table(text_at(args, 0)))?;
+    let column = text_at(args, 1);
+    let number = table
+        .column_named(column)
+        .ok_or_else(|| crate::errors::undefined_column(column, &table.name))?
+        .number;
+    let catalog = session.catalog();
+    let owned = catalog.relations().find(|relation| {
+        relation.sequence.as_ref().is_some_and(|sequence| sequence.owned_by == Some((table.oid, number)))
+    });
+    Ok(optional(owned.map(|sequence| {
+        let namespace = catalog.namespace(sequence.namespace).map(|n| n.name.to_string());
+        format!(
+            "{}.{}",
+            quote_identifier(&namespace.unwrap_or_default()),
+            quote_identifier(&sequence.name)
+        )
+    })))
+}
+
+fn type_text(oid: Oid) -> String {
+    ochre_types::type_info(oid).map_or_else(|| "???".to_string(), |_| ochre_expr::format_type(oid, -1))
+}
+
+fn function_result(oid: Oid) -> Option<String> {
+    let function = ochre_expr::function(oid)?;
+    let text = type_text(function.return_type);
+    let outputs = function.output_columns();
+    if function.returns_set && !outputs.is_empty() {
+        return Some(format!("SETOF {}", if outputs.len() > 1 { "record".to_string() } else { text }));
+    }
+    Some(if function.returns_set { format!("SETOF {text}") } else { text })
+}
+
+fn function_arguments(oid: Oid) -> Option<String> {
+    let function = ochre_expr::function(oid)?;
+    let first_default = function.arg_types.len() - function.default_count;
+    let arguments = function.arg_types.iter().enumerate().map(|(i, ty)| {
+        let name = function.arg_names.get(i).filter(|name| !name.is_empty());
+        let mut text = String::new();
+        if function.variadic.is_valid() && i + 1 == function.arg_types.len() {
+            text.push_str("VARIADIC ");
+        }
+        if let Some(name) = name {
+            text.push_str(&quote_identifier(name));
+            text.push(' ');
+        }
+        text.push_str(&type_text(*ty));
+        if i >= first_default {
+            if let Some(default) = function.defaults.get(i - first_default) {
+                text.push_str(" DEFAULT ");
+                text.push_str(default);
+            }
+        }
+        text
+    });
+    Some(arguments.collect::<Vec<_>>().join(", "))
+}
+
+/// Functions about space on disk.
+fn size(session: &StatementSession<'_>, name: &str, args: &[Datum]) -> Result<Option<Datum>> {
+    let catalog = session.catalog();
+    let main: &[Fork] = &[Fork::Main];
+    let all: &[Fork] = &Fork::ALL;
+    let relation = |forks: &[Fork], with_indexes: bool| -> Result<Datum> {
+        let Some(relation) = catalog.relation(oid_at(args, 0)) else {
+            return Ok(Datum::Null);
+        };
+        let mut bytes = relation_bytes(session, relation, forks)?;
+        if with_indexes {
+            for index in &relation.indexes {
+                if let Some(index) = catalog.relation(index.oid) {
+                    bytes += relation_bytes(session, index, all)?;
+                }
+            }
+        }
+        Ok(Datum::Int64(bytes))
+    };
+    Ok(Some(match name {
+        "pg_relation_size" => match text_at(args, 1) {
+            "" | "main" => relation(main, false)?,
+            "fsm" => relation(&[Fork::FreeSpace], false)?,
+            "vm" => relation(&[Fork::Visibility], false)?,
+            "init" => Datum::Int64(0),
+            other => {
+                return Err(Error::new(
+                    SqlState::INVALID_PARAMETER_VALUE,
+                    format!("invalid fork name \"{other}\""),
+                )
+                .hint("Valid fork names are \"main\", \"fsm\", \"vm\", and \"init\"."));
+            }
+        },
+        "pg_table_size" => relation(all, false)?,
+        "pg_total_relation_size" => relation(all, true)?,
+        "pg_indexes_size" => {
+            let Some(relation) = catalog.relation(oid_at(args, 0)) else {
+                return Ok(Some(Datum::Null));
+            };
+            let mut bytes = 0;
+            for index in &relation.indexes {
+                if let Some(index) = catalog.relation(index.oid) {
+                    bytes += relation_bytes(session, index, all)?;
+                }
+            }
+            Datum::Int64(bytes)
+        }
+        "pg_database_size" => {
+            let oid = match &args[0] {
+                Datum::UInt32(oid) => Oid(*oid),
+                other => {
+                    let name = other.as_str().unwrap_or_default();
+                    catalog.database_named(name).ok_or_else(|| crate::errors::undefined_database(name))?.oid
+                }
+            };
+            let files = session.state.instance.storage().files();
+            let mut blocks = 0;
+            for key in files.list()?.into_iter().filter(|key| key.database == oid) {
+                for fork in Fork::ALL {
+                    blocks += i64::from(files.block_count(key.fork(fork))?);
+                }
+            }
+            Datum::Int64(blocks * ochre_base::limits::PAGE_SIZE as i64)
+        }
+        _ => return Ok(None),
+    }))
+}
+
+fn relation_bytes(
+    session: &StatementSession<'_>,
+    relation: &RelationDescriptor,
+    forks: &[Fork],
+) -> Result<i64> {
+    if relation.file.is_none() {
+        return Ok(0);
+    }
+    let key = session.state.database.relation_key(relation)?;
+    let files = session.state.instance.storage().files();
+    let mut blocks = 0;
+    for fork in forks {
+        blocks += i64::from(files.block_count(key.fork(*fork))?);
+    }
+    Ok(blocks * ochre_base::limits::PAGE_SIZE as i64)
+}
+
+/// Functions about the system and other sessions.
+fn system(session: &StatementSession<'_>, name: &str, args: &[Datum]) -> Result<Option<Datum>> {
+    let instance = &session.state.instance;
+    Ok(Some(match name {
+        "pg_is_in_recovery" => Datum::Bool(false),
+        "pg_cancel_backend" => Datum::Bool(instance.cancel_process(args[0].as_i64().unwrap_or(0) as i32)),
+        "pg_encoding_to_char" => Datum::text(if args[0].as_i64() == Some(6) { "UTF8" } else { "" }),
+        "pg_char_to_encoding" => {
+            Datum::Int32(if text_at(args, 0).eq_ignore_ascii_case("utf8") { 6 } else { -1 })
+        }
+        "pg_client_encoding" | "getdatabaseencoding" => Datum::text("UTF8"),
+        "pg_my_temp_schema" => Datum::UInt32(0),
+        "pg_is_other_temp_schema" => Datum::Bool(false),
+        "pg_conf_load_time" | "pg_postmaster_start_time" => Datum::Int64(instance.started_at()),
+        "pg_blocking_pids" => {
+            let pids = instance.locks().blocking_process_ids(args[0].as_i64().unwrap_or(0) as i32);
+            let elements = pids.into_iter().map(Datum::Int32).collect();
+            Datum::Array(Arc::new(ochre_types::ArrayValue::vector(ochre_types::SqlType::INT4, elements)))
+        }
+        "inet_client_addr" | "inet_server_addr" | "inet_client_port" | "inet_server_port" => Datum::Null,
+        "pg_trigger_depth" => Datum::Int32(0),
+        _ => return Ok(None),
+    }))
+}
+
+/// Advisory locks.
+fn advisory(session: &StatementSession<'_>, name: &str, args: &[Datum]) -> Result<Option<Datum>> {
+    if !name.contains("advisory") {
+        return Ok(None);
+    }
+    let state = session.state;
+    let locks = state.instance.locks();
+    let owner = locks.session(state.process_id);
+    if name == "pg_advisory_unlock_all" {
+        locks.unlock_all_advisory(&owner);
+        return Ok(Some(Datum::text("")));
+    }
+    let tag = ochre_txn::locks::LockTag::advisory(
+        state.database.oid(),
+        args[0].as_i64().unwrap_or(0),
+        args.get(1).and_then(Datum::as_i64).map(|second| second as i32),
+    );
+    let exclusive = !name.ends_with("_shared");
+    if name.starts_with("pg_advisory_unlock") {
+        let released = locks.unlock_advisory(&owner, tag, exclusive);
+        if !released {
+            state.notice(Error::with_severity(
+                ochre_base::Severity::Warning,
+                SqlState::WARNING,
+                "you don't own a lock of type ExclusiveLock",
+            ));
+        }
+        return Ok(Some(Datum::Bool(released)));
+    }
+    let level = if name.contains("_xact_") {
+        ochre_txn::locks::LockLevel::Transaction
+    } else {
+        ochre_txn::locks::LockLevel::Session
+    };
+    let waiter = session.transaction()?.waiter();
+    if name.starts_with("pg_try_") {
+        let got = locks.lock_advisory(&waiter, &owner, tag, exclusive, level, ochre_txn::locks::LockWait::NoWait)?;
+        return Ok(Some(Datum::Bool(got)));
+    }
+    locks.lock_advisory(&waiter, &owner, tag, exclusive, level, ochre_txn::locks::LockWait::Block)?;
+    Ok(Some(Datum::text("")))
+}
+
+/// Calls a set-returning one.
+///
+/// # Errors
+/// 0A000 for one that does not exist here.
+pub(crate) fn call_set(
+    session: &StatementSession<'_>,
+    function: &Function,
+    _args: &[Datum],
+) -> Result<Vec<Vec<Datum>>> {
+    match &*function.name {
+        "pg_show_all_settings" => Ok(show_all_settings(session.state)),
+        "pg_get_keywords" | "pg_available_extensions" | "pg_timezone_names" => {
+            Err(Error::unsupported(format!("function {}", function.name)))
+        }
+        "pg_lock_status" | "pg_prepared_xact" | "pg_cursor" | "pg_prepared_statement" => Ok(Vec::new()),
+        other => Err(Error::unsupported(format!("function {other}"))),
+    }
+}
+
+fn show_all_settings(state: &State) -> Vec<Vec<Datum>> {
+    use crate::settings::Kind;
+    let settings = state.settings.borrow();
+    settings
+        .all()
+        .map(|(setting, value, reset, source)| {
+            let text = |text: &str| Datum::text(text);
+            let (unit, min, max) = match setting.kind {
+                Kind::Integer { min, max, unit } => {
+                    (unit.map(str::to_string), Some(min.to_string()), Some(max.to_string()))
+                }
+                Kind::Real { min, max } => (None, Some(min.to_string()), Some(max.to_string())),
+                _ => (None, None, None),
+            };
+            let words = match setting.kind {
+                Kind::Enum(words) => {
+                    let elements = words.iter().map(|word| Datum::text(*word)).collect();
+                    Datum::Array(Arc::new(ochre_types::ArrayValue::vector(
+                        ochre_types::SqlType::TEXT,
+                        elements,
+                    )))
+                }
+                _ => Datum::Null,
+            };
+            vec![
+                text(setting.name),
+                text(value),
+                optional(unit),
+                text(setting.category),
+                text(setting.description),
+                Datum::Null,
+                text(setting.context.word()),
+                text(setting.kind.word()),
+                text(source.word()),
+                optional(min),
+                optional(max),
+                words,
+                text(setting.default),
+                text(reset),
+                Datum::Null,
+                Datum::Null,
+                Datum::Bool(false),
+            ]
+        })
+        .collect()
+}
+

@@ -1,0 +1,603 @@
+//! One open data directory: storage, transactions, locks, databases, sessions and background work.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use hashbrown::HashMap;
+use ochre_access::btree::{BTreeManager, BTrees};
+use ochre_access::collector::Collector;
+use ochre_access::heap::{HeapLog, Heaps};
+use ochre_access::sequence::SequenceManager;
+use ochre_base::{DatabaseId, Error, Oid, Result, SqlState};
+use ochre_catalog::{
+    CatalogChange, CatalogSnapshot, DatabaseDescriptor, NamespaceDescriptor, builtin, oids, stored,
+};
+use ochre_env::Env;
+use ochre_exec::TempFiles;
+use ochre_storage::{CheckpointKind, OpenKind, ResourceManager, Storage, StorageConfig};
+use ochre_txn::locks::LockManager;
+use ochre_txn::{Interrupt, IsolationLevel, TransactionLog, TransactionManager, TransactionOptions};
+use parking_lot::{Mutex, RwLock};
+
+use crate::cleanup::Relations;
+use crate::database::Database;
+use crate::errors;
+use crate::session::Session;
+use crate::session::catalog::CatalogChanges;
+use crate::settings::Settings;
+use crate::store::CatalogStore;
+
+/// Time between two cycles of the collector.
+const COLLECTOR_INTERVAL: Duration = Duration::from_millis(100);
+
+/// How an instance is opened.
+#[derive(Debug, Clone)]
+pub struct InstanceConfig {
+    pub storage: StorageConfig,
+    /// What new sessions begin with.
+    pub settings: Settings,
+    /// Whether the collector has a thread of its own.
+    pub background: bool,
+    pub max_sessions: usize,
+}
+
+impl Default for InstanceConfig {
+    fn default() -> InstanceConfig {
+        InstanceConfig {
+            storage: StorageConfig::default(),
+            settings: Settings::new(),
+            background: true,
+            max_sessions: 10_000,
+        }
+    }
+}
+
+/// What others may know of a session.
+pub struct Activity {
+    pub process_id: i32,
+    pub secret: [u8; 32],
+    pub database: Oid,
+    pub database_name: Arc<str>,
+    pub user: Arc<str>,
+    pub started: i64,
+    interrupt: Arc<Interrupt>,
+    running: AtomicBool,
+    statement_started: AtomicU64,
+    /// `statement_timeout` of the statement that runs, in microseconds; 0 is none.
+    timeout: AtomicU64,
+}
+
+impl Activity {
+    /// A statement begins, with the time it may take.
+    pub(crate) fn statement_began(&self, now: i64, timeout: Option<Duration>) {
+        self.statement_started.store(now as u64, Ordering::Relaxed);
+        self.timeout.store(timeout.map_or(0, |timeout| timeout.as_micros() as u64), Ordering::Relaxed);
+        self.running.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn statement_ended(&self) {
+        self.running.store(false, Ordering::Release);
+    }
+
+    /// Whether a statement runs at this moment.
+    pub fn is_running(&self) -> bool {
+        self.running.load(Ordering::Acquire)
+    }
+
+    fn cancel(&self, reason: Error) -> bool {
+        if self.is_running() {
+            self.interrupt.raise(reason);
+            return true;
+        }
+        false
+    }
+}
+
+/// An open data directory.
+pub struct Instance {
+    storage: Arc<Storage>,
+    transactions: Arc<TransactionManager>,
+    locks: Arc<LockManager>,
+    heaps: Arc<Heaps>,
+    btrees: Arc<BTrees>,
+    temp: Arc<TempFiles>,
+    collector: Collector,
+    settings: Settings,
+    databases: RwLock<HashMap<Oid, Arc<Database>>>,
+    opening: Mutex<()>,
+    next_oid: AtomicU32,
+    catalog_version: AtomicU64,
+    sessions: Mutex<HashMap<i32, Arc<Activity>>>,
+    next_process_id: AtomicI32,
+    max_sessions: usize,
+    stopping: AtomicBool,
+    background: Mutex<Vec<std::thread::JoinHandle<()>>>,
+    this: Weak<Instance>,
+}
+
+impl Instance {
+    /// Opens a data directory, making it if it is not there.
+    ///
+    /// # Errors
+    /// 55006 when another process has it open, XX001 when it is damaged, 58030 when it cannot be read.
+    pub fn open(env: Env, path: &Path, config: InstanceConfig) -> Result<Arc<Instance>> {
+        let transaction_log = TransactionLog::new();
+        let heap_log = HeapLog::new(Arc::clone(&transaction_log));
+        let managers: Vec<Arc<dyn ResourceManager>> = vec![
+            Arc::clone(&transaction_log) as Arc<dyn ResourceManager>,
+            heap_log,
+            Arc::new(BTreeManager),
+            Arc::new(SequenceManager),
+        ];
+        let storage = Storage::open(env, path, config.storage, managers)?;
+        let transactions = TransactionManager::new(Arc::clone(&storage), &transaction_log);
+        let locks = Arc::new(LockManager::new(Arc::clone(&storage.env().wait)));
+        let heaps = Arc::new(Heaps::new(Arc::clone(&transactions)));
+        let btrees = Arc::new(BTrees::new(Arc::clone(&storage)));
+        let temp_directory = path.join("tmp");
+        TempFiles::clear(storage.env(), &temp_directory)?;
+        let temp = Arc::new(TempFiles::new(storage.env().clone(), temp_directory));
+        let instance = Arc::new_cyclic(|this| Instance {
+            collector: Collector::new(Arc::clone(&transactions), Arc::new(Relations::new(this.clone()))),
+            storage,
+            transactions,
+            locks,
+            heaps,
+            btrees,
+            temp,
+            settings: config.settings,
+            databases: RwLock::default(),
+            opening: Mutex::new(()),
+            next_oid: AtomicU32::new(Oid::FIRST_USER.0),
+            catalog_version: AtomicU64::new(1),
+            sessions: Mutex::default(),
+            next_process_id: AtomicI32::new(1000),
+            max_sessions: config.max_sessions,
+            stopping: AtomicBool::new(false),
+            background: Mutex::default(),
+            this: this.clone(),
+        });
+        if instance.storage.open_kind() == OpenKind::Created {
+            instance.bootstrap()?;
+        }
+        instance.load_database(oids::POSTGRES)?;
+        instance.raise_oids()?;
+        if config.background {
+            instance.start_background();
+        }
+        Ok(instance)
+    }
+
+    /// Fills a new directory: three databases, a role, and the namespace `public` in each database.
+    fn bootstrap(self: &Arc<Instance>) -> Result<()> {
+        let mut transaction = self.begin_own();
+        for (shared, database) in [
+            (true, Oid::INVALID),
+            (false, oids::TEMPLATE1),
+            (false, oids::TEMPLATE0),
+            (false, oids::POSTGRES),
+        ] {
+            self.create_catalog_files(&mut transaction, shared, database)?;
+        }
+        self.transactions.commit(transaction)?;
+        for (oid, name, is_template, allow_connections, comment) in [
+            (oids::TEMPLATE1, "template1", true, true, "default template for new databases"),
+            (oids::TEMPLATE0, "template0", true, false, "unmodifiable empty database"),
+            (oids::POSTGRES, "postgres", false, true, "default administrative connection database"),
+        ] {
+            let database = self.blank_database(oid)?;
+            let transaction = self.begin_own();
+            let mut changes = CatalogChanges::default();
+            changes.put_database(
+                &database,
+                &transaction,
+                DatabaseDescriptor {
+                    oid,
+                    name: name.into(),
+                    owner: oids::BOOTSTRAP_ROLE,
+                    is_template,
+                    allow_connections,
+                    connection_limit: -1,
+                    comment: Some(comment.into()),
+                },
+            )?;
+            if oid == oids::TEMPLATE1 {
+                let role = builtin::roles().remove(0);
+                // The picture has the built-in role already, so its rows are written as new ones.
+                database.store().write_difference(
+                    Arc::clone(self),
+                    &transaction,
+                    &[],
+                    &stored::role_rows(&role),
+                    &mut Vec::new(),
+                )?;
+            }
+            self.put_public(&database, &transaction, &mut changes)?;
+            self.transactions.commit(transaction)?;
+        }
+        self.transactions.wal().flush_to(self.transactions.newest())?;
+        Ok(())
+    }
+
+    fn put_public(
+        &self,
+        database: &Database,
+        transaction: &ochre_txn::Transaction,
+        changes: &mut CatalogChanges,
+    ) -> Result<()> {
+        let public = NamespaceDescriptor {
+            oid: oids::PUBLIC,
+            name: "public".into(),
+            owner: oids::BOOTSTRAP_ROLE,
+            comment: Some("standard public schema".into()),
+        };
+        changes.put_namespace(database, transaction, public)
+    }
+
+    fn create_catalog_files(
+        &self,
+        transaction: &mut ochre_txn::Transaction,
+        shared: bool,
+        database: DatabaseId,
+    ) -> Result<()> {
+        for (catalog, file) in builtin::STORED {
+            let relation = builtin::relation(catalog).expect("catalogs are built in");
+            if relation.shared == shared {
+                let key = ochre_storage::RelationKey::new(database, file);
+                ochre_access::heap::Heap::create(transaction, key)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A database whose files were just made and whose catalog is empty.
+    fn blank_database(self: &Arc<Instance>, oid: Oid) -> Result<Arc<Database>> {
+        let (store, _) = CatalogStore::load(self, oid)?;
+        Ok(Database::new(Arc::downgrade(self), oid, CatalogSnapshot::new(oid), store))
+    }
+
+    /// Makes the files and the first rows of a new database.
+    ///
+    /// # Errors
+    /// As writing rows.
+    pub(crate) fn create_database_files(
+        self: &Arc<Instance>,
+        transaction: &mut ochre_txn::Transaction,
+        oid: Oid,
+    ) -> Result<()> {
+        self.create_catalog_files(transaction, false, oid)?;
+        let database = self.blank_database(oid)?;
+        self.put_public(&database, transaction, &mut CatalogChanges::default())
+    }
+
+    /// A transaction of the instance's own.
+    pub(crate) fn begin_own(&self) -> ochre_txn::Transaction {
+        self.transactions.begin(TransactionOptions {
+            isolation: IsolationLevel::ReadCommitted,
+            read_only: false,
+            interrupt: None,
+            lock_timeout: None,
+        })
+    }
+
+    /// Object ids of all databases are below the next one to be given.
+    fn raise_oids(self: &Arc<Instance>) -> Result<()> {
+        let catalog = self.open_by_oid(oids::POSTGRES)?.catalog();
+        for database in catalog.databases() {
+            let (_, rows) = CatalogStore::load(self, database.oid)?;
+            self.next_oid.fetch_max(CatalogStore::largest_oid(&rows) + 2, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    /// The open database of a name.
+    ///
+    /// # Errors
+    /// 3D000 when there is none, 55000 when it takes no connections.
+    pub fn open_database(self: &Arc<Instance>, name: &str) -> Result<Arc<Database>> {
+        let catalog = self.open_by_oid(oids::POSTGRES)?.catalog();
+        let fatal = |code, message| Error::with_severity(ochre_base::Severity::Fatal, code, message);
+        let database = catalog.database_named(name).ok_or_else(|| {
+            let error = errors::undefined_database(name);
+            fatal(error.sqlstate(), error.message().to_string())
+        })?;
+        if !database.allow_connections {
+            return Err(fatal(
+                SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
+                format!("database \"{name}\" is not currently accepting connections"),
+            ));
+        }
+        self.open_by_oid(database.oid)
+    }
+
+    fn open_by_oid(self: &Arc<Instance>, oid: Oid) -> Result<Arc<Database>> {
+        if let Some(database) = self.databases.read().get(&oid) {
+            return Ok(Arc::clone(database));
+        }
+        self.load_database(oid)
+    }
+
+    fn load_database(self: &Arc<Instance>, oid: Oid) -> Result<Arc<Database>> {
+        let _one = self.opening.lock();
+        if let Some(database) = self.databases.read().get(&oid) {
+            return Ok(Arc::clone(database));
+        }
+        let (store, rows) = CatalogStore::load(self, oid)?;
+        let mut catalog = CatalogSnapshot::new(oid);
+        for namespace in stored::namespaces(&rows) {
+            catalog.apply(&CatalogChange::PutNamespace(namespace));
+        }
+        for role in stored::roles(&rows) {
+            catalog.apply(&CatalogChange::PutRole(role));
+        }
+        for database in stored::databases(&rows) {
+            catalog.apply(&CatalogChange::PutDatabase(database));
+        }
+        for relation in stored::relations(&rows)? {
+            catalog.apply(&CatalogChange::PutRelation(relation));
+        }
+        catalog.version = self.next_catalog_version();
+        let database = Database::new(Arc::downgrade(self), oid, catalog, store);
+        self.databases.write().insert(oid, Arc::clone(&database));
+        Ok(database)
+    }
+
+    /// A database, if it is open.
+    pub(crate) fn loaded_database(&self, oid: Oid) -> Option<Arc<Database>> {
+        self.databases.read().get(&oid).cloned()
+    }
+
+    /// Forgets a database that was dropped.
+    pub(crate) fn forget_database(&self, oid: Oid) {
+        self.databases.write().remove(&oid);
+    }
+
+    /// Publishes changes of shared objects to every other open database.
+    pub(crate) fn publish_shared(&self, origin: Oid, changes: &[CatalogChange], version: u64) {
+        for (oid, database) in self.databases.read().iter() {
+            if *oid != origin {
+                database.publish(changes, version);
+            }
+        }
+    }
+
+    /// The storage.
+    pub fn storage(&self) -> &Arc<Storage> {
+        &self.storage
+    }
+
+    /// The transactions.
+    pub fn transactions(&self) -> &Arc<TransactionManager> {
+        &self.transactions
+    }
+
+    /// Relation, name and advisory locks.
+    pub(crate) fn locks(&self) -> &Arc<LockManager> {
+        &self.locks
+    }
+
+    pub(crate) fn heaps(&self) -> &Arc<Heaps> {
+        &self.heaps
+    }
+
+    pub(crate) fn btrees(&self) -> &Arc<BTrees> {
+        &self.btrees
+    }
+
+    pub(crate) fn temp(&self) -> &Arc<TempFiles> {
+        &self.temp
+    }
+
+    /// The garbage collector.
+    pub(crate) fn collector(&self) -> &Collector {
+        &self.collector
+    }
+
+    /// What new sessions begin with.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Microseconds since 2000-01-01 UTC.
+    pub fn now(&self) -> i64 {
+        const EPOCH_DIFFERENCE: i64 = 946_684_800_000_000;
+        self.storage.env().clock.now_micros() - EPOCH_DIFFERENCE
+    }
+
+    /// A new object id.
+    pub(crate) fn new_oid(&self) -> Oid {
+        Oid(self.next_oid.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// Two neighbours: a row type and the array type over it, as the stored rows rely on.
+    pub(crate) fn new_oid_pair(&self) -> (Oid, Oid) {
+        let first = self.next_oid.fetch_add(2, Ordering::Relaxed);
+        (Oid(first), Oid(first + 1))
+    }
+
+    /// A number that no picture of a catalog has yet.
+    pub(crate) fn next_catalog_version(&self) -> u64 {
+        self.catalog_version.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    pub(crate) fn register_session(
+        &self,
+        database: &Database,
+        user: &Arc<str>,
+        interrupt: &Arc<Interrupt>,
+    ) -> Result<Arc<Activity>> {
+        let mut sessions = self.sessions.lock();
+        if sessions.len() >= self.max_sessions {
+            return Err(Error::with_severity(
+                ochre_base::Severity::Fatal,
+                SqlState::TOO_MANY_CONNECTIONS,
+                "sorry, too many clients already",
+            ));
+        }
+        let mut secret = [0; 32];
+        self.storage.env().random.fill(&mut secret);
+        let catalog = database.catalog();
+        let activity = Arc::new(Activity {
+            process_id: self.next_process_id.fetch_add(1, Ordering::Relaxed),
+            secret,
+            database: database.oid(),
+            database_name: catalog
+                .database(database.oid())
+                .map(|descriptor| Arc::clone(&descriptor.name))
+                .unwrap_or_default(),
+            user: Arc::clone(user),
+            started: self.now(),
+            interrupt: Arc::clone(interrupt),
+            running: AtomicBool::new(false),
+            statement_started: AtomicU64::new(0),
+            timeout: AtomicU64::new(0),
+        });
+        sessions.insert(activity.process_id, Arc::clone(&activity));
+        Ok(activity)
+    }
+
+    pub(crate) fn forget_session(&self, activity: &Activity) {
+        self.sessions.lock().remove(&activity.process_id);
+    }
+
+    /// Every session.
+    pub fn sessions(&self) -> Vec<Arc<Activity>> {
+        let mut sessions: Vec<_> = self.sessions.lock().values().cloned().collect();
+        sessions.sort_by_key(|activity| activity.process_id);
+        sessions
+    }
+
+    /// Cancels the running statement of the session with this key; a wrong key does nothing.
+    pub fn cancel(&self, process_id: i32, secret: &[u8]) {
+        let activity = self.sessions.lock().get(&process_id).cloned();
+        if let Some(activity) = activity.filter(|activity| same(&activity.secret, secret)) {
+            activity.cancel(user_cancel());
+        }
+    }
+
+    /// `pg_cancel_backend`.
+    pub(crate) fn cancel_process(&self, process_id: i32) -> bool {
+        let activity = self.sessions.lock().get(&process_id).cloned();
+        activity.is_some_and(|activity| {
+            activity.cancel(user_cancel());
+            true
+        })
+    }
+
+    /// Cancels every running statement, for a shutdown.
+    pub fn cancel_all(&self) {
+        for activity in self.sessions() {
+            activity.cancel(Error::with_severity(
+                ochre_base::Severity::Fatal,
+                SqlState::ADMIN_SHUTDOWN,
+                "terminating connection due to administrator command",
+            ));
+        }
+    }
+
+    /// Writes a checkpoint now.
+    ///
+    /// # Errors
+    /// 58030.
+    pub fn checkpoint(&self) -> Result<()> {
+        self.storage.checkpoint(CheckpointKind::Fast)
+    }
+
+    fn start_background(self: &Arc<Instance>) {
+        let mut threads = self.background.lock();
+        let instance = Arc::downgrade(self);
+        threads.push(
+            std::thread::Builder::new()
+                .name("ochre-collector".into())
+                .spawn(move || {
+                    while let Some(instance) = instance.upgrade().filter(|i| !i.stopping.load(Ordering::Acquire)) {
+                        // An error is met again, and reported, by whoever uses the page.
+                        let _ = instance.collector.cycle();
+                        drop(instance);
+                        std::thread::sleep(COLLECTOR_INTERVAL);
+                    }
+                })
+                .expect("the system lets a process have a few threads"),
+        );
+        let instance = Arc::downgrade(self);
+        threads.push(
+            std::thread::Builder::new()
+                .name("ochre-timeouts".into())
+                .spawn(move || {
+                    while let Some(instance) = instance.upgrade().filter(|i| !i.stopping.load(Ordering::Acquire)) {
+                        instance.cancel_overdue();
+                        drop(instance);
+                        std::thread::sleep(Duration::from_millis(10));
+                    }
+                })
+                .expect("the system lets a process have a few threads"),
+        );
+    }
+
+    /// Cancels statements that have run longer than their `statement_timeout`.
+    fn cancel_overdue(&self) {
+        let now = self.now() as u64;
+        for activity in self.sessions.lock().values() {
+            let timeout = activity.timeout.load(Ordering::Relaxed);
+            let started = activity.statement_started.load(Ordering::Relaxed);
+            if timeout > 0 && activity.is_running() && now.saturating_sub(started) > timeout {
+                activity.cancel(Error::new(
+                    SqlState::QUERY_CANCELED,
+                    "canceling statement due to statement timeout",
+                ));
+            }
+        }
+    }
+
+    /// A session.
+    ///
+    /// # Errors
+    /// As [`Session::new`].
+    pub fn session(self: &Arc<Instance>, database: &str, user: &str) -> Result<Session> {
+        Session::new(self, database, user, self.settings.clone())
+    }
+
+    /// Ends cleanly: background work stops, sequences are settled, a last checkpoint is written.
+    ///
+    /// # Errors
+    /// 58030; the next start recovers then.
+    pub fn close(&self) -> Result<()> {
+        if self.stopping.swap(true, Ordering::AcqRel) {
+            return Ok(());
+        }
+        for thread in self.background.lock().drain(..) {
+            // The thread that closes may be one of them.
+            if thread.thread().id() != std::thread::current().id() {
+                let _ = thread.join();
+            }
+        }
+        for database in self.databases.read().values() {
+            database.settle_sequences()?;
+        }
+        self.storage.close()
+    }
+
+    /// Itself, shared.
+    pub(crate) fn shared(&self) -> Arc<Instance> {
+        self.this.upgrade().expect("a method runs on a shared instance")
+    }
+}
+
+impl Drop for Instance {
+    fn drop(&mut self) {
+        // A failed close is recovered by the next start.
+        let _ = self.close();
+    }
+}
+
+#[cold]
+fn user_cancel() -> Error {
+    Error::new(SqlState::QUERY_CANCELED, "canceling statement due to user request")
+}
+
+/// Compares keys without telling by time how far they agree.
+fn same(a: &[u8], b: &[u8]) -> bool {
+    a.len() == b.len() && a.iter().zip(b).fold(0, |difference, (x, y)| difference | (x ^ y)) == 0
+}

@@ -1,0 +1,47 @@
+//! Reading the parameters of a Bind.
+
+use ochre_base::{Error, Result};
+use ochre_types::{Datum, SqlType, decode_binary, parse_text};
+
+use super::Session;
+
+impl Session {
+    /// Reads values in text (`false`) or binary form.
+    ///
+    /// # Errors
+    /// Those of the types' input functions, with the parameter's number as context.
+    pub(crate) fn read_parameters<'v>(
+        &self,
+        types: &[SqlType],
+        values: impl Iterator<Item = (bool, Option<&'v [u8]>)>,
+    ) -> Result<Vec<Datum>> {
+        let format = self.state.format_context();
+        types
+            .iter()
+            .zip(values)
+            .enumerate()
+            .map(|(i, (ty, (binary, value)))| {
+                let Some(bytes) = value else {
+                    return Ok(Datum::Null);
+                };
+                let read = if binary {
+                    decode_binary(*ty, bytes, &format)
+                } else {
+                    text(bytes).and_then(|text| parse_text(*ty, text, &format))
+                };
+                read.map_err(|error| error.context(format!("unnamed portal parameter ${}", i + 1)))
+            })
+            .collect()
+    }
+}
+
+fn text(bytes: &[u8]) -> Result<&str> {
+    let text = std::str::from_utf8(bytes).map_err(|error| crate::errors::bad_utf8(bytes, error.valid_up_to()))?;
+    if text.contains('\0') {
+        return Err(Error::new(
+            ochre_base::SqlState::CHARACTER_NOT_IN_REPERTOIRE,
+            "invalid byte sequence for encoding \"UTF8\": 0x00",
+        ));
+    }
+    Ok(text)
+}

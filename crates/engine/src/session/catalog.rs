@@ -1,0 +1,225 @@
+//! The catalog as one transaction sees it: the published picture, with its own changes on top.
+
+use std::sync::Arc;
+
+use ochre_base::{Oid, Result};
+use ochre_catalog::stored::{self, CatalogRow};
+use ochre_catalog::{
+    CatalogChange, CatalogSnapshot, DatabaseDescriptor, NamespaceDescriptor, RelationDescriptor,
+    RoleDescriptor,
+};
+use ochre_txn::Transaction;
+
+use crate::database::Database;
+use crate::store::RowUndo;
+
+/// A transaction's own changes to the catalog.
+#[derive(Debug, Default)]
+pub(crate) struct CatalogChanges {
+    /// The published picture with the changes applied; `None` before the first.
+    picture: Option<Arc<CatalogSnapshot>>,
+    changes: Vec<CatalogChange>,
+    undo: Vec<RowUndo>,
+}
+
+/// Where the changes stood at a savepoint.
+#[derive(Debug, Clone)]
+pub(crate) struct CatalogMark {
+    picture: Option<Arc<CatalogSnapshot>>,
+    changes: usize,
+    undo: usize,
+}
+
+impl CatalogChanges {
+    /// The transaction's picture.
+    pub(crate) fn picture(&self, database: &Database) -> Arc<CatalogSnapshot> {
+        match &self.picture {
+            Some(picture) => Arc::clone(picture),
+            None => database.catalog(),
+        }
+    }
+
+    /// Whether nothing was changed.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.changes.is_empty()
+    }
+
+    /// For a savepoint.
+    pub(crate) fn mark(&self) -> CatalogMark {
+        CatalogMark { picture: self.picture.clone(), changes: self.changes.len(), undo: self.undo.len() }
+    }
+
+    /// Goes back to a savepoint.
+    pub(crate) fn rollback_to(&mut self, mark: &CatalogMark, database: &Database) {
+        self.picture.clone_from(&mark.picture);
+        self.changes.truncate(mark.changes);
+        database.store().undo(self.undo.drain(mark.undo..).rev());
+    }
+
+    /// The transaction aborted.
+    pub(crate) fn abort(&mut self, database: &Database) {
+        database.store().undo(self.undo.drain(..).rev());
+        *self = CatalogChanges::default();
+    }
+
+    /// Hands the changes over for publishing.
+    pub(crate) fn take(&mut self) -> Vec<CatalogChange> {
+        let changes = std::mem::take(&mut self.changes);
+        *self = CatalogChanges::default();
+        changes
+    }
+
+    /// Adds or changes a relation. Its index and sequence descriptors travel with it; an index's relation is put by a
+    /// call of its own.
+    ///
+    /// # Errors
+    /// As writing rows.
+    pub(crate) fn put_relation(
+        &mut self,
+        database: &Database,
+        transaction: &Transaction,
+        relation: RelationDescriptor,
+    ) -> Result<Arc<RelationDescriptor>> {
+        let relation = Arc::new(relation);
+        let before = self.picture(database).relation(relation.oid).map(|old| stored::relation_rows(old));
+        let after = stored::relation_rows(&relation);
+        self.write(database, transaction, &before.unwrap_or_default(), &after)?;
+        self.apply(database, CatalogChange::PutRelation(Arc::clone(&relation)));
+        Ok(relation)
+    }
+
+    /// Removes a relation's rows. The caller has removed what depends on it.
+    ///
+    /// # Errors
+    /// As writing rows.
+    pub(crate) fn drop_relation(
+        &mut self,
+        database: &Database,
+        transaction: &Transaction,
+        oid: Oid,
+    ) -> Result<()> {
+        if let Some(old) = self.picture(database).relation(oid) {
+            let mut before = stored::relation_rows(old);
+            before.extend(old.column_lists.iter().map(|list| stored::column_list_row(oid, list)));
+            self.write(database, transaction, &before, &[])?;
+        }
+        self.apply(database, CatalogChange::DropRelation(oid));
+        Ok(())
+    }
+
+    /// Adds or changes a namespace.
+    ///
+    /// # Errors
+    /// As writing rows.
+    pub(crate) fn put_namespace(
+        &mut self,
+        database: &Database,
+        transaction: &Transaction,
+        namespace: NamespaceDescriptor,
+    ) -> Result<()> {
+        let before = self.picture(database).namespace(namespace.oid).map(|old| stored::namespace_rows(old));
+        let after = stored::namespace_rows(&namespace);
+        self.write(database, transaction, &before.unwrap_or_default(), &after)?;
+        self.apply(database, CatalogChange::PutNamespace(Arc::new(namespace)));
+        Ok(())
+    }
+
+    /// Removes a namespace.
+    ///
+    /// # Errors
+    /// As writing rows.
+    pub(crate) fn drop_namespace(
+        &mut self,
+        database: &Database,
+        transaction: &Transaction,
+        oid: Oid,
+    ) -> Result<()> {
+        if let Some(old) = self.picture(database).namespace(oid) {
+            self.write(database, transaction, &stored::namespace_rows(old), &[])?;
+        }
+        self.apply(database, CatalogChange::DropNamespace(oid));
+        Ok(())
+    }
+
+    /// Adds or changes a role.
+    ///
+    /// # Errors
+    /// As writing rows.
+    pub(crate) fn put_role(
+        &mut self,
+        database: &Database,
+        transaction: &Transaction,
+        role: RoleDescriptor,
+    ) -> Result<()> {
+        let before = self.picture(database).role(role.oid).map(|old| stored::role_rows(old));
+        let after = stored::role_rows(&role);
+        self.write(database, transaction, &before.unwrap_or_default(), &after)?;
+        self.apply(database, CatalogChange::PutRole(Arc::new(role)));
+        Ok(())
+    }
+
+    /// Removes a role.
+    ///
+    /// # Errors
+    /// As writing rows.
+    pub(crate) fn drop_role(&mut self, database: &Database, transaction: &Transaction, oid: Oid) -> Result<()> {
+        if let Some(old) = self.picture(database).role(oid) {
+            self.write(database, transaction, &stored::role_rows(old), &[])?;
+        }
+        self.apply(database, CatalogChange::DropRole(oid));
+        Ok(())
+    }
+
+    /// Adds or changes a database.
+    ///
+    /// # Errors
+    /// As writing rows.
+    pub(crate) fn put_database(
+        &mut self,
+        database: &Database,
+        transaction: &Transaction,
+        descriptor: DatabaseDescriptor,
+    ) -> Result<()> {
+        let before = self.picture(database).database(descriptor.oid).map(|old| stored::database_rows(old));
+        let after = stored::database_rows(&descriptor);
+        self.write(database, transaction, &before.unwrap_or_default(), &after)?;
+        self.apply(database, CatalogChange::PutDatabase(Arc::new(descriptor)));
+        Ok(())
+    }
+
+    /// Removes a database.
+    ///
+    /// # Errors
+    /// As writing rows.
+    pub(crate) fn drop_database(
+        &mut self,
+        database: &Database,
+        transaction: &Transaction,
+        oid: Oid,
+    ) -> Result<()> {
+        if let Some(old) = self.picture(database).database(oid) {
+            self.write(database, transaction, &stored::database_rows(old), &[])?;
+        }
+        self.apply(database, CatalogChange::DropDatabase(oid));
+        Ok(())
+    }
+
+    fn write(
+        &mut self,
+        database: &Database,
+        transaction: &Transaction,
+        before: &[CatalogRow],
+        after: &[CatalogRow],
+    ) -> Result<()> {
+        database.store().write_difference(database.instance(), transaction, before, after, &mut self.undo)
+    }
+
+    fn apply(&mut self, database: &Database, change: CatalogChange) {
+        let mut picture = (*self.picture(database)).clone();
+        picture.apply(&change);
+        // A number of its own, so that no plan made before is taken for one made under this picture.
+        picture.version = database.instance().next_catalog_version();
+        self.picture = Some(Arc::new(picture));
+        self.changes.push(change);
+    }
+}

@@ -1,0 +1,354 @@
+//! What expressions and plans ask of the session: [`SessionContext`], the names of catalog objects, and open tables.
+
+use std::cell::OnceCell;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ochre_base::{Error, Oid, Result, SqlState};
+use ochre_catalog::{CatalogSnapshot, RelationDescriptor, RelationKind, builtin};
+use ochre_exec::{RelationSource, StatementContext, TableAccess};
+use ochre_expr::{Function, SessionContext};
+use ochre_txn::Transaction;
+use ochre_types::{Batch, Column, Datum, FormatContext, ObjectNames, oids as type_oids};
+
+use super::State;
+use crate::ddl::quote_identifier;
+
+/// Names of catalog objects as one session sees them.
+pub(crate) struct CatalogNames {
+    catalog: Arc<CatalogSnapshot>,
+    path: Arc<[Oid]>,
+}
+
+impl CatalogNames {
+    pub(crate) fn new(state: &State) -> CatalogNames {
+        CatalogNames { catalog: state.catalog(), path: state.search_path() }
+    }
+
+    /// A relation's name, qualified where the path does not find it.
+    pub(crate) fn relation(&self, relation: &RelationDescriptor) -> String {
+        let found = self.catalog.find_relation(&self.path, &relation.name);
+        if found.is_some_and(|found| found.oid == relation.oid) {
+            return quote_identifier(&relation.name);
+        }
+        let namespace = self.catalog.namespace(relation.namespace).map(|n| n.name.to_string());
+        format!(
+            "{}.{}",
+            quote_identifier(&namespace.unwrap_or_default()),
+            quote_identifier(&relation.name)
+        )
+    }
+}
+
+impl ObjectNames for CatalogNames {
+    fn print(&self, reg_type: Oid, object: Oid) -> Option<String> {
+        match reg_type {
+            type_oids::REGCLASS => Some(self.relation(self.catalog.relation(object)?)),
+            type_oids::REGNAMESPACE => self.catalog.namespace(object).map(|n| quote_identifier(&n.name)),
+            type_oids::REGROLE => self.catalog.role(object).map(|role| quote_identifier(&role.name)),
+            type_oids::REGTYPE => {
+                let relation = self.catalog.relations().find(|relation| relation.row_type == object)?;
+                Some(self.relation(relation))
+            }
+            _ => None,
+        }
+    }
+
+    fn parse(&self, reg_type: Oid, text: &str) -> Result<Oid> {
+        let parts = super::settings::split_dotted(text);
+        let name = parts.last().map(String::as_str).unwrap_or_default();
+        match reg_type {
+            type_oids::REGCLASS => {
+                let found = match parts.as_slice() {
+                    [name] => self.catalog.find_relation(&self.path, name),
+                    [.., schema, name] => {
+                        let namespace = self.catalog.namespace_named(schema);
+                        let namespace = namespace.ok_or_else(|| crate::errors::undefined_schema(schema))?;
+                        self.catalog.relation_in(namespace.oid, name)
+                    }
+                    [] => None,
+                };
+                Ok(found.ok_or_else(|| crate::errors::undefined_table(text))?.oid)
+            }
+            type_oids::REGNAMESPACE => {
+                let found = self.catalog.namespace_named(name);
+                Ok(found.ok_or_else(|| crate::errors::undefined_schema(name))?.oid)
+            }
+            type_oids::REGROLE => {
+                let found = self.catalog.role_named(name).ok_or_else(|| {
+                    Error::new(SqlState::UNDEFINED_OBJECT, format!("role \"{name}\" does not exist"))
+                })?;
+                Ok(found.oid)
+            }
+            type_oids::REGTYPE => {
+                let relation = self.catalog.find_relation(&self.path, name);
+                let relation = relation.filter(|relation| relation.row_type.is_valid());
+                Ok(relation
+                    .ok_or_else(|| {
+                        Error::new(SqlState::UNDEFINED_OBJECT, format!("type \"{text}\" does not exist"))
+                    })?
+                    .row_type)
+            }
+            _ => Err(Error::new(SqlState::UNDEFINED_OBJECT, format!("\"{text}\" does not exist"))),
+        }
+    }
+}
+
+/// The session during one statement.
+pub(crate) struct StatementSession<'a> {
+    pub(crate) state: &'a State,
+    transaction: Option<&'a Transaction>,
+    format: OnceCell<FormatContext>,
+    catalog: OnceCell<Arc<CatalogSnapshot>>,
+}
+
+impl<'a> StatementSession<'a> {
+    pub(crate) fn new(state: &'a State, transaction: Option<&'a Transaction>) -> StatementSession<'a> {
+        StatementSession { state, transaction, format: OnceCell::new(), catalog: OnceCell::new() }
+    }
+
+    /// The catalog as the statement sees it.
+    pub(crate) fn catalog(&self) -> &Arc<CatalogSnapshot> {
+        self.catalog.get_or_init(|| self.state.catalog())
+    }
+
+    /// The statement's transaction.
+    pub(crate) fn transaction(&self) -> Result<&'a Transaction> {
+        self.transaction.ok_or_else(|| Error::internal("a statement outside a transaction asks for one"))
+    }
+
+    fn sequence(&self, oid: Oid) -> Result<Arc<RelationDescriptor>> {
+        let relation = self.catalog().relation(oid).ok_or_else(|| {
+            Error::new(SqlState::UNDEFINED_TABLE, format!("relation with OID {oid} does not exist"))
+        })?;
+        if relation.kind != RelationKind::Sequence {
+            return Err(Error::new(
+                SqlState::WRONG_OBJECT_TYPE,
+                format!("\"{}\" is not a sequence", relation.name),
+            ));
+        }
+        Ok(Arc::clone(relation))
+    }
+
+    fn require_writable(&self, function: &str) -> Result<()> {
+        if self.transaction.is_some_and(Transaction::is_read_only) {
+            return Err(Error::new(
+                SqlState::READ_ONLY_SQL_TRANSACTION,
+                format!("cannot execute {function} in a read-only transaction"),
+            ));
+        }
+        Ok(())
+    }
+}
+
+impl SessionContext for StatementSession<'_> {
+    fn format(&self) -> &FormatContext {
+        self.format.get_or_init(|| self.state.format_context())
+    }
+
+    fn transaction_timestamp(&self) -> i64 {
+        self.state.transaction_time.get()
+    }
+
+    fn statement_timestamp(&self) -> i64 {
+        self.state.statement_time.get()
+    }
+
+    fn clock_timestamp(&self) -> i64 {
+        self.state.instance.now()
+    }
+
+    fn current_user(&self) -> &str {
+        &self.state.user
+    }
+
+    fn session_user(&self) -> &str {
+        &self.state.user
+    }
+
+    fn database(&self) -> &str {
+        &self.state.activity.database_name
+    }
+
+    fn search_path(&self, implicit: bool) -> Vec<String> {
+        let path = if implicit { self.state.search_path().to_vec() } else { self.state.explicit_path() };
+        let catalog = self.catalog();
+        path.iter().filter_map(|oid| catalog.namespace(*oid)).map(|n| n.name.to_string()).collect()
+    }
+
+    fn version(&self) -> String {
+        crate::version()
+    }
+
+    fn setting(&self, name: &str) -> Result<Option<String>> {
+        match self.state.settings.borrow().show(name) {
+            Ok(value) => Ok(Some(value)),
+            Err(error) if error.sqlstate() == SqlState::UNDEFINED_OBJECT => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn set_setting(&self, name: &str, value: Option<&str>, local: bool) -> Result<String> {
+        let mut settings = self.state.settings.borrow_mut();
+        match value {
+            Some(value) => settings.set(name, value, local)?,
+            None => settings.reset(name, local)?,
+        }
+        settings.show(name)
+    }
+
+    fn nextval(&self, sequence: Oid) -> Result<i64> {
+        self.require_writable("nextval()")?;
+        let relation = self.sequence(sequence)?;
+        let descriptor = relation.sequence.as_ref().expect("a sequence has its descriptor");
+        let open = self.state.database.sequence(&relation)?;
+        let rules = ochre_access::sequence::SequenceRules {
+            increment: descriptor.increment,
+            minimum: descriptor.minimum,
+            maximum: descriptor.maximum,
+            cycle: descriptor.cycle,
+        };
+        let taken = open.next(&relation.name, rules)?;
+        self.state.note_met(taken.lsn);
+        self.state.sequence_values.borrow_mut().insert(sequence, taken.value);
+        self.state.last_sequence.set(Some(sequence));
+        Ok(taken.value)
+    }
+
+    fn currval(&self, sequence: Oid) -> Result<i64> {
+        let relation = self.sequence(sequence)?;
+        self.state.sequence_values.borrow().get(&sequence).copied().ok_or_else(|| {
+            Error::new(
+                SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
+                format!("currval of sequence \"{}\" is not yet defined in this session", relation.name),
+            )
+        })
+    }
+
+    fn setval(&self, sequence: Oid, value: i64, is_called: bool) -> Result<i64> {
+        self.require_writable("setval()")?;
+        let relation = self.sequence(sequence)?;
+        let descriptor = relation.sequence.as_ref().expect("a sequence has its descriptor");
+        if value < descriptor.minimum || value > descriptor.maximum {
+            return Err(Error::new(
+                SqlState::NUMERIC_VALUE_OUT_OF_RANGE,
+                format!(
+                    "setval: value {value} is out of bounds for sequence \"{}\" ({}..{})",
+                    relation.name, descriptor.minimum, descriptor.maximum
+                ),
+            ));
+        }
+        let lsn = self.state.database.sequence(&relation)?.set(value, is_called)?;
+        self.state.note_met(lsn);
+        if is_called {
+            self.state.sequence_values.borrow_mut().insert(sequence, value);
+        }
+        Ok(value)
+    }
+
+    fn lastval(&self) -> Result<i64> {
+        let last = self.state.last_sequence.get();
+        let value = last.and_then(|oid| self.state.sequence_values.borrow().get(&oid).copied());
+        value.ok_or_else(|| {
+            Error::new(
+                SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
+                "lastval is not yet defined in this session",
+            )
+        })
+    }
+
+    fn user_type_name(&self, oid: Oid, _typmod: i32) -> Option<String> {
+        let catalog = self.catalog();
+        let names = CatalogNames::new(self.state);
+        let relation = catalog.relations().find(|r| r.row_type == oid || r.array_type == oid && oid.is_valid())?;
+        let name = names.relation(relation);
+        Some(if relation.row_type == oid { name } else { format!("{name}[]") })
+    }
+
+    fn role_name(&self, oid: Oid) -> Option<String> {
+        self.catalog().role(oid).map(|role| role.name.to_string())
+    }
+
+    fn call(&self, function: &Function, args: &[Datum]) -> Result<Datum> {
+        crate::functions::call(self, function, args)
+    }
+
+    fn call_set(&self, function: &Function, args: &[Datum]) -> Result<Vec<Vec<Datum>>> {
+        crate::functions::call_set(self, function, args)
+    }
+
+    fn check_interrupts(&self) -> Result<()> {
+        self.state.interrupt.check()
+    }
+
+    fn random_bits(&self) -> u64 {
+        let mut bytes = [0; 8];
+        self.state.instance.storage().env().random.fill(&mut bytes);
+        u64::from_le_bytes(bytes)
+    }
+
+    fn random(&self) -> f64 {
+        let seed = self.state.random_seed.get().unwrap_or_else(|| self.random_bits());
+        // SplitMix64: good enough for random(), and a seed gives the same series again.
+        let next = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        self.state.random_seed.set(Some(next));
+        let mut mixed = next;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((mixed ^ (mixed >> 31)) >> 11) as f64 / (1_u64 << 53) as f64
+    }
+
+    fn set_random_seed(&self, seed: f64) -> Result<()> {
+        self.state.random_seed.set(Some(seed.to_bits()));
+        Ok(())
+    }
+
+    fn sleep(&self, micros: i64) -> Result<()> {
+        let micros = u64::try_from(micros).unwrap_or(0);
+        let deadline = std::time::Instant::now() + Duration::from_micros(micros);
+        let waiting = &self.state.instance.storage().env().wait;
+        self.state.interrupt.prepare_wait();
+        while std::time::Instant::now() < deadline {
+            self.state.interrupt.check()?;
+            self.state.interrupt.wait_until(waiting, Some(deadline));
+        }
+        self.state.interrupt.check()
+    }
+
+    fn backend_pid(&self) -> i32 {
+        self.state.process_id
+    }
+
+    fn transaction_id(&self) -> Result<u64> {
+        Ok(self.transaction()?.assign_xid()?.0)
+    }
+
+    fn transaction_id_if_assigned(&self) -> Option<u64> {
+        self.transaction.map(Transaction::xid).filter(|xid| xid.is_valid()).map(|xid| xid.0)
+    }
+}
+
+impl RelationSource for StatementSession<'_> {
+    fn table(&self, descriptor: &Arc<RelationDescriptor>) -> Result<Arc<TableAccess>> {
+        self.state.database.table(descriptor)
+    }
+
+    fn builtin_rows(&self, table: &TableAccess, _statement: &StatementContext<'_>) -> Result<Vec<Batch>> {
+        let descriptor = &table.descriptor;
+        if descriptor.sequence.is_some() {
+            let (last_value, is_called, covered, lsn) = self.state.database.sequence(descriptor)?.state();
+            self.state.note_met(lsn);
+            let values = [Datum::Int64(last_value), Datum::Int64(covered), Datum::Bool(is_called)];
+            let columns = descriptor
+                .columns
+                .iter()
+                .zip(&values)
+                .map(|(column, value)| Arc::new(Column::constant(column.ty.physical, value, 1)));
+            return Ok(vec![Batch::new(columns.collect(), 1)]);
+        }
+        if !descriptor.builtin {
+            return Ok(Vec::new());
+        }
+        Ok(builtin::rows::batches(descriptor.oid).to_vec())
+    }
+}

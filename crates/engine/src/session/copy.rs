@@ -1,0 +1,559 @@
+//! COPY.
+
+use std::sync::Arc;
+
+use ochre_base::limits::BATCH_ROWS;
+use ochre_base::{Error, Result, SqlState};
+use ochre_catalog::{RelationDescriptor, RelationKind};
+use ochre_exec::Execution;
+use ochre_parser::ast::{self, CopySource, CopyStmt, CopyTarget, DefElem, DefValue};
+use ochre_sql::physical::OutputColumn;
+use ochre_txn::Snapshot;
+use ochre_txn::locks::RelationLockMode;
+use ochre_types::{Batch, ColumnBuilder, SqlType, parse_text, print_text_at};
+
+use super::Session;
+use crate::bulk::TableLoader;
+use crate::copy::format::{CopyFormat, Fields, Header, LineReader, Next, Style, write_field, write_line_end};
+use crate::ddl::quote_identifier;
+use crate::sink::Sink;
+use crate::tag::CommandTag;
+
+/// Bytes of output gathered before they go to the client.
+const OUTPUT_BYTES: usize = 32 * 1024;
+
+/// A COPY … FROM STDIN in progress.
+pub(crate) struct CopyIn {
+    table: Arc<RelationDescriptor>,
+    columns: Vec<CopyColumn>,
+    reader: LineReader,
+    format: CopyFormat,
+    header_pending: bool,
+    fields: Fields,
+    builders: Vec<ColumnBuilder>,
+    buffered: usize,
+    first_line: u64,
+    loader: TableLoader,
+    snapshot: Snapshot,
+    rows: u64,
+    ended: bool,
+}
+
+struct CopyColumn {
+    name: Arc<str>,
+    ty: SqlType,
+}
+
+impl Session {
+    /// Runs a COPY; `None` when it waits for data.
+    pub(crate) fn copy_statement(
+        &mut self,
+        copy: &CopyStmt,
+        text: &str,
+        sink: &mut dyn Sink,
+    ) -> Result<Option<CommandTag>> {
+        match &copy.target {
+            CopyTarget::Std => {}
+            CopyTarget::File(_) => return Err(Error::unsupported("COPY with a file on the server")),
+            CopyTarget::Program(_) => return Err(Error::unsupported("COPY with a program")),
+        }
+        if copy.where_clause.is_some() {
+            return Err(Error::unsupported("WHERE in COPY FROM"));
+        }
+        match (&copy.source, copy.from) {
+            (CopySource::Table { name, columns }, true) => {
+                self.begin_copy_in(name, columns, &copy.options, sink)?;
+                Ok(None)
+            }
+            (CopySource::Table { name, columns }, false) => {
+                let tag = self.copy_table_out(name, columns, &copy.options, sink)?;
+                Ok(Some(tag))
+            }
+            (CopySource::Query(query), false) => {
+                let tag = self.copy_query_out(query, text, &copy.options, sink)?;
+                Ok(Some(tag))
+            }
+            (CopySource::Query(_), true) => Err(Error::internal("COPY (query) FROM was parsed")),
+        }
+    }
+
+    /// The columns that a COPY is about: those named, or all that can be written.
+    fn copy_columns(&self, table: &RelationDescriptor, names: &[ast::Name], from: bool) -> Result<Vec<i16>> {
+        if names.is_empty() {
+            let live = table.live_columns().filter(|column| column.generated.is_none());
+            return Ok(live.map(|column| column.number).collect());
+        }
+        let mut numbers = Vec::with_capacity(names.len());
+        for name in names {
+            let column = table
+                .column_named(name)
+                .ok_or_else(|| crate::errors::undefined_column(name, &table.name))?;
+            if numbers.contains(&column.number) {
+                return Err(Error::new(
+                    SqlState::DUPLICATE_COLUMN,
+                    format!("column \"{name}\" specified more than once"),
+                ));
+            }
+            if column.generated.is_some() {
+                return Err(Error::new(
+                    SqlState::INVALID_COLUMN_REFERENCE,
+                    format!("column \"{name}\" is a generated column"),
+                )
+                .detail("Generated columns cannot be used in COPY."));
+            }
+            numbers.push(column.number);
+        }
+        let _ = from;
+        Ok(numbers)
+    }
+
+    fn begin_copy_in(
+        &mut self,
+        name: &ast::ObjectName,
+        names: &[ast::Name],
+        options: &[DefElem],
+        sink: &mut dyn Sink,
+    ) -> Result<()> {
+        self.require_writable("COPY FROM")?;
+        let table = self.require_and_lock(name, RelationLockMode::RowExclusive)?;
+        self.require_user_relation(&table)?;
+        if table.kind != RelationKind::Table {
+            return Err(Error::new(
+                SqlState::WRONG_OBJECT_TYPE,
+                format!("cannot copy to {} \"{}\"", table.kind.word(), table.name),
+            ));
+        }
+        let numbers = self.copy_columns(&table, names, true)?;
+        let columns: Vec<CopyColumn> = numbers
+            .iter()
+            .filter_map(|number| table.column(*number))
+            .map(|column| CopyColumn { name: Arc::clone(&column.name), ty: column.ty })
+            .collect();
+        let format = copy_format(options, &columns, true)?;
+        let loader = self.table_loader(&table, &numbers)?;
+        let builders =
+            columns.iter().map(|column| ColumnBuilder::new(column.ty.physical, BATCH_ROWS)).collect();
+        let snapshot = self.transaction.as_mut().expect("N1: a statement runs in a transaction").snapshot()?;
+        sink.copy_in(columns.len());
+        let copy = CopyIn {
+            table,
+            columns,
+            reader: LineReader::new(format.clone()),
+            header_pending: format.header != Header::None,
+            format,
+            fields: Fields::default(),
+            builders,
+            buffered: 0,
+            first_line: 0,
+            loader,
+            snapshot,
+            rows: 0,
+            ended: false,
+        };
+        match &mut self.pending {
+            Some(pending) => pending.copy = Some(copy),
+            None => self.pending = Some(super::simple::Pending::extended_copy(copy)),
+        }
+        Ok(())
+    }
+
+    /// Takes a chunk of data.
+    pub(crate) fn add_copy_data(&mut self, data: &[u8]) -> Result<()> {
+        let Some(mut copy) = self.pending.as_mut().and_then(|pending| pending.copy.take()) else {
+            return Err(Error::new(SqlState::PROTOCOL_VIOLATION, "no COPY is in progress"));
+        };
+        copy.reader.push(data);
+        self.read_rows(&mut copy)?;
+        if let Some(pending) = &mut self.pending {
+            pending.copy = Some(copy);
+        }
+        Ok(())
+    }
+
+    fn read_rows(&mut self, copy: &mut CopyIn) -> Result<()> {
+        let format = self.state.format_context();
+        while !copy.ended {
+            let next = copy.reader.next(&mut copy.fields);
+            let line = copy.reader.line;
+            match next.map_err(|error| at_line(error, copy, line, None))? {
+                Next::More => break,
+                Next::End => copy.ended = true,
+                Next::Row if std::mem::take(&mut copy.header_pending) => check_header(copy, line)?,
+                Next::Row => {
+                    read_row(copy, line, &format)?;
+                    if copy.buffered == 1 {
+                        copy.first_line = line;
+                    }
+                    if copy.buffered == BATCH_ROWS {
+                        self.store_buffered(copy)?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn store_buffered(&mut self, copy: &mut CopyIn) -> Result<()> {
+        let rows = std::mem::take(&mut copy.buffered);
+        if rows == 0 {
+            return Ok(());
+        }
+        let columns = copy.builders.iter_mut().map(|builder| Arc::new(builder.take())).collect();
+        let batch = Batch::new(columns, rows);
+        let loader = &mut copy.loader;
+        let stored = self.with_context(&copy.snapshot, &[], |_, context| loader.store(context, &batch));
+        let first = copy.first_line;
+        stored.map_err(|error| at_line(error, copy, first, None))?;
+        copy.rows += rows as u64;
+        Ok(())
+    }
+
+    /// The end of the data.
+    pub(crate) fn finish_copy(&mut self, mut copy: CopyIn) -> Result<CommandTag> {
+        copy.reader.finish();
+        self.read_rows(&mut copy)?;
+        self.store_buffered(&mut copy)?;
+        let rows = copy.rows;
+        drop(copy);
+        self.txn().advance_command()?;
+        self.state.note_met(self.txn().gate_lsn());
+        Ok(CommandTag::Rows("COPY", rows))
+    }
+
+    fn copy_table_out(
+        &mut self,
+        name: &ast::ObjectName,
+        names: &[ast::Name],
+        options: &[DefElem],
+        sink: &mut dyn Sink,
+    ) -> Result<CommandTag> {
+        let table = self.require_and_lock(name, RelationLockMode::AccessShare)?;
+        if table.kind != RelationKind::Table {
+            return Err(Error::new(
+                SqlState::WRONG_OBJECT_TYPE,
+                format!("cannot copy from {} \"{}\"", table.kind.word(), table.name),
+            )
+            .hint("Try the COPY (SELECT ...) TO variant."));
+        }
+        let numbers = self.copy_columns(&table, names, false)?;
+        let list: Vec<String> = numbers
+            .iter()
+            .filter_map(|number| table.column(*number))
+            .map(|column| quote_identifier(&column.name))
+            .collect();
+        let text = format!(
+            "SELECT {} FROM {}.{}",
+            list.join(", "),
+            quote_identifier(&self.namespace_name(table.namespace)),
+            quote_identifier(&table.name)
+        );
+        let query = ochre_parser::parse(&text)?
+            .pop()
+            .ok_or_else(|| Error::internal("a SELECT that was written here is empty"))?;
+        self.copy_query_out(&query.stmt, &text, options, sink)
+    }
+
+    fn copy_query_out(
+        &mut self,
+        query: &ast::Statement,
+        text: &str,
+        options: &[DefElem],
+        sink: &mut dyn Sink,
+    ) -> Result<CommandTag> {
+        let (_, plan) = self.plan_parameterised(query, text, &[])?;
+        if !plan.returns_rows {
+            return Err(Error::new(
+                SqlState::FEATURE_NOT_SUPPORTED,
+                "COPY query must have a RETURNING clause",
+            ));
+        }
+        if !plan.read_only {
+            self.require_writable("COPY")?;
+        }
+        let columns: Vec<CopyColumn> = plan
+            .row_shape
+            .iter()
+            .map(|column| CopyColumn { name: Arc::clone(&column.name), ty: column.ty })
+            .collect();
+        let format = copy_format(options, &columns, false)?;
+        sink.copy_out(columns.len());
+        let snapshot = self.transaction.as_mut().expect("N1: a statement runs in a transaction").snapshot()?;
+        let mut rows = 0;
+        let mut out = Vec::with_capacity(OUTPUT_BYTES + 4096);
+        if format.header != Header::None {
+            for (i, column) in columns.iter().enumerate() {
+                write_field(&format, i, Some(column.name.as_bytes()), columns.len(), &mut out);
+            }
+            write_line_end(&mut out);
+        }
+        self.with_context(&snapshot, &[], |session, context| {
+            use ochre_expr::SessionContext;
+            let mut execution = Execution::new(&plan, context.relations)?;
+            let text_format = session.format();
+            while let Some(batch) = execution.next(context)? {
+                for row in batch.active() {
+                    write_row(&format, &plan.row_shape, &batch, row, text_format, &mut out)?;
+                    rows += 1;
+                    if out.len() >= OUTPUT_BYTES {
+                        sink.copy_data(&out)?;
+                        out.clear();
+                    }
+                }
+            }
+            Ok(())
+        })?;
+        drop(snapshot);
+        if !out.is_empty() {
+            sink.copy_data(&out)?;
+        }
+        sink.copy_out_done();
+        self.end_plan(&plan)?;
+        Ok(CommandTag::Rows("COPY", rows))
+    }
+}
+
+fn write_row(
+    format: &CopyFormat,
+    shape: &[OutputColumn],
+    batch: &Batch,
+    row: usize,
+    text_format: &ochre_types::FormatContext,
+    out: &mut Vec<u8>,
+) -> Result<()> {
+    let mut value = Vec::new();
+    for (i, column) in shape.iter().enumerate() {
+        let values = &batch.columns[i];
+        if values.is_null(row) {
+            write_field(format, i, None, shape.len(), out);
+            continue;
+        }
+        value.clear();
+        print_text_at(column.ty, values, row, text_format, &mut value);
+        write_field(format, i, Some(&value), shape.len(), out);
+    }
+    write_line_end(out);
+    Ok(())
+}
+
+/// Adds where in the data an error is.
+fn at_line(error: Error, copy: &CopyIn, line: u64, column: Option<(&str, &[u8])>) -> Error {
+    let place = match column {
+        Some((name, value)) => {
+            format!(
+                "COPY {}, line {line}, column {name}: \"{}\"",
+                copy.table.name,
+                String::from_utf8_lossy(&value[..value.len().min(100)])
+            )
+        }
+        None => format!("COPY {}, line {line}", copy.table.name),
+    };
+    error.context(place)
+}
+
+fn read_row(copy: &mut CopyIn, line: u64, format: &ochre_types::FormatContext) -> Result<()> {
+    let count = copy.fields.len();
+    // An empty line is a row of no fields for a table without columns.
+    if count > copy.columns.len() && !(copy.columns.is_empty() && count == 1 && copy.fields.field(0) == Some(b"")) {
+        let error = Error::new(SqlState::BAD_COPY_FILE_FORMAT, "extra data after last expected column");
+        return Err(at_line(error, copy, line, None));
+    }
+    if count < copy.columns.len() {
+        let error = Error::new(
+            SqlState::BAD_COPY_FILE_FORMAT,
+            format!("missing data for column \"{}\"", copy.columns[count].name),
+        );
+        return Err(at_line(error, copy, line, None));
+    }
+    for (i, column) in copy.columns.iter().enumerate() {
+        let Some(bytes) = copy.fields.field(i) else {
+            copy.builders[i].push_null();
+            continue;
+        };
+        let text = match std::str::from_utf8(bytes) {
+            Ok(text) => text,
+            Err(error) => {
+                let error = crate::errors::bad_utf8(bytes, error.valid_up_to());
+                return Err(at_line(error, copy, line, None));
+            }
+        };
+        match parse_text(column.ty, text, format) {
+            Ok(value) => copy.builders[i].push(&value),
+            Err(error) => return Err(at_line(error, copy, line, Some((&column.name, bytes)))),
+        }
+    }
+    copy.buffered += 1;
+    Ok(())
+}
+
+fn check_header(copy: &CopyIn, line: u64) -> Result<()> {
+    if copy.format.header != Header::Match {
+        return Ok(());
+    }
+    let error = |message: String| {
+        Err(at_line(Error::new(SqlState::BAD_COPY_FILE_FORMAT, message), copy, line, None))
+    };
+    if copy.fields.len() != copy.columns.len() {
+        return error(format!(
+            "wrong number of fields in header line: got {}, expected {}",
+            copy.fields.len(),
+            copy.columns.len()
+        ));
+    }
+    for (i, column) in copy.columns.iter().enumerate() {
+        let name = copy.fields.field(i);
+        if name != Some(column.name.as_bytes()) {
+            let got = name.map_or("<NULL>".to_string(), |name| {
+                format!("\"{}\"", String::from_utf8_lossy(name))
+            });
+            return error(format!(
+                "column name mismatch in header line field {}: got {got}, expected \"{}\"",
+                i + 1,
+                column.name
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn option_text(option: &DefElem) -> String {
+    option.value.as_ref().map(DefValue::as_text).unwrap_or_default()
+}
+
+fn single_byte(option: &DefElem, what: &str) -> Result<u8> {
+    match option_text(option).as_bytes() {
+        [byte] => Ok(*byte),
+        _ => Err(Error::new(
+            SqlState::FEATURE_NOT_SUPPORTED,
+            format!("COPY {what} must be a single one-byte character"),
+        )),
+    }
+}
+
+/// Which columns an option names.
+fn option_columns(option: &DefElem, columns: &[CopyColumn]) -> Result<Vec<bool>> {
+    match &option.value {
+        Some(DefValue::Star) => Ok(vec![true; columns.len()]),
+        Some(DefValue::Columns(names)) => {
+            let mut flags = vec![false; columns.len()];
+            for name in names {
+                let position = columns.iter().position(|column| *column.name == **name).ok_or_else(|| {
+                    Error::new(
+                        SqlState::INVALID_COLUMN_REFERENCE,
+                        format!("{} column \"{name}\" not referenced by COPY", option.name.to_uppercase()),
+                    )
+                })?;
+                flags[position] = true;
+            }
+            Ok(flags)
+        }
+        _ => Err(Error::new(
+            SqlState::SYNTAX_ERROR,
+            format!("argument to option \"{}\" must be a list of column names", option.name),
+        )),
+    }
+}
+
+fn copy_format(options: &[DefElem], columns: &[CopyColumn], from: bool) -> Result<CopyFormat> {
+    let style = match options.iter().find(|option| option.name == *"format") {
+        None => Style::Text,
+        Some(option) => match option_text(option).as_str() {
+            "text" => Style::Text,
+            "csv" => Style::Csv,
+            "binary" => return Err(Error::unsupported("COPY FORMAT binary")),
+            other => {
+                return Err(Error::new(
+                    SqlState::INVALID_PARAMETER_VALUE,
+                    format!("COPY format \"{other}\" not recognized"),
+                ));
+            }
+        },
+    };
+    let mut format = CopyFormat::new(style);
+    let csv_only = |name: &str| {
+        Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, format!("COPY {name} requires CSV mode")))
+    };
+    let mut quote_given = false;
+    let mut escape_given = false;
+    for (i, option) in options.iter().enumerate() {
+        let name = option.name.as_str();
+        if options[..i].iter().any(|other| other.name == option.name) {
+            return Err(Error::new(SqlState::SYNTAX_ERROR, "conflicting or redundant options"));
+        }
+        match name {
+            "format" => {}
+            "delimiter" => format.delimiter = single_byte(option, "delimiter")?,
+            "null" => format.null = option_text(option).into_bytes(),
+            "header" => {
+                format.header = if from && option_text(option).eq_ignore_ascii_case("match") {
+                    Header::Match
+                } else if super::utility::option_flag(option)? {
+                    Header::Present
+                } else {
+                    Header::None
+                };
+            }
+            "quote" | "escape" | "force_quote" | "force_not_null" | "force_null" if style != Style::Csv => {
+                return csv_only(&name.to_uppercase());
+            }
+            "quote" => {
+                format.quote = single_byte(option, "quote")?;
+                quote_given = true;
+            }
+            "escape" => {
+                format.escape = single_byte(option, "escape")?;
+                escape_given = true;
+            }
+            "force_quote" => format.force_quote = option_columns(option, columns)?,
+            "force_not_null" => format.force_not_null = option_columns(option, columns)?,
+            "force_null" => format.force_null = option_columns(option, columns)?,
+            "encoding" => {
+                let encoding = option_text(option).to_ascii_lowercase().replace('-', "");
+                if encoding != "utf8" {
+                    return Err(Error::unsupported("COPY ENCODING other than UTF8"));
+                }
+            }
+            "freeze" if !super::utility::option_flag(option)? => {}
+            "on_error" if option_text(option) == "stop" => {}
+            "freeze" | "on_error" | "default" | "log_verbosity" | "reject_limit" => {
+                return Err(Error::unsupported(format!("COPY option {}", name.to_uppercase())));
+            }
+            other => {
+                let error =
+                    Error::new(SqlState::SYNTAX_ERROR, format!("option \"{other}\" not recognized"));
+                return Err(option.pos.get().map_or(error.clone(), |position| error.at(position)));
+            }
+        }
+    }
+    if quote_given && !escape_given {
+        format.escape = format.quote;
+    }
+    check_format(&format)?;
+    Ok(format)
+}
+
+fn check_format(format: &CopyFormat) -> Result<()> {
+    let invalid = |message: &str| Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, message));
+    if matches!(format.delimiter, b'\n' | b'\r') {
+        return invalid("COPY delimiter cannot be newline or carriage return");
+    }
+    if format.null.iter().any(|byte| matches!(byte, b'\n' | b'\r')) {
+        return invalid("COPY null representation cannot use newline or carriage return");
+    }
+    if format.style == Style::Text
+        && (format.delimiter.is_ascii_lowercase()
+            || format.delimiter.is_ascii_digit()
+            || matches!(format.delimiter, b'\\' | b'.'))
+    {
+        return invalid(&format!("COPY delimiter cannot be \"{}\"", format.delimiter as char));
+    }
+    if format.style == Style::Csv && format.delimiter == format.quote {
+        return invalid("COPY delimiter and quote must be different");
+    }
+    if format.null.contains(&format.delimiter) {
+        return invalid("COPY delimiter character must not appear in the NULL specification");
+    }
+    if format.style == Style::Csv && format.null.contains(&format.quote) {
+        return invalid("CSV quote character must not appear in the NULL specification");
+    }
+    Ok(())
+}

@@ -1,0 +1,173 @@
+//! Running plans.
+
+use std::sync::Arc;
+
+use ochre_base::Result;
+use ochre_exec::{Execution, StatementContext};
+use ochre_sql::physical::{CommandKind, OutputColumn, PlannedStatement, RelationLock};
+use ochre_txn::Snapshot;
+use ochre_txn::locks::RelationLockMode;
+use ochre_types::{Batch, Datum};
+
+use super::Session;
+use super::context::StatementSession;
+use super::extended::Running;
+use crate::sink::Sink;
+use crate::tag::CommandTag;
+
+/// Rows in a batch.
+const BATCH_ROWS: usize = ochre_base::limits::BATCH_ROWS;
+
+impl Session {
+    /// Runs a plan to its end; its rows' shape and rows go to the sink.
+    pub(crate) fn run_to_sink(
+        &mut self,
+        plan: &Arc<PlannedStatement>,
+        parameters: &[Datum],
+        sink: &mut dyn Sink,
+    ) -> Result<CommandTag> {
+        if plan.returns_rows {
+            let shape: Arc<[OutputColumn]> = plan.row_shape.as_slice().into();
+            sink.row_shape(&shape)?;
+        }
+        self.run_rows(plan, parameters, sink)
+    }
+
+    /// Runs a plan to its end; its rows go to the sink.
+    pub(crate) fn run_rows(
+        &mut self,
+        plan: &Arc<PlannedStatement>,
+        parameters: &[Datum],
+        sink: &mut dyn Sink,
+    ) -> Result<CommandTag> {
+        self.begin_plan(plan)?;
+        let transaction = self.transaction.as_mut().expect("N1: a statement runs in a transaction");
+        let snapshot = transaction.snapshot()?;
+        let mut sent = 0;
+        let result = self.with_context(&snapshot, parameters, |session, context| {
+            let mut execution = Execution::new(plan, context.relations)?;
+            let format = session.format();
+            while let Some(batch) = execution.next(context)? {
+                sent += batch.active_rows() as u64;
+                if plan.returns_rows {
+                    sink.rows(&batch, &plan.row_shape, format)?;
+                }
+            }
+            Ok(execution.rows_changed())
+        });
+        drop(snapshot);
+        let changed = result?;
+        self.end_plan(plan)?;
+        let rows = if plan.command == CommandKind::Select { sent } else { changed };
+        Ok(CommandTag::of(plan.command, rows))
+    }
+
+    /// Makes a query ready to be run bit by bit.
+    pub(crate) fn start_running(&mut self, plan: Arc<PlannedStatement>) -> Result<Running> {
+        self.begin_plan(&plan)?;
+        let transaction = self.transaction.as_mut().expect("N1: a statement runs in a transaction");
+        let snapshot = transaction.snapshot()?;
+        let execution =
+            self.with_context(&snapshot, &[], |_, context| Execution::new(&plan, context.relations))?;
+        Ok(Running { plan, execution, snapshot, rest: None, sent: 0 })
+    }
+
+    /// Sends up to `limit` further rows; tells whether there may be more.
+    pub(crate) fn run_some(
+        &mut self,
+        running: &mut Running,
+        parameters: &[Datum],
+        limit: u64,
+        sink: &mut dyn Sink,
+    ) -> Result<bool> {
+        let Running { plan, execution, snapshot, rest, sent } = running;
+        self.with_context(snapshot, parameters, |session, context| {
+            let mut left = limit;
+            let format = session.format();
+            while left > 0 {
+                let batch = match rest.take() {
+                    Some(batch) => batch,
+                    None => match execution.next(context)? {
+                        Some(batch) => batch.compact(),
+                        None => return Ok(false),
+                    },
+                };
+                let take = left.min(batch.rows as u64) as usize;
+                let now = slice(&batch, 0, take);
+                if take < batch.rows {
+                    *rest = Some(slice(&batch, take, batch.rows - take));
+                }
+                sink.rows(&now, &plan.row_shape, format)?;
+                *sent += take as u64;
+                left -= take as u64;
+            }
+            Ok(true)
+        })
+    }
+
+    /// Takes a plan's locks and checks that the transaction may run it.
+    fn begin_plan(&mut self, plan: &PlannedStatement) -> Result<()> {
+        if !plan.read_only {
+            let command = match plan.command {
+                CommandKind::Select => "SELECT FOR UPDATE",
+                CommandKind::Insert => "INSERT",
+                CommandKind::Update => "UPDATE",
+                CommandKind::Delete => "DELETE",
+                CommandKind::Merge => "MERGE",
+            };
+            self.require_writable(command)?;
+        }
+        Ok(())
+    }
+
+    /// Locks the relations of a plan.
+    pub(crate) fn lock_plan(&self, plan: &PlannedStatement) -> Result<()> {
+        for relation in &plan.relations {
+            let mode = match relation.lock {
+                RelationLock::AccessShare => RelationLockMode::AccessShare,
+                RelationLock::RowShare => RelationLockMode::RowShare,
+                RelationLock::RowExclusive => RelationLockMode::RowExclusive,
+            };
+            self.lock_relation(relation.oid, mode)?;
+        }
+        Ok(())
+    }
+
+    /// What a statement wrote is seen by the next one; what it met decides when its reply may leave.
+    pub(crate) fn end_plan(&mut self, plan: &PlannedStatement) -> Result<()> {
+        let transaction = self.txn();
+        if !plan.read_only {
+            transaction.advance_command()?;
+        }
+        self.state.note_met(transaction.gate_lsn());
+        Ok(())
+    }
+
+    /// Calls `run` with what the executor needs.
+    pub(crate) fn with_context<R>(
+        &self,
+        snapshot: &Snapshot,
+        parameters: &[Datum],
+        run: impl FnOnce(&StatementSession<'_>, &StatementContext<'_>) -> Result<R>,
+    ) -> Result<R> {
+        let transaction = self.txn();
+        let session = StatementSession::new(&self.state, Some(transaction));
+        let work_mem = self.state.settings.borrow().integer("work_mem") as usize * 1024;
+        let context = StatementContext {
+            params: parameters,
+            session: &session,
+            relations: &session,
+            txn: transaction,
+            snapshot,
+            temp: self.state.instance.temp(),
+            work_mem_bytes: work_mem,
+            batch_rows: BATCH_ROWS,
+        };
+        run(&session, &context)
+    }
+}
+
+fn slice(batch: &Batch, start: usize, len: usize) -> Batch {
+    let columns = batch.columns.iter().map(|column| Arc::new(column.slice(start, len))).collect();
+    Batch::new(columns, len)
+}

@@ -1,0 +1,425 @@
+//! The extended protocol: prepared statements and portals.
+
+use std::sync::Arc;
+
+use ochre_base::{Error, Oid, Result, SqlState};
+use ochre_exec::Execution;
+use ochre_parser::ast::{Statement, TransactionStmt};
+use ochre_sql::physical::{OutputColumn, PlannedStatement};
+use ochre_txn::Snapshot;
+use ochre_types::{Batch, Datum, SqlType};
+use parking_lot::Mutex;
+
+use super::simple::is_plannable;
+use super::transaction::failed_block;
+use super::utility::Protocol;
+use super::{Block, Session};
+use crate::sink::Sink;
+use crate::tag::CommandTag;
+
+/// A prepared statement.
+pub(crate) struct Prepared {
+    pub text: Arc<str>,
+    /// `None` for an empty text.
+    pub statement: Option<Statement>,
+    pub parameters: Vec<SqlType>,
+    /// The rows' shape; `None` for a statement that returns none.
+    pub shape: Option<Arc<[OutputColumn]>>,
+    /// The plan, and the picture of the catalog that it was made under.
+    pub plan: Mutex<Option<(super::plan::PlanStamp, Arc<PlannedStatement>)>>,
+    /// When PREPARE made it: shown by `pg_prepared_statements`.
+    pub from_sql: bool,
+    pub prepared_at: i64,
+}
+
+/// A portal: a statement with its parameters, somewhere in its run.
+pub(crate) struct Portal {
+    pub prepared: Arc<Prepared>,
+    pub parameters: Vec<Datum>,
+    /// The client's result format codes, as given.
+    pub formats: Vec<u16>,
+    state: PortalState,
+    /// Made by DECLARE CURSOR.
+    pub cursor: bool,
+    created_in_block: bool,
+}
+
+enum PortalState {
+    Ready,
+    Running(Box<Running>),
+    Done,
+}
+
+/// A query that stopped at a row limit.
+pub(crate) struct Running {
+    pub plan: Arc<PlannedStatement>,
+    pub execution: Execution,
+    pub snapshot: Snapshot,
+    /// Rows that were computed and not sent.
+    pub rest: Option<Batch>,
+    pub sent: u64,
+}
+
+/// What Describe of a statement tells.
+#[derive(Debug, Clone)]
+pub struct StatementShape {
+    pub parameters: Vec<SqlType>,
+    pub columns: Option<Arc<[OutputColumn]>>,
+}
+
+/// What Describe of a portal tells.
+#[derive(Debug, Clone)]
+pub struct PortalShape {
+    pub columns: Option<Arc<[OutputColumn]>>,
+    pub formats: Vec<u16>,
+}
+
+/// How an Execute ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ExecuteOutcome {
+    /// The statement is done; its tag went to the sink.
+    Complete,
+    /// The row limit was reached and there is more.
+    Suspended,
+    /// The statement was empty.
+    Empty,
+    /// A COPY … FROM STDIN waits for data.
+    CopyIn,
+}
+
+impl Session {
+    /// Parse.
+    ///
+    /// # Errors
+    /// Those of parsing and binding; 42P05 when the name is taken.
+    pub fn parse(&mut self, name: &str, text: &str, parameter_types: &[Oid]) -> Result<()> {
+        let result = self.parse_inner(name, text, parameter_types);
+        result.inspect_err(|_| self.fail())
+    }
+
+    fn parse_inner(&mut self, name: &str, text: &str, parameter_types: &[Oid]) -> Result<()> {
+        self.start_statement(text);
+        if !name.is_empty() && self.statements.contains_key(name) {
+            return Err(Error::new(
+                SqlState::DUPLICATE_PREPARED_STATEMENT,
+                format!("prepared statement \"{name}\" already exists"),
+            ));
+        }
+        let mut statements = ochre_parser::parse(text)?;
+        if statements.len() > 1 {
+            return Err(Error::new(
+                SqlState::SYNTAX_ERROR,
+                "cannot insert multiple commands into a prepared statement",
+            ));
+        }
+        let statement = statements.pop().map(|raw| raw.stmt);
+        let prepared = self.prepare(text, statement, parameter_types, false)?;
+        self.statements.insert(name.into(), Arc::new(prepared));
+        Ok(())
+    }
+
+    /// Binds a statement's names and parameter types.
+    pub(crate) fn prepare(
+        &mut self,
+        text: &str,
+        statement: Option<Statement>,
+        parameter_types: &[Oid],
+        from_sql: bool,
+    ) -> Result<Prepared> {
+        let mut prepared = Prepared {
+            text: text.into(),
+            statement: None,
+            parameters: Vec::new(),
+            shape: None,
+            plan: Mutex::new(None),
+            from_sql,
+            prepared_at: self.state.statement_time.get(),
+        };
+        let Some(statement) = statement else {
+            return Ok(prepared);
+        };
+        if self.block == Block::Failed && !ends_block(&statement) {
+            return Err(failed_block());
+        }
+        if is_plannable(&statement) {
+            self.begin_implicit()?;
+            let (stamp, plan) = self.plan_parameterised(&statement, text, parameter_types)?;
+            prepared.parameters.clone_from(&plan.parameters);
+            prepared.shape = plan.returns_rows.then(|| plan.row_shape.as_slice().into());
+            *prepared.plan.lock() = Some((stamp, plan));
+        } else {
+            prepared.shape = self.utility_shape(&statement)?;
+        }
+        prepared.statement = Some(statement);
+        Ok(prepared)
+    }
+
+    fn statement(&self, name: &str) -> Result<&Arc<Prepared>> {
+        self.statements.get(name).ok_or_else(|| {
+            let message = if name.is_empty() {
+                "unnamed prepared statement does not exist".to_string()
+            } else {
+                format!("prepared statement \"{name}\" does not exist")
+            };
+            Error::new(SqlState::INVALID_SQL_STATEMENT_NAME, message)
+        })
+    }
+
+    /// Describe of a statement.
+    ///
+    /// # Errors
+    /// 26000 when there is none of that name.
+    pub fn describe_statement(&mut self, name: &str) -> Result<StatementShape> {
+        let prepared = self.statement(name).cloned().inspect_err(|_| self.fail())?;
+        Ok(StatementShape { parameters: prepared.parameters.clone(), columns: prepared.shape.clone() })
+    }
+
+    /// The parameters' types of a statement, for reading the values of a Bind.
+    ///
+    /// # Errors
+    /// 26000 when there is none of that name.
+    pub fn parameter_types(&mut self, name: &str) -> Result<Vec<SqlType>> {
+        let prepared = self.statement(name).cloned().inspect_err(|_| self.fail())?;
+        Ok(prepared.parameters.clone())
+    }
+
+    /// Bind: makes a portal. `values` are the parameters' bytes, `formats` tells for each whether it is binary.
+    ///
+    /// # Errors
+    /// 08P01 for the wrong number of parameters, 22P02 and others for values, 42P03 when the name is taken.
+    pub fn bind<'v>(
+        &mut self,
+        portal: &str,
+        statement: &str,
+        values: impl ExactSizeIterator<Item = (bool, Option<&'v [u8]>)>,
+        formats: Vec<u16>,
+    ) -> Result<()> {
+        let result = self.bind_inner(portal, statement, values, formats);
+        result.inspect_err(|_| self.fail())
+    }
+
+    fn bind_inner<'v>(
+        &mut self,
+        portal: &str,
+        statement: &str,
+        values: impl ExactSizeIterator<Item = (bool, Option<&'v [u8]>)>,
+        formats: Vec<u16>,
+    ) -> Result<()> {
+        let prepared = Arc::clone(self.statement(statement)?);
+        if values.len() != prepared.parameters.len() {
+            return Err(Error::new(
+                SqlState::PROTOCOL_VIOLATION,
+                format!(
+                    "bind message supplies {} parameters, but prepared statement \"{statement}\" requires {}",
+                    values.len(),
+                    prepared.parameters.len()
+                ),
+            ));
+        }
+        if self.block == Block::Failed && !prepared.statement.as_ref().is_none_or(ends_block) {
+            return Err(failed_block());
+        }
+        if !portal.is_empty() && self.portals.contains_key(portal) {
+            return Err(Error::new(SqlState::DUPLICATE_CURSOR, format!("cursor \"{portal}\" already exists")));
+        }
+        if self.block == Block::Idle && prepared.statement.as_ref().is_some_and(is_plannable) {
+            self.start_statement(&prepared.text);
+            self.begin_implicit()?;
+        }
+        let parameters = self.read_parameters(&prepared.parameters, values)?;
+        if let Some(columns) = &prepared.shape {
+            if formats.len() > 1 && formats.len() != columns.len() {
+                return Err(Error::new(
+                    SqlState::PROTOCOL_VIOLATION,
+                    format!(
+                        "bind message has {} result formats but query has {} columns",
+                        formats.len(),
+                        columns.len()
+                    ),
+                ));
+            }
+        }
+        self.add_portal(portal, prepared, parameters, formats, false);
+        Ok(())
+    }
+
+    pub(crate) fn add_portal(
+        &mut self,
+        name: &str,
+        prepared: Arc<Prepared>,
+        parameters: Vec<Datum>,
+        formats: Vec<u16>,
+        cursor: bool,
+    ) {
+        let portal = Portal {
+            prepared,
+            parameters,
+            formats,
+            state: PortalState::Ready,
+            cursor,
+            created_in_block: self.block == Block::Explicit,
+        };
+        self.portals.insert(name.into(), portal);
+    }
+
+    fn portal(&self, name: &str) -> Result<&Portal> {
+        self.portals.get(name).ok_or_else(|| {
+            Error::new(SqlState::INVALID_CURSOR_NAME, format!("portal \"{name}\" does not exist"))
+        })
+    }
+
+    /// Describe of a portal.
+    ///
+    /// # Errors
+    /// 34000 when there is none of that name.
+    pub fn describe_portal(&mut self, name: &str) -> Result<PortalShape> {
+        let shape = self
+            .portal(name)
+            .map(|portal| PortalShape { columns: portal.prepared.shape.clone(), formats: portal.formats.clone() });
+        shape.inspect_err(|_| self.fail())
+    }
+
+    /// Execute, for at most `max_rows` rows (0 is no limit). Rows go to the sink in the portal's formats, which
+    /// [`Session::describe_portal`] tells.
+    ///
+    /// # Errors
+    /// The statement's.
+    pub fn execute(&mut self, name: &str, max_rows: u32, sink: &mut dyn Sink) -> Result<ExecuteOutcome> {
+        let result = self.execute_inner(name, max_rows, sink);
+        self.finish_call(result, sink)
+    }
+
+    fn execute_inner(&mut self, name: &str, max_rows: u32, sink: &mut dyn Sink) -> Result<ExecuteOutcome> {
+        let mut portal = match self.portals.remove(name) {
+            Some(portal) => portal,
+            None => return Err(self.portal(name).map(|_| ()).expect_err("it was not found")),
+        };
+        self.start_statement(&portal.prepared.text);
+        let outcome = self.execute_portal(&mut portal, max_rows, sink);
+        // A portal survives its execution, and an error of it only until the transaction's end, which removes it.
+        if outcome.is_ok() {
+            self.portals.insert(name.into(), portal);
+        }
+        outcome
+    }
+
+    fn execute_portal(
+        &mut self,
+        portal: &mut Portal,
+        max_rows: u32,
+        sink: &mut dyn Sink,
+    ) -> Result<ExecuteOutcome> {
+        let prepared = Arc::clone(&portal.prepared);
+        let Some(statement) = &prepared.statement else {
+            sink.empty();
+            return Ok(ExecuteOutcome::Empty);
+        };
+        if let Statement::Transaction(statement) = statement {
+            let tag = self.transaction_statement(statement)?;
+            sink.complete(tag);
+            return Ok(ExecuteOutcome::Complete);
+        }
+        if self.block == Block::Failed {
+            return Err(failed_block());
+        }
+        self.begin_implicit()?;
+        if !is_plannable(statement) {
+            let parameters = std::mem::take(&mut portal.parameters);
+            return match self.run_utility(statement, &prepared.text, &parameters, Protocol::Extended, sink)? {
+                Some(tag) => {
+                    portal.state = PortalState::Done;
+                    self.flush_notices(sink);
+                    sink.complete(tag);
+                    Ok(ExecuteOutcome::Complete)
+                }
+                None => Ok(ExecuteOutcome::CopyIn),
+            };
+        }
+        self.execute_plan(portal, max_rows, sink)
+    }
+
+    fn execute_plan(
+        &mut self,
+        portal: &mut Portal,
+        max_rows: u32,
+        sink: &mut dyn Sink,
+    ) -> Result<ExecuteOutcome> {
+        let running = match std::mem::replace(&mut portal.state, PortalState::Done) {
+            PortalState::Running(running) => running,
+            PortalState::Ready => {
+                let plan = self.valid_plan(&portal.prepared)?;
+                // Without a limit, and for changes, the whole statement runs at once.
+                if max_rows == 0 || !plan.read_only {
+                    let tag = self.run_rows(&plan, &portal.parameters, sink)?;
+                    self.flush_notices(sink);
+                    sink.complete(tag);
+                    return Ok(ExecuteOutcome::Complete);
+                }
+                Box::new(self.start_running(plan)?)
+            }
+            PortalState::Done => {
+                sink.complete(CommandTag::Rows("SELECT", 0));
+                return Ok(ExecuteOutcome::Complete);
+            }
+        };
+        self.advance_running(portal, running, u64::from(max_rows), sink)
+    }
+
+    fn advance_running(
+        &mut self,
+        portal: &mut Portal,
+        mut running: Box<Running>,
+        max_rows: u64,
+        sink: &mut dyn Sink,
+    ) -> Result<ExecuteOutcome> {
+        let limit = if max_rows == 0 { u64::MAX } else { max_rows };
+        let before = running.sent;
+        let more = self.run_some(&mut running, &portal.parameters, limit, sink)?;
+        if more {
+            portal.state = PortalState::Running(running);
+            return Ok(ExecuteOutcome::Suspended);
+        }
+        self.flush_notices(sink);
+        sink.complete(CommandTag::of(running.plan.command, running.sent - before));
+        Ok(ExecuteOutcome::Complete)
+    }
+
+    /// Close of a statement; one that is not there is fine.
+    pub fn close_statement(&mut self, name: &str) {
+        self.statements.remove(name);
+    }
+
+    /// Close of a portal; one that is not there is fine.
+    pub fn close_portal(&mut self, name: &str) {
+        self.portals.remove(name);
+    }
+
+    /// Sync: an implicit transaction ends.
+    ///
+    /// # Errors
+    /// When the commit fails.
+    pub fn sync(&mut self, sink: &mut dyn Sink) -> Result<()> {
+        let result = self.end_implicit();
+        self.pending = None;
+        self.finish_call(result, sink)
+    }
+
+    /// Removes the portals that end with the transaction.
+    pub(crate) fn close_transaction_portals(&mut self) {
+        if !self.portals.is_empty() {
+            self.portals.clear();
+        }
+    }
+}
+
+/// Whether a statement is allowed in a failed block.
+fn ends_block(statement: &Statement) -> bool {
+    matches!(
+        statement,
+        Statement::Transaction(transaction)
+            if matches!(
+                **transaction,
+                TransactionStmt::Commit { .. } | TransactionStmt::Rollback { .. } | TransactionStmt::RollbackTo(..)
+            )
+    )
+}

@@ -1,0 +1,375 @@
+//! A session: one client's statements, one after the other, and the transaction they are in.
+//!
+//! # Role
+//! The server owns one for each connection and calls it from that connection's task; the library owns one for each of
+//! its connections. Nothing here knows a socket: results go to a [`Sink`], and what a reply has to wait for comes back
+//! from [`Session::take_gate`].
+//!
+//! # States
+//! ```text
+//!            first statement            BEGIN
+//!   Idle ───────────────────▶ Implicit ──────▶ Explicit ──▶ error ──▶ Failed
+//!    ▲                           │ end of the     │ COMMIT               │ COMMIT, ROLLBACK
+//!    └───────────────────────────┴─ message ──────┴──────────────────────┘   ROLLBACK TO: back to Explicit
+//! ```
+//! `begin_implicit`, `begin_block`, `end_block` and `fail` make the transitions.
+//!
+//! # Invariants
+//! - N1: there is a transaction in every state but Idle (in Failed it is rolled back, or kept for ROLLBACK TO).
+//! - N2: a reply that tells of a commit, a read row or a sequence's number leaves only when the log is durable up to the
+//!   gate. [`Session::take_gate`] hands it out before the reply is sent.
+//! - N3: after an error in the extended protocol the caller skips messages up to Sync.
+
+mod bind_values;
+pub(crate) mod catalog;
+pub(crate) mod context;
+mod copy;
+mod execute;
+mod explain;
+mod extended;
+mod plan;
+mod settings;
+mod simple;
+mod transaction;
+mod utility;
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use ochre_base::{Error, Lsn, Oid, Result, SqlState};
+use ochre_catalog::{CatalogSnapshot, RelationDescriptor};
+use ochre_parser::ast::ObjectName;
+use ochre_txn::locks::RelationLockMode;
+use ochre_txn::{Interrupt, Transaction};
+use ochre_types::{Datum, FormatContext};
+
+use crate::database::Database;
+use crate::instance::{Activity, Instance};
+use crate::settings::Settings;
+use catalog::CatalogChanges;
+use extended::Portal;
+pub(crate) use extended::Prepared;
+pub(crate) use settings::split_dotted;
+pub(crate) use simple::is_plannable;
+use transaction::Savepoint;
+
+pub use extended::{ExecuteOutcome, PortalShape, StatementShape};
+pub use simple::Progress;
+
+/// What ReadyForQuery tells of a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TransactionStatus {
+    Idle,
+    InBlock,
+    Failed,
+}
+
+/// Where the session stands with its transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Block {
+    Idle,
+    /// Begun by a statement, ended with the message that held it.
+    Implicit,
+    /// Begun by BEGIN.
+    Explicit,
+    /// An error came: only its end, or ROLLBACK TO, is allowed.
+    Failed,
+}
+
+/// What expressions and statements of a session share. Changed through cells, since a running plan holds it.
+pub(crate) struct State {
+    pub instance: Arc<Instance>,
+    pub database: Arc<Database>,
+    pub user: Arc<str>,
+    pub process_id: i32,
+    pub settings: RefCell<Settings>,
+    pub catalog: RefCell<CatalogChanges>,
+    pub format: RefCell<FormatContext>,
+    /// The settings' generation that `format` and `path` were made from.
+    pub settings_seen: Cell<u64>,
+    /// The settings' generation that clients were told of.
+    pub reported_generation: Cell<u64>,
+    /// The namespaces searched, and the catalog version they were looked up in.
+    pub path: RefCell<(u64, Arc<[Oid]>)>,
+    pub interrupt: Arc<Interrupt>,
+    pub gate: Cell<Lsn>,
+    pub notices: RefCell<Vec<Error>>,
+    /// Sequence values last drawn, and the sequence drawn from last.
+    pub sequence_values: RefCell<HashMap<Oid, i64>>,
+    pub last_sequence: Cell<Option<Oid>>,
+    pub transaction_time: Cell<i64>,
+    pub statement_time: Cell<i64>,
+    pub random_seed: Cell<Option<u64>>,
+    pub activity: Arc<Activity>,
+}
+
+/// A client's session.
+pub struct Session {
+    pub(crate) state: State,
+    pub(crate) transaction: Option<Transaction>,
+    pub(crate) block: Block,
+    pub(crate) savepoints: Vec<Savepoint>,
+    pub(crate) statements: HashMap<Box<str>, Arc<Prepared>>,
+    pub(crate) portals: HashMap<Box<str>, Portal>,
+    pub(crate) pending: Option<simple::Pending>,
+    /// Values of settings that clients follow, as they were told last.
+    pub(crate) reported: Vec<(&'static str, String)>,
+}
+
+/// The settings whose changes clients are told of.
+pub const REPORTED_SETTINGS: [&str; 15] = [
+    "application_name",
+    "client_encoding",
+    "DateStyle",
+    "default_transaction_read_only",
+    "in_hot_standby",
+    "integer_datetimes",
+    "IntervalStyle",
+    "is_superuser",
+    "scram_iterations",
+    "search_path",
+    "server_encoding",
+    "server_version",
+    "session_authorization",
+    "standard_conforming_strings",
+    "TimeZone",
+];
+
+impl Session {
+    /// A session of a role in a database.
+    ///
+    /// # Errors
+    /// 28000 for an unknown role, 3D000 for an unknown database, 53300 when there are too many sessions.
+    pub fn new(instance: &Arc<Instance>, database: &str, user: &str, settings: Settings) -> Result<Session> {
+        let database = instance.open_database(database)?;
+        let catalog = database.catalog();
+        let role = catalog.role_named(user).filter(|role| role.can_login);
+        let role = role.ok_or_else(|| {
+            Error::with_severity(
+                ochre_base::Severity::Fatal,
+                SqlState::INVALID_AUTHORIZATION_SPECIFICATION,
+                format!("role \"{user}\" does not exist"),
+            )
+        })?;
+        let interrupt = Arc::new(Interrupt::new());
+        let activity = instance.register_session(&database, &role.name, &interrupt)?;
+        let mut settings = settings;
+        settings.report("is_superuser", if role.superuser { "on" } else { "off" });
+        settings.report("session_authorization", &role.name);
+        let now = instance.now();
+        let state = State {
+            instance: Arc::clone(instance),
+            user: Arc::clone(&role.name),
+            process_id: activity.process_id,
+            settings: RefCell::new(settings),
+            catalog: RefCell::default(),
+            format: RefCell::default(),
+            settings_seen: Cell::new(u64::MAX),
+            reported_generation: Cell::new(0),
+            path: RefCell::new((u64::MAX, Arc::from([]))),
+            interrupt,
+            gate: Cell::new(Lsn::ZERO),
+            notices: RefCell::default(),
+            sequence_values: RefCell::default(),
+            last_sequence: Cell::new(None),
+            transaction_time: Cell::new(now),
+            statement_time: Cell::new(now),
+            random_seed: Cell::new(None),
+            activity,
+            database,
+        };
+        let mut session = Session {
+            state,
+            transaction: None,
+            block: Block::Idle,
+            savepoints: Vec::new(),
+            statements: HashMap::new(),
+            portals: HashMap::new(),
+            pending: None,
+            reported: Vec::new(),
+        };
+        session.reported = session.reported_values();
+        Ok(session)
+    }
+
+    /// The instance it runs on.
+    pub fn instance(&self) -> &Arc<Instance> {
+        &self.state.instance
+    }
+
+    /// What a client passes to cancel a statement of this session.
+    pub fn cancel_key(&self) -> (i32, [u8; 32]) {
+        (self.state.process_id, self.state.activity.secret)
+    }
+
+    /// What ReadyForQuery tells.
+    pub fn status(&self) -> TransactionStatus {
+        match self.block {
+            Block::Idle | Block::Implicit => TransactionStatus::Idle,
+            Block::Explicit => TransactionStatus::InBlock,
+            Block::Failed => TransactionStatus::Failed,
+        }
+    }
+
+    /// The log position that must be durable before what was said so far may be sent (N2), once.
+    pub fn take_gate(&self) -> Lsn {
+        self.state.gate.replace(Lsn::ZERO)
+    }
+
+    /// Notices since the last call.
+    pub fn take_notices(&self) -> Vec<Error> {
+        std::mem::take(&mut *self.state.notices.borrow_mut())
+    }
+
+    /// Every setting that clients follow, with its value, for the session's start.
+    pub fn reported_values(&self) -> Vec<(&'static str, String)> {
+        let settings = self.state.settings.borrow();
+        REPORTED_SETTINGS
+            .iter()
+            .map(|name| (*name, settings.show(name).expect("reported settings are in the table")))
+            .collect()
+    }
+
+    /// The settings that clients follow and that changed since they were told last.
+    pub(crate) fn changed_settings(&mut self) -> Vec<(&'static str, String)> {
+        let now = self.reported_values();
+        let changed = now
+            .iter()
+            .zip(&self.reported)
+            .filter(|(new, old)| new.1 != old.1)
+            .map(|(new, _)| new.clone())
+            .collect();
+        self.reported = now;
+        changed
+    }
+
+    /// A setting's current value as SHOW prints it.
+    ///
+    /// # Errors
+    /// 42704 for an unknown name.
+    pub fn show(&self, name: &str) -> Result<String> {
+        self.state.settings.borrow().show(name)
+    }
+
+    /// Rolls back what is open; the session can go on.
+    pub fn reset_transaction(&mut self) {
+        self.pending = None;
+        self.end_aborted();
+        self.portals.clear();
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.end_aborted();
+        self.state.instance.forget_session(&self.state.activity);
+    }
+}
+
+impl State {
+    /// The catalog as the current transaction sees it.
+    pub(crate) fn catalog(&self) -> Arc<CatalogSnapshot> {
+        self.catalog.borrow().picture(&self.database)
+    }
+
+    /// The number of that catalog.
+    pub(crate) fn catalog_version(&self) -> u64 {
+        let catalog = self.catalog.borrow();
+        if catalog.is_empty() { self.database.catalog_version() } else { catalog.picture(&self.database).version }
+    }
+
+    /// The session's role.
+    pub(crate) fn user_oid(&self) -> Oid {
+        self.catalog().role_named(&self.user).map_or(ochre_catalog::oids::BOOTSTRAP_ROLE, |role| role.oid)
+    }
+
+    /// The relation that a name means, along the search path.
+    pub(crate) fn find_relation(&self, name: &ObjectName) -> Result<Option<Arc<RelationDescriptor>>> {
+        if let Some(database) = name.catalog() {
+            if **database != *self.activity.database_name {
+                return Err(Error::new(
+                    SqlState::FEATURE_NOT_SUPPORTED,
+                    format!("cross-database references are not implemented: \"{name}\""),
+                ));
+            }
+        }
+        let catalog = self.catalog();
+        Ok(match name.schema() {
+            Some(schema) => catalog
+                .namespace_named(schema)
+                .and_then(|namespace| catalog.relation_in(namespace.oid, name.name()))
+                .cloned(),
+            None => catalog.find_relation(&self.search_path(), name.name()).cloned(),
+        })
+    }
+
+    /// The relation that the parts of a dotted name mean.
+    pub(crate) fn find_by_parts(&self, parts: &[String]) -> Result<Option<Arc<RelationDescriptor>>> {
+        let catalog = self.catalog();
+        Ok(match parts {
+            [name] => catalog.find_relation(&self.search_path(), name).cloned(),
+            [.., schema, name] => catalog
+                .namespace_named(schema)
+                .and_then(|namespace| catalog.relation_in(namespace.oid, name))
+                .cloned(),
+            [] => None,
+        })
+    }
+
+    /// Takes a relation's lock for a transaction.
+    pub(crate) fn lock_relation(
+        &self,
+        transaction: &Transaction,
+        oid: Oid,
+        mode: RelationLockMode,
+    ) -> Result<()> {
+        self.instance.locks().lock_relation(
+            &transaction.waiter(),
+            self.process_id,
+            self.database.oid(),
+            oid,
+            mode,
+        )
+    }
+
+    /// Takes a relation's lock if nobody is in the way.
+    pub(crate) fn try_lock_relation(
+        &self,
+        transaction: &Transaction,
+        oid: Oid,
+        mode: RelationLockMode,
+    ) -> Result<bool> {
+        self.instance.locks().try_lock_relation(
+            &transaction.waiter(),
+            self.process_id,
+            self.database.oid(),
+            oid,
+            mode,
+        )
+    }
+
+    /// Adds a notice for the client, if it wants that level.
+    pub(crate) fn notice(&self, notice: Error) {
+        let wanted = {
+            let settings = self.settings.borrow();
+            let least = settings.text("client_min_messages");
+            crate::errors::at_least(notice.fields().severity, least)
+        };
+        if wanted {
+            self.notices.borrow_mut().push(notice);
+        }
+    }
+
+    /// Raises the gate (N2).
+    pub(crate) fn note_met(&self, lsn: Lsn) {
+        if lsn > self.gate.get() {
+            self.gate.set(lsn);
+        }
+    }
+
+    /// A NULL or text datum.
+    pub(crate) fn text_datum(text: Option<impl AsRef<str>>) -> Datum {
+        text.map_or(Datum::Null, |text| Datum::text(text.as_ref()))
+    }
+}

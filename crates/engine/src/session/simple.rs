@@ -1,0 +1,229 @@
+//! The simple protocol: a text of statements, run one after the other in one implicit transaction.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use ochre_base::{Error, Result};
+use ochre_parser::ast::{RawStatement, Statement};
+
+use super::transaction::failed_block;
+use super::{Block, Session};
+use crate::sink::Sink;
+use crate::tag::CommandTag;
+
+/// What a call has come to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Progress {
+    /// Every statement ran.
+    Done,
+    /// A COPY … FROM STDIN waits for [`Session::copy_data`] and [`Session::copy_done`].
+    CopyIn,
+}
+
+/// The statements of a message that have not run yet.
+pub(crate) struct Pending {
+    text: Arc<str>,
+    statements: VecDeque<RawStatement>,
+    multiple: bool,
+    /// The COPY that waits for its data; of the extended protocol when `text` is empty.
+    pub copy: Option<super::copy::CopyIn>,
+}
+
+impl Pending {
+    /// Whether the message held more than one statement.
+    pub(crate) fn is_multiple(&self) -> bool {
+        self.multiple
+    }
+
+    /// What waits when a COPY is executed in the extended protocol.
+    pub(crate) fn extended_copy(copy: super::copy::CopyIn) -> Pending {
+        Pending { text: "".into(), statements: VecDeque::new(), multiple: false, copy: Some(copy) }
+    }
+}
+
+impl Session {
+    /// Runs a text of statements.
+    ///
+    /// # Errors
+    /// The first statement's that fails, its position a byte offset into the text; those behind it do not run.
+    pub fn simple_query(&mut self, text: &str, sink: &mut dyn Sink) -> Result<Progress> {
+        let result = self.start_simple_query(text, sink);
+        self.finish_call(result, sink)
+    }
+
+    /// What every call ends with: an error ends or fails the transaction, notices and settings reach the client.
+    pub(crate) fn finish_call<T>(&mut self, result: Result<T>, sink: &mut dyn Sink) -> Result<T> {
+        let result = result.inspect_err(|_| {
+            self.pending = None;
+            self.fail();
+        });
+        for notice in self.take_notices() {
+            sink.notice(&notice);
+        }
+        self.report_settings(sink);
+        self.state.activity.statement_ended();
+        result
+    }
+
+    pub(crate) fn report_settings(&mut self, sink: &mut dyn Sink) {
+        if self.state.settings_changed_since_report() {
+            for (name, value) in self.changed_settings() {
+                sink.setting(name, &value);
+            }
+        }
+    }
+
+    fn start_simple_query(&mut self, text: &str, sink: &mut dyn Sink) -> Result<Progress> {
+        self.portals.remove("");
+        self.start_statement(text);
+        if self.block != Block::Failed {
+            if let Some(plan) = self.cached_plan(text)? {
+                self.begin_implicit()?;
+                let tag = self.run_to_sink(&plan, &[], sink)?;
+                self.end_implicit()?;
+                sink.complete(tag);
+                return Ok(Progress::Done);
+            }
+        }
+        let statements = ochre_parser::parse(text)?;
+        if statements.is_empty() {
+            sink.empty();
+            return Ok(Progress::Done);
+        }
+        let multiple = statements.len() > 1;
+        self.pending = Some(Pending { text: text.into(), statements: statements.into(), multiple, copy: None });
+        self.run_pending(sink)
+    }
+
+    fn run_pending(&mut self, sink: &mut dyn Sink) -> Result<Progress> {
+        while let Some(pending) = &mut self.pending {
+            let Some(statement) = pending.statements.pop_front() else {
+                break;
+            };
+            let last = pending.statements.is_empty();
+            let text = Arc::clone(&pending.text);
+            match self.run_raw(&statement, &text, sink)? {
+                Some(tag) => {
+                    if last {
+                        self.end_implicit()?;
+                    }
+                    self.flush_notices(sink);
+                    sink.complete(tag);
+                }
+                None => return Ok(Progress::CopyIn),
+            }
+        }
+        self.pending = None;
+        self.end_implicit()?;
+        Ok(Progress::Done)
+    }
+
+    pub(crate) fn flush_notices(&mut self, sink: &mut dyn Sink) {
+        for notice in self.take_notices() {
+            sink.notice(&notice);
+        }
+    }
+
+    /// Commits an implicit transaction.
+    pub(crate) fn end_implicit(&mut self) -> Result<()> {
+        if self.block == Block::Implicit {
+            self.end_committed()?;
+        }
+        Ok(())
+    }
+
+    /// Runs one statement of a text; `None` when it is a COPY that now waits for data.
+    fn run_raw(
+        &mut self,
+        raw: &RawStatement,
+        text: &Arc<str>,
+        sink: &mut dyn Sink,
+    ) -> Result<Option<CommandTag>> {
+        if let Statement::Transaction(statement) = &raw.stmt {
+            return self.transaction_statement(statement).map(Some);
+        }
+        if self.block == Block::Failed {
+            return Err(failed_block());
+        }
+        self.begin_implicit()?;
+        if is_plannable(&raw.stmt) {
+            let own_text = &text[raw.start..raw.start + raw.len];
+            let plan = self.plan_statement(&raw.stmt, own_text, &[])?;
+            if let [parameter, ..] = plan.parameters.as_slice() {
+                let _ = parameter;
+                return Err(Error::new(
+                    ochre_base::SqlState::UNDEFINED_PARAMETER,
+                    "there is no parameter $1",
+                ));
+            }
+            return self.run_to_sink(&plan, &[], sink).map(Some);
+        }
+        let own_text = &text[raw.start..raw.start + raw.len];
+        self.run_utility(&raw.stmt, own_text, &[], super::utility::Protocol::Simple, sink)
+    }
+
+    /// Data of a COPY … FROM STDIN.
+    ///
+    /// # Errors
+    /// Data that is wrong; the COPY is over then.
+    pub fn copy_data(&mut self, data: &[u8]) -> Result<()> {
+        let result = self.add_copy_data(data);
+        result.inspect_err(|_| {
+            self.pending = None;
+            self.fail();
+        })
+    }
+
+    /// The end of the data: the COPY completes and the statements behind it run.
+    ///
+    /// # Errors
+    /// As [`Session::simple_query`].
+    pub fn copy_done(&mut self, sink: &mut dyn Sink) -> Result<Progress> {
+        let result = self.finish_copy_and_go_on(sink);
+        self.finish_call(result, sink)
+    }
+
+    fn finish_copy_and_go_on(&mut self, sink: &mut dyn Sink) -> Result<Progress> {
+        let Some(copy) = self.pending.as_mut().and_then(|pending| pending.copy.take()) else {
+            return Err(Error::new(ochre_base::SqlState::PROTOCOL_VIOLATION, "no COPY is in progress"));
+        };
+        let tag = self.finish_copy(copy)?;
+        let simple = self.pending.as_ref().is_some_and(|pending| !pending.text.is_empty());
+        if simple && self.pending.as_ref().is_some_and(|pending| pending.statements.is_empty()) {
+            self.end_implicit()?;
+        }
+        self.flush_notices(sink);
+        sink.complete(tag);
+        if simple {
+            return self.run_pending(sink);
+        }
+        self.pending = None;
+        Ok(Progress::Done)
+    }
+
+    /// The client gave the COPY up.
+    ///
+    /// # Errors
+    /// Always: 57014 with the client's reason.
+    pub fn copy_fail(&mut self, reason: &str, sink: &mut dyn Sink) -> Result<Progress> {
+        let error = Error::new(
+            ochre_base::SqlState::QUERY_CANCELED,
+            format!("COPY from stdin failed: {reason}"),
+        );
+        self.finish_call(Err(error), sink)
+    }
+
+    /// Whether a COPY waits for data.
+    pub fn is_copying(&self) -> bool {
+        self.pending.as_ref().is_some_and(|pending| pending.copy.is_some())
+    }
+}
+
+/// Whether a statement goes through the planner; all others are utilities.
+pub(crate) fn is_plannable(statement: &Statement) -> bool {
+    match statement {
+        Statement::Select(select) => !super::utility::is_select_into(select),
+        Statement::Insert(_) | Statement::Update(_) | Statement::Delete(_) | Statement::Merge(_) => true,
+        _ => false,
+    }
+}

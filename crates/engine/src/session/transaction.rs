@@ -1,0 +1,391 @@
+//! Beginning and ending transactions, blocks and savepoints.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ochre_base::{Error, Result, Severity, SqlState};
+use ochre_catalog::CatalogChange;
+use ochre_parser::ast::{IsolationLevel as AstLevel, TransactionModes, TransactionStmt};
+use ochre_txn::{IsolationLevel, SavepointDepth, TransactionOptions};
+
+use super::catalog::CatalogMark;
+use super::{Block, Session};
+use crate::tag::CommandTag;
+
+/// A savepoint with what goes back to it besides rows.
+pub(crate) struct Savepoint {
+    name: Box<str>,
+    depth: SavepointDepth,
+    settings: usize,
+    catalog: CatalogMark,
+    locks: ochre_txn::locks::LockMark,
+}
+
+fn level(level: AstLevel) -> IsolationLevel {
+    match level {
+        AstLevel::ReadUncommitted => IsolationLevel::ReadUncommitted,
+        AstLevel::ReadCommitted => IsolationLevel::ReadCommitted,
+        AstLevel::RepeatableRead => IsolationLevel::RepeatableRead,
+        AstLevel::Serializable => IsolationLevel::Serializable,
+    }
+}
+
+fn level_named(name: &str) -> IsolationLevel {
+    match name {
+        "serializable" => IsolationLevel::Serializable,
+        "repeatable read" => IsolationLevel::RepeatableRead,
+        "read uncommitted" => IsolationLevel::ReadUncommitted,
+        _ => IsolationLevel::ReadCommitted,
+    }
+}
+
+impl Session {
+    /// Makes sure that there is a transaction: the state Implicit if none was begun.
+    pub(crate) fn begin_implicit(&mut self) -> Result<()> {
+        if self.block == Block::Idle {
+            self.begin_transaction(TransactionModes::default())?;
+            self.block = Block::Implicit;
+        }
+        Ok(())
+    }
+
+    fn begin_transaction(&mut self, modes: TransactionModes) -> Result<()> {
+        let (isolation, read_only, lock_timeout) = {
+            let settings = self.state.settings.borrow();
+            let isolation = modes.isolation.map_or_else(
+                || level_named(settings.text("default_transaction_isolation")),
+                level,
+            );
+            let read_only = modes.read_only.unwrap_or_else(|| settings.flag("default_transaction_read_only"));
+            (isolation, read_only, settings.integer("lock_timeout"))
+        };
+        if isolation == IsolationLevel::Serializable {
+            return Err(Error::unsupported("transaction isolation level SERIALIZABLE"));
+        }
+        if modes.deferrable == Some(true) {
+            return Err(Error::unsupported("DEFERRABLE transactions"));
+        }
+        let transaction = self.state.instance.transactions().begin(TransactionOptions {
+            isolation,
+            read_only,
+            interrupt: Some(Arc::clone(&self.state.interrupt)),
+            lock_timeout: timeout(lock_timeout),
+        });
+        self.state.transaction_time.set(self.state.statement_time.get());
+        self.transaction = Some(transaction);
+        let mut settings = self.state.settings.borrow_mut();
+        settings.report("transaction_isolation", isolation.as_str());
+        settings.report("transaction_read_only", if read_only { "on" } else { "off" });
+        Ok(())
+    }
+
+    /// A transaction statement.
+    ///
+    /// # Errors
+    /// As PostgreSQL's, in its words.
+    pub(crate) fn transaction_statement(&mut self, statement: &TransactionStmt) -> Result<CommandTag> {
+        match statement {
+            TransactionStmt::Begin(modes) => self.begin_block(*modes, "BEGIN"),
+            TransactionStmt::Start(modes) => self.begin_block(*modes, "START TRANSACTION"),
+            TransactionStmt::Commit { chain } => self.end_block(true, *chain),
+            TransactionStmt::Rollback { chain } => self.end_block(false, *chain),
+            TransactionStmt::Savepoint(name, _) => self.savepoint(name),
+            TransactionStmt::Release(name, _) => self.release(name),
+            TransactionStmt::RollbackTo(name, _) => self.rollback_to(name),
+            TransactionStmt::Prepare(..) => Err(Error::unsupported("PREPARE TRANSACTION")),
+            TransactionStmt::CommitPrepared(..) => Err(Error::unsupported("COMMIT PREPARED")),
+            TransactionStmt::RollbackPrepared(..) => Err(Error::unsupported("ROLLBACK PREPARED")),
+        }
+    }
+
+    fn begin_block(&mut self, modes: TransactionModes, tag: &'static str) -> Result<CommandTag> {
+        match self.block {
+            Block::Idle => {
+                self.begin_transaction(modes)?;
+                self.block = Block::Explicit;
+            }
+            Block::Implicit => {
+                // A BEGIN behind other statements of one message: they become part of the block.
+                self.block = Block::Explicit;
+                self.set_modes(modes)?;
+            }
+            Block::Explicit => {
+                self.warn(SqlState::ACTIVE_SQL_TRANSACTION, "there is already a transaction in progress");
+                self.set_modes(modes)?;
+            }
+            Block::Failed => return Err(failed_block()),
+        }
+        Ok(CommandTag::Plain(tag))
+    }
+
+    /// `SET TRANSACTION`, and the modes of a BEGIN inside a transaction.
+    ///
+    /// # Errors
+    /// 25001 when it is too late for a change.
+    pub(crate) fn set_modes(&mut self, modes: TransactionModes) -> Result<()> {
+        if modes.deferrable == Some(true) {
+            return Err(Error::unsupported("DEFERRABLE transactions"));
+        }
+        let transaction = self.transaction.as_mut().expect("N1: a statement runs in a transaction");
+        if let Some(isolation) = modes.isolation {
+            if isolation == AstLevel::Serializable {
+                return Err(Error::unsupported("transaction isolation level SERIALIZABLE"));
+            }
+            transaction.set_isolation(level(isolation))?;
+            self.state.settings.borrow_mut().report("transaction_isolation", isolation.as_str());
+        }
+        if let Some(read_only) = modes.read_only {
+            if !read_only && transaction.is_read_only() && transaction.current_cid().0 > 0 {
+                return Err(Error::new(
+                    SqlState::ACTIVE_SQL_TRANSACTION,
+                    "transaction read-write mode must be set before any query",
+                ));
+            }
+            transaction.set_read_only(read_only);
+            let value = if read_only { "on" } else { "off" };
+            self.state.settings.borrow_mut().report("transaction_read_only", value);
+        }
+        Ok(())
+    }
+
+    fn end_block(&mut self, commit: bool, chain: bool) -> Result<CommandTag> {
+        let word = if commit { "COMMIT" } else { "ROLLBACK" };
+        if matches!(self.block, Block::Idle | Block::Implicit) && chain {
+            return Err(Error::new(
+                SqlState::NO_ACTIVE_SQL_TRANSACTION,
+                format!("{word} AND CHAIN can only be used in transaction blocks"),
+            ));
+        }
+        let modes = self.transaction.as_ref().filter(|_| chain).map(|transaction| TransactionModes {
+            isolation: Some(match transaction.isolation() {
+                IsolationLevel::ReadUncommitted => AstLevel::ReadUncommitted,
+                IsolationLevel::ReadCommitted => AstLevel::ReadCommitted,
+                IsolationLevel::RepeatableRead => AstLevel::RepeatableRead,
+                IsolationLevel::Serializable => AstLevel::Serializable,
+            }),
+            read_only: Some(transaction.is_read_only()),
+            deferrable: None,
+        });
+        let tag = match self.block {
+            Block::Idle | Block::Implicit => {
+                self.warn(SqlState::NO_ACTIVE_SQL_TRANSACTION, "there is no transaction in progress");
+                if self.block == Block::Implicit && !commit {
+                    self.end_aborted();
+                } else {
+                    self.end_committed()?;
+                }
+                word
+            }
+            Block::Explicit if commit => {
+                self.end_committed()?;
+                "COMMIT"
+            }
+            // The end of a failed block is a rollback, whatever was asked for.
+            Block::Explicit | Block::Failed => {
+                self.end_aborted();
+                "ROLLBACK"
+            }
+        };
+        if chain {
+            self.begin_transaction(modes.unwrap_or_default())?;
+            self.block = Block::Explicit;
+        }
+        Ok(CommandTag::Plain(tag))
+    }
+
+    /// Commits what is open and goes Idle.
+    ///
+    /// # Errors
+    /// When the commit fails: it is rolled back then.
+    pub(crate) fn end_committed(&mut self) -> Result<()> {
+        self.close_transaction_portals();
+        self.savepoints.clear();
+        self.block = Block::Idle;
+        let Some(mut transaction) = self.transaction.take() else {
+            return Ok(());
+        };
+        let changes = self.state.catalog.borrow_mut().take();
+        if !changes.is_empty() {
+            let instance = Arc::clone(&self.state.instance);
+            let database = Arc::clone(&self.state.database);
+            let version = instance.next_catalog_version();
+            transaction.at_publish(move |_| publish(&instance, &database, &changes, version));
+        }
+        let wait = self.state.settings.borrow().text("synchronous_commit") != "off";
+        let own = transaction.xid();
+        let met = transaction.gate_lsn();
+        let outcome = self.state.instance.transactions().commit(transaction);
+        self.state.instance.locks().release_all(self.state.process_id);
+        match outcome {
+            Ok(ticket) => {
+                self.state.settings.borrow_mut().commit();
+                let lsn = if wait || !own.is_valid() { ticket.lsn } else { met };
+                self.state.note_met(lsn);
+                Ok(())
+            }
+            Err(error) => {
+                self.state.settings.borrow_mut().rollback_to(0);
+                Err(error)
+            }
+        }
+    }
+
+    /// Rolls back what is open and goes Idle.
+    pub(crate) fn end_aborted(&mut self) {
+        self.close_transaction_portals();
+        self.savepoints.clear();
+        self.block = Block::Idle;
+        if let Some(transaction) = self.transaction.take() {
+            self.state.catalog.borrow_mut().abort(&self.state.database);
+            self.state.instance.transactions().abort(transaction);
+            self.state.settings.borrow_mut().rollback_to(0);
+            self.state.instance.locks().release_all(self.state.process_id);
+        }
+    }
+
+    /// An error came: an implicit transaction ends, a block waits for its end.
+    pub(crate) fn fail(&mut self) {
+        match self.block {
+            Block::Idle => {}
+            Block::Implicit => self.end_aborted(),
+            Block::Explicit if self.savepoints.is_empty() => {
+                // Nothing can come back to it, so its locks go at once.
+                self.end_aborted();
+                self.block = Block::Failed;
+            }
+            Block::Explicit => {
+                self.close_transaction_portals();
+                self.block = Block::Failed;
+            }
+            Block::Failed => {}
+        }
+    }
+
+    fn require_block(&self, what: &str) -> Result<()> {
+        if matches!(self.block, Block::Idle | Block::Implicit) {
+            return Err(Error::new(
+                SqlState::NO_ACTIVE_SQL_TRANSACTION,
+                format!("{what} can only be used in transaction blocks"),
+            ));
+        }
+        Ok(())
+    }
+
+    fn savepoint(&mut self, name: &str) -> Result<CommandTag> {
+        self.require_block("SAVEPOINT")?;
+        if self.block == Block::Failed {
+            return Err(failed_block());
+        }
+        let transaction = self.transaction.as_mut().expect("N1: a block has a transaction");
+        let depth = transaction.savepoint()?;
+        self.savepoints.push(Savepoint {
+            name: name.into(),
+            depth,
+            settings: self.state.settings.borrow().mark(),
+            catalog: self.state.catalog.borrow().mark(),
+            locks: self.state.instance.locks().mark(self.state.process_id),
+        });
+        Ok(CommandTag::Plain("SAVEPOINT"))
+    }
+
+    fn find_savepoint(&self, name: &str) -> Result<usize> {
+        self.savepoints.iter().rposition(|savepoint| &*savepoint.name == name).ok_or_else(|| {
+            Error::new(
+                SqlState::INVALID_SAVEPOINT_SPECIFICATION,
+                format!("savepoint \"{name}\" does not exist"),
+            )
+        })
+    }
+
+    fn release(&mut self, name: &str) -> Result<CommandTag> {
+        self.require_block("RELEASE SAVEPOINT")?;
+        if self.block == Block::Failed {
+            return Err(failed_block());
+        }
+        let index = self.find_savepoint(name)?;
+        let transaction = self.transaction.as_mut().expect("N1: a block has a transaction");
+        transaction.release(self.savepoints[index].depth);
+        self.savepoints.truncate(index);
+        Ok(CommandTag::Plain("RELEASE"))
+    }
+
+    fn rollback_to(&mut self, name: &str) -> Result<CommandTag> {
+        self.require_block("ROLLBACK TO SAVEPOINT")?;
+        let index = self.find_savepoint(name)?;
+        self.close_transaction_portals();
+        let savepoint = &self.savepoints[index];
+        let transaction = self.transaction.as_mut().expect("a block with savepoints keeps its transaction");
+        transaction.rollback_to(savepoint.depth)?;
+        self.state.settings.borrow_mut().rollback_to(savepoint.settings);
+        self.state.catalog.borrow_mut().rollback_to(&savepoint.catalog, &self.state.database);
+        self.state.instance.locks().release_to(self.state.process_id, &savepoint.locks);
+        self.savepoints.truncate(index + 1);
+        self.block = Block::Explicit;
+        Ok(CommandTag::Plain("ROLLBACK"))
+    }
+
+    /// Adds a warning.
+    pub(crate) fn warn(&self, sqlstate: SqlState, message: impl Into<String>) {
+        self.state.notice(Error::with_severity(Severity::Warning, sqlstate, message));
+    }
+
+    /// Refuses a statement that cannot be part of a transaction.
+    ///
+    /// # Errors
+    /// 25001 inside a block, or behind other statements of one message.
+    pub(crate) fn prevent_in_block(&self, what: &str) -> Result<()> {
+        if self.block == Block::Explicit {
+            return Err(Error::new(
+                SqlState::ACTIVE_SQL_TRANSACTION,
+                format!("{what} cannot run inside a transaction block"),
+            ));
+        }
+        if self.pending.as_ref().is_some_and(super::simple::Pending::is_multiple) {
+            return Err(Error::new(
+                SqlState::ACTIVE_SQL_TRANSACTION,
+                format!("{what} cannot be executed within a pipeline"),
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// A timeout setting in milliseconds; zero is none.
+pub(crate) fn timeout(milliseconds: i64) -> Option<Duration> {
+    u64::try_from(milliseconds).ok().filter(|ms| *ms > 0).map(Duration::from_millis)
+}
+
+/// What every statement of a failed block gets.
+#[cold]
+pub(crate) fn failed_block() -> Error {
+    Error::new(
+        SqlState::IN_FAILED_SQL_TRANSACTION,
+        "current transaction is aborted, commands ignored until end of transaction block",
+    )
+}
+
+/// Publishes a transaction's catalog changes: shared ones to every open database.
+fn publish(
+    instance: &crate::instance::Instance,
+    database: &crate::database::Database,
+    changes: &[CatalogChange],
+    version: u64,
+) {
+    database.publish(changes, version);
+    let shared: Vec<CatalogChange> = changes
+        .iter()
+        .filter(|change| {
+            matches!(
+                change,
+                CatalogChange::PutRole(_)
+                    | CatalogChange::DropRole(_)
+                    | CatalogChange::PutDatabase(_)
+                    | CatalogChange::DropDatabase(_)
+            )
+        })
+        .cloned()
+        .collect();
+    if !shared.is_empty() {
+        instance.publish_shared(database.oid(), &shared, version);
+    }
+}

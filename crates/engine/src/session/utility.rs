@@ -1,0 +1,394 @@
+//! Utility statements: everything that has no plan of its own.
+
+use std::sync::Arc;
+
+use ochre_base::{Error, Result, SqlState};
+use ochre_parser::ast::{
+    self, DefElem, DefValue, DiscardTarget, ExecuteStmt, ExplainStmt, LockMode, LockStmt, PrepareStmt,
+    SelectBody, SelectStmt, Statement, VacuumStmt,
+};
+use ochre_sql::bind::{ParamTypes, bind_typed_expression};
+use ochre_sql::physical::OutputColumn;
+use ochre_txn::locks::RelationLockMode;
+use ochre_types::{Batch, Column, Datum, SqlType};
+
+use super::Session;
+use super::context::StatementSession;
+use super::simple::is_plannable;
+use crate::sink::Sink;
+use crate::tag::CommandTag;
+
+/// Which protocol a utility runs in: in the extended one, Describe has told the rows' shape already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Protocol {
+    Simple,
+    Extended,
+}
+
+/// `SELECT … INTO`, which makes a table.
+pub(crate) fn is_select_into(select: &SelectStmt) -> bool {
+    matches!(&select.body, SelectBody::Select(core) if core.into.is_some())
+}
+
+fn text_column(name: &str) -> OutputColumn {
+    OutputColumn { name: name.into(), ty: SqlType::TEXT, origin: None }
+}
+
+impl Session {
+    /// The shape of a utility's rows; `None` for one that returns none.
+    pub(crate) fn utility_shape(&mut self, statement: &Statement) -> Result<Option<Arc<[OutputColumn]>>> {
+        Ok(match statement {
+            Statement::Show(show) => Some(show_shape(show)),
+            Statement::Explain(_) => Some(Arc::from([text_column("QUERY PLAN")])),
+            Statement::Execute(execute) => {
+                let name: &str = &execute.name;
+                self.statements.get(name).and_then(|prepared| prepared.shape.clone())
+            }
+            _ => None,
+        })
+    }
+
+    /// Runs a utility; `None` when it is a COPY that now waits for data.
+    pub(crate) fn run_utility(
+        &mut self,
+        statement: &Statement,
+        text: &str,
+        parameters: &[Datum],
+        protocol: Protocol,
+        sink: &mut dyn Sink,
+    ) -> Result<Option<CommandTag>> {
+        match statement {
+            Statement::Set(set) => return self.set_statement(set).map(Some),
+            Statement::Show(show) => {
+                let rows = self.show_rows(show)?;
+                self.send_text_rows(show_shape(show), &rows, protocol, sink)?;
+                return Ok(Some(CommandTag::Plain("SHOW")));
+            }
+            Statement::Explain(explain) => return self.explain(explain, text, parameters, protocol, sink).map(Some),
+            Statement::Prepare(prepare) => return self.prepare_statement(prepare, text).map(Some),
+            Statement::Execute(execute) => return self.execute_statement(execute, protocol, sink),
+            Statement::Deallocate(deallocate) => {
+                return self.deallocate(deallocate.name.as_deref()).map(Some);
+            }
+            Statement::Discard(target) => return self.discard(*target).map(Some),
+            Statement::Copy(copy) => return self.copy_statement(copy, text, sink),
+            Statement::Lock(lock) => return self.lock_statement(lock).map(Some),
+            Statement::Checkpoint => {
+                self.state.instance.checkpoint()?;
+                return Ok(Some(CommandTag::Plain("CHECKPOINT")));
+            }
+            Statement::Vacuum(vacuum) => return self.vacuum(vacuum).map(Some),
+            _ => {}
+        }
+        let tag = self.run_ddl(statement, sink)?;
+        self.txn().advance_command()?;
+        self.state.note_met(self.txn().gate_lsn());
+        Ok(Some(tag))
+    }
+
+    fn run_ddl(&mut self, statement: &Statement, sink: &mut dyn Sink) -> Result<CommandTag> {
+        let name = statement_name(statement);
+        self.require_writable(&name)?;
+        match statement {
+            Statement::CreateTable(create) => self.create_table(create),
+            Statement::CreateTableAs(create) => self.create_table_as(create, sink),
+            Statement::Select(select) => self.select_into(select, sink),
+            Statement::AlterTable(alter) => self.alter_table(alter),
+            Statement::CreateIndex(create) => self.create_index(create),
+            Statement::CreateSequence(create) => self.create_sequence(create),
+            Statement::AlterSequence(alter) => self.alter_sequence(alter),
+            Statement::Drop(drop) => self.drop_objects(drop),
+            Statement::Rename(rename) => self.rename(rename),
+            Statement::AlterObjectSchema(alter) => self.set_schema(alter),
+            Statement::CreateSchema(create) => self.create_schema(create),
+            Statement::CreateDatabase(create) => self.create_database(create),
+            Statement::DropDatabase(drop) => self.drop_database(drop),
+            Statement::CreateRole(create) => self.create_role(create),
+            Statement::AlterRole(alter) => self.alter_role(alter),
+            Statement::DropRole(drop) => self.drop_role(drop),
+            Statement::Truncate(truncate) => self.truncate(truncate),
+            Statement::Comment(comment) => self.comment(comment),
+            _ => Err(Error::unsupported(name)),
+        }
+    }
+
+    /// Sends rows of texts.
+    fn send_text_rows(
+        &mut self,
+        shape: Arc<[OutputColumn]>,
+        rows: &[Vec<String>],
+        protocol: Protocol,
+        sink: &mut dyn Sink,
+    ) -> Result<()> {
+        if protocol == Protocol::Simple {
+            sink.row_shape(&shape)?;
+        }
+        let format = self.state.format_context();
+        for chunk in rows.chunks(ochre_base::limits::BATCH_ROWS) {
+            let columns = (0..shape.len()).map(|i| {
+                let values: Vec<Datum> = chunk.iter().map(|row| Datum::text(row[i].as_str())).collect();
+                Arc::new(Column::from_datums(SqlType::TEXT.physical, &values))
+            });
+            sink.rows(&Batch::new(columns.collect(), chunk.len()), &shape, &format)?;
+        }
+        Ok(())
+    }
+
+    fn explain(
+        &mut self,
+        explain: &ExplainStmt,
+        text: &str,
+        parameters: &[Datum],
+        protocol: Protocol,
+        sink: &mut dyn Sink,
+    ) -> Result<CommandTag> {
+        let lines = self.explain_lines(explain, text, parameters)?;
+        let rows: Vec<Vec<String>> = lines.into_iter().map(|line| vec![line]).collect();
+        self.send_text_rows(Arc::from([text_column("QUERY PLAN")]), &rows, protocol, sink)?;
+        Ok(CommandTag::Plain("EXPLAIN"))
+    }
+
+    fn prepare_statement(&mut self, prepare: &PrepareStmt, text: &str) -> Result<CommandTag> {
+        let name: &str = &prepare.name;
+        if self.statements.contains_key(name) {
+            return Err(Error::new(
+                SqlState::DUPLICATE_PREPARED_STATEMENT,
+                format!("prepared statement \"{name}\" already exists"),
+            ));
+        }
+        if !is_plannable(&prepare.query) {
+            return Err(Error::unsupported("PREPARE of a utility statement"));
+        }
+        let mut types = Vec::with_capacity(prepare.types.len());
+        for ty in &prepare.types {
+            types.push(self.bind_type(ty)?.oid);
+        }
+        let prepared = self.prepare(text, Some(prepare.query.clone()), &types, true)?;
+        self.statements.insert(name.into(), Arc::new(prepared));
+        Ok(CommandTag::Plain("PREPARE"))
+    }
+
+    /// The parameters of an EXECUTE.
+    pub(crate) fn execute_parameters(&mut self, execute: &ExecuteStmt) -> Result<(Arc<super::Prepared>, Vec<Datum>)> {
+        let name: &str = &execute.name;
+        let prepared = self.statements.get(name).cloned().ok_or_else(|| {
+            Error::new(
+                SqlState::INVALID_SQL_STATEMENT_NAME,
+                format!("prepared statement \"{name}\" does not exist"),
+            )
+        })?;
+        if execute.params.len() != prepared.parameters.len() {
+            return Err(Error::new(
+                SqlState::SYNTAX_ERROR,
+                format!("wrong number of parameters for prepared statement \"{name}\""),
+            )
+            .detail(format!(
+                "Expected {} parameters but got {}.",
+                prepared.parameters.len(),
+                execute.params.len()
+            )));
+        }
+        let catalog = self.state.catalog();
+        let path = self.state.search_path();
+        let session = StatementSession::new(&self.state, self.transaction.as_ref());
+        let mut values = Vec::with_capacity(execute.params.len());
+        for (expr, ty) in execute.params.iter().zip(&prepared.parameters) {
+            let mut none = ParamTypes::none();
+            let bound = bind_typed_expression(&catalog, &path, &session, &mut none, expr, Some(*ty))?;
+            let eval = ochre_expr::EvalContext {
+                params: &[],
+                correlated: &[],
+                session: &session,
+                subplans: None,
+            };
+            values.push(ochre_expr::eval_const(&bound, &eval)?);
+        }
+        Ok((prepared, values))
+    }
+
+    fn execute_statement(
+        &mut self,
+        execute: &ExecuteStmt,
+        protocol: Protocol,
+        sink: &mut dyn Sink,
+    ) -> Result<Option<CommandTag>> {
+        let (prepared, values) = self.execute_parameters(execute)?;
+        let plan = self.valid_plan(&prepared)?;
+        let tag = match protocol {
+            Protocol::Simple => self.run_to_sink(&plan, &values, sink)?,
+            Protocol::Extended => self.run_rows(&plan, &values, sink)?,
+        };
+        Ok(Some(tag))
+    }
+
+    fn deallocate(&mut self, name: Option<&str>) -> Result<CommandTag> {
+        match name {
+            None => {
+                self.statements.clear();
+                Ok(CommandTag::Plain("DEALLOCATE ALL"))
+            }
+            Some(name) => match self.statements.remove(name) {
+                Some(_) => Ok(CommandTag::Plain("DEALLOCATE")),
+                None => Err(Error::new(
+                    SqlState::INVALID_SQL_STATEMENT_NAME,
+                    format!("prepared statement \"{name}\" does not exist"),
+                )),
+            },
+        }
+    }
+
+    fn discard(&mut self, target: DiscardTarget) -> Result<CommandTag> {
+        Ok(CommandTag::Plain(match target {
+            DiscardTarget::All => {
+                self.prevent_in_block("DISCARD ALL")?;
+                self.portals.clear();
+                self.statements.clear();
+                self.state.settings.borrow_mut().reset_all();
+                self.state.sequence_values.borrow_mut().clear();
+                self.state.last_sequence.set(None);
+                let owner = self.state.instance.locks().session(self.state.process_id);
+                self.state.instance.locks().unlock_all_advisory(&owner);
+                "DISCARD ALL"
+            }
+            DiscardTarget::Plans => "DISCARD PLANS",
+            DiscardTarget::Sequences => {
+                self.state.sequence_values.borrow_mut().clear();
+                self.state.last_sequence.set(None);
+                "DISCARD SEQUENCES"
+            }
+            DiscardTarget::Temp => "DISCARD TEMP",
+        }))
+    }
+
+    fn lock_statement(&mut self, lock: &LockStmt) -> Result<CommandTag> {
+        if self.block != super::Block::Explicit {
+            return Err(Error::new(
+                SqlState::NO_ACTIVE_SQL_TRANSACTION,
+                "LOCK TABLE can only be used in transaction blocks",
+            ));
+        }
+        let mode = match lock.mode {
+            LockMode::AccessShare => RelationLockMode::AccessShare,
+            LockMode::RowShare => RelationLockMode::RowShare,
+            LockMode::RowExclusive => RelationLockMode::RowExclusive,
+            LockMode::ShareUpdateExclusive => RelationLockMode::ShareUpdateExclusive,
+            LockMode::Share => RelationLockMode::Share,
+            LockMode::ShareRowExclusive => RelationLockMode::ShareRowExclusive,
+            LockMode::Exclusive => RelationLockMode::Exclusive,
+            LockMode::AccessExclusive => RelationLockMode::AccessExclusive,
+        };
+        for relation in &lock.relations {
+            if !lock.nowait {
+                self.require_and_lock(&relation.name, mode)?;
+                continue;
+            }
+            let found = self.state.find_relation(&relation.name)?;
+            let found = found.ok_or_else(|| crate::ddl::undefined(&relation.name))?;
+            if !self.state.try_lock_relation(self.txn(), found.oid, mode)? {
+                return Err(Error::new(
+                    SqlState::LOCK_NOT_AVAILABLE,
+                    format!("could not obtain lock on relation \"{}\"", found.name),
+                ));
+            }
+        }
+        Ok(CommandTag::Plain("LOCK TABLE"))
+    }
+
+    fn vacuum(&mut self, vacuum: &VacuumStmt) -> Result<CommandTag> {
+        let mut analyze = vacuum.analyze_only;
+        for option in &vacuum.options {
+            let on = option_flag(option)?;
+            match option.name.as_str() {
+                "analyze" => analyze |= on,
+                "verbose" | "skip_locked" | "freeze" | "truncate" | "index_cleanup" | "process_main"
+                | "process_toast" | "disable_page_skipping" | "buffer_usage_limit" | "parallel" | "full"
+                | "skip_database_stats" | "only_database_stats" => {}
+                other => {
+                    return Err(Error::new(
+                        SqlState::SYNTAX_ERROR,
+                        format!(
+                            "unrecognized {} option \"{other}\"",
+                            if vacuum.analyze_only { "ANALYZE" } else { "VACUUM" }
+                        ),
+                    ));
+                }
+            }
+        }
+        if !vacuum.analyze_only {
+            self.prevent_in_block("VACUUM")?;
+        }
+        let mut tables = Vec::new();
+        for target in &vacuum.relations {
+            let relation =
+                self.require_and_lock(&target.relation.name, RelationLockMode::ShareUpdateExclusive)?;
+            tables.push(relation.oid);
+        }
+        if vacuum.relations.is_empty() {
+            tables.extend(self.state.catalog().relations().filter(|r| !r.builtin).map(|r| r.oid));
+        }
+        for oid in tables {
+            let Some(relation) = self.state.catalog().relation(oid).cloned() else {
+                continue;
+            };
+            let table = self.state.database.table(&relation)?;
+            let Some(heap) = &table.heap else {
+                continue;
+            };
+            if !vacuum.analyze_only {
+                self.state.instance.collector().vacuum(heap)?;
+            }
+            if analyze {
+                self.lock_relation(oid, RelationLockMode::ShareUpdateExclusive)?;
+                self.analyze(oid)?;
+            }
+        }
+        self.txn().advance_command()?;
+        Ok(CommandTag::Plain(if vacuum.analyze_only { "ANALYZE" } else { "VACUUM" }))
+    }
+}
+
+/// An option's value as a flag; one without a value is on.
+pub(crate) fn option_flag(option: &DefElem) -> Result<bool> {
+    match &option.value {
+        None => Ok(true),
+        Some(DefValue::Bool(value)) => Ok(*value),
+        Some(value) => {
+            let text = value.as_text();
+            crate::settings::boolean(&text).ok_or_else(|| {
+                Error::new(SqlState::SYNTAX_ERROR, format!("{} requires a Boolean value", option.name))
+            })
+        }
+    }
+}
+
+fn show_shape(show: &ast::ShowStmt) -> Arc<[OutputColumn]> {
+    match show {
+        ast::ShowStmt::Name(name, _) => {
+            let canonical = crate::settings::find(name).map(|index| crate::settings::SETTINGS[index].name);
+            Arc::from([text_column(canonical.unwrap_or(name))])
+        }
+        ast::ShowStmt::All => {
+            Arc::from([text_column("name"), text_column("setting"), text_column("description")])
+        }
+    }
+}
+
+/// A statement's name for messages, from the name of its variant.
+fn statement_name(statement: &Statement) -> String {
+    match statement {
+        Statement::Drop(drop) => return format!("DROP {}", drop.kind.as_sql()),
+        Statement::AlterTable(alter) => return format!("ALTER {}", alter.kind.as_sql()),
+        Statement::Select(_) => return "SELECT INTO".to_string(),
+        _ => {}
+    }
+    let debug = format!("{statement:?}");
+    let end = debug.find(|c: char| !c.is_alphanumeric()).unwrap_or(debug.len());
+    let mut name = String::new();
+    for c in debug[..end].chars() {
+        if c.is_uppercase() && !name.is_empty() {
+            name.push(' ');
+        }
+        name.push(c.to_ascii_uppercase());
+    }
+    name
+}
