@@ -71,7 +71,7 @@ impl Session {
             let tree = self.state.instance.btrees().open(self.state.database.file_key(false, index.file))?;
             let mut index = (*index).clone();
             index.row_estimate = seen as f64;
-            index.page_estimate = tree.stats()?.blocks;
+            index.page_estimate = tree.stats()?.pages;
             self.replace_index(index)?;
         }
         Ok(())
@@ -195,7 +195,6 @@ fn histogram(sampled: &[Sampled], common: &[(usize, usize)], target: usize) -> V
     let bounds = distinct.min(target + 1);
     (0..bounds).map(|i| rest[i * (rest.len() - 1) / (bounds - 1)].value.clone()).collect()
 }
-
 
 #[cfg(test)]
 mod tests {

@@ -28,8 +28,11 @@ impl Session {
         };
         let names: Vec<String> = columns.iter().map(|number| name(*number)).collect();
         let places: Vec<String> = (1..=columns.len()).map(|i| format!("${i}")).collect();
-        let target =
-            format!("{}.{}", quote_identifier(&self.namespace_name(table.namespace)), quote_identifier(&table.name));
+        let target = format!(
+            "{}.{}",
+            quote_identifier(&self.namespace_name(table.namespace)),
+            quote_identifier(&table.name)
+        );
         let text = if columns.is_empty() {
             format!("INSERT INTO {target} DEFAULT VALUES")
         } else {
@@ -50,7 +53,11 @@ impl Session {
     }
 
     /// A loader of the given columns of a table.
-    pub(crate) fn table_loader(&mut self, table: &RelationDescriptor, columns: &[i16]) -> Result<TableLoader> {
+    pub(crate) fn table_loader(
+        &mut self,
+        table: &RelationDescriptor,
+        columns: &[i16],
+    ) -> Result<TableLoader> {
         let insert = self.insert_plan(table, columns)?;
         let exprs = match &insert.source.node {
             PlanNode::Result(result) => result.exprs.clone(),
@@ -64,7 +71,7 @@ impl Session {
 
 /// Reads the n-th column where the plan read the n-th parameter.
 fn parameters_to_columns(expr: Expr) -> Expr {
-    expr.map(&mut |expr| match expr {
+    expr.transform(&mut |expr| match expr {
         Expr::Parameter { index, ty } => Expr::Column { index, ty },
         other => other,
     })
@@ -81,12 +88,8 @@ impl TableLoader {
     /// # Errors
     /// 23502, 23514, 23505; those of defaults; errors of storage.
     pub(crate) fn store(&mut self, context: &StatementContext<'_>, batch: &Batch) -> Result<()> {
-        let eval = EvalContext {
-            params: context.params,
-            correlated: &[],
-            session: context.session,
-            subplans: None,
-        };
+        let eval =
+            EvalContext { params: context.params, correlated: &[], session: context.session, subplans: None };
         let columns: Vec<Arc<Column>> = self
             .exprs
             .iter()

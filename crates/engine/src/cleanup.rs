@@ -4,7 +4,7 @@ use std::sync::{Arc, Weak};
 
 use ochre_access::collector::HeapSource;
 use ochre_access::heap::{Heap, IndexCleanup, NoIndexes, VersionRef};
-use ochre_base::{FileId, Result, RowId};
+use ochre_base::{FileId, Result, RowId, Xid};
 use ochre_catalog::{RelationDescriptor, builtin};
 use ochre_exec::{EntryColumns, RowDecoder};
 use ochre_expr::{EvalContext, NoSession};
@@ -89,7 +89,7 @@ impl IndexCleanup for RelationCleanup {
                 }
                 let entry = columns.entry(index, position)?;
                 if !kept.contains(&entry) {
-                    index.tree.remove(&entry.key, &entry.payload, row)?;
+                    index.tree.remove(Xid::NONE, &entry.key, &entry.payload, row)?;
                 }
             }
         }

@@ -1,6 +1,8 @@
 //! Objects as SQL text: `pg_get_indexdef`, `pg_get_constraintdef`.
 
-use ochre_catalog::{CatalogSnapshot, ConstraintDescriptor, ConstraintKind, IndexDescriptor, ReferentialAction};
+use ochre_catalog::{
+    CatalogSnapshot, ConstraintDescriptor, ConstraintKind, IndexDescriptor, ReferentialAction,
+};
 
 use crate::ddl::quote_identifier;
 
@@ -15,7 +17,11 @@ fn key_expression(text: &str) -> String {
         && text.split('(').next().is_some_and(|name| {
             !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '.'))
         });
-    if is_call || text.starts_with('(') && text.ends_with(')') { text.to_string() } else { format!("({text})") }
+    if is_call || text.starts_with('(') && text.ends_with(')') {
+        text.to_string()
+    } else {
+        format!("({text})")
+    }
 }
 
 /// One key of an index, with its order when `full`.

@@ -3,14 +3,15 @@
 use std::sync::Arc;
 
 use ochre_base::{Error, Fork, Oid, Result, SqlState};
-use ochre_catalog::{ConstraintKind, RelationDescriptor, RelationKind, oids, stored};
-use ochre_expr::{Function, SessionContext};
+use ochre_catalog::{RelationDescriptor, RelationKind, oids, stored};
+use ochre_expr::Function;
+use ochre_txn::locks::{AdvisoryKey, LockLevel, LockTag, LockWait};
 use ochre_types::Datum;
 
 use crate::ddl::quote_identifier;
 use crate::definitions;
-use crate::session::context::{CatalogNames, StatementSession};
 use crate::session::State;
+use crate::session::context::StatementSession;
 
 fn oid_at(args: &[Datum], index: usize) -> Oid {
     Oid(args.get(index).and_then(Datum::as_i64).unwrap_or(0) as u32)
@@ -226,16 +227,12 @@ fn serial_sequence(session: &StatementSession<'_>, args: &[Datum]) -> Result<Dat
     });
     Ok(optional(owned.map(|sequence| {
         let namespace = catalog.namespace(sequence.namespace).map(|n| n.name.to_string());
-        format!(
-            "{}.{}",
-            quote_identifier(&namespace.unwrap_or_default()),
-            quote_identifier(&sequence.name)
-        )
+        format!("{}.{}", quote_identifier(&namespace.unwrap_or_default()), quote_identifier(&sequence.name))
     })))
 }
 
 fn type_text(oid: Oid) -> String {
-    ochre_types::type_info(oid).map_or_else(|| "???".to_string(), |_| ochre_expr::format_type(oid, -1))
+    ochre_types::typmod::format_type(oid, -1)
 }
 
 fn function_result(oid: Oid) -> Option<String> {
@@ -395,11 +392,12 @@ fn advisory(session: &StatementSession<'_>, name: &str, args: &[Datum]) -> Resul
         locks.unlock_all_advisory(&owner);
         return Ok(Some(Datum::text("")));
     }
-    let tag = ochre_txn::locks::LockTag::advisory(
-        state.database.oid(),
-        args[0].as_i64().unwrap_or(0),
-        args.get(1).and_then(Datum::as_i64).map(|second| second as i32),
-    );
+    let first = args[0].as_i64().unwrap_or(0);
+    let key = match args.get(1).and_then(Datum::as_i64) {
+        Some(second) => AdvisoryKey::Pair(first as i32, second as i32),
+        None => AdvisoryKey::Big(first),
+    };
+    let tag = LockTag::Advisory { database: state.database.oid(), key };
     let exclusive = !name.ends_with("_shared");
     if name.starts_with("pg_advisory_unlock") {
         let released = locks.unlock_advisory(&owner, tag, exclusive);
@@ -412,17 +410,13 @@ fn advisory(session: &StatementSession<'_>, name: &str, args: &[Datum]) -> Resul
         }
         return Ok(Some(Datum::Bool(released)));
     }
-    let level = if name.contains("_xact_") {
-        ochre_txn::locks::LockLevel::Transaction
-    } else {
-        ochre_txn::locks::LockLevel::Session
-    };
+    let level = if name.contains("_xact_") { LockLevel::Transaction } else { LockLevel::Session };
     let waiter = session.transaction()?.waiter();
     if name.starts_with("pg_try_") {
-        let got = locks.lock_advisory(&waiter, &owner, tag, exclusive, level, ochre_txn::locks::LockWait::NoWait)?;
+        let got = locks.lock_advisory(&owner, &waiter, tag, exclusive, level, LockWait::NoWait)?;
         return Ok(Some(Datum::Bool(got)));
     }
-    locks.lock_advisory(&waiter, &owner, tag, exclusive, level, ochre_txn::locks::LockWait::Block)?;
+    locks.lock_advisory(&owner, &waiter, tag, exclusive, level, LockWait::Block)?;
     Ok(Some(Datum::text("")))
 }
 
@@ -491,4 +485,3 @@ fn show_all_settings(state: &State) -> Vec<Vec<Datum>> {
         })
         .collect()
 }
-

@@ -10,7 +10,7 @@ use ochre_access::btree::{BTreeManager, BTrees};
 use ochre_access::collector::Collector;
 use ochre_access::heap::{HeapLog, Heaps};
 use ochre_access::sequence::SequenceManager;
-use ochre_base::{DatabaseId, Error, Oid, Result, SqlState};
+use ochre_base::{DatabaseId, Error, FileId, Oid, Result, SqlState};
 use ochre_catalog::{
     CatalogChange, CatalogSnapshot, DatabaseDescriptor, NamespaceDescriptor, builtin, oids, stored,
 };
@@ -31,6 +31,9 @@ use crate::store::CatalogStore;
 
 /// Time between two cycles of the collector.
 const COLLECTOR_INTERVAL: Duration = Duration::from_millis(100);
+
+/// Microseconds from 1970 to 2000.
+const EPOCH_DIFFERENCE: i64 = 946_684_800_000_000;
 
 /// How an instance is opened.
 #[derive(Debug, Clone)]
@@ -113,6 +116,7 @@ pub struct Instance {
     next_process_id: AtomicI32,
     max_sessions: usize,
     stopping: AtomicBool,
+    started_at: i64,
     background: Mutex<Vec<std::thread::JoinHandle<()>>>,
     this: Weak<Instance>,
 }
@@ -136,6 +140,7 @@ impl Instance {
         let locks = Arc::new(LockManager::new(Arc::clone(&storage.env().wait)));
         let heaps = Arc::new(Heaps::new(Arc::clone(&transactions)));
         let btrees = Arc::new(BTrees::new(Arc::clone(&storage)));
+        let started_at = storage.env().clock.now_unix_micros() - EPOCH_DIFFERENCE;
         let temp_directory = path.join("tmp");
         TempFiles::clear(storage.env(), &temp_directory)?;
         let temp = Arc::new(TempFiles::new(storage.env().clone(), temp_directory));
@@ -156,6 +161,7 @@ impl Instance {
             next_process_id: AtomicI32::new(1000),
             max_sessions: config.max_sessions,
             stopping: AtomicBool::new(false),
+            started_at,
             background: Mutex::default(),
             this: this.clone(),
         });
@@ -402,8 +408,22 @@ impl Instance {
 
     /// Microseconds since 2000-01-01 UTC.
     pub fn now(&self) -> i64 {
-        const EPOCH_DIFFERENCE: i64 = 946_684_800_000_000;
-        self.storage.env().clock.now_micros() - EPOCH_DIFFERENCE
+        self.storage.env().clock.now_unix_micros() - EPOCH_DIFFERENCE
+    }
+
+    /// A file id for a user's relation; those below belong to the stored catalogs.
+    pub(crate) fn new_file_id(&self) -> FileId {
+        loop {
+            let file = self.storage.files().next_file_id();
+            if file >= builtin::FIRST_USER_FILE {
+                return file;
+            }
+        }
+    }
+
+    /// When it was opened.
+    pub(crate) fn started_at(&self) -> i64 {
+        self.started_at
     }
 
     /// A new object id.
@@ -512,7 +532,9 @@ impl Instance {
             std::thread::Builder::new()
                 .name("ochre-collector".into())
                 .spawn(move || {
-                    while let Some(instance) = instance.upgrade().filter(|i| !i.stopping.load(Ordering::Acquire)) {
+                    while let Some(instance) =
+                        instance.upgrade().filter(|i| !i.stopping.load(Ordering::Acquire))
+                    {
                         // An error is met again, and reported, by whoever uses the page.
                         let _ = instance.collector.cycle();
                         drop(instance);
@@ -526,7 +548,9 @@ impl Instance {
             std::thread::Builder::new()
                 .name("ochre-timeouts".into())
                 .spawn(move || {
-                    while let Some(instance) = instance.upgrade().filter(|i| !i.stopping.load(Ordering::Acquire)) {
+                    while let Some(instance) =
+                        instance.upgrade().filter(|i| !i.stopping.load(Ordering::Acquire))
+                    {
                         instance.cancel_overdue();
                         drop(instance);
                         std::thread::sleep(Duration::from_millis(10));

@@ -75,7 +75,11 @@ impl Database {
         Ok(IndexAccess::new(table, index, tree, exprs))
     }
 
-    fn bind_index(&self, table: &Arc<RelationDescriptor>, index: &IndexDescriptor) -> Result<IndexExpressions> {
+    fn bind_index(
+        &self,
+        table: &Arc<RelationDescriptor>,
+        index: &IndexDescriptor,
+    ) -> Result<IndexExpressions> {
         let catalog = self.catalog();
         let session = NoSession::default();
         // Stored texts name everything outside pg_catalog with its namespace.
@@ -90,7 +94,8 @@ impl Database {
         }
         for number in &index.included {
             let ty = table.column(*number).map(|column| column.ty);
-            let ty = ty.ok_or_else(|| ochre_base::Error::internal("an index includes a column that is not there"))?;
+            let ty = ty
+                .ok_or_else(|| ochre_base::Error::internal("an index includes a column that is not there"))?;
             columns.push(ochre_expr::Expr::column(*number as usize - 1, ty));
         }
         let predicate = match &index.predicate {

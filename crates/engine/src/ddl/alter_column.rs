@@ -15,13 +15,16 @@ use crate::errors;
 use crate::session::Session;
 
 impl Session {
-    pub(crate) fn add_column(&mut self, table: Oid, definition: &ColumnDef, if_not_exists: bool) -> Result<()> {
+    pub(crate) fn add_column(
+        &mut self,
+        table: Oid,
+        definition: &ColumnDef,
+        if_not_exists: bool,
+    ) -> Result<()> {
         let relation = self.relation(table);
         if relation.column_named(&definition.name).is_some() {
-            let message = format!(
-                "column \"{}\" of relation \"{}\" already exists",
-                definition.name, relation.name
-            );
+            let message =
+                format!("column \"{}\" of relation \"{}\" already exists", definition.name, relation.name);
             if !if_not_exists {
                 return Err(Error::new(SqlState::DUPLICATE_COLUMN, message));
             }
@@ -62,7 +65,10 @@ impl Session {
             if column.not_null && !self.table_is_empty(&relation)? {
                 return Err(Error::new(
                     SqlState::NOT_NULL_VIOLATION,
-                    format!("column \"{}\" of relation \"{}\" contains null values", column.name, relation.name),
+                    format!(
+                        "column \"{}\" of relation \"{}\" contains null values",
+                        column.name, relation.name
+                    ),
                 )
                 .table(self.namespace_name(relation.namespace), &*relation.name)
                 .column(&*column.name));
@@ -222,7 +228,8 @@ impl Session {
             return Ok(());
         }
         let in_place = using.is_none() && is_widening(old, ty);
-        let conversion = if in_place { None } else { Some(self.bind_conversion(&relation, number, ty, using)?) };
+        let conversion =
+            if in_place { None } else { Some(self.bind_conversion(&relation, number, ty, using)?) };
         let default = column.default.clone();
         let indexed = relation.indexes.clone();
         let mut changed = (*relation).clone();
@@ -299,7 +306,12 @@ impl Session {
         self.create_owned_sequence(table, sequence)
     }
 
-    pub(crate) fn set_identity(&mut self, table: Oid, name: &str, options: &[AlterIdentityOption]) -> Result<()> {
+    pub(crate) fn set_identity(
+        &mut self,
+        table: Oid,
+        name: &str,
+        options: &[AlterIdentityOption],
+    ) -> Result<()> {
         let number = self.column_of(table, name)?;
         let mut relation = (*self.relation(table)).clone();
         let column = &mut relation.columns[number as usize - 1];
@@ -318,10 +330,7 @@ impl Session {
                 }
                 AlterIdentityOption::Sequence(option) => {
                     if matches!(option.kind, SequenceOptionKind::OwnedBy(_) | SequenceOptionKind::As(_)) {
-                        return Err(Error::new(
-                            SqlState::SYNTAX_ERROR,
-                            "sequence option not supported here",
-                        ));
+                        return Err(Error::new(SqlState::SYNTAX_ERROR, "sequence option not supported here"));
                     }
                     sequence_options.push(option.clone());
                 }
@@ -362,11 +371,16 @@ impl Session {
         Ok(())
     }
 
-    pub(crate) fn rename_column(&mut self, relation: &Arc<RelationDescriptor>, old: &str, new: &str) -> Result<()> {
+    pub(crate) fn rename_column(
+        &mut self,
+        relation: &Arc<RelationDescriptor>,
+        old: &str,
+        new: &str,
+    ) -> Result<()> {
         self.require_user_relation(relation)?;
-        let column = relation
-            .column_named(old)
-            .ok_or_else(|| Error::new(SqlState::UNDEFINED_COLUMN, format!("column \"{old}\" does not exist")))?;
+        let column = relation.column_named(old).ok_or_else(|| {
+            Error::new(SqlState::UNDEFINED_COLUMN, format!("column \"{old}\" does not exist"))
+        })?;
         if relation.column_named(new).is_some() {
             return Err(Error::new(
                 SqlState::DUPLICATE_COLUMN,

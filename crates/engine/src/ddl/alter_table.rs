@@ -173,11 +173,7 @@ impl Session {
             .filter(|column| !column.dropped)
             .map(|column| Field { number: column.number, ty: column.ty })
             .collect();
-        let list = self.state.database.store().add_column_list(
-            &self.state.instance,
-            relation.oid,
-            fields,
-        )?;
+        let list = self.state.database.store().add_column_list(&self.state.instance, relation.oid, fields)?;
         relation.schema_version = list.version;
         relation.column_lists = self.state.database.store().column_lists(relation.oid);
         Ok(())
@@ -199,7 +195,8 @@ impl Session {
         match &statement.target {
             RenameTarget::Relation { kind, relation } => {
                 let tag = CommandTag::Plain(tag_of(*kind));
-                let Some(found) = self.find_and_lock(&relation.name, RelationLockMode::AccessExclusive)? else {
+                let Some(found) = self.find_and_lock(&relation.name, RelationLockMode::AccessExclusive)?
+                else {
                     if !statement.if_exists {
                         return Err(super::undefined(&relation.name));
                     }
@@ -214,7 +211,8 @@ impl Session {
             }
             RenameTarget::Column { kind, relation, column } => {
                 let tag = CommandTag::Plain(tag_of(*kind));
-                let Some(found) = self.find_and_lock(&relation.name, RelationLockMode::AccessExclusive)? else {
+                let Some(found) = self.find_and_lock(&relation.name, RelationLockMode::AccessExclusive)?
+                else {
                     if !statement.if_exists {
                         return Err(super::undefined(&relation.name));
                     }

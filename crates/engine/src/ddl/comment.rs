@@ -47,7 +47,12 @@ impl Session {
         Ok(CommandTag::Plain("COMMENT"))
     }
 
-    fn comment_named(&mut self, kind: ObjectKind, name: &ObjectName, comment: Option<Arc<str>>) -> Result<()> {
+    fn comment_named(
+        &mut self,
+        kind: ObjectKind,
+        name: &ObjectName,
+        comment: Option<Arc<str>>,
+    ) -> Result<()> {
         let relation_kind = match kind {
             ObjectKind::Table => RelationKind::Table,
             ObjectKind::Index => RelationKind::Index,
@@ -56,16 +61,18 @@ impl Session {
             ObjectKind::MaterializedView => RelationKind::MaterializedView,
             ObjectKind::Schema => {
                 let catalog = self.state.catalog();
-                let namespace =
-                    catalog.namespace_named(name.name()).ok_or_else(|| errors::undefined_schema(name.name()))?;
+                let namespace = catalog
+                    .namespace_named(name.name())
+                    .ok_or_else(|| errors::undefined_schema(name.name()))?;
                 let mut namespace = (**namespace).clone();
                 namespace.comment = comment;
                 return self.put_namespace(namespace);
             }
             ObjectKind::Database => {
                 let catalog = self.state.catalog();
-                let database =
-                    catalog.database_named(name.name()).ok_or_else(|| errors::undefined_database(name.name()))?;
+                let database = catalog
+                    .database_named(name.name())
+                    .ok_or_else(|| errors::undefined_database(name.name()))?;
                 let mut database = (**database).clone();
                 database.comment = comment;
                 return self.put_database(database);

@@ -5,9 +5,7 @@ use std::sync::Arc;
 
 use ochre_base::{Error, Oid, Result, SqlState};
 use ochre_catalog::{ConstraintKind, RelationDescriptor};
-use ochre_parser::ast::{
-    self, ColumnConstraintKind, IndexParameters, TableConstraint, TableConstraintKind,
-};
+use ochre_parser::ast::{self, ColumnConstraintKind, IndexParameters, TableConstraint, TableConstraintKind};
 
 use super::create_table::plain_constraint;
 use super::index::{NewIndex, NewIndexKey};
@@ -27,7 +25,6 @@ enum NewConstraintKind {
     NotNull(ColumnRef),
     Check { expr: ast::Expr, column: Option<i16> },
     Key { primary: bool, columns: Vec<ColumnRef>, include: Vec<Box<str>>, nulls_not_distinct: bool },
-    KeyUsingIndex { primary: bool, index: Box<str> },
 }
 
 enum ColumnRef {
@@ -69,14 +66,13 @@ impl NewConstraint {
             TableConstraintKind::Unique { columns, nulls_not_distinct, without_overlaps, index } => {
                 key(false, columns, *without_overlaps, index, *nulls_not_distinct)?
             }
-            TableConstraintKind::PrimaryKeyUsingIndex(index) => {
-                NewConstraintKind::KeyUsingIndex { primary: true, index: index.as_str().into() }
-            }
-            TableConstraintKind::UniqueUsingIndex(index) => {
-                NewConstraintKind::KeyUsingIndex { primary: false, index: index.as_str().into() }
+            TableConstraintKind::PrimaryKeyUsingIndex(_) | TableConstraintKind::UniqueUsingIndex(_) => {
+                return Err(Error::unsupported("ADD CONSTRAINT … USING INDEX"));
             }
             TableConstraintKind::Exclude(_) => return Err(Error::unsupported("EXCLUDE constraints")),
-            TableConstraintKind::ForeignKey { .. } => return Err(Error::unsupported("FOREIGN KEY constraints")),
+            TableConstraintKind::ForeignKey { .. } => {
+                return Err(Error::unsupported("FOREIGN KEY constraints"));
+            }
         };
         Ok(NewConstraint {
             name: name.map(Box::from),
@@ -166,10 +162,11 @@ impl Session {
         existing: bool,
     ) -> Result<()> {
         // Keys first: a primary key says which columns are not null.
-        let (keys, others): (Vec<_>, Vec<_>) = constraints.into_iter().partition(|constraint| {
-            matches!(constraint.kind, NewConstraintKind::Key { .. } | NewConstraintKind::KeyUsingIndex { .. })
-        });
-        let primaries = keys.iter().filter(|key| matches!(key.kind, NewConstraintKind::Key { primary: true, .. }));
+        let (keys, others): (Vec<_>, Vec<_>) = constraints
+            .into_iter()
+            .partition(|constraint| matches!(constraint.kind, NewConstraintKind::Key { .. }));
+        let primaries =
+            keys.iter().filter(|key| matches!(key.kind, NewConstraintKind::Key { primary: true, .. }));
         let relation = self.relation(table);
         if primaries.count() + usize::from(relation.primary_key().is_some()) > 1 {
             return Err(Error::new(
@@ -196,9 +193,6 @@ impl Session {
                 NewConstraintKind::Key { primary, columns, include, nulls_not_distinct } => {
                     let key = NewKey { primary, columns, include, nulls_not_distinct };
                     self.add_key(table, constraint.name.as_deref(), key, existing)?;
-                }
-                NewConstraintKind::KeyUsingIndex { .. } => {
-                    return Err(Error::unsupported("ADD CONSTRAINT … USING INDEX"));
                 }
             }
         }
@@ -249,10 +243,8 @@ impl Session {
         existing: bool,
     ) -> Result<()> {
         let mut relation = (*self.relation(table)).clone();
-        let has = relation
-            .constraints
-            .iter()
-            .any(|c| c.kind == ConstraintKind::NotNull && c.columns == [column]);
+        let has =
+            relation.constraints.iter().any(|c| c.kind == ConstraintKind::NotNull && c.columns == [column]);
         if has {
             return Ok(());
         }
@@ -276,12 +268,12 @@ impl Session {
         let mut columns = bound.columns;
         columns.sort_unstable();
         let middle = match (check.column, columns.as_slice()) {
-            (Some(column), _) | (None, [column]) => {
-                relation.column(column.to_owned()).map(|column| column.name.to_string()).unwrap_or_default()
-            }
-            _ => String::new(),
+            (Some(number), _) => Some(number),
+            (None, [number]) => Some(*number),
+            _ => None,
         };
-        let name = self.constraint_name(&relation, check.name, &middle, "check")?;
+        let middle = middle.and_then(|number| relation.column(number)).map(|column| &*column.name);
+        let name = self.constraint_name(&relation, check.name, middle.unwrap_or_default(), "check")?;
         if check.validate {
             self.check_rows(&relation, &name, &bound.text)?;
         }
@@ -323,7 +315,8 @@ impl Session {
                 relation.column_named(name).ok_or_else(|| errors::undefined_column(name, &relation.name))?;
             included.push(column.number);
         }
-        let middle = if key.primary { String::new() } else { super::index::joined_names(&relation, &numbers) };
+        let middle =
+            if key.primary { String::new() } else { super::index::joined_names(&relation, &numbers) };
         let label = if key.primary { "pkey" } else { "key" };
         // The index and the constraint share one name, so it must be free for both.
         let taken: HashSet<&str> = relation.constraints.iter().map(|c| &*c.name).collect();

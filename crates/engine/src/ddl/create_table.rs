@@ -9,8 +9,8 @@ use ochre_catalog::{
     Persistence, RelationDescriptor, RelationKind, oids,
 };
 use ochre_parser::ast::{
-    self, ColumnConstraintKind, ColumnDef, CreateTableStmt, OnCommit, SequenceOption, TableConstraint,
-    TableConstraintKind, TableElement, TypeName, like_option,
+    self, ColumnConstraintKind, ColumnDef, CreateTableStmt, OnCommit, SequenceOption, TableElement, TypeName,
+    like_option,
 };
 use ochre_types::{SqlType, type_info};
 
@@ -59,7 +59,9 @@ impl Session {
         for element in &statement.elements {
             match element {
                 TableElement::Column(column) => self.add_column_definition(column, &mut new)?,
-                TableElement::Constraint(constraint) => new.constraints.push(NewConstraint::table(constraint)?),
+                TableElement::Constraint(constraint) => {
+                    new.constraints.push(NewConstraint::table(constraint)?)
+                }
                 TableElement::Like(like) => self.add_like(like, &mut new)?,
             }
         }
@@ -82,7 +84,8 @@ impl Session {
         kind: RelationKind,
     ) -> Result<Arc<RelationDescriptor>> {
         let file = self.create_file()?;
-        let fields = new.columns.iter().map(|column| Field { number: column.number, ty: column.ty }).collect();
+        let fields =
+            new.columns.iter().map(|column| Field { number: column.number, ty: column.ty }).collect();
         let (row_type, array_type) = self.state.instance.new_oid_pair();
         let table = RelationDescriptor {
             oid: self.new_oid(),
@@ -127,7 +130,11 @@ impl Session {
     }
 
     /// Reads one column definition.
-    pub(crate) fn add_column_definition(&mut self, definition: &ColumnDef, new: &mut NewColumns) -> Result<()> {
+    pub(crate) fn add_column_definition(
+        &mut self,
+        definition: &ColumnDef,
+        new: &mut NewColumns,
+    ) -> Result<()> {
         let name = &definition.name;
         let at = |error: Error| match definition.pos.get() {
             Some(position) => error.at(position),
@@ -154,9 +161,10 @@ impl Session {
         if definition.compression.as_ref().is_some_and(|c| !matches!(c.as_str(), "lz4" | "default")) {
             return Err(at(Error::unsupported("COMPRESSION other than lz4")));
         }
-        let type_name = definition.type_name.as_ref().ok_or_else(|| {
-            Error::new(SqlState::SYNTAX_ERROR, format!("column \"{name}\" has no type"))
-        })?;
+        let type_name = definition
+            .type_name
+            .as_ref()
+            .ok_or_else(|| Error::new(SqlState::SYNTAX_ERROR, format!("column \"{name}\" has no type")))?;
         let number = new.columns.len() as i16 + 1;
         let serial = serial_type(type_name);
         let ty = match serial {
@@ -287,7 +295,8 @@ impl Session {
 
     fn add_like(&mut self, like: &ast::LikeClause, new: &mut NewColumns) -> Result<()> {
         let source = self.require_and_lock(&like.table, ochre_txn::locks::RelationLockMode::AccessShare)?;
-        let known = like_option::DEFAULTS | like_option::COMMENTS | like_option::STORAGE | like_option::COMPRESSION;
+        let known =
+            like_option::DEFAULTS | like_option::COMMENTS | like_option::STORAGE | like_option::COMPRESSION;
         if like.options != 0 && like.options != like_option::ALL && like.options & !known != 0 {
             return Err(Error::unsupported("LIKE INCLUDING other than DEFAULTS and COMMENTS"));
         }
@@ -428,9 +437,4 @@ pub(crate) fn plain_constraint(
         no_inherit: false,
         comment: None,
     }
-}
-
-/// Whether a table constraint is one of those that a column definition may have too.
-pub(crate) fn is_key(constraint: &TableConstraint) -> bool {
-    matches!(constraint.kind, TableConstraintKind::PrimaryKey { .. } | TableConstraintKind::Unique { .. })
 }

@@ -49,8 +49,8 @@ impl Session {
                 "locale_provider" if matches!(value.as_str(), "builtin" | "libc") => {}
                 "tablespace" if value == "pg_default" => {}
                 "connection_limit" if value == "-1" => {}
-                "allow_connections" | "is_template" | "connection_limit" | "strategy" | "oid" | "tablespace"
-                | "locale_provider" | "icu_locale" | "icu_rules" | "collation_version" => {
+                "allow_connections" | "is_template" | "connection_limit" | "strategy" | "oid"
+                | "tablespace" | "locale_provider" | "icu_locale" | "icu_rules" | "collation_version" => {
                     return Err(Error::unsupported(format!("CREATE DATABASE option {}", option.name)));
                 }
                 other => {
@@ -88,10 +88,7 @@ impl Session {
     fn check_template(&self, name: &str) -> Result<()> {
         let catalog = self.state.catalog();
         let template = catalog.database_named(name).ok_or_else(|| {
-            Error::new(
-                SqlState::INVALID_CATALOG_NAME,
-                format!("template database \"{name}\" does not exist"),
-            )
+            Error::new(SqlState::INVALID_CATALOG_NAME, format!("template database \"{name}\" does not exist"))
         })?;
         if template.oid == oids::TEMPLATE0 {
             return Ok(());
@@ -125,10 +122,7 @@ impl Session {
         };
         let oid = database.oid;
         if oid == self.state.database.oid() {
-            return Err(Error::new(
-                SqlState::OBJECT_IN_USE,
-                "cannot drop the currently open database",
-            ));
+            return Err(Error::new(SqlState::OBJECT_IN_USE, "cannot drop the currently open database"));
         }
         if database.is_template {
             return Err(Error::new(SqlState::WRONG_OBJECT_TYPE, "cannot drop a template database"));
@@ -173,10 +167,7 @@ impl Session {
             ));
         }
         if database.oid == self.state.database.oid() {
-            return Err(Error::new(
-                SqlState::FEATURE_NOT_SUPPORTED,
-                "current database cannot be renamed",
-            ));
+            return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, "current database cannot be renamed"));
         }
         let mut database = (**database).clone();
         database.name = new.into();

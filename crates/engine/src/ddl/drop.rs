@@ -150,7 +150,10 @@ impl Session {
             return Ok(());
         };
         let needs = descriptor.identity.is_some()
-            || descriptor.default.as_ref().is_some_and(|(_, text)| text.contains(&format!("'{}'", sequence.oid)));
+            || descriptor
+                .default
+                .as_ref()
+                .is_some_and(|(_, text)| text.contains(&format!("'{}'", sequence.oid)));
         if !needs {
             return Ok(());
         }
@@ -162,10 +165,7 @@ impl Session {
                     sequence.name, descriptor.name, owner.name
                 ),
             )
-            .hint(format!(
-                "You can drop column {} of table {} instead.",
-                descriptor.name, owner.name
-            )));
+            .hint(format!("You can drop column {} of table {} instead.", descriptor.name, owner.name)));
         }
         if behavior == Behavior::Restrict {
             return Err(Error::new(

@@ -107,7 +107,11 @@ impl Session {
         Ok(())
     }
 
-    pub(crate) fn bind_check(&self, relation: &Arc<RelationDescriptor>, expr: &ast::Expr) -> Result<BoundCheck> {
+    pub(crate) fn bind_check(
+        &self,
+        relation: &Arc<RelationDescriptor>,
+        expr: &ast::Expr,
+    ) -> Result<BoundCheck> {
         let bound = self.bind_over(relation, expr, RowExpression::Check, None)?;
         let columns = bound.columns().into_iter().map(|index| index as i16 + 1).collect();
         Ok(BoundCheck { text: stored_text(relation, &bound), columns })
@@ -225,10 +229,7 @@ impl Session {
                 SqlState::DATATYPE_MISMATCH,
                 format!("column \"{}\" cannot be cast automatically to type {to}", column.name),
             )
-            .hint(format!(
-                "You might need to specify \"USING {}::{to}\".",
-                quote_identifier(&column.name)
-            ))
+            .hint(format!("You might need to specify \"USING {}::{to}\".", quote_identifier(&column.name)))
         })
     }
 
@@ -259,8 +260,9 @@ impl Session {
         let relation = self.relation(relation.oid);
         for number in columns {
             let position = *number as usize - 1;
-            let found =
-                self.any_row(&relation, |_, image| Ok(image.active().any(|row| image.columns[position].is_null(row))))?;
+            let found = self.any_row(&relation, |_, image| {
+                Ok(image.active().any(|row| image.columns[position].is_null(row)))
+            })?;
             if found {
                 let name = &relation.columns[position].name;
                 return Err(Error::new(
@@ -299,7 +301,12 @@ impl Session {
     }
 
     /// Whether an index depends on a column.
-    pub(crate) fn index_reads_column(&self, index: &Arc<IndexDescriptor>, table: Oid, number: i16) -> Result<bool> {
+    pub(crate) fn index_reads_column(
+        &self,
+        index: &Arc<IndexDescriptor>,
+        table: Oid,
+        number: i16,
+    ) -> Result<bool> {
         if index.keys.iter().any(|key| key.number == number) || index.included.contains(&number) {
             return Ok(true);
         }

@@ -8,9 +8,7 @@ use ochre_catalog::{
     ColumnDescriptor, ColumnList, Field, IndexDescriptor, IndexKey, Persistence, RelationDescriptor,
     RelationKind,
 };
-use ochre_parser::ast::{
-    self, CreateIndexStmt, DefElem, IndexElem, NullsOrder, ObjectName, SortDirection,
-};
+use ochre_parser::ast::{self, CreateIndexStmt, DefElem, IndexElem, NullsOrder, ObjectName, SortDirection};
 use ochre_txn::locks::RelationLockMode;
 use ochre_types::{SqlType, oids as type_oids};
 
@@ -101,9 +99,11 @@ pub(crate) fn default_operator_class(ty: SqlType, type_text: &str) -> Result<Oid
         _ if ty.element().is_some() && !matches!(ty.oid, type_oids::OIDVECTOR | type_oids::INT2VECTOR) => {
             type_oids::ANYARRAY
         }
-        type_oids::REGCLASS | type_oids::REGTYPE | type_oids::REGPROC | type_oids::REGROLE | type_oids::REGNAMESPACE => {
-            type_oids::OID
-        }
+        type_oids::REGCLASS
+        | type_oids::REGTYPE
+        | type_oids::REGPROC
+        | type_oids::REGROLE
+        | type_oids::REGNAMESPACE => type_oids::OID,
         other => other,
     };
     ochre_expr::operator_classes()
@@ -249,7 +249,8 @@ impl Session {
             }
         };
         if before.iter().any(|other| other.name == key.name) {
-            key.name = names::choose(&key.name, "", "", |name| before.iter().any(|k| *k.name == *name)).into();
+            key.name =
+                names::choose(&key.name, "", "", |name| before.iter().any(|k| *k.name == *name)).into();
         }
         if element.collation.is_some() {
             key.collation = self.column_collation(element.collation.as_ref(), key.ty)?;
@@ -404,4 +405,3 @@ impl Session {
         Ok(())
     }
 }
-

@@ -19,8 +19,8 @@ mod expressions;
 mod index;
 mod names;
 mod namespace;
-mod role;
 mod rewrite;
+mod role;
 mod sequence;
 mod truncate;
 
@@ -62,7 +62,7 @@ impl Session {
     /// Creates an empty relation file that goes if the transaction does not commit.
     pub(crate) fn create_file(&mut self) -> Result<FileId> {
         let files = Arc::clone(self.state.instance.storage().files());
-        let file = files.next_file_id();
+        let file = self.state.instance.new_file_id();
         let key = self.state.database.file_key(false, file);
         let transaction = self.transaction.as_mut().expect("N1: a statement runs in a transaction");
         let xid = transaction.assign_xid()?;
@@ -138,7 +138,12 @@ impl Session {
 
     /// Takes a name in a namespace for a new relation; `false` when it is taken already.
     pub(crate) fn reserve_relation_name(&self, namespace: Oid, name: &str) -> Result<bool> {
-        self.state.instance.locks().lock_name(&self.txn().waiter(), self.state.process_id, namespace, name)?;
+        self.state.instance.locks().lock_name(
+            &self.txn().waiter(),
+            self.state.process_id,
+            namespace,
+            name,
+        )?;
         Ok(self.state.catalog().relation_in(namespace, name).is_none())
     }
 

@@ -40,7 +40,7 @@ impl Session {
         // An older snapshot could miss rows whose versions it sees and the build did not.
         index.usable_from = snapshot.lsn();
         index.row_estimate = report.entries as f64;
-        index.page_estimate = report.pages;
+        index.page_estimate = report.leaf_pages;
         Ok(())
     }
 
@@ -228,7 +228,8 @@ impl Session {
         }
         let numbers: Vec<i16> = table.columns.iter().map(|column| column.number).collect();
         let mut loader = self.table_loader(&table, &numbers)?;
-        let snapshot = self.transaction.as_mut().expect("N1: a statement runs in a transaction").snapshot()?;
+        let snapshot =
+            self.transaction.as_mut().expect("N1: a statement runs in a transaction").snapshot()?;
         let width = numbers.len();
         let rows = self.with_context(&snapshot, &[], |_, context| {
             let mut execution = Execution::new(&plan, context.relations)?;

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use ochre_base::{Error, Oid, Result, Severity, SqlState};
 use ochre_catalog::{RelationKind, RoleDescriptor};
 use ochre_parser::ast::{
-    AlterRoleStmt, CreateRoleStmt, DropRoleStmt, NumericValue, RoleKind, RoleOption, RoleOptionKind, RoleSpec,
-    RoleSpecKind,
+    AlterRoleStmt, CreateRoleStmt, DropRoleStmt, NumericValue, RoleKind, RoleOption, RoleOptionKind,
+    RoleSpec, RoleSpecKind,
 };
 
 use crate::session::Session;

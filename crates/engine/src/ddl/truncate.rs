@@ -61,7 +61,7 @@ impl Session {
 
     /// A new file for rows.
     pub(crate) fn new_heap_file(&mut self) -> Result<ochre_base::FileId> {
-        let file = self.state.instance.storage().files().next_file_id();
+        let file = self.state.instance.new_file_id();
         let key = self.state.database.file_key(false, file);
         Heap::create(self.transaction.as_mut().expect("N1: a statement runs in a transaction"), key)?;
         Ok(file)
@@ -78,7 +78,7 @@ impl Session {
 
     /// A new, empty tree.
     pub(crate) fn new_tree(&mut self) -> Result<ochre_base::FileId> {
-        let file = self.state.instance.storage().files().next_file_id();
+        let file = self.state.instance.new_file_id();
         let key = self.state.database.file_key(false, file);
         let transaction = self.transaction.as_mut().expect("N1: a statement runs in a transaction");
         let xid = transaction.assign_xid()?;

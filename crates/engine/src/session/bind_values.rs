@@ -36,7 +36,8 @@ impl Session {
 }
 
 fn text(bytes: &[u8]) -> Result<&str> {
-    let text = std::str::from_utf8(bytes).map_err(|error| crate::errors::bad_utf8(bytes, error.valid_up_to()))?;
+    let text =
+        std::str::from_utf8(bytes).map_err(|error| crate::errors::bad_utf8(bytes, error.valid_up_to()))?;
     if text.contains('\0') {
         return Err(Error::new(
             ochre_base::SqlState::CHARACTER_NOT_IN_REPERTOIRE,

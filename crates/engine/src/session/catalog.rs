@@ -162,7 +162,12 @@ impl CatalogChanges {
     ///
     /// # Errors
     /// As writing rows.
-    pub(crate) fn drop_role(&mut self, database: &Database, transaction: &Transaction, oid: Oid) -> Result<()> {
+    pub(crate) fn drop_role(
+        &mut self,
+        database: &Database,
+        transaction: &Transaction,
+        oid: Oid,
+    ) -> Result<()> {
         if let Some(old) = self.picture(database).role(oid) {
             self.write(database, transaction, &stored::role_rows(old), &[])?;
         }

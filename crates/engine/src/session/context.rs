@@ -32,11 +32,7 @@ impl CatalogNames {
             return quote_identifier(&relation.name);
         }
         let namespace = self.catalog.namespace(relation.namespace).map(|n| n.name.to_string());
-        format!(
-            "{}.{}",
-            quote_identifier(&namespace.unwrap_or_default()),
-            quote_identifier(&relation.name)
-        )
+        format!("{}.{}", quote_identifier(&namespace.unwrap_or_default()), quote_identifier(&relation.name))
     }
 }
 
@@ -260,7 +256,8 @@ impl SessionContext for StatementSession<'_> {
     fn user_type_name(&self, oid: Oid, _typmod: i32) -> Option<String> {
         let catalog = self.catalog();
         let names = CatalogNames::new(self.state);
-        let relation = catalog.relations().find(|r| r.row_type == oid || r.array_type == oid && oid.is_valid())?;
+        let relation =
+            catalog.relations().find(|r| r.row_type == oid || r.array_type == oid && oid.is_valid())?;
         let name = names.relation(relation);
         Some(if relation.row_type == oid { name } else { format!("{name}[]") })
     }
@@ -331,6 +328,15 @@ impl SessionContext for StatementSession<'_> {
 impl RelationSource for StatementSession<'_> {
     fn table(&self, descriptor: &Arc<RelationDescriptor>) -> Result<Arc<TableAccess>> {
         self.state.database.table(descriptor)
+    }
+
+    fn table_by_oid(&self, oid: Oid) -> Result<Arc<TableAccess>> {
+        let relation = self.catalog().relation(oid).ok_or_else(|| crate::errors::undefined_table(oid))?;
+        self.state.database.table(relation)
+    }
+
+    fn namespace_name(&self, namespace: Oid) -> String {
+        self.catalog().namespace(namespace).map(|n| n.name.to_string()).unwrap_or_default()
     }
 
     fn builtin_rows(&self, table: &TableAccess, _statement: &StatementContext<'_>) -> Result<Vec<Batch>> {

@@ -85,9 +85,8 @@ impl Session {
         }
         let mut numbers = Vec::with_capacity(names.len());
         for name in names {
-            let column = table
-                .column_named(name)
-                .ok_or_else(|| crate::errors::undefined_column(name, &table.name))?;
+            let column =
+                table.column_named(name).ok_or_else(|| crate::errors::undefined_column(name, &table.name))?;
             if numbers.contains(&column.number) {
                 return Err(Error::new(
                     SqlState::DUPLICATE_COLUMN,
@@ -133,7 +132,8 @@ impl Session {
         let loader = self.table_loader(&table, &numbers)?;
         let builders =
             columns.iter().map(|column| ColumnBuilder::new(column.ty.physical, BATCH_ROWS)).collect();
-        let snapshot = self.transaction.as_mut().expect("N1: a statement runs in a transaction").snapshot()?;
+        let snapshot =
+            self.transaction.as_mut().expect("N1: a statement runs in a transaction").snapshot()?;
         sink.copy_in(columns.len());
         let copy = CopyIn {
             table,
@@ -277,7 +277,8 @@ impl Session {
             .collect();
         let format = copy_format(options, &columns, false)?;
         sink.copy_out(columns.len());
-        let snapshot = self.transaction.as_mut().expect("N1: a statement runs in a transaction").snapshot()?;
+        let snapshot =
+            self.transaction.as_mut().expect("N1: a statement runs in a transaction").snapshot()?;
         let mut rows = 0;
         let mut out = Vec::with_capacity(OUTPUT_BYTES + 4096);
         if format.header != Header::None {
@@ -353,7 +354,9 @@ fn at_line(error: Error, copy: &CopyIn, line: u64, column: Option<(&str, &[u8])>
 fn read_row(copy: &mut CopyIn, line: u64, format: &ochre_types::FormatContext) -> Result<()> {
     let count = copy.fields.len();
     // An empty line is a row of no fields for a table without columns.
-    if count > copy.columns.len() && !(copy.columns.is_empty() && count == 1 && copy.fields.field(0) == Some(b"")) {
+    if count > copy.columns.len()
+        && !(copy.columns.is_empty() && count == 1 && copy.fields.field(0) == Some(b""))
+    {
         let error = Error::new(SqlState::BAD_COPY_FILE_FORMAT, "extra data after last expected column");
         return Err(at_line(error, copy, line, None));
     }
@@ -389,9 +392,8 @@ fn check_header(copy: &CopyIn, line: u64) -> Result<()> {
     if copy.format.header != Header::Match {
         return Ok(());
     }
-    let error = |message: String| {
-        Err(at_line(Error::new(SqlState::BAD_COPY_FILE_FORMAT, message), copy, line, None))
-    };
+    let error =
+        |message: String| Err(at_line(Error::new(SqlState::BAD_COPY_FILE_FORMAT, message), copy, line, None));
     if copy.fields.len() != copy.columns.len() {
         return error(format!(
             "wrong number of fields in header line: got {}, expected {}",
@@ -402,9 +404,8 @@ fn check_header(copy: &CopyIn, line: u64) -> Result<()> {
     for (i, column) in copy.columns.iter().enumerate() {
         let name = copy.fields.field(i);
         if name != Some(column.name.as_bytes()) {
-            let got = name.map_or("<NULL>".to_string(), |name| {
-                format!("\"{}\"", String::from_utf8_lossy(name))
-            });
+            let got =
+                name.map_or("<NULL>".to_string(), |name| format!("\"{}\"", String::from_utf8_lossy(name)));
             return error(format!(
                 "column name mismatch in header line field {}: got {got}, expected \"{}\"",
                 i + 1,
@@ -518,8 +519,7 @@ fn copy_format(options: &[DefElem], columns: &[CopyColumn], from: bool) -> Resul
                 return Err(Error::unsupported(format!("COPY option {}", name.to_uppercase())));
             }
             other => {
-                let error =
-                    Error::new(SqlState::SYNTAX_ERROR, format!("option \"{other}\" not recognized"));
+                let error = Error::new(SqlState::SYNTAX_ERROR, format!("option \"{other}\" not recognized"));
                 return Err(option.pos.get().map_or(error.clone(), |position| error.at(position)));
             }
         }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use ochre_base::Result;
 use ochre_exec::{Execution, StatementContext};
+use ochre_expr::SessionContext;
 use ochre_sql::physical::{CommandKind, OutputColumn, PlannedStatement, RelationLock};
 use ochre_txn::Snapshot;
 use ochre_txn::locks::RelationLockMode;

@@ -27,9 +27,6 @@ pub(crate) struct Prepared {
     pub shape: Option<Arc<[OutputColumn]>>,
     /// The plan, and the picture of the catalog that it was made under.
     pub plan: Mutex<Option<(super::plan::PlanStamp, Arc<PlannedStatement>)>>,
-    /// When PREPARE made it: shown by `pg_prepared_statements`.
-    pub from_sql: bool,
-    pub prepared_at: i64,
 }
 
 /// A portal: a statement with its parameters, somewhere in its run.
@@ -39,9 +36,6 @@ pub(crate) struct Portal {
     /// The client's result format codes, as given.
     pub formats: Vec<u16>,
     state: PortalState,
-    /// Made by DECLARE CURSOR.
-    pub cursor: bool,
-    created_in_block: bool,
 }
 
 enum PortalState {
@@ -113,7 +107,7 @@ impl Session {
             ));
         }
         let statement = statements.pop().map(|raw| raw.stmt);
-        let prepared = self.prepare(text, statement, parameter_types, false)?;
+        let prepared = self.prepare(text, statement, parameter_types)?;
         self.statements.insert(name.into(), Arc::new(prepared));
         Ok(())
     }
@@ -124,7 +118,6 @@ impl Session {
         text: &str,
         statement: Option<Statement>,
         parameter_types: &[Oid],
-        from_sql: bool,
     ) -> Result<Prepared> {
         let mut prepared = Prepared {
             text: text.into(),
@@ -132,8 +125,6 @@ impl Session {
             parameters: Vec::new(),
             shape: None,
             plan: Mutex::new(None),
-            from_sql,
-            prepared_at: self.state.statement_time.get(),
         };
         let Some(statement) = statement else {
             return Ok(prepared);
@@ -220,7 +211,10 @@ impl Session {
             return Err(failed_block());
         }
         if !portal.is_empty() && self.portals.contains_key(portal) {
-            return Err(Error::new(SqlState::DUPLICATE_CURSOR, format!("cursor \"{portal}\" already exists")));
+            return Err(Error::new(
+                SqlState::DUPLICATE_CURSOR,
+                format!("cursor \"{portal}\" already exists"),
+            ));
         }
         if self.block == Block::Idle && prepared.statement.as_ref().is_some_and(is_plannable) {
             self.start_statement(&prepared.text);
@@ -239,26 +233,12 @@ impl Session {
                 ));
             }
         }
-        self.add_portal(portal, prepared, parameters, formats, false);
+        self.add_portal(portal, prepared, parameters, formats);
         Ok(())
     }
 
-    pub(crate) fn add_portal(
-        &mut self,
-        name: &str,
-        prepared: Arc<Prepared>,
-        parameters: Vec<Datum>,
-        formats: Vec<u16>,
-        cursor: bool,
-    ) {
-        let portal = Portal {
-            prepared,
-            parameters,
-            formats,
-            state: PortalState::Ready,
-            cursor,
-            created_in_block: self.block == Block::Explicit,
-        };
+    fn add_portal(&mut self, name: &str, prepared: Arc<Prepared>, parameters: Vec<Datum>, formats: Vec<u16>) {
+        let portal = Portal { prepared, parameters, formats, state: PortalState::Ready };
         self.portals.insert(name.into(), portal);
     }
 
@@ -273,9 +253,10 @@ impl Session {
     /// # Errors
     /// 34000 when there is none of that name.
     pub fn describe_portal(&mut self, name: &str) -> Result<PortalShape> {
-        let shape = self
-            .portal(name)
-            .map(|portal| PortalShape { columns: portal.prepared.shape.clone(), formats: portal.formats.clone() });
+        let shape = self.portal(name).map(|portal| PortalShape {
+            columns: portal.prepared.shape.clone(),
+            formats: portal.formats.clone(),
+        });
         shape.inspect_err(|_| self.fail())
     }
 

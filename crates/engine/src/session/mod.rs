@@ -25,7 +25,6 @@ pub(crate) mod catalog;
 pub(crate) mod context;
 mod copy;
 mod execute;
-mod explain;
 mod extended;
 mod plan;
 mod settings;
@@ -276,7 +275,11 @@ impl State {
     /// The number of that catalog.
     pub(crate) fn catalog_version(&self) -> u64 {
         let catalog = self.catalog.borrow();
-        if catalog.is_empty() { self.database.catalog_version() } else { catalog.picture(&self.database).version }
+        if catalog.is_empty() {
+            self.database.catalog_version()
+        } else {
+            catalog.picture(&self.database).version
+        }
     }
 
     /// The session's role.

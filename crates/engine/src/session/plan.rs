@@ -6,7 +6,7 @@ use ochre_base::{Error, Oid, Result, SqlState};
 use ochre_parser::ast::Statement;
 use ochre_sql::bind::ParamTypes;
 use ochre_sql::physical::PlannedStatement;
-use ochre_sql::plan::{Planner, PlannerSettings};
+use ochre_sql::{Planner, PlannerSettings};
 
 use super::Session;
 use super::context::StatementSession;

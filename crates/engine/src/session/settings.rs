@@ -32,9 +32,7 @@ fn joined(name: &str, values: &[SetValue]) -> Result<String> {
     let mut parts = Vec::with_capacity(values.len());
     for value in values {
         parts.push(match &value.value {
-            SetValueKind::String(text) if name == "search_path" => {
-                crate::ddl::quote_identifier(text)
-            }
+            SetValueKind::String(text) if name == "search_path" => crate::ddl::quote_identifier(text),
             SetValueKind::String(text) => text.to_string(),
             SetValueKind::Number(number) => number_text(number),
             SetValueKind::Interval(_) => return Err(Error::unsupported("SET TIME ZONE INTERVAL")),
@@ -98,7 +96,9 @@ impl Session {
                 let modes = modes_of(name, text)?;
                 self.set_modes(modes)
             }
-            "role" | "session_authorization" if matches!(text, "none" | "default") || *text == *self.state.user => {
+            "role" | "session_authorization"
+                if matches!(text, "none" | "default") || *text == *self.state.user =>
+            {
                 Ok(())
             }
             "role" | "session_authorization" => Err(Error::unsupported(format!("SET {name}"))),

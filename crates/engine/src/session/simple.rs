@@ -91,7 +91,8 @@ impl Session {
             return Ok(Progress::Done);
         }
         let multiple = statements.len() > 1;
-        self.pending = Some(Pending { text: text.into(), statements: statements.into(), multiple, copy: None });
+        self.pending =
+            Some(Pending { text: text.into(), statements: statements.into(), multiple, copy: None });
         self.run_pending(sink)
     }
 
@@ -206,10 +207,8 @@ impl Session {
     /// # Errors
     /// Always: 57014 with the client's reason.
     pub fn copy_fail(&mut self, reason: &str, sink: &mut dyn Sink) -> Result<Progress> {
-        let error = Error::new(
-            ochre_base::SqlState::QUERY_CANCELED,
-            format!("COPY from stdin failed: {reason}"),
-        );
+        let error =
+            Error::new(ochre_base::SqlState::QUERY_CANCELED, format!("COPY from stdin failed: {reason}"));
         self.finish_call(Err(error), sink)
     }
 

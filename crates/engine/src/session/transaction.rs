@@ -52,10 +52,9 @@ impl Session {
     fn begin_transaction(&mut self, modes: TransactionModes) -> Result<()> {
         let (isolation, read_only, lock_timeout) = {
             let settings = self.state.settings.borrow();
-            let isolation = modes.isolation.map_or_else(
-                || level_named(settings.text("default_transaction_isolation")),
-                level,
-            );
+            let isolation = modes
+                .isolation
+                .map_or_else(|| level_named(settings.text("default_transaction_isolation")), level);
             let read_only = modes.read_only.unwrap_or_else(|| settings.flag("default_transaction_read_only"));
             (isolation, read_only, settings.integer("lock_timeout"))
         };

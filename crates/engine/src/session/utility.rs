@@ -64,7 +64,9 @@ impl Session {
                 self.send_text_rows(show_shape(show), &rows, protocol, sink)?;
                 return Ok(Some(CommandTag::Plain("SHOW")));
             }
-            Statement::Explain(explain) => return self.explain(explain, text, parameters, protocol, sink).map(Some),
+            Statement::Explain(explain) => {
+                return self.explain(explain, text, parameters, protocol, sink).map(Some);
+            }
             Statement::Prepare(prepare) => return self.prepare_statement(prepare, text).map(Some),
             Statement::Execute(execute) => return self.execute_statement(execute, protocol, sink),
             Statement::Deallocate(deallocate) => {
@@ -148,6 +150,10 @@ impl Session {
         Ok(CommandTag::Plain("EXPLAIN"))
     }
 
+    fn explain_lines(&mut self, _: &ExplainStmt, _: &str, _: &[Datum]) -> Result<Vec<String>> {
+        Err(Error::unsupported("EXPLAIN"))
+    }
+
     fn prepare_statement(&mut self, prepare: &PrepareStmt, text: &str) -> Result<CommandTag> {
         let name: &str = &prepare.name;
         if self.statements.contains_key(name) {
@@ -163,13 +169,16 @@ impl Session {
         for ty in &prepare.types {
             types.push(self.bind_type(ty)?.oid);
         }
-        let prepared = self.prepare(text, Some(prepare.query.clone()), &types, true)?;
+        let prepared = self.prepare(text, Some(prepare.query.clone()), &types)?;
         self.statements.insert(name.into(), Arc::new(prepared));
         Ok(CommandTag::Plain("PREPARE"))
     }
 
     /// The parameters of an EXECUTE.
-    pub(crate) fn execute_parameters(&mut self, execute: &ExecuteStmt) -> Result<(Arc<super::Prepared>, Vec<Datum>)> {
+    pub(crate) fn execute_parameters(
+        &mut self,
+        execute: &ExecuteStmt,
+    ) -> Result<(Arc<super::Prepared>, Vec<Datum>)> {
         let name: &str = &execute.name;
         let prepared = self.statements.get(name).cloned().ok_or_else(|| {
             Error::new(
@@ -195,12 +204,8 @@ impl Session {
         for (expr, ty) in execute.params.iter().zip(&prepared.parameters) {
             let mut none = ParamTypes::none();
             let bound = bind_typed_expression(&catalog, &path, &session, &mut none, expr, Some(*ty))?;
-            let eval = ochre_expr::EvalContext {
-                params: &[],
-                correlated: &[],
-                session: &session,
-                subplans: None,
-            };
+            let eval =
+                ochre_expr::EvalContext { params: &[], correlated: &[], session: &session, subplans: None };
             values.push(ochre_expr::eval_const(&bound, &eval)?);
         }
         Ok((prepared, values))
@@ -300,9 +305,19 @@ impl Session {
             let on = option_flag(option)?;
             match option.name.as_str() {
                 "analyze" => analyze |= on,
-                "verbose" | "skip_locked" | "freeze" | "truncate" | "index_cleanup" | "process_main"
-                | "process_toast" | "disable_page_skipping" | "buffer_usage_limit" | "parallel" | "full"
-                | "skip_database_stats" | "only_database_stats" => {}
+                "verbose"
+                | "skip_locked"
+                | "freeze"
+                | "truncate"
+                | "index_cleanup"
+                | "process_main"
+                | "process_toast"
+                | "disable_page_skipping"
+                | "buffer_usage_limit"
+                | "parallel"
+                | "full"
+                | "skip_database_stats"
+                | "only_database_stats" => {}
                 other => {
                     return Err(Error::new(
                         SqlState::SYNTAX_ERROR,

@@ -221,9 +221,13 @@ impl CatalogStore {
         relation: Oid,
         fields: Vec<Field>,
     ) -> Result<Arc<ColumnList>> {
-        let last = self.lists.lock().get(&relation).and_then(|lists| lists.last()).map_or(0, |list| list.version);
+        let last =
+            self.lists.lock().get(&relation).and_then(|lists| lists.last()).map_or(0, |list| list.version);
         let version = last.checked_add(1).ok_or_else(|| {
-            Error::new(ochre_base::SqlState::PROGRAM_LIMIT_EXCEEDED, "too many changes of this table's columns")
+            Error::new(
+                ochre_base::SqlState::PROGRAM_LIMIT_EXCEEDED,
+                "too many changes of this table's columns",
+            )
         })?;
         let list = Arc::new(ColumnList { version, fields });
         let transaction = instance.transactions().begin(options(false));
@@ -259,7 +263,12 @@ impl CatalogStore {
 
 /// A transaction of the store's own.
 fn options(read_only: bool) -> TransactionOptions {
-    TransactionOptions { isolation: IsolationLevel::ReadCommitted, read_only, interrupt: None, lock_timeout: None }
+    TransactionOptions {
+        isolation: IsolationLevel::ReadCommitted,
+        read_only,
+        interrupt: None,
+        lock_timeout: None,
+    }
 }
 
 fn done(outcome: WriteOutcome) -> Result<()> {
