@@ -5,15 +5,18 @@
 //! says so. Errors are PostgreSQL's, with SQLSTATE and byte position.
 
 pub mod ast;
+pub mod inspect;
 mod keywords;
 mod lexer;
 mod literal;
 mod parser;
+mod print;
 
 use ochre_base::Result;
 
 pub use keywords::{Class, Kw};
 use parser::Parser;
+pub use print::{quote_identifier, quote_string};
 
 /// Parses a text of statements separated by semicolons; empty statements leave nothing.
 ///

@@ -209,7 +209,7 @@ pub enum JsonTableColumnKind {
     Nested {
         path: Box<str>,
         path_name: Option<Name>,
-        columns: Vec<JsonTableColumn>,
+        columns: P<Vec<JsonTableColumn>>,
     },
 }
 

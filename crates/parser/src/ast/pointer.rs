@@ -74,3 +74,12 @@ impl<T: fmt::Debug> fmt::Debug for P<T> {
         guarded(|| (**self).fmt(f))
     }
 }
+
+impl<'a, T> IntoIterator for &'a P<Vec<T>> {
+    type Item = &'a T;
+    type IntoIter = std::slice::Iter<'a, T>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}

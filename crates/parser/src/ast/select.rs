@@ -199,7 +199,7 @@ pub enum GroupItem {
     Empty(Pos),
     Rollup(Vec<Expr>, Pos),
     Cube(Vec<Expr>, Pos),
-    Sets(Vec<GroupItem>, Pos),
+    Sets(P<Vec<GroupItem>>, Pos),
 }
 
 /// An item of FROM.

@@ -91,7 +91,7 @@ impl Parser<'_> {
             let element = match self.kw() {
                 Some(K::Create) => {
                     let start = self.at;
-                    let element = self.create()?;
+                    let element = self.nested(Self::create)?;
                     let allowed = matches!(
                         element,
                         Statement::CreateTable(_)

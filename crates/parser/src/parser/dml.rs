@@ -317,7 +317,7 @@ impl Parser<'_> {
                 }
                 K::Freeze | K::Header => {
                     self.advance();
-                    let value = Some(DefValue::Bool(true));
+                    let value = Some(DefValue::Word(Name::from_static("true")));
                     DefElem { namespace: None, name: Name::from_static(kw.as_str()), value, pos }
                 }
                 K::Delimiter | K::Null | K::Quote | K::Escape => {
@@ -353,7 +353,7 @@ impl Parser<'_> {
         let value = if self.eat(Tok::Star) {
             DefValue::Star
         } else {
-            DefValue::Columns(self.comma_list(Self::col_id)?)
+            DefValue::List(self.comma_list(|p| Ok(DefValue::Word(p.col_id()?)))?)
         };
         Ok(DefElem { namespace: None, name: Name::from_static(name), value: Some(value), pos })
     }

@@ -353,7 +353,7 @@ impl Parser<'_> {
             let path = self.string()?;
             let path_name = if self.eat_kw(K::As) { Some(self.col_id()?) } else { None };
             self.expect_kw(K::Columns)?;
-            let columns = self.nested(|p| p.paren_list(Self::json_table_column))?;
+            let columns = P::new(self.nested(|p| p.paren_list(Self::json_table_column))?);
             return Ok(JsonTableColumn {
                 kind: JsonTableColumnKind::Nested { path, path_name, columns },
                 pos,

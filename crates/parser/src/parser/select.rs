@@ -439,7 +439,7 @@ impl Parser<'_> {
             Tok::Kw(K::Grouping) if self.peek_kw(1, K::Sets) => {
                 self.at += 2;
                 let items = self.nested(|p| p.paren_list(Self::group_item))?;
-                Ok(GroupItem::Sets(items, pos))
+                Ok(GroupItem::Sets(P::new(items), pos))
             }
             _ => Ok(GroupItem::Expr(self.expr()?)),
         }
