@@ -14,6 +14,9 @@ use super::node::{self, EntryBuf, EntryRef};
 use super::redo::{self, RecordKind};
 use super::tree::{BTree, ROOT, with_record};
 
+/// So many rows of one key on a page say that more will come.
+const MANY_ROWS: usize = 16;
+
 /// No child: what leaves give to functions that serve branches too.
 pub(super) const NO_CHILD: BlockNo = BlockNo(0);
 
@@ -55,9 +58,8 @@ impl BTree {
         if is_rightmost_leaf && node::count(page) > 0 && node::lower_bound(page, entry) > 0 {
             return Ok(Some(guard));
         }
-        if !is_rightmost_leaf {
-            self.rightmost.store(0, Ordering::Relaxed);
-        }
+        // Insertions do not come in order now: the latch is not taken in vain again until one is at the end.
+        self.rightmost.store(0, Ordering::Relaxed);
         Ok(None)
     }
 
@@ -260,7 +262,12 @@ impl BTree {
 /// How many entries stay when a page is split because of an entry before its `index`-th, and the bound between the
 /// halves. The bound fits on the left half as its high key.
 pub(super) fn choose_split(page: &node::Page, index: usize, entry: EntryRef<'_>) -> (usize, EntryBuf) {
-    let mut point = node::split_point(page, index, node::right(page).is_none());
+    let mut point = node::split_point(page, index);
+    if ends_many_rows(page, index, entry) {
+        point = index;
+    } else if node::is_leaf(page) && (1..node::count(page)).contains(&point) {
+        point = shortest_bound_near(page, point);
+    }
     loop {
         let separator = split_separator(page, point, entry);
         if point <= 1 || node::lower_fits(page, point, separator.as_ref()) {
@@ -270,6 +277,25 @@ pub(super) fn choose_split(page: &node::Page, index: usize, entry: EntryRef<'_>)
     }
 }
 
+/// Whether the entry comes behind many rows of its key and before the next key. Rows often come in order: split there,
+/// this key's last page is filled to its end.
+fn ends_many_rows(page: &node::Page, index: usize, entry: EntryRef<'_>) -> bool {
+    let same = |index: usize| node::key_equals(page, index, EntryRef::before(entry.key));
+    node::is_leaf(page)
+        && (MANY_ROWS..node::count(page)).contains(&index)
+        && same(index - MANY_ROWS)
+        && !same(index)
+}
+
+/// The place near `point` where the bound between the halves of a leaf is shortest: between two keys rather than within
+/// the rows of one, so that a key's rows come to lie on pages of their own.
+fn shortest_bound_near(page: &node::Page, point: usize) -> usize {
+    let window = (node::count(page) / 16).min(16);
+    let places = point.saturating_sub(window).max(1)..(point + window + 1).min(node::count(page));
+    places.min_by_key(|place| (node::separator_size(page, *place), place.abs_diff(point))).unwrap_or(point)
+}
+
+/// The bound between the halves of a page that is split because of an entry.
 fn split_separator(page: &node::Page, point: usize, entry: EntryRef<'_>) -> EntryBuf {
     let count = node::count(page);
     if !node::is_leaf(page) {

@@ -664,6 +664,14 @@ pub(crate) fn separator<'a>(left: EntryRef<'_>, right: EntryRef<'a>) -> EntryRef
     right
 }
 
+/// Bytes that the bound between the `index`-th entry and the one before it takes in a branch.
+pub(crate) fn separator_size(page: &Page, index: usize) -> usize {
+    let (left, right) = (entry_at(page, index - 1), entry_at(page, index));
+    let separator = separator(left.as_ref(), right.as_ref());
+    let rid = if separator.rid == 0 { 0 } else { RID_SIZE };
+    separator.key.len() + rid + payload_size(separator.payload)
+}
+
 /// How many bytes two keys have in common at their start.
 pub(crate) fn common_prefix(a: &[u8], b: &[u8]) -> usize {
     a.iter().zip(b).take_while(|(a, b)| a == b).count()
@@ -971,22 +979,24 @@ pub(crate) fn decode_content(page: &mut StoragePage, content: &[u8]) -> Option<(
 
 /// Where to split a full page into which an entry wants to go before the `index`-th: how many entries stay.
 ///
-/// A page that grows at its end (`append`) keeps them all; otherwise the halves get equal bytes.
+/// A page that grows at its end keeps them all: whoever inserts there goes on there. The rightmost page of its level
+/// keeps nine tenths, others half of the bytes.
 ///
 /// A leaf may keep none (0) or all (`count`) when it holds a single entry; a branch never does, as every branch needs a
 /// child.
-pub(crate) fn split_point(page: &Page, index: usize, append: bool) -> usize {
+pub(crate) fn split_point(page: &Page, index: usize) -> usize {
     let (count, leaf) = (count(page), is_leaf(page));
-    if append && index == count {
+    if index == count {
         return if leaf { count } else { count - 1 };
     }
     if leaf && count < 2 {
         return index;
     }
     let total: usize = (0..count).map(|index| entry_size(page, index)).sum();
+    let wanted = if right(page).is_none() { total * 9 / 10 } else { total / 2 };
     let mut sum = 0;
     let mut point = 0;
-    while point < count && sum + entry_size(page, point) / 2 < total / 2 {
+    while point < count && sum + entry_size(page, point) / 2 < wanted {
         sum += entry_size(page, point);
         point += 1;
     }

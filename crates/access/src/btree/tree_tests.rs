@@ -186,6 +186,20 @@ fn many_rows_under_one_key() {
 }
 
 #[test]
+fn rows_of_few_keys_that_come_in_order_fill_pages() {
+    let tree = new_tree(&memory_storage(), BTreeOptions::default());
+    let mut model = BTreeSet::new();
+    let mut random = Lcg::new(3);
+    for rid in 0..60_000 {
+        let entry = EntryBuf { key: int_key(random.below(10) as i64), rid, payload: Vec::new() };
+        assert!(insert(&tree, &entry));
+        model.insert(entry);
+    }
+    let report = check_against(&tree, &model);
+    assert!(report.leaf_fill_percent > 80, "{report:?}");
+}
+
+#[test]
 fn entries_too_long_are_refused() {
     let tree = new_tree(&memory_storage(), BTreeOptions::default());
     let error = tree.insert(XID, &[7; 2700], &[], RowId::new(0, 0)).unwrap_err();
