@@ -7,6 +7,7 @@
 //! [`Planner`] does it all; [`bind`] knows names and types, [`optimize`] rewrites, `plan` chooses operators.
 
 pub mod bind;
+pub mod explain;
 mod idset;
 pub mod logical;
 pub mod optimize;

@@ -1,0 +1,258 @@
+//! What the columns of operators are called, and expressions over them as text.
+
+use std::sync::Arc;
+
+use ochre_expr::{ColumnNames, Expr};
+
+use crate::physical::{
+    AggregateCall, PhysicalPlan, PlanNode, PlannedStatement, ProjectItem, ScanColumn, ScanSource, WindowCall,
+};
+
+/// Names within one frame of a plan.
+pub(super) struct Names<'a> {
+    plan: &'a PlannedStatement,
+    slots: &'a [Option<String>],
+    qualify: bool,
+}
+
+/// Answers the printer of expressions.
+struct Resolver<'n> {
+    column: &'n dyn Fn(usize) -> String,
+    slots: &'n [Option<String>],
+}
+
+impl ColumnNames for Resolver<'_> {
+    fn column(&self, index: usize) -> String {
+        (self.column)(index)
+    }
+
+    fn correlated(&self, slot: usize) -> String {
+        self.slots.get(slot).cloned().flatten().unwrap_or_else(|| format!("${slot}"))
+    }
+}
+
+impl<'a> Names<'a> {
+    pub fn new(plan: &'a PlannedStatement, slots: &'a [Option<String>], qualify: bool) -> Names<'a> {
+        Names { plan, slots, qualify }
+    }
+
+    fn print(&self, expr: &Expr, column: &dyn Fn(usize) -> String) -> String {
+        expr.to_sql(&Resolver { column, slots: self.slots })
+    }
+
+    /// An expression over the columns of inputs side by side.
+    pub fn text(&self, expr: &Expr, inputs: &[&Arc<PhysicalPlan>]) -> String {
+        self.print(expr, &|index| {
+            let mut index = index;
+            for input in inputs {
+                if index < input.columns.len() {
+                    return self.column(input, index);
+                }
+                index -= input.columns.len();
+            }
+            format!("#{index}")
+        })
+    }
+
+    /// An expression of a node, over what the node's expressions read.
+    pub fn node_text(&self, expr: &Expr, node: &PhysicalPlan) -> String {
+        match &node.node {
+            PlanNode::SeqScan(scan) => self.scan_text(expr, &scan.source),
+            PlanNode::IndexScan(scan) => self.scan_text(expr, &scan.source),
+            PlanNode::BitmapScan(scan) => self.scan_text(expr, &scan.source),
+            PlanNode::TidScan(scan) => self.scan_text(expr, &scan.source),
+            _ => self.text(expr, &node.children()),
+        }
+    }
+
+    /// An expression over what a scan fetches.
+    pub fn scan_text(&self, expr: &Expr, source: &ScanSource) -> String {
+        self.print(expr, &|index| match source.fetch.get(index) {
+            Some(column) => self.scan_column(source, *column),
+            None => format!("#{index}"),
+        })
+    }
+
+    /// An expression over columns with given names.
+    pub fn named_text(&self, expr: &Expr, columns: &[String]) -> String {
+        self.print(expr, &|index| columns.get(index).cloned().unwrap_or_else(|| format!("#{index}")))
+    }
+
+    /// An expression over a node's own output.
+    pub fn output_text(&self, expr: &Expr, plan: &PhysicalPlan) -> String {
+        self.print(expr, &|index| self.output(plan, index))
+    }
+
+    /// `alias.column`, or the column alone when there is but one table.
+    pub fn qualified(&self, alias: &str, column: &str) -> String {
+        self.qualified_if_many(alias, column)
+    }
+
+    /// As [`Names::qualified`].
+    pub fn qualified_if_many(&self, alias: &str, column: &str) -> String {
+        if self.qualify { format!("{}.{}", quote(alias), quote(column)) } else { quote(column) }
+    }
+
+    fn scan_column(&self, source: &ScanSource, column: ScanColumn) -> String {
+        match column {
+            ScanColumn::Table(position) => {
+                self.qualified_if_many(&source.alias, &source.table.columns[position].name)
+            }
+            ScanColumn::WholeRow => format!("{}.*", quote(&source.alias)),
+            system => self.qualified_if_many(&source.alias, crate::bind::system_column_type(system).0),
+        }
+    }
+
+    /// A column of an input as the operator above mentions it: what is computed stands in parentheses.
+    pub fn column(&self, plan: &PhysicalPlan, index: usize) -> String {
+        let (text, computed) = self.describe(plan, index);
+        if computed && !text.starts_with('(') { format!("({text})") } else { text }
+    }
+
+    /// A column of a node's own output.
+    pub fn output(&self, plan: &PhysicalPlan, index: usize) -> String {
+        self.describe(plan, index).0
+    }
+
+    /// The text, and whether it is more than a column's name.
+    fn describe(&self, plan: &PhysicalPlan, index: usize) -> (String, bool) {
+        let fallback =
+            || (plan.columns.get(index).map_or_else(|| format!("#{index}"), |c| quote(&c.name)), false);
+        let computed = |expr: &Expr, inputs: &[&Arc<PhysicalPlan>]| match expr {
+            Expr::Column { index, .. } => {
+                let mut index = *index;
+                for input in inputs {
+                    if index < input.columns.len() {
+                        return self.describe(input, index);
+                    }
+                    index -= input.columns.len();
+                }
+                fallback()
+            }
+            other => (self.text(other, inputs), true),
+        };
+        match &plan.node {
+            PlanNode::Result(result) => match result.exprs.get(index) {
+                Some(expr) => (self.text(expr, &[]), true),
+                None => fallback(),
+            },
+            PlanNode::Values(values) => {
+                (self.qualified_if_many(&values.alias, &format!("column{}", index + 1)), false)
+            }
+            PlanNode::SeqScan(scan) => (self.scan_column(&scan.source, scan.source.fetch[index]), false),
+            PlanNode::IndexScan(scan) => (self.scan_column(&scan.source, scan.source.fetch[index]), false),
+            PlanNode::BitmapScan(scan) => (self.scan_column(&scan.source, scan.source.fetch[index]), false),
+            PlanNode::TidScan(scan) => (self.scan_column(&scan.source, scan.source.fetch[index]), false),
+            PlanNode::MinMaxIndex(node) => {
+                (self.scan_column(&node.scan.source, node.scan.source.fetch[index]), false)
+            }
+            PlanNode::FunctionScan(scan) => {
+                (self.qualified_if_many(&scan.alias, &plan.columns[index].name), false)
+            }
+            PlanNode::CteScan(scan) => {
+                let column = &self.plan.ctes[scan.cte].plan.columns[scan.columns[index]];
+                (self.qualified_if_many(&scan.alias, &column.name), false)
+            }
+            PlanNode::WorkTableScan(scan) => {
+                (self.qualified_if_many(&scan.alias, &plan.columns[index].name), false)
+            }
+            PlanNode::Project(project) => computed(&project.exprs[index], &[&project.input]),
+            PlanNode::ProjectSet(node) => match &node.items[index] {
+                ProjectItem::Scalar(expr) => computed(expr, &[&node.input]),
+                ProjectItem::Set { function, args, .. } => {
+                    let texts: Vec<String> = args.iter().map(|arg| self.text(arg, &[&node.input])).collect();
+                    (format!("{}({})", function.name, texts.join(", ")), true)
+                }
+            },
+            PlanNode::NestedLoop(join) => self.joined(&join.outer, &join.inner, index, fallback),
+            PlanNode::HashJoin(join) => self.joined(&join.outer, &join.inner, index, fallback),
+            PlanNode::MergeJoin(join) => self.joined(&join.outer, &join.inner, index, fallback),
+            PlanNode::Aggregate(aggregate) => {
+                if let Some(key) = aggregate.keys.get(index) {
+                    return computed(key, &[&aggregate.input]);
+                }
+                match aggregate.aggregates.get(index - aggregate.keys.len()) {
+                    Some(call) => (self.aggregate(call, &aggregate.input), true),
+                    None => ("GROUPING".to_owned(), true),
+                }
+            }
+            PlanNode::Window(window) => {
+                if index < window.input.columns.len() {
+                    return self.describe(&window.input, index);
+                }
+                match &window.calls[index - window.input.columns.len()] {
+                    WindowCall::Function { function, args, .. } => {
+                        let texts: Vec<String> =
+                            args.iter().map(|arg| self.text(arg, &[&window.input])).collect();
+                        (format!("{}({}) OVER (?)", function.name, texts.join(", ")), true)
+                    }
+                    WindowCall::Aggregate(call) => {
+                        (format!("{} OVER (?)", self.aggregate(call, &window.input)), true)
+                    }
+                }
+            }
+            PlanNode::SetOp(node) => self.describe(&node.left, index),
+            PlanNode::Append(node) => match node.inputs.first() {
+                Some(first) => self.describe(first, index),
+                None => fallback(),
+            },
+            PlanNode::RecursiveUnion(node) => self.describe(&node.initial, index),
+            PlanNode::Filter(_)
+            | PlanNode::Materialize(_)
+            | PlanNode::Sort(_)
+            | PlanNode::Limit(_)
+            | PlanNode::Distinct(_)
+            | PlanNode::Unique(_)
+            | PlanNode::LockRows(_) => match plan.children().first() {
+                Some(input) => self.describe(input, index),
+                None => fallback(),
+            },
+            PlanNode::Insert(_) | PlanNode::Update(_) | PlanNode::Delete(_) => fallback(),
+        }
+    }
+
+    fn joined(
+        &self,
+        outer: &PhysicalPlan,
+        inner: &PhysicalPlan,
+        index: usize,
+        fallback: impl Fn() -> (String, bool),
+    ) -> (String, bool) {
+        if index < outer.columns.len() {
+            self.describe(outer, index)
+        } else if index - outer.columns.len() < inner.columns.len() {
+            self.describe(inner, index - outer.columns.len())
+        } else {
+            fallback()
+        }
+    }
+
+    fn aggregate(&self, call: &AggregateCall, input: &Arc<PhysicalPlan>) -> String {
+        let mut text = format!("{}(", call.function.function.name);
+        if call.distinct {
+            text.push_str("DISTINCT ");
+        }
+        if call.args.is_empty() {
+            text.push('*');
+        }
+        let args: Vec<String> = call.args.iter().map(|arg| self.text(arg, &[input])).collect();
+        text.push_str(&args.join(", "));
+        if !call.order_by.is_empty() {
+            text.push_str(" ORDER BY ");
+            text.push_str(&super::sort_text(self, &call.order_by, input));
+        }
+        text.push(')');
+        if let Some(filter) = &call.filter {
+            text.push_str(&format!(" FILTER (WHERE {})", self.text(filter, &[input])));
+        }
+        text
+    }
+}
+
+/// A name, quoted where SQL needs it.
+pub(super) fn quote(name: &str) -> String {
+    let mut chars = name.chars();
+    let plain = chars.next().is_some_and(|c| c.is_ascii_lowercase() || c == '_')
+        && chars.all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
+    if plain { name.to_owned() } else { format!("\"{}\"", name.replace('"', "\"\"")) }
+}

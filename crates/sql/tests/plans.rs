@@ -1,0 +1,74 @@
+//! Plans as text: `testdata/plans/*.sql` holds statements, each followed by the plan it must get (or its error).
+//!
+//! Run with `UPDATE_GOLDEN=1` to write what comes out.
+
+mod common;
+
+use std::fmt::Write;
+use std::path::PathBuf;
+
+use ochre_sql::explain::{ExplainOptions, explain};
+
+fn render(catalog: &ochre_catalog::CatalogSnapshot, sql: &str) -> String {
+    let costs = sql.contains("-- costs");
+    match common::plan(catalog, sql) {
+        Ok(plan) => {
+            let verbose = sql.contains("-- verbose");
+            let options = ExplainOptions { costs, verbose, ..ExplainOptions::default() };
+            explain(&plan, &options, None).join("\n")
+        }
+        Err(error) => {
+            let fields = error.fields();
+            let mut text = format!("ERROR {}: {}", fields.sqlstate, fields.message);
+            if let Some(position) = fields.position {
+                let _ = write!(text, " @{position}");
+            }
+            if let Some(detail) = &fields.detail {
+                let _ = write!(text, "\nDETAIL: {detail}");
+            }
+            if let Some(hint) = &fields.hint {
+                let _ = write!(text, "\nHINT: {hint}");
+            }
+            text
+        }
+    }
+}
+
+#[test]
+fn golden_plans() {
+    let catalog = common::catalog();
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("testdata/plans");
+    let update = std::env::var_os("UPDATE_GOLDEN").is_some();
+    let mut failures = Vec::new();
+    let mut seen = 0;
+    let mut files: Vec<PathBuf> =
+        std::fs::read_dir(&folder).expect("test data").map(|entry| entry.expect("an entry").path()).collect();
+    files.sort();
+    for file in files {
+        let text = std::fs::read_to_string(&file).expect("a readable file");
+        let mut output = String::new();
+        for block in
+            text.split("\n\n").map(|block| block.trim_matches('\n')).filter(|block| !block.is_empty())
+        {
+            let (sql, expected) = match block.split_once("\n----\n") {
+                Some((sql, expected)) => (sql, expected),
+                None => (block.trim_end_matches("\n----"), ""),
+            };
+            if sql.lines().all(|line| line.starts_with("#")) {
+                let _ = write!(output, "{block}\n\n");
+                continue;
+            }
+            seen += 1;
+            let got = render(&catalog, sql);
+            if got != expected {
+                failures.push(format!("{}\n{sql}\nexpected:\n{expected}\ngot:\n{got}\n", file.display()));
+            }
+            let _ = write!(output, "{sql}\n----\n{got}\n\n");
+        }
+        if update {
+            std::fs::write(&file, output.trim_end().to_owned() + "\n").expect("a writable file");
+        }
+    }
+    assert!(seen > 0, "no statements in {}", folder.display());
+    assert!(update || failures.is_empty(), "{}", failures.join("\n"));
+}
