@@ -184,11 +184,11 @@ impl<'a> Printer<'a> {
     fn root(&mut self) {
         let plan = &self.plan.plan;
         let ctes: Vec<usize> = (0..self.plan.ctes.len()).collect();
-        self.node(plan, 0, "", &ctes);
+        self.node(plan, 0, &ctes);
     }
 
-    /// Prints a node at a depth, with WITH entries below it.
-    fn node(&mut self, plan: &'a PhysicalPlan, depth: usize, label: &str, ctes: &[usize]) {
+    /// Prints a node whose text begins at a column (0: the root), with WITH entries below it.
+    fn node(&mut self, plan: &'a PhysicalPlan, at: usize, ctes: &[usize]) {
         let outermost = plan;
         let mut folded = Folded::default();
         let mut subplans: Vec<usize> = Vec::new();
@@ -205,11 +205,10 @@ impl<'a> Printer<'a> {
                 _ => break,
             }
         }
-        let indent = if depth == 0 { String::new() } else { format!("{}->  ", " ".repeat(depth * 6 - 4)) };
-        let mut line = format!("{indent}{label}{}", self.title(plan));
+        let mut line = format!("{}{}", arrow(at), self.title(plan));
         self.numbers(&mut line, outermost, &outermost.estimate);
         self.lines.push(line);
-        let margin = " ".repeat(depth * 6 + 2);
+        let margin = " ".repeat(at + 2);
         if self.options.verbose && !outermost.columns.is_empty() {
             let names = Names::new(self.plan, &self.slots, self.qualify);
             let texts: Vec<String> =
@@ -226,21 +225,21 @@ impl<'a> Printer<'a> {
         for cte in ctes {
             let definition = &self.plan.ctes[*cte];
             self.lines.push(format!("{margin}CTE {}", definition.name));
-            self.node(&definition.plan, depth + 1, "", &[]);
+            self.node(&definition.plan, at + 8, &[]);
         }
         let new: Vec<usize> =
             subplans.into_iter().filter(|number| !self.shown_subplans.contains(number)).collect();
         self.shown_subplans.extend(&new);
         for number in new.iter().filter(|number| self.plan.subplans[**number].run_once) {
-            self.subplan(*number, outermost, depth, &margin);
+            self.subplan(*number, outermost, at, &margin);
         }
-        self.children(plan, depth);
+        self.children(plan, at);
         for number in new.iter().filter(|number| !self.plan.subplans[**number].run_once) {
-            self.subplan(*number, outermost, depth, &margin);
+            self.subplan(*number, outermost, at, &margin);
         }
     }
 
-    fn subplan(&mut self, number: usize, around: &'a PhysicalPlan, depth: usize, margin: &str) {
+    fn subplan(&mut self, number: usize, around: &'a PhysicalPlan, at: usize, margin: &str) {
         let subplan = &self.plan.subplans[number];
         self.lines.push(format!("{margin}{}", subplan.name));
         // Its slots hold the arguments of the call.
@@ -251,14 +250,14 @@ impl<'a> Printer<'a> {
             }
         }
         let outer = std::mem::replace(&mut self.slots, slots);
-        self.node(&subplan.plan, depth + 1, "", &[]);
+        self.node(&subplan.plan, at + 8, &[]);
         self.slots = outer;
     }
 
-    fn children(&mut self, plan: &'a PhysicalPlan, depth: usize) {
+    fn children(&mut self, plan: &'a PhysicalPlan, at: usize) {
         match &plan.node {
             PlanNode::NestedLoop(join) => {
-                self.node(&join.outer, depth + 1, "", &[]);
+                self.node(&join.outer, at + 6, &[]);
                 let saved = self.slots.clone();
                 for parameter in &join.parameters {
                     let text = self.expr(&parameter.value, &join.outer);
@@ -267,31 +266,30 @@ impl<'a> Printer<'a> {
                     }
                     self.slots[parameter.slot] = Some(text);
                 }
-                self.node(&join.inner, depth + 1, "", &[]);
+                self.node(&join.inner, at + 6, &[]);
                 self.slots = saved;
             }
             PlanNode::HashJoin(join) => {
-                self.node(&join.outer, depth + 1, "", &[]);
-                let indent = format!("{}->  ", " ".repeat((depth + 1) * 6 - 4));
+                self.node(&join.outer, at + 6, &[]);
                 let inner = join.inner.estimate;
-                let mut line = format!("{indent}Hash");
+                let mut line = format!("{}Hash", arrow(at + 6));
                 let estimate = Estimate { startup_cost: inner.total_cost, ..inner };
                 self.numbers(&mut line, &join.inner, &estimate);
                 self.lines.push(line);
-                self.node(&join.inner, depth + 2, "", &[]);
+                self.node(&join.inner, at + 12, &[]);
             }
-            PlanNode::BitmapScan(scan) => self.bitmap(&scan.bitmap, depth + 1),
+            PlanNode::BitmapScan(scan) => self.bitmap(&scan.bitmap, at + 6),
             _ => {
                 for child in plan.children() {
-                    self.node(child, depth + 1, "", &[]);
+                    self.node(child, at + 6, &[]);
                 }
             }
         }
     }
 
-    fn bitmap(&mut self, source: &'a BitmapSource, depth: usize) {
-        let indent = format!("{}->  ", " ".repeat(depth * 6 - 4));
-        let margin = " ".repeat(depth * 6 + 2);
+    fn bitmap(&mut self, source: &'a BitmapSource, at: usize) {
+        let indent = arrow(at);
+        let margin = " ".repeat(at + 2);
         match source {
             BitmapSource::Index { index, bounds, rows, cost } => {
                 let mut line = format!("{indent}Bitmap Index Scan on {}", index.name);
@@ -307,7 +305,7 @@ impl<'a> Printer<'a> {
                 let name = if matches!(source, BitmapSource::And(_)) { "BitmapAnd" } else { "BitmapOr" };
                 self.lines.push(format!("{indent}{name}"));
                 for part in parts {
-                    self.bitmap(part, depth + 1);
+                    self.bitmap(part, at + 6);
                 }
             }
         }
@@ -590,6 +588,11 @@ impl<'a> Printer<'a> {
     fn expr_of(&self, expr: &Expr, holder: &'a PhysicalPlan) -> String {
         Names::new(self.plan, &self.slots, self.qualify).node_text(expr, holder)
     }
+}
+
+/// What stands before a node's text.
+fn arrow(at: usize) -> String {
+    if at == 0 { String::new() } else { format!("{}->  ", " ".repeat(at - 4)) }
 }
 
 /// `table alias`, or the name alone when both are the same.

@@ -31,8 +31,8 @@ use crate::logical::{
 };
 use crate::optimize;
 use crate::physical::{
-    CommandKind, CteDefinition, Estimate, OutputColumn, PhysicalPlan, PlanNode, PlannedStatement,
-    ProjectPlan, RelationAccess, RelationLock, RelationUse, SubPlan,
+    CommandKind, CteDefinition, Estimate, IndexScanPlan, OutputColumn, PhysicalPlan, PlanNode,
+    PlannedStatement, ProjectPlan, RelationAccess, RelationLock, RelationUse, SeqScanPlan, SubPlan,
 };
 use crate::walk::{Parts, free_columns};
 
@@ -146,17 +146,20 @@ impl<'a> Planner<'a> {
             parameters: Vec::new(),
             row_shape,
             returns_rows,
-            relations: relations.into_iter().map(|(table, access)| relation_use(table.oid, access)).collect(),
+            relations: relations
+                .into_iter()
+                .map(|(table, access)| relation_use(table.oid, access, command))
+                .collect(),
             read_only: !modifies && !locks,
         })
     }
 }
 
-fn relation_use(oid: Oid, access: RelationAccess) -> RelationUse {
-    let lock = if access.insert || access.delete {
+fn relation_use(oid: Oid, access: RelationAccess, command: CommandKind) -> RelationUse {
+    let lock = if access.insert || access.delete || access.update && command != CommandKind::Select {
         RelationLock::RowExclusive
     } else if access.update {
-        RelationLock::RowExclusive
+        RelationLock::RowShare
     } else {
         RelationLock::AccessShare
     };
@@ -289,17 +292,11 @@ impl<'a> PlanBuilder<'a> {
                 plan.columns = columns;
                 return plan;
             }
-            PlanNode::SeqScan(scan) => {
-                if reorder_fetch(&mut scan.source, &positions) {
-                    plan.columns = positions.iter().map(|i| plan.columns[*i].clone()).collect();
-                    return plan;
-                }
-            }
-            PlanNode::IndexScan(scan) => {
-                if reorder_fetch(&mut scan.source, &positions) {
-                    plan.columns = positions.iter().map(|i| plan.columns[*i].clone()).collect();
-                    return plan;
-                }
+            PlanNode::SeqScan(SeqScanPlan { source }) | PlanNode::IndexScan(IndexScanPlan { source, .. })
+                if reorder_fetch(source, &positions) =>
+            {
+                plan.columns = positions.iter().map(|i| plan.columns[*i].clone()).collect();
+                return plan;
             }
             _ => {}
         }

@@ -81,7 +81,7 @@ impl PlanBuilder<'_> {
 
     /// Distinct values of a column of a relation with so many rows.
     pub(crate) fn distinct_values(&self, id: ColumnId, rows: f64) -> f64 {
-        let Some((used, position)) = self.column_of(id) else { return rows.min(DEFAULT_DISTINCT).max(1.0) };
+        let Some((used, position)) = self.column_of(id) else { return rows.clamp(1.0, DEFAULT_DISTINCT) };
         let (_, tuples) = table_size(used);
         let number = used.table.columns[position].number;
         let unique = used.table.indexes.iter().any(|index| {

@@ -1,85 +1,302 @@
 SELECT abalance FROM pgbench_accounts WHERE aid = $1;
+----
+Index Scan using pgbench_accounts_pkey on pgbench_accounts
+  Index Cond: (aid = $1)
 
 SELECT abalance FROM pgbench_accounts WHERE aid = 7; -- costs
+----
+Index Scan using pgbench_accounts_pkey on pgbench_accounts  (cost=0.18..8.19 rows=1 width=4)
+  Index Cond: (aid = 7)
 
 UPDATE pgbench_accounts SET abalance = abalance + $1 WHERE aid = $2;
+----
+Update on pgbench_accounts
+  ->  Index Scan using pgbench_accounts_pkey on pgbench_accounts
+        Index Cond: (aid = $2)
 
 UPDATE pgbench_branches SET bbalance = bbalance + -17 WHERE bid = 1;
+----
+Update on pgbench_branches
+  ->  Index Scan using pgbench_branches_pkey on pgbench_branches
+        Index Cond: (bid = 1)
 
 INSERT INTO pgbench_history (tid, bid, aid, delta, mtime) VALUES (1, 2, 3, 4, CURRENT_TIMESTAMP);
+----
+Insert on pgbench_history
+  ->  Result
 
 INSERT INTO pgbench_branches VALUES (1, 0), (2, 0) ON CONFLICT (bid) DO UPDATE SET bbalance = excluded.bbalance + pgbench_branches.bbalance RETURNING bid, bbalance * 2; -- verbose
+----
+Insert on pgbench_branches
+  Output: bid, "?column?"
+  Conflict Resolution: UPDATE
+  Conflict Arbiter Indexes: pgbench_branches_pkey
+  ->  Values Scan on "*VALUES*"
+        Output: "*VALUES*".column1, "*VALUES*".column2, "*VALUES*".column3
 
 DELETE FROM emp WHERE id = 3 RETURNING *;
+----
+Delete on emp
+  ->  Index Scan using emp_pkey on emp
+        Index Cond: (id = 3)
 
 SELECT count(*) FROM emp;
+----
+Aggregate
+  ->  Seq Scan on emp
 
 SELECT dept, count(*), avg(salary) FROM emp GROUP BY dept HAVING count(*) > 3 ORDER BY dept;
+----
+Sort
+  Sort Key: dept
+  ->  HashAggregate
+        Group Key: dept
+        Filter: (count(*) > 3)
+        ->  Seq Scan on emp
 
 SELECT e.name, d.name FROM emp e JOIN dept d ON e.dept = d.id WHERE d.city = 'Oslo';
+----
+Hash Join
+  Hash Cond: (e.dept = d.id)
+  ->  Seq Scan on emp e
+  ->  Hash
+        ->  Seq Scan on dept d
+              Filter: (d.city = 'Oslo'::text)
 
 SELECT e.name, m.name FROM emp e LEFT JOIN emp m ON e.manager = m.id WHERE e.id = 5;
+----
+Nested Loop Left Join
+  ->  Index Scan using emp_pkey on emp e
+        Index Cond: (e.id = 5)
+  ->  Index Scan using emp_pkey on emp m
+        Index Cond: (m.id = e.manager)
 
 SELECT * FROM dept ORDER BY id DESC LIMIT 3;
+----
+Limit
+  ->  Index Scan Backward using dept_pkey on dept
 
 SELECT name FROM emp WHERE dept IN (1, 2, 3) AND salary > 1000;
+----
+Index Scan using emp_dept_idx on emp
+  Index Cond: (dept = ANY ('{1,2,3}'::integer[]))
+  Filter: (salary > '1000'::numeric)
 
 SELECT name FROM customer WHERE name LIKE 'Ab%';
+----
+Index Only Scan using customer_name_idx on customer
+  Index Cond: ((name >= 'Ab'::text) AND (name < 'Ac'::text))
+  Filter: (name ~~ 'Ab%'::text)
 
 SELECT DISTINCT city FROM dept ORDER BY city;
+----
+Sort
+  Sort Key: city
+  ->  HashAggregate
+        Group Key: city
+        ->  Seq Scan on dept
 
 SELECT DISTINCT ON (dept) dept, name FROM emp ORDER BY dept, salary DESC;
+----
+Unique
+  ->  Sort
+        Sort Key: dept, salary DESC
+        ->  Seq Scan on emp
 
 SELECT id FROM emp UNION ALL SELECT id FROM dept;
+----
+Append
+  ->  Seq Scan on emp
+  ->  Seq Scan on dept
 
 SELECT id FROM emp UNION SELECT id FROM dept ORDER BY 1;
+----
+Sort
+  Sort Key: emp.id
+  ->  HashAggregate
+        Group Key: emp.id
+        ->  Append
+              ->  Seq Scan on emp
+              ->  Seq Scan on dept
 
 SELECT id FROM emp EXCEPT SELECT manager FROM emp;
+----
+HashSetOp Except
+  ->  Seq Scan on emp
+  ->  Seq Scan on emp
 
 SELECT name FROM dept d WHERE EXISTS (SELECT 1 FROM emp e WHERE e.dept = d.id);
+----
+Seq Scan on dept d
+  Filter: EXISTS(SubPlan 1)
+  SubPlan 1
+    ->  Index Only Scan using emp_dept_idx on emp e
+          Index Cond: (e.dept = d.id)
 
 SELECT name FROM dept d WHERE d.id NOT IN (SELECT dept FROM emp);
+----
+Seq Scan on dept d
+  Filter: (NOT (ANY (d.id = (SubPlan 1).col1)))
+  SubPlan 1
+    ->  Seq Scan on emp
 
 SELECT name, (SELECT count(*) FROM emp e WHERE e.dept = d.id) FROM dept d;
+----
+Seq Scan on dept d
+  SubPlan 1
+    ->  Aggregate
+          ->  Index Only Scan using emp_dept_idx on emp e
+                Index Cond: (e.dept = d.id)
 
 SELECT * FROM emp WHERE salary > (SELECT avg(salary) FROM emp);
+----
+Seq Scan on emp
+  Filter: (emp.salary > (SubPlan 1))
+  InitPlan 1
+    ->  Aggregate
+          ->  Seq Scan on emp
 
 WITH big AS (SELECT * FROM emp WHERE salary > 1000) SELECT * FROM big b1 JOIN big b2 ON b1.id = b2.manager;
+----
+Hash Join
+  Hash Cond: (b1.id = b2.manager)
+  CTE big
+    ->  Seq Scan on emp
+          Filter: (emp.salary > '1000'::numeric)
+  ->  CTE Scan on big b1
+  ->  Hash
+        ->  CTE Scan on big b2
 
 WITH RECURSIVE r(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM r WHERE n < 10) SELECT sum(n) FROM r;
+----
+Aggregate
+  CTE r
+    ->  Recursive Union
+          ->  Result
+          ->  WorkTable Scan on r
+  ->  CTE Scan on r
 
 SELECT * FROM generate_series(1, 10) g WHERE g > 5;
+----
+Function Scan on generate_series g
+  Filter: (g > 5)
 
 SELECT * FROM dept d, LATERAL (SELECT * FROM emp e WHERE e.dept = d.id ORDER BY salary DESC LIMIT 2) x;
+----
+Nested Loop
+  ->  Seq Scan on dept d
+  ->  Limit
+        ->  Sort
+              Sort Key: e.salary DESC
+              ->  Index Scan using emp_dept_idx on emp e
+                    Index Cond: (e.dept = d.id)
 
 SELECT max(id) FROM emp;
+----
+Aggregate
+  ->  Seq Scan on emp
 
 SELECT name, rank() OVER (PARTITION BY dept ORDER BY salary DESC) FROM emp;
+----
+WindowAgg
+  ->  Sort
+        Sort Key: dept, salary DESC
+        ->  Seq Scan on emp
 
 VALUES (1, 'a'), (2, 'b');
+----
+Values Scan on "*VALUES*"
 
 SELECT 1 + 1 AS two, 'x' || 'y';
+----
+Result
 
 SELECT * FROM emp WHERE id = 1 FOR UPDATE;
+----
+LockRows
+  ->  Index Scan using emp_pkey on emp
+        Index Cond: (id = 1)
 
 SELECT o.id FROM customer c, orders o, item i WHERE c.id = o.customer AND o.id = i.order_id AND c.name = 'Smith' AND i.qty > 10;
+----
+Nested Loop
+  ->  Nested Loop
+        ->  Index Scan using customer_name_idx on customer c
+              Index Cond: (c.name = 'Smith'::text)
+        ->  Index Scan using orders_customer_idx on orders o
+              Index Cond: (o.customer = c.id)
+  ->  Index Scan using item_order_id_idx on item i
+        Index Cond: (i.order_id = o.id)
+        Filter: (i.qty > 10)
 
 SELECT a.id FROM emp a FULL JOIN dept b ON a.dept = b.id;
+----
+Hash Full Join
+  Hash Cond: (a.dept = b.id)
+  ->  Seq Scan on emp a
+  ->  Hash
+        ->  Seq Scan on dept b
 
 SELECT * FROM emp WHERE false;
+----
+Seq Scan on emp
+  Filter: false
 
 SELECT b, c FROM t WHERE c AND NOT (a > 3 OR b IS NULL) AND e = 5 AND f = 1;
+----
+Seq Scan on t
+  Filter: (c AND (NOT ((a > 3) OR (b IS NULL))) AND (e = 5) AND (f = 1))
 
 SELECT unnest(j), generate_series(1, 2) FROM t;
+----
+ProjectSet
+  ->  Seq Scan on t
 
 SELECT dept, name, sum(salary) FROM emp GROUP BY ROLLUP (dept, name);
+----
+HashAggregate
+  Group Key: dept, name
+  Group Key: dept
+  Group Key: ()
+  ->  Seq Scan on emp
 
 INSERT INTO dept SELECT id, name, 'x' FROM emp WHERE id > 5;
+----
+Insert on dept
+  ->  Seq Scan on emp
+        Filter: (id > 5)
 
 DELETE FROM emp USING dept WHERE emp.dept = dept.id AND dept.name = 'x';
+----
+Delete on emp
+  ->  Nested Loop
+        ->  Index Scan using dept_name_idx on dept
+              Index Cond: (dept.name = 'x'::text)
+        ->  Index Scan using emp_dept_idx on emp
+              Index Cond: (emp.dept = dept.id)
 
 UPDATE emp SET salary = salary * 2, name = d.name FROM dept d WHERE emp.dept = d.id RETURNING emp.id, d.city;
+----
+Update on emp
+  ->  Hash Join
+        Hash Cond: (emp.dept = d.id)
+        ->  Seq Scan on emp
+        ->  Hash
+              ->  Seq Scan on dept d
 
 SELECT relname FROM pg_class WHERE oid = 1259;
+----
+Seq Scan on pg_class
+  Filter: (oid = '1259'::oid)
 
 SELECT c.relname FROM pg_catalog.pg_class c LEFT JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('r','p','') AND n.nspname <> 'pg_catalog' AND pg_catalog.pg_table_is_visible(c.oid) ORDER BY 1;
+----
+Sort
+  Sort Key: c.relname
+  ->  Hash Left Join
+        Hash Cond: (c.relnamespace = n.oid)
+        Filter: (n.nspname <> 'pg_catalog'::name)
+        ->  Seq Scan on pg_class c
+              Filter: ((c.relkind = ANY ('{r,p,""}'::"char"[])) AND pg_table_is_visible(c.oid))
+        ->  Hash
+              ->  Seq Scan on pg_namespace n
