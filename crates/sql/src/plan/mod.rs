@@ -293,8 +293,10 @@ impl<'a> PlanBuilder<'a> {
                 return plan;
             }
             PlanNode::SeqScan(SeqScanPlan { source }) | PlanNode::IndexScan(IndexScanPlan { source, .. })
-                if reorder_fetch(source, &positions) =>
+                if source.filter.is_none() =>
             {
+                // Without a filter nothing else reads the fetched columns by position.
+                source.fetch = positions.iter().map(|i| source.fetch[*i]).collect();
                 plan.columns = positions.iter().map(|i| plan.columns[*i].clone()).collect();
                 return plan;
             }
@@ -464,16 +466,6 @@ pub(crate) struct Wanted {
     pub order: Vec<OrderKey>,
     /// How many rows will be read.
     pub rows: Option<f64>,
-}
-
-fn reorder_fetch(source: &mut crate::physical::ScanSource, positions: &[usize]) -> bool {
-    // Only when each column is handed out at most once, and the filter's extra columns keep their places.
-    if source.filter.is_some() {
-        return false;
-    }
-    let fetch = positions.iter().map(|i| source.fetch[*i]).collect();
-    source.fetch = fetch;
-    true
 }
 
 /// Whether anything in a plan may differ from run to run.
