@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ochre_base::{Error, Result, limits};
+use ochre_base::{Result, limits};
 use ochre_sql::physical::{PhysicalPlan, PlanNode, PlannedStatement};
 use ochre_types::{PhysicalType, SqlType};
 
@@ -36,6 +36,7 @@ use crate::operators::set_op::SetOp;
 use crate::operators::sort::Sort;
 use crate::operators::tid_scan::TidScan;
 use crate::operators::unique::Unique;
+use crate::operators::window::{Window, WindowSpec};
 use crate::relation::RelationSource;
 
 /// Makes the operators of one execution.
@@ -219,7 +220,16 @@ impl Builder<'_> {
                 let source = self.build(&node.source)?;
                 Box::new(Delete::new(node, source, self.relations, self.is_root(plan))?)
             }
-            PlanNode::Window(_) => return Err(Error::unsupported("a window function")),
+            PlanNode::Window(node) => Box::new(Window::new(
+                self.build(&node.input)?,
+                WindowSpec {
+                    partition: node.partition.clone(),
+                    order: node.order.clone(),
+                    frame: node.frame.clone(),
+                    calls: node.calls.clone(),
+                    input_types: physical_types(&node.input),
+                },
+            )?),
         })
     }
 }

@@ -31,7 +31,7 @@ pub struct TempFiles {
     env: Env,
     dir: PathBuf,
     next: AtomicU64,
-    /// Bytes written to temporary files so far, for statistics.
+    /// Bytes put into temporary files so far, for statistics.
     written: AtomicU64,
 }
 
@@ -50,7 +50,7 @@ impl TempFiles {
         Ok(())
     }
 
-    /// Bytes written to temporary files since the start.
+    /// Bytes put into temporary files since the start.
     pub fn bytes_written(&self) -> u64 {
         self.written.load(Ordering::Relaxed)
     }
@@ -87,6 +87,7 @@ impl TempFile {
     /// Appends a block and returns its offset.
     pub fn append(&mut self, payload: &[u8]) -> Result<u64> {
         let offset = self.len();
+        self.owner.written.fetch_add((BLOCK_HEADER + payload.len()) as u64, Ordering::Relaxed);
         let length = u32::try_from(payload.len())
             .map_err(|_| Error::internal("a block of a temporary file is too large"))?;
         self.pending.extend_from_slice(&length.to_le_bytes());
@@ -113,7 +114,6 @@ impl TempFile {
         if !self.pending.is_empty() {
             self.file.write_at(&self.pending, self.flushed)?;
             self.flushed += self.pending.len() as u64;
-            self.owner.written.fetch_add(self.pending.len() as u64, Ordering::Relaxed);
             self.pending.clear();
         }
         Ok(())

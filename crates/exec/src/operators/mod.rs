@@ -24,3 +24,4 @@ pub mod set_op;
 pub mod sort;
 pub mod tid_scan;
 pub mod unique;
+pub mod window;
