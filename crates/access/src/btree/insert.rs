@@ -44,7 +44,7 @@ impl BTree {
 
     /// The rightmost leaf, when the entry belongs there as far as can be told without a descent.
     pub(super) fn try_rightmost(&self, entry: EntryRef<'_>) -> Result<Option<PageWriteGuard>> {
-        let block = self.rightmost.load(Ordering::Relaxed);
+        let block = self.rightmost.0.load(Ordering::Relaxed);
         if block == 0 {
             return Ok(None);
         }
@@ -59,7 +59,7 @@ impl BTree {
             return Ok(Some(guard));
         }
         // Insertions do not come in order now: the latch is not taken in vain again until one is at the end.
-        self.rightmost.store(0, Ordering::Relaxed);
+        self.rightmost.0.store(0, Ordering::Relaxed);
         Ok(None)
     }
 
@@ -96,8 +96,8 @@ impl BTree {
     pub(super) fn should_leave_room(&self, leaf: &PageWriteGuard, index: usize) -> bool {
         let page = leaf.bytes();
         let grows_at_end = node::right(page).is_none() && index == node::count(page) && index > 0;
-        if grows_at_end && self.rightmost.load(Ordering::Relaxed) != leaf.key().block.0 {
-            self.rightmost.store(leaf.key().block.0, Ordering::Relaxed);
+        if grows_at_end && self.rightmost.0.load(Ordering::Relaxed) != leaf.key().block.0 {
+            self.rightmost.0.store(leaf.key().block.0, Ordering::Relaxed);
         }
         grows_at_end && node::used_bytes(page) > self.append_limit
     }
@@ -158,7 +158,7 @@ impl BTree {
             }
         })?;
         if level == 0 && old_right.is_none() {
-            self.rightmost.store(new_block.0, Ordering::Relaxed);
+            self.rightmost.0.store(new_block.0, Ordering::Relaxed);
         }
         Ok(left)
     }
@@ -194,7 +194,7 @@ impl BTree {
             self.storage.wal().append(record, &mut [&mut root, &mut left, &mut right])
         })?;
         if level == 0 {
-            self.rightmost.store(right_block.0, Ordering::Relaxed);
+            self.rightmost.0.store(right_block.0, Ordering::Relaxed);
         }
         Ok(())
     }

@@ -196,7 +196,7 @@ impl BTree {
     ) -> Place {
         // Not waited for: the stripe comes before the latch. Held until the entry is on the page, it makes sure that
         // nobody who has seen other entries of this key goes on without this one.
-        let stripe = match unique.then(|| self.unique_stripes[stripe_of(entry.key)].try_lock()) {
+        let stripe = match unique.then(|| self.unique_stripes[stripe_of(entry.key)].0.try_lock()) {
             None => None,
             Some(Some(stripe)) => Some(stripe),
             Some(None) => return Place::Taken,

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use ochre_base::{Result, RowId, Xid};
+use ochre_storage::Storage;
 
 use super::node::EntryBuf;
 use super::test_support::{
-    Lcg, check_against, collect, far_digits_entry as entry, int_key, memory_storage, new_tree,
+    Lcg, check_against, collect, far_digits_entry as entry, int_key, memory_storage, new_tree, tiny_storage,
 };
 use super::*;
 
@@ -28,11 +29,20 @@ fn stays_there(number: u64) -> bool {
     number.is_multiple_of(16) && (number / 600).is_multiple_of(2)
 }
 
-/// Each writer owns the numbers that leave its remainder and knows which of them it has inserted. Every scan must return
-/// each of those that stay exactly once.
 #[test]
 fn scans_return_what_stays_once_while_pages_split_and_go() {
-    let tree = new_tree(&memory_storage(), BTreeOptions::default());
+    scans_return_what_stays_once(&memory_storage());
+}
+
+#[test]
+fn scans_return_what_stays_once_while_pages_are_evicted() {
+    scans_return_what_stays_once(&tiny_storage());
+}
+
+/// Each writer owns the numbers that leave its remainder and knows which of them it has inserted. Every scan must return
+/// each of those that stay exactly once.
+fn scans_return_what_stays_once(storage: &Arc<Storage>) {
+    let tree = new_tree(storage, BTreeOptions::default());
     let stays: BTreeSet<EntryBuf> = (0..NUMBERS).filter(|number| stays_there(*number)).map(entry).collect();
     stays.iter().for_each(|entry| insert(&tree, entry));
     let stop = AtomicBool::new(false);
@@ -64,6 +74,11 @@ fn scans_return_what_stays_once_while_pages_split_and_go() {
                     tree.lookup_equal(&entry.key, &mut rids).unwrap();
                     assert!(rids.contains(&RowId::from_u64(entry.rid)));
                 }
+            }
+        });
+        scope.spawn(|| {
+            while !stop.load(Ordering::Relaxed) {
+                tree.reclaim(Xid(20)).unwrap();
             }
         });
         for writer in writers {

@@ -58,13 +58,18 @@ pub(super) fn tricky_entry(random: &mut Lcg, max_key: usize) -> EntryBuf {
 
 /// A storage in memory without threads of its own.
 pub(super) fn memory_storage() -> Arc<Storage> {
-    open_storage(Env::in_memory())
+    storage_with(64 << 20)
 }
 
-/// Opens, and recovers, a storage in some surroundings.
-pub(super) fn open_storage(env: Env) -> Arc<Storage> {
-    let config = StorageConfig { background_threads: false, ..StorageConfig::default() };
-    Storage::open(env, Path::new("/data"), config, vec![Arc::new(BTreeManager)]).unwrap()
+/// The same with so little memory for pages that they are evicted all the time.
+pub(super) fn tiny_storage() -> Arc<Storage> {
+    storage_with(100 * 8192)
+}
+
+fn storage_with(shared_buffers_bytes: usize) -> Arc<Storage> {
+    let config =
+        StorageConfig { background_threads: false, shared_buffers_bytes, ..StorageConfig::default() };
+    Storage::open(Env::in_memory(), Path::new("/data"), config, vec![Arc::new(BTreeManager)]).unwrap()
 }
 
 /// An empty index in a storage.

@@ -52,11 +52,15 @@ pub struct BTree {
     /// Counts pages taken from the free list (B5).
     pub(super) recycled: AtomicU64,
     /// The leaf that was the rightmost when last seen, 0: not known.
-    pub(super) rightmost: AtomicU32,
+    pub(super) rightmost: OwnLine<AtomicU32>,
     /// Leaves are left this full when they grow at the end, in bytes.
     pub(super) append_limit: usize,
-    pub(super) unique_stripes: [Mutex<()>; UNIQUE_STRIPES],
+    pub(super) unique_stripes: [OwnLine<Mutex<()>>; UNIQUE_STRIPES],
 }
+
+/// Something that writers change often, on a cache line of its own: its neighbours are read by every descent.
+#[repr(align(64))]
+pub(super) struct OwnLine<T>(pub T);
 
 thread_local! {
     /// Saves the allocations of each thread's log records.
@@ -124,9 +128,9 @@ impl BTree {
             storage,
             relation,
             recycled: AtomicU64::new(0),
-            rightmost: AtomicU32::new(0),
+            rightmost: OwnLine(AtomicU32::new(0)),
             append_limit: usize::from(fillfactor) * PAGE_SIZE / 100,
-            unique_stripes: [const { Mutex::new(()) }; UNIQUE_STRIPES],
+            unique_stripes: [const { OwnLine(Mutex::new(())) }; UNIQUE_STRIPES],
         })
     }
 

@@ -7,7 +7,7 @@ use super::node::{self, EntryRef};
 use super::tree::BTree;
 
 /// Mutexes of one index, over which keys are spread.
-pub(crate) const UNIQUE_STRIPES: usize = 64;
+pub(crate) const UNIQUE_STRIPES: usize = 32;
 
 /// What the heap says about a row that has the key of an insertion.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,7 +64,7 @@ impl BTree {
         let entry = EntryRef::new(key, rid, payload);
         let mut others = Vec::new();
         loop {
-            let stripe = self.unique_stripes[stripe_of(key)].lock();
+            let stripe = self.unique_stripes[stripe_of(key)].0.lock();
             if self.insert_if_alone(xid, entry)? {
                 return Ok(UniqueOutcome::Inserted);
             }
