@@ -71,6 +71,7 @@ pub fn parse_text(ty: SqlType, text: &str, context: &FormatContext) -> Result<Da
         _ if ty.physical == PhysicalType::UInt32 => {
             return match (text.parse::<u32>(), &context.names) {
                 (Ok(number), _) if ty.info().is_some() => Ok(Datum::UInt32(number)),
+                _ if text == "-" && ty.info().is_some() => Ok(Datum::UInt32(0)),
                 (_, Some(names)) => names.parse(ty.oid, text).map(|oid| Datum::UInt32(oid.0)),
                 (Ok(number), None) => Ok(Datum::UInt32(number)),
                 (Err(_), None) => Err(invalid_syntax(ty.name(), text)),
@@ -153,7 +154,7 @@ fn print_uint32(ty: SqlType, value: u32, context: &FormatContext, out: &mut Vec<
     match context.names.as_ref().and_then(|names| names.print(ty.oid, ochre_base::Oid(value))) {
         Some(name) => out.extend_from_slice(name.as_bytes()),
         // A `reg…` value of 0 names nothing.
-        None if value == 0 => out.push(b'-'),
+        None if value == 0 && !matches!(ty.oid, oids::REGOPER | oids::REGOPERATOR) => out.push(b'-'),
         None => print_u64(u64::from(value), out),
     }
 }

@@ -86,7 +86,7 @@ fn datum_pairs() -> impl Strategy<Value = (PhysicalType, Datum, Datum)> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 2000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn sums_and_products_are_exact(a in number_text(), b in number_text()) {

@@ -87,8 +87,8 @@ fn plain_date(text: &[u8]) -> Option<i64> {
     valid.then(|| days_from_civil(year, month, day))
 }
 
-/// The common case: `yyyy-mm-dd hh:mm:ss` with an optional fraction of up to six digits.
-fn plain_timestamp(text: &[u8]) -> Option<i64> {
+/// The common case: `yyyy-mm-dd hh:mm:ss` with an optional fraction of up to six digits; and what follows.
+fn plain_timestamp(text: &[u8]) -> Option<(i64, &[u8])> {
     let (date, clock) = text.split_at_checked(10)?;
     let days = plain_date(date)?;
     let [b' ' | b'T', h1, h2, b':', m1, m2, b':', s1, s2, fraction @ ..] = clock else { return None };
@@ -101,15 +101,39 @@ fn plain_timestamp(text: &[u8]) -> Option<i64> {
     if hour > 23 || minute > 59 || second > 59 {
         return None;
     }
-    let micros = match fraction {
-        [] => 0,
-        [b'.', digits @ ..] if (1..=6).contains(&digits.len()) && digits.iter().all(u8::is_ascii_digit) => {
+    let (micros, rest) = match fraction {
+        [b'.', digits @ ..] => {
+            let length = digits.iter().take_while(|digit| digit.is_ascii_digit()).count();
+            if !(1..=6).contains(&length) {
+                return None;
+            }
+            let (digits, rest) = digits.split_at(length);
             let value = digits.iter().fold(0, |value, digit| value * 10 + i64::from(digit - b'0'));
-            value * 10i64.pow(6 - digits.len() as u32)
+            (value * 10i64.pow(6 - length as u32), rest)
         }
+        rest => (0, rest),
+    };
+    Some((days * USECS_PER_DAY + ((hour * 60 + minute) * 60 + second) * USECS_PER_SEC + micros, rest))
+}
+
+/// The common forms of an offset: `Z`, `+hh`, `+hh:mm`; seconds east.
+fn plain_offset(text: &[u8]) -> Option<i32> {
+    let (sign, digits) = match text {
+        [b'Z'] => return Some(0),
+        [b'+', digits @ ..] => (1, digits),
+        [b'-', digits @ ..] => (-1, digits),
         _ => return None,
     };
-    Some(days * USECS_PER_DAY + ((hour * 60 + minute) * 60 + second) * USECS_PER_SEC + micros)
+    let pair = |high: &u8, low: &u8| {
+        (high.is_ascii_digit() && low.is_ascii_digit())
+            .then(|| i32::from(high - b'0') * 10 + i32::from(low - b'0'))
+    };
+    let (hours, minutes) = match digits {
+        [a, b] => (pair(a, b)?, 0),
+        [a, b, b':', c, d] => (pair(a, b)?, pair(c, d)?),
+        _ => return None,
+    };
+    (hours <= 15 && minutes <= 59).then_some(sign * (hours * 60 + minutes) * 60)
 }
 
 /// Reads a `timestamp`; a zone in the text is ignored.
@@ -117,7 +141,7 @@ fn plain_timestamp(text: &[u8]) -> Option<i64> {
 /// # Errors
 /// 22007, 22008.
 pub fn parse_timestamp(text: &str, context: &FormatContext) -> Result<i64> {
-    if let Some(timestamp) = plain_timestamp(text.as_bytes()) {
+    if let Some((timestamp, [])) = plain_timestamp(text.as_bytes()) {
         return Ok(timestamp);
     }
     let decoded = read(text, "timestamp", context, false)?;
@@ -144,8 +168,12 @@ fn out_of_range(text: &str) -> Error {
 /// # Errors
 /// 22007, 22008, 22009, 22023.
 pub fn parse_timestamptz(text: &str, context: &FormatContext) -> Result<i64> {
-    let (local, offset) = if let Some(local) = plain_timestamp(text.as_bytes()) {
-        (local, context.time_zone.offset_at_local(local))
+    let plain = plain_timestamp(text.as_bytes()).and_then(|(local, rest)| match rest {
+        [] => Some((local, context.time_zone.offset_at_local(local))),
+        rest => plain_offset(rest).map(|offset| (local, offset)),
+    });
+    let (local, offset) = if let Some(plain) = plain {
+        plain
     } else {
         let decoded = read(text, "timestamp with time zone", context, false)?;
         match decoded.special {

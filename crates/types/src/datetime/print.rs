@@ -1,7 +1,7 @@
 //! Dates and times as text, in every DateStyle.
 
 use super::calendar::{self, Civil, civil_from_days, time_to_civil, timestamp_to_civil, weekday};
-use super::zone::offset_text;
+
 use super::{TimeTz, USECS_PER_SEC};
 use crate::codec::print_padded;
 use crate::{DateOrder, DateStyle, FormatContext};
@@ -92,7 +92,16 @@ pub fn print_time(time: i64, out: &mut Vec<u8>) {
 
 fn zone_offset(seconds_east: i32, out: &mut Vec<u8>) {
     out.push(if seconds_east < 0 { b'-' } else { b'+' });
-    out.extend_from_slice(offset_text(seconds_east.abs()).as_bytes());
+    let seconds = seconds_east.abs();
+    two(seconds / 3600, out);
+    if seconds % 3600 != 0 {
+        out.push(b':');
+        two(seconds / 60 % 60, out);
+    }
+    if seconds % 60 != 0 {
+        out.push(b':');
+        two(seconds % 60, out);
+    }
 }
 
 /// Appends a `timetz`.

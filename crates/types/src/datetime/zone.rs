@@ -5,7 +5,10 @@
 //! 400-year cycle of the calendar. An abbreviation whose meaning changed over time has its present one.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock, OnceLock};
+
+use hashbrown::HashMap;
+use parking_lot::RwLock;
 
 use super::abbreviations::ABBREVIATIONS;
 use super::calendar::UNIX_EPOCH_DAYS;
@@ -28,8 +31,59 @@ struct Zone {
 enum Rule {
     /// Seconds east of Greenwich.
     Fixed(i32),
-    Named(jiff::tz::TimeZone),
+    Named(jiff::tz::TimeZone, OnceLock<Transitions>),
 }
+
+/// The offsets of the years that nearly all times lie in: asking the zone itself costs ten times as much.
+struct Transitions {
+    /// When each offset begins, ascending, in microseconds since 2000.
+    starts: Vec<i64>,
+    offsets: Vec<i32>,
+    /// The end of what is known.
+    end: i64,
+}
+
+/// 1970-01-01 and 2100-01-01 in microseconds since 2000.
+const KNOWN_FROM: i64 = -UNIX_EPOCH_DAYS * USECS_PER_DAY;
+const KNOWN_UNTIL: i64 = 36_525 * USECS_PER_DAY;
+
+impl Transitions {
+    fn of(zone: &jiff::tz::TimeZone) -> Transitions {
+        let mut starts = vec![KNOWN_FROM];
+        let mut offsets = vec![zone.to_offset(instant(KNOWN_FROM)).seconds()];
+        for transition in zone.following(instant(KNOWN_FROM)) {
+            let seconds = transition.timestamp().as_second() - UNIX_EPOCH_DAYS * 86_400;
+            let start = seconds * USECS_PER_SEC;
+            if start >= KNOWN_UNTIL {
+                break;
+            }
+            starts.push(start);
+            offsets.push(transition.offset().seconds());
+        }
+        Transitions { starts, offsets, end: KNOWN_UNTIL }
+    }
+
+    fn offset_at(&self, timestamp: i64) -> Option<i32> {
+        if !(KNOWN_FROM..self.end).contains(&timestamp) {
+            return None;
+        }
+        let after = self.starts.partition_point(|start| *start <= timestamp);
+        Some(self.offsets[after - 1])
+    }
+
+    /// The offset of a local time that is neither skipped nor comes twice; `None` where the zone must be asked.
+    fn offset_at_local(&self, local: i64) -> Option<i32> {
+        // Far from any change of offset, the moments around agree.
+        const MARGIN: i64 = 26 * 3_600 * USECS_PER_SEC;
+        let before = self.offset_at(local - MARGIN)?;
+        (self.offset_at(local + MARGIN)? == before).then_some(before)
+    }
+}
+
+/// Zones by name as they were asked for: expressions name them anew for every row.
+static KNOWN: LazyLock<RwLock<HashMap<String, TimeZone>>> = LazyLock::new(RwLock::default);
+/// Names are users' input, so only so many are kept.
+const MOST_KNOWN: usize = 1_000;
 
 /// What a zone says of a moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,6 +119,18 @@ impl TimeZone {
     /// [`TimeZone::abbreviation`]'s.
     pub fn parse(name: &str) -> Option<TimeZone> {
         let name = name.trim();
+        if let Some(zone) = KNOWN.read().get(name) {
+            return Some(zone.clone());
+        }
+        let zone = TimeZone::parse_anew(name)?;
+        let mut known = KNOWN.write();
+        if known.len() < MOST_KNOWN {
+            known.insert(name.to_owned(), zone.clone());
+        }
+        Some(zone)
+    }
+
+    fn parse_anew(name: &str) -> Option<TimeZone> {
         if name.eq_ignore_ascii_case("utc") || name.eq_ignore_ascii_case("z") && name.len() == 1 {
             return Some(TimeZone::with_rule("UTC".to_owned(), Rule::Fixed(0)));
         }
@@ -73,7 +139,7 @@ impl TimeZone {
         }
         if let Ok(zone) = jiff::tz::db().get(name) {
             let known = zone.iana_name().unwrap_or(name).to_owned();
-            return Some(TimeZone::with_rule(known, Rule::Named(zone)));
+            return Some(TimeZone::with_rule(known, Rule::Named(zone, OnceLock::new())));
         }
         posix(name)
     }
@@ -113,7 +179,10 @@ impl TimeZone {
     pub fn offset_at(&self, timestamp: i64) -> i32 {
         match &self.0.rule {
             Rule::Fixed(seconds) => *seconds,
-            Rule::Named(zone) => zone.to_offset(instant(timestamp)).seconds(),
+            Rule::Named(zone, transitions) => transitions
+                .get_or_init(|| Transitions::of(zone))
+                .offset_at(timestamp)
+                .unwrap_or_else(|| zone.to_offset(instant(timestamp)).seconds()),
         }
     }
 
@@ -129,7 +198,7 @@ impl TimeZone {
                     self.0.name.to_uppercase()
                 },
             },
-            Rule::Named(zone) => {
+            Rule::Named(zone, _) => {
                 let info = zone.to_offset_info(instant(timestamp));
                 Offset {
                     seconds: info.offset().seconds(),
@@ -145,7 +214,11 @@ impl TimeZone {
     pub fn offset_at_local(&self, local: i64) -> i32 {
         match &self.0.rule {
             Rule::Fixed(seconds) => *seconds,
-            Rule::Named(zone) => {
+            Rule::Named(zone, transitions) => {
+                let known = transitions.get_or_init(|| Transitions::of(zone));
+                if let Some(offset) = known.offset_at_local(local) {
+                    return offset;
+                }
                 let (local, _) = within_years(local);
                 let civil = instant(local).to_zoned(jiff::tz::TimeZone::UTC).datetime();
                 match zone.to_ambiguous_timestamp(civil).offset() {
@@ -213,7 +286,7 @@ fn posix(name: &str) -> Option<TimeZone> {
     // Without rules, those of the United States hold.
     let full = if tail.contains(',') { name.to_owned() } else { format!("{name},M3.2.0,M11.1.0") };
     let zone = jiff::tz::TimeZone::posix(&full).ok()?;
-    Some(TimeZone::with_rule(name.to_owned(), Rule::Named(zone)))
+    Some(TimeZone::with_rule(name.to_owned(), Rule::Named(zone, OnceLock::new())))
 }
 
 fn posix_offset(text: &str) -> Option<i32> {
@@ -249,6 +322,35 @@ mod tests {
         assert_eq!(zone.offset_at(at(2150, 7, 1, 0)), -4 * 3600);
         assert_eq!(zone.offset_at(at(20_150, 7, 1, 0)), -4 * 3600);
         assert_eq!(zone.offset_at(at(-4712, 1, 1, 0)), zone.offset_at(at(1800, 1, 1, 0)));
+    }
+
+    #[test]
+    fn known_transitions_are_the_zones() {
+        for name in
+            ["America/New_York", "Europe/Berlin", "Asia/Kolkata", "Australia/Lord_Howe", "Africa/Casablanca"]
+        {
+            let zone = TimeZone::parse(name).unwrap();
+            let Rule::Named(rule, transitions) = &zone.0.rule else { panic!("{name}") };
+            let mut moment = KNOWN_FROM - 40 * USECS_PER_DAY;
+            while moment < KNOWN_UNTIL + 40 * USECS_PER_DAY {
+                assert_eq!(
+                    zone.offset_at(moment),
+                    rule.to_offset(instant(moment)).seconds(),
+                    "{name} {moment}"
+                );
+                if let Some(offset) = transitions.get().unwrap().offset_at_local(moment) {
+                    let civil = instant(moment).to_zoned(jiff::tz::TimeZone::UTC).datetime();
+                    let asked = rule.to_ambiguous_timestamp(civil).offset();
+                    assert_eq!(
+                        asked,
+                        jiff::tz::AmbiguousOffset::Unambiguous {
+                            offset: jiff::tz::Offset::from_seconds(offset).unwrap()
+                        }
+                    );
+                }
+                moment += 5 * 3_600 * USECS_PER_SEC + 1_234_567;
+            }
+        }
     }
 
     #[test]
