@@ -3,7 +3,7 @@
 # anew. Usage: tools/record-expressions.sh <psql options>. Add expressions by writing lines without an answer.
 set -eu
 cd "$(dirname "$0")/../testdata"
-for file in *.txt; do
+for file in *.txt *.agg; do
   sed 's/ ⇒ .*//' "$file" > "$file.new"
   {
     cat <<'SQL'

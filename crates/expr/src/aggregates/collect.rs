@@ -119,19 +119,19 @@ impl Fold for Arrays {
         let Datum::Array(array) = args[0].datum(row) else {
             return Err(Error::new(SqlState::NULL_VALUE_NOT_ALLOWED, "cannot accumulate null arrays"));
         };
-        let wrong = |message: &str| Err(Error::new(SqlState::ARRAY_SUBSCRIPT_ERROR, message));
         if array.is_empty() {
-            return wrong("cannot accumulate empty arrays");
+            return Err(Error::new(SqlState::ARRAY_SUBSCRIPT_ERROR, "cannot accumulate empty arrays"));
         }
-        if state.first().is_some_and(|first| first.dimensions != array.dimensions) {
-            return wrong("cannot accumulate arrays of different dimensionality");
-        }
+        same_dimensions(state.first(), &array)?;
         let bytes = array.memory_bytes();
         state.push(array);
         Ok(bytes)
     }
 
     fn join(&self, state: &mut Self::State, mut later: Self::State) -> Result<()> {
+        if let Some(array) = later.first() {
+            same_dimensions(state.first(), array)?;
+        }
         state.append(&mut later);
         Ok(())
     }
@@ -143,4 +143,14 @@ impl Fold for Arrays {
         let elements = state.iter().flat_map(|array| array.elements.iter().cloned()).collect();
         Ok(Datum::Array(Arc::new(ArrayValue { element: first.element, dimensions, elements })))
     }
+}
+
+fn same_dimensions(first: Option<&Arc<ArrayValue>>, array: &ArrayValue) -> Result<()> {
+    if first.is_some_and(|first| first.dimensions != array.dimensions) {
+        return Err(Error::new(
+            SqlState::ARRAY_SUBSCRIPT_ERROR,
+            "cannot accumulate arrays of different dimensionality",
+        ));
+    }
+    Ok(())
 }
