@@ -16,47 +16,89 @@ use crate::{AggregateState, EvalContext};
 /// The state of `min` or `max` over a type.
 pub(super) fn create(arg: SqlType, greatest: bool, result: SqlType) -> Result<Box<dyn AggregateState>> {
     match arg.physical {
-        PhysicalType::Int16 => grouped(Natives::<i16>::new(greatest, |a, b| a < b), result),
-        PhysicalType::Int32 => grouped(Natives::<i32>::new(greatest, |a, b| a < b), result),
-        PhysicalType::Int64 => grouped(Natives::<i64>::new(greatest, |a, b| a < b), result),
-        PhysicalType::UInt32 => grouped(Natives::<u32>::new(greatest, |a, b| a < b), result),
-        PhysicalType::UInt64 => grouped(Natives::<u64>::new(greatest, |a, b| a < b), result),
-        PhysicalType::Float32 => {
-            grouped(Natives::<f32>::new(greatest, |a, b| order64(a.into(), b.into()).is_lt()), result)
-        }
-        PhysicalType::Float64 => grouped(Natives::<f64>::new(greatest, |a, b| order64(a, b).is_lt()), result),
+        PhysicalType::Int16 => grouped(Natives::<i16>::new(greatest), result),
+        PhysicalType::Int32 => grouped(Natives::<i32>::new(greatest), result),
+        PhysicalType::Int64 => grouped(Natives::<i64>::new(greatest), result),
+        PhysicalType::UInt32 => grouped(Natives::<u32>::new(greatest), result),
+        PhysicalType::UInt64 => grouped(Natives::<u64>::new(greatest), result),
+        PhysicalType::Float32 => grouped(Natives::<f32>::new(greatest), result),
+        PhysicalType::Float64 => grouped(Natives::<f64>::new(greatest), result),
         _ => grouped(Values { greatest, order: arg.order() }, result),
+    }
+}
+
+/// A fixed-width type with SQL's order.
+trait Ordered: Native {
+    fn less(self, other: Self) -> bool;
+}
+
+macro_rules! ordered {
+    ($($type:ident)*) => {
+        $(impl Ordered for $type {
+            #[inline]
+            fn less(self, other: $type) -> bool {
+                self < other
+            }
+        })*
+    };
+}
+
+ordered! { i16 i32 i64 u32 u64 }
+
+impl Ordered for f32 {
+    #[inline]
+    fn less(self, other: f32) -> bool {
+        order64(self.into(), other.into()).is_lt()
+    }
+}
+
+impl Ordered for f64 {
+    #[inline]
+    fn less(self, other: f64) -> bool {
+        order64(self, other).is_lt()
     }
 }
 
 /// Extremes of a fixed-width type.
 struct Natives<T> {
     greatest: bool,
-    less: fn(T, T) -> bool,
     input: PhantomData<T>,
 }
 
-impl<T> Natives<T> {
-    fn new(greatest: bool, less: fn(T, T) -> bool) -> Natives<T> {
-        Natives { greatest, less, input: PhantomData }
+impl<T: Ordered> Natives<T> {
+    fn new(greatest: bool) -> Natives<T> {
+        Natives { greatest, input: PhantomData }
     }
-}
 
-impl<T: Native> Natives<T> {
     #[inline]
-    fn better(&self, value: T, best: T) -> bool {
-        if self.greatest { (self.less)(best, value) } else { (self.less)(value, best) }
+    fn choose(&self, a: T, b: T) -> T {
+        let take_b = if self.greatest { a.less(b) } else { b.less(a) };
+        if take_b { b } else { a }
     }
 
     #[inline]
     fn offer(&self, state: &mut Option<T>, value: T) {
-        if state.is_none_or(|best| self.better(value, best)) {
-            *state = Some(value);
+        *state = Some(state.map_or(value, |best| self.choose(best, value)));
+    }
+
+    /// The selected values that are not null, one by one.
+    #[inline]
+    fn each(&self, column: &Column, rows: Rows<'_>, mut f: impl FnMut(usize, T)) -> Result<()> {
+        let values = T::slice(column).ok_or_else(|| wrong_form("its type"))?;
+        let stride = column.stride();
+        match column.validity() {
+            None => rows.each(|row| f(row, values[row * stride])),
+            Some(validity) => rows.each(|row| {
+                if validity.get(row * stride) {
+                    f(row, values[row * stride]);
+                }
+            }),
         }
+        Ok(())
     }
 }
 
-impl<T: Native> Fold for Natives<T> {
+impl<T: Ordered> Fold for Natives<T> {
     type State = Option<T>;
 
     fn add(&self, state: &mut Option<T>, args: &[Arc<Column>], row: usize) -> Result<usize> {
@@ -69,14 +111,31 @@ impl<T: Native> Fold for Natives<T> {
 
     fn add_all(&self, state: &mut Option<T>, args: &[Arc<Column>], rows: Rows<'_>) -> Result<usize> {
         let values = T::slice(&args[0]).ok_or_else(|| wrong_form("its type"))?;
-        let stride = args[0].stride();
+        if let (Rows::All(count), None, false) = (rows, args[0].validity(), args[0].is_constant())
+            && let Some((first, rest)) = values[..count].split_first()
+        {
+            let best = if self.greatest {
+                rest.iter().fold(*first, |a, b| if a.less(*b) { *b } else { a })
+            } else {
+                rest.iter().fold(*first, |a, b| if b.less(a) { *b } else { a })
+            };
+            self.offer(state, best);
+            return Ok(0);
+        }
         let mut best = *state;
-        rows.each(|row| {
-            if args[0].is_valid(row) {
-                self.offer(&mut best, values[row * stride]);
-            }
-        });
+        self.each(&args[0], rows, |_, value| self.offer(&mut best, value))?;
         *state = best;
+        Ok(0)
+    }
+
+    fn add_each(
+        &self,
+        states: &mut [Option<T>],
+        groups: &[u32],
+        args: &[Arc<Column>],
+        rows: Rows<'_>,
+    ) -> Result<usize> {
+        self.each(&args[0], rows, |row, value| self.offer(&mut states[groups[row] as usize], value))?;
         Ok(0)
     }
 

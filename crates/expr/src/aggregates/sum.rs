@@ -276,6 +276,24 @@ macro_rules! float_sum {
                 Ok(0)
             }
 
+            fn add_each(
+                &self,
+                states: &mut [Option<$t>],
+                groups: &[u32],
+                args: &[Arc<Column>],
+                rows: Rows<'_>,
+            ) -> Result<usize> {
+                let mut finite = true;
+                each_value::<$t>(&args[0], rows, |row, value| {
+                    let state = &mut states[groups[row] as usize];
+                    let before = state.unwrap_or(-0.0);
+                    let sum = before + value;
+                    finite &= !sum.is_infinite() | before.is_infinite() | value.is_infinite();
+                    *state = Some(sum);
+                })?;
+                if finite { Ok(0) } else { Err(crate::functions::float_overflow()) }
+            }
+
             fn join(&self, state: &mut Option<$t>, later: Option<$t>) -> Result<()> {
                 *state = match (*state, later) {
                     (Some(a), Some(b)) => Some(add_floats(a.into(), b.into())? as $t),

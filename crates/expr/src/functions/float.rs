@@ -45,26 +45,26 @@ macro_rules! float_comparisons {
 
 macro_rules! float_arithmetic {
     ($r:ident, $a:ty, $b:ty, $wide:ty, $add:literal $sub:literal $mul:literal $div:literal) => {
-        $r.checked2::<$a, $b, $wide>($add, overflow, |a, b| {
+        $r.checked2::<$a, $b, $wide>($add, |_, _| overflow(), |a, b| {
             let (a, b) = (<$wide>::from(a), <$wide>::from(b));
             (a + b, (a + b).is_infinite() & !a.is_infinite() & !b.is_infinite())
         });
-        $r.checked2::<$a, $b, $wide>($sub, overflow, |a, b| {
+        $r.checked2::<$a, $b, $wide>($sub, |_, _| overflow(), |a, b| {
             let (a, b) = (<$wide>::from(a), <$wide>::from(b));
             (a - b, (a - b).is_infinite() & !a.is_infinite() & !b.is_infinite())
         });
-        $r.f2::<$a, $b, $wide>($mul, |a, b| {
-            let (a, b) = (<$wide>::from(a), <$wide>::from(b));
-            let product = a * b;
-            if product.is_infinite() && !a.is_infinite() && !b.is_infinite() {
-                return Err(overflow());
-            }
-            if product == 0.0 && a != 0.0 && b != 0.0 {
-                return Err(underflow());
-            }
-            Ok(product)
-        });
-        $r.f2::<$a, $b, $wide>($div, |a, b| {
+        $r.checked2::<$a, $b, $wide>(
+            $mul,
+            |a, b| if (<$wide>::from(a) * <$wide>::from(b)).is_infinite() { overflow() } else { underflow() },
+            |a, b| {
+                let (a, b) = (<$wide>::from(a), <$wide>::from(b));
+                let product = a * b;
+                let over = product.is_infinite() & !a.is_infinite() & !b.is_infinite();
+                let under = (product == 0.0) & (a != 0.0) & (b != 0.0);
+                (product, over | under)
+            },
+        );
+        $r.try2::<$a, $b, $wide>($div, |a, b| {
             let (a, b) = (<$wide>::from(a), <$wide>::from(b));
             if b == 0.0 && !a.is_nan() {
                 return Err(division_by_zero());

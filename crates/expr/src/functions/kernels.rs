@@ -254,26 +254,48 @@ fn native<T: Native>(datum: &Datum) -> Result<T> {
     T::of(datum).ok_or_else(form)
 }
 
-/// `f` over two columns, constants held in registers.
+/// `f` over two columns, constants held in registers; whether any call told that its value is worthless. The flag is
+/// gathered in a register, so that the loops vectorise.
 #[inline]
-fn zip_map<A: Native, B: Native, R>(
+fn zip_map<A: Native, B: Native, R: Native>(
     args: &[Arc<Column>],
     rows: usize,
-    mut f: impl FnMut(A, B) -> R,
-) -> Result<Vec<R>> {
+    f: impl Fn(A, B) -> (R, bool),
+) -> Result<(Vec<R>, bool)> {
     let (a, b) = (slice::<A>(&args[0])?, slice::<B>(&args[1])?);
-    Ok(match (args[0].is_constant(), args[1].is_constant()) {
-        (false, false) => a[..rows].iter().zip(&b[..rows]).map(|(a, b)| f(*a, *b)).collect(),
+    let mut out = vec![R::default(); rows];
+    let mut flag = false;
+    match (args[0].is_constant(), args[1].is_constant()) {
+        (false, false) => {
+            for ((out, a), b) in out.iter_mut().zip(a).zip(b) {
+                let (value, bad) = f(*a, *b);
+                *out = value;
+                flag |= bad;
+            }
+        }
         (false, true) => {
             let b = b[0];
-            a.iter().map(|a| f(*a, b)).collect()
+            for (out, a) in out.iter_mut().zip(a) {
+                let (value, bad) = f(*a, b);
+                *out = value;
+                flag |= bad;
+            }
         }
         (true, false) => {
             let a = a[0];
-            b.iter().map(|b| f(a, *b)).collect()
+            for (out, b) in out.iter_mut().zip(b) {
+                let (value, bad) = f(a, *b);
+                *out = value;
+                flag |= bad;
+            }
         }
-        (true, true) => (0..rows).map(|_| f(a[0], b[0])).collect(),
-    })
+        (true, true) => {
+            let (value, bad) = f(a[0], b[0]);
+            out.fill(value);
+            flag = bad && rows > 0;
+        }
+    }
+    Ok((out, flag))
 }
 
 fn column<R: Native>(values: Vec<R>, args: &[Arc<Column>]) -> Arc<Column> {
@@ -313,7 +335,9 @@ impl Implementations {
         f: impl Fn(A, B) -> R + Copy + Send + Sync + 'static,
     ) {
         let batch: BatchFn =
-            Arc::new(move |_, args, rows, _| Ok(column::<R>(zip_map::<A, B, R>(args, rows, f)?, args)));
+            Arc::new(move |_, args, rows, _| {
+                Ok(column::<R>(zip_map::<A, B, R>(args, rows, |a, b| (f(a, b), false))?.0, args))
+            });
         let row: RowFn =
             Arc::new(move |_, args| Ok(f(native::<A>(&args[0])?, native::<B>(&args[1])?).datum()));
         self.add(source, Implementation::Batch { batch, row });
@@ -324,29 +348,50 @@ impl Implementations {
     pub(crate) fn checked2<A: Native, B: Native, R: Native>(
         &mut self,
         source: &'static str,
-        fail: impl Fn() -> Error + Copy + Send + Sync + 'static,
+        fail: impl Fn(A, B) -> Error + Copy + Send + Sync + 'static,
         f: impl Fn(A, B) -> (R, bool) + Copy + Send + Sync + 'static,
     ) {
         let batch: BatchFn = Arc::new(move |_, args, rows, selection| {
-            let mut failed = false;
-            let values = zip_map::<A, B, R>(args, rows, |a, b| {
-                let (value, bad) = f(a, b);
-                failed |= bad;
-                value
-            })?;
+            let (values, failed) = zip_map::<A, B, R>(args, rows, f)?;
             if failed {
                 let (a, b) = (slice::<A>(&args[0])?, slice::<B>(&args[1])?);
                 let (sa, sb) = (args[0].stride(), args[1].stride());
                 Rows::new(rows, selection).try_each(|row| {
-                    if valid(args, row) && f(a[row * sa], b[row * sb]).1 { Err(fail()) } else { Ok(()) }
+                    let (a, b) = (a[row * sa], b[row * sb]);
+                    if valid(args, row) && f(a, b).1 { Err(fail(a, b)) } else { Ok(()) }
                 })?;
             }
             Ok(column::<R>(values, args))
         });
         let row: RowFn = Arc::new(move |_, args| {
-            let (value, bad) = f(native::<A>(&args[0])?, native::<B>(&args[1])?);
-            if bad { Err(fail()) } else { Ok(value.datum()) }
+            let (a, b) = (native::<A>(&args[0])?, native::<B>(&args[1])?);
+            let (value, bad) = f(a, b);
+            if bad { Err(fail(a, b)) } else { Ok(value.datum()) }
         });
+        self.add(source, Implementation::Batch { batch, row });
+    }
+
+    /// A function of two fixed-width arguments that may fail: runs for the selected valid rows only.
+    pub(crate) fn try2<A: Native, B: Native, R: Native>(
+        &mut self,
+        source: &'static str,
+        f: impl Fn(A, B) -> Result<R> + Copy + Send + Sync + 'static,
+    ) {
+        let batch: BatchFn = Arc::new(move |_, args, rows, selection| {
+            let (a, b) = (slice::<A>(&args[0])?, slice::<B>(&args[1])?);
+            let (sa, sb) = (args[0].stride(), args[1].stride());
+            let mut values = vec![R::default(); rows];
+            let validity = validity_of(args);
+            Rows::new(rows, selection).try_each(|row| {
+                if validity.as_ref().is_none_or(|validity| validity.get(row)) {
+                    values[row] = f(a[row * sa], b[row * sb])?;
+                }
+                Ok(())
+            })?;
+            Ok(Arc::new(Column::new(R::values(values), validity)))
+        });
+        let row: RowFn =
+            Arc::new(move |_, args| Ok(f(native::<A>(&args[0])?, native::<B>(&args[1])?)?.datum()));
         self.add(source, Implementation::Batch { batch, row });
     }
 
