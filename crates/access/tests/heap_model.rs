@@ -3,8 +3,10 @@
 
 mod common;
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::{Arc, Once};
 
 use common::*;
 use ochre_access::collector::{Collector, HeapSource};
@@ -345,14 +347,14 @@ impl Run {
         self.check_snapshots(n);
         let open = self.open.swap_remove(n);
         drop(open.held);
-        let wrote = open.transaction.xid().is_valid();
-        let ticket = self.db.manager.commit(open.transaction).unwrap();
-        if wrote {
+        // When the power goes meanwhile, it may have been committed.
+        if open.transaction.xid().is_valid() {
             self.model.commits += 1;
             self.model.states[open.id] = State::Committed(self.model.commits);
         } else {
             self.model.states[open.id] = State::Aborted;
         }
+        let ticket = self.db.manager.commit(open.transaction).unwrap();
         if self.random.chance(40) {
             ticket.wait().unwrap();
             self.acknowledged = self.model.commits;
@@ -527,6 +529,63 @@ fn random_transactions_agree_with_the_model() {
         let entries: BTreeSet<(u32, RowId)> = left.iter().map(|(rid, v)| (v.0, *rid)).collect();
         assert_eq!(*run.index.0.lock(), entries, "index entries of what is gone are gone");
         assert_eq!(run.db.manager.aborted_runs(), [], "nothing of aborted transactions is left");
+    }
+}
+
+thread_local! {
+    /// Whether a panic on this thread is expected: what fails because the power is gone.
+    static QUIET: Cell<bool> = const { Cell::new(false) };
+}
+
+fn silence_expected_panics() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let hook = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            if !QUIET.get() {
+                hook(info);
+            }
+        }));
+    });
+}
+
+#[test]
+fn power_cuts_within_an_operation_leave_it_whole_or_undone() {
+    silence_expected_panics();
+    for seed in seeds(100..140) {
+        let _print = PrintSeed(seed);
+        let mut run = Run::new(seed);
+        for _ in 0..5 {
+            for _ in 0..run.random.below(200) {
+                run.step();
+            }
+            let at = 1 + run.random.below(60);
+            run.machine.fs.cut_power_at(at);
+            let mut steps = 0;
+            while !run.machine.fs.power_lost() && steps < 1000 {
+                steps += 1;
+                QUIET.set(true);
+                let result = catch_unwind(AssertUnwindSafe(|| {
+                    run.step();
+                    if run.random.chance(3) {
+                        run.db.storage.checkpoint(CheckpointKind::Fast).unwrap();
+                    }
+                }));
+                QUIET.set(false);
+                if let Err(panic) = result
+                    && !run.machine.fs.power_lost()
+                {
+                    resume_unwind(panic);
+                }
+            }
+            let mode = *run.random.pick(&[
+                CrashMode::DropUnsynced,
+                CrashMode::KeepUnsynced,
+                CrashMode::Random,
+                CrashMode::Random,
+            ]);
+            run.crash(mode);
+        }
     }
 }
 
