@@ -138,6 +138,10 @@ impl Instance {
         let storage = Storage::open(env, path, config.storage, managers)?;
         let transactions = TransactionManager::new(Arc::clone(&storage), &transaction_log);
         let locks = Arc::new(LockManager::new(Arc::clone(&storage.env().wait)));
+        let waits = Arc::downgrade(&transactions);
+        locks.set_transaction_waits(move || {
+            waits.upgrade().map_or_else(Vec::new, |transactions| transactions.transaction_waits())
+        });
         let heaps = Arc::new(Heaps::new(Arc::clone(&transactions)));
         let btrees = Arc::new(BTrees::new(Arc::clone(&storage)));
         let started_at = storage.env().clock.now_unix_micros() - EPOCH_DIFFERENCE;
@@ -479,6 +483,7 @@ impl Instance {
     }
 
     pub(crate) fn forget_session(&self, activity: &Activity) {
+        self.locks.end_session(activity.process_id);
         self.sessions.lock().remove(&activity.process_id);
     }
 
