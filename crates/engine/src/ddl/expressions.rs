@@ -210,7 +210,7 @@ impl Session {
                 &own
             }
         };
-        self.bind_over(relation, expr, RowExpression::Generated, Some((&column.name, ty))).map_err(|error| {
+        self.bind_over(relation, expr, RowExpression::Conversion, Some((&column.name, ty))).map_err(|error| {
             if error.sqlstate() != SqlState::DATATYPE_MISMATCH {
                 return error;
             }

@@ -25,6 +25,7 @@ pub(crate) mod catalog;
 pub(crate) mod context;
 mod copy;
 mod execute;
+mod explain;
 mod extended;
 mod plan;
 mod settings;

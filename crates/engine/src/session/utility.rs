@@ -150,10 +150,6 @@ impl Session {
         Ok(CommandTag::Plain("EXPLAIN"))
     }
 
-    fn explain_lines(&mut self, _: &ExplainStmt, _: &str, _: &[Datum]) -> Result<Vec<String>> {
-        Err(Error::unsupported("EXPLAIN"))
-    }
-
     fn prepare_statement(&mut self, prepare: &PrepareStmt, text: &str) -> Result<CommandTag> {
         let name: &str = &prepare.name;
         if self.statements.contains_key(name) {

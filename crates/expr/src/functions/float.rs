@@ -45,14 +45,22 @@ macro_rules! float_comparisons {
 
 macro_rules! float_arithmetic {
     ($r:ident, $a:ty, $b:ty, $wide:ty, $add:literal $sub:literal $mul:literal $div:literal) => {
-        $r.checked2::<$a, $b, $wide>($add, |_, _| overflow(), |a, b| {
-            let (a, b) = (<$wide>::from(a), <$wide>::from(b));
-            (a + b, (a + b).is_infinite() & !a.is_infinite() & !b.is_infinite())
-        });
-        $r.checked2::<$a, $b, $wide>($sub, |_, _| overflow(), |a, b| {
-            let (a, b) = (<$wide>::from(a), <$wide>::from(b));
-            (a - b, (a - b).is_infinite() & !a.is_infinite() & !b.is_infinite())
-        });
+        $r.checked2::<$a, $b, $wide>(
+            $add,
+            |_, _| overflow(),
+            |a, b| {
+                let (a, b) = (<$wide>::from(a), <$wide>::from(b));
+                (a + b, (a + b).is_infinite() & !a.is_infinite() & !b.is_infinite())
+            },
+        );
+        $r.checked2::<$a, $b, $wide>(
+            $sub,
+            |_, _| overflow(),
+            |a, b| {
+                let (a, b) = (<$wide>::from(a), <$wide>::from(b));
+                (a - b, (a - b).is_infinite() & !a.is_infinite() & !b.is_infinite())
+            },
+        );
         $r.checked2::<$a, $b, $wide>(
             $mul,
             |a, b| if (<$wide>::from(a) * <$wide>::from(b)).is_infinite() { overflow() } else { underflow() },

@@ -54,17 +54,29 @@ macro_rules! integer_comparisons {
 /// signs, so that the loops vectorise.
 macro_rules! integer_arithmetic {
     ($r:ident, $a:ty, $b:ty, $wide:ty, $range:expr, $add:literal $sub:literal $mul:literal $div:literal) => {
-        $r.checked2::<$a, $b, $wide>($add, |_, _| $range(), |a, b| {
-            let (a, b) = (<$wide>::from(a), <$wide>::from(b));
-            let sum = a.wrapping_add(b);
-            (sum, (a ^ sum) & (b ^ sum) < 0)
-        });
-        $r.checked2::<$a, $b, $wide>($sub, |_, _| $range(), |a, b| {
-            let (a, b) = (<$wide>::from(a), <$wide>::from(b));
-            let difference = a.wrapping_sub(b);
-            (difference, (a ^ b) & (a ^ difference) < 0)
-        });
-        $r.checked2::<$a, $b, $wide>($mul, |_, _| $range(), |a, b| <$wide>::from(a).overflowing_mul(<$wide>::from(b)));
+        $r.checked2::<$a, $b, $wide>(
+            $add,
+            |_, _| $range(),
+            |a, b| {
+                let (a, b) = (<$wide>::from(a), <$wide>::from(b));
+                let sum = a.wrapping_add(b);
+                (sum, (a ^ sum) & (b ^ sum) < 0)
+            },
+        );
+        $r.checked2::<$a, $b, $wide>(
+            $sub,
+            |_, _| $range(),
+            |a, b| {
+                let (a, b) = (<$wide>::from(a), <$wide>::from(b));
+                let difference = a.wrapping_sub(b);
+                (difference, (a ^ b) & (a ^ difference) < 0)
+            },
+        );
+        $r.checked2::<$a, $b, $wide>(
+            $mul,
+            |_, _| $range(),
+            |a, b| <$wide>::from(a).overflowing_mul(<$wide>::from(b)),
+        );
         $r.try2::<$a, $b, $wide>($div, |a, b| {
             let (a, b) = (<$wide>::from(a), <$wide>::from(b));
             if b == 0 {

@@ -334,10 +334,9 @@ impl Implementations {
         source: &'static str,
         f: impl Fn(A, B) -> R + Copy + Send + Sync + 'static,
     ) {
-        let batch: BatchFn =
-            Arc::new(move |_, args, rows, _| {
-                Ok(column::<R>(zip_map::<A, B, R>(args, rows, |a, b| (f(a, b), false))?.0, args))
-            });
+        let batch: BatchFn = Arc::new(move |_, args, rows, _| {
+            Ok(column::<R>(zip_map::<A, B, R>(args, rows, |a, b| (f(a, b), false))?.0, args))
+        });
         let row: RowFn =
             Arc::new(move |_, args| Ok(f(native::<A>(&args[0])?, native::<B>(&args[1])?).datum()));
         self.add(source, Implementation::Batch { batch, row });

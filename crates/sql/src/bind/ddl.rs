@@ -24,6 +24,8 @@ pub enum RowExpression {
     Check,
     /// A generated column.
     Generated,
+    /// The new value of a column whose type changes.
+    Conversion,
     /// A key of an index.
     IndexKey,
     /// The predicate of a partial index.
@@ -154,7 +156,7 @@ impl Binder<'_> {
         let clause = match kind {
             RowExpression::Default => Clause::Default,
             RowExpression::Check => Clause::Check,
-            RowExpression::Generated => Clause::Generated,
+            RowExpression::Generated | RowExpression::Conversion => Clause::Generated,
             RowExpression::IndexKey => Clause::IndexExpression,
             RowExpression::IndexPredicate => Clause::IndexPredicate,
         };
@@ -174,7 +176,7 @@ impl Binder<'_> {
             RowExpression::Check => self.coerce_to_boolean(bound, "CHECK", expr.pos())?,
             RowExpression::IndexPredicate => self.coerce_to_boolean(bound, "WHERE", expr.pos())?,
             RowExpression::IndexKey => self.resolve_unknown(bound, expr.pos())?,
-            RowExpression::Default | RowExpression::Generated => match target {
+            RowExpression::Default | RowExpression::Generated | RowExpression::Conversion => match target {
                 Some((column, ty)) => self.assign(bound, column, ty, expr.pos(), kind)?,
                 None => self.resolve_unknown(bound, expr.pos())?,
             },
