@@ -1,7 +1,7 @@
 //! Text and binary forms of every type: PostgreSQL's input, output, receive and send functions.
 //!
 //! # Not done
-//! The text and binary forms of geometric, network, range, text search and `xml` types: they answer 0A000.
+//! The text and binary forms of geometric, range, text search, `macaddr8` and `xml` types: they answer 0A000.
 
 mod arrays;
 mod binary;
@@ -9,6 +9,8 @@ mod bits;
 mod bytea;
 mod floats;
 mod integers;
+mod money;
+mod network;
 
 mod records;
 mod simple;
@@ -57,6 +59,11 @@ pub fn parse_text(ty: SqlType, text: &str, context: &FormatContext) -> Result<Da
         oids::JSON => return json::check(text).map(|()| Datum::text(text)),
         oids::JSONB => return Json::parse(text).map(|json| Datum::Bytes(json.to_bytes().into())),
         oids::BIT | oids::VARBIT => Datum::Bytes(bits::parse(text, ty.oid == oids::BIT)?.into()),
+        oids::INET | oids::CIDR => {
+            return network::parse(text, ty.oid == oids::CIDR).map(|bytes| Datum::Bytes(bytes.into()));
+        }
+        oids::MACADDR => return network::parse_mac(text).map(|mac| Datum::Bytes(mac.as_slice().into())),
+        oids::MONEY => return money::parse(text).map(Datum::Int64),
         oids::OID => return integers::parse_u32(text, "oid").map(Datum::UInt32),
         oids::XID => return integers::parse_u32(text, "xid").map(Datum::UInt32),
         oids::CID => return integers::parse_u32(text, "cid").map(Datum::UInt32),
@@ -171,6 +178,7 @@ fn print_int64(ty: SqlType, value: i64, context: &FormatContext, out: &mut Vec<u
         oids::TIMESTAMPTZ => datetime::print_timestamptz(value, context, out),
         oids::TIME => datetime::print_time(value, out),
         oids::TID => simple::print_tid(value, out),
+        oids::MONEY => money::print(value, out),
 
         _ => print_i64(value, out),
     }
@@ -187,6 +195,8 @@ fn print_byte_string(ty: SqlType, bytes: &[u8], context: &FormatContext, out: &m
             }
         }
         oids::BIT | oids::VARBIT => bits::print(bytes, out),
+        oids::INET | oids::CIDR => network::print(bytes, ty.oid == oids::CIDR, out),
+        oids::MACADDR => network::print_mac(bytes, out),
         _ => out.extend_from_slice(bytes),
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ochre_base::{Error, Oid, Result, SqlState};
 use smallvec::SmallVec;
 
-use super::{arrays, bits, records};
+use super::{arrays, bits, network, records};
 use crate::array::{ArrayDimension, MAX_DIMENSIONS};
 use crate::context::unsupported_form;
 use crate::datetime::{self, TimeTz};
@@ -114,6 +114,8 @@ fn decode_bytes(ty: SqlType, bytes: &mut &[u8]) -> Result<Datum> {
             value.extend_from_slice(bits);
             Datum::Bytes(bits::resize(&value, length as usize).into())
         }
+        oids::INET | oids::CIDR => Datum::Bytes(network::decode(all(bytes), ty.oid == oids::CIDR)?.into()),
+        oids::MACADDR => Datum::Bytes(take::<6>(bytes)?.as_slice().into()),
         oids::VOID => Datum::text(""),
         _ => return Err(unsupported_form("binary", ty.name())),
     })
@@ -280,6 +282,7 @@ fn encode_bytes(ty: SqlType, bytes: &[u8], out: &mut Vec<u8>) -> Result<()> {
             out.extend_from_slice(&time.micros.to_be_bytes());
             out.extend_from_slice(&time.zone.to_be_bytes());
         }
+        oids::INET | oids::CIDR => network::encode(bytes, ty.oid == oids::CIDR, out),
         oids::JSONB => {
             // The version of the form, then text.
             out.push(1);
