@@ -168,7 +168,8 @@ fn row_by_row() {
 #[test]
 fn with_everything_spilling() {
     let world = check(PlannerSettings::default(), 1000, 2048);
-    assert!(world.db.temp.bytes_written() > 100_000, "rows were spilled");
+    let written = world.db.temp.bytes_written();
+    assert!(written > 10_000, "{written} bytes were spilled");
 }
 
 #[test]
