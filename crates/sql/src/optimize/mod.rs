@@ -2,7 +2,12 @@
 //! it; they run in the order of [`RULES`].
 
 mod fold;
+mod inline_ctes;
+mod min_max;
+mod outer_join;
 mod pushdown;
+mod transitive;
+mod unnest;
 
 use ochre_base::Result;
 use ochre_expr::SessionContext;
@@ -20,7 +25,12 @@ pub struct Rule {
 /// The rules in the order in which they run.
 pub const RULES: &[Rule] = &[
     Rule { name: "fold_constants", apply: fold::apply },
+    Rule { name: "inline_with_entries", apply: inline_ctes::apply },
+    Rule { name: "unnest_subqueries", apply: unnest::apply },
+    Rule { name: "simplify_outer_joins", apply: outer_join::apply },
+    Rule { name: "derive_equalities", apply: transitive::apply },
     Rule { name: "push_down_predicates", apply: pushdown::apply },
+    Rule { name: "min_max_by_index", apply: min_max::apply },
 ];
 
 /// Runs every rule that is not switched off.

@@ -36,6 +36,7 @@ use crate::physical::{
 };
 use crate::walk::{Parts, free_columns};
 
+pub(crate) use index_match::{Operation, comparison_of, operation_of};
 pub use settings::PlannerSettings;
 
 /// Binds and plans statements against one picture of the catalog.

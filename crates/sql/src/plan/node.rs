@@ -227,6 +227,11 @@ impl PlanBuilder<'_> {
         required: &IdSet,
         wanted: &Wanted,
     ) -> Result<Node> {
+        // What is never true has no rows, wherever they would come from.
+        let never = |p: &Expr| matches!(p, Expr::Constant { value: Datum::Bool(false) | Datum::Null, .. });
+        if predicates.iter().any(never) {
+            return Ok(self.plan_nothing(required, input));
+        }
         match input {
             Logical::Get(table) => self.plan_scan(*table, predicates, required, wanted),
             Logical::Filter { input, predicates: inner } => {
@@ -257,6 +262,17 @@ impl PlanBuilder<'_> {
                 self.add_filter(node, predicates)
             }
         }
+    }
+
+    /// No row, with the columns that an operator would have.
+    fn plan_nothing(&self, required: &IdSet, input: &Logical) -> Node {
+        let made = crate::walk::produced(input, &self.tables);
+        let ids: Vec<ColumnId> = required.iter().filter(|id| made.contains(*id)).collect();
+        let exprs = ids.iter().map(|id| Expr::null(self.columns[*id].ty)).collect();
+        let columns = self.output_columns(&ids);
+        let estimate = Estimate { rows: 0.0, width: self.width_of(&ids), ..Estimate::default() };
+        let node = PlanNode::Result(ResultPlan { exprs, condition: Some(Expr::bool(false)) });
+        Node { plan: PhysicalPlan { node, columns, estimate }, ids, order: Vec::new(), unique: Vec::new() }
     }
 
     /// A filter above a node.

@@ -127,18 +127,18 @@ HashSetOp Except
 
 SELECT name FROM dept d WHERE EXISTS (SELECT 1 FROM emp e WHERE e.dept = d.id);
 ----
-Seq Scan on dept d
-  Filter: EXISTS(SubPlan 1)
-  SubPlan 1
-    ->  Index Only Scan using emp_dept_idx on emp e
-          Index Cond: (e.dept = d.id)
+Nested Loop Semi Join
+  ->  Seq Scan on dept d
+  ->  Index Only Scan using emp_dept_idx on emp e
+        Index Cond: (e.dept = d.id)
 
 SELECT name FROM dept d WHERE d.id NOT IN (SELECT dept FROM emp);
 ----
-Seq Scan on dept d
-  Filter: (NOT (ANY (d.id = (SubPlan 1).col1)))
-  SubPlan 1
-    ->  Seq Scan on emp
+Hash Anti (NOT IN) Join
+  Hash Cond: (d.id = emp.dept)
+  ->  Seq Scan on dept d
+  ->  Hash
+        ->  Seq Scan on emp
 
 SELECT name, (SELECT count(*) FROM emp e WHERE e.dept = d.id) FROM dept d;
 ----
@@ -193,8 +193,11 @@ Nested Loop
 
 SELECT max(id) FROM emp;
 ----
-Aggregate
-  ->  Seq Scan on emp
+Result
+  InitPlan 1
+    ->  Limit
+          ->  Index Only Scan Backward using emp_pkey on emp
+                Index Cond: (id IS NOT NULL)
 
 SELECT name, rank() OVER (PARTITION BY dept ORDER BY salary DESC) FROM emp;
 ----
@@ -239,8 +242,8 @@ Hash Full Join
 
 SELECT * FROM emp WHERE false;
 ----
-Seq Scan on emp
-  Filter: false
+Result
+  One-Time Filter: false
 
 SELECT b, c FROM t WHERE c AND NOT (a > 3 OR b IS NULL) AND e = 5 AND f = 1;
 ----
@@ -293,10 +296,109 @@ SELECT c.relname FROM pg_catalog.pg_class c LEFT JOIN pg_catalog.pg_namespace n 
 ----
 Sort
   Sort Key: c.relname
-  ->  Hash Left Join
-        Hash Cond: (c.relnamespace = n.oid)
-        Filter: (n.nspname <> 'pg_catalog'::name)
-        ->  Seq Scan on pg_class c
-              Filter: ((c.relkind = ANY ('{r,p,""}'::"char"[])) AND pg_table_is_visible(c.oid))
+  ->  Hash Join
+        Hash Cond: (n.oid = c.relnamespace)
+        ->  Seq Scan on pg_namespace n
+              Filter: (n.nspname <> 'pg_catalog'::name)
         ->  Hash
-              ->  Seq Scan on pg_namespace n
+              ->  Seq Scan on pg_class c
+                    Filter: ((c.relkind = ANY ('{r,p,""}'::"char"[])) AND pg_table_is_visible(c.oid))
+
+SELECT * FROM emp e WHERE e.dept IN (SELECT id FROM dept WHERE city = 'Oslo');
+----
+Hash Semi Join
+  Hash Cond: (e.dept = dept.id)
+  ->  Seq Scan on emp e
+  ->  Hash
+        ->  Seq Scan on dept
+              Filter: (dept.city = 'Oslo'::text)
+
+SELECT * FROM emp e WHERE NOT EXISTS (SELECT * FROM orders o, customer c WHERE o.customer = c.id AND c.id = e.id);
+----
+Hash Anti Join
+  Hash Cond: (e.id = c.id)
+  ->  Seq Scan on emp e
+  ->  Hash
+        ->  Hash Join
+              Hash Cond: (o.customer = c.id)
+              ->  Seq Scan on orders o
+              ->  Hash
+                    ->  Seq Scan on customer c
+
+SELECT min(id), max(id) FROM emp;
+----
+Aggregate
+  ->  Seq Scan on emp
+
+SELECT min(placed) FROM orders WHERE status = 'x';
+----
+Result
+  InitPlan 1
+    ->  Limit
+          ->  Index Scan using orders_placed_idx on orders
+                Index Cond: (placed IS NOT NULL)
+                Filter: ((status)::text = 'x'::text)
+
+SELECT * FROM emp e JOIN dept d ON e.id = d.id WHERE e.id = 5;
+----
+Nested Loop
+  ->  Index Scan using emp_pkey on emp e
+        Index Cond: (e.id = 5)
+  ->  Index Scan using dept_pkey on dept d
+        Index Cond: (d.id = 5)
+        Filter: (e.id = d.id)
+
+SELECT * FROM emp e LEFT JOIN dept d ON e.dept = d.id WHERE d.city = 'Oslo';
+----
+Hash Join
+  Hash Cond: (e.dept = d.id)
+  ->  Seq Scan on emp e
+  ->  Hash
+        ->  Seq Scan on dept d
+              Filter: (d.city = 'Oslo'::text)
+
+WITH x AS (SELECT * FROM emp) SELECT * FROM x WHERE id = 4;
+----
+Index Scan using emp_pkey on emp
+  Index Cond: (id = 4)
+
+SELECT * FROM emp WHERE id > 3 AND id < 9 ORDER BY id;
+----
+Index Scan using emp_pkey on emp
+  Index Cond: ((id > 3) AND (id < 9))
+
+SELECT * FROM orders ORDER BY placed DESC LIMIT 10;
+----
+Limit
+  ->  Index Scan Backward using orders_placed_idx on orders
+
+SELECT c.name, count(*) FROM customer c JOIN orders o ON o.customer = c.id GROUP BY c.id ORDER BY 2 DESC LIMIT 5;
+----
+Limit
+  ->  Sort
+        Sort Key: (count(*)) DESC
+        ->  GroupAggregate
+              Group Key: c.id, c.name
+              ->  Sort
+                    Sort Key: c.id, c.name
+                    ->  Hash Join
+                          Hash Cond: (o.customer = c.id)
+                          ->  Seq Scan on orders o
+                          ->  Hash
+                                ->  Seq Scan on customer c
+
+SELECT * FROM emp WHERE dept = 3 OR dept = 4;
+----
+Seq Scan on emp
+  Filter: ((dept = 3) OR (dept = 4))
+
+SELECT name FROM emp WHERE id = 3 AND name = 'x';
+----
+Index Scan using emp_pkey on emp
+  Index Cond: (id = 3)
+  Filter: (name = 'x'::text)
+
+SELECT t.e FROM t WHERE t.e = ALL (ARRAY[1,2]) AND t.a BETWEEN 1 AND 3 AND b IN ('x');
+----
+Seq Scan on t
+  Filter: ((e = ALL ('{1,2}'::integer[])) AND (a >= 1) AND (a <= 3) AND (b = 'x'::text))

@@ -1,0 +1,330 @@
+//! Subqueries in conditions become joins: EXISTS and IN semi-joins, NOT EXISTS anti-joins, NOT IN null-aware anti-joins.
+//!
+//! A subquery that mentions the outer query can be unnested when it does so only in the WHERE clause of its outermost level:
+//! those conditions become the join's. Others stay subqueries.
+
+use ochre_base::Result;
+use ochre_expr::{Expr, SessionContext, SubPlanKind, Volatility};
+use ochre_types::SqlType;
+
+use crate::idset::IdSet;
+use crate::logical::{
+    ColumnId, Join, JoinKind, Logical, LogicalBody, LogicalCte, LogicalStatement, Query, Subquery, TableUse,
+};
+use crate::plan::Operation;
+use crate::plan::operation_of;
+use crate::walk::{Parts, free_columns, inputs_mut, produced};
+
+/// Unnests in every query of a statement, inner ones first.
+pub(super) fn apply(statement: &mut LogicalStatement, _session: &dyn SessionContext) -> Result<()> {
+    if statement.subqueries.is_empty() {
+        return Ok(());
+    }
+    let LogicalStatement { body, tables, subqueries, ctes, .. } = statement;
+    let mut unnester = Unnester { tables, subqueries, ctes, frame: 0 };
+    // A subquery's own subqueries have lower numbers.
+    for index in 0..unnester.subqueries.len() {
+        unnester.frame = unnester.subqueries[index].frame;
+        let mut plan =
+            std::mem::replace(&mut unnester.subqueries[index].query.plan, Logical::Dummy { row: false });
+        unnester.rewrite(&mut plan);
+        unnester.subqueries[index].query.plan = plan;
+    }
+    for index in 0..unnester.ctes.len() {
+        unnester.frame = unnester.ctes[index].frame;
+        let empty = LogicalBody::Query(Query { plan: Logical::Dummy { row: false }, output: Vec::new() });
+        let mut taken = std::mem::replace(&mut unnester.ctes[index].body, empty);
+        unnester.rewrite_body(&mut taken);
+        unnester.ctes[index].body = taken;
+    }
+    unnester.frame = 0;
+    unnester.rewrite_body(body);
+    Ok(())
+}
+
+struct Unnester<'a> {
+    tables: &'a mut Vec<TableUse>,
+    subqueries: &'a mut Vec<Subquery>,
+    ctes: &'a mut Vec<LogicalCte>,
+    /// The frame that is being rewritten.
+    frame: usize,
+}
+
+impl Unnester<'_> {
+    fn parts(&self) -> Parts<'_> {
+        Parts { tables: self.tables, subqueries: self.subqueries, ctes: self.ctes }
+    }
+
+    fn rewrite_body(&mut self, body: &mut LogicalBody) {
+        match body {
+            LogicalBody::Query(query) => self.rewrite(&mut query.plan),
+            LogicalBody::Modify(modify) => self.rewrite(&mut modify.source.plan),
+        }
+    }
+
+    fn rewrite(&mut self, plan: &mut Logical) {
+        stacker::maybe_grow(
+            ochre_base::limits::STACK_RED_ZONE_BYTES,
+            ochre_base::limits::STACK_GROWTH_BYTES,
+            || {
+                if let Logical::Filter { predicates, .. } = plan
+                    && predicates.iter().any(is_candidate)
+                {
+                    let taken = std::mem::replace(plan, Logical::Dummy { row: false });
+                    let Logical::Filter { input, predicates } = taken else { return };
+                    *plan = self.unnest_filter(*input, predicates);
+                }
+                for input in inputs_mut(plan) {
+                    self.rewrite(input);
+                }
+            },
+        );
+    }
+
+    fn unnest_filter(&mut self, input: Logical, predicates: Vec<Expr>) -> Logical {
+        let (candidates, rest): (Vec<_>, Vec<_>) = predicates.into_iter().partition(is_candidate);
+        let mut plan = input;
+        let mut kept = rest;
+        for predicate in candidates {
+            let outer = produced(&plan, self.tables);
+            match self.join_of(&predicate, &outer) {
+                Some((kind, right, on)) => {
+                    plan = Logical::Join(Box::new(Join { kind, left: plan, right, on, lateral: false }));
+                }
+                None => kept.push(predicate),
+            }
+        }
+        if kept.is_empty() { plan } else { Logical::Filter { input: Box::new(plan), predicates: kept } }
+    }
+
+    /// The join that a condition is, if it can be one.
+    fn join_of(&mut self, predicate: &Expr, outer: &IdSet) -> Option<(JoinKind, Logical, Vec<Expr>)> {
+        let (negated, subplan) = match predicate {
+            Expr::Not(inner) => (true, &**inner),
+            other => (false, other),
+        };
+        let Expr::SubPlan { plan: index, kind, .. } = subplan else { return None };
+        let index = *index;
+        match kind {
+            SubPlanKind::Exists => {
+                let mut inner = self.subqueries[index].query.plan.clone();
+                strip_for_exists(&mut inner)?;
+                let mut on = Vec::new();
+                self.pull_up(&mut inner, outer, &mut on, None)?;
+                // Without a condition it is a question to be asked once.
+                if on.is_empty() {
+                    return None;
+                }
+                self.adopt(index);
+                Some((if negated { JoinKind::Anti } else { JoinKind::Semi }, inner, on))
+            }
+            SubPlanKind::AnyAll { all: false, left, functions, negated: false } => {
+                let equal = functions.iter().all(|f| operation_of(f.oid) == Some(Operation::Equal));
+                if !equal
+                    || left.iter().any(|part| part.volatility() == Volatility::Volatile || has_subplan(part))
+                {
+                    return None;
+                }
+                // The left side must come from this query's own rows.
+                if !left.iter().all(|part| {
+                    let columns = part.columns();
+                    !columns.is_empty() && columns.iter().all(|id| outer.contains(*id))
+                }) {
+                    return None;
+                }
+                let output: Vec<(ColumnId, SqlType)> =
+                    self.subqueries[index].query.output.iter().map(|(id, column)| (*id, column.ty)).collect();
+                let mut inner = self.subqueries[index].query.plan.clone();
+                let mut on: Vec<Expr> = left
+                    .iter()
+                    .zip(functions)
+                    .zip(&output)
+                    .map(|((part, function), (id, ty))| Expr::Call {
+                        function: function.clone(),
+                        args: vec![part.clone(), Expr::Column { index: *id, ty: *ty }],
+                        variadic_array: false,
+                        ty: SqlType::BOOL,
+                        pos: None,
+                    })
+                    .collect();
+                if negated {
+                    let free = free_columns(&inner, self.parts());
+                    if on.len() != 1 || free.intersects(outer) || !same_kind(left[0].ty(), output[0].1) {
+                        return None;
+                    }
+                    self.adopt(index);
+                    return Some((JoinKind::AntiNullAware, inner, on));
+                }
+                let wanted: Vec<ColumnId> = output.iter().map(|(id, _)| *id).collect();
+                self.pull_up(&mut inner, outer, &mut on, Some(&wanted))?;
+                self.adopt(index);
+                Some((JoinKind::Semi, inner, on))
+            }
+            _ => None,
+        }
+    }
+
+    /// The subquery's frame becomes part of this one.
+    fn adopt(&mut self, index: usize) {
+        let from = self.subqueries[index].frame;
+        for cte in self.ctes.iter_mut() {
+            if cte.frame == from {
+                cte.frame = self.frame;
+            }
+        }
+    }
+
+    /// Moves conditions on outer columns from the top of a plan to `on`. `None`: the plan mentions outer columns elsewhere.
+    fn pull_up(
+        &self,
+        plan: &mut Logical,
+        outer: &IdSet,
+        on: &mut Vec<Expr>,
+        output: Option<&[ColumnId]>,
+    ) -> Option<()> {
+        let free = free_columns(plan, self.parts());
+        if !free.intersects(outer) {
+            return Some(());
+        }
+        let mut pulled = Vec::new();
+        pull_filters(plan, outer, self.parts(), &mut pulled);
+        if pulled.is_empty() || free_columns(plan, self.parts()).intersects(outer) {
+            return None;
+        }
+        // What the conditions read must come out of the plan.
+        let available = produced(plan, self.tables);
+        let mut needed = IdSet::default();
+        pulled.iter().for_each(|predicate| needed.add_expr(predicate));
+        for id in needed.iter().filter(|id| !outer.contains(*id)).collect::<Vec<_>>() {
+            if !available.contains(id) && !pass_through(plan, id, self.tables) {
+                return None;
+            }
+        }
+        if let Some(output) = output {
+            debug_assert!(output.iter().all(|id| produced(plan, self.tables).contains(*id)));
+        }
+        on.extend(pulled);
+        Some(())
+    }
+}
+
+fn is_candidate(predicate: &Expr) -> bool {
+    let inner = match predicate {
+        Expr::Not(inner) => inner,
+        other => other,
+    };
+    matches!(
+        inner,
+        Expr::SubPlan {
+            kind: SubPlanKind::Exists | SubPlanKind::AnyAll { all: false, negated: false, .. },
+            ..
+        }
+    )
+}
+
+fn has_subplan(expr: &Expr) -> bool {
+    expr.any(|node| matches!(node, Expr::SubPlan { .. }))
+}
+
+/// Whether a hash join can compare the types.
+fn same_kind(a: SqlType, b: SqlType) -> bool {
+    use ochre_types::oids;
+    let integer = |ty: SqlType| matches!(ty.oid, oids::INT2 | oids::INT4 | oids::INT8);
+    let text = |ty: SqlType| matches!(ty.oid, oids::TEXT | oids::VARCHAR);
+    a.oid == b.oid || integer(a) && integer(b) || text(a) && text(b)
+}
+
+/// Takes off what does not matter to EXISTS: the select list, ORDER BY, DISTINCT. `None` when the plan has a row whatever its
+/// input, or a LIMIT.
+fn strip_for_exists(plan: &mut Logical) -> Option<()> {
+    loop {
+        let taken = std::mem::replace(plan, Logical::Dummy { row: false });
+        *plan = match taken {
+            Logical::Project { input, .. }
+            | Logical::Sort { input, .. }
+            | Logical::Distinct { input, .. } => *input,
+            Logical::Limit { .. } => return None,
+            Logical::Aggregate(grouping) if grouping.keys.is_empty() || grouping.sets.is_some() => {
+                return None;
+            }
+            other => {
+                *plan = other;
+                return Some(());
+            }
+        };
+    }
+}
+
+/// Takes conditions that mention outer columns out of the filters at the top of a plan, through projections and inner joins.
+fn pull_filters(plan: &mut Logical, outer: &IdSet, parts: Parts<'_>, pulled: &mut Vec<Expr>) {
+    let mentions = |predicate: &Expr| {
+        let mut ids = IdSet::default();
+        crate::walk::mentioned(predicate, parts, &mut ids);
+        ids.intersects(outer)
+    };
+    let movable = |predicate: &Expr| {
+        mentions(predicate) && !has_subplan(predicate) && predicate.volatility() != Volatility::Volatile
+    };
+    match plan {
+        Logical::Filter { input, predicates } => {
+            let taken = std::mem::take(predicates);
+            let (moved, stay): (Vec<_>, Vec<_>) = taken.into_iter().partition(|p| movable(p));
+            *predicates = stay;
+            pulled.extend(moved);
+            pull_filters(input, outer, parts, pulled);
+            if predicates.is_empty() {
+                let input = std::mem::replace(&mut **input, Logical::Dummy { row: false });
+                *plan = input;
+            }
+        }
+        Logical::Project { input, .. } => pull_filters(input, outer, parts, pulled),
+        Logical::Join(join) if join.kind == JoinKind::Inner => {
+            let taken = std::mem::take(&mut join.on);
+            let (moved, stay): (Vec<_>, Vec<_>) = taken.into_iter().partition(|p| movable(p));
+            join.on = stay;
+            pulled.extend(moved);
+            pull_filters(&mut join.left, outer, parts, pulled);
+            pull_filters(&mut join.right, outer, parts, pulled);
+        }
+        _ => {}
+    }
+}
+
+/// Makes projections at the top of a plan hand an id on that stands below them.
+fn pass_through(plan: &mut Logical, id: ColumnId, tables: &[TableUse]) -> bool {
+    match plan {
+        Logical::Project { input, items } => {
+            let below = produced(input, tables).contains(id) || pass_through(input, id, tables);
+            if below {
+                let ty = column_type(input, id, tables);
+                match ty {
+                    Some(ty) => items.push((id, Expr::Column { index: id, ty })),
+                    None => return false,
+                }
+            }
+            below
+        }
+        Logical::Filter { input, .. } | Logical::Sort { input, .. } => pass_through(input, id, tables),
+        _ => produced(plan, tables).contains(id),
+    }
+}
+
+/// The type of an id that a plan hands out, where it comes from a table.
+fn column_type(plan: &Logical, id: ColumnId, tables: &[TableUse]) -> Option<SqlType> {
+    let found = tables.iter().find_map(|used| {
+        let (column, _) = used.columns.iter().find(|(_, known)| *known == id)?;
+        match column {
+            crate::physical::ScanColumn::Table(position) => Some(used.table.columns[*position].ty),
+            system => Some(crate::bind::system_column_type(*system).1),
+        }
+    });
+    if found.is_some() {
+        return found;
+    }
+    match plan {
+        Logical::Project { items, .. } => {
+            items.iter().find(|(known, _)| *known == id).map(|(_, expr)| expr.ty())
+        }
+        _ => None,
+    }
+}
