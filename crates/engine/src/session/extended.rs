@@ -189,6 +189,24 @@ impl Session {
         result.inspect_err(|_| self.fail())
     }
 
+    /// Bind with values that are of the parameters' types already, and results as they are.
+    ///
+    /// # Errors
+    /// As [`Session::bind`].
+    pub fn bind_values(&mut self, portal: &str, statement: &str, values: Vec<Datum>) -> Result<()> {
+        let result = self.bind_values_inner(portal, statement, values);
+        result.inspect_err(|_| self.fail())
+    }
+
+    fn bind_values_inner(&mut self, portal: &str, statement: &str, values: Vec<Datum>) -> Result<()> {
+        let prepared = Arc::clone(self.statement(statement)?);
+        if self.block == Block::Failed && !prepared.statement.as_ref().is_none_or(ends_block) {
+            return Err(failed_block());
+        }
+        self.add_portal(portal, prepared, values, Vec::new());
+        Ok(())
+    }
+
     fn bind_inner<'v>(
         &mut self,
         portal: &str,
