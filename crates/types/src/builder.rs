@@ -129,10 +129,15 @@ impl ColumnBuilder {
     pub fn push_shared(&mut self, buffer: &Arc<Vec<u8>>, offset: u32, length: u32) {
         let bytes = &buffer[offset as usize..][..length as usize];
         // A buffer costs a slot and a reference count: short strings are cheaper to copy.
-        if bytes.len() < 256 {
+        if bytes.len() < 1024 {
             return self.push_bytes(bytes);
         }
-        let number = match self.closed.iter().rposition(|known| Arc::ptr_eq(known, buffer)) {
+        // Neighbouring rows share buffers; looking further back would cost more than it saves.
+        let first = self.closed.len().saturating_sub(4);
+        let number = match (first..self.closed.len())
+            .rev()
+            .find(|number| Arc::ptr_eq(&self.closed[*number], buffer))
+        {
             Some(number) => number,
             None => {
                 self.close_buffer();

@@ -6,11 +6,13 @@
 mod abbreviations;
 mod arithmetic;
 mod calendar;
+mod clock;
 mod decode;
 mod fields;
 mod input;
 mod interval_text;
 mod print;
+mod tokens;
 mod units;
 mod zone;
 

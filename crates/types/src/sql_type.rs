@@ -187,7 +187,7 @@ pub struct TypeInfo {
 impl TypeInfo {
     /// Whether this is an array type proper (`_int4`), which `int2vector` is not.
     pub fn is_array(&self) -> bool {
-        self.subscript.1 == "array_subscript_handler" && self.length == -1 && self.element.is_valid()
+        self.input.1 == "array_in" && self.element.is_valid()
     }
 
     /// How values of the type are held.

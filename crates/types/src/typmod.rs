@@ -166,6 +166,8 @@ pub fn format_type(oid: Oid, typmod: i32) -> String {
     }
     let shown = print(oid, typmod);
     match oid {
+        // Without length, `bit` as a key word would mean `bit(1)`.
+        oids::BIT if typmod < 0 => "\"bit\"".to_owned(),
         oids::BIT => format!("bit{shown}"),
         oids::BOOL => "boolean".to_owned(),
         // Without length, `bpchar` and `char` differ: only the former is the type itself.
@@ -189,6 +191,7 @@ pub fn format_type(oid: Oid, typmod: i32) -> String {
         oids::VARCHAR => format!("character varying{shown}"),
         // A name that is a key word of another type is quoted.
         oids::ANY => "\"any\"".to_owned(),
+        _ if typmod >= 0 && info.typmod_out.0 == 0 => format!("{}({typmod})", info.name),
         _ => info.name.to_owned(),
     }
 }
@@ -360,6 +363,21 @@ mod tests {
         assert_eq!(format_type(oids::INT4_ARRAY, -1), "integer[]");
         assert_eq!(format_type(oids::VARCHAR_ARRAY, 9), "character varying(5)[]");
         assert_eq!(parse(oids::INT4, &[3]).unwrap_err().sqlstate(), SqlState::SYNTAX_ERROR);
+    }
+
+    /// Every type's name with some modifiers, as a reference server has them.
+    #[test]
+    fn names_are_the_references() {
+        let mut wrong = Vec::new();
+        for line in include_str!("../testdata/format_type.tsv").lines() {
+            let fields: Vec<&str> = line.split('\t').collect();
+            let [oid, typmod, expected] = fields[..] else { panic!("{line}") };
+            let name = format_type(Oid(oid.parse().unwrap()), typmod.parse().unwrap());
+            if name != expected {
+                wrong.push(format!("{oid} {typmod}: {name} != {expected}"));
+            }
+        }
+        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     }
 
     #[test]

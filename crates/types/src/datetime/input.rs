@@ -3,7 +3,8 @@
 use ochre_base::{Error, Result, SqlState};
 
 use super::calendar::{self, Civil, UNIX_EPOCH_DAYS, days_from_civil, time_of_civil};
-use super::decode::{Decoded, Fault, Settings, Special, decode};
+use super::decode::{Decoded, Settings, Special, decode};
+use super::tokens::Fault;
 use super::{
     DATE_INFINITY, DATE_NEG_INFINITY, TIMESTAMP_INFINITY, TIMESTAMP_NEG_INFINITY, TimeTz, USECS_PER_DAY,
     USECS_PER_SEC,

@@ -2,9 +2,10 @@
 
 use ochre_base::Result;
 
-use super::decode::{Fault, Look, number, parse_fraction, split_fields};
+use super::clock::{number, parse_fraction};
 use super::input::fault_error;
 use super::print::fraction;
+use super::tokens::{Fault, Look, split_fields};
 use super::units::Unit;
 use super::{USECS_PER_DAY, USECS_PER_HOUR, USECS_PER_SEC};
 use crate::codec::{print_i64, print_padded};

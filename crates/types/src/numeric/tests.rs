@@ -1,0 +1,71 @@
+//! Tests of arithmetic; the data is a reference server's.
+
+use super::*;
+
+fn n(text: &str) -> Numeric {
+    Numeric::parse(text).unwrap()
+}
+
+#[test]
+fn a_number_is_small() {
+    assert_eq!(std::mem::size_of::<Numeric>(), 24);
+    assert!(std::mem::size_of::<crate::Datum>() <= 32);
+}
+
+#[test]
+fn text_round_trips() {
+    for text in
+        ["0", "-1.50", "0.00001", "12345678901234567890123456789012345678901234567890.5", "NaN", "1e3"]
+    {
+        let expected = if text == "1e3" { "1000" } else { text };
+        assert_eq!(n(text).to_string(), expected);
+    }
+}
+
+/// Each line of the file is an operation, its arguments and PostgreSQL's answer.
+#[test]
+fn agrees_with_the_reference() {
+    let mut wrong = Vec::new();
+    for line in include_str!("../../testdata/numeric.tsv").lines() {
+        let fields: Vec<&str> = line.split('\t').collect();
+        let [operation, a, b, expected] = fields[..] else { panic!("{line}") };
+        let result = n(a).and_apply(operation, b);
+        let text = result
+            .map_or_else(|error| format!("!{} {}", error.sqlstate(), error.message()), |x| x.to_string());
+        if text != expected {
+            wrong.push(format!("{operation}({a}, {b})\n   = {text}\n  != {expected}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+impl Numeric {
+    fn and_apply(&self, operation: &str, b: &str) -> Result<Numeric> {
+        let other = || n(b);
+        match operation {
+            "add" => self.add(&other()),
+            "sub" => self.sub(&other()),
+            "mul" => self.mul(&other()),
+            "div" => self.div(&other()),
+            "mod" => self.rem(&other()),
+            "divtrunc" => self.div_trunc(&other()),
+            "power" => self.power(&other()),
+            "log" => other().log(self),
+            "gcd" => self.gcd(&other()),
+            "lcm" => self.lcm(&other()),
+            "round" => self.round(b.parse().unwrap()),
+            "trunc" => self.trunc(b.parse().unwrap()),
+            "sqrt" => self.sqrt(),
+            "exp" => self.exp(),
+            "ln" => self.ln(),
+            "ceil" => self.ceil(),
+            "floor" => self.floor(),
+            "trim" => Ok(self.trim_scale()),
+            "cmp" => Ok(Numeric::from_i64(self.compare(&other()) as i64)),
+            "int4" => self.to_i32().map(Numeric::from),
+            "int8" => self.to_i64().map(Numeric::from),
+            "typmod" => self.apply_typmod(b.parse().unwrap()),
+            other => panic!("{other}"),
+        }
+    }
+}
