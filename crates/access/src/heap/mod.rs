@@ -58,7 +58,7 @@ mod visibility;
 mod write;
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU32;
+use std::sync::atomic::{AtomicU32, AtomicU64};
 
 use hashbrown::HashMap;
 use ochre_base::{BlockNo, Fork, Result, RowId};
@@ -76,6 +76,8 @@ pub use write::{LockOutcome, RowWait, WriteOutcome, serialization_failure};
 
 use freespace::FreeSpace;
 
+/// Pages whose last attempt at pruning is remembered.
+const FRUITLESS_PRUNES: usize = 64;
 /// Sessions are spread over this many pages to insert into.
 const INSERT_TARGETS: usize = 8;
 
@@ -103,6 +105,8 @@ pub struct Heap {
     manager: Arc<TransactionManager>,
     targets: [AtomicU32; INSERT_TARGETS],
     free: FreeSpace,
+    /// Pages where pruning did not make room lately, and the newest commit of then: a hint.
+    fruitless_prunes: [AtomicU64; FRUITLESS_PRUNES],
     history_target: AtomicU32,
     history_free: FreeSpace,
     overflow_target: AtomicU32,
@@ -132,6 +136,7 @@ impl Heap {
             manager,
             targets: [const { AtomicU32::new(NO_BLOCK) }; INSERT_TARGETS],
             free: FreeSpace::default(),
+            fruitless_prunes: [const { AtomicU64::new(0) }; FRUITLESS_PRUNES],
             history_target: AtomicU32::new(NO_BLOCK),
             history_free: FreeSpace::default(),
             overflow_target: AtomicU32::new(NO_BLOCK),

@@ -4,17 +4,19 @@
 //! Only versions on the page itself, only chains whose keys do not differ (H4), and no version with large values: the
 //! collector does the rest.
 
+use std::sync::atomic::Ordering;
+
 use ochre_base::Result;
 use ochre_storage::PageWriteGuard;
 use ochre_txn::{OpenSnapshots, Transaction};
 use smallvec::SmallVec;
 
-use super::Heap;
 use super::chain::Standing;
 use super::edit::{PAGE_HAS_OLDER, kind};
 use super::history::{OnPage, on_page_chain};
 use super::record::{HeapRecord, info};
 use super::version::{Info, Link, VersionHeader};
+use super::{FRUITLESS_PRUNES, Heap};
 
 /// Decides about versions for one pass over a page.
 pub(super) struct Judge<'a> {
@@ -82,7 +84,26 @@ enum Step {
     Promote { from: u16, to: u16 },
 }
 
+/// A block and the newest commit in one word, for the memory of fruitless attempts.
+fn attempt(page: &PageWriteGuard, newest: ochre_base::Lsn) -> u64 {
+    (u64::from(page.key().block.0) << 32) ^ newest.0.wrapping_mul(0x9e37_79b9_7f4a_7c15)
+}
+
 impl Heap {
+    /// Whether pruning a page may find something: there are older versions, and since the last attempt in vain a
+    /// transaction has committed.
+    pub(super) fn prune_may_help(&self, page: &PageWriteGuard) -> bool {
+        page.flags() & PAGE_HAS_OLDER != 0
+            && self.fruitless_prunes[page.key().block.0 as usize % FRUITLESS_PRUNES].load(Ordering::Relaxed)
+                != attempt(page, self.manager.newest())
+    }
+
+    /// Remembers that pruning a page did not make room.
+    pub(super) fn note_fruitless_prune(&self, page: &PageWriteGuard) {
+        let word = attempt(page, self.manager.newest());
+        self.fruitless_prunes[page.key().block.0 as usize % FRUITLESS_PRUNES].store(word, Ordering::Relaxed);
+    }
+
     /// Unlinks garbage from a page. One record, or none.
     pub(super) fn prune(&self, page: &mut PageWriteGuard, transaction: Option<&Transaction>) -> Result<()> {
         if page.flags() & PAGE_HAS_OLDER == 0 {

@@ -355,18 +355,30 @@ impl Heap {
             let info = new.info.with(Info::KEYS_DIFFER, inherited);
             return self.replace_first(rid, row, context, info, first.older, new, None);
         }
-        if !fits(page, len) {
+        let mut room = fits(page, len);
+        if !room && self.prune_may_help(page) {
             self.prune(page, Some(transaction))?;
+            room = fits(page, len);
+            if !room {
+                self.note_fruitless_prune(page);
+            }
         }
         // Pruning may have given the row's slot to another version.
         let first = row.first()?;
         let page = row.page();
-        if !fits(page, len) {
-            self.spill_until_fits(page, len)?;
+        let is_alone = first.older.is_none() || first.older.is_history();
+        if !room && is_alone && len <= page.slot(slot).len as usize {
+            // In place of the old one, without moving anything else.
+            return self.replace_first(rid, row, context, info, first.older, new, Some(()));
         }
+        if !room {
+            self.spill_until_fits(page, len)?;
+            room = fits(page, len);
+        }
+        let first = row.first()?;
         self.storage.wal().reserve()?;
         let page = row.page();
-        if fits(page, len) {
+        if room {
             let mut record = HeapRecord::new(new.record, context);
             let mut map = self.clear_all_visible(&mut record, page, 0, 1)?;
             let older = unused_slot(page);
