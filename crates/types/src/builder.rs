@@ -173,6 +173,19 @@ impl ColumnBuilder {
         store::decode_into(self, bytes)
     }
 
+    /// Lets `push` add one value to the vector; whether it did, is its answer.
+    #[inline]
+    pub(crate) fn push_decoded(
+        &mut self,
+        push: impl FnOnce(&mut ColumnValues) -> Result<bool>,
+    ) -> Result<bool> {
+        let done = push(&mut self.values)?;
+        if done && let Some(validity) = &mut self.validity {
+            validity.push(true);
+        }
+        Ok(done)
+    }
+
     /// Adds row `row` of a column of the same physical type.
     ///
     /// # Panics
@@ -288,19 +301,26 @@ impl ColumnBuilder {
 
     /// The finished column.
     pub fn finish(mut self) -> Column {
-        self.take()
+        self.close_buffer();
+        self.into_column()
     }
 
-    /// The column so far; the builder starts anew, with the same physical type.
-    pub fn take(&mut self) -> Column {
-        self.close_buffer();
-        let fresh = ColumnBuilder::new(self.values.physical(), 0);
-        let ColumnBuilder { mut values, closed, validity, .. } = std::mem::replace(self, fresh);
+    fn into_column(self) -> Column {
+        let ColumnBuilder { mut values, closed, validity, .. } = self;
         if let ColumnValues::Bytes(bytes) = &mut values {
             let (views, _) = std::mem::take(bytes).into_parts();
             *bytes = BytesValues::from_parts(views, closed);
         }
         Column::new(values, validity)
+    }
+
+    /// The column so far; the builder starts anew, with the same physical type.
+    pub fn take(&mut self) -> Column {
+        // The next batch will likely be as large.
+        let mut fresh = ColumnBuilder::new(self.values.physical(), self.len());
+        fresh.open.reserve(self.open.len());
+        self.close_buffer();
+        std::mem::replace(self, fresh).into_column()
     }
 
     /// Rows so far.

@@ -169,24 +169,33 @@ pub fn decode_field(physical: PhysicalType, bytes: &[u8]) -> Result<Datum> {
 /// XX001 when the bytes are no value of the builder's physical type.
 #[inline]
 pub fn decode_into(builder: &mut ColumnBuilder, bytes: &[u8]) -> Result<()> {
-    match builder.physical() {
-        PhysicalType::Bool => builder.push_bool(fixed::<1>(bytes)?[0] != 0),
-        PhysicalType::Char => builder.push_char(fixed::<1>(bytes)?[0]),
-        PhysicalType::Int16 => builder.push_i16(i16::from_le_bytes(fixed(bytes)?)),
-        PhysicalType::Int32 => builder.push_i32(i32::from_le_bytes(fixed(bytes)?)),
-        PhysicalType::UInt32 => builder.push_u32(u32::from_le_bytes(fixed(bytes)?)),
-        PhysicalType::Int64 => builder.push_i64(i64::from_le_bytes(fixed(bytes)?)),
-        PhysicalType::UInt64 => builder.push_u64(u64::from_le_bytes(fixed(bytes)?)),
-        PhysicalType::Float32 => builder.push_f32(f32::from_le_bytes(fixed(bytes)?)),
-        PhysicalType::Float64 => builder.push_f64(f64::from_le_bytes(fixed(bytes)?)),
-        PhysicalType::Numeric => builder.push_numeric(Numeric::decode_stored(bytes).ok_or_else(damaged)?),
-        PhysicalType::Bytes => builder.push_bytes(bytes),
-        PhysicalType::Interval => builder.push_interval(decode_interval(bytes)?),
-        PhysicalType::Uuid => builder.push_uuid(fixed(bytes)?),
-        PhysicalType::Array => builder.push_array(Arc::new(decode_array(bytes)?)),
-        PhysicalType::Record => builder.push_record(decode_record(bytes)?),
-    }
-    Ok(())
+    builder
+        .push_decoded(|values| {
+            match values {
+                ColumnValues::Bool(v) => v.push(fixed::<1>(bytes)?[0] != 0),
+                ColumnValues::Char(v) => v.push(fixed::<1>(bytes)?[0]),
+                ColumnValues::Int16(v) => v.push(i16::from_le_bytes(fixed(bytes)?)),
+                ColumnValues::Int32(v) => v.push(i32::from_le_bytes(fixed(bytes)?)),
+                ColumnValues::UInt32(v) => v.push(u32::from_le_bytes(fixed(bytes)?)),
+                ColumnValues::Int64(v) => v.push(i64::from_le_bytes(fixed(bytes)?)),
+                ColumnValues::UInt64(v) => v.push(u64::from_le_bytes(fixed(bytes)?)),
+                ColumnValues::Float32(v) => v.push(f32::from_le_bytes(fixed(bytes)?)),
+                ColumnValues::Float64(v) => v.push(f64::from_le_bytes(fixed(bytes)?)),
+                ColumnValues::Numeric(v) => v.push(Numeric::decode_stored(bytes).ok_or_else(damaged)?),
+                // The builder's own: it keeps the buffers.
+                ColumnValues::Bytes(_) => return Ok(false),
+                ColumnValues::Interval(v) => v.push(decode_interval(bytes)?),
+                ColumnValues::Uuid(v) => v.push(fixed(bytes)?),
+                ColumnValues::Array(v) => v.push(Arc::new(decode_array(bytes)?)),
+                ColumnValues::Record(v) => v.push(decode_record(bytes)?),
+            }
+            Ok(true)
+        })
+        .map(|done| {
+            if !done {
+                builder.push_bytes(bytes);
+            }
+        })
 }
 
 #[inline]
