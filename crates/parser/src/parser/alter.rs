@@ -18,6 +18,9 @@ impl Parser<'_> {
             K::View => self.alter_relation(ObjectKind::View),
             K::Materialized => {
                 self.advance();
+                if !self.is_kw(K::View) {
+                    return Err(self.unexpected());
+                }
                 self.alter_relation(ObjectKind::MaterializedView)
             }
             K::Foreign if self.peek_kw(1, K::Table) => {
@@ -404,7 +407,7 @@ impl Parser<'_> {
         let pos = self.pos();
         let name = self.col_id()?;
         let reset = self.is_kw(K::Reset);
-        if (reset || self.is_kw(K::Set)) && self.peek(1) == Tok::LeftParen {
+        if reset || self.is_kw(K::Set) {
             self.advance();
             let options = self.reloptions()?;
             return Ok(Statement::AlterTablespace(P::new(AlterTablespaceStmt { name, reset, options })));

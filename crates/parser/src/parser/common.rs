@@ -261,10 +261,12 @@ impl Parser<'_> {
         let pos = self.pos();
         let name = if self.peek(1) == Tok::Dot {
             self.any_name()?
-        } else if self.peek(1) == Tok::LeftParen || Self::is_type_function_name(self.tok()) {
+        } else if Self::is_type_function_name(self.tok()) {
             ObjectName::unqualified(self.type_function_name()?, pos)
         } else {
-            ObjectName::unqualified(self.col_id()?, pos)
+            // A word that cannot name a function stands alone, without arguments.
+            let name = ObjectName::unqualified(self.col_id()?, pos);
+            return Ok(RoutineSignature { name, args: None });
         };
         let args =
             if self.is(Tok::LeftParen) { Some(SignatureArgs::Params(self.parameters()?)) } else { None };
@@ -461,7 +463,8 @@ impl Parser<'_> {
                 let mut relation = self.any_name()?;
                 let Some(column) = relation.parts.pop() else { return Err(self.unexpected()) };
                 if relation.parts.is_empty() {
-                    return Err(Self::syntax("column name must be qualified", relation.pos));
+                    self.late_error = Some(Self::syntax("column name must be qualified", relation.pos));
+                    relation.parts.push(column.clone());
                 }
                 ObjectRef::Column { relation, column }
             }

@@ -30,11 +30,7 @@ impl Parser<'_> {
 
     /// Whether the parentheses that start here hold a query.
     pub(super) fn paren_holds_select(&self) -> bool {
-        let mut ahead = 0;
-        while self.peek(ahead) == Tok::LeftParen {
-            ahead += 1;
-        }
-        matches!(self.peek(ahead), Tok::Kw(K::Select | K::Values | K::With | K::Table))
+        matches!(self.peek(1), Tok::LeftParen | Tok::Kw(K::Select | K::Values | K::With | K::Table))
     }
 
     fn overriding(&mut self) -> Result<Overriding> {

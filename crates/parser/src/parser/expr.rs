@@ -82,6 +82,8 @@ impl Parser<'_> {
             Tok::Kw(K::Default) if !restricted => Ok(Expr::Default(self.take())),
             Tok::Kw(K::Unique) if !restricted => {
                 let pos = self.take();
+                self.nulls_not_distinct()?;
+                self.select_with_parens()?;
                 Err(Self::unsupported("UNIQUE predicate is not yet implemented", pos))
             }
             _ => self.primary(),
@@ -185,7 +187,7 @@ impl Parser<'_> {
         // The level of the nonassociative operator that the last step closed.
         let mut closed = 0;
         while let Some(level) = self.level(restricted) {
-            if level < min {
+            if level < min || self.at == self.label_at {
                 break;
             }
             if level == closed {
@@ -275,14 +277,14 @@ impl Parser<'_> {
     }
 
     fn at_quantifier(&self) -> bool {
-        matches!(self.tok(), Tok::Kw(K::Any | K::Some | K::All)) && self.peek(1) == Tok::LeftParen
+        matches!(self.tok(), Tok::Kw(K::Any | K::Some | K::All))
     }
 
     /// `ANY (…)` and `ALL (…)` behind an operator.
     fn quantified(&mut self, left: Expr, op: QuantifiedOp, pos: Pos) -> Result<Expr> {
         let quantifier = if self.is_kw(K::All) { Quantifier::All } else { Quantifier::Any };
         self.advance();
-        match self.paren()? {
+        match self.paren(false)? {
             Paren::Select(query) => Ok(Expr::QuantifiedSubquery(P::new(QuantifiedSubqueryExpr {
                 left,
                 op,
@@ -333,7 +335,7 @@ impl Parser<'_> {
 
     fn in_list(&mut self, expr: Expr, negated: bool, pos: Pos) -> Result<Expr> {
         self.advance();
-        let list = match self.paren()? {
+        let list = match self.paren(true)? {
             Paren::Select(query) => {
                 return Ok(Expr::InSubquery(P::new(InSubqueryExpr {
                     expr,
@@ -594,7 +596,7 @@ impl Parser<'_> {
             }
         }
         if star && matches!(self.tok(), Tok::Dot | Tok::LeftBracket) {
-            return Err(self.improper_star(pos));
+            return Err(self.improper_star());
         }
         self.indirection_on(Expr::Column(ColumnRef { parts, star, pos }), pos)
     }
@@ -617,7 +619,7 @@ impl Parser<'_> {
                 if self.eat(Tok::Star) {
                     steps.push(Indirection::Star(pos));
                     if matches!(self.tok(), Tok::Dot | Tok::LeftBracket) {
-                        return Err(self.improper_star(pos));
+                        return Err(self.improper_star());
                     }
                 } else {
                     steps.push(Indirection::Field(self.col_label()?, pos));
@@ -693,7 +695,7 @@ impl Parser<'_> {
     /// `( … )` in an expression.
     fn parenthesised(&mut self) -> Result<Expr> {
         let pos = self.pos();
-        match self.paren()? {
+        match self.paren(true)? {
             Paren::Select(query) => {
                 let subquery = Expr::Subquery(P::new(SubqueryExpr { query: P::new(query), pos }));
                 self.indirection_on(subquery, pos)
@@ -709,8 +711,8 @@ impl Parser<'_> {
     }
 
     /// Reads `( … )` of which only the end tells whether it is a query, an expression or a row: `((SELECT 1) UNION SELECT
-    /// 2)` and `((SELECT 1) + 1)` begin alike.
-    pub(super) fn paren(&mut self) -> Result<Paren> {
+    /// 2)` and `((SELECT 1) + 1)` begin alike. With `list` there may be several expressions.
+    pub(super) fn paren(&mut self, list: bool) -> Result<Paren> {
         self.nested(|p| {
             p.expect(Tok::LeftParen)?;
             let first = if p.at_select() {
@@ -719,7 +721,7 @@ impl Parser<'_> {
                 return Ok(Paren::Select(query));
             } else if p.is(Tok::LeftParen) {
                 let pos = p.pos();
-                match p.paren()? {
+                match p.paren(true)? {
                     Paren::Select(query) => {
                         if p.at_select_rest() {
                             let query = p.select_rest(query)?;
@@ -744,6 +746,9 @@ impl Parser<'_> {
             };
             if p.eat(Tok::RightParen) {
                 return Ok(Paren::Expr(first));
+            }
+            if !list {
+                return Err(p.unexpected());
             }
             let mut items = vec![first];
             while p.eat(Tok::Comma) {
@@ -776,7 +781,7 @@ impl Parser<'_> {
         let right = if self.eat_kw(K::Row) {
             self.row_body()?
         } else {
-            match self.paren()? {
+            match self.paren(true)? {
                 Paren::Row(items) => items,
                 _ => return Err(self.unexpected()),
             }

@@ -77,12 +77,16 @@ impl Parser<'_> {
         let pos = self.pos();
         let lateral = self.eat_kw(K::Lateral);
         match self.tok() {
+            Tok::LeftParen if lateral => {
+                let query = P::new(self.select_with_parens()?);
+                let alias = self.optional_alias()?;
+                Ok(FromItem::Subquery(P::new(FromSubquery { lateral, query, alias, pos })))
+            }
             Tok::LeftParen => match self.table_paren()? {
                 FromParen::Select(query) => {
                     let alias = self.optional_alias()?;
                     Ok(FromItem::Subquery(P::new(FromSubquery { lateral, query: P::new(query), alias, pos })))
                 }
-                FromParen::Join(_) if lateral => Err(self.unexpected()),
                 FromParen::Join(item) => self.aliased_join(item),
             },
             Tok::Kw(K::Rows) if self.peek_kw(1, K::From) => {
@@ -95,6 +99,11 @@ impl Parser<'_> {
             _ if lateral || self.at_function() => {
                 let call = self.func_expr_windowless()?;
                 self.function_in_from(lateral, vec![RowsFunction { call, columns: Vec::new() }], false, pos)
+            }
+            tok if Self::is_type_function_name(tok) && !Self::is_col_id(tok) => {
+                // The name of a function: its parenthesis is missing.
+                self.advance();
+                Err(self.unexpected())
             }
             _ => {
                 let relation = self.relation()?;

@@ -83,7 +83,7 @@ impl Parser<'_> {
 
     /// `name(modifiers) 'text'`.
     fn constant_with_modifiers(&mut self, call: FuncCall) -> Result<Expr> {
-        if call.star || call.variadic || call.distinct {
+        if call.args.is_empty() || call.variadic || call.distinct {
             return Err(self.unexpected());
         }
         if let Some(arg) = call.args.iter().find(|arg| arg.name.is_some()) {
@@ -100,7 +100,7 @@ impl Parser<'_> {
     }
 
     fn within_group(&mut self, call: &mut FuncCall) -> Result<()> {
-        if !(self.is_kw(K::Within) && self.peek_kw(1, K::Group)) {
+        if !self.is_kw(K::Within) {
             return Ok(());
         }
         let pos = self.pos();
@@ -127,10 +127,10 @@ impl Parser<'_> {
 
     /// filter_clause.
     pub(super) fn filter_clause(&mut self) -> Result<Option<Expr>> {
-        if !(self.is_kw(K::Filter) && self.peek(1) == Tok::LeftParen) {
+        if !self.eat_kw(K::Filter) {
             return Ok(None);
         }
-        self.at += 2;
+        self.expect(Tok::LeftParen)?;
         self.expect_kw(K::Where)?;
         let condition = self.expr()?;
         self.expect(Tok::RightParen)?;
@@ -139,10 +139,9 @@ impl Parser<'_> {
 
     /// over_clause.
     pub(super) fn over_clause(&mut self) -> Result<Option<Over>> {
-        if !self.is_kw(K::Over) || !(self.peek(1) == Tok::LeftParen || Self::is_col_id(self.peek(1))) {
+        if !self.eat_kw(K::Over) {
             return Ok(None);
         }
-        self.advance();
         let pos = self.pos();
         if self.is(Tok::LeftParen) {
             return Ok(Some(Over::Spec(P::new(self.window_specification(None)?))));
@@ -181,6 +180,10 @@ impl Parser<'_> {
             return Ok(Some(system_call("pg_collation_for", vec![arg], CallSyntax::CollationFor, pos)));
         }
         if !parens {
+            if kw == K::Cast {
+                self.advance();
+                return Err(self.unexpected());
+            }
             return Ok(None);
         }
         let expr = match kw {

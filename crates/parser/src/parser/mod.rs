@@ -26,6 +26,8 @@ mod types;
 mod utility;
 mod xml;
 
+use std::cell::Cell;
+
 use ochre_base::limits::{STACK_GROWTH_BYTES, STACK_RED_ZONE_BYTES};
 use ochre_base::{Error, Result, SqlState};
 
@@ -45,12 +47,28 @@ pub(crate) struct Parser<'a> {
     at: usize,
     lex_error: Option<Error>,
     depth: u32,
+    /// Where [`Parser::at_words`] last found the beginning of a phrase and not its rest: the token it began at, and the
+    /// one that did not fit. PostgreSQL's parser has taken the beginning by then, and reports the latter.
+    broken_phrase: Cell<(usize, usize)>,
+    /// An error that PostgreSQL finds only after the whole statement was read.
+    late_error: Option<Error>,
+    /// A keyword that is an operator elsewhere and must be read as a column's label.
+    label_at: usize,
 }
 
 impl<'a> Parser<'a> {
     pub(crate) fn new(sql: &'a str) -> Parser<'a> {
         let Lexed { tokens, error } = lex(sql);
-        Parser { sql, tokens, at: 0, lex_error: error, depth: 0 }
+        Parser {
+            sql,
+            tokens,
+            at: 0,
+            lex_error: error,
+            depth: 0,
+            broken_phrase: Cell::new((0, 0)),
+            late_error: None,
+            label_at: usize::MAX,
+        }
     }
 
     // Tokens.
@@ -130,7 +148,21 @@ impl<'a> Parser<'a> {
 
     /// Whether the next tokens are these keywords.
     fn at_words(&self, words: &[K]) -> bool {
-        words.iter().enumerate().all(|(i, kw)| self.peek_kw(i, *kw))
+        let matching = words.iter().enumerate().take_while(|(i, kw)| self.peek_kw(*i, **kw)).count();
+        // WITH TIME, WITHOUT TIME, NULLS FIRST and FORMAT JSON are taken by their first word only where the second fits.
+        let joined = matches!(
+            words,
+            [K::With | K::Without, K::Time | K::Ordinality, ..]
+                | [K::Nulls, K::First | K::Last]
+                | [K::Format, K::Json]
+        );
+        if matching > usize::from(joined) && matching < words.len() {
+            let (start, broken) = self.broken_phrase.get();
+            if start != self.at || broken < self.at + matching {
+                self.broken_phrase.set((self.at, self.at + matching));
+            }
+        }
+        matching == words.len()
     }
 
     /// Takes these keywords if all of them come next.
@@ -163,6 +195,11 @@ impl<'a> Parser<'a> {
             && let Some(error) = self.lex_error.take()
         {
             return error;
+        }
+        let (start, broken) = self.broken_phrase.get();
+        if start == self.at && broken > self.at {
+            self.at = broken.min(self.tokens.len() - 1);
+            return self.unexpected();
         }
         let token = self.token();
         near(self.sql, "syntax error", token.start as usize, token.end as usize)
@@ -340,8 +377,8 @@ impl<'a> Parser<'a> {
         parts.push(first);
         while self.is(Tok::Dot) {
             self.advance();
-            if self.is(Tok::Star) {
-                return Err(self.improper_star(pos));
+            if self.eat(Tok::Star) {
+                return Err(self.unexpected());
             }
             parts.push(self.col_label()?);
         }
@@ -353,8 +390,8 @@ impl<'a> Parser<'a> {
         Ok(name)
     }
 
-    fn improper_star(&mut self, pos: Pos) -> Error {
-        Self::syntax("improper use of \"*\"", pos)
+    fn improper_star(&mut self) -> Error {
+        self.error_near("improper use of \"*\"")
     }
 
     fn check_name_length(&self, name: &ObjectName) -> Result<()> {
@@ -372,6 +409,11 @@ impl<'a> Parser<'a> {
         let pos = self.pos();
         if self.peek(1) == Tok::Dot {
             return self.any_name();
+        }
+        if !Self::is_type_function_name(self.tok()) && Self::is_col_id(self.tok()) {
+            // A word that could only begin a qualified name.
+            self.advance();
+            return Err(self.unexpected());
         }
         let name = self.type_function_name()?;
         Ok(ObjectName::unqualified(name, pos))

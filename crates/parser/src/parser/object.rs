@@ -72,6 +72,8 @@ impl Parser<'_> {
         stmt.function = self.func_name()?;
         self.expect(Tok::LeftParen)?;
         if !self.is(Tok::RightParen) {
+            // The list may begin with a comma: its first argument may be missing.
+            self.eat(Tok::Comma);
             stmt.args = self.comma_list(Self::trigger_arg)?;
         }
         self.expect(Tok::RightParen)?;
@@ -568,6 +570,9 @@ impl Parser<'_> {
     /// pub_obj_list: an item without words continues the kind of the one before it.
     fn publication_objects(&mut self) -> Result<Vec<PublicationObject>> {
         let parsed = self.comma_list(Self::publication_item)?;
+        if !matches!(self.tok(), Tok::Eof | Tok::Semicolon | Tok::Kw(K::With)) {
+            return Err(self.unexpected());
+        }
         let mut objects = Vec::with_capacity(parsed.len());
         let mut tables = None;
         for item in parsed {

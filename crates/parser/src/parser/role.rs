@@ -310,7 +310,7 @@ impl Parser<'_> {
             |p: &mut Self, kind| Ok(GrantTarget::Routines(kind, p.comma_list(Self::routine_signature)?));
         // The words are unreserved: a table may be named `schema`.
         let named =
-            Self::is_name(self.peek(1), |_| true) || matches!(self.peek(1), Tok::Integer | Tok::Numeric);
+            Self::is_non_reserved_word(self.peek(1)) || matches!(self.peek(1), Tok::Integer | Tok::Numeric);
         let kw = if named { self.kw() } else { None };
         match kw {
             Some(K::Table) => {

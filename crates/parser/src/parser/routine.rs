@@ -207,7 +207,7 @@ impl Parser<'_> {
             && matches!(self.peek(1), Tok::Ident | Tok::QuotedIdent | Tok::UnicodeIdent)
             && self.peek(2) == Tok::Equals;
         let args = if old_style { None } else { Some(self.aggregate_args()?) };
-        let definition = Some(self.definition()?);
+        let definition = Some(if old_style { self.old_aggregate_definition()? } else { self.definition()? });
         Ok(Statement::Define(P::new(DefineStmt {
             kind: ObjectKind::Aggregate,
             or_replace,
@@ -219,6 +219,16 @@ impl Parser<'_> {
             from: None,
             pos,
         })))
+    }
+
+    /// old_aggr_definition: names that are no keywords, each with a value.
+    fn old_aggregate_definition(&mut self) -> Result<Vec<DefElem>> {
+        self.paren_list(|p| {
+            let pos = p.pos();
+            let name = p.name_if(|tok| matches!(tok, Tok::Ident | Tok::QuotedIdent | Tok::UnicodeIdent))?;
+            p.expect(Tok::Equals)?;
+            Ok(DefElem { namespace: None, name, value: Some(p.def_arg()?), pos })
+        })
     }
 
     /// A definition of the general form.

@@ -375,7 +375,7 @@ impl Parser<'_> {
             let expr = Expr::Column(ColumnRef { parts: NameParts::new(), star: true, pos });
             return Ok(Target { expr, alias: None, pos });
         }
-        let expr = self.expr()?;
+        let expr = self.target_expr()?;
         let alias = if self.eat_kw(K::As) {
             Some(self.col_label()?)
         } else {
@@ -386,6 +386,58 @@ impl Parser<'_> {
             }
         };
         Ok(Target { expr, alias, pos })
+    }
+
+    /// The expression of a target. `SELECT a IN` and its like end in a label that an operator begins with: where an
+    /// operand is missing and a target may end, the expression is read again up to that word.
+    fn target_expr(&mut self) -> Result<Expr> {
+        let start = self.at;
+        let broken = match self.expr() {
+            Err(error) => error,
+            expr => return expr,
+        };
+        let label = self.at.saturating_sub(1);
+        let is_label = label > start && matches!(self.tokens[label].tok, Tok::Kw(kw) if kw.is_bare_label());
+        if !is_label || label == self.label_at || !self.at_target_end() {
+            return Err(broken);
+        }
+        let failed_at = self.at;
+        self.label_at = label;
+        self.at = start;
+        match self.expr() {
+            Ok(expr) if self.at == label => Ok(expr),
+            _ => {
+                self.at = failed_at;
+                Err(broken)
+            }
+        }
+    }
+
+    /// Whether the current token may follow a select list's item.
+    fn at_target_end(&self) -> bool {
+        matches!(
+            self.tok(),
+            Tok::Eof
+                | Tok::Semicolon
+                | Tok::Comma
+                | Tok::RightParen
+                | Tok::Kw(
+                    K::From
+                        | K::Into
+                        | K::Where
+                        | K::Group
+                        | K::Having
+                        | K::Window
+                        | K::Union
+                        | K::Intersect
+                        | K::Except
+                        | K::Order
+                        | K::Limit
+                        | K::Offset
+                        | K::Fetch
+                        | K::For
+                )
+        )
     }
 
     /// OptTempTableName.

@@ -17,6 +17,9 @@ impl Parser<'_> {
             }
             let start = self.token().start as usize;
             let stmt = self.statement()?;
+            if let Some(error) = self.late_error.take() {
+                return Err(error);
+            }
             let len = self.end_of_previous() - start;
             if !matches!(self.tok(), Tok::Semicolon | Tok::Eof) {
                 return Err(self.unexpected());

@@ -29,8 +29,8 @@ impl Parser<'_> {
                 self.at += 2;
                 return Ok(TypeName { setof, percent_type: true, ..plain(name.parts, pos) });
             }
-            self.at = start;
         }
+        self.at = start;
         self.type_name()
     }
 

@@ -189,7 +189,7 @@ impl Parser<'_> {
                     return Err(Self::syntax("only one PATH value per column is allowed", at));
                 }
                 column.path = Some(self.b_expr()?);
-            } else if self.is(Tok::Ident) {
+            } else if matches!(self.tok(), Tok::Ident | Tok::QuotedIdent) {
                 let option = self.take_name()?;
                 self.b_expr()?;
                 return Err(Self::syntax(format!("unrecognized column option \"{option}\""), at));

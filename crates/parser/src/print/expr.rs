@@ -237,8 +237,8 @@ impl Printer {
             LiteralValue::BigInt(value) => self.word(&value.to_string()),
             LiteralValue::Numeric(text) => self.word(text),
             LiteralValue::String(text) => self.string(text),
-            LiteralValue::BitString(digits) => self.word(&format!("B'{digits}'")),
-            LiteralValue::HexString(digits) => self.word(&format!("X'{digits}'")),
+            LiteralValue::BitString(digits) => self.word(&format!("B{}", super::quote_string(digits))),
+            LiteralValue::HexString(digits) => self.word(&format!("X{}", super::quote_string(digits))),
         }
     }
 

@@ -75,7 +75,11 @@ impl Printer {
                     self.string(symbol);
                 }
             }
-            F::Language(name) => self.words_and_name("LANGUAGE", name),
+            // A language may be given as a string, which need not fit an identifier.
+            F::Language(name) if super::quote_identifier(name) == name.as_str() => {
+                self.words_and_name("LANGUAGE", name);
+            }
+            F::Language(name) => self.words_and_string("LANGUAGE", name),
             F::Transform(types) => {
                 self.word("TRANSFORM");
                 self.list(types, |p, type_name| {

@@ -122,7 +122,12 @@ impl Printer {
 
     fn group_item(&mut self, item: &GroupItem) {
         match item {
-            // A bare row would be read as grouping by its fields, and `CUBE (…)` as the grouping set.
+            // A call of a function named so would be read as the grouping set.
+            GroupItem::Expr(expr @ Expr::Func(call))
+                if call.name.parts.len() == 1 && matches!(call.name.name().as_str(), "cube" | "rollup") =>
+            {
+                self.parens(|p| p.expr(expr));
+            }
             GroupItem::Expr(expr) => self.expr(expr),
             GroupItem::Empty(_) => self.word("()"),
             GroupItem::Rollup(exprs, _) => {
