@@ -12,10 +12,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("ochre-types", &["ochre-base", "ochre-env"]),
     ("ochre-expr", &["ochre-base", "ochre-env", "ochre-types"]),
     ("ochre-catalog", &["ochre-base", "ochre-env", "ochre-types", "ochre-expr"]),
-    (
-        "ochre-sql",
-        &["ochre-base", "ochre-env", "ochre-types", "ochre-expr", "ochre-catalog", "ochre-parser"],
-    ),
+    ("ochre-sql", &["ochre-base", "ochre-env", "ochre-types", "ochre-expr", "ochre-catalog", "ochre-parser"]),
     ("ochre-storage", &["ochre-base", "ochre-env"]),
     ("ochre-txn", &["ochre-base", "ochre-env", "ochre-storage"]),
     ("ochre-access", &["ochre-base", "ochre-env", "ochre-storage", "ochre-txn"]),

@@ -1,81 +1,11 @@
 //! Statements through a session, over files in memory.
 
-use std::path::Path;
-use std::sync::Arc;
+#[allow(dead_code, reason = "each test file uses a part of what they share")]
+mod common;
 
-use ochre_base::{Error, Result};
-use ochre_engine::{CommandTag, Instance, InstanceConfig, OutputColumn, Session, Sink};
 use ochre_env::Env;
-use ochre_types::{Batch, FormatContext, print_text_at};
 
-/// Collects rows as text.
-#[derive(Default)]
-struct Rows {
-    rows: Vec<Vec<Option<String>>>,
-    tags: Vec<String>,
-    notices: Vec<String>,
-    copied: Vec<u8>,
-}
-
-impl Sink for Rows {
-    fn row_shape(&mut self, _columns: &Arc<[OutputColumn]>) -> Result<()> {
-        Ok(())
-    }
-    fn rows(&mut self, batch: &Batch, columns: &[OutputColumn], format: &FormatContext) -> Result<()> {
-        for row in batch.active() {
-            let values = columns.iter().enumerate().map(|(i, column)| {
-                (!batch.columns[i].is_null(row)).then(|| {
-                    let mut text = Vec::new();
-                    print_text_at(column.ty, &batch.columns[i], row, format, &mut text);
-                    String::from_utf8(text).expect("text forms are UTF-8")
-                })
-            });
-            self.rows.push(values.collect());
-        }
-        Ok(())
-    }
-    fn complete(&mut self, tag: CommandTag) {
-        self.tags.push(tag.to_string());
-    }
-    fn empty(&mut self) {
-        self.tags.push(String::new());
-    }
-    fn notice(&mut self, notice: &Error) {
-        self.notices.push(notice.message().to_string());
-    }
-    fn setting(&mut self, _name: &str, _value: &str) {}
-    fn copy_in(&mut self, _columns: usize) {}
-    fn copy_out(&mut self, _columns: usize) {}
-    fn copy_data(&mut self, data: &[u8]) -> Result<()> {
-        self.copied.extend_from_slice(data);
-        Ok(())
-    }
-    fn copy_out_done(&mut self) {}
-}
-
-fn open(env: &Env) -> Arc<Instance> {
-    Instance::open(env.clone(), Path::new("/data"), InstanceConfig::default()).expect("opens")
-}
-
-fn run(session: &mut Session, sql: &str) -> Rows {
-    let mut rows = Rows::default();
-    if let Err(error) = session.simple_query(sql, &mut rows) {
-        panic!("{sql}: {error:?}");
-    }
-    rows
-}
-
-fn fails(session: &mut Session, sql: &str) -> Error {
-    session.simple_query(sql, &mut Rows::default()).expect_err(sql)
-}
-
-fn table(session: &mut Session, sql: &str) -> Vec<String> {
-    run(session, sql)
-        .rows
-        .into_iter()
-        .map(|row| row.into_iter().map(|v| v.unwrap_or("NULL".into())).collect::<Vec<_>>().join("|"))
-        .collect()
-}
+use common::{Rows, fails, open, run, table};
 
 #[test]
 fn rows_come_back() {

@@ -1,0 +1,82 @@
+//! What the tests of this crate share: a sink that collects text, and ways to run statements.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use ochre_base::{Error, Result};
+use ochre_engine::{CommandTag, Instance, InstanceConfig, OutputColumn, Session, Sink};
+use ochre_env::Env;
+use ochre_types::{Batch, FormatContext, print_text_at};
+
+/// Collects rows as text.
+#[derive(Default)]
+pub struct Rows {
+    pub rows: Vec<Vec<Option<String>>>,
+    pub tags: Vec<String>,
+    pub notices: Vec<String>,
+    pub copied: Vec<u8>,
+}
+
+impl Sink for Rows {
+    fn row_shape(&mut self, _columns: &Arc<[OutputColumn]>) -> Result<()> {
+        Ok(())
+    }
+    fn rows(&mut self, batch: &Batch, columns: &[OutputColumn], format: &FormatContext) -> Result<()> {
+        for row in batch.active() {
+            let values = columns.iter().enumerate().map(|(i, column)| {
+                (!batch.columns[i].is_null(row)).then(|| {
+                    let mut text = Vec::new();
+                    print_text_at(column.ty, &batch.columns[i], row, format, &mut text);
+                    String::from_utf8(text).expect("text forms are UTF-8")
+                })
+            });
+            self.rows.push(values.collect());
+        }
+        Ok(())
+    }
+    fn complete(&mut self, tag: CommandTag) {
+        self.tags.push(tag.to_string());
+    }
+    fn empty(&mut self) {
+        self.tags.push(String::new());
+    }
+    fn notice(&mut self, notice: &Error) {
+        self.notices.push(notice.message().to_string());
+    }
+    fn setting(&mut self, _name: &str, _value: &str) {}
+    fn copy_in(&mut self, _columns: usize) {}
+    fn copy_out(&mut self, _columns: usize) {}
+    fn copy_data(&mut self, data: &[u8]) -> Result<()> {
+        self.copied.extend_from_slice(data);
+        Ok(())
+    }
+    fn copy_out_done(&mut self) {}
+}
+
+/// A database over the given files.
+pub fn open(env: &Env) -> Arc<Instance> {
+    Instance::open(env.clone(), Path::new("/data"), InstanceConfig::default()).expect("opens")
+}
+
+/// Runs statements that succeed.
+pub fn run(session: &mut Session, sql: &str) -> Rows {
+    let mut rows = Rows::default();
+    if let Err(error) = session.simple_query(sql, &mut rows) {
+        panic!("{sql}: {error:?}");
+    }
+    rows
+}
+
+/// Runs a statement that fails.
+pub fn fails(session: &mut Session, sql: &str) -> Error {
+    session.simple_query(sql, &mut Rows::default()).expect_err(sql)
+}
+
+/// The rows of a query, values joined by bars.
+pub fn table(session: &mut Session, sql: &str) -> Vec<String> {
+    run(session, sql)
+        .rows
+        .into_iter()
+        .map(|row| row.into_iter().map(|v| v.unwrap_or("NULL".into())).collect::<Vec<_>>().join("|"))
+        .collect()
+}

@@ -1,0 +1,115 @@
+//! The sqllogictest files of `tests/slt`, each on a new database in memory. Their expectations are PostgreSQL's:
+//! `tests/slt/record.py` writes them.
+//!
+//! `OCHRE_SLT=part` runs only the files whose names contain it.
+
+#[allow(dead_code, reason = "each test file uses a part of what they share")]
+mod common;
+
+use std::path::{Path, PathBuf};
+
+use ochre_engine::Session;
+use ochre_env::Env;
+
+use common::{Rows, open};
+
+/// What a record of a file demands.
+enum Expected {
+    Ok,
+    Error(String),
+    Rows(String),
+}
+
+struct Record {
+    line: usize,
+    sql: String,
+    expected: Expected,
+}
+
+fn parse(text: &str) -> Vec<Record> {
+    let mut records = Vec::new();
+    let mut lines = text.lines().enumerate().peekable();
+    while let Some((number, line)) = lines.next() {
+        let expected = match line {
+            "statement ok" => Expected::Ok,
+            "query" => Expected::Rows(String::new()),
+            _ => match line.strip_prefix("statement error ") {
+                Some(code) => Expected::Error(code.to_string()),
+                None => {
+                    assert!(line.is_empty() || line.starts_with('#'), "line {}: {line}", number + 1);
+                    continue;
+                }
+            },
+        };
+        let mut sql = Vec::new();
+        while let Some((_, line)) = lines.next_if(|(_, line)| !line.is_empty() && *line != "----") {
+            sql.push(line);
+        }
+        let expected = match expected {
+            Expected::Rows(_) => {
+                let mut rows = Vec::new();
+                lines.next_if(|(_, line)| *line == "----").expect("a query has an answer");
+                while let Some((_, line)) = lines.next_if(|(_, line)| !line.is_empty()) {
+                    rows.push(line);
+                }
+                Expected::Rows(rows.join("\n"))
+            }
+            other => other,
+        };
+        records.push(Record { line: number + 1, sql: sql.join("\n"), expected });
+    }
+    records
+}
+
+/// Runs one record; what is wrong with it.
+fn check(session: &mut Session, record: &Record) -> Option<String> {
+    let mut rows = Rows::default();
+    let result = session.simple_query(&record.sql, &mut rows);
+    match (&record.expected, result) {
+        (Expected::Ok, Ok(_)) => None,
+        (Expected::Error(code), Err(error)) if error.sqlstate().as_str() == code => None,
+        (Expected::Error(code), Err(error)) => Some(format!("expected {code}, got {error:?}")),
+        (Expected::Error(code), Ok(_)) => Some(format!("expected {code}, got {:?}", rows.rows)),
+        (_, Err(error)) => Some(format!("{error:?}")),
+        (Expected::Rows(expected), Ok(_)) => {
+            let got: Vec<String> = rows
+                .rows
+                .iter()
+                .map(|row| {
+                    let values: Vec<&str> = row.iter().map(|v| v.as_deref().unwrap_or("NULL")).collect();
+                    values.join("|")
+                })
+                .collect();
+            let got = got.join("\n");
+            (got != *expected).then(|| format!("expected\n{expected}\ngot\n{got}"))
+        }
+    }
+}
+
+#[test]
+fn files_give_postgresqls_answers() {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/slt");
+    let wanted = std::env::var("OCHRE_SLT").unwrap_or_default();
+    let mut files: Vec<PathBuf> = std::fs::read_dir(&directory)
+        .expect("the directory is there")
+        .map(|entry| entry.expect("an entry").path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "slt"))
+        .filter(|path| path.to_string_lossy().contains(&wanted))
+        .collect();
+    files.sort();
+    let (mut total, mut failures) = (0, Vec::new());
+    for path in files {
+        let text = std::fs::read_to_string(&path).expect("the file is readable");
+        let instance = open(&Env::in_memory());
+        let mut session = instance.session("postgres", "postgres").expect("a session");
+        for record in parse(&text) {
+            total += 1;
+            if let Some(problem) = check(&mut session, &record) {
+                let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+                failures.push(format!("{name}:{}: {}\n{problem}\n", record.line, record.sql));
+            }
+        }
+    }
+    assert!(total > 0, "no record was run");
+    assert!(failures.is_empty(), "{} of {total} records failed:\n{}", failures.len(), failures.join("\n"));
+}
