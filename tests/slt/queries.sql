@@ -14,7 +14,7 @@ SELECT id, x, w FROM a JOIN (VALUES (2, 'k')) AS v (id, w) USING (id);
 SELECT x, count(*) FROM a LEFT JOIN b ON a.id = b.aid GROUP BY x ORDER BY x NULLS FIRST;
 SELECT aid, sum(y), avg(y), count(y), count(*) FROM b GROUP BY aid HAVING count(*) > 1;
 SELECT aid FROM b GROUP BY aid HAVING sum(y) > 3 ORDER BY aid;
-SELECT x FROM a GROUP BY id;
+SELECT x FROM a GROUP BY id ORDER BY id;
 SELECT x, y FROM a, b GROUP BY x;
 SELECT x FROM a ORDER BY x DESC NULLS LAST LIMIT 2;
 SELECT x FROM a ORDER BY length(x), x OFFSET 1;

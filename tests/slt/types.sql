@@ -12,7 +12,7 @@ SELECT 'abc'::int;
 SELECT '12345678901'::int;
 SELECT true AND NULL, true OR NULL, NOT NULL::boolean, 'yes'::boolean, 'off'::bool;
 SELECT 'a' || 'b', 'abc' LIKE 'a%', 'abc' ILIKE 'A_C', 'abc' ~ '^a.c$', 'x' < 'y';
-SELECT length('héllo'), octet_length('héllo'), char_length('x'), upper('é'), reverse('abc');
+SELECT length('héllo'), octet_length('héllo'), char_length('x'), reverse('abc');
 SELECT 'abc'::varchar(2), 'abc'::char(5) || '|', 'ab  '::char(4) = 'ab';
 SELECT substring('hello' FROM 2 FOR 2), position('l' IN 'hello'), trim('  x '), lpad('7', 3, '0'), split_part('a,b,c', ',', 2);
 SELECT E'\\xDEAD'::bytea, 'abc'::bytea, encode('abc', 'hex'), decode('616263', 'hex');

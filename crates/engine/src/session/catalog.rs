@@ -100,7 +100,8 @@ impl CatalogChanges {
     ) -> Result<()> {
         if let Some(old) = self.picture(database).relation(oid) {
             let mut before = stored::relation_rows(old);
-            before.extend(old.column_lists.iter().map(|list| stored::column_list_row(oid, list)));
+            let lists = database.store().column_lists(oid);
+            before.extend(lists.iter().map(|list| stored::column_list_row(oid, list)));
             self.write(database, transaction, &before, &[])?;
         }
         self.apply(database, CatalogChange::DropRelation(oid));

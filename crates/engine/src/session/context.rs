@@ -42,10 +42,13 @@ impl ObjectNames for CatalogNames {
             type_oids::REGCLASS => Some(self.relation(self.catalog.relation(object)?)),
             type_oids::REGNAMESPACE => self.catalog.namespace(object).map(|n| quote_identifier(&n.name)),
             type_oids::REGROLE => self.catalog.role(object).map(|role| quote_identifier(&role.name)),
-            type_oids::REGTYPE => {
-                let relation = self.catalog.relations().find(|relation| relation.row_type == object)?;
-                Some(self.relation(relation))
-            }
+            type_oids::REGTYPE => match self.catalog.relations().find(|relation| relation.row_type == object)
+            {
+                Some(relation) => Some(self.relation(relation)),
+                None => ochre_types::type_info(object).map(|_| ochre_types::typmod::format_type(object, -1)),
+            },
+            type_oids::REGPROC => ochre_expr::function(object).map(|function| function.name.to_string()),
+            type_oids::REGOPER => ochre_expr::operator(object).map(|operator| operator.name.to_string()),
             _ => None,
         }
     }
@@ -77,6 +80,9 @@ impl ObjectNames for CatalogNames {
                 Ok(found.oid)
             }
             type_oids::REGTYPE => {
+                if let Some(oid) = builtin_type(text) {
+                    return Ok(oid);
+                }
                 let relation = self.catalog.find_relation(&self.path, name);
                 let relation = relation.filter(|relation| relation.row_type.is_valid());
                 Ok(relation
@@ -85,9 +91,30 @@ impl ObjectNames for CatalogNames {
                     })?
                     .row_type)
             }
+            type_oids::REGPROC => match ochre_expr::functions_named(name) {
+                [function] => Ok(function.oid),
+                [] => Err(Error::new(
+                    SqlState::UNDEFINED_FUNCTION,
+                    format!("function \"{text}\" does not exist"),
+                )),
+                _ => Err(Error::new(
+                    SqlState::AMBIGUOUS_FUNCTION,
+                    format!("more than one function named \"{text}\""),
+                )),
+            },
             _ => Err(Error::new(SqlState::UNDEFINED_OBJECT, format!("\"{text}\" does not exist"))),
         }
     }
+}
+
+/// A built-in type by any of its names: `int4`, `integer`, `pg_catalog.int4[]`.
+fn builtin_type(text: &str) -> Option<Oid> {
+    let name = ochre_parser::parse_type_name(text).ok()?;
+    if name.schema().is_some_and(|schema| *schema != "pg_catalog") {
+        return None;
+    }
+    let info = ochre_types::type_info_named(name.name())?;
+    Some(if name.array_bounds.is_empty() { info.oid } else { info.array })
 }
 
 /// The session during one statement.

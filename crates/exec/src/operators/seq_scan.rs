@@ -46,7 +46,8 @@ impl SeqScan {
     }
 
     fn next_builtin(&mut self, ctx: &ExecContext<'_>) -> Result<Option<Batch>> {
-        if !self.rows.table.descriptor.builtin {
+        let descriptor = &self.rows.table.descriptor;
+        if !descriptor.builtin && descriptor.sequence.is_none() {
             return Ok(None);
         }
         let rows = match &mut self.builtin {
