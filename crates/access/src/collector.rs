@@ -24,15 +24,16 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use hashbrown::HashMap;
-use ochre_base::{BlockNo, Lsn, Result, Xid};
-use ochre_storage::RelationKey;
+use ochre_base::{BlockNo, Fork, Lsn, Result, Xid};
+use ochre_storage::{PageKind, RelationKey};
 use ochre_txn::{BlockSet, TransactionManager};
 use parking_lot::{Condvar, Mutex};
 
-use crate::heap::{Collected, Heap};
+use crate::heap::{Collected, Heap, is_all_visible};
 
 /// Time between two cycles.
 const CYCLE_INTERVAL: Duration = Duration::from_millis(200);
@@ -42,7 +43,7 @@ const QUIET_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Relations by their files.
 pub trait HeapSource: Send + Sync {
-    /// The handle of a relation, with its index cleanup set; `None` when it is gone.
+    /// The handle of a relation, with its index cleanup set; `None` when it is gone or not open yet.
     fn heap(&self, relation: RelationKey) -> Option<Arc<Heap>>;
 }
 
@@ -89,40 +90,47 @@ pub struct Collector {
     manager: Arc<TransactionManager>,
     source: Arc<dyn HeapSource>,
     queue: Mutex<Queue>,
+    /// Whether the first cycle has queued what was there at the start.
+    started: AtomicBool,
     stop: Mutex<bool>,
     wake: Condvar,
 }
 
 impl Collector {
-    /// A collector over the relations that a source knows. Aborted transactions of before this start are forgotten
-    /// after the blocks given to [`Collector::enqueue_after_start`] have been visited.
+    /// A collector over the relations that a source knows. Its first cycle begins with all blocks that are not
+    /// all-visible (C2).
     pub fn new(manager: Arc<TransactionManager>, source: Arc<dyn HeapSource>) -> Collector {
+        let to_forget = manager.aborted_runs();
         Collector {
             manager,
             source,
-            queue: Mutex::new(Queue::default()),
+            queue: Mutex::new(Queue { to_forget, ..Queue::default() }),
+            started: AtomicBool::new(false),
             stop: Mutex::new(false),
             wake: Condvar::new(),
         }
     }
 
-    /// Queues every block that is not all-visible of all relations (C2). Call it once, with all of them, before the
-    /// first cycle.
-    ///
-    /// # Errors
-    /// When a relation's length cannot be read.
-    pub fn enqueue_after_start(&self, relations: &[Arc<Heap>]) -> Result<()> {
-        let runs = self.manager.aborted_runs();
-        let mut queue = self.queue.lock();
-        for heap in relations {
-            let set = queue.ready.entry(heap.relation()).or_default();
-            for block in (0..heap.block_count()?).map(BlockNo) {
-                if !heap.is_all_visible(block) {
-                    set.insert(block);
-                }
+    /// Queues every block of every heap that is not all-visible (C2).
+    fn enqueue_all(&self) -> Result<()> {
+        let storage = self.manager.storage();
+        for relation in storage.files().list()? {
+            let blocks = storage.pool().block_count(relation.fork(Fork::Main))?;
+            // Files of indexes and sequences are told by their first page. One that is damaged is reported by its users.
+            let is_heap = (0..blocks).find_map(|block| {
+                let page = storage.pool().read(relation.main_page(BlockNo(block))).ok()?;
+                (!page.is_unused()).then(|| page.kind() == PageKind::HEAP)
+            });
+            if is_heap != Some(true) {
+                continue;
+            }
+            let mut set = BlockSet::default();
+            let open = (0..blocks).map(BlockNo).filter(|b| !is_all_visible(storage, relation, *b));
+            open.for_each(|block| set.insert(block));
+            if !set.is_empty() {
+                self.queue.lock().ready.entry(relation).or_default().union(&set);
             }
         }
-        queue.to_forget.extend(runs);
         Ok(())
     }
 
@@ -155,6 +163,10 @@ impl Collector {
     /// # Errors
     /// The first that a visit met; the other blocks are visited all the same.
     pub fn cycle(&self) -> Result<CollectorStats> {
+        if !self.started.load(Ordering::Acquire) {
+            self.enqueue_all()?;
+            self.started.store(true, Ordering::Release);
+        }
         self.manager.settle();
         // C1: the xids first; their blocks were left behind before.
         let aborted = self.manager.take_aborted();
@@ -172,7 +184,14 @@ impl Collector {
         let mut error = None;
         let mut left_void = false;
         for (relation, set) in ready {
-            let Some(heap) = self.source.heap(relation) else { continue };
+            let Some(heap) = self.source.heap(relation) else {
+                // A relation that nobody has opened since the start, or that is being dropped: gone when its file is.
+                if self.manager.storage().files().exists(relation).unwrap_or(true) {
+                    left_void = true;
+                    self.queue.lock().ready.entry(relation).or_default().union(&set);
+                }
+                continue;
+            };
             for block in set.to_sorted() {
                 match heap.collect_block(block, false) {
                     Ok(collected) => {
@@ -187,7 +206,7 @@ impl Collector {
                     }
                 }
                 if *self.stop.lock() {
-                    // What was not visited is found again after the next start.
+                    // What was not visited is found again after the next start (C2).
                     return error.map_or(Ok(stats), Err);
                 }
             }

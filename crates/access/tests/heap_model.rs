@@ -412,7 +412,6 @@ impl Run {
         self.heap = self.db.heaps.open(self.relation);
         self.collector = new_collector(&self.db, &self.index);
         self.heap.set_index_cleanup(Some(self.index.clone()));
-        self.collector.enqueue_after_start(std::slice::from_ref(&self.heap)).unwrap();
     }
 
     fn crash(&mut self, mode: CrashMode) {

@@ -35,7 +35,7 @@
 //! All writers hold the manager's publish mutex.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 use hashbrown::HashMap;
@@ -101,6 +101,14 @@ struct Exception {
 struct Exceptions(Vec<Exception>);
 
 impl Exceptions {
+    fn first(&self) -> u64 {
+        self.0.first().map_or(u64::MAX, |e| e.first)
+    }
+
+    fn last(&self) -> u64 {
+        self.0.last().map_or(0, |e| e.last)
+    }
+
     fn find(&self, xid: u64) -> Option<u64> {
         let at = self.0.partition_point(|e| e.last < xid);
         self.0.get(at).filter(|e| e.first <= xid).map(|e| e.word)
@@ -174,8 +182,9 @@ pub struct Outcomes {
     next: AtomicU64,
     oldest_running: AtomicU64,
     settled: AtomicU64,
-    /// Whether the settled region has exceptions at all.
-    has_settled_exceptions: AtomicBool,
+    /// First and last exception of the settled region; `u64::MAX` and 0 when there is none.
+    first_exception: AtomicU64,
+    last_exception: AtomicU64,
     settled_exceptions: ArcSwap<Exceptions>,
     middle: ArcSwap<Vec<Arc<Segment>>>,
     /// Dead ranges of running and of committed transactions.
@@ -226,7 +235,8 @@ impl Outcomes {
             next: AtomicU64::new(next),
             oldest_running: AtomicU64::new(next),
             settled: AtomicU64::new(next),
-            has_settled_exceptions: AtomicBool::new(!exceptions.0.is_empty()),
+            first_exception: AtomicU64::new(exceptions.first()),
+            last_exception: AtomicU64::new(exceptions.last()),
             settled_exceptions: ArcSwap::from_pointee(exceptions),
             middle: ArcSwap::from_pointee(Vec::new()),
             dead: RwLock::new(dead),
@@ -253,7 +263,22 @@ impl Outcomes {
     #[inline]
     pub fn is_settled_commit(&self, xid: Xid) -> bool {
         // `settled` first: exceptions are published before it is raised past them.
-        xid.0 < self.settled.load(Ordering::Acquire) && !self.has_settled_exceptions.load(Ordering::Acquire)
+        xid.0 < self.settled.load(Ordering::Acquire) && !self.may_be_exception(xid.0)
+    }
+
+    fn may_be_exception(&self, xid: u64) -> bool {
+        xid >= self.first_exception.load(Ordering::Acquire)
+            && xid <= self.last_exception.load(Ordering::Acquire)
+    }
+
+    fn publish_exceptions(&self, exceptions: Exceptions) {
+        // Between the stores the range is wider than before or after, never narrower than what is listed: a list grows
+        // at its end, and shrinks only by what no page holds any more.
+        let (first, last) = (exceptions.first(), exceptions.last());
+        self.settled_exceptions.store(Arc::new(exceptions));
+        self.first_exception.fetch_min(first, Ordering::AcqRel);
+        self.last_exception.store(last, Ordering::Release);
+        self.first_exception.store(first, Ordering::Release);
     }
 
     /// What became of a transaction.
@@ -272,7 +297,7 @@ impl Outcomes {
         }
         loop {
             if xid < self.settled.load(Ordering::Acquire) {
-                if !self.has_settled_exceptions.load(Ordering::Acquire) {
+                if !self.may_be_exception(xid) {
                     return SETTLED_WORD;
                 }
                 return self.settled_exceptions.load().find(xid).unwrap_or(SETTLED_WORD);
@@ -396,8 +421,7 @@ impl Outcomes {
             to += 1;
         }
         if let Some(exceptions) = exceptions {
-            self.settled_exceptions.store(Arc::new(exceptions));
-            self.has_settled_exceptions.store(true, Ordering::Release);
+            self.publish_exceptions(exceptions);
         }
         if to > from {
             self.settled.store(to, Ordering::Release);
@@ -461,9 +485,7 @@ impl Outcomes {
             return;
         }
         exceptions.remove(first.0, last);
-        let any = !exceptions.0.is_empty();
-        self.settled_exceptions.store(Arc::new(exceptions));
-        self.has_settled_exceptions.store(any, Ordering::Release);
+        self.publish_exceptions(exceptions);
         self.dead.write().retain(|xid, _| *xid < first.0 || *xid > last);
     }
 

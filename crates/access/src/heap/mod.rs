@@ -72,6 +72,7 @@ pub use insert::RowBatch;
 pub use read::Liveness;
 pub use redo::HeapLog;
 pub use version::{Link, VersionRef};
+pub(crate) use visibility::is_all_visible;
 pub use write::{LockOutcome, RowWait, WriteOutcome, serialization_failure};
 
 use freespace::FreeSpace;

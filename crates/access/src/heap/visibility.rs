@@ -12,7 +12,7 @@
 use ochre_base::limits::PAGE_SIZE;
 use ochre_base::{BlockNo, Fork, Result};
 use ochre_storage::page::PAGE_HEADER_BYTES;
-use ochre_storage::{PageKind, PageWriteGuard};
+use ochre_storage::{PageKind, PageWriteGuard, RelationKey, Storage};
 
 use super::Heap;
 use super::edit::PAGE_ALL_VISIBLE;
@@ -25,18 +25,23 @@ const fn place(block: BlockNo) -> (BlockNo, u16) {
     (BlockNo(block.0 / BLOCKS_PER_PAGE), (block.0 % BLOCKS_PER_PAGE) as u16)
 }
 
+/// Whether the map of a relation has a block.
+pub(crate) fn is_all_visible(storage: &Storage, relation: RelationKey, block: BlockNo) -> bool {
+    let fork = relation.fork(Fork::Visibility);
+    let (map_block, bit) = place(block);
+    let pool = storage.pool();
+    if pool.block_count(fork).unwrap_or(0) <= map_block.0 {
+        return false;
+    }
+    let Ok(page) = pool.read(fork.page(map_block)) else { return false };
+    let byte = page.bytes()[PAGE_HEADER_BYTES + bit as usize / 8];
+    byte & (1 << (bit % 8)) != 0
+}
+
 impl Heap {
     /// Whether every row of a block is seen by every snapshot, so that an index entry alone answers for its row.
     pub fn is_all_visible(&self, block: BlockNo) -> bool {
-        let fork = self.relation.fork(Fork::Visibility);
-        let (map_block, bit) = place(block);
-        let pool = self.storage.pool();
-        if pool.block_count(fork).unwrap_or(0) <= map_block.0 {
-            return false;
-        }
-        let Ok(page) = pool.read(fork.page(map_block)) else { return false };
-        let byte = page.bytes()[PAGE_HEADER_BYTES + bit as usize / 8];
-        byte & (1 << (bit % 8)) != 0
+        is_all_visible(&self.storage, self.relation, block)
     }
 
     /// Clears a page's flag and bit as a part of `record`, in which the heap page is number `at` and the map's page is
