@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use ochre_base::Result;
-use ochre_sql::physical::{CommandKind, PlannedStatement};
+use ochre_sql::physical::{CommandKind, PhysicalPlan, PlanNode, PlannedStatement};
 use ochre_types::Batch;
 
 use crate::build::{Builder, physical_types};
@@ -31,6 +31,7 @@ pub struct Execution {
     returned: Option<(RowStore, usize)>,
     ended: bool,
     started: bool,
+    is_light: bool,
 }
 
 impl Execution {
@@ -64,6 +65,7 @@ impl Execution {
             returned: None,
             ended: false,
             started: false,
+            is_light: plan.subplans.is_empty() && plan.ctes.is_empty() && is_light(&plan.plan),
         })
     }
 
@@ -139,8 +141,34 @@ impl Execution {
         Ok(())
     }
 
+    /// Whether it holds next to no memory between runs, so that a session may keep it for the next run of the same plan:
+    /// lookups and changes of single rows.
+    pub fn is_light(&self) -> bool {
+        self.is_light
+    }
+
     /// What each node has done, when made by [`Execution::instrumented`].
     pub fn instrumentation(&self) -> Option<&Arc<Instrumentation>> {
         self.instrumentation.as_ref()
     }
+}
+
+/// Whether no node of a plan keeps rows.
+fn is_light(plan: &PhysicalPlan) -> bool {
+    let keeps_nothing = matches!(
+        plan.node,
+        PlanNode::Result(_)
+            | PlanNode::Values(_)
+            | PlanNode::IndexScan(_)
+            | PlanNode::TidScan(_)
+            | PlanNode::MinMaxIndex(_)
+            | PlanNode::Filter(_)
+            | PlanNode::Project(_)
+            | PlanNode::Limit(_)
+            | PlanNode::LockRows(_)
+            | PlanNode::Insert(_)
+            | PlanNode::Update(_)
+            | PlanNode::Delete(_)
+    );
+    keeps_nothing && plan.children().into_iter().all(|child| is_light(child))
 }

@@ -19,6 +19,34 @@ use crate::tag::CommandTag;
 /// Rows in a batch.
 const BATCH_ROWS: usize = ochre_base::limits::BATCH_ROWS;
 
+/// Executions that a session keeps for the next run of the same plan: of statements that hold next to no memory.
+#[derive(Default)]
+pub(crate) struct IdleExecutions {
+    /// The one used last stands last.
+    executions: Vec<Execution>,
+}
+
+impl IdleExecutions {
+    /// How many are kept: the statements of a usual transaction, more than once.
+    const MAX: usize = 16;
+
+    fn take(&mut self, plan: &Arc<PlannedStatement>) -> Option<Execution> {
+        let at = self.executions.iter().rposition(|execution| Arc::ptr_eq(execution.plan(), plan))?;
+        Some(self.executions.remove(at))
+    }
+
+    fn put(&mut self, execution: Execution) {
+        // A plan that nobody else holds will not come again.
+        if !execution.is_light() || Arc::strong_count(execution.plan()) < 3 {
+            return;
+        }
+        if self.executions.len() == IdleExecutions::MAX {
+            self.executions.remove(0);
+        }
+        self.executions.push(execution);
+    }
+}
+
 impl Session {
     /// Runs a plan to its end; its rows' shape and rows go to the sink.
     pub(crate) fn run_to_sink(
@@ -45,8 +73,15 @@ impl Session {
         let transaction = self.transaction.as_mut().expect("N1: a statement runs in a transaction");
         let snapshot = transaction.snapshot()?;
         let mut sent = 0;
+        let idle = self.idle.take(plan);
         let result = self.with_context(&snapshot, parameters, |session, context| {
-            let mut execution = Execution::new(plan, context.relations)?;
+            let mut execution = match idle {
+                Some(mut execution) => {
+                    execution.restart(context)?;
+                    execution
+                }
+                None => Execution::new(plan, context.relations)?,
+            };
             let format = session.format();
             while let Some(batch) = execution.next(context)? {
                 sent += batch.active_rows() as u64;
@@ -54,10 +89,12 @@ impl Session {
                     sink.rows(&batch, &plan.row_shape, format)?;
                 }
             }
-            Ok(execution.rows_changed())
+            Ok(execution)
         });
         drop(snapshot);
-        let changed = result?;
+        let execution = result?;
+        let changed = execution.rows_changed();
+        self.idle.put(execution);
         self.end_plan(plan)?;
         let rows = if plan.command == CommandKind::Select { sent } else { changed };
         Ok(CommandTag::of(plan.command, rows))

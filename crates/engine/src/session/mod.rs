@@ -113,6 +113,8 @@ pub struct Session {
     pub(crate) statements: HashMap<Box<str>, Arc<Prepared>>,
     pub(crate) portals: HashMap<Box<str>, Portal>,
     pub(crate) pending: Option<simple::Pending>,
+    /// Executions kept for the next run of their plans.
+    pub(crate) idle: execute::IdleExecutions,
     /// Values of settings that clients follow, as they were told last.
     pub(crate) reported: Vec<(&'static str, String)>,
 }
@@ -187,6 +189,7 @@ impl Session {
             statements: HashMap::new(),
             portals: HashMap::new(),
             pending: None,
+            idle: execute::IdleExecutions::default(),
             reported: Vec::new(),
         };
         session.reported = session.reported_values();

@@ -17,8 +17,8 @@ use ochre_base::{BlockNo, Result, RowId};
 use ochre_sql::physical::{IndexBounds, IndexScanPlan, PhysicalPlan, ScanColumn, ScanDirection};
 use ochre_types::{Batch, ColumnBuilder, PhysicalType};
 
-use crate::bounds::{KeySpan, key_spans};
-use crate::codec::RowDecoder;
+use crate::bounds::{KeySpan, key_spans, point_key};
+use crate::codec::{RowCodec, RowDecoder};
 use crate::columns::{builders, take_batch};
 use crate::index_entry::{Entry, EntryColumns, decode_entry};
 use crate::operators::scan::ScanRows;
@@ -42,6 +42,16 @@ pub struct IndexScan {
     position: usize,
     batch_rows: usize,
     recheck: KeyRecheck,
+    /// For an equality on every column of a unique index: the key and the rows that have it, looked up directly.
+    point: Option<Point>,
+}
+
+/// The state of a lookup of one key.
+#[derive(Default)]
+struct Point {
+    key: Vec<u8>,
+    rows: Vec<RowId>,
+    done: bool,
 }
 
 /// How fetched columns come from the index itself.
@@ -64,6 +74,7 @@ impl IndexScan {
         let index = Arc::clone(table.index(node.index.oid)?);
         let index_only = if node.index_only { IndexOnly::new(&table, &index, node) } else { None };
         let recheck = KeyRecheck::new(&table);
+        let index_has_plain_keys = index.payload.is_empty();
         Ok(IndexScan {
             rows: ScanRows::new(table, &node.source, plan),
             scan: Scan::new(Arc::clone(&index.tree), ScanFetch::Entries),
@@ -75,7 +86,45 @@ impl IndexScan {
             position: 0,
             batch_rows: FIRST_BATCH_ROWS,
             recheck,
+            // The payload, which lookups do not read, is needed to tell entries of equal keys apart.
+            point: (node.unique_match && !node.index_only && index_has_plain_keys).then(Point::default),
         })
+    }
+
+    /// The row of the key, if there is one.
+    fn look_up(&mut self, ctx: &ExecContext<'_>) -> Result<Option<Batch>> {
+        let point = self.point.as_mut().expect("called for a lookup");
+        if std::mem::replace(&mut point.done, true)
+            || !point_key(ctx, &self.index, &self.bounds, &mut point.key)?
+        {
+            return Ok(None);
+        }
+        point.rows.clear();
+        self.index.tree.lookup_equal(&point.key, &mut point.rows)?;
+        let table = Arc::clone(&self.rows.table);
+        let heap = table.heap()?;
+        for rid in &point.rows {
+            let decoder = &mut self.rows.decoder;
+            let recheck = &mut self.recheck;
+            recheck.needed = false;
+            let seen = heap.fetch(ctx.statement.snapshot, *rid, |version| {
+                if version.recheck_keys {
+                    recheck.keep(&version);
+                    return Ok(());
+                }
+                decoder.push(&version)
+            })?;
+            let Some(pushed) = seen else { continue };
+            pushed?;
+            if recheck.needed {
+                if !recheck.matches(ctx, heap, &self.index, (&point.key, &[]))? {
+                    continue;
+                }
+                decoder.push(&recheck.version(*rid))?;
+            }
+            return self.rows.take(ctx, heap);
+        }
+        Ok(None)
     }
 
     /// Moves to an entry; false at the end of the last span.
@@ -223,7 +272,9 @@ fn index_columns(index: &IndexAccess) -> Vec<Option<usize>> {
 
 /// Compares the key of a version with that of the entry that led to it (IS1).
 pub struct KeyRecheck {
-    decoder: RowDecoder,
+    codec: Arc<RowCodec>,
+    /// Made when it is needed first: most scans meet no such version.
+    decoder: Option<RowDecoder>,
     needed: bool,
     payload: Vec<u8>,
     header: Option<VersionHead>,
@@ -243,7 +294,8 @@ impl KeyRecheck {
     /// For entries of a table's indexes.
     pub fn new(table: &TableAccess) -> KeyRecheck {
         KeyRecheck {
-            decoder: RowDecoder::all_columns(&table.codec),
+            codec: Arc::clone(&table.codec),
+            decoder: None,
             needed: false,
             payload: Vec::new(),
             header: None,
@@ -293,8 +345,9 @@ impl KeyRecheck {
             flags: head.flags,
             payload: &self.payload,
         };
-        self.decoder.push(&version)?;
-        let batch = self.decoder.take(heap)?;
+        let decoder = self.decoder.get_or_insert_with(|| RowDecoder::all_columns(&self.codec));
+        decoder.push(&version)?;
+        let batch = decoder.take(heap)?;
         let columns = ctx.with_eval(|eval| EntryColumns::compute(index, &batch, eval))?;
         if !columns.is_included(0) {
             return Ok(false);
@@ -306,6 +359,9 @@ impl KeyRecheck {
 
 impl Operator for IndexScan {
     fn next(&mut self, ctx: &ExecContext<'_>) -> Result<Option<Batch>> {
+        if self.point.is_some() {
+            return self.look_up(ctx);
+        }
         loop {
             let target = self.batch_rows.min(ctx.batch_rows());
             let mut ended = true;
@@ -340,6 +396,10 @@ impl Operator for IndexScan {
     }
 
     fn rescan(&mut self, _ctx: &ExecContext<'_>) -> Result<()> {
+        if let Some(point) = &mut self.point {
+            point.done = false;
+            return Ok(());
+        }
         self.spans = None;
         self.position = 0;
         self.batch_rows = FIRST_BATCH_ROWS;
