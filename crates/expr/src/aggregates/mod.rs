@@ -5,10 +5,12 @@
 //! where a tight one pays.
 //!
 //! # Not done
-//! Ordered-set and hypothetical-set aggregates (mode, percentile_cont, rank …), and those over json, xml and ranges.
+//! Ordered-set and hypothetical-set aggregates (mode, percentile_cont, rank …), the variants of json_object_agg that refuse
+//! equal keys, and those over xml and ranges.
 
 mod collect;
 mod extreme;
+mod json;
 mod statistics;
 mod sum;
 
@@ -171,6 +173,26 @@ pub(crate) fn create(
         ("bit_and" | "bit_or" | "bit_xor", oids::INT2 | oids::INT4 | oids::INT8) => {
             grouped(extreme::Bits::named(name), result)
         }
+        ("json_agg" | "json_agg_strict" | "jsonb_agg" | "jsonb_agg_strict", _) if arg_types.len() == 1 => grouped(
+            json::Elements {
+                element: arg_types[0],
+                binary: name.starts_with("jsonb"),
+                strict: name.ends_with("_strict"),
+            },
+            result,
+        ),
+        (
+            "json_object_agg" | "json_object_agg_strict" | "jsonb_object_agg" | "jsonb_object_agg_strict",
+            _,
+        ) if arg_types.len() == 2 => grouped(
+            json::Members {
+                key: arg_types[0],
+                value: arg_types[1],
+                binary: name.starts_with("jsonb"),
+                strict: name.ends_with("_strict"),
+            },
+            result,
+        ),
         ("string_agg", _) => grouped(collect::Strings, result),
         ("array_agg", _) => match first {
             Some(ty) if ty.physical == PhysicalType::Array => grouped(collect::Arrays, result),

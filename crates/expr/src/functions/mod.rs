@@ -7,6 +7,7 @@ mod digest;
 mod float;
 mod formatting;
 mod integer;
+mod json;
 mod kernels;
 mod like;
 mod numeric;
@@ -20,6 +21,7 @@ use crate::Implementation;
 
 pub(crate) use array::from_elements as array_from_elements;
 pub(crate) use float::{order64, overflow as float_overflow};
+pub(crate) use json::{append_json, json_of, key_text};
 pub(crate) use kernels::Native;
 pub(crate) use system::session_value;
 
@@ -42,6 +44,7 @@ impl Implementations {
         regex::register(&mut all);
         array::register(&mut all);
         system::register(&mut all);
+        json::register(&mut all);
         all
     }
 

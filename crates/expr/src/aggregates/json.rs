@@ -1,0 +1,122 @@
+//! json_agg, json_object_agg and their kin.
+
+use std::sync::Arc;
+
+use ochre_base::{Error, Result, SqlState};
+use ochre_types::jsonb::{Json, print_string};
+use ochre_types::{Column, Datum, SqlType};
+
+use super::Fold;
+use super::extreme::own;
+use crate::EvalContext;
+use crate::functions::{append_json, json_of, key_text};
+
+/// `json_agg` and `jsonb_agg`.
+pub(super) struct Elements {
+    pub element: SqlType,
+    pub binary: bool,
+    /// Leaves nulls out.
+    pub strict: bool,
+}
+
+impl Fold for Elements {
+    type State = Option<Vec<Datum>>;
+
+    fn add(&self, state: &mut Self::State, args: &[Arc<Column>], row: usize) -> Result<usize> {
+        let values = state.get_or_insert_default();
+        if self.strict && args[0].is_null(row) {
+            return Ok(0);
+        }
+        let value = own(args[0].datum(row));
+        let bytes = size_of::<Datum>() + value.as_bytes().map_or(0, <[u8]>::len);
+        values.push(value);
+        Ok(bytes)
+    }
+
+    fn join(&self, state: &mut Self::State, later: Self::State) -> Result<()> {
+        if let Some(mut later) = later {
+            state.get_or_insert_default().append(&mut later);
+        }
+        Ok(())
+    }
+
+    fn result(&self, state: &Self::State, ctx: &EvalContext<'_>) -> Result<Datum> {
+        let Some(values) = state else { return Ok(Datum::Null) };
+        let format = ctx.session.format();
+        if self.binary {
+            let elements = values.iter().map(|value| json_of(value, self.element, format)).collect::<Result<_>>()?;
+            return Ok(Datum::text(Json::Array(elements).to_bytes()));
+        }
+        let mut out = vec![b'['];
+        for (i, value) in values.iter().enumerate() {
+            if i > 0 {
+                // Containers stand on lines of their own, as PostgreSQL prints them.
+                let container = matches!(value, Datum::Array(_) | Datum::Record(_));
+                out.extend_from_slice(if container { b", \n " } else { b", " });
+            }
+            append_json(value, self.element, format, &mut out)?;
+        }
+        out.push(b']');
+        Ok(Datum::text(out))
+    }
+}
+
+/// `json_object_agg` and `jsonb_object_agg`.
+pub(super) struct Members {
+    pub key: SqlType,
+    pub value: SqlType,
+    pub binary: bool,
+    /// Leaves out members whose value is null.
+    pub strict: bool,
+}
+
+impl Fold for Members {
+    type State = Option<Vec<(Datum, Datum)>>;
+
+    fn add(&self, state: &mut Self::State, args: &[Arc<Column>], row: usize) -> Result<usize> {
+        let members = state.get_or_insert_default();
+        if args[0].is_null(row) {
+            let message = if self.binary { "field name must not be null" } else { "null value not allowed for object key" };
+            let sqlstate =
+                if self.binary { SqlState::INVALID_PARAMETER_VALUE } else { SqlState::NULL_VALUE_NOT_ALLOWED };
+            return Err(Error::new(sqlstate, message));
+        }
+        if self.strict && args[1].is_null(row) {
+            return Ok(0);
+        }
+        let (key, value) = (own(args[0].datum(row)), own(args[1].datum(row)));
+        let bytes = [&key, &value].iter().filter_map(|v| v.as_bytes()).map(<[u8]>::len).sum::<usize>();
+        members.push((key, value));
+        Ok(2 * size_of::<Datum>() + bytes)
+    }
+
+    fn join(&self, state: &mut Self::State, later: Self::State) -> Result<()> {
+        if let Some(mut later) = later {
+            state.get_or_insert_default().append(&mut later);
+        }
+        Ok(())
+    }
+
+    fn result(&self, state: &Self::State, ctx: &EvalContext<'_>) -> Result<Datum> {
+        let Some(members) = state else { return Ok(Datum::Null) };
+        let format = ctx.session.format();
+        if self.binary {
+            let member = |(key, value): &(Datum, Datum)| -> Result<(String, Json)> {
+                Ok((key_text(key, self.key, format)?, json_of(value, self.value, format)?))
+            };
+            let members = members.iter().map(member).collect::<Result<_>>()?;
+            return Ok(Datum::text(Json::Object(members).to_bytes()));
+        }
+        let mut out = b"{ ".to_vec();
+        for (i, (key, value)) in members.iter().enumerate() {
+            if i > 0 {
+                out.extend_from_slice(b", ");
+            }
+            print_string(&key_text(key, self.key, format)?, &mut out);
+            out.extend_from_slice(b" : ");
+            append_json(value, self.value, format, &mut out)?;
+        }
+        out.extend_from_slice(b" }");
+        Ok(Datum::text(out))
+    }
+}

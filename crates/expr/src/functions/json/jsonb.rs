@@ -1,0 +1,359 @@
+//! Functions of `jsonb`.
+
+use std::cmp::Ordering;
+
+use ochre_base::{Error, Result, SqlState};
+use ochre_types::jsonb::{Json, JsonKind, JsonRef};
+use ochre_types::{ArrayValue, Datum, Numeric, PhysicalType};
+
+use super::{position, texts};
+use crate::errors::invalid_parameter;
+use crate::eval::RowSet;
+use crate::functions::Implementations;
+use crate::functions::kernels::{Arr, Bytes, Text};
+
+type Binary = Option<Vec<u8>>;
+
+fn binary(value: Option<JsonRef<'_>>) -> Result<Binary> {
+    Ok(value.map(|value| value.as_bytes().to_vec()))
+}
+
+fn printed(value: JsonRef<'_>) -> String {
+    let mut out = Vec::new();
+    value.print(&mut out);
+    String::from_utf8(out).unwrap_or_default()
+}
+
+/// The value as SQL text: a string as it is, null as nothing.
+fn as_text(value: JsonRef<'_>) -> Option<String> {
+    match value.kind() {
+        JsonKind::Null => None,
+        JsonKind::String => value.as_str().map(str::to_owned),
+        _ => Some(printed(value)),
+    }
+}
+
+fn element(value: JsonRef<'_>, index: i64) -> Option<JsonRef<'_>> {
+    if value.kind() != JsonKind::Array {
+        return None;
+    }
+    value.element(position(index, value.len())?)
+}
+
+fn follow<'a>(value: JsonRef<'a>, path: &ArrayValue) -> Option<JsonRef<'a>> {
+    if path.has_nulls() {
+        return None;
+    }
+    texts(path).try_fold(value, |value, step| match value.kind() {
+        JsonKind::Object => value.get(step),
+        JsonKind::Array => element(value, step.trim().parse().ok()?),
+        _ => None,
+    })
+}
+
+#[rustfmt::skip]
+pub(super) fn register(r: &mut Implementations) {
+    r.f2::<Bytes, Text, Binary>("jsonb_object_field", |json, key| binary(JsonRef::new(json).get(key)));
+    r.f2::<Bytes, Text, Option<String>>("jsonb_object_field_text", |json, key| Ok(JsonRef::new(json).get(key).and_then(as_text)));
+    r.f2::<Bytes, i32, Binary>("jsonb_array_element", |json, i| binary(element(JsonRef::new(json), i.into())));
+    r.f2::<Bytes, i32, Option<String>>("jsonb_array_element_text", |json, i| Ok(element(JsonRef::new(json), i.into()).and_then(as_text)));
+    r.f2::<Bytes, Arr, Binary>("jsonb_extract_path", |json, path| binary(follow(JsonRef::new(json), path)));
+    r.f2::<Bytes, Arr, Option<String>>("jsonb_extract_path_text", |json, path| Ok(follow(JsonRef::new(json), path).and_then(as_text)));
+    r.f1::<Bytes, &'static str>("jsonb_typeof", |json| Ok(JsonRef::new(json).kind().as_str()));
+    r.f1::<Bytes, i32>("jsonb_array_length", |json| match JsonRef::new(json).kind() {
+        JsonKind::Array => Ok(JsonRef::new(json).len() as i32),
+        JsonKind::Object => Err(invalid_parameter("cannot get array length of a non-array")),
+        _ => Err(invalid_parameter("cannot get array length of a scalar")),
+    });
+    r.f1::<Bytes, String>("jsonb_pretty", |json| {
+        let mut out = Vec::new();
+        JsonRef::new(json).print_pretty(&mut out);
+        Ok(String::from_utf8(out).unwrap_or_default())
+    });
+    r.f2::<Bytes, bool, Vec<u8>>("jsonb_strip_nulls", |json, in_arrays| Ok(strip(JsonRef::new(json).to_json(), in_arrays).to_bytes()));
+    compare(r);
+    change(r);
+    casts(r);
+    sets(r);
+}
+
+#[rustfmt::skip]
+fn compare(r: &mut Implementations) {
+    for (source, holds) in [
+        ("jsonb_eq", Ordering::is_eq as fn(Ordering) -> bool), ("jsonb_ne", Ordering::is_ne), ("jsonb_lt", Ordering::is_lt),
+        ("jsonb_le", Ordering::is_le), ("jsonb_gt", Ordering::is_gt), ("jsonb_ge", Ordering::is_ge),
+    ] {
+        r.bytes2(source, move |a, b| holds(JsonRef::new(a).compare(JsonRef::new(b))));
+    }
+    r.f2::<Bytes, Bytes, i32>("jsonb_cmp", |a, b| Ok(JsonRef::new(a).compare(JsonRef::new(b)) as i32));
+    r.bytes2("jsonb_contains", |a, b| JsonRef::new(a).contains(JsonRef::new(b)));
+    r.bytes2("jsonb_contained", |a, b| JsonRef::new(b).contains(JsonRef::new(a)));
+    r.f2::<Bytes, Text, bool>("jsonb_exists", |json, key| Ok(exists(JsonRef::new(json), key)));
+    r.f2::<Bytes, Arr, bool>("jsonb_exists_any", |json, keys| Ok(texts(keys).any(|key| exists(JsonRef::new(json), key))));
+    r.f2::<Bytes, Arr, bool>("jsonb_exists_all", |json, keys| Ok(texts(keys).all(|key| exists(JsonRef::new(json), key))));
+}
+
+/// Whether a string is a key, an element, or the value itself.
+fn exists(json: JsonRef<'_>, key: &str) -> bool {
+    match json.kind() {
+        JsonKind::Object => json.get(key).is_some(),
+        JsonKind::Array => json.elements().any(|element| element.as_str() == Some(key)),
+        _ => json.as_str() == Some(key),
+    }
+}
+
+fn strip(json: Json, in_arrays: bool) -> Json {
+    match json {
+        Json::Object(members) => {
+            let kept = members.into_iter().filter(|(_, value)| *value != Json::Null);
+            Json::Object(kept.map(|(key, value)| (key, strip(value, in_arrays))).collect())
+        }
+        Json::Array(elements) => {
+            let kept = elements.into_iter().filter(|value| !in_arrays || *value != Json::Null);
+            Json::Array(kept.map(|value| strip(value, in_arrays)).collect())
+        }
+        scalar => scalar,
+    }
+}
+
+fn tree(bytes: &[u8]) -> Json {
+    JsonRef::new(bytes).to_json()
+}
+
+#[rustfmt::skip]
+fn change(r: &mut Implementations) {
+    r.f2::<Bytes, Bytes, Vec<u8>>("jsonb_concat", |a, b| Ok(match (tree(a), tree(b)) {
+        (Json::Object(mut a), Json::Object(b)) => {
+            a.extend(b);
+            Json::Object(a)
+        }
+        (a, b) => {
+            let mut all = listed(a);
+            all.extend(listed(b));
+            Json::Array(all)
+        }
+    }.to_bytes()));
+    r.f2::<Bytes, Text, Vec<u8>>("jsonb_delete", |json, key| Ok(match tree(json) {
+        Json::Object(members) => Json::Object(members.into_iter().filter(|(name, _)| name != key).collect()),
+        Json::Array(elements) => Json::Array(elements.into_iter().filter(|e| !is_string(e, key)).collect()),
+        _ => return Err(invalid_parameter("cannot delete from scalar")),
+    }.to_bytes()));
+    r.f2::<Bytes, Arr, Vec<u8>>("jsonb_delete_array", |json, keys| {
+        let keys: Vec<&str> = texts(keys).collect();
+        Ok(match tree(json) {
+            Json::Object(members) => Json::Object(members.into_iter().filter(|(name, _)| !keys.contains(&name.as_str())).collect()),
+            Json::Array(elements) => Json::Array(elements.into_iter().filter(|e| !keys.iter().any(|key| is_string(e, key))).collect()),
+            _ => return Err(invalid_parameter("cannot delete from scalar")),
+        }.to_bytes())
+    });
+    r.f2::<Bytes, i32, Vec<u8>>("jsonb_delete_idx", |json, index| match tree(json) {
+        Json::Array(mut elements) => {
+            if let Some(at) = position(index.into(), elements.len()) { elements.remove(at); }
+            Ok(Json::Array(elements).to_bytes())
+        }
+        Json::Object(_) => Err(invalid_parameter("cannot delete from object using integer index")),
+        _ => Err(invalid_parameter("cannot delete from scalar")),
+    });
+    r.f2::<Bytes, Arr, Vec<u8>>("jsonb_delete_path", |json, path| {
+        let mut json = tree(json);
+        if is_scalar(&json) { return Err(invalid_parameter("cannot delete path in scalar")); }
+        let steps: Vec<&str> = texts(path).collect();
+        at_path(&mut json, &steps, 1, &mut |place| { if let Place::Existing { remove } = place { *remove = true; } })?;
+        Ok(json.to_bytes())
+    });
+    r.f4::<Bytes, Arr, Bytes, bool, Vec<u8>>("jsonb_set", |json, path, new, create| set_path(json, path, new, create, SetMode::Replace));
+    r.f4::<Bytes, Arr, Bytes, bool, Vec<u8>>("jsonb_insert", |json, path, new, after| set_path(json, path, new, after, SetMode::Insert));
+}
+
+fn listed(json: Json) -> Vec<Json> {
+    if let Json::Array(elements) = json { elements } else { vec![json] }
+}
+
+fn is_string(json: &Json, text: &str) -> bool {
+    matches!(json, Json::String(value) if value == text)
+}
+
+fn is_scalar(json: &Json) -> bool {
+    !matches!(json, Json::Array(_) | Json::Object(_))
+}
+
+/// What was found at the end of a path.
+enum Place<'a> {
+    Existing { remove: &'a mut bool },
+}
+
+/// Goes down a path and lets `act` decide about what is there; a path that leads nowhere changes nothing.
+fn at_path(json: &mut Json, steps: &[&str], number: usize, act: &mut dyn FnMut(Place<'_>)) -> Result<()> {
+    let Some((step, rest)) = steps.split_first() else { return Ok(()) };
+    match json {
+        Json::Object(members) => {
+            let Some(at) = members.iter().position(|(key, _)| key == step) else { return Ok(()) };
+            if !rest.is_empty() {
+                return at_path(&mut members[at].1, rest, number + 1, act);
+            }
+            let mut remove = false;
+            act(Place::Existing { remove: &mut remove });
+            if remove {
+                members.remove(at);
+            }
+        }
+        Json::Array(elements) => {
+            let Some(at) = position(path_index(step, number)?, elements.len()) else { return Ok(()) };
+            if !rest.is_empty() {
+                return at_path(&mut elements[at], rest, number + 1, act);
+            }
+            let mut remove = false;
+            act(Place::Existing { remove: &mut remove });
+            if remove {
+                elements.remove(at);
+            }
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+fn path_index(step: &str, number: usize) -> Result<i64> {
+    step.trim().parse::<i32>().map(i64::from).map_err(|_| {
+        Error::new(
+            SqlState::INVALID_TEXT_REPRESENTATION,
+            format!("path element at position {number} is not an integer: \"{step}\""),
+        )
+    })
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum SetMode {
+    /// `jsonb_set`; the flag tells whether to create what is missing.
+    Replace,
+    /// `jsonb_insert`; the flag tells whether to insert behind.
+    Insert,
+}
+
+fn set_path(json: &[u8], path: &ArrayValue, new: &[u8], flag: bool, mode: SetMode) -> Result<Vec<u8>> {
+    let mut json = tree(json);
+    if is_scalar(&json) {
+        return Err(invalid_parameter("cannot set path in scalar"));
+    }
+    if path.has_nulls() {
+        return Err(Error::new(
+            SqlState::NULL_VALUE_NOT_ALLOWED,
+            "path element at position 1 is null",
+        ));
+    }
+    let steps: Vec<&str> = texts(path).collect();
+    set(&mut json, &steps, 1, tree(new), flag, mode)?;
+    Ok(json.to_bytes())
+}
+
+fn set(json: &mut Json, steps: &[&str], number: usize, new: Json, flag: bool, mode: SetMode) -> Result<()> {
+    let Some((step, rest)) = steps.split_first() else { return Ok(()) };
+    match json {
+        Json::Object(members) => match members.iter_mut().find(|(key, _)| key == step) {
+            Some((_, value)) if !rest.is_empty() => return set(value, rest, number + 1, new, flag, mode),
+            Some((_, value)) => {
+                if mode == SetMode::Insert {
+                    return Err(invalid_parameter("cannot replace existing key")
+                        .hint("Try using the function jsonb_set to replace key value."));
+                }
+                *value = new;
+            }
+            None if rest.is_empty() && (flag || mode == SetMode::Insert) => members.push(((*step).to_owned(), new)),
+            None => {}
+        },
+        Json::Array(elements) => {
+            let index = path_index(step, number)?;
+            match position(index, elements.len()) {
+                Some(at) if !rest.is_empty() => return set(&mut elements[at], rest, number + 1, new, flag, mode),
+                Some(at) if mode == SetMode::Insert => elements.insert(at + usize::from(flag), new),
+                Some(at) => elements[at] = new,
+                None if !rest.is_empty() || (mode == SetMode::Replace && !flag) => {}
+                None if index < 0 => elements.insert(0, new),
+                None => elements.push(new),
+            }
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+#[rustfmt::skip]
+fn casts(r: &mut Implementations) {
+    r.f1::<Bytes, Option<bool>>("jsonb_bool", |json| {
+        let json = JsonRef::new(json);
+        match json.kind() {
+            JsonKind::Null => Ok(None),
+            JsonKind::Bool => Ok(json.as_bool()),
+            _ => Err(cannot_cast(json, "boolean")),
+        }
+    });
+    r.f1::<Bytes, Option<Numeric>>("jsonb_numeric", |json| number(json, "numeric"));
+    r.f1::<Bytes, Option<i16>>("jsonb_int2", |json| number(json, "smallint")?.map(|n| n.to_i16()).transpose());
+    r.f1::<Bytes, Option<i32>>("jsonb_int4", |json| number(json, "integer")?.map(|n| n.to_i32()).transpose());
+    r.f1::<Bytes, Option<i64>>("jsonb_int8", |json| number(json, "bigint")?.map(|n| n.to_i64()).transpose());
+    r.f1::<Bytes, Option<f32>>("jsonb_float4", |json| number(json, "real")?.map(|n| n.to_f32()).transpose());
+    r.f1::<Bytes, Option<f64>>("jsonb_float8", |json| number(json, "double precision")?.map(|n| n.to_f64()).transpose());
+}
+
+fn cannot_cast(json: JsonRef<'_>, target: &str) -> Error {
+    let what = match json.kind() {
+        JsonKind::Array | JsonKind::Object => "array or object",
+        JsonKind::Bool => "boolean",
+        JsonKind::Number => "numeric",
+        JsonKind::String => "string",
+        JsonKind::Null => "null",
+    };
+    let what = match json.kind() {
+        JsonKind::Array => "array",
+        JsonKind::Object => "object",
+        _ => what,
+    };
+    invalid_parameter(format!("cannot cast jsonb {what} to type {target}"))
+}
+
+fn number(json: &[u8], target: &str) -> Result<Option<Numeric>> {
+    let json = JsonRef::new(json);
+    match json.kind() {
+        JsonKind::Null => Ok(None),
+        JsonKind::Number => Ok(json.as_number()),
+        _ => Err(cannot_cast(json, target)),
+    }
+}
+
+fn sets(r: &mut Implementations) {
+    fn shown(value: JsonRef<'_>, text: bool) -> Datum {
+        if text { as_text(value).map_or(Datum::Null, Datum::text) } else { Datum::text(value.as_bytes()) }
+    }
+    for (source, text) in [("jsonb_array_elements", false), ("jsonb_array_elements_text", true)] {
+        r.set(source, move |_, args| {
+            let json = JsonRef::new(args[0].as_bytes().unwrap_or_default());
+            match json.kind() {
+                JsonKind::Array => {}
+                JsonKind::Object => return Err(invalid_parameter("cannot extract elements from an object")),
+                _ => return Err(invalid_parameter("cannot extract elements from a scalar")),
+            }
+            let rows = json.elements().map(|element| vec![shown(element, text)]).collect();
+            Ok(Box::new(RowSet::new(vec![PhysicalType::Bytes], rows)))
+        });
+    }
+    for (source, text) in [("jsonb_each", false), ("jsonb_each_text", true)] {
+        r.set(source, move |_, args| {
+            let json = JsonRef::new(args[0].as_bytes().unwrap_or_default());
+            if json.kind() != JsonKind::Object {
+                return Err(invalid_parameter(format!("cannot call {source} on a non-object")));
+            }
+            let rows = json.members().map(|(key, value)| vec![Datum::text(key), shown(value, text)]).collect();
+            Ok(Box::new(RowSet::new(vec![PhysicalType::Bytes; 2], rows)))
+        });
+    }
+    r.set("jsonb_object_keys", |_, args| {
+        let json = JsonRef::new(args[0].as_bytes().unwrap_or_default());
+        match json.kind() {
+            JsonKind::Object => {}
+            JsonKind::Array => return Err(invalid_parameter("cannot call jsonb_object_keys on an array")),
+            _ => return Err(invalid_parameter("cannot call jsonb_object_keys on a scalar")),
+        }
+        let rows = json.members().map(|(key, _)| vec![Datum::text(key)]).collect();
+        Ok(Box::new(RowSet::new(vec![PhysicalType::Bytes], rows)))
+    });
+}
