@@ -128,7 +128,9 @@ impl Case {
 fn shown(result: Result<Datum>, ty: SqlType) -> String {
     match result {
         Ok(Datum::Null) => "NULL".to_owned(),
-        Ok(value) => to_text(ty, &value, &FormatContext::default()).replace('\\', "\\\\"),
+        Ok(value) => {
+            to_text(ty, &value, &FormatContext::default()).replace('\\', "\\\\").replace('\n', "\\n")
+        }
         Err(error) => format!("ERROR {} {}", error.sqlstate(), error.message()),
     }
 }

@@ -44,7 +44,8 @@ impl Fold for Elements {
         let Some(values) = state else { return Ok(Datum::Null) };
         let format = ctx.session.format();
         if self.binary {
-            let elements = values.iter().map(|value| json_of(value, self.element, format)).collect::<Result<_>>()?;
+            let elements =
+                values.iter().map(|value| json_of(value, self.element, format)).collect::<Result<_>>()?;
             return Ok(Datum::text(Json::Array(elements).to_bytes()));
         }
         let mut out = vec![b'['];
@@ -76,9 +77,16 @@ impl Fold for Members {
     fn add(&self, state: &mut Self::State, args: &[Arc<Column>], row: usize) -> Result<usize> {
         let members = state.get_or_insert_default();
         if args[0].is_null(row) {
-            let message = if self.binary { "field name must not be null" } else { "null value not allowed for object key" };
-            let sqlstate =
-                if self.binary { SqlState::INVALID_PARAMETER_VALUE } else { SqlState::NULL_VALUE_NOT_ALLOWED };
+            let message = if self.binary {
+                "field name must not be null"
+            } else {
+                "null value not allowed for object key"
+            };
+            let sqlstate = if self.binary {
+                SqlState::INVALID_PARAMETER_VALUE
+            } else {
+                SqlState::NULL_VALUE_NOT_ALLOWED
+            };
             return Err(Error::new(sqlstate, message));
         }
         if self.strict && args[1].is_null(row) {

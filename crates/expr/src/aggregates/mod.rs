@@ -173,14 +173,16 @@ pub(crate) fn create(
         ("bit_and" | "bit_or" | "bit_xor", oids::INT2 | oids::INT4 | oids::INT8) => {
             grouped(extreme::Bits::named(name), result)
         }
-        ("json_agg" | "json_agg_strict" | "jsonb_agg" | "jsonb_agg_strict", _) if arg_types.len() == 1 => grouped(
-            json::Elements {
-                element: arg_types[0],
-                binary: name.starts_with("jsonb"),
-                strict: name.ends_with("_strict"),
-            },
-            result,
-        ),
+        ("json_agg" | "json_agg_strict" | "jsonb_agg" | "jsonb_agg_strict", _) if arg_types.len() == 1 => {
+            grouped(
+                json::Elements {
+                    element: arg_types[0],
+                    binary: name.starts_with("jsonb"),
+                    strict: name.ends_with("_strict"),
+                },
+                result,
+            )
+        }
         (
             "json_object_agg" | "json_object_agg_strict" | "jsonb_object_agg" | "jsonb_object_agg_strict",
             _,

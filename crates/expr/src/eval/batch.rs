@@ -137,7 +137,7 @@ impl<'a, 'e> Evaluator<'a, 'e> {
                 };
                 return call_batch(&call, &[column], self.rows(), selection);
             }
-            CastKind::Io if row::is_plain_text(source) && row::is_plain_text(ty) && ty.typmod < 0 => {
+            CastKind::Io if row::is_plain_text(source) && row::takes_any_text(ty) && ty.typmod < 0 => {
                 return Ok(column);
             }
             _ => {}

@@ -600,6 +600,11 @@ pub(crate) fn cast_value(
     }
 }
 
+/// Whether any text is a value of the type, as it is.
+pub(super) fn takes_any_text(ty: SqlType) -> bool {
+    matches!(ty.oid, oids::TEXT | oids::VARCHAR | oids::BPCHAR | oids::UNKNOWN | oids::CSTRING)
+}
+
 fn io_cast(value: Datum, source: SqlType, target: SqlType, ctx: &EvalContext<'_>) -> Result<Datum> {
     let format = ctx.session.format();
     if is_plain_text(source) {

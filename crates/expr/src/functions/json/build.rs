@@ -10,7 +10,12 @@ use crate::functions::Implementations;
 use crate::functions::array::array;
 
 /// Appends a value as JSON text.
-pub(crate) fn append_json(value: &Datum, ty: SqlType, format: &FormatContext, out: &mut Vec<u8>) -> Result<()> {
+pub(crate) fn append_json(
+    value: &Datum,
+    ty: SqlType,
+    format: &FormatContext,
+    out: &mut Vec<u8>,
+) -> Result<()> {
     match (value, ty.oid) {
         (Datum::Null, _) => out.extend_from_slice(b"null"),
         (Datum::Bool(value), _) => out.extend_from_slice(if *value { b"true" } else { b"false" }),
@@ -39,7 +44,9 @@ pub(crate) fn append_json(value: &Datum, ty: SqlType, format: &FormatContext, ou
                 print_string(&text, out);
             }
         }
-        (value, oids::DATE | oids::TIMESTAMP | oids::TIMESTAMPTZ) => print_string(&iso(value, ty, format), out),
+        (value, oids::DATE | oids::TIMESTAMP | oids::TIMESTAMPTZ) => {
+            print_string(&iso(value, ty, format), out)
+        }
         (value, _) => print_string(&to_text(ty, value, format), out),
     }
     Ok(())
@@ -50,7 +57,9 @@ pub(crate) fn json_of(value: &Datum, ty: SqlType, format: &FormatContext) -> Res
     Ok(match (value, ty.oid) {
         (Datum::Null, _) => Json::Null,
         (Datum::Bytes(bytes), oids::JSONB) => JsonRef::new(bytes).to_json(),
-        (Datum::Numeric(number), _) if !number.is_nan() && !number.is_infinite() => Json::Number(number.clone()),
+        (Datum::Numeric(number), _) if !number.is_nan() && !number.is_infinite() => {
+            Json::Number(number.clone())
+        }
         (value, _) => {
             let mut text = Vec::new();
             append_json(value, ty, format, &mut text)?;
@@ -108,7 +117,12 @@ fn append_array(
     out: &mut Vec<u8>,
 ) -> Result<()> {
     out.push(b'[');
-    let length = array.dimensions.len().checked_sub(depth).and_then(|d| array.dimensions.get(d)).map_or(0, |d| d.length);
+    let length = array
+        .dimensions
+        .len()
+        .checked_sub(depth)
+        .and_then(|d| array.dimensions.get(d))
+        .map_or(0, |d| d.length);
     for i in 0..length {
         if i > 0 {
             out.push(b',');
@@ -130,7 +144,9 @@ fn append_array(
 /// 22004 for null, 22023 for what is no scalar.
 pub(crate) fn key_text(value: &Datum, ty: SqlType, format: &FormatContext) -> Result<String> {
     match value {
-        Datum::Null => Err(Error::new(SqlState::NULL_VALUE_NOT_ALLOWED, "null value not allowed for object key")),
+        Datum::Null => {
+            Err(Error::new(SqlState::NULL_VALUE_NOT_ALLOWED, "null value not allowed for object key"))
+        }
         Datum::Array(_) | Datum::Record(_) => {
             Err(invalid_parameter("key value must be scalar, not array, composite, or json"))
         }
@@ -154,7 +170,7 @@ fn arguments(call: &CallContext<'_, '_>, args: &[Datum]) -> Vec<(Datum, SqlType)
 }
 
 fn even(count: usize) -> Result<()> {
-    if count % 2 == 0 {
+    if count.is_multiple_of(2) {
         return Ok(());
     }
     Err(invalid_parameter("argument list must have even number of elements")
@@ -274,9 +290,13 @@ fn object_of_texts(args: &[Datum], two: bool, binary: bool) -> Result<Datum> {
     let mut members = Vec::with_capacity(pairs.len());
     for (key, value) in pairs {
         let Some(key) = key.as_str() else {
-            return Err(Error::new(SqlState::NULL_VALUE_NOT_ALLOWED, "null value not allowed for object key"));
+            return Err(Error::new(
+                SqlState::NULL_VALUE_NOT_ALLOWED,
+                "null value not allowed for object key",
+            ));
         };
-        members.push((key.to_owned(), value.as_str().map_or(Json::Null, |text| Json::String(text.to_owned()))));
+        members
+            .push((key.to_owned(), value.as_str().map_or(Json::Null, |text| Json::String(text.to_owned()))));
     }
     if binary {
         return Ok(Datum::text(Json::Object(members).to_bytes()));

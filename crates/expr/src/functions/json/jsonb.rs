@@ -158,7 +158,7 @@ fn change(r: &mut Implementations) {
         let mut json = tree(json);
         if is_scalar(&json) { return Err(invalid_parameter("cannot delete path in scalar")); }
         let steps: Vec<&str> = texts(path).collect();
-        at_path(&mut json, &steps, 1, &mut |place| { if let Place::Existing { remove } = place { *remove = true; } })?;
+        remove(&mut json, &steps, 1)?;
         Ok(json.to_bytes())
     });
     r.f4::<Bytes, Arr, Bytes, bool, Vec<u8>>("jsonb_set", |json, path, new, create| set_path(json, path, new, create, SetMode::Replace));
@@ -177,37 +177,20 @@ fn is_scalar(json: &Json) -> bool {
     !matches!(json, Json::Array(_) | Json::Object(_))
 }
 
-/// What was found at the end of a path.
-enum Place<'a> {
-    Existing { remove: &'a mut bool },
-}
-
-/// Goes down a path and lets `act` decide about what is there; a path that leads nowhere changes nothing.
-fn at_path(json: &mut Json, steps: &[&str], number: usize, act: &mut dyn FnMut(Place<'_>)) -> Result<()> {
+/// Removes what a path leads to; one that leads nowhere changes nothing.
+fn remove(json: &mut Json, steps: &[&str], number: usize) -> Result<()> {
     let Some((step, rest)) = steps.split_first() else { return Ok(()) };
     match json {
-        Json::Object(members) => {
-            let Some(at) = members.iter().position(|(key, _)| key == step) else { return Ok(()) };
-            if !rest.is_empty() {
-                return at_path(&mut members[at].1, rest, number + 1, act);
-            }
-            let mut remove = false;
-            act(Place::Existing { remove: &mut remove });
-            if remove {
-                members.remove(at);
-            }
-        }
-        Json::Array(elements) => {
-            let Some(at) = position(path_index(step, number)?, elements.len()) else { return Ok(()) };
-            if !rest.is_empty() {
-                return at_path(&mut elements[at], rest, number + 1, act);
-            }
-            let mut remove = false;
-            act(Place::Existing { remove: &mut remove });
-            if remove {
-                elements.remove(at);
-            }
-        }
+        Json::Object(members) => match members.iter().position(|(key, _)| key == step) {
+            Some(at) if !rest.is_empty() => remove(&mut members[at].1, rest, number + 1)?,
+            Some(at) => drop(members.remove(at)),
+            None => {}
+        },
+        Json::Array(elements) => match position(path_index(step, number)?, elements.len()) {
+            Some(at) if !rest.is_empty() => remove(&mut elements[at], rest, number + 1)?,
+            Some(at) => drop(elements.remove(at)),
+            None => {}
+        },
         _ => {}
     }
     Ok(())
@@ -236,10 +219,7 @@ fn set_path(json: &[u8], path: &ArrayValue, new: &[u8], flag: bool, mode: SetMod
         return Err(invalid_parameter("cannot set path in scalar"));
     }
     if path.has_nulls() {
-        return Err(Error::new(
-            SqlState::NULL_VALUE_NOT_ALLOWED,
-            "path element at position 1 is null",
-        ));
+        return Err(Error::new(SqlState::NULL_VALUE_NOT_ALLOWED, "path element at position 1 is null"));
     }
     let steps: Vec<&str> = texts(path).collect();
     set(&mut json, &steps, 1, tree(new), flag, mode)?;
@@ -258,13 +238,17 @@ fn set(json: &mut Json, steps: &[&str], number: usize, new: Json, flag: bool, mo
                 }
                 *value = new;
             }
-            None if rest.is_empty() && (flag || mode == SetMode::Insert) => members.push(((*step).to_owned(), new)),
+            None if rest.is_empty() && (flag || mode == SetMode::Insert) => {
+                members.push(((*step).to_owned(), new))
+            }
             None => {}
         },
         Json::Array(elements) => {
             let index = path_index(step, number)?;
             match position(index, elements.len()) {
-                Some(at) if !rest.is_empty() => return set(&mut elements[at], rest, number + 1, new, flag, mode),
+                Some(at) if !rest.is_empty() => {
+                    return set(&mut elements[at], rest, number + 1, new, flag, mode);
+                }
                 Some(at) if mode == SetMode::Insert => elements.insert(at + usize::from(flag), new),
                 Some(at) => elements[at] = new,
                 None if !rest.is_empty() || (mode == SetMode::Replace && !flag) => {}
@@ -342,7 +326,8 @@ fn sets(r: &mut Implementations) {
             if json.kind() != JsonKind::Object {
                 return Err(invalid_parameter(format!("cannot call {source} on a non-object")));
             }
-            let rows = json.members().map(|(key, value)| vec![Datum::text(key), shown(value, text)]).collect();
+            let rows =
+                json.members().map(|(key, value)| vec![Datum::text(key), shown(value, text)]).collect();
             Ok(Box::new(RowSet::new(vec![PhysicalType::Bytes; 2], rows)))
         });
     }

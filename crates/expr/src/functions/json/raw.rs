@@ -123,7 +123,9 @@ fn take_value(text: &str) -> (&str, &str) {
                     return text.split_at(at + 1);
                 }
             }
-            b',' | b']' | b'}' | b':' | b' ' | b'\t' | b'\n' | b'\r' if depth == 0 => return text.split_at(at),
+            b',' | b']' | b'}' | b':' | b' ' | b'\t' | b'\n' | b'\r' if depth == 0 => {
+                return text.split_at(at);
+            }
             _ => {}
         }
         at += 1;

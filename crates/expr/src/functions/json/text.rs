@@ -66,7 +66,9 @@ fn object<'a>(args: &'a [Datum], function: &str) -> Result<Vec<(String, Raw<'a>)
             Err(invalid_parameter(format!("cannot call {function} on an array")))
         }
         RawKind::Array => Err(invalid_parameter("cannot deconstruct an array as an object")),
-        _ if function == "json_object_keys" => Err(invalid_parameter(format!("cannot call {function} on a scalar"))),
+        _ if function == "json_object_keys" => {
+            Err(invalid_parameter(format!("cannot call {function} on a scalar")))
+        }
         _ => Err(invalid_parameter("cannot deconstruct a scalar")),
     }
 }
