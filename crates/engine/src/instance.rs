@@ -12,7 +12,8 @@ use ochre_access::heap::{HeapLog, Heaps};
 use ochre_access::sequence::SequenceManager;
 use ochre_base::{DatabaseId, Error, FileId, Oid, Result, SqlState};
 use ochre_catalog::{
-    CatalogChange, CatalogSnapshot, DatabaseDescriptor, NamespaceDescriptor, builtin, oids, stored,
+    CatalogChange, CatalogSnapshot, DatabaseDescriptor, NamespaceDescriptor, RoleDescriptor, builtin, oids,
+    stored,
 };
 use ochre_env::Env;
 use ochre_exec::TempFiles;
@@ -322,6 +323,11 @@ impl Instance {
         self.open_by_oid(database.oid)
     }
 
+    /// A role, which all databases share.
+    pub(crate) fn role_named(self: &Arc<Instance>, name: &str) -> Result<Option<Arc<RoleDescriptor>>> {
+        Ok(self.open_by_oid(oids::POSTGRES)?.catalog().role_named(name).cloned())
+    }
+
     fn open_by_oid(self: &Arc<Instance>, oid: Oid) -> Result<Arc<Database>> {
         if let Some(database) = self.databases.read().get(&oid) {
             return Ok(Arc::clone(database));
@@ -494,10 +500,15 @@ impl Instance {
         sessions
     }
 
-    /// Cancels the running statement of the session with this key; a wrong key does nothing.
+    /// Cancels the running statement of the session with this key; a wrong key does nothing. Protocol 3.0 knows only the
+    /// first four bytes of a key.
     pub fn cancel(&self, process_id: i32, secret: &[u8]) {
         let activity = self.sessions.lock().get(&process_id).cloned();
-        if let Some(activity) = activity.filter(|activity| same(&activity.secret, secret)) {
+        let matches = |activity: &Arc<Activity>| {
+            let key = if secret.len() == 4 { &activity.secret[..4] } else { &activity.secret[..] };
+            same(key, secret)
+        };
+        if let Some(activity) = activity.filter(matches) {
             activity.cancel(user_cancel());
         }
     }

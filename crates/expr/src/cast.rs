@@ -1,6 +1,7 @@
 //! Casts between types.
 
 use ochre_base::Oid;
+use ochre_types::{Column, ColumnValues, Datum, PhysicalType};
 
 use crate::Function;
 
@@ -35,4 +36,26 @@ pub enum CastMethod {
     Relabel,
     /// Through the text form.
     Io,
+}
+
+/// A value under another type. `int4` and the types of object ids keep the same 32 bits, and differ in their sign.
+pub fn relabel(value: Datum, physical: PhysicalType) -> Datum {
+    match (value, physical) {
+        (Datum::Int32(value), PhysicalType::UInt32) => Datum::UInt32(value as u32),
+        (Datum::UInt32(value), PhysicalType::Int32) => Datum::Int32(value as i32),
+        (value, _) => value,
+    }
+}
+
+/// As [`relabel`], of a column; `None` when it stays as it is.
+pub(crate) fn relabel_column(column: &Column, physical: PhysicalType) -> Option<Column> {
+    if column.physical() == physical {
+        return None;
+    }
+    match (column.values(), physical) {
+        (ColumnValues::Int32(_), PhysicalType::UInt32) | (ColumnValues::UInt32(_), PhysicalType::Int32) => {}
+        _ => return None,
+    }
+    let values: Vec<Datum> = (0..column.len()).map(|row| relabel(column.datum(row), physical)).collect();
+    Some(Column::from_datums(physical, &values))
 }

@@ -28,7 +28,7 @@ mod registry;
 mod session;
 
 pub use aggregate::{Aggregate, AggregateKind, AggregateState, Groups};
-pub use cast::{CastContext, CastInfo, CastMethod};
+pub use cast::{CastContext, CastInfo, CastMethod, relabel};
 pub use context::{EvalContext, SubPlanRunner};
 pub use display::ColumnNames;
 pub use eval::{RowSource, SetCursor, eval, eval_const, eval_predicate, eval_row, eval_row_bool, open_set};

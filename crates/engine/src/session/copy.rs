@@ -513,9 +513,12 @@ fn copy_format(options: &[DefElem], columns: &[CopyColumn], from: bool) -> Resul
                     return Err(Error::unsupported("COPY ENCODING other than UTF8"));
                 }
             }
-            "freeze" if !super::utility::option_flag(option)? => {}
+            // A row is visible by its transaction's outcome and never needs freezing, so asking for it changes nothing.
+            "freeze" => {
+                super::utility::option_flag(option)?;
+            }
             "on_error" if option_text(option) == "stop" => {}
-            "freeze" | "on_error" | "default" | "log_verbosity" | "reject_limit" => {
+            "on_error" | "default" | "log_verbosity" | "reject_limit" => {
                 return Err(Error::unsupported(format!("COPY option {}", name.to_uppercase())));
             }
             other => {

@@ -144,16 +144,12 @@ impl Session {
     /// # Errors
     /// 28000 for an unknown role, 3D000 for an unknown database, 53300 when there are too many sessions.
     pub fn new(instance: &Arc<Instance>, database: &str, user: &str, settings: Settings) -> Result<Session> {
+        let role = instance.role_named(user)?;
+        let role = role.ok_or_else(|| refused(format!("role \"{user}\" does not exist")))?;
+        if !role.can_login {
+            return Err(refused(format!("role \"{user}\" is not permitted to log in")));
+        }
         let database = instance.open_database(database)?;
-        let catalog = database.catalog();
-        let role = catalog.role_named(user).filter(|role| role.can_login);
-        let role = role.ok_or_else(|| {
-            Error::with_severity(
-                ochre_base::Severity::Fatal,
-                SqlState::INVALID_AUTHORIZATION_SPECIFICATION,
-                format!("role \"{user}\" does not exist"),
-            )
-        })?;
         let interrupt = Arc::new(Interrupt::new());
         let activity = instance.register_session(&database, &role.name, &interrupt)?;
         let mut settings = settings;
@@ -255,12 +251,30 @@ impl Session {
         self.state.settings.borrow().show(name)
     }
 
+    /// Aborts the statement that a caller could not finish, for instance because it panicked or its message was broken:
+    /// as after any error, a block is failed then and an implicit transaction rolled back.
+    pub fn abort_statement(&mut self) {
+        self.pending = None;
+        self.fail();
+        self.state.activity.statement_ended();
+    }
+
+    /// `idle_in_transaction_session_timeout` in milliseconds; 0 is none.
+    pub fn idle_in_transaction_timeout_ms(&self) -> u64 {
+        self.state.settings.borrow().integer("idle_in_transaction_session_timeout").unsigned_abs()
+    }
+
     /// Rolls back what is open; the session can go on.
     pub fn reset_transaction(&mut self) {
         self.pending = None;
         self.end_aborted();
         self.portals.clear();
     }
+}
+
+#[cold]
+fn refused(message: String) -> Error {
+    Error::with_severity(ochre_base::Severity::Fatal, SqlState::INVALID_AUTHORIZATION_SPECIFICATION, message)
 }
 
 impl Drop for Session {

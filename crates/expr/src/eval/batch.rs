@@ -126,7 +126,10 @@ impl<'a, 'e> Evaluator<'a, 'e> {
         let column = self.eval(arg, selection)?;
         let source = arg.ty();
         match kind {
-            CastKind::Relabel => return Ok(column),
+            CastKind::Relabel => {
+                let relabelled = crate::cast::relabel_column(&column, ty.physical);
+                return Ok(relabelled.map_or(column, Arc::new));
+            }
             CastKind::Function { function, .. } if function.arg_types.len() == 1 => {
                 let call = CallContext {
                     eval: self.ctx,

@@ -561,7 +561,7 @@ pub(crate) fn cast_value(
         return Ok(Datum::Null);
     }
     match kind {
-        CastKind::Relabel => Ok(value),
+        CastKind::Relabel => Ok(crate::relabel(value, target.physical)),
         CastKind::Typmod { explicit } => typmod::apply(value, target, *explicit),
         CastKind::Io => io_cast(value, source, target, ctx),
         CastKind::Function { function, explicit } => {

@@ -364,7 +364,7 @@ impl Binder<'_> {
         }
         // Stacked relabelings say nothing more than the last.
         if let (CastKind::Relabel, Expr::Constant { value, .. }) = (&kind, &expr) {
-            return Ok(Some(Expr::constant(value.clone(), ty)));
+            return Ok(Some(Expr::constant(ochre_expr::relabel(value.clone(), ty.physical), ty)));
         }
         Ok(Some(Expr::Cast { arg: Box::new(expr), kind, ty, pos: self.position(pos) }))
     }
