@@ -11,7 +11,7 @@ use ochre_types::Datum;
 use crate::ddl::quote_identifier;
 use crate::definitions;
 use crate::session::State;
-use crate::session::context::StatementSession;
+use crate::session::context::{CatalogNames, StatementSession};
 
 fn oid_at(args: &[Datum], index: usize) -> Oid {
     Oid(args.get(index).and_then(Datum::as_i64).unwrap_or(0) as u32)
@@ -128,7 +128,7 @@ fn describe(session: &StatementSession<'_>, name: &str, args: &[Datum]) -> Resul
             let column = args[1].as_i64().unwrap_or(0);
             optional(comment(session, oid_at(args, 0), oids::PG_CLASS, column).filter(|_| column != 0))
         }
-        "pg_get_expr" => optional(expression_text(text_at(args, 0))),
+        "pg_get_expr" => optional(expression_text(text_at(args, 0)).map(|text| with_names(session, &text))),
         "pg_get_indexdef" => {
             let Some(index) = catalog.relation(oid_at(args, 0)).and_then(|r| r.index.clone()) else {
                 return Ok(Some(Datum::Null));
@@ -208,6 +208,28 @@ fn expression_text(stored_text: &str) -> Option<String> {
         Some(parts) => Some(parts.join(", ")),
         None => Some(stored_text.to_string()),
     }
+}
+
+/// Shows the relations that stored expressions name by object id under their names.
+fn with_names(session: &StatementSession<'_>, text: &str) -> String {
+    const CAST: &str = "'::regclass";
+    let catalog = session.catalog();
+    let names = CatalogNames::new(session.state);
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(end) = rest.find(CAST) {
+        let start = rest[..end].rfind('\'').map_or(end, |quote| quote + 1);
+        let relation = rest[start..end].parse().ok().and_then(|oid| catalog.relation(Oid(oid)));
+        out.push_str(&rest[..start]);
+        match relation {
+            Some(relation) => out.push_str(&names.relation(relation).replace('\'', "''")),
+            None => out.push_str(&rest[start..end]),
+        }
+        out.push_str(CAST);
+        rest = &rest[end + CAST.len()..];
+    }
+    out.push_str(rest);
+    out
 }
 
 fn serial_sequence(session: &StatementSession<'_>, args: &[Datum]) -> Result<Datum> {
