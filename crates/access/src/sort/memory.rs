@@ -1,4 +1,9 @@
 //! Entries in memory: an arena of their bytes and an array of items that is sorted.
+//!
+//! # Short entries
+//! While all keys have the same length, at most ten bytes, no entry has a payload and all tags are row ids, an item is
+//! the whole entry: the key above, the tag in the lower 48 bits. Sorting them compares numbers, and neither it nor
+//! reading in order follows an offset. The first entry that does not fit this form moves all to the arena.
 
 use std::cmp::Ordering;
 use std::sync::Arc;
@@ -14,8 +19,14 @@ const PARALLEL_ITEMS: usize = 50_000;
 /// Bytes of the key in an item.
 const HEAD_BYTES: usize = 12;
 
-/// Twelve bytes of the key as a big-endian number in the upper bits, the entry's offset in the lower 32.
-#[derive(Clone, Copy, PartialEq, Eq)]
+/// Bytes of a key that fit into an item with its tag.
+const SHORT_KEY_BYTES: usize = 10;
+const SHORT_TAG_BITS: u32 = 48;
+const SHORT_TAG_MASK: u128 = (1 << SHORT_TAG_BITS) - 1;
+
+/// Of a long entry, twelve bytes of the key as a big-endian number in the upper bits, the entry's offset in the lower
+/// 32; of a short one, key and tag.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Item(u128);
 
 impl Item {
@@ -28,6 +39,30 @@ impl Item {
     fn offset(self) -> usize {
         self.0 as u32 as usize
     }
+
+    #[inline]
+    fn short(key: &[u8], tag: u64) -> Item {
+        let mut bytes = [0; 16];
+        bytes[..key.len()].copy_from_slice(key);
+        Item(u128::from_be_bytes(bytes) | u128::from(tag))
+    }
+
+    #[inline]
+    fn short_tag(self) -> u64 {
+        (self.0 & SHORT_TAG_MASK) as u64
+    }
+}
+
+/// How the entries of a set are kept.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Form {
+    /// There are none.
+    #[default]
+    Undecided,
+    /// In items alone; keys have this length.
+    Short(usize),
+    /// In the arena.
+    Long,
 }
 
 /// Memory that an entry takes at most.
@@ -92,41 +127,73 @@ pub(super) fn decode(bytes: &[u8]) -> SortEntry<'_> {
 /// Entries that are not sorted yet.
 #[derive(Default)]
 pub(super) struct MemorySet {
+    form: Form,
     arena: Vec<u8>,
-    offsets: Vec<Item>,
-    /// The first key ever added, cut to what all later ones share with it (S1). `None`: nothing was added.
+    items: Vec<Item>,
+    /// While entries are long: the first key ever added, cut to what all later ones share with it (S1).
     shared: Option<Vec<u8>>,
+    /// While entries are short: the first one ever added, and the bits in which any later one differs from it.
+    first: u128,
+    differing: u128,
 }
 
 impl MemorySet {
     /// An empty set that knows what keys share and has the same capacity.
     pub(super) fn emptied_like(&self) -> MemorySet {
         MemorySet {
+            form: self.form,
             arena: Vec::with_capacity(self.arena.capacity()),
-            offsets: Vec::with_capacity(self.offsets.capacity()),
+            items: Vec::with_capacity(self.items.capacity()),
             shared: self.shared.clone(),
+            first: self.first,
+            differing: self.differing,
         }
     }
 
     pub(super) fn len(&self) -> usize {
-        self.offsets.len()
+        self.items.len()
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.offsets.is_empty()
+        self.items.is_empty()
     }
 
     pub(super) fn used_bytes(&self) -> usize {
-        self.arena.len() + self.offsets.len() * size_of::<Item>()
+        self.arena.len() + self.items.len() * size_of::<Item>()
     }
 
     /// How many bytes all keys share at their start (S1).
     pub(super) fn shared_bytes(&self) -> usize {
-        self.shared.as_ref().map_or(0, Vec::len)
+        match self.form {
+            Form::Undecided => 0,
+            Form::Short(len) => len.min((self.differing & !SHORT_TAG_MASK).leading_zeros() as usize / 8),
+            Form::Long => self.shared.as_ref().map_or(0, Vec::len),
+        }
     }
 
     #[inline]
     pub(super) fn push(&mut self, key: &[u8], tag: u64, payload: &[u8]) {
+        let fits = payload.is_empty() && tag >> SHORT_TAG_BITS == 0;
+        match self.form {
+            Form::Short(len) if fits && key.len() == len => {
+                let item = Item::short(key, tag);
+                self.differing |= item.0 ^ self.first;
+                self.items.push(item);
+            }
+            Form::Undecided if fits && key.len() <= SHORT_KEY_BYTES => {
+                self.form = Form::Short(key.len());
+                self.first = Item::short(key, tag).0;
+                self.items.push(Item(self.first));
+            }
+            _ => self.push_long(key, tag, payload),
+        }
+    }
+
+    fn push_long(&mut self, key: &[u8], tag: u64, payload: &[u8]) {
+        if let Form::Short(len) = self.form {
+            self.lengthen(len);
+        }
+        self.form = Form::Long;
         match &mut self.shared {
             Some(shared) if key.starts_with(shared) => {}
             Some(shared) => {
@@ -135,25 +202,41 @@ impl MemorySet {
             }
             None => self.shared = Some(key.to_vec()),
         }
-        self.offsets.push(Item(self.arena.len() as u128));
+        self.items.push(Item(self.arena.len() as u128));
         encode(&mut self.arena, SortEntry { key, tag, payload });
+    }
+
+    /// Moves short entries, whose keys have this length, to the arena.
+    #[cold]
+    fn lengthen(&mut self, len: usize) {
+        self.shared = Some(self.first.to_be_bytes()[..self.shared_bytes()].to_vec());
+        for item in &mut self.items {
+            let bytes = item.0.to_be_bytes();
+            let entry = SortEntry { key: &bytes[..len], tag: item.short_tag(), payload: &[] };
+            *item = Item(self.arena.len() as u128);
+            encode(&mut self.arena, entry);
+        }
     }
 
     /// Sorts, with several threads when that pays: each part is in order by itself.
     pub(super) fn into_sorted_parts(mut self, threads: usize) -> Vec<MemoryCursor> {
         let shared = self.shared_bytes();
-        let arena = &self.arena;
+        let (form, arena) = (self.form, &self.arena);
         let sort = |items: &mut [Item]| {
+            if form != Form::Long {
+                items.sort_unstable();
+                return;
+            }
             for item in items.iter_mut() {
                 let key = decode(&arena[item.offset()..]).key;
                 item.0 |= u128::from(head(&key[shared..])) << 32;
             }
             items.sort_unstable_by(|a, b| compare(arena, shared, *a, *b));
         };
-        let parts = if self.offsets.len() < PARALLEL_ITEMS { 1 } else { threads.max(1) };
-        let part_len = self.offsets.len().div_ceil(parts).max(1);
+        let parts = if self.items.len() < PARALLEL_ITEMS { 1 } else { threads.max(1) };
+        let part_len = self.items.len().div_ceil(parts).max(1);
         std::thread::scope(|scope| {
-            let mut chunks = self.offsets.chunks_mut(part_len);
+            let mut chunks = self.items.chunks_mut(part_len);
             let own = chunks.next();
             for chunk in chunks {
                 scope.spawn(|| sort(chunk));
@@ -161,14 +244,17 @@ impl MemorySet {
             own.into_iter().for_each(sort);
         });
         let arena = Arc::new(self.arena);
-        let items = Arc::new(self.offsets);
+        let items = Arc::new(self.items);
         (0..items.len())
             .step_by(part_len)
             .map(|from| MemoryCursor {
+                form,
+                shared,
                 arena: arena.clone(),
                 end: (from + part_len).min(items.len()),
                 items: items.clone(),
                 next: from,
+                short_key: [0; 16],
             })
             .collect()
     }
@@ -219,11 +305,16 @@ fn compare_entries(arena: &[u8], shared: usize, a: Item, b: Item) -> Ordering {
 
 /// Reads one sorted part.
 pub(super) struct MemoryCursor {
+    form: Form,
+    /// Bytes that all keys share.
+    shared: usize,
     arena: Arc<Vec<u8>>,
     items: Arc<Vec<Item>>,
     /// The item after the current one.
     next: usize,
     end: usize,
+    /// The current short entry's bytes.
+    short_key: [u8; 16],
 }
 
 impl MemoryCursor {
@@ -233,6 +324,7 @@ impl MemoryCursor {
         if self.next == self.end {
             return false;
         }
+        self.short_key = self.items[self.next].0.to_be_bytes();
         self.next += 1;
         true
     }
@@ -240,12 +332,22 @@ impl MemoryCursor {
     /// The entry stepped to.
     #[inline]
     pub(super) fn current(&self) -> SortEntry<'_> {
-        decode(&self.arena[self.items[self.next - 1].offset()..])
+        let item = self.items[self.next - 1];
+        match self.form {
+            Form::Short(len) => {
+                SortEntry { key: &self.short_key[..len], tag: item.short_tag(), payload: &[] }
+            }
+            _ => decode(&self.arena[item.offset()..]),
+        }
     }
 
     /// Eight bytes of the current key behind what all share.
     #[inline]
     pub(super) fn current_prefix(&self) -> u64 {
-        (self.items[self.next - 1].head() >> 32) as u64
+        let item = self.items[self.next - 1];
+        match self.form {
+            Form::Short(_) => (((item.0 & !SHORT_TAG_MASK) << (8 * self.shared)) >> 64) as u64,
+            _ => (item.head() >> 32) as u64,
+        }
     }
 }

@@ -365,6 +365,40 @@ mod tests {
     }
 
     #[test]
+    fn short_entries_stay_in_order_when_longer_ones_join_them() {
+        for seed in 0..20 {
+            println!("seed {seed}");
+            let mut random = Lcg(seed);
+            let len = random.next() as usize % 11;
+            let mut entries: Vec<Owned> = (0..40_000)
+                .map(|_| {
+                    let mut key = random.next().to_be_bytes().to_vec();
+                    key.extend([7, 7]);
+                    key.truncate(len);
+                    // Few distinct bytes, and a shared beginning of any length.
+                    key.iter_mut().for_each(|byte| *byte &= 3);
+                    key[..len.min(seed as usize % 5)].fill(1);
+                    (key, random.next() % 9, Vec::new())
+                })
+                .collect();
+            if seed % 2 == 0 {
+                let late = entries.len() - 1 - random.next() as usize % 1000;
+                entries[late] = match random.next() % 3 {
+                    0 => (vec![1; len + 1], 3, Vec::new()),
+                    1 => (vec![1; len], 1 << 50, Vec::new()),
+                    _ => (vec![1; len], 3, vec![9]),
+                };
+            }
+            let mut expected = entries.clone();
+            expected.sort();
+            for (budget, threads) in [(1 << 30, 2), (0, 1), (0, 3)] {
+                let (got, _) = sort(&entries, config(budget, threads));
+                assert!(got == expected, "budget {budget} threads {threads}");
+            }
+        }
+    }
+
+    #[test]
     fn empty() {
         assert_eq!(sort(&[], config(0, 1)).0, []);
     }
