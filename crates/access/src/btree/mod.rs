@@ -36,7 +36,8 @@
 //! No latch is held when a method returns, and none while heap pages are visited.
 //!
 //! A unique check holds a mutex of (index, key), one of [`UNIQUE_STRIPES`], from the check to the insertion, and gives
-//! it back while it waits for another transaction.
+//! it back while it waits for another transaction. It is taken before latches; a run of entries ([`EntryRun`]) only
+//! tries it under the leaf's latch, and leaves the entry to a single insertion when it is not free.
 //!
 //! # Recovery
 //! Each record is one atomic change: insert, remove, split, parent entry, unlink. What is between a split and its
