@@ -21,6 +21,9 @@
 //! # Concurrency
 //! One thread runs cycles; `vacuum` may run beside it, since a visit holds the latches it needs. A visit holds a block's
 //! write latch while it removes index entries.
+//!
+//! # Not done
+//! Each version in the history fork is unlinked by a record of its own, and empty pages at the end of a relation stay.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -491,10 +491,12 @@ impl Drop for PrintSeed {
     }
 }
 
+/// The seeds of a test: its own, or what `OCHRE_SEED` names, one (`7`) or a range (`100..900`).
 fn seeds(default: std::ops::Range<u64>) -> std::ops::Range<u64> {
-    match std::env::var("OCHRE_SEED").ok().and_then(|s| s.parse::<u64>().ok()) {
-        Some(seed) => seed..seed + 1,
-        None => default,
+    let Ok(named) = std::env::var("OCHRE_SEED") else { return default };
+    match named.split_once("..") {
+        Some((first, end)) => first.parse().unwrap()..end.parse().unwrap(),
+        None => named.parse().map(|seed| seed..seed + 1).unwrap(),
     }
 }
 

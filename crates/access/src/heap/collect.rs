@@ -64,6 +64,7 @@ impl Heap {
         }
         if page.flags() & PAGE_ALL_VISIBLE != 0 {
             collected.all_visible = true;
+            self.free.note(block, page.free_total());
             return Ok(collected);
         }
         let mut judge = Judge::new(self, None);
