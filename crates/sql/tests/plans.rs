@@ -72,3 +72,34 @@ fn golden_plans() {
     assert!(seen > 0, "no statements in {}", folder.display());
     assert!(update || failures.is_empty(), "{}", failures.join("\n"));
 }
+
+/// What binding and planning cost: `cargo test -p ochre-sql --release --test plans -- --ignored --nocapture`.
+#[test]
+#[ignore = "a measurement"]
+fn planning_time() {
+    let catalog = common::catalog();
+    let session = ochre_expr::NoSession::default();
+    let settings = ochre_sql::PlannerSettings::default();
+    let path = [ochre_catalog::oids::PG_CATALOG, ochre_catalog::oids::PUBLIC];
+    let planner = ochre_sql::Planner::new(&catalog, &path, &session, &settings);
+    for sql in [
+        "SELECT abalance FROM pgbench_accounts WHERE aid = 12345",
+        "UPDATE pgbench_accounts SET abalance = abalance + 17 WHERE aid = 12345",
+        "INSERT INTO pgbench_history (tid, bid, aid, delta, mtime) VALUES (1, 2, 3, 4, CURRENT_TIMESTAMP)",
+        "SELECT c.name, count(*) FROM customer c JOIN orders o ON o.customer = c.id GROUP BY c.id ORDER BY 2",
+    ] {
+        let rounds = 20_000u32;
+        let begin = std::time::Instant::now();
+        for _ in 0..rounds {
+            std::hint::black_box(ochre_parser::parse(sql).expect("a statement"));
+        }
+        let parsed = begin.elapsed() / rounds;
+        let statement = ochre_parser::parse(sql).expect("a statement").remove(0).stmt;
+        let begin = std::time::Instant::now();
+        for _ in 0..rounds {
+            let mut params = ochre_sql::ParamTypes::new(&[]);
+            std::hint::black_box(planner.plan(&statement, &mut params).expect("a plan"));
+        }
+        println!("parse {parsed:?}, bind and plan {:?}: {sql}", begin.elapsed() / rounds);
+    }
+}

@@ -4,6 +4,7 @@
 mod fold;
 mod inline_ctes;
 mod min_max;
+mod or_lists;
 mod outer_join;
 mod pushdown;
 mod transitive;
@@ -25,6 +26,7 @@ pub struct Rule {
 /// The rules in the order in which they run.
 pub const RULES: &[Rule] = &[
     Rule { name: "fold_constants", apply: fold::apply },
+    Rule { name: "lists_from_or", apply: or_lists::apply },
     Rule { name: "inline_with_entries", apply: inline_ctes::apply },
     Rule { name: "unnest_subqueries", apply: unnest::apply },
     Rule { name: "simplify_outer_joins", apply: outer_join::apply },

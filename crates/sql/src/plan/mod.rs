@@ -36,7 +36,7 @@ use crate::physical::{
 };
 use crate::walk::{Parts, free_columns};
 
-pub(crate) use index_match::{Operation, comparison_of, operation_of};
+pub(crate) use index_match::{Operation, comparison_of, operation_of, strip_relabel};
 pub use settings::PlannerSettings;
 
 /// Binds and plans statements against one picture of the catalog.
@@ -341,7 +341,12 @@ impl<'a> PlanBuilder<'a> {
                         self.resolve_in_place(part, ids)?;
                     }
                 }
-                let hashable = matches!(kind, SubPlanKind::AnyAll { all: false, .. });
+                let hashable = match kind {
+                    SubPlanKind::AnyAll { all: false, functions, negated: false, .. } => {
+                        functions.iter().all(|f| operation_of(f.oid) == Some(Operation::Equal))
+                    }
+                    _ => false,
+                };
                 let (number, needed) = self.plan_subquery(*plan, hashable)?;
                 *plan = number;
                 let mut values = Vec::with_capacity(needed.len());

@@ -389,8 +389,8 @@ Limit
 
 SELECT * FROM emp WHERE dept = 3 OR dept = 4;
 ----
-Seq Scan on emp
-  Filter: ((dept = 3) OR (dept = 4))
+Index Scan using emp_dept_idx on emp
+  Index Cond: (dept = ANY ('{3,4}'::integer[]))
 
 SELECT name FROM emp WHERE id = 3 AND name = 'x';
 ----
@@ -402,3 +402,17 @@ SELECT t.e FROM t WHERE t.e = ALL (ARRAY[1,2]) AND t.a BETWEEN 1 AND 3 AND b IN 
 ----
 Seq Scan on t
   Filter: ((e = ALL ('{1,2}'::integer[])) AND (a >= 1) AND (a <= 3) AND (b = 'x'::text))
+
+SELECT name FROM emp WHERE salary > ANY (SELECT salary FROM emp WHERE dept = 2);
+----
+Seq Scan on emp
+  Filter: (ANY (emp.salary > (SubPlan 1).col1))
+  InitPlan 1
+    ->  Index Scan using emp_dept_idx on emp
+          Index Cond: (emp.dept = 2)
+
+SELECT name FROM emp WHERE (dept = 3 OR dept IN (4, 5)) AND (id = 1 OR name = 'x');
+----
+Index Scan using emp_dept_idx on emp
+  Index Cond: (dept = ANY ('{3,4,5}'::integer[]))
+  Filter: ((id = 1) OR (name = 'x'::text))
