@@ -2,6 +2,7 @@
 
 mod configuration;
 mod serve;
+mod shell;
 
 use std::process::ExitCode;
 
@@ -13,24 +14,28 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// OchreDB: a PostgreSQL-compatible relational database.
 #[derive(Debug, Parser)]
-#[command(name = "ochre", version, arg_required_else_help = true)]
+#[command(name = "ochre", version)]
 struct Arguments {
     #[command(subcommand)]
-    command: Command,
+    command: Option<Command>,
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Serve a data directory to PostgreSQL clients.
     Serve(serve::Serve),
+    /// Type statements, or run a script from standard input, on a data directory.
+    Shell(shell::Shell),
 }
 
 fn main() -> ExitCode {
     let result = match Arguments::parse().command {
-        Command::Serve(serve) => serve.run(),
+        Some(Command::Serve(serve)) => serve.run().map(|()| ExitCode::SUCCESS),
+        Some(Command::Shell(shell)) => shell.run(),
+        None => shell::Shell::on_default_directory().run(),
     };
     match result {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             report(&error);
             ExitCode::FAILURE
