@@ -28,6 +28,14 @@ serve:
 bench-parser:
     cargo bench -p ochre-parser
 
+# Changed statements against the parser for so many seconds.
+fuzz-parser seconds="600":
+    OCHRE_FUZZ_SECONDS={{seconds}} cargo test -p ochre-parser --test mutations -- --nocapture
+
+# The parser's trees against PostgreSQL's own parser; needs libclang.
+parser-differential:
+    cargo run --release --manifest-path tools/parser-differential/Cargo.toml
+
 # Indexes and sorting.
 bench-access:
     cargo bench -p ochre-access

@@ -30,7 +30,7 @@ pub enum DefValue {
     List(Vec<DefValue>),
     /// `*`.
     Star,
-    /// Column lists of COPY.
+    /// A list of names between parentheses, as COPY's options have it.
     Columns(Vec<Name>),
 }
 

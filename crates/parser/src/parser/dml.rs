@@ -349,7 +349,7 @@ impl Parser<'_> {
         let value = if self.eat(Tok::Star) {
             DefValue::Star
         } else {
-            DefValue::List(self.comma_list(|p| Ok(DefValue::Word(p.col_id()?)))?)
+            DefValue::Columns(self.comma_list(Self::col_id)?)
         };
         Ok(DefElem { namespace: None, name: Name::from_static(name), value: Some(value), pos })
     }
@@ -364,7 +364,9 @@ impl Parser<'_> {
                 self.advance();
                 Some(DefValue::Star)
             }
-            Tok::LeftParen => Some(DefValue::List(self.paren_list(Self::boolean_or_string)?)),
+            Tok::LeftParen => Some(DefValue::Columns(
+                self.paren_list(|p| Ok(Name::from(p.boolean_or_string()?.as_text())))?,
+            )),
             Tok::Kw(K::Default) => {
                 self.advance();
                 Some(DefValue::Word(Name::from_static("default")))

@@ -45,6 +45,10 @@ fn is_sign(op: &Operator) -> bool {
     op.schema.is_empty() && matches!(op.name.as_str(), "+" | "-")
 }
 
+fn is_number(value: &LiteralValue) -> bool {
+    matches!(value, LiteralValue::Integer(_) | LiteralValue::BigInt(_) | LiteralValue::Numeric(_))
+}
+
 /// The level at which an expression binds.
 fn level(expr: &Expr) -> u8 {
     match expr {
@@ -117,7 +121,7 @@ impl Printer {
             Expr::Literal(e) => self.literal(&e.value),
             Expr::Param(e) => self.word(&format!("${}", e.number)),
             Expr::Unary(e) => {
-                self.operator(&e.op);
+                self.prefix_operator(e);
                 self.operand(&e.expr, if is_sign(&e.op) { UMINUS } else { ADD });
             }
             Expr::Binary(e) => {
@@ -250,6 +254,20 @@ impl Printer {
         }
         self.word("OPERATOR");
         self.call_parens(|p| p.bare_operator(op));
+    }
+
+    /// A prefix operator. Those that are no prefix operators in the grammar, and a minus that would be folded into the
+    /// number behind it, need their OPERATOR form.
+    fn prefix_operator(&mut self, e: &UnaryExpr) {
+        let folded =
+            e.op.name == "-" && matches!(&e.expr, Expr::Literal(literal) if is_number(&literal.value));
+        let foreign = !is_sign(&e.op) && operator_level(&e.op) != OP;
+        if e.op.schema.is_empty() && (folded || foreign) {
+            self.word("OPERATOR");
+            self.call_parens(|p| p.bare_operator(&e.op));
+        } else {
+            self.operator(&e.op);
+        }
     }
 
     /// An operator as any_operator.

@@ -78,6 +78,10 @@ impl Printer {
 
     /// A setting's name, dotted where it is in parts.
     fn setting(&mut self, name: &str) {
+        if name.split('.').any(str::is_empty) {
+            self.word(&format!("\"{}\"", name.replace('"', "\"\"")));
+            return;
+        }
         for (i, part) in name.split('.').enumerate() {
             if i > 0 {
                 self.joint(".");
