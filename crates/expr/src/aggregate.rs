@@ -93,6 +93,20 @@ impl Aggregate {
         crate::aggregates::create(self, arg_types, result)
     }
 
+    /// As [`Aggregate::create`] for an ordered-set aggregate. Rows must come in the order of WITHIN GROUP; states cannot
+    /// be merged.
+    ///
+    /// # Errors
+    /// 0A000 when the aggregate is not implemented, 22003 for a fraction outside [0, 1].
+    pub fn create_ordered_set(
+        &self,
+        direct_args: &[ochre_types::Datum],
+        arg_types: &[SqlType],
+        result: SqlType,
+    ) -> Result<Box<dyn AggregateState>> {
+        crate::aggregates::create_ordered_set(self, direct_args, arg_types, result)
+    }
+
     /// Whether [`Aggregate::create`] knows the aggregate for these types.
     pub fn is_implemented(&self, arg_types: &[SqlType], result: SqlType) -> bool {
         crate::aggregates::is_implemented(self, arg_types, result)

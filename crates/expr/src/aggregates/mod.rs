@@ -5,12 +5,13 @@
 //! where a tight one pays.
 //!
 //! # Not done
-//! Ordered-set and hypothetical-set aggregates (mode, percentile_cont, rank …), the variants of json_object_agg that refuse
+//! Hypothetical-set aggregates (rank …), the variants of json_object_agg that refuse
 //! equal keys, and those over xml and ranges.
 
 mod collect;
 mod extreme;
 mod json;
+mod ordered;
 mod statistics;
 mod sum;
 
@@ -215,6 +216,27 @@ pub(crate) fn create(
         },
         _ => missing(),
     }
+}
+
+/// The state of an ordered-set aggregate with these direct arguments, over values of this type.
+pub(crate) fn create_ordered_set(
+    aggregate: &Aggregate,
+    direct_args: &[Datum],
+    arg_types: &[SqlType],
+    result: SqlType,
+) -> Result<Box<dyn AggregateState>> {
+    let direct = |make: fn(ordered::Fractions) -> ordered::Question| -> Result<ordered::Question> {
+        let value = direct_args.first().ok_or_else(|| errors::missing(aggregate.function))?;
+        Ok(make(ordered::Fractions::new(value)?))
+    };
+    let question = match &*aggregate.function.name {
+        "mode" => ordered::Question::Mode,
+        "percentile_disc" => direct(ordered::Question::Discrete)?,
+        "percentile_cont" => direct(ordered::Question::Continuous)?,
+        _ => return Err(errors::missing(aggregate.function)),
+    };
+    let element = arg_types.first().copied().unwrap_or(result);
+    grouped(ordered::OrderedSet { question, element }, result)
 }
 
 /// Whether a combination of name and types that [`create`] knows exists, without creating a state.

@@ -104,6 +104,10 @@ fn compare(r: &mut Implementations) {
         r.c2::<i64, i64, bool>(names::TIMESTAMPTZ_TIMESTAMP[index(suffix)], move |call, a, b| Ok(holds(local_order(call, b, a)?.reverse())));
         r.f2::<TimeTzArg, TimeTzArg, bool>(names::TIMETZ[index(suffix)], move |a, b| Ok(holds(a.to_bytes().cmp(&b.to_bytes()))));
     }
+    r.c2::<i32, i64, i32>("date_cmp_timestamptz", |call, a, b| Ok(date_tz_order(call, a, b)? as i32));
+    r.c2::<i64, i32, i32>("timestamptz_cmp_date", |call, a, b| Ok(date_tz_order(call, b, a)?.reverse() as i32));
+    r.c2::<i64, i64, i32>("timestamp_cmp_timestamptz", |call, a, b| Ok(local_order(call, a, b)? as i32));
+    r.c2::<i64, i64, i32>("timestamptz_cmp_timestamp", |call, a, b| Ok(local_order(call, b, a)?.reverse() as i32));
     r.f2::<TimeTzArg, TimeTzArg, i32>("timetz_cmp", |a, b| Ok(a.to_bytes().cmp(&b.to_bytes()) as i32));
     r.map2::<i32, i32, i32>("date_larger", |a, b| a.max(b));
     r.map2::<i32, i32, i32>("date_smaller", |a, b| a.min(b));

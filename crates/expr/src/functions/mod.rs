@@ -10,6 +10,7 @@ mod integer;
 mod json;
 mod kernels;
 mod like;
+mod misc;
 mod numeric;
 mod regex;
 mod system;
@@ -45,6 +46,7 @@ impl Implementations {
         array::register(&mut all);
         system::register(&mut all);
         json::register(&mut all);
+        misc::register(&mut all);
         all
     }
 
