@@ -97,12 +97,13 @@ impl Aggregate {
     /// 0A000 for aggregates that are not implemented.
     pub fn new(input: BoxOperator, spec: AggregateSpec) -> Result<Aggregate> {
         for call in &spec.aggregates {
-            if call.function.kind != AggregateKind::Normal {
-                let name = &call.function.function.name;
-                return Err(Error::unsupported(format_args!("the ordered-set aggregate {name}")));
+            let name = &call.function.function.name;
+            match call.function.kind {
+                // Fails early when an aggregate is missing.
+                AggregateKind::Normal => drop(create_state(call)?),
+                AggregateKind::OrderedSet if call.direct_args.iter().all(Expr::is_row_independent) => {}
+                _ => return Err(Error::unsupported(format_args!("the ordered-set aggregate {name}"))),
             }
-            // Fails early when an aggregate is missing.
-            create_state(call)?;
         }
         let spec = Arc::new(spec);
         Ok(Aggregate {
@@ -455,8 +456,14 @@ impl GroupTable {
 
 impl State {
     fn new(ctx: &ExecContext<'_>, call: &AggregateCall) -> Result<State> {
-        let state = create_state(call)?;
         let types = || call.args.iter().map(Expr::ty);
+        let state = if call.function.kind == AggregateKind::OrderedSet {
+            let direct: Vec<_> =
+                call.direct_args.iter().map(|arg| ctx.eval_value(arg)).collect::<Result<_>>()?;
+            call.function.create_ordered_set(&direct, &types().collect::<Vec<_>>(), call.ty)?
+        } else {
+            create_state(call)?
+        };
         let distinct = call.distinct.then(|| {
             let layout = KeyLayout::new(std::iter::once(SqlType::INT8).chain(types())).into_bytes();
             (layout, KeyTable::bytes(), BatchKeys::default())
