@@ -147,6 +147,11 @@ pub fn cast(source: Oid, target: Oid) -> Option<CastInfo> {
     if let Some(cast) = CASTS_BY_TYPES.get(&(source, target)) {
         return Some(**cast);
     }
+    // The vectors of the catalogs are arrays under another name.
+    if matches!((source, target), (oids::INT2VECTOR, oids::INT2_ARRAY) | (oids::OIDVECTOR, oids::OID_ARRAY)) {
+        let (context, method) = (CastContext::Implicit, CastMethod::Relabel);
+        return Some(CastInfo { oid: Oid::INVALID, source, target, context, method });
+    }
     let is_string = |oid| type_info(oid).is_some_and(|info| info.category == b'S');
     let is_pseudo = |oid| type_info(oid).is_none_or(|info| info.kind == b'p' && oid != oids::UNKNOWN);
     let context = if is_pseudo(source) || is_pseudo(target) {
