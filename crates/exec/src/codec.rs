@@ -234,6 +234,34 @@ struct LargeValue {
     reference: OverflowReference,
 }
 
+/// Where a version's fields go.
+struct Place<'a> {
+    row: usize,
+    rid: RowId,
+    large: &'a mut Vec<LargeValue>,
+    scratch: &'a mut Vec<u8>,
+}
+
+impl Place<'_> {
+    /// Adds a field to a target's builder.
+    #[inline]
+    fn put(&mut self, builder: &mut ColumnBuilder, target: usize, field: Field<'_>) -> Result<()> {
+        match field {
+            Field::Inline(bytes) => store::decode_into(builder, bytes)?,
+            Field::Null => builder.push_null(),
+            Field::Compressed { value_bytes, block } => {
+                decompress(value_bytes, block, self.scratch)?;
+                store::decode_into(builder, self.scratch)?;
+            }
+            Field::Overflow(reference) => {
+                builder.push_null();
+                self.large.push(LargeValue { target, row: self.row, rid: self.rid, reference });
+            }
+        }
+        Ok(())
+    }
+}
+
 /// Decodes versions into columns.
 pub struct RowDecoder {
     codec: Arc<RowCodec>,
@@ -303,60 +331,39 @@ impl RowDecoder {
     /// # Errors
     /// XX001 when it is damaged.
     pub fn push(&mut self, version: &VersionRef<'_>) -> Result<()> {
-        let codec = Arc::clone(&self.codec);
+        let RowDecoder { codec, steps, builders, rows, large, scratch, .. } = self;
         let list = &codec.lists[codec.current];
         if list.version != version.schema_version {
+            let codec = Arc::clone(codec);
             return self.push_old(&codec, version);
         }
+        let mut place = Place { row: *rows, rid: version.rid, large, scratch };
         let view = RowView::new(&list.layout, version.payload, version.flags);
         if version.flags.has_nulls {
             let mut cursor = view.cursor()?;
             let mut at = 0;
-            for i in 0..self.steps.len() {
-                let (field, target) = self.steps[i];
+            for (field, target) in steps.iter() {
                 // A column that is fetched twice: its field is read again.
-                if field < at {
-                    let value = view.field(field)?;
-                    self.push_field(target, version.rid, value)?;
+                if *field < at {
+                    place.put(&mut builders[*target], *target, view.field(*field)?)?;
                     continue;
                 }
-                while at < field {
+                while at < *field {
                     cursor.skip()?;
                     at += 1;
                 }
-                let value = cursor.next_field()?;
                 at += 1;
-                self.push_field(target, version.rid, value)?;
+                place.put(&mut builders[*target], *target, cursor.next_field()?)?;
             }
         } else {
-            for i in 0..self.steps.len() {
-                let (field, target) = self.steps[i];
-                let value = view.field(field)?;
-                self.push_field(target, version.rid, value)?;
+            for (field, target) in steps.iter() {
+                place.put(&mut builders[*target], *target, view.field(*field)?)?;
             }
         }
         for i in 0..self.others.len() {
             self.push_other(self.others[i], version);
         }
         self.rows += 1;
-        Ok(())
-    }
-
-    #[inline]
-    fn push_field(&mut self, target: usize, rid: RowId, field: Field<'_>) -> Result<()> {
-        let builder = &mut self.builders[target];
-        match field {
-            Field::Null => builder.push_null(),
-            Field::Inline(bytes) => store::decode_into(builder, bytes)?,
-            Field::Compressed { value_bytes, block } => {
-                decompress(value_bytes, block, &mut self.scratch)?;
-                store::decode_into(builder, &self.scratch)?;
-            }
-            Field::Overflow(reference) => {
-                builder.push_null();
-                self.large.push(LargeValue { target, row: self.rows, rid, reference });
-            }
-        }
         Ok(())
     }
 
@@ -392,7 +399,9 @@ impl RowDecoder {
                         let wanted = codec.columns[position].ty.physical;
                         let value = view.field(field)?;
                         if stored == wanted {
-                            self.push_field(target, version.rid, value)?;
+                            let RowDecoder { builders, rows, large, scratch, .. } = self;
+                            let mut place = Place { row: *rows, rid: version.rid, large, scratch };
+                            place.put(&mut builders[target], target, value)?;
                         } else {
                             let value = match value {
                                 Field::Null => Datum::Null,

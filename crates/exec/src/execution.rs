@@ -7,7 +7,7 @@ use ochre_sql::physical::{CommandKind, PhysicalPlan, PlanNode, PlannedStatement}
 use ochre_types::Batch;
 
 use crate::build::{Builder, physical_types};
-use crate::context::{ExecContext, Frame, StatementContext};
+use crate::context::{ExecContext, StatementContext};
 use crate::explain::Instrumentation;
 use crate::operator::BoxOperator;
 use crate::relation::RelationSource;
@@ -24,7 +24,6 @@ use crate::run_state::RunState;
 /// After an error only drop it (or [`Execution::restart`] it in another transaction).
 pub struct Execution {
     run: RunState,
-    frame: Frame,
     root: BoxOperator,
     instrumentation: Option<Arc<Instrumentation>>,
     /// What RETURNING gave, and which batch of it comes next.
@@ -60,7 +59,6 @@ impl Execution {
         Ok(Execution {
             root: builder.build(&plan.plan)?,
             run: RunState::new(plan, &builder)?,
-            frame: Frame::new(plan.slots),
             instrumentation,
             returned: None,
             ended: false,
@@ -83,7 +81,7 @@ impl Execution {
         if self.ended {
             return Ok(None);
         }
-        let ctx = ExecContext::new(statement, &self.run, &self.frame);
+        let ctx = ExecContext::new(statement, &self.run, &self.run.main);
         if !std::mem::replace(&mut self.started, true) {
             self.run.start_data_modifying(&ctx)?;
         }
@@ -135,7 +133,7 @@ impl Execution {
         self.run.reset();
         self.returned = None;
         if std::mem::take(&mut self.started) {
-            self.root.rescan(&ExecContext::new(statement, &self.run, &self.frame))?;
+            self.root.rescan(&ExecContext::new(statement, &self.run, &self.run.main))?;
         }
         self.ended = false;
         Ok(())

@@ -27,6 +27,10 @@ use crate::row_store::RowStore;
 /// Run state beside the operator tree.
 pub struct RunState {
     pub(crate) plan: Arc<PlannedStatement>,
+    /// The statement's main frame, and the frame of each sub-plan. They stand beside the states, so that a CTE can copy the
+    /// frame that it belongs to while that frame's sub-plan runs.
+    pub(crate) main: Frame,
+    frames: Vec<Frame>,
     subplans: Vec<RefCell<SubPlanState>>,
     ctes: Vec<RefCell<CteState>>,
     work_tables: Vec<RefCell<WorkTable>>,
@@ -36,7 +40,6 @@ pub struct RunState {
 
 struct SubPlanState {
     root: Option<BoxOperator>,
-    frame: Frame,
     /// Whether the root has run since it was built or rescanned.
     used: bool,
     types: Arc<[PhysicalType]>,
@@ -75,7 +78,6 @@ impl RunState {
         for subplan in &plan.subplans {
             subplans.push(RefCell::new(SubPlanState {
                 root: Some(builder.build(&subplan.plan)?),
-                frame: Frame::new(subplan.slots),
                 used: false,
                 types: subplan.plan.columns.iter().map(|column| column.ty.physical).collect(),
                 kept: None,
@@ -93,7 +95,10 @@ impl RunState {
             }));
         }
         let work_tables = (0..plan.work_tables).map(|_| RefCell::default()).collect();
-        Ok(RunState { plan: Arc::clone(plan), subplans, ctes, work_tables, rows_changed: Cell::new(0) })
+        let frames = plan.subplans.iter().map(|subplan| Frame::new(subplan.slots)).collect();
+        let main = Frame::new(plan.slots);
+        let plan = Arc::clone(plan);
+        Ok(RunState { plan, main, frames, subplans, ctes, work_tables, rows_changed: Cell::new(0) })
     }
 
     /// For expressions outside of any plan, which have neither sub-plans nor CTEs.
@@ -116,6 +121,8 @@ impl RunState {
         });
         RunState {
             plan: Arc::clone(&NOTHING),
+            main: Frame::default(),
+            frames: Vec::new(),
             subplans: Vec::new(),
             ctes: Vec::new(),
             work_tables: Vec::new(),
@@ -157,8 +164,11 @@ impl RunState {
             let plan = &self.plan.ctes[cte].plan;
             let types = plan.columns.iter().map(|column| column.ty.physical).collect();
             state.store = Some(RowStore::new(types, ctx.temp(), ctx.work_mem_bytes()));
-            // The query runs in a copy of its frame (F1).
-            state.frame = ctx.frame.copy();
+            // The query runs in a copy of its frame (F1), whatever frame reads it.
+            state.frame = match self.plan.ctes[cte].frame {
+                None => self.main.copy(),
+                Some(subplan) => self.frames[subplan].copy(),
+            };
             state.ended = false;
             if std::mem::replace(&mut state.used, true) {
                 let root = state.root.as_mut().expect("a CTE's query is there for the whole execution");
@@ -201,10 +211,10 @@ impl SubPlanRunner for ExecContext<'_> {
         let mut state = self.run.subplans[plan].borrow_mut();
         let state = &mut *state;
         if definition.run_once {
-            return run_kept(self, state, each);
+            return run_kept(self, &self.run.frames[plan], state, each);
         }
         state.start(self, plan, correlated)?;
-        let ctx = self.in_frame(&state.frame);
+        let ctx = self.in_frame(&self.run.frames[plan]);
         let root = state.root.as_mut().expect("a sub-plan's root is there for the whole execution");
         while let Some(batch) = root.next(&ctx)? {
             if !each_row(&batch, each)? {
@@ -234,8 +244,9 @@ impl SubPlanRunner for ExecContext<'_> {
 impl SubPlanState {
     /// Fills the arguments' slots and makes the root ready to run.
     fn start(&mut self, ctx: &ExecContext<'_>, number: usize, correlated: &[Datum]) -> Result<()> {
-        self.frame.set_all(correlated);
-        let inner = ctx.in_frame(&self.frame);
+        let frame = &ctx.run.frames[number];
+        frame.set_all(correlated);
+        let inner = ctx.in_frame(frame);
         if std::mem::replace(&mut self.used, true) {
             ctx.run.reset_correlated_ctes(number);
             self.root.as_mut().expect("a sub-plan's root is there for the whole execution").rescan(&inner)?;
@@ -247,10 +258,11 @@ impl SubPlanState {
 /// Hands rows on that are kept from before, then computes (and keeps) more.
 fn run_kept(
     ctx: &ExecContext<'_>,
+    frame: &Frame,
     state: &mut SubPlanState,
     each: &mut dyn FnMut(&[Datum]) -> Result<bool>,
 ) -> Result<()> {
-    let inner = ctx.in_frame(&state.frame);
+    let inner = ctx.in_frame(frame);
     if state.kept.is_none() {
         if std::mem::replace(&mut state.used, true) {
             state.root.as_mut().expect("kept for the whole execution").rescan(&inner)?;
@@ -313,7 +325,7 @@ fn hash_rows(ctx: &ExecContext<'_>, state: &mut SubPlanState, number: usize) -> 
         nulls: Vec::new(),
     };
     state.start(ctx, number, &[])?;
-    let inner = ctx.in_frame(&state.frame);
+    let inner = ctx.in_frame(&ctx.run.frames[number]);
     let root = state.root.as_mut().expect("a sub-plan's root is there for the whole execution");
     let mut keys = BatchKeys::default();
     while let Some(batch) = root.next(&inner)? {

@@ -153,3 +153,5 @@ SELECT k, count(*) FROM big WHERE k > 94 GROUP BY k ORDER BY k;
 DELETE FROM big WHERE id % 2 = 0;
 SELECT count(*), sum(k) FROM big;
 SELECT count(*) FROM big WHERE k = 97;
+WITH x AS MATERIALIZED (SELECT e.id, b.name FROM emp e JOIN emp b ON e.boss = b.id JOIN dept d ON d.id = b.dept) SELECT q.id, (SELECT count(*) FROM x WHERE x.id > q.id), (SELECT max(x.name) FROM x, dept d WHERE d.id = x.id AND d.id <> q.id) FROM emp q ORDER BY q.id;
+SELECT d.id, (WITH c AS MATERIALIZED (SELECT e.id, e.salary FROM emp e JOIN emp b ON e.boss = b.id WHERE e.dept = d.id) SELECT string_agg((SELECT count(*) FROM c c2 WHERE c2.salary < c.salary)::text, ',' ORDER BY c.id) FROM c) FROM dept d ORDER BY d.id;
