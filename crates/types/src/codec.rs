@@ -13,6 +13,7 @@ mod money;
 mod network;
 
 mod records;
+mod regtype;
 mod simple;
 
 use ochre_base::{Error, Result, SqlState};
@@ -29,6 +30,7 @@ pub use bytea::{parse_bytea, print_bytea};
 pub use floats::{parse_f32, parse_f64, print_f32, print_f64};
 pub(crate) use integers::print_padded;
 pub use integers::{parse_i16, parse_i32, parse_i64, print_i64, print_u64};
+pub use regtype::parse_type_name;
 pub use simple::{parse_bool, parse_uuid, print_uuid};
 
 /// Reads a value from text as the type's input function does, modifier included (a `varchar(3)` refuses `'abcd'`).
@@ -79,6 +81,11 @@ pub fn parse_text(ty: SqlType, text: &str, context: &FormatContext) -> Result<Da
             return match (text.parse::<u32>(), &context.names) {
                 (Ok(number), _) if ty.info().is_some() => Ok(Datum::UInt32(number)),
                 _ if text == "-" && ty.info().is_some() => Ok(Datum::UInt32(0)),
+                _ if ty.oid == oids::REGTYPE
+                    && let Some(oid) = parse_type_name(text) =>
+                {
+                    Ok(Datum::UInt32(oid.0))
+                }
                 (_, Some(names)) => names.parse(ty.oid, text).map(|oid| Datum::UInt32(oid.0)),
                 (Ok(number), None) => Ok(Datum::UInt32(number)),
                 (Err(_), None) => Err(invalid_syntax(ty.name(), text)),
@@ -158,7 +165,17 @@ fn print_uint32(ty: SqlType, value: u32, context: &FormatContext, out: &mut Vec<
     if matches!(ty.oid, oids::OID | oids::XID | oids::CID) {
         return print_u64(u64::from(value), out);
     }
-    match context.names.as_ref().and_then(|names| names.print(ty.oid, ochre_base::Oid(value))) {
+    if ty.oid == oids::REGTYPE
+        && let Some(name) = regtype::print(ochre_base::Oid(value))
+    {
+        return out.extend_from_slice(name.as_bytes());
+    }
+    match context
+        .names
+        .as_ref()
+        .filter(|_| value != 0)
+        .and_then(|names| names.print(ty.oid, ochre_base::Oid(value)))
+    {
         Some(name) => out.extend_from_slice(name.as_bytes()),
         // A `reg…` value of 0 names nothing.
         None if value == 0 && !matches!(ty.oid, oids::REGOPER | oids::REGOPERATOR) => out.push(b'-'),

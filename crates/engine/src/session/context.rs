@@ -9,7 +9,7 @@ use ochre_catalog::{CatalogSnapshot, RelationDescriptor, RelationKind, builtin};
 use ochre_exec::{RelationSource, StatementContext, TableAccess};
 use ochre_expr::{Function, SessionContext};
 use ochre_txn::Transaction;
-use ochre_types::{Batch, Column, Datum, FormatContext, ObjectNames, oids as type_oids};
+use ochre_types::{Batch, Column, Datum, FormatContext, ObjectNames, SqlType, oids as type_oids};
 
 use super::State;
 use crate::ddl::quote_identifier;
@@ -42,15 +42,35 @@ impl ObjectNames for CatalogNames {
             type_oids::REGCLASS => Some(self.relation(self.catalog.relation(object)?)),
             type_oids::REGNAMESPACE => self.catalog.namespace(object).map(|n| quote_identifier(&n.name)),
             type_oids::REGROLE => self.catalog.role(object).map(|role| quote_identifier(&role.name)),
-            type_oids::REGTYPE => match self.catalog.relations().find(|relation| relation.row_type == object)
-            {
-                Some(relation) => Some(self.relation(relation)),
-                None => ochre_types::type_info(object).map(|_| ochre_types::typmod::format_type(object, -1)),
-            },
-            type_oids::REGPROC => ochre_expr::function(object).map(|function| function.name.to_string()),
+            type_oids::REGTYPE => {
+                match self.catalog.relations().find(|r| r.row_type.is_valid() && r.row_type == object) {
+                    Some(relation) => Some(self.relation(relation)),
+                    None => {
+                        ochre_types::type_info(object).map(|_| ochre_types::typmod::format_type(object, -1))
+                    }
+                }
+            }
+            type_oids::REGPROC => {
+                let function = ochre_expr::function(object)?;
+                // A name that alone would not say which function is qualified.
+                let alone = ochre_expr::functions_named(&function.name).len() == 1;
+                let name = quote_identifier(&function.name);
+                Some(if alone { name } else { format!("pg_catalog.{name}") })
+            }
+            type_oids::REGPROCEDURE => {
+                let function = ochre_expr::function(object)?;
+                let args: Vec<String> =
+                    function.arg_types.iter().map(|ty| ochre_types::typmod::format_type(*ty, -1)).collect();
+                Some(format!("{}({})", quote_identifier(&function.name), args.join(",")))
+            }
             type_oids::REGOPER => ochre_expr::operator(object).map(|operator| operator.name.to_string()),
             _ => None,
         }
+    }
+
+    fn record_fields(&self, ty: SqlType) -> Option<Arc<[SqlType]>> {
+        let table = self.catalog.relations().find(|r| r.row_type.is_valid() && r.row_type == ty.oid)?;
+        Some(table.live_columns().map(|column| column.ty).collect())
     }
 
     fn parse(&self, reg_type: Oid, text: &str) -> Result<Oid> {
@@ -92,16 +112,14 @@ impl ObjectNames for CatalogNames {
                     .row_type)
             }
             type_oids::REGPROC => match ochre_expr::functions_named(name) {
+                [] => Err(undefined_function(text)),
                 [function] => Ok(function.oid),
-                [] => Err(Error::new(
-                    SqlState::UNDEFINED_FUNCTION,
-                    format!("function \"{text}\" does not exist"),
-                )),
                 _ => Err(Error::new(
                     SqlState::AMBIGUOUS_FUNCTION,
                     format!("more than one function named \"{text}\""),
                 )),
             },
+            type_oids::REGPROCEDURE => function_by_signature(text).ok_or_else(|| undefined_function(text)),
             _ => Err(Error::new(SqlState::UNDEFINED_OBJECT, format!("\"{text}\" does not exist"))),
         }
     }
@@ -115,6 +133,23 @@ fn builtin_type(text: &str) -> Option<Oid> {
     }
     let info = ochre_types::type_info_named(name.name())?;
     Some(if name.array_bounds.is_empty() { info.oid } else { info.array })
+}
+
+fn undefined_function(text: &str) -> Error {
+    Error::new(SqlState::UNDEFINED_FUNCTION, format!("function \"{text}\" does not exist"))
+}
+
+/// The function that `name(type, …)` means.
+fn function_by_signature(text: &str) -> Option<Oid> {
+    let (name, args) = text.trim().strip_suffix(')')?.split_once('(')?;
+    let name = super::settings::split_dotted(name.trim()).pop()?;
+    let args: Vec<Oid> = if args.trim().is_empty() {
+        Vec::new()
+    } else {
+        args.split(',').map(ochre_types::parse_type_name).collect::<Option<_>>()?
+    };
+    let named = ochre_expr::functions_named(&name);
+    named.iter().find(|function| *function.arg_types == *args).map(|function| function.oid)
 }
 
 /// The session during one statement.

@@ -166,7 +166,8 @@ impl Binder<'_> {
                 for (field, pos) in self.bind_expr_list(&row.args, scope)? {
                     fields.push(self.resolve_unknown_field(field, pos)?);
                 }
-                Ok(Expr::Row { fields, ty: SqlType::RECORD })
+                let types: Vec<SqlType> = fields.iter().map(Expr::ty).collect();
+                Ok(Expr::Row { fields, ty: ochre_types::record_type(&types) })
             }
             ast::Expr::Array(list) => self.bind_array(list, None, scope),
             ast::Expr::Cast(cast) => self.bind_cast(cast, scope),

@@ -356,10 +356,13 @@ impl Binder<'_> {
             ItemColumns::Listed(columns) if item.scalar_function && columns.len() == 1 => {
                 Ok(columns[0].expr.clone())
             }
-            ItemColumns::Listed(columns) => Ok(Expr::Row {
-                fields: columns.iter().map(|column| column.expr.clone()).collect(),
-                ty: SqlType::RECORD,
-            }),
+            ItemColumns::Listed(columns) => {
+                let types: Vec<SqlType> = columns.iter().map(|column| column.expr.ty()).collect();
+                Ok(Expr::Row {
+                    fields: columns.iter().map(|column| column.expr.clone()).collect(),
+                    ty: ochre_types::record_type(&types),
+                })
+            }
         }
     }
 

@@ -183,12 +183,15 @@ pub fn print_u64(mut value: u64, out: &mut Vec<u8>) {
     out.extend_from_slice(&buffer[start..]);
 }
 
-/// Appends `value` with at least `width` digits, zero-padded.
-pub(crate) fn print_padded(value: u64, width: usize, out: &mut Vec<u8>) {
-    let start = out.len();
-    print_u64(value, out);
-    let printed = out.len() - start;
-    if printed < width {
-        out.splice(start..start, std::iter::repeat_n(b'0', width - printed));
+/// Appends `value` with at least `width` digits, zero-padded; at most 20.
+pub(crate) fn print_padded(mut value: u64, width: usize, out: &mut Vec<u8>) {
+    let mut buffer = [b'0'; 20];
+    let mut start = buffer.len();
+    while value > 0 {
+        start -= 1;
+        buffer[start] = b'0' + (value % 10) as u8;
+        value /= 10;
     }
+    let printed = buffer.len() - start;
+    out.extend_from_slice(&buffer[buffer.len() - printed.max(width)..]);
 }

@@ -35,7 +35,7 @@ fn field_type(types: Option<&Arc<[SqlType]>>, index: usize, value: &Datum) -> Sq
 }
 
 pub(super) fn field_types(ty: SqlType, context: &FormatContext) -> Option<Arc<[SqlType]>> {
-    context.names.as_ref().and_then(|names| names.record_fields(ty))
+    crate::record_fields(ty).or_else(|| context.names.as_ref().and_then(|names| names.record_fields(ty)))
 }
 
 pub(super) fn print(ty: SqlType, fields: &[Datum], context: &FormatContext, out: &mut Vec<u8>) {
