@@ -47,14 +47,24 @@ pub struct Window {
     gathered_rows: usize,
     /// The partition's keys, from its first row.
     keys: Option<Vec<Arc<Column>>>,
-    /// The input batch that is being gathered: its gathered columns, its partition keys, its rows, the next of them.
-    batch: Option<(Vec<Arc<Column>>, Vec<Arc<Column>>, Vec<u16>, usize)>,
+    batch: Option<InputBatch>,
     /// Finished rows.
     output: Vec<ColumnBuilder>,
     output_rows: usize,
     /// A finished partition that is larger than a batch: its columns, its rows, the next of them.
     large: Option<(Vec<Arc<Column>>, usize, usize)>,
     ended: bool,
+}
+
+/// The input batch that is being gathered.
+struct InputBatch {
+    /// What is gathered of it.
+    columns: Vec<Arc<Column>>,
+    /// The partition's keys.
+    keys: Vec<Arc<Column>>,
+    /// Its active rows, and the next of them.
+    rows: Vec<u16>,
+    next: usize,
 }
 
 /// A partition's rows.
@@ -103,7 +113,7 @@ impl Window {
     fn gather(&mut self, ctx: &ExecContext<'_>) -> Result<bool> {
         let orders: Vec<ValueOrder> = self.spec.partition.iter().map(|key| key.ty().order()).collect();
         loop {
-            let Some((columns, keys, rows, next)) = &mut self.batch else {
+            let Some(InputBatch { columns, keys, rows, next }) = &mut self.batch else {
                 ctx.check_interrupts()?;
                 let Some(batch) = self.input.next(ctx)? else { return Ok(self.gathered_rows > 0) };
                 let keys = ctx.eval_all(&self.spec.partition, &batch)?;
@@ -113,7 +123,7 @@ impl Window {
                     columns.extend(ctx.eval_all(call_inputs(call), &batch)?);
                 }
                 let rows = batch.active().map(|row| row as u16).collect();
-                self.batch = Some((columns, keys, rows, 0));
+                self.batch = Some(InputBatch { columns, keys, rows, next: 0 });
                 continue;
             };
             while let Some(row) = rows.get(*next) {
