@@ -1,6 +1,7 @@
 //! `ochre`: the server and its tools in one binary.
 
 mod configuration;
+mod inspect;
 mod serve;
 mod shell;
 
@@ -26,12 +27,15 @@ enum Command {
     Serve(serve::Serve),
     /// Type statements, or run a script from standard input, on a data directory.
     Shell(shell::Shell),
+    /// Show what a part of OchreDB makes of its input.
+    Inspect(inspect::Inspect),
 }
 
 fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Some(Command::Serve(serve)) => serve.run().map(|()| ExitCode::SUCCESS),
         Some(Command::Shell(shell)) => shell.run(),
+        Some(Command::Inspect(inspect)) => inspect.run().map(|()| ExitCode::SUCCESS),
         None => shell::Shell::on_default_directory().run(),
     };
     match result {
