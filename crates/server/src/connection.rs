@@ -30,6 +30,8 @@ use crate::stream::DetachedStream;
 /// Room for input that is asked for at a time at least, and, while a COPY streams in, at most.
 const READ_BYTES: usize = 8 * 1024;
 const COPY_READ_BYTES: usize = 64 * 1024;
+/// Time that a client has to take the reason why its connection ends.
+const FAREWELL_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Serves a client from its startup packet to its end.
 pub(crate) async fn serve(stream: DetachedStream, greeting: Greeting, shared: Arc<Shared>) {
@@ -49,18 +51,11 @@ pub(crate) async fn serve(stream: DetachedStream, greeting: Greeting, shared: Ar
             return;
         }
     };
-    let mut input = Input { bytes: greeting.input, start: 0 };
+    let mut input = Input { bytes: greeting.input, start: 0, watches_stop: false };
     let mut talk = Talk { session, output, skipping: false, copying: None };
-    let end = converse(&mut talk, &mut input, &shared).await;
-    if let Some(error) = end {
-        if !talk.output.is_gone() {
-            talk.output.error(&error, None);
-            let gate = talk.session.take_gate();
-            if talk.output.flush(gate).await.is_err() && !talk.output.is_gone() {
-                // The log failed, so what was answered must not be sent; the reason may.
-                startup::refuse(&mut talk.output.stream, &error).await;
-            }
-        }
+    if let Some(error) = converse(&mut talk, &mut input, &shared).await {
+        // A client that does not read is not waited for.
+        let _ = tokio::time::timeout(FAREWELL_TIMEOUT, talk.end(&error)).await;
     }
     talk.output.stream.shutdown().await;
 }
@@ -86,7 +81,7 @@ fn start_session(output: &mut Output, greeting: &Greeting, shared: &Arc<Shared>)
 
 /// Reads and answers messages until the connection ends; with the error to end with, if there is one.
 async fn converse(talk: &mut Talk, input: &mut Input, shared: &Arc<Shared>) -> Option<Error> {
-    let mut stop = pin!(Some(shared.stop.raised()));
+    let mut stop = pin!(shared.stop.raised());
     loop {
         let next = match decode(&input.bytes[input.start..], MAX_MESSAGE_BYTES) {
             Ok(Decoded::Message(message, used)) => {
@@ -137,18 +132,13 @@ async fn wait_for_input<F: Future<Output = ()>>(
     talk: &mut Talk,
     input: &mut Input,
     shared: &Shared,
-    mut stop: Pin<&mut Option<F>>,
+    mut stop: Pin<&mut F>,
 ) -> Wake {
     let patience = talk.patience();
-    let mut watched = false;
     let read = std::future::poll_fn(|context| {
-        // Asked for its news once a wait: the task's waker stays the same.
-        if !std::mem::replace(&mut watched, true) {
-            if let Some(waiting) = stop.as_mut().as_pin_mut() {
-                if waiting.poll(context).is_ready() {
-                    stop.set(None);
-                }
-            }
+        // Asked once in a task's life: its waker stays the same, and asking takes a lock that all connections share.
+        if !std::mem::replace(&mut input.watches_stop, true) && stop.as_mut().poll(context).is_ready() {
+            return Poll::Ready(Wake::End(terminated()));
         }
         if shared.stop.is_raised() {
             return Poll::Ready(Wake::End(terminated()));
@@ -174,6 +164,8 @@ struct Input {
     bytes: Vec<u8>,
     /// Where the next message begins.
     start: usize,
+    /// The task has asked to be woken when the server stops.
+    watches_stop: bool,
 }
 
 impl Input {
@@ -188,11 +180,14 @@ impl Input {
         if held == 0 && !copying && self.bytes.capacity() > 2 * IDLE_BYTES {
             self.bytes.shrink_to(IDLE_BYTES);
         }
-        let least = if copying { COPY_READ_BYTES } else { READ_BYTES };
         let missing = wanted - held;
-        let room = self.bytes.capacity() - held;
-        if room < missing.min(least) || room == 0 {
-            self.bytes.reserve_exact(missing.min(held.max(least)).max(least));
+        let least = if copying { COPY_READ_BYTES } else { missing.min(READ_BYTES) };
+        if self.bytes.capacity() - held < least {
+            self.bytes.reserve_exact(missing.min(held).max(if copying {
+                COPY_READ_BYTES
+            } else {
+                READ_BYTES
+            }));
         }
     }
 
@@ -236,6 +231,18 @@ impl Talk {
     async fn send(&mut self) -> Result<()> {
         let gate = self.session.take_gate();
         self.output.flush(gate).await
+    }
+
+    /// Tells the client why the connection ends.
+    async fn end(&mut self, error: &Error) {
+        if self.output.is_gone() {
+            return;
+        }
+        self.output.error(error, None);
+        if self.send().await.is_err() && !self.output.is_gone() {
+            // The log failed, so what was answered must not be sent; the reason may.
+            startup::refuse(&mut self.output.stream, error).await;
+        }
     }
 
     /// How long the client may keep a transaction open without a word.

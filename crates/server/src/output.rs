@@ -124,7 +124,11 @@ impl Output {
                 }
             }
         }
-        let result = self.stream.write_all(&self.buffer).await;
+        let result = tokio::select! {
+            biased;
+            result = self.stream.write_all(&self.buffer) => result,
+            () = self.shared.force_stop.raised() => Err(std::io::ErrorKind::Interrupted.into()),
+        };
         self.buffer.clear();
         result.map_err(|error| {
             self.gone = true;
@@ -146,20 +150,12 @@ impl Output {
             return Err(client_gone(&std::io::ErrorKind::BrokenPipe.into()));
         }
         let gate = self.shared.newest_commit();
-        tokio::task::block_in_place(|| {
-            let shared = Arc::clone(&self.shared);
-            tokio::runtime::Handle::current().block_on(async {
-                tokio::select! {
-                    result = self.flush(gate) => result,
-                    () = shared.force_stop.raised() => Err(terminated()),
-                }
+        tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(self.flush(gate)))
+            .inspect_err(|_| {
+                // Part of a message may have been sent, so nothing sensible can follow.
+                self.gone = true;
+                self.buffer.clear();
             })
-        })
-        .inspect_err(|_| {
-            // Part of a message may have been sent, so nothing sensible can follow.
-            self.gone = true;
-            self.buffer.clear();
-        })
     }
 
     fn drain_if_full(&mut self) -> Result<()> {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use ochre_base::Result;
+use ochre_env::Waiting;
 use ochre_exec::{Execution, StatementContext};
 use ochre_expr::SessionContext;
 use ochre_sql::physical::{CommandKind, OutputColumn, PlannedStatement, RelationLock};
@@ -18,6 +19,10 @@ use crate::tag::CommandTag;
 
 /// Rows in a batch.
 const BATCH_ROWS: usize = ochre_base::limits::BATCH_ROWS;
+
+/// Plans that are estimated to cost more, some milliseconds, run as something that other sessions need not wait for:
+/// the thread that a server's tasks share is not kept from them.
+const LONG_COST: f64 = 1000.0;
 
 /// Executions that a session keeps for the next run of the same plan: of statements that hold next to no memory.
 #[derive(Default)]
@@ -69,6 +74,24 @@ impl Session {
         parameters: &[Datum],
         sink: &mut dyn Sink,
     ) -> Result<CommandTag> {
+        if may_take_long(plan) {
+            let wait = self.waiting();
+            return wait.run(|| self.run_rows_here(plan, parameters, sink));
+        }
+        self.run_rows_here(plan, parameters, sink)
+    }
+
+    /// How what takes long lets others go on meanwhile: it counts as a wait.
+    pub(crate) fn waiting(&self) -> Arc<dyn Waiting> {
+        Arc::clone(&self.state.instance.storage().env().wait)
+    }
+
+    fn run_rows_here(
+        &mut self,
+        plan: &Arc<PlannedStatement>,
+        parameters: &[Datum],
+        sink: &mut dyn Sink,
+    ) -> Result<CommandTag> {
         self.begin_plan(plan)?;
         let transaction = self.transaction.as_mut().expect("N1: a statement runs in a transaction");
         let snapshot = transaction.snapshot()?;
@@ -112,6 +135,20 @@ impl Session {
 
     /// Sends up to `limit` further rows; tells whether there may be more.
     pub(crate) fn run_some(
+        &mut self,
+        running: &mut Running,
+        parameters: &[Datum],
+        limit: u64,
+        sink: &mut dyn Sink,
+    ) -> Result<bool> {
+        if may_take_long(&running.plan) {
+            let wait = self.waiting();
+            return wait.run(|| self.run_some_here(running, parameters, limit, sink));
+        }
+        self.run_some_here(running, parameters, limit, sink)
+    }
+
+    fn run_some_here(
         &mut self,
         running: &mut Running,
         parameters: &[Datum],
@@ -203,6 +240,10 @@ impl Session {
         };
         run(&session, &context)
     }
+}
+
+fn may_take_long(plan: &PlannedStatement) -> bool {
+    plan.plan.estimate.total_cost > LONG_COST
 }
 
 fn slice(batch: &Batch, start: usize, len: usize) -> Batch {

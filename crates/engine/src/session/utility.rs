@@ -57,6 +57,30 @@ impl Session {
         protocol: Protocol,
         sink: &mut dyn Sink,
     ) -> Result<Option<CommandTag>> {
+        let is_short = matches!(
+            statement,
+            Statement::Set(_)
+                | Statement::Show(_)
+                | Statement::Prepare(_)
+                | Statement::Execute(_)
+                | Statement::Deallocate(_)
+                | Statement::Discard(_)
+        );
+        if is_short {
+            return self.run_utility_here(statement, text, parameters, protocol, sink);
+        }
+        let wait = self.waiting();
+        wait.run(|| self.run_utility_here(statement, text, parameters, protocol, sink))
+    }
+
+    fn run_utility_here(
+        &mut self,
+        statement: &Statement,
+        text: &str,
+        parameters: &[Datum],
+        protocol: Protocol,
+        sink: &mut dyn Sink,
+    ) -> Result<Option<CommandTag>> {
         match statement {
             Statement::Set(set) => return self.set_statement(set).map(Some),
             Statement::Show(show) => {
