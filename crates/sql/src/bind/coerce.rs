@@ -96,6 +96,13 @@ pub(crate) fn pathway(source: SqlType, target: SqlType, context: CoercionContext
             CastMethod::Io => CastKind::Io,
         }));
     }
+    // Vectors of the catalogs are arrays already.
+    if matches!(
+        (source.oid, target.oid),
+        (oids::INT2VECTOR, oids::INT2_ARRAY) | (oids::OIDVECTOR, oids::OID_ARRAY)
+    ) {
+        return Some(Pathway::Kind(CastKind::Relabel));
+    }
     if let (Some(from), Some(to)) = (array_element(source.oid), array_element(target.oid)) {
         let element = SqlType::new(to, -1);
         return match pathway(SqlType::new(from, -1), element, context)? {

@@ -269,8 +269,11 @@ impl Binder<'_> {
             }
         }
         let mut extra: Vec<(ColumnId, Expr)> = Vec::new();
+        // What the subqueries mention that are left once keys are replaced.
+        let mut from_subqueries: Vec<ColumnId> = Vec::new();
         for expr in later {
             replace_keys(expr, &keys, &groupings);
+            self.subquery_mentions(expr, &mut from_subqueries);
             for id in expr.columns() {
                 if self.columns[id].depth < scope.depth
                     || made.contains(&id)
@@ -288,6 +291,7 @@ impl Binder<'_> {
         // Subqueries read plain key columns only.
         for (id, pos, in_subquery) in &mentions {
             if !*in_subquery
+                || !from_subqueries.contains(id)
                 || self.columns[*id].depth < scope.depth
                 || keys.iter().chain(&extra).any(|(known, _)| known == id)
                 || made.contains(id)
@@ -309,6 +313,28 @@ impl Binder<'_> {
         let aggregates = std::mem::take(&mut level.aggregates);
         let grouping = Grouping { input: plan, keys, aggregates, sets: clause.sets.zip(set_id) };
         Ok(filter(Logical::Aggregate(Box::new(grouping)), having))
+    }
+
+    /// Adds every id that the subqueries of an expression mention.
+    fn subquery_mentions(&self, expr: &Expr, found: &mut Vec<ColumnId>) {
+        let _ = expr.walk(&mut |node| {
+            if let Expr::SubPlan { plan, .. } = node
+                && let Some(Some(subquery)) = self.subqueries.get(*plan)
+            {
+                self.plan_mentions(&subquery.query.plan, found);
+            }
+            std::ops::ControlFlow::<()>::Continue(())
+        });
+    }
+
+    fn plan_mentions(&self, plan: &Logical, found: &mut Vec<ColumnId>) {
+        crate::walk::each_expr(plan, &mut |expr| {
+            found.extend(expr.columns());
+            self.subquery_mentions(expr, found);
+        });
+        for input in crate::walk::inputs(plan) {
+            self.plan_mentions(input, found);
+        }
     }
 
     /// What each GROUPING call is: a CASE over the number of the set.

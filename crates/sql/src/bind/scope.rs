@@ -202,7 +202,13 @@ impl Binder<'_> {
                 continue;
             }
             let Some(expr) = self.item_column(item, name, scope.depth, false) else { continue };
-            if matches!(found, Found::One(_)) {
+            let twice = match &item.columns {
+                ItemColumns::Listed(columns) => {
+                    columns.iter().filter(|column| &*column.name == name).nth(1).is_some()
+                }
+                ItemColumns::Table(_) => false,
+            };
+            if twice || matches!(found, Found::One(_)) {
                 return Ok(Found::Ambiguous);
             }
             if item.lateral_only {

@@ -325,9 +325,14 @@ impl Binder<'_> {
         clause: Clause,
         scope: &Scope<'_>,
     ) -> Result<Expr> {
-        // It sees only the queries around.
-        let outer = scope.sibling();
-        let bound = self.in_clause(clause, scope.depth, |binder| binder.bind_expr(expr, &outer))?;
+        let bound = self.in_clause(clause, scope.depth, |binder| binder.bind_expr(expr, scope))?;
+        if bound.columns().into_iter().any(|id| self.columns[id].depth >= scope.depth) {
+            let error = Error::new(
+                SqlState::INVALID_COLUMN_REFERENCE,
+                format!("argument of {word} must not contain variables"),
+            );
+            return Err(self.at(error, expr.pos()));
+        }
         let bound = match bound {
             Expr::Constant { value: ochre_types::Datum::Null, .. } => Expr::null(SqlType::INT8),
             other => self.coerce_to_specific(other, SqlType::INT8, word, expr.pos())?,
