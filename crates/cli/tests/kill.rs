@@ -1,0 +1,124 @@
+//! The server is killed in mid-load and started again: nothing acknowledged is missing, nothing is half there.
+
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio_postgres::{Client, NoTls};
+
+const ROUNDS: u64 = 4;
+const CLIENTS: u64 = 6;
+const ACCOUNTS: i32 = 50;
+
+/// A port that nobody listens on at this moment.
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address").port()
+}
+
+fn serve(data: &Path, port: u16) -> Child {
+    Command::new(env!("CARGO_BIN_EXE_ochre"))
+        .args(["serve", "--listen", &format!("127.0.0.1:{port}"), "--data"])
+        .arg(data)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("the server starts")
+}
+
+async fn connect(port: u16) -> Option<Client> {
+    let config = format!("host=127.0.0.1 port={port} user=postgres dbname=postgres");
+    for _ in 0..1000 {
+        if let Ok((client, connection)) = tokio_postgres::connect(&config, NoTls).await {
+            tokio::spawn(connection);
+            return Some(client);
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    None
+}
+
+/// Moves money between accounts and writes a line of history with a number of its own, until the server is gone.
+async fn load(
+    port: u16,
+    client_number: u64,
+    acknowledged: Arc<Mutex<Vec<i64>>>,
+    stop: Arc<AtomicBool>,
+    next: Arc<AtomicU64>,
+) {
+    let Some(mut client) = connect(port).await else { return };
+    let mut random = client_number * 7919 + 1;
+    while !stop.load(Ordering::Relaxed) {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        let (from, to) = ((random >> 33) as i32 % ACCOUNTS, (random >> 17) as i32 % ACCOUNTS);
+        let (from, to) = (from.abs(), to.abs());
+        // Always in one order, so that no two transactions wait for each other.
+        let (first, second, amount) = if from < to { (from, to, 1) } else { (to, from, -1) };
+        let number = next.fetch_add(1, Ordering::Relaxed) as i64;
+        let Ok(transaction) = client.transaction().await else { return };
+        let update = "UPDATE accounts SET balance = balance + $1 WHERE id = $2";
+        if transaction.execute(update, &[&-amount, &first]).await.is_err()
+            || transaction.execute(update, &[&amount, &second]).await.is_err()
+            || transaction.execute("INSERT INTO history VALUES ($1)", &[&number]).await.is_err()
+            || transaction.commit().await.is_err()
+        {
+            return;
+        }
+        acknowledged.lock().expect("no client panics").push(number);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_acknowledged_survives_kill_9() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let data = directory.path().join("data");
+    let port = free_port();
+    let mut server = serve(&data, port);
+    let client = connect(port).await.expect("the server answers");
+    client
+        .batch_execute(&format!(
+            "CREATE TABLE accounts (id int PRIMARY KEY, balance int NOT NULL);
+             CREATE TABLE history (number bigint PRIMARY KEY);
+             INSERT INTO accounts SELECT i, 100 FROM generate_series(0, {}) AS i",
+            ACCOUNTS - 1
+        ))
+        .await
+        .expect("the tables are made");
+    drop(client);
+    let acknowledged = Arc::new(Mutex::new(Vec::new()));
+    let next = Arc::new(AtomicU64::new(1));
+    for round in 0..ROUNDS {
+        let stop = Arc::new(AtomicBool::new(false));
+        let clients: Vec<_> = (0..CLIENTS)
+            .map(|number| {
+                let (acknowledged, stop, next) = (acknowledged.clone(), stop.clone(), next.clone());
+                tokio::spawn(load(port, round * CLIENTS + number, acknowledged, stop, next))
+            })
+            .collect();
+        tokio::time::sleep(Duration::from_millis(300 + 170 * round)).await;
+        // SIGKILL: the process writes nothing more.
+        server.kill().expect("it runs");
+        server.wait().expect("it is gone");
+        stop.store(true, Ordering::Relaxed);
+        for client in clients {
+            client.await.expect("a client ends without a panic");
+        }
+        server = serve(&data, port);
+        let client = connect(port).await.expect("the server recovers");
+        let sum: i64 =
+            client.query_one("SELECT sum(balance) FROM accounts", &[]).await.expect("a sum").get(0);
+        assert_eq!(sum, i64::from(ACCOUNTS) * 100, "round {round}: a transfer is half there");
+        let rows = client.query("SELECT number FROM history", &[]).await.expect("the history");
+        let present: std::collections::HashSet<i64> = rows.iter().map(|row| row.get(0)).collect();
+        assert_eq!(present.len(), rows.len(), "round {round}: a row is there twice");
+        let acknowledged = acknowledged.lock().expect("no client panics");
+        assert!(!acknowledged.is_empty(), "round {round}: nothing was committed");
+        let missing: Vec<i64> =
+            acknowledged.iter().copied().filter(|number| !present.contains(number)).collect();
+        assert!(missing.is_empty(), "round {round}: acknowledged and missing: {missing:?}");
+    }
+    server.kill().expect("it runs");
+    server.wait().expect("it is gone");
+}
