@@ -138,10 +138,10 @@ fn parse_address(text: &str, port: u16) -> Result<SocketAddr> {
     if let Ok(address) = text.parse() {
         return Ok(address);
     }
-    if let Some((host, own_port)) = text.rsplit_once(':') {
-        if let (Ok(host), Ok(own_port)) = (parse_host(host), own_port.parse()) {
-            return Ok(SocketAddr::new(host, own_port));
-        }
+    if let Some((host, own_port)) = text.rsplit_once(':')
+        && let (Ok(host), Ok(own_port)) = (parse_host(host), own_port.parse())
+    {
+        return Ok(SocketAddr::new(host, own_port));
     }
     Ok(SocketAddr::new(parse_host(text)?, port))
 }

@@ -80,10 +80,10 @@ fn is_visible(session: &StatementSession<'_>, name: &str, oid: Oid) -> Datum {
         let found = catalog.find_relation(&path, &relation.name);
         return Datum::Bool(found.is_some_and(|found| found.oid == oid));
     }
-    if name == "pg_type_is_visible" {
-        if let Some(relation) = catalog.relations().find(|relation| relation.row_type == oid) {
-            return Datum::Bool(session.state.search_path().contains(&relation.namespace));
-        }
+    if name == "pg_type_is_visible"
+        && let Some(relation) = catalog.relations().find(|relation| relation.row_type == oid)
+    {
+        return Datum::Bool(session.state.search_path().contains(&relation.namespace));
     }
     // Everything else is built in, in pg_catalog, which is always searched.
     Datum::Bool(true)
@@ -281,11 +281,11 @@ fn function_arguments(oid: Oid) -> Option<String> {
             text.push(' ');
         }
         text.push_str(&type_text(*ty));
-        if i >= first_default {
-            if let Some(default) = function.defaults.get(i - first_default) {
-                text.push_str(" DEFAULT ");
-                text.push_str(default);
-            }
+        if i >= first_default
+            && let Some(default) = function.defaults.get(i - first_default)
+        {
+            text.push_str(" DEFAULT ");
+            text.push_str(default);
         }
         text
     });

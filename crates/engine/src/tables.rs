@@ -27,10 +27,10 @@ impl Database {
     /// # Errors
     /// As opening indexes.
     pub(crate) fn table(&self, descriptor: &Arc<RelationDescriptor>) -> Result<Arc<TableAccess>> {
-        if let Some(open) = self.open.tables.read().get(&descriptor.oid) {
-            if Arc::ptr_eq(&open.descriptor, descriptor) {
-                return Ok(Arc::clone(open));
-            }
+        if let Some(open) = self.open.tables.read().get(&descriptor.oid)
+            && Arc::ptr_eq(&open.descriptor, descriptor)
+        {
+            return Ok(Arc::clone(open));
         }
         let opened = Arc::new(self.open_table(descriptor)?);
         if let Some(file) = descriptor.file {
@@ -109,10 +109,10 @@ impl Database {
     pub(crate) fn relation_of_file(&self, file: FileId) -> Option<Arc<RelationDescriptor>> {
         let known = self.open.files.read().get(&file).copied();
         let catalog = self.catalog();
-        if let Some(relation) = known.and_then(|oid| catalog.relation(oid)) {
-            if relation.file == Some(file) {
-                return Some(Arc::clone(relation));
-            }
+        if let Some(relation) = known.and_then(|oid| catalog.relation(oid))
+            && relation.file == Some(file)
+        {
+            return Some(Arc::clone(relation));
         }
         catalog.relations().find(|relation| relation.file == Some(file)).cloned()
     }

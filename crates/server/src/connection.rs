@@ -90,10 +90,10 @@ async fn converse(talk: &mut Talk, input: &mut Input, shared: &Arc<Shared>) -> O
                 next
             }
             Ok(Decoded::NeedMore(wanted)) => {
-                if talk.output.is_pending() {
-                    if let Err(error) = talk.send().await {
-                        return Some(error);
-                    }
+                if talk.output.is_pending()
+                    && let Err(error) = talk.send().await
+                {
+                    return Some(error);
                 }
                 input.make_room(wanted, talk.copying.is_some());
                 talk.output.shrink();

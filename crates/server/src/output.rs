@@ -117,11 +117,11 @@ impl Output {
     pub(crate) async fn flush(&mut self, gate: Lsn) -> Result<()> {
         if gate > Lsn::ZERO {
             let ticket = self.shared.wal().ticket(gate);
-            if !ticket.is_durable() {
-                if let Err(error) = ticket.await {
-                    self.buffer.clear();
-                    return Err(error);
-                }
+            if !ticket.is_durable()
+                && let Err(error) = ticket.await
+            {
+                self.buffer.clear();
+                return Err(error);
             }
         }
         let result = tokio::select! {

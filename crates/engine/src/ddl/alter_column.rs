@@ -75,15 +75,16 @@ impl Session {
             }
             return Ok(());
         }
-        if column.generated.is_none() && column.identity.is_none() {
-            if let Some(value) = self.constant_default(&relation, number)? {
-                if value != Datum::Null {
-                    let mut changed = (*relation).clone();
-                    changed.columns[number as usize - 1].missing = Some(value);
-                    self.put_relation(changed)?;
-                }
-                return Ok(());
+        if column.generated.is_none()
+            && column.identity.is_none()
+            && let Some(value) = self.constant_default(&relation, number)?
+        {
+            if value != Datum::Null {
+                let mut changed = (*relation).clone();
+                changed.columns[number as usize - 1].missing = Some(value);
+                self.put_relation(changed)?;
             }
+            return Ok(());
         }
         self.rewrite_column(&relation, number)
     }

@@ -320,10 +320,11 @@ impl Session {
             if like.options & like_option::COMMENTS != 0 {
                 copy.comment.clone_from(&column.comment);
             }
-            if like.options & like_option::DEFAULTS != 0 && column.generated.is_none() {
-                if let Some((_, text)) = &column.default {
-                    new.defaults.push((number, ochre_parser::parse_expression(text)?));
-                }
+            if like.options & like_option::DEFAULTS != 0
+                && column.generated.is_none()
+                && let Some((_, text)) = &column.default
+            {
+                new.defaults.push((number, ochre_parser::parse_expression(text)?));
             }
             new.columns.push(copy);
         }

@@ -239,17 +239,18 @@ impl Session {
             self.begin_implicit()?;
         }
         let parameters = self.read_parameters(&prepared.parameters, values)?;
-        if let Some(columns) = &prepared.shape {
-            if formats.len() > 1 && formats.len() != columns.len() {
-                return Err(Error::new(
-                    SqlState::PROTOCOL_VIOLATION,
-                    format!(
-                        "bind message has {} result formats but query has {} columns",
-                        formats.len(),
-                        columns.len()
-                    ),
-                ));
-            }
+        if let Some(columns) = &prepared.shape
+            && formats.len() > 1
+            && formats.len() != columns.len()
+        {
+            return Err(Error::new(
+                SqlState::PROTOCOL_VIOLATION,
+                format!(
+                    "bind message has {} result formats but query has {} columns",
+                    formats.len(),
+                    columns.len()
+                ),
+            ));
         }
         self.add_portal(portal, prepared, parameters, formats);
         Ok(())

@@ -307,13 +307,13 @@ impl State {
 
     /// The relation that a name means, along the search path.
     pub(crate) fn find_relation(&self, name: &ObjectName) -> Result<Option<Arc<RelationDescriptor>>> {
-        if let Some(database) = name.catalog() {
-            if **database != *self.activity.database_name {
-                return Err(Error::new(
-                    SqlState::FEATURE_NOT_SUPPORTED,
-                    format!("cross-database references are not implemented: \"{name}\""),
-                ));
-            }
+        if let Some(database) = name.catalog()
+            && **database != *self.activity.database_name
+        {
+            return Err(Error::new(
+                SqlState::FEATURE_NOT_SUPPORTED,
+                format!("cross-database references are not implemented: \"{name}\""),
+            ));
         }
         let catalog = self.catalog();
         Ok(match name.schema() {

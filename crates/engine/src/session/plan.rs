@@ -149,12 +149,12 @@ impl Session {
     /// A prepared statement's plan, made again if the catalog, the path or a setting has changed, with its locks taken.
     pub(crate) fn valid_plan(&mut self, prepared: &Prepared) -> Result<Arc<PlannedStatement>> {
         let kept = prepared.plan.lock().clone();
-        if let Some((stamp, plan)) = kept {
-            if stamp == self.stamp() {
-                self.lock_plan(&plan)?;
-                if self.state.catalog_version() == stamp.catalog {
-                    return Ok(plan);
-                }
+        if let Some((stamp, plan)) = kept
+            && stamp == self.stamp()
+        {
+            self.lock_plan(&plan)?;
+            if self.state.catalog_version() == stamp.catalog {
+                return Ok(plan);
             }
         }
         let statement = prepared.statement.as_ref().expect("only plannable statements have plans");

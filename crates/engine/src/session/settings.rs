@@ -230,10 +230,10 @@ impl State {
         let mut path: Vec<Oid> = Vec::new();
         for name in split_names(settings.text("search_path")) {
             let name = if name == "$user" { self.user.to_string() } else { name };
-            if let Some(namespace) = catalog.namespace_named(&name) {
-                if !path.contains(&namespace.oid) {
-                    path.push(namespace.oid);
-                }
+            if let Some(namespace) = catalog.namespace_named(&name)
+                && !path.contains(&namespace.oid)
+            {
+                path.push(namespace.oid);
             }
         }
         for implicit in IMPLICIT_NAMESPACES.iter().rev() {

@@ -76,14 +76,14 @@ impl Session {
     fn start_simple_query(&mut self, text: &str, sink: &mut dyn Sink) -> Result<Progress> {
         self.portals.remove("");
         self.start_statement(text);
-        if self.block != Block::Failed {
-            if let Some(plan) = self.cached_plan(text)? {
-                self.begin_implicit()?;
-                let tag = self.run_to_sink(&plan, &[], sink)?;
-                self.end_implicit()?;
-                sink.complete(tag);
-                return Ok(Progress::Done);
-            }
+        if self.block != Block::Failed
+            && let Some(plan) = self.cached_plan(text)?
+        {
+            self.begin_implicit()?;
+            let tag = self.run_to_sink(&plan, &[], sink)?;
+            self.end_implicit()?;
+            sink.complete(tag);
+            return Ok(Progress::Done);
         }
         let statements = ochre_parser::parse(text)?;
         if statements.is_empty() {

@@ -180,9 +180,9 @@ impl Settings {
 
     /// `RESET ALL`.
     pub fn reset_all(&mut self) {
-        for index in 0..SETTINGS.len() {
-            if SETTINGS[index].context == Context::Session && !SETTINGS[index].no_reset_all {
-                self.remember(SETTINGS[index].name.into(), Some(self.values[index].clone()), false);
+        for (index, setting) in SETTINGS.iter().enumerate() {
+            if setting.context == Context::Session && !setting.no_reset_all {
+                self.remember(setting.name.into(), Some(self.values[index].clone()), false);
                 self.values[index] = self.reset[index].clone();
             }
         }

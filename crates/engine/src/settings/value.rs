@@ -73,7 +73,7 @@ pub fn format_with_unit(value: i64, base: Option<&str>) -> String {
     }
     let size = value as f64 * base_size;
     for (name, unit) in units {
-        if *unit >= base_size.min(1024.0).max(1.0) && size % unit == 0.0 && *unit <= size {
+        if *unit >= base_size.clamp(1.0, 1024.0) && size % unit == 0.0 && *unit <= size {
             return format!("{}{name}", (size / unit) as i64);
         }
     }
