@@ -78,6 +78,25 @@ fn ddl_is_transactional_and_savepoints_take_it_back() {
 }
 
 #[test]
+fn every_builtin_relation_can_be_read() {
+    let instance = open(&Env::in_memory());
+    let mut session = instance.session("postgres", "postgres").expect("a session");
+    let mut failures = Vec::new();
+    for relation in ochre_catalog::builtin::relations() {
+        let namespace = if relation.namespace == ochre_catalog::oids::PG_CATALOG {
+            "pg_catalog"
+        } else {
+            "information_schema"
+        };
+        let sql = format!("SELECT * FROM {namespace}.{} LIMIT 3", relation.name);
+        if let Err(error) = session.simple_query(&sql, &mut Rows::default()) {
+            failures.push(format!("{sql}: {error:?}"));
+        }
+    }
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+#[test]
 fn an_error_fails_the_block() {
     let instance = open(&Env::in_memory());
     let mut session = instance.session("postgres", "postgres").expect("a session");

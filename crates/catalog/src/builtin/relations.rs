@@ -48,9 +48,25 @@ fn parse() -> Vec<Arc<RelationDescriptor>> {
             let fields =
                 relation.columns.iter().map(|c| Field { number: c.number, ty: c.ty }).collect::<Vec<_>>();
             relation.column_lists.push(Arc::new(ColumnList { version: 1, fields }));
+            if relation.kind == RelationKind::View && relation.view_query.is_none() {
+                relation.view_query = Some(empty_query(&relation.columns).into());
+            }
             Arc::new(relation)
         })
         .collect()
+}
+
+/// The query of a view that has nothing to show here: its columns, and no row.
+fn empty_query(columns: &[ColumnDescriptor]) -> String {
+    let columns: Vec<String> = columns
+        .iter()
+        .map(|column| {
+            // A pseudo-type has no values, not even NULL.
+            let ty = if column.ty.name() == "anyarray" { "_text" } else { column.ty.name() };
+            format!("NULL::pg_catalog.\"{ty}\" AS \"{}\"", column.name)
+        })
+        .collect();
+    format!("SELECT {} WHERE false", columns.join(", "))
 }
 
 fn next<'a>(fields: &mut impl Iterator<Item = &'a str>) -> &'a str {
