@@ -58,9 +58,13 @@ impl ExplainOptions {
                 "costs" => options.costs = value()?,
                 "timing" => timing = Some(value()?),
                 "summary" => summary = Some(value()?),
-                // Nothing is counted for them, as PostgreSQL shows nothing when the counts are zero.
-                "buffers" | "wal" | "settings" | "memory" | "generic_plan" => {
-                    value()?;
+                name @ ("buffers" | "wal" | "settings" | "memory" | "generic_plan") => {
+                    if value()? {
+                        return Err(Error::unsupported(format_args!(
+                            "EXPLAIN option {}",
+                            name.to_uppercase()
+                        )));
+                    }
                 }
                 "format" => {
                     match option.value.as_ref().map(|value| value.as_text().to_ascii_lowercase()).as_deref() {
