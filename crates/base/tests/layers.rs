@@ -46,7 +46,10 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "ochre-exec",
         ],
     ),
-    ("ochre-server", &["ochre-base", "ochre-env", "ochre-pgwire", "ochre-types", "ochre-engine"]),
+    (
+        "ochre-server",
+        &["ochre-base", "ochre-env", "ochre-pgwire", "ochre-types", "ochre-storage", "ochre-engine"],
+    ),
     ("ochredb", &["ochre-base", "ochre-env", "ochre-types", "ochre-engine"]),
 ];
 
