@@ -13,7 +13,7 @@ use ochre_parser::ast::{self, TypeName};
 use ochre_sql::bind::{ParamTypes, RowExpression, RowExpressionBinder, bind_type, bind_typed_expression};
 use ochre_types::{Datum, SqlType};
 
-use super::sequence::quote_identifier;
+use super::quote_identifier;
 use crate::session::Session;
 use crate::session::context::StatementSession;
 

@@ -35,7 +35,7 @@ use ochre_txn::locks::RelationLockMode;
 use crate::errors;
 use crate::session::Session;
 
-pub(crate) use sequence::quote_identifier;
+pub(crate) use ochre_parser::quote_identifier;
 
 impl Session {
     /// The transaction that the statement runs in.

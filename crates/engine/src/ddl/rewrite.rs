@@ -13,7 +13,6 @@ use ochre_types::{Batch, SqlType};
 use super::create_table::{NewColumns, new_column};
 use crate::errors;
 use crate::session::Session;
-use crate::sink::Sink;
 use crate::tag::CommandTag;
 
 impl Session {
@@ -147,11 +146,7 @@ impl Session {
         Ok(())
     }
 
-    pub(crate) fn create_table_as(
-        &mut self,
-        statement: &CreateTableAsStmt,
-        sink: &mut dyn Sink,
-    ) -> Result<CommandTag> {
+    pub(crate) fn create_table_as(&mut self, statement: &CreateTableAsStmt) -> Result<CommandTag> {
         if statement.materialized_view {
             return Err(Error::unsupported("CREATE MATERIALIZED VIEW"));
         }
@@ -172,12 +167,10 @@ impl Session {
             ));
             return Ok(CommandTag::Plain("CREATE TABLE AS"));
         }
-        let _ = sink;
         self.create_from_query(namespace, name, &statement.query, &statement.columns, statement.with_data)
     }
 
-    pub(crate) fn select_into(&mut self, select: &SelectStmt, sink: &mut dyn Sink) -> Result<CommandTag> {
-        let _ = sink;
+    pub(crate) fn select_into(&mut self, select: &SelectStmt) -> Result<CommandTag> {
         let mut query = select.clone();
         let SelectBody::Select(core) = &mut query.body else {
             return Err(Error::internal("only a plain SELECT has INTO"));

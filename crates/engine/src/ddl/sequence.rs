@@ -398,12 +398,3 @@ impl Session {
         owned
     }
 }
-
-/// An identifier, quoted where it has to be.
-pub(crate) fn quote_identifier(name: &str) -> String {
-    let plain = name.starts_with(|c: char| c.is_ascii_lowercase() || c == '_')
-        && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
-        && ochre_parser::Kw::lookup(name.as_bytes())
-            .is_none_or(|word| word.class() == ochre_parser::Class::Unreserved);
-    if plain { name.to_string() } else { format!("\"{}\"", name.replace('"', "\"\"")) }
-}

@@ -78,7 +78,7 @@ impl Session {
     }
 
     /// The columns that a COPY is about: those named, or all that can be written.
-    fn copy_columns(&self, table: &RelationDescriptor, names: &[ast::Name], from: bool) -> Result<Vec<i16>> {
+    fn copy_columns(&self, table: &RelationDescriptor, names: &[ast::Name]) -> Result<Vec<i16>> {
         if names.is_empty() {
             let live = table.live_columns().filter(|column| column.generated.is_none());
             return Ok(live.map(|column| column.number).collect());
@@ -102,7 +102,6 @@ impl Session {
             }
             numbers.push(column.number);
         }
-        let _ = from;
         Ok(numbers)
     }
 
@@ -122,7 +121,7 @@ impl Session {
                 format!("cannot copy to {} \"{}\"", table.kind.word(), table.name),
             ));
         }
-        let numbers = self.copy_columns(&table, names, true)?;
+        let numbers = self.copy_columns(&table, names)?;
         let columns: Vec<CopyColumn> = numbers
             .iter()
             .filter_map(|number| table.column(*number))
@@ -235,7 +234,7 @@ impl Session {
             )
             .hint("Try the COPY (SELECT ...) TO variant."));
         }
-        let numbers = self.copy_columns(&table, names, false)?;
+        let numbers = self.copy_columns(&table, names)?;
         let list: Vec<String> = numbers
             .iter()
             .filter_map(|number| table.column(*number))

@@ -92,7 +92,7 @@ impl Session {
     }
 
     fn parse_inner(&mut self, name: &str, text: &str, parameter_types: &[Oid]) -> Result<()> {
-        self.start_statement(text);
+        self.start_statement();
         if !name.is_empty() && self.statements.contains_key(name) {
             return Err(Error::new(
                 SqlState::DUPLICATE_PREPARED_STATEMENT,
@@ -235,7 +235,7 @@ impl Session {
             ));
         }
         if self.block == Block::Idle && prepared.statement.as_ref().is_some_and(is_plannable) {
-            self.start_statement(&prepared.text);
+            self.start_statement();
             self.begin_implicit()?;
         }
         let parameters = self.read_parameters(&prepared.parameters, values)?;
@@ -294,7 +294,7 @@ impl Session {
             Some(portal) => portal,
             None => return Err(self.portal(name).map(|_| ()).expect_err("it was not found")),
         };
-        self.start_statement(&portal.prepared.text);
+        self.start_statement();
         let outcome = self.execute_portal(&mut portal, max_rows, sink);
         // A portal survives its execution, and an error of it only until the transaction's end, which removes it.
         if outcome.is_ok() {

@@ -27,7 +27,7 @@ pub(crate) struct PlanStamp {
 
 impl Session {
     /// A statement arrives: the clock stops for it, and an interrupt meant for the one before is forgotten.
-    pub(crate) fn start_statement(&mut self, _text: &str) {
+    pub(crate) fn start_statement(&mut self) {
         let now = self.state.instance.now();
         self.state.statement_time.set(now);
         self.state.interrupt.clear();

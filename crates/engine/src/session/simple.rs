@@ -75,7 +75,7 @@ impl Session {
 
     fn start_simple_query(&mut self, text: &str, sink: &mut dyn Sink) -> Result<Progress> {
         self.portals.remove("");
-        self.start_statement(text);
+        self.start_statement();
         if self.block != Block::Failed
             && let Some(plan) = self.cached_plan(text)?
         {
@@ -150,8 +150,7 @@ impl Session {
         if is_plannable(&raw.stmt) {
             let own_text = &text[raw.start..raw.start + raw.len];
             let plan = self.plan_statement(&raw.stmt, own_text, &[])?;
-            if let [parameter, ..] = plan.parameters.as_slice() {
-                let _ = parameter;
+            if !plan.parameters.is_empty() {
                 return Err(Error::new(
                     ochre_base::SqlState::UNDEFINED_PARAMETER,
                     "there is no parameter $1",

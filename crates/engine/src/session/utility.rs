@@ -106,19 +106,19 @@ impl Session {
             Statement::Vacuum(vacuum) => return self.vacuum(vacuum).map(Some),
             _ => {}
         }
-        let tag = self.run_ddl(statement, sink)?;
+        let tag = self.run_ddl(statement)?;
         self.txn().advance_command()?;
         self.state.note_met(self.txn().gate_lsn());
         Ok(Some(tag))
     }
 
-    fn run_ddl(&mut self, statement: &Statement, sink: &mut dyn Sink) -> Result<CommandTag> {
+    fn run_ddl(&mut self, statement: &Statement) -> Result<CommandTag> {
         let name = statement_name(statement);
         self.require_writable(&name)?;
         match statement {
             Statement::CreateTable(create) => self.create_table(create),
-            Statement::CreateTableAs(create) => self.create_table_as(create, sink),
-            Statement::Select(select) => self.select_into(select, sink),
+            Statement::CreateTableAs(create) => self.create_table_as(create),
+            Statement::Select(select) => self.select_into(select),
             Statement::AlterTable(alter) => self.alter_table(alter),
             Statement::CreateIndex(create) => self.create_index(create),
             Statement::CreateSequence(create) => self.create_sequence(create),
@@ -325,7 +325,7 @@ impl Session {
             let on = option_flag(option)?;
             match option.name.as_str() {
                 "analyze" => analyze |= on,
-                "verbose"
+                name @ ("verbose"
                 | "skip_locked"
                 | "freeze"
                 | "truncate"
@@ -337,7 +337,11 @@ impl Session {
                 | "parallel"
                 | "full"
                 | "skip_database_stats"
-                | "only_database_stats" => {}
+                | "only_database_stats") => {
+                    if on {
+                        return Err(Error::unsupported(format!("VACUUM option {}", name.to_uppercase())));
+                    }
+                }
                 other => {
                     return Err(Error::new(
                         SqlState::SYNTAX_ERROR,
