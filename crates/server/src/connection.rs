@@ -250,8 +250,7 @@ impl Talk {
         if self.session.status() == TransactionStatus::Idle {
             return None;
         }
-        let millis = self.session.idle_in_transaction_timeout_ms();
-        (millis > 0).then(|| Duration::from_millis(millis))
+        self.session.idle_in_transaction_timeout()
     }
 
     /// Answers a message.

@@ -26,6 +26,7 @@ mod server;
 mod startup;
 mod stream;
 mod waiting;
+mod workers;
 
 pub use panics::end_process_on_broken_storage;
 pub use server::{RunningServer, Server, ServerConfig};

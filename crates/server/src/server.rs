@@ -19,7 +19,7 @@ use ochre_base::{Error, Lsn, Result, SqlState};
 use ochre_engine::Instance;
 use ochre_storage::Wal;
 use tokio::net::{TcpListener, UnixListener};
-use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::runtime::Builder;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
 
@@ -27,6 +27,7 @@ use crate::connection;
 use crate::listener::{Listener, Listeners, SocketFile};
 use crate::startup::{self, Arrival, STARTUP_TIMEOUT};
 use crate::stream::Stream;
+use crate::workers::{Placement, Workers};
 
 /// Sockets beyond `max_connections` that may be open while their owners are told that there are too many.
 const SPARE_CONNECTIONS: usize = 100;
@@ -47,7 +48,7 @@ pub struct ServerConfig {
     pub max_connections: usize,
     /// How long running statements may go on when the server stops.
     pub shutdown_grace: Duration,
-    /// Threads that run statements; `None` goes by the processors.
+    /// Threads that run sessions; `None` goes by the processors.
     pub worker_threads: Option<usize>,
 }
 
@@ -74,7 +75,7 @@ pub struct Server {
 /// A server that serves.
 pub struct RunningServer {
     shared: Arc<Shared>,
-    runtime: Runtime,
+    workers: Workers,
     acceptor: JoinHandle<()>,
     grace: Duration,
 }
@@ -131,14 +132,9 @@ impl Server {
     /// 58000 when the system has no threads left.
     pub fn start(self, instance: Arc<Instance>) -> Result<RunningServer> {
         let processors = std::thread::available_parallelism().map_or(4, usize::from);
-        let runtime = Builder::new_multi_thread()
-            .worker_threads(self.config.worker_threads.unwrap_or(processors.max(2)))
-            // A worker that blocks in a statement needs a thread to take its place.
-            .max_blocking_threads(self.config.max_connections + 64)
-            .thread_name("ochre-worker")
-            .enable_all()
-            .build()
-            .map_err(|error| no_threads(&error))?;
+        let count = self.config.worker_threads.unwrap_or(processors.max(2));
+        let workers =
+            Workers::start(count, self.config.max_connections).map_err(|error| no_threads(&error))?;
         let shared = Arc::new(Shared {
             instance,
             stop: Flag::default(),
@@ -148,14 +144,13 @@ impl Server {
             ended: Notify::new(),
         });
         let acceptor = {
-            let (shared, workers, listeners) =
-                (Arc::clone(&shared), runtime.handle().clone(), self.listeners);
+            let (shared, placement, listeners) = (Arc::clone(&shared), workers.placement(), self.listeners);
             std::thread::Builder::new()
                 .name("ochre-accept".into())
-                .spawn(move || accept_all(listeners, &shared, &workers))
+                .spawn(move || accept_all(listeners, &shared, &placement))
                 .map_err(|error| no_threads(&error))?
         };
-        Ok(RunningServer { shared, runtime, acceptor, grace: self.config.shutdown_grace })
+        Ok(RunningServer { shared, workers, acceptor, grace: self.config.shutdown_grace })
     }
 }
 
@@ -165,7 +160,7 @@ impl RunningServer {
     /// # Errors
     /// When signals cannot be waited for.
     pub fn wait_for_signal(&self) -> std::io::Result<&'static str> {
-        self.runtime.block_on(async {
+        self.workers.block_on(async {
             let mut terminate = signal(SignalKind::terminate())?;
             let mut interrupt = signal(SignalKind::interrupt())?;
             Ok(tokio::select! {
@@ -182,7 +177,7 @@ impl RunningServer {
     pub fn stop(self) -> Result<()> {
         let shared = self.shared;
         shared.stop.raise();
-        self.runtime.block_on(async {
+        self.workers.block_on(async {
             if tokio::time::timeout(self.grace, shared.all_ended()).await.is_ok() {
                 return;
             }
@@ -202,7 +197,7 @@ impl RunningServer {
                 }
             }
         });
-        self.runtime.shutdown_timeout(Duration::from_secs(1));
+        self.workers.shut_down(Duration::from_secs(1));
         if self.acceptor.join().is_err() {
             tracing::error!("the accepting thread panicked");
         }
@@ -269,7 +264,7 @@ impl Flag {
 }
 
 /// The accepting thread.
-fn accept_all(listeners: Listeners, shared: &Arc<Shared>, workers: &Handle) {
+fn accept_all(listeners: Listeners, shared: &Arc<Shared>, placement: &Placement) {
     let runtime = match Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -289,7 +284,7 @@ fn accept_all(listeners: Listeners, shared: &Arc<Shared>, workers: &Handle) {
         }
         for socket in sockets {
             match socket {
-                Ok(socket) => drop(tokio::spawn(accept(socket, Arc::clone(shared), workers.clone()))),
+                Ok(socket) => drop(tokio::spawn(accept(socket, Arc::clone(shared), placement.clone()))),
                 Err(error) => tracing::error!("cannot accept connections: {error}"),
             }
         }
@@ -298,13 +293,13 @@ fn accept_all(listeners: Listeners, shared: &Arc<Shared>, workers: &Handle) {
 }
 
 /// Accepts on one socket until the server stops.
-async fn accept(listener: Listener, shared: Arc<Shared>, workers: Handle) {
+async fn accept(listener: Listener, shared: Arc<Shared>, placement: Placement) {
     loop {
         match listener.accept().await {
             Ok(stream) => {
                 // Without a seat the socket is closed at once.
                 if let Some(seat) = shared.take_seat() {
-                    tokio::spawn(receive(stream, seat, Arc::clone(&shared), workers.clone()));
+                    tokio::spawn(receive(stream, seat, Arc::clone(&shared), placement.clone()));
                 }
             }
             Err(error) => {
@@ -316,7 +311,7 @@ async fn accept(listener: Listener, shared: Arc<Shared>, workers: Handle) {
 }
 
 /// Learns what a new connection wants, and hands sessions to the workers.
-async fn receive(mut stream: Stream, seat: Seat, shared: Arc<Shared>, workers: Handle) {
+async fn receive(mut stream: Stream, seat: Seat, shared: Arc<Shared>, placement: Placement) {
     let Ok(arrival) = tokio::time::timeout(STARTUP_TIMEOUT, startup::greet(&mut stream)).await else {
         return;
     };
@@ -325,7 +320,7 @@ async fn receive(mut stream: Stream, seat: Seat, shared: Arc<Shared>, workers: H
         Arrival::Cancel { process_id, secret } => shared.instance.cancel(process_id, &secret),
         Arrival::Session(greeting) => match stream.detach() {
             Ok(stream) => {
-                workers.spawn(async move {
+                placement.spawn(async move {
                     connection::serve(stream, greeting, shared).await;
                     drop(seat);
                 });

@@ -227,7 +227,7 @@ impl Session {
     ) -> Result<R> {
         let transaction = self.txn();
         let session = StatementSession::new(&self.state, Some(transaction));
-        let work_mem = self.state.settings.borrow().integer("work_mem") as usize * 1024;
+        let work_mem = self.state.settings.borrow().parsed().work_mem_bytes;
         let context = StatementContext {
             params: parameters,
             session: &session,

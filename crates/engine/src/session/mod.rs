@@ -40,7 +40,7 @@ use std::sync::Arc;
 use ochre_base::{Error, Lsn, Oid, Result, SqlState};
 use ochre_catalog::{CatalogSnapshot, RelationDescriptor};
 use ochre_parser::ast::ObjectName;
-use ochre_txn::locks::RelationLockMode;
+use ochre_txn::locks::{LockSession, LockTag, LockWait, RelationLockMode};
 use ochre_txn::{Interrupt, Transaction};
 use ochre_types::{Datum, FormatContext};
 
@@ -83,6 +83,8 @@ pub(crate) struct State {
     pub database: Arc<Database>,
     pub user: Arc<str>,
     pub process_id: i32,
+    /// The session in the lock manager.
+    pub locks: Arc<LockSession>,
     pub settings: RefCell<Settings>,
     pub catalog: RefCell<CatalogChanges>,
     pub format: RefCell<FormatContext>,
@@ -160,6 +162,7 @@ impl Session {
             instance: Arc::clone(instance),
             user: Arc::clone(&role.name),
             process_id: activity.process_id,
+            locks: instance.locks().session(activity.process_id),
             settings: RefCell::new(settings),
             catalog: RefCell::default(),
             format: RefCell::default(),
@@ -259,9 +262,9 @@ impl Session {
         self.state.activity.statement_ended();
     }
 
-    /// `idle_in_transaction_session_timeout` in milliseconds; 0 is none.
-    pub fn idle_in_transaction_timeout_ms(&self) -> u64 {
-        self.state.settings.borrow().integer("idle_in_transaction_session_timeout").unsigned_abs()
+    /// `idle_in_transaction_session_timeout`.
+    pub fn idle_in_transaction_timeout(&self) -> Option<std::time::Duration> {
+        self.state.settings.borrow().parsed().idle_in_transaction_session_timeout
     }
 
     /// Rolls back what is open; the session can go on.
@@ -345,13 +348,7 @@ impl State {
         oid: Oid,
         mode: RelationLockMode,
     ) -> Result<()> {
-        self.instance.locks().lock_relation(
-            &transaction.waiter(),
-            self.process_id,
-            self.database.oid(),
-            oid,
-            mode,
-        )
+        self.lock_relation_or(transaction, oid, mode, LockWait::Block).map(|_| ())
     }
 
     /// Takes a relation's lock if nobody is in the way.
@@ -361,13 +358,18 @@ impl State {
         oid: Oid,
         mode: RelationLockMode,
     ) -> Result<bool> {
-        self.instance.locks().try_lock_relation(
-            &transaction.waiter(),
-            self.process_id,
-            self.database.oid(),
-            oid,
-            mode,
-        )
+        self.lock_relation_or(transaction, oid, mode, LockWait::NoWait)
+    }
+
+    fn lock_relation_or(
+        &self,
+        transaction: &Transaction,
+        relation: Oid,
+        mode: RelationLockMode,
+        wait: LockWait,
+    ) -> Result<bool> {
+        let tag = LockTag::Relation { database: self.database.oid(), relation };
+        self.instance.locks().lock(&self.locks, &transaction.waiter(), tag, mode, wait)
     }
 
     /// Adds a notice for the client, if it wants that level.

@@ -4,14 +4,13 @@ use std::sync::Arc;
 
 use ochre_base::{Error, Oid, Result, SqlState};
 use ochre_parser::ast::Statement;
+use ochre_sql::Planner;
 use ochre_sql::bind::ParamTypes;
 use ochre_sql::physical::PlannedStatement;
-use ochre_sql::{Planner, PlannerSettings};
 
 use super::Session;
 use super::context::StatementSession;
 use super::extended::Prepared;
-use super::transaction::timeout;
 use crate::plan_cache::PlanKey;
 
 /// How often a plan is made again because the catalog changed while its locks were awaited.
@@ -22,6 +21,7 @@ const MAX_REPLANS: usize = 100;
 pub(crate) struct PlanStamp {
     catalog: u64,
     path: Arc<[Oid]>,
+    /// The fingerprint of the settings.
     settings: u64,
 }
 
@@ -33,43 +33,20 @@ impl Session {
         self.state.interrupt.clear();
         let (statement_timeout, lock_timeout) = {
             let settings = self.state.settings.borrow();
-            (settings.integer("statement_timeout"), settings.integer("lock_timeout"))
+            let parsed = settings.parsed();
+            (parsed.statement_timeout, parsed.lock_timeout)
         };
         if let Some(transaction) = &mut self.transaction {
-            transaction.set_lock_timeout(timeout(lock_timeout));
+            transaction.set_lock_timeout(lock_timeout);
         }
-        self.state.activity.statement_began(now, timeout(statement_timeout));
-    }
-
-    fn planner_settings(&self) -> PlannerSettings {
-        let settings = self.state.settings.borrow();
-        PlannerSettings {
-            enable_seqscan: settings.flag("enable_seqscan"),
-            enable_indexscan: settings.flag("enable_indexscan"),
-            enable_indexonlyscan: settings.flag("enable_indexonlyscan"),
-            enable_bitmapscan: settings.flag("enable_bitmapscan"),
-            enable_hashjoin: settings.flag("enable_hashjoin"),
-            enable_mergejoin: settings.flag("enable_mergejoin"),
-            enable_nestloop: settings.flag("enable_nestloop"),
-            enable_hashagg: settings.flag("enable_hashagg"),
-            enable_sort: settings.flag("enable_sort"),
-            enable_material: settings.flag("enable_material"),
-            seq_page_cost: settings.real("seq_page_cost"),
-            random_page_cost: settings.real("random_page_cost"),
-            cpu_tuple_cost: settings.real("cpu_tuple_cost"),
-            cpu_index_tuple_cost: settings.real("cpu_index_tuple_cost"),
-            cpu_operator_cost: settings.real("cpu_operator_cost"),
-            effective_cache_size: settings.integer("effective_cache_size") as f64,
-            work_mem_bytes: settings.integer("work_mem") as f64 * 1024.0,
-            ..PlannerSettings::default()
-        }
+        self.state.activity.statement_began(now, statement_timeout);
     }
 
     fn stamp(&self) -> PlanStamp {
         PlanStamp {
             catalog: self.state.catalog_version(),
             path: self.state.search_path(),
-            settings: self.state.settings.borrow().generation(),
+            settings: self.state.settings.borrow().parsed().plan_fingerprint,
         }
     }
 
@@ -80,7 +57,7 @@ impl Session {
     ) -> Result<(PlanStamp, Arc<PlannedStatement>)> {
         let stamp = self.stamp();
         let catalog = self.state.catalog();
-        let settings = self.planner_settings();
+        let settings = self.state.settings.borrow().parsed().planner.clone();
         let session = StatementSession::new(&self.state, self.transaction.as_ref());
         let mut parameters = ParamTypes::new(parameter_types);
         let planner = Planner::new(&catalog, &stamp.path, &session, &settings);
@@ -126,7 +103,7 @@ impl Session {
             text: text.into(),
             parameters: Box::default(),
             path: Arc::clone(&stamp.path),
-            settings: self.state.settings.borrow().fingerprint(),
+            settings: stamp.settings,
         }
     }
 

@@ -1,7 +1,6 @@
 //! Beginning and ending transactions, blocks and savepoints.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use ochre_base::{Error, Result, Severity, SqlState};
 use ochre_catalog::CatalogChange;
@@ -30,15 +29,6 @@ fn level(level: AstLevel) -> IsolationLevel {
     }
 }
 
-fn level_named(name: &str) -> IsolationLevel {
-    match name {
-        "serializable" => IsolationLevel::Serializable,
-        "repeatable read" => IsolationLevel::RepeatableRead,
-        "read uncommitted" => IsolationLevel::ReadUncommitted,
-        _ => IsolationLevel::ReadCommitted,
-    }
-}
-
 impl Session {
     /// Makes sure that there is a transaction: the state Implicit if none was begun.
     pub(crate) fn begin_implicit(&mut self) -> Result<()> {
@@ -52,11 +42,10 @@ impl Session {
     fn begin_transaction(&mut self, modes: TransactionModes) -> Result<()> {
         let (isolation, read_only, lock_timeout) = {
             let settings = self.state.settings.borrow();
-            let isolation = modes
-                .isolation
-                .map_or_else(|| level_named(settings.text("default_transaction_isolation")), level);
-            let read_only = modes.read_only.unwrap_or_else(|| settings.flag("default_transaction_read_only"));
-            (isolation, read_only, settings.integer("lock_timeout"))
+            let parsed = settings.parsed();
+            let isolation = modes.isolation.map_or(parsed.default_isolation, level);
+            let read_only = modes.read_only.unwrap_or(parsed.default_read_only);
+            (isolation, read_only, parsed.lock_timeout)
         };
         if isolation == IsolationLevel::Serializable {
             return Err(Error::unsupported("transaction isolation level SERIALIZABLE"));
@@ -68,13 +57,11 @@ impl Session {
             isolation,
             read_only,
             interrupt: Some(Arc::clone(&self.state.interrupt)),
-            lock_timeout: timeout(lock_timeout),
+            lock_timeout,
         });
         self.state.transaction_time.set(self.state.statement_time.get());
         self.transaction = Some(transaction);
-        let mut settings = self.state.settings.borrow_mut();
-        settings.report("transaction_isolation", isolation.as_str());
-        settings.report("transaction_read_only", if read_only { "on" } else { "off" });
+        self.state.settings.borrow_mut().report_transaction(isolation.as_str(), read_only);
         Ok(())
     }
 
@@ -131,7 +118,6 @@ impl Session {
                 return Err(Error::unsupported("transaction isolation level SERIALIZABLE"));
             }
             transaction.set_isolation(level(isolation))?;
-            self.state.settings.borrow_mut().report("transaction_isolation", isolation.as_str());
         }
         if let Some(read_only) = modes.read_only {
             if !read_only && transaction.is_read_only() && transaction.current_cid().0 > 0 {
@@ -141,9 +127,9 @@ impl Session {
                 ));
             }
             transaction.set_read_only(read_only);
-            let value = if read_only { "on" } else { "off" };
-            self.state.settings.borrow_mut().report("transaction_read_only", value);
         }
+        let (isolation, read_only) = (transaction.isolation(), transaction.is_read_only());
+        self.state.settings.borrow_mut().report_transaction(isolation.as_str(), read_only);
         Ok(())
     }
 
@@ -210,11 +196,11 @@ impl Session {
             let version = instance.next_catalog_version();
             transaction.at_publish(move |_| publish(&instance, &database, &changes, version));
         }
-        let wait = self.state.settings.borrow().text("synchronous_commit") != "off";
+        let wait = self.state.settings.borrow().parsed().synchronous_commit;
         let own = transaction.xid();
         let met = transaction.gate_lsn();
         let outcome = self.state.instance.transactions().commit(transaction);
-        self.state.instance.locks().release_all(self.state.process_id);
+        self.state.instance.locks().release_transaction(&self.state.locks);
         match outcome {
             Ok(ticket) => {
                 self.state.settings.borrow_mut().commit();
@@ -238,7 +224,7 @@ impl Session {
             self.state.catalog.borrow_mut().abort(&self.state.database);
             self.state.instance.transactions().abort(transaction);
             self.state.settings.borrow_mut().rollback_to(0);
-            self.state.instance.locks().release_all(self.state.process_id);
+            self.state.instance.locks().release_transaction(&self.state.locks);
         }
     }
 
@@ -282,7 +268,7 @@ impl Session {
             depth,
             settings: self.state.settings.borrow().mark(),
             catalog: self.state.catalog.borrow().mark(),
-            locks: self.state.instance.locks().mark(self.state.process_id),
+            locks: self.state.locks.mark(),
         });
         Ok(CommandTag::Plain("SAVEPOINT"))
     }
@@ -317,7 +303,7 @@ impl Session {
         transaction.rollback_to(savepoint.depth)?;
         self.state.settings.borrow_mut().rollback_to(savepoint.settings);
         self.state.catalog.borrow_mut().rollback_to(&savepoint.catalog, &self.state.database);
-        self.state.instance.locks().release_to(self.state.process_id, &savepoint.locks);
+        self.state.instance.locks().release_transaction_to(&self.state.locks, savepoint.locks);
         self.savepoints.truncate(index + 1);
         self.block = Block::Explicit;
         Ok(CommandTag::Plain("ROLLBACK"))
@@ -347,11 +333,6 @@ impl Session {
         }
         Ok(())
     }
-}
-
-/// A timeout setting in milliseconds; zero is none.
-pub(crate) fn timeout(milliseconds: i64) -> Option<Duration> {
-    u64::try_from(milliseconds).ok().filter(|ms| *ms > 0).map(Duration::from_millis)
 }
 
 /// What every statement of a failed block gets.

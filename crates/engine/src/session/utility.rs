@@ -271,7 +271,7 @@ impl Session {
                 self.state.settings.borrow_mut().reset_all();
                 self.state.sequence_values.borrow_mut().clear();
                 self.state.last_sequence.set(None);
-                let owner = self.state.instance.locks().session(self.state.process_id);
+                let owner = Arc::clone(&self.state.locks);
                 self.state.instance.locks().unlock_all_advisory(&owner);
                 "DISCARD ALL"
             }

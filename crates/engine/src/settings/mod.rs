@@ -9,14 +9,16 @@
 //! - S2: `SET` inside a transaction is undone when that transaction aborts, and by ROLLBACK TO when it came after the
 //!   savepoint; `SET LOCAL` ends with the transaction. Both restore from one undo list, newest first.
 
+mod parsed;
 mod table;
 mod value;
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock, OnceLock};
 
 use ochre_base::{Error, Result, SqlState};
 
+pub use parsed::Parsed;
 pub use table::{ACCEPTED_STORAGE_PARAMETERS, Context, Kind, SETTINGS, Setting, find};
 pub use value::{boolean, date_style, format_with_unit};
 
@@ -75,7 +77,20 @@ pub struct Settings {
     undo: Vec<Undo>,
     /// Raised with each change, so that whoever keeps parsed values knows when to parse again.
     generation: u64,
+    /// What statements read, until the next change.
+    parsed: OnceLock<Box<Parsed>>,
 }
+
+/// Where the settings stand that tell of the running transaction: they change with each one, without a search.
+struct TransactionSettings {
+    isolation: usize,
+    read_only: usize,
+}
+
+static TRANSACTION_SETTINGS: LazyLock<TransactionSettings> = LazyLock::new(|| {
+    let find = |name| find(name).expect("the table has it");
+    TransactionSettings { isolation: find("transaction_isolation"), read_only: find("transaction_read_only") }
+});
 
 impl Default for Settings {
     fn default() -> Settings {
@@ -90,7 +105,14 @@ impl Settings {
             .iter()
             .map(|setting| Entry { value: setting.default.into(), source: Source::Default })
             .collect();
-        Settings { reset: values.clone(), values, custom: HashMap::new(), undo: Vec::new(), generation: 0 }
+        Settings {
+            reset: values.clone(),
+            values,
+            custom: HashMap::new(),
+            undo: Vec::new(),
+            generation: 0,
+            parsed: OnceLock::new(),
+        }
     }
 
     /// Sets a value before any session exists, for instance from the command line; it becomes what RESET goes back to.
@@ -109,7 +131,7 @@ impl Settings {
         let entry = Entry { value: setting.check(value, &self.values[index].value)?, source };
         self.values[index] = entry.clone();
         self.reset[index] = entry;
-        self.generation += 1;
+        self.changed();
         Ok(())
     }
 
@@ -119,7 +141,32 @@ impl Settings {
         let entry = Entry { value: value.into(), source: self.values[index].source };
         self.values[index] = entry.clone();
         self.reset[index] = entry;
+        self.changed();
+    }
+
+    /// Tells of the transaction that begins, or of a change of its modes.
+    pub fn report_transaction(&mut self, isolation: &'static str, read_only: bool) {
+        let at = &*TRANSACTION_SETTINGS;
+        for (index, value) in
+            [(at.isolation, isolation), (at.read_only, if read_only { "on" } else { "off" })]
+        {
+            let entry = &mut self.values[index];
+            // Nothing that is kept was made from it, so this is no change of the settings.
+            if *entry.value != *value {
+                entry.value = value.into();
+                self.reset[index].value = Arc::clone(&entry.value);
+            }
+        }
+    }
+
+    fn changed(&mut self) {
         self.generation += 1;
+        self.parsed.take();
+    }
+
+    /// The values that statements read.
+    pub fn parsed(&self) -> &Parsed {
+        self.parsed.get_or_init(|| Box::new(Parsed::of(self)))
     }
 
     /// `SET [LOCAL] name = value`.
@@ -147,7 +194,7 @@ impl Settings {
             }
             None => return Err(unknown(name)),
         }
-        self.generation += 1;
+        self.changed();
         Ok(())
     }
 
@@ -174,7 +221,7 @@ impl Settings {
             }
             None => return Err(unknown(name)),
         }
-        self.generation += 1;
+        self.changed();
         Ok(())
     }
 
@@ -186,7 +233,7 @@ impl Settings {
                 self.values[index] = self.reset[index].clone();
             }
         }
-        self.generation += 1;
+        self.changed();
     }
 
     fn remember(&mut self, name: Arc<str>, before: Option<Entry>, local: bool) {
@@ -225,7 +272,7 @@ impl Settings {
     }
 
     fn restore(&mut self, undo: Undo) {
-        self.generation += 1;
+        self.changed();
         match find(&undo.name) {
             Some(index) => self.values[index] = undo.before.expect("a known setting always has a value"),
             None => match undo.before {
@@ -244,8 +291,8 @@ impl Settings {
         self.generation
     }
 
-    /// A number for the values that plans depend on: sessions with equal values share plans.
-    pub fn fingerprint(&self) -> u64 {
+    /// As [`Parsed::plan_fingerprint`].
+    fn fingerprint(&self) -> u64 {
         use std::hash::{DefaultHasher, Hash, Hasher};
         let mut hasher = DefaultHasher::new();
         for (setting, entry) in SETTINGS.iter().zip(&self.values) {

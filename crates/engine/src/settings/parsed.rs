@@ -1,0 +1,77 @@
+//! The settings that statements read, parsed: reading one must not cost a search for its name.
+
+use std::time::Duration;
+
+use ochre_sql::PlannerSettings;
+use ochre_txn::IsolationLevel;
+
+use super::Settings;
+
+/// Values in the form in which statements use them; made again after a change.
+#[derive(Debug, Clone)]
+pub struct Parsed {
+    pub statement_timeout: Option<Duration>,
+    pub lock_timeout: Option<Duration>,
+    pub idle_in_transaction_session_timeout: Option<Duration>,
+    pub work_mem_bytes: usize,
+    /// `synchronous_commit`: whether a commit's answer waits for the log.
+    pub synchronous_commit: bool,
+    pub default_isolation: IsolationLevel,
+    pub default_read_only: bool,
+    pub planner: PlannerSettings,
+    /// A number for the values that plans depend on: sessions with equal values share plans.
+    pub plan_fingerprint: u64,
+}
+
+impl Parsed {
+    pub(super) fn of(settings: &Settings) -> Parsed {
+        let work_mem_bytes = settings.integer("work_mem") as usize * 1024;
+        Parsed {
+            statement_timeout: timeout(settings.integer("statement_timeout")),
+            lock_timeout: timeout(settings.integer("lock_timeout")),
+            idle_in_transaction_session_timeout: timeout(
+                settings.integer("idle_in_transaction_session_timeout"),
+            ),
+            work_mem_bytes,
+            synchronous_commit: settings.text("synchronous_commit") != "off",
+            default_isolation: isolation(settings.text("default_transaction_isolation")),
+            default_read_only: settings.flag("default_transaction_read_only"),
+            planner: PlannerSettings {
+                enable_seqscan: settings.flag("enable_seqscan"),
+                enable_indexscan: settings.flag("enable_indexscan"),
+                enable_indexonlyscan: settings.flag("enable_indexonlyscan"),
+                enable_bitmapscan: settings.flag("enable_bitmapscan"),
+                enable_hashjoin: settings.flag("enable_hashjoin"),
+                enable_mergejoin: settings.flag("enable_mergejoin"),
+                enable_nestloop: settings.flag("enable_nestloop"),
+                enable_hashagg: settings.flag("enable_hashagg"),
+                enable_sort: settings.flag("enable_sort"),
+                enable_material: settings.flag("enable_material"),
+                seq_page_cost: settings.real("seq_page_cost"),
+                random_page_cost: settings.real("random_page_cost"),
+                cpu_tuple_cost: settings.real("cpu_tuple_cost"),
+                cpu_index_tuple_cost: settings.real("cpu_index_tuple_cost"),
+                cpu_operator_cost: settings.real("cpu_operator_cost"),
+                effective_cache_size: settings.integer("effective_cache_size") as f64,
+                work_mem_bytes: work_mem_bytes as f64,
+                ..PlannerSettings::default()
+            },
+            plan_fingerprint: settings.fingerprint(),
+        }
+    }
+}
+
+/// A timeout setting in milliseconds; zero is none.
+fn timeout(milliseconds: i64) -> Option<Duration> {
+    u64::try_from(milliseconds).ok().filter(|ms| *ms > 0).map(Duration::from_millis)
+}
+
+/// The level of a name that has passed its check.
+fn isolation(name: &str) -> IsolationLevel {
+    match name {
+        "serializable" => IsolationLevel::Serializable,
+        "repeatable read" => IsolationLevel::RepeatableRead,
+        "read uncommitted" => IsolationLevel::ReadUncommitted,
+        _ => IsolationLevel::ReadCommitted,
+    }
+}
