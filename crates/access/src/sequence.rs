@@ -21,8 +21,8 @@
 
 use ochre_base::{BlockNo, Error, Fork, Lsn, Result, SqlState, Xid};
 use ochre_storage::{
-    BlockFlags, PageKind, PageWriteGuard, RecordBuilder, RedoContext, RelationKey, ResourceManager, RmgrId,
-    Storage, WalRecord,
+    BlockFlags, Page, PageKind, PageWriteGuard, RecordBuilder, RedoContext, RelationKey, ResourceManager,
+    RmgrId, Storage, WalRecord,
 };
 use parking_lot::Mutex;
 use std::sync::Arc;
@@ -35,6 +35,16 @@ pub const LOG_AHEAD: i64 = 32;
 const LAST_VALUE: usize = ochre_storage::page::PAGE_HEADER_BYTES;
 const IS_CALLED: usize = LAST_VALUE + 8;
 const STATE_BYTES: usize = 9;
+
+/// A sequence's page in readable form.
+pub fn dump_page(page: &Page) -> String {
+    format!(
+        "sequence page, lsn {:016x}, last value {}, {}\n",
+        page.lsn().0,
+        page.u64_at(LAST_VALUE) as i64,
+        if page.bytes()[IS_CALLED] != 0 { "given out" } else { "not given out yet" }
+    )
+}
 
 /// A sequence's rules, from its descriptor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

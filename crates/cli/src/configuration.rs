@@ -20,6 +20,16 @@ const MAX_DEFAULT_BUFFERS_BYTES: u64 = 1 << 30;
 /// # Errors
 /// An unknown setting, a value that does not pass, or a file that is no TOML.
 pub(crate) fn read(data: &Path, command_line: &[String]) -> Result<Settings> {
+    let environment = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    read_with(data, command_line, environment)
+}
+
+fn read_with(
+    data: &Path,
+    command_line: &[String],
+    environment: impl Iterator<Item = (String, String)>,
+) -> Result<Settings> {
     let mut settings = Settings::new();
     settings.configure(
         "shared_buffers",
@@ -27,11 +37,7 @@ pub(crate) fn read(data: &Path, command_line: &[String]) -> Result<Settings> {
         Source::Default,
     )?;
     apply_file(&mut settings, &data.join(FILE_NAME))?;
-    apply_environment(
-        &mut settings,
-        std::env::vars_os()
-            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))),
-    )?;
+    apply_environment(&mut settings, environment)?;
     for assignment in command_line {
         let (name, value) = assignment.split_once('=').ok_or_else(|| {
             invalid(format!("-c {assignment} requires a value")).hint("Write -c name=value.")
@@ -131,7 +137,7 @@ mod tests {
         std::fs::create_dir_all(&directory).unwrap();
         std::fs::write(directory.join(FILE_NAME), "work_mem = \"1MB\"\nmax_wal_size = 64\nfsync = false\n")
             .unwrap();
-        let settings = read(&directory, &["work_mem=2MB".to_string()]).unwrap();
+        let settings = read_with(&directory, &["work_mem=2MB".to_string()], std::iter::empty()).unwrap();
         let storage = storage(&settings);
         std::fs::remove_dir_all(&directory).unwrap();
         assert_eq!(settings.show("work_mem").unwrap(), "2MB");

@@ -1,5 +1,6 @@
 //! `ochre`: the server and its tools in one binary.
 
+mod check;
 mod configuration;
 mod inspect;
 mod serve;
@@ -27,7 +28,9 @@ enum Command {
     Serve(serve::Serve),
     /// Type statements, or run a script from standard input, on a data directory.
     Shell(shell::Shell),
-    /// Show what a part of OchreDB makes of its input.
+    /// Check a data directory: pages, indexes against tables, catalog against files.
+    Check(check::Check),
+    /// Show what is on disk, or what the parser makes of a statement.
     Inspect(inspect::Inspect),
 }
 
@@ -35,6 +38,7 @@ fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Some(Command::Serve(serve)) => serve.run().map(|()| ExitCode::SUCCESS),
         Some(Command::Shell(shell)) => shell.run(),
+        Some(Command::Check(check)) => check.run(),
         Some(Command::Inspect(inspect)) => inspect.run().map(|()| ExitCode::SUCCESS),
         None => shell::Shell::on_default_directory().run(),
     };

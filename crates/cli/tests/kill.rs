@@ -1,31 +1,46 @@
-//! The server is killed in mid-load and started again: nothing acknowledged is missing, nothing is half there.
+//! The server is killed in mid-load and started again: nothing acknowledged is missing, nothing is half there, and
+//! `ochre check` finds nothing.
+//!
+//! `TEST_KILL_ROUNDS=100 cargo test -p ochre-cli --test kill` runs as many rounds; a few run always.
 
 use std::net::TcpListener;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio_postgres::{Client, NoTls};
 
+mod common;
+
 const ROUNDS: u64 = 4;
-const CLIENTS: u64 = 6;
+const CLIENTS: u64 = 8;
 const ACCOUNTS: i32 = 50;
+/// Settings of the rounds, in turn: much in memory; pages that are evicted all the time.
+const SETTINGS: [&[&str]; 2] = [&[], &["-c", "shared_buffers=256kB"]];
 
 /// A port that nobody listens on at this moment.
 fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address").port()
 }
 
-fn serve(data: &Path, port: u16) -> Child {
-    Command::new(env!("CARGO_BIN_EXE_ochre"))
+fn serve(data: &Path, port: u16, round: u64) -> Child {
+    common::ochre()
         .args(["serve", "--listen", &format!("127.0.0.1:{port}"), "--data"])
         .arg(data)
+        .args(SETTINGS[round as usize % SETTINGS.len()])
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
         .expect("the server starts")
+}
+
+/// Recovers the directory, which no server has open, and checks all of it.
+fn check(data: &Path, round: u64) {
+    let output = common::ochre().arg("check").arg(data).output().expect("the check runs");
+    let (found, failed) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "round {round}: {found}{failed}");
 }
 
 async fn connect(port: u16) -> Option<Client> {
@@ -39,6 +54,16 @@ async fn connect(port: u16) -> Option<Client> {
     }
     None
 }
+
+/// Statements that leave all kinds of versions and index entries behind.
+const DISTURBANCE: [&str; 6] = [
+    "INSERT INTO scratch (k, t) SELECT $1 * 10 + i, repeat('t', $1 % 50) FROM generate_series(1, 5) AS i",
+    "UPDATE scratch SET k = k + 1, t = t || 'u' WHERE id % 97 = $1 % 97",
+    "UPDATE scratch SET t = repeat(t, 3) WHERE id % 89 = $1 % 89 AND length(t) < 3000",
+    "DELETE FROM scratch WHERE id % 83 = $1 % 83",
+    "UPDATE scratch SET t = NULL WHERE id % 79 = $1 % 79",
+    "UPDATE scratch SET t = 'back' WHERE id % 61 = $1 % 61 AND t IS NULL",
+];
 
 /// Moves money between accounts and writes a line of history with a number of its own, until the server is gone.
 async fn load(
@@ -57,13 +82,29 @@ async fn load(
         // Always in one order, so that no two transactions wait for each other.
         let (first, second, amount) = if from < to { (from, to, 1) } else { (to, from, -1) };
         let number = next.fetch_add(1, Ordering::Relaxed) as i64;
-        let Ok(transaction) = client.transaction().await else { return };
+        let Ok(mut transaction) = client.transaction().await else { return };
         let update = "UPDATE accounts SET balance = balance + $1 WHERE id = $2";
         if transaction.execute(update, &[&-amount, &first]).await.is_err()
             || transaction.execute(update, &[&amount, &second]).await.is_err()
             || transaction.execute("INSERT INTO history VALUES ($1)", &[&number]).await.is_err()
-            || transaction.commit().await.is_err()
         {
+            return;
+        }
+        if client_number.is_multiple_of(4) {
+            // Behind a savepoint: two of them may deadlock, or change a row at once.
+            let statement = DISTURBANCE[number as usize % DISTURBANCE.len()];
+            let Ok(disturbed) = transaction.savepoint("disturbance").await else { return };
+            let done = disturbed.execute(statement, &[&((number % 1_000_000) as i32)]).await;
+            let ended = if done.is_ok() && number % 5 != 0 {
+                disturbed.commit().await
+            } else {
+                disturbed.rollback().await
+            };
+            if ended.is_err() {
+                return;
+            }
+        }
+        if transaction.commit().await.is_err() {
             return;
         }
         acknowledged.lock().expect("no client panics").push(number);
@@ -75,12 +116,16 @@ async fn what_was_acknowledged_survives_kill_9() {
     let directory = tempfile::tempdir().expect("a directory");
     let data = directory.path().join("data");
     let port = free_port();
-    let mut server = serve(&data, port);
+    let mut server = serve(&data, port, 0);
     let client = connect(port).await.expect("the server answers");
     client
         .batch_execute(&format!(
             "CREATE TABLE accounts (id int PRIMARY KEY, balance int NOT NULL);
+             CREATE INDEX ON accounts (balance);
              CREATE TABLE history (number bigint PRIMARY KEY);
+             CREATE TABLE scratch (id serial PRIMARY KEY, k int, t text);
+             CREATE INDEX ON scratch (k) INCLUDE (t);
+             CREATE INDEX ON scratch (length(t), k) WHERE t IS NOT NULL;
              INSERT INTO accounts SELECT i, 100 FROM generate_series(0, {}) AS i",
             ACCOUNTS - 1
         ))
@@ -89,7 +134,11 @@ async fn what_was_acknowledged_survives_kill_9() {
     drop(client);
     let acknowledged = Arc::new(Mutex::new(Vec::new()));
     let next = Arc::new(AtomicU64::new(1));
-    for round in 0..ROUNDS {
+    let rounds = match std::env::var("TEST_KILL_ROUNDS") {
+        Ok(rounds) => rounds.parse().expect("a number of rounds"),
+        Err(_) => ROUNDS,
+    };
+    for round in 0..rounds {
         let stop = Arc::new(AtomicBool::new(false));
         let clients: Vec<_> = (0..CLIENTS)
             .map(|number| {
@@ -97,7 +146,7 @@ async fn what_was_acknowledged_survives_kill_9() {
                 tokio::spawn(load(port, round * CLIENTS + number, acknowledged, stop, next))
             })
             .collect();
-        tokio::time::sleep(Duration::from_millis(300 + 170 * round)).await;
+        tokio::time::sleep(Duration::from_millis(300 + 170 * (round % 7))).await;
         // SIGKILL: the process writes nothing more.
         server.kill().expect("it runs");
         server.wait().expect("it is gone");
@@ -105,7 +154,10 @@ async fn what_was_acknowledged_survives_kill_9() {
         for client in clients {
             client.await.expect("a client ends without a panic");
         }
-        server = serve(&data, port);
+        if round % 2 == 0 {
+            check(&data, round);
+        }
+        server = serve(&data, port, round + 1);
         let client = connect(port).await.expect("the server recovers");
         let sum: i64 =
             client.query_one("SELECT sum(balance) FROM accounts", &[]).await.expect("a sum").get(0);
@@ -118,6 +170,13 @@ async fn what_was_acknowledged_survives_kill_9() {
         let missing: Vec<i64> =
             acknowledged.iter().copied().filter(|number| !present.contains(number)).collect();
         assert!(missing.is_empty(), "round {round}: acknowledged and missing: {missing:?}");
+        if round % 2 == 1 {
+            // Killed again, as soon as it had recovered.
+            server.kill().expect("it runs");
+            server.wait().expect("it is gone");
+            check(&data, round);
+            server = serve(&data, port, round + 1);
+        }
     }
     server.kill().expect("it runs");
     server.wait().expect("it is gone");

@@ -99,6 +99,18 @@ impl Activity {
     }
 }
 
+/// Who redoes, and describes, the records of the log.
+pub(crate) fn resource_managers() -> (Arc<TransactionLog>, Vec<Arc<dyn ResourceManager>>) {
+    let transaction_log = TransactionLog::new();
+    let managers: Vec<Arc<dyn ResourceManager>> = vec![
+        Arc::clone(&transaction_log) as Arc<dyn ResourceManager>,
+        HeapLog::new(Arc::clone(&transaction_log)),
+        Arc::new(BTreeManager),
+        Arc::new(SequenceManager),
+    ];
+    (transaction_log, managers)
+}
+
 /// An open data directory.
 pub struct Instance {
     storage: Arc<Storage>,
@@ -128,14 +140,7 @@ impl Instance {
     /// # Errors
     /// 55006 when another process has it open, XX001 when it is damaged, 58030 when it cannot be read.
     pub fn open(env: Env, path: &Path, config: InstanceConfig) -> Result<Arc<Instance>> {
-        let transaction_log = TransactionLog::new();
-        let heap_log = HeapLog::new(Arc::clone(&transaction_log));
-        let managers: Vec<Arc<dyn ResourceManager>> = vec![
-            Arc::clone(&transaction_log) as Arc<dyn ResourceManager>,
-            heap_log,
-            Arc::new(BTreeManager),
-            Arc::new(SequenceManager),
-        ];
+        let (transaction_log, managers) = resource_managers();
         let storage = Storage::open(env, path, config.storage, managers)?;
         let transactions = TransactionManager::new(Arc::clone(&storage), &transaction_log);
         let locks = Arc::new(LockManager::new(Arc::clone(&storage.env().wait)));
@@ -323,12 +328,20 @@ impl Instance {
         self.open_by_oid(database.oid)
     }
 
+    /// Every database, in the order of the ids.
+    pub(crate) fn databases(self: &Arc<Instance>) -> Result<Vec<Arc<DatabaseDescriptor>>> {
+        let mut databases: Vec<_> =
+            self.open_by_oid(oids::POSTGRES)?.catalog().databases().cloned().collect();
+        databases.sort_unstable_by_key(|database| database.oid);
+        Ok(databases)
+    }
+
     /// A role, which all databases share.
     pub(crate) fn role_named(self: &Arc<Instance>, name: &str) -> Result<Option<Arc<RoleDescriptor>>> {
         Ok(self.open_by_oid(oids::POSTGRES)?.catalog().role_named(name).cloned())
     }
 
-    fn open_by_oid(self: &Arc<Instance>, oid: Oid) -> Result<Arc<Database>> {
+    pub(crate) fn open_by_oid(self: &Arc<Instance>, oid: Oid) -> Result<Arc<Database>> {
         if let Some(database) = self.databases.read().get(&oid) {
             return Ok(Arc::clone(database));
         }

@@ -3,10 +3,12 @@
 //! # Where to look
 //! - open a data directory: [`Instance`]; a client's statements: [`Session`]; where results go: [`Sink`]
 //! - DDL: [`ddl`]; how descriptors are stored: [`store`]; COPY's formats: [`copy`]
+//! - the check of a directory: [`check`]; anything on disk in readable form: [`inspect`]
 //! - settings by PostgreSQL's names: [`settings`]
 
 mod analyze;
 mod bulk;
+pub mod check;
 mod cleanup;
 mod copy;
 mod database;
@@ -14,6 +16,7 @@ mod ddl;
 mod definitions;
 mod errors;
 mod functions;
+pub mod inspect;
 mod instance;
 mod plan_cache;
 mod session;

@@ -51,24 +51,12 @@ pub fn build_index(
         let same = builder.add(next.key, next.payload, RowId::from_u64(next.tag))?;
         if same.is_some()
             && index.descriptor.unique
-            && (index.descriptor.nulls_not_distinct || !has_null(index, next.key)?)
+            && (index.descriptor.nulls_not_distinct || !index.has_null_in_key(next.key)?)
         {
             return Err(duplicate(statement, table, index, next.key));
         }
     }
     builder.finish()
-}
-
-/// Whether a key column is NULL.
-fn has_null(index: &IndexAccess, key: &[u8]) -> Result<bool> {
-    let mut rest = key;
-    for (ty, order) in &index.keys {
-        if !matches!(rest.first(), Some(0x80)) {
-            return Ok(true);
-        }
-        key::skip_key(*ty, *order, &mut rest)?;
-    }
-    Ok(false)
 }
 
 #[cold]

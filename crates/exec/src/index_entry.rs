@@ -93,6 +93,23 @@ impl EntryColumns {
     }
 }
 
+impl IndexAccess {
+    /// Whether a column of an entry's key is NULL.
+    ///
+    /// # Errors
+    /// XX002 when the key is damaged.
+    pub fn has_null_in_key(&self, key: &[u8]) -> Result<bool> {
+        let mut rest = key;
+        for (ty, order) in &self.keys {
+            if !matches!(rest.first(), Some(0x80)) {
+                return Ok(true);
+            }
+            key::skip_key(*ty, *order, &mut rest)?;
+        }
+        Ok(false)
+    }
+}
+
 /// Key and payload of one entry, in memory that is kept.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Entry {

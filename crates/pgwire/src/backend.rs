@@ -278,13 +278,13 @@ impl<'a> Encoder<'a> {
     }
 }
 
-fn fill_length(out: &mut [u8], start: usize) {
+pub(crate) fn fill_length(out: &mut [u8], start: usize) {
     let length = (out.len() - start) as u32;
     out[start..start + 4].copy_from_slice(&length.to_be_bytes());
 }
 
 /// Text with its closing zero; a zero inside would end it early, so it is cut there.
-fn put_text(out: &mut Vec<u8>, text: &str) {
+pub(crate) fn put_text(out: &mut Vec<u8>, text: &str) {
     let bytes = text.as_bytes();
     let end = bytes.iter().position(|b| *b == 0).unwrap_or(bytes.len());
     out.extend_from_slice(&bytes[..end]);

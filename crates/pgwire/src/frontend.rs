@@ -297,33 +297,33 @@ fn insufficient() -> ProtocolError {
     ProtocolError::new("insufficient data left in message")
 }
 
-struct Reader<'a> {
-    bytes: &'a [u8],
+pub(crate) struct Reader<'a> {
+    pub(crate) bytes: &'a [u8],
 }
 
 impl<'a> Reader<'a> {
-    fn take(&mut self, count: usize) -> Result<&'a [u8], ProtocolError> {
+    pub(crate) fn take(&mut self, count: usize) -> Result<&'a [u8], ProtocolError> {
         let (front, rest) = self.bytes.split_at_checked(count).ok_or_else(insufficient)?;
         self.bytes = rest;
         Ok(front)
     }
 
-    fn u8(&mut self) -> Result<u8, ProtocolError> {
+    pub(crate) fn u8(&mut self) -> Result<u8, ProtocolError> {
         Ok(self.take(1)?[0])
     }
 
-    fn u16(&mut self) -> Result<u16, ProtocolError> {
+    pub(crate) fn u16(&mut self) -> Result<u16, ProtocolError> {
         let bytes = self.take(2)?;
         Ok(u16::from_be_bytes([bytes[0], bytes[1]]))
     }
 
-    fn u32(&mut self) -> Result<u32, ProtocolError> {
+    pub(crate) fn u32(&mut self) -> Result<u32, ProtocolError> {
         let bytes = self.take(4)?;
         Ok(u32::from_be_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]))
     }
 
     /// Text up to a zero byte.
-    fn text(&mut self) -> Result<&'a str, ProtocolError> {
+    pub(crate) fn text(&mut self) -> Result<&'a str, ProtocolError> {
         let end = self
             .bytes
             .iter()
@@ -344,7 +344,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A length and that many bytes; -1 is NULL.
-    fn value(&mut self) -> Result<Option<&'a [u8]>, ProtocolError> {
+    pub(crate) fn value(&mut self) -> Result<Option<&'a [u8]>, ProtocolError> {
         let length = self.u32()? as i32;
         if length == -1 {
             return Ok(None);

@@ -2,7 +2,7 @@
 //!
 //! # Role
 //! [`decode_startup`] and [`decode`] take whole messages off the front of a read buffer; the functions of [`Encoder`]
-//! append messages to a write buffer. Who owns the buffers decides when to read, write and flush.
+//! append messages to a write buffer. [`Request`] and [`decode_answer`] are the same for a client. Who owns the buffers decides when to read, write and flush.
 //!
 //! # Invariants
 //! - M1: a decoder never reads past the message's own length, and never allocates in proportion to a length that the
@@ -13,9 +13,11 @@
 //! PostgreSQL 18 documentation, chapter "Frontend/Backend Protocol"; versions 3.0 and 3.2.
 
 mod backend;
+mod client;
 mod frontend;
 
 pub use backend::{Encoder, FieldDescription, TransactionStatus};
+pub use client::{Backend, Field, Request, Values, decode_answer};
 pub use frontend::{
     Bind, Decoded, Formats, Frontend, Startup, StartupParameters, Target, decode, decode_startup,
 };

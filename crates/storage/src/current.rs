@@ -105,6 +105,20 @@ impl Current {
     }
 }
 
+/// Which copies are no valid ones; one that was never written is not among them.
+pub(crate) fn damaged_copies(env: &Env, root: &Path) -> Result<Vec<String>> {
+    let file = env.fs.open(&root.join(CURRENT_FILE), OpenMode::Existing)?;
+    let mut damaged = Vec::new();
+    for copy in 0..2 {
+        let mut bytes = [0; COPY_BYTES];
+        file.read_at(&mut bytes, copy * COPY_DISTANCE)?;
+        if bytes != [0; COPY_BYTES] && Current::decode(&bytes)?.is_none() {
+            damaged.push(format!("copy {copy} is damaged"));
+        }
+    }
+    Ok(damaged)
+}
+
 /// The open file.
 pub(crate) struct CurrentFile {
     file: Arc<dyn File>,

@@ -3,21 +3,21 @@
 //! Works on a directory that nobody has open, and changes nothing.
 
 use std::fmt::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use ochre_base::limits::PAGE_SIZE;
+use ochre_base::limits::{PAGE_SIZE, PAGES_PER_SEGMENT};
 use ochre_base::{BlockNo, Error, Fork, Lsn, PageKey, Result};
 use ochre_env::Env;
 
 use crate::current::{Current, CurrentFile};
 use crate::files::{FileStore, RelationKey};
-use crate::page::Page;
+use crate::page::{Page, PageKind};
 use crate::records;
 use crate::storage::ResourceManager;
 use crate::wal::{BlockFlags, RmgrId, SegmentFiles, WalReader, WalRecord, crc_seed};
 
-/// Prints a page's header and slots. `describe_row` says what a row's bytes mean.
-pub fn print_page(page: &Page, describe_row: &dyn Fn(&[u8]) -> String) -> String {
+/// Prints a page's header and slots. `describe_row` says what a row's bytes mean, from its slot's flags.
+pub fn print_page(page: &Page, describe_row: &dyn Fn(u8, &[u8]) -> String) -> String {
     let mut out = String::new();
     if page.is_unused() {
         return "unused page\n".to_string();
@@ -47,7 +47,7 @@ pub fn print_page(page: &Page, describe_row: &dyn Fn(&[u8]) -> String) -> String
             let _ = writeln!(out, "slot {number}: unused");
             continue;
         }
-        let row = page.row(number).map_or_else(|| "-".to_string(), describe_row);
+        let row = page.row(number).map_or_else(|| "-".to_string(), |row| describe_row(slot.flags, row));
         let _ = writeln!(
             out,
             "slot {number}: offset {} length {} flags {:#03x} {row}",
@@ -163,8 +163,8 @@ pub struct PageCheck {
     pub relations: u64,
     /// Pages looked at.
     pub pages: u64,
-    /// What is wrong, a line each.
-    pub problems: Vec<String>,
+    /// Which pages are damaged, and how.
+    pub problems: Vec<(PageKey, String)>,
 }
 
 /// Reads every page of a directory and checks checksum, header and slots. Damaged pages of the free-space map are
@@ -192,14 +192,64 @@ fn check_fork(
     let mut page = Page::zeroed();
     for block in 0..file.blocks() {
         let key = relation.fork(fork).page(BlockNo(block));
-        file.read(block, &mut page)?;
         check.pages += 1;
-        match page.verify(key) {
+        let verdict = match file.read(block, &mut page) {
+            Ok(()) => page.verify(key).and_then(|()| verify_kind(&page, fork)),
+            Err(error) => Err(error.message().to_string()),
+        };
+        match verdict {
             Ok(()) if fork != Fork::FreeSpace => visit(key, &page),
             Ok(()) => {}
             Err(_) if fork == Fork::FreeSpace => {}
-            Err(what) => check.problems.push(format!("{key}: {what}")),
+            Err(what) => check.problems.push((key, what)),
         }
     }
     Ok(())
+}
+
+/// Whether a page is of a kind that its fork has.
+fn verify_kind(page: &Page, fork: Fork) -> Result<(), String> {
+    let kind = page.kind();
+    let fits = match fork {
+        Fork::History => matches!(kind, PageKind::HISTORY | PageKind::OVERFLOW),
+        Fork::FreeSpace => kind == PageKind::FREE_SPACE,
+        Fork::Visibility => kind == PageKind::VISIBILITY,
+        Fork::Main => !matches!(
+            kind,
+            PageKind::HISTORY | PageKind::OVERFLOW | PageKind::FREE_SPACE | PageKind::VISIBILITY
+        ),
+    };
+    if fits || page.is_unused() { Ok(()) } else { Err(format!("the page is of kind {}", kind.name())) }
+}
+
+/// Whether a directory has the file that a data directory begins with.
+///
+/// # Errors
+/// 58030.
+pub fn is_data_directory(env: &Env, root: &Path) -> Result<bool> {
+    Ok(env.fs.exists(&root.join(crate::current::CURRENT_FILE))?)
+}
+
+/// What is wrong with the copies in `CURRENT`, a line each.
+///
+/// # Errors
+/// 58030.
+pub fn check_current(env: &Env, root: &Path) -> Result<Vec<String>> {
+    crate::current::damaged_copies(env, root)
+}
+
+/// Files below `base` whose names are not those of relation files.
+///
+/// # Errors
+/// 58030.
+pub fn unknown_files(env: &Env, root: &Path) -> Result<Vec<PathBuf>> {
+    crate::files::unknown_names(env, root)
+}
+
+/// A relation's page by the file it is in, `…/base/DATABASE/FILE`, and its number within that file: the data directory
+/// and the page's address. `None` for names that are not of this form.
+pub fn page_of_file(path: &Path, block: u32) -> Option<(PathBuf, PageKey)> {
+    let (root, fork, segment) = crate::files::locate_file(path)?;
+    let block = segment.checked_mul(PAGES_PER_SEGMENT)?.checked_add(block)?;
+    Some((root, fork.page(BlockNo(block))))
 }

@@ -281,7 +281,7 @@ fn dumps_are_readable() {
     assert!(dump.contains("page 0: base/5/1 fork Main block 1 data 0 bytes init"), "{dump}");
     let page = inspect::read_page(&env, root, page_key(1, 1)).unwrap();
     assert!(
-        inspect::print_page(&page, &|row| inspect::hexadecimal(row, 8)).starts_with("heap page, layout 1")
+        inspect::print_page(&page, &|_, row| inspect::hexadecimal(row, 8)).starts_with("heap page, layout 1")
     );
     let check = inspect::check_pages(&env, root, &mut |_, _| {}).unwrap();
     assert_eq!((check.pages, check.problems.len()), (2, 0));

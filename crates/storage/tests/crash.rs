@@ -212,7 +212,7 @@ fn one_run(seed: u64, cut: u64, mode: CrashMode) {
     toy.storage.close().unwrap();
     drop(toy);
     let check = inspect::check_pages(&env, std::path::Path::new("data"), &mut |_, _| {}).unwrap();
-    assert_eq!(check.problems, Vec::<String>::new(), "{what}");
+    assert_eq!(check.problems, Vec::new(), "{what}");
 }
 
 fn operations(seed: u64) -> u64 {

@@ -93,7 +93,7 @@ fn transfers_keep_the_sum() {
     toy.storage.close().unwrap();
     drop(toy);
     let check = inspect::check_pages(&Env::os(), &directory.0, &mut |_, _| {}).unwrap();
-    assert_eq!(check.problems, Vec::<String>::new());
+    assert_eq!(check.problems, Vec::new());
 }
 
 fn sum(toy: &Toy, file: u64) -> u64 {

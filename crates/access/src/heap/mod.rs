@@ -44,6 +44,7 @@
 mod chain;
 mod check;
 mod collect;
+mod dump;
 mod edit;
 mod freespace;
 mod history;
@@ -68,6 +69,7 @@ use parking_lot::RwLock;
 
 pub use check::HeapProblem;
 pub(crate) use collect::Collected;
+pub use dump::dump_page;
 pub use insert::RowBatch;
 pub use read::Liveness;
 pub use redo::HeapLog;

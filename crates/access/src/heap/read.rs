@@ -276,6 +276,37 @@ impl Heap {
         Ok(())
     }
 
+    /// Visits every version of a row, the newest first, whatever became of their creators; tombstones are passed over.
+    /// For checks: nobody may write meanwhile.
+    ///
+    /// # Errors
+    /// XX001 and 58030 when a page cannot be read, and what `visit` returns.
+    pub fn each_version(
+        &self,
+        rid: RowId,
+        mut visit: impl FnMut(VersionRef<'_>) -> Result<()>,
+    ) -> Result<()> {
+        if rid.block.0 >= self.block_count()? {
+            return Ok(());
+        }
+        let visited = self.fetch_moved(rid, |page, block, newest| {
+            let (header, payload) = VersionHeader::decode(newest).ok_or_else(|| damaged_version(rid))?;
+            let mut step = |header: &VersionHeader, payload: &[u8]| {
+                if !header.is_tombstone() {
+                    visit(VersionRef::new(rid, header, payload, true))?;
+                }
+                Ok::<Link, Error>(header.older)
+            };
+            let mut link = step(&header, payload)?;
+            while !link.is_none() {
+                link = self.with_version(page, block, link, &mut step)??;
+            }
+            Ok(())
+        })?;
+        debug_assert!(visited.is_none_or(|()| true));
+        Ok(())
+    }
+
     /// One step of [`Heap::live_versions`]; where to go on.
     fn visit_live(
         &self,

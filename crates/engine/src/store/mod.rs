@@ -280,7 +280,7 @@ fn done(outcome: WriteOutcome) -> Result<()> {
 }
 
 /// The key of a row that was read: as the encoder makes it.
-fn row_key(catalog: Oid, values: &[Datum]) -> RowKey {
+pub(crate) fn row_key(catalog: Oid, values: &[Datum]) -> RowKey {
     let relation = builtin::relation(catalog).expect("catalogs are built in");
     let columns: &[&str] = match catalog {
         oids::PG_ATTRIBUTE => &["attrelid", "attnum"],

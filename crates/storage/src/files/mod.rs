@@ -33,6 +33,7 @@ use ochre_base::{BlockNo, DatabaseId, FileId, Fork, Lsn, PageKey, Result, Xid};
 use parking_lot::{Mutex, RwLock};
 
 pub(crate) use fork::ForkFile;
+pub(crate) use names::{locate_file, unknown_names};
 pub(crate) use store::FileStore;
 
 use crate::buffer::BufferPool;

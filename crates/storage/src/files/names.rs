@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use ochre_base::{FileId, Fork, Oid};
+use ochre_base::{FileId, Fork, Oid, Result};
+use ochre_env::Env;
 
 use super::{ForkKey, RelationKey};
 
@@ -50,6 +51,32 @@ pub(super) fn parse_segment_name(database: Oid, name: &str) -> Option<(ForkKey, 
         return None;
     }
     Some((RelationKey::new(database, FileId(file)).fork(fork), segment))
+}
+
+/// The data directory, fork and segment of a relation file; `None` for paths that are none.
+pub(crate) fn locate_file(path: &Path) -> Option<(PathBuf, ForkKey, u32)> {
+    let directory = path.parent()?;
+    let database = parse_number(directory.file_name()?.to_str()?).and_then(|n| u32::try_from(n).ok())?;
+    let base = directory.parent().filter(|base| base.ends_with(BASE_DIRECTORY))?;
+    let (fork, segment) = parse_segment_name(Oid(database), path.file_name()?.to_str()?)?;
+    Some((base.parent()?.to_path_buf(), fork, segment))
+}
+
+/// Everything in the directory of relation files that is no relation file, nor a database's directory.
+pub(crate) fn unknown_names(env: &Env, root: &Path) -> Result<Vec<PathBuf>> {
+    let base = root.join(BASE_DIRECTORY);
+    let mut unknown = Vec::new();
+    for name in env.fs.list(&base)? {
+        let directory = base.join(&name);
+        match parse_number(&name).and_then(|n| u32::try_from(n).ok()).map(|_| env.fs.list(&directory)) {
+            Some(Ok(names)) => {
+                let paths = names.into_iter().map(|name| directory.join(name));
+                unknown.extend(paths.filter(|path| locate_file(path).is_none()));
+            }
+            _ => unknown.push(directory),
+        }
+    }
+    Ok(unknown)
 }
 
 /// A decimal number as we write it: no sign, no leading zero.
