@@ -133,8 +133,10 @@ impl Server {
     pub fn start(self, instance: Arc<Instance>) -> Result<RunningServer> {
         let processors = std::thread::available_parallelism().map_or(4, usize::from);
         let count = self.config.worker_threads.unwrap_or(processors.max(2));
-        let workers =
-            Workers::start(count, self.config.max_connections).map_err(|error| no_threads(&error))?;
+        let wal = Arc::clone(instance.transactions().wal());
+        wal.announce_idle_leaders();
+        let workers = Workers::start(count, self.config.max_connections, move || wal.lead_when_idle())
+            .map_err(|error| no_threads(&error))?;
         let shared = Arc::new(Shared {
             instance,
             stop: Flag::default(),

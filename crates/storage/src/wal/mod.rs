@@ -34,7 +34,7 @@ mod ticket;
 
 use std::cell::RefCell;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use ochre_base::{Error, Lsn, Result};
@@ -94,6 +94,13 @@ pub struct Appended {
 /// Space that [`Wal::reserve`] promises, unless a quarter of a segment is less.
 const RESERVE_BYTES: u64 = 2 << 20;
 
+/// A flush that takes longer is left to the flusher thread: a thread that serves clients could not answer meanwhile.
+const SLOW_FLUSH_NANOS: u64 = 500_000;
+/// So many waiters call the flusher thread at once.
+const MANY_WAITERS: usize = 64;
+/// How often the flusher thread looks whether somebody waits whom no idle thread has led for.
+const WATCH_PAUSE: Duration = Duration::from_millis(1);
+
 /// The end of the log, where records are added.
 struct Insert {
     position: u64,
@@ -119,6 +126,10 @@ pub struct Wal {
     /// A spare buffer; held while what was taken from `insert` is written (A2).
     writing: Mutex<Vec<u8>>,
     queue: FlushQueue,
+    /// Whether threads call [`Wal::lead_when_idle`].
+    has_idle_leaders: AtomicBool,
+    /// What a flush takes, in nanoseconds: a moving average.
+    flush_nanos: AtomicU64,
     /// Wakes whoever prepares segments.
     pub(crate) space_needed: crate::background::Signal,
 }
@@ -151,6 +162,8 @@ impl Wal {
             flushed: AtomicU64::new(u64::MAX),
             writing: Mutex::default(),
             queue: FlushQueue::default(),
+            has_idle_leaders: AtomicBool::new(false),
+            flush_nanos: AtomicU64::new(SLOW_FLUSH_NANOS),
             space_needed: crate::background::Signal::default(),
         }
     }
@@ -335,6 +348,7 @@ impl Wal {
         let result = self.write_and_sync();
         let mut state = self.queue.state.lock();
         state.leading = false;
+        state.leads += 1;
         let woken = match result {
             Ok(()) => state.take_satisfied(self.flushed()),
             Err(_) => state.take_all(),
@@ -343,6 +357,7 @@ impl Wal {
         if state.has_waiters() && !state.has_flusher {
             successor = Some(state.take_successor());
         } else if state.has_waiters() && !is_flusher {
+            state.summoned = true;
             self.queue.flusher.notify_one();
         }
         drop(state);
@@ -358,7 +373,9 @@ impl Wal {
         self.poison.check()?;
         let end = self.write_taken(&mut spare)?;
         if self.fsync {
+            let began = self.env.clock.monotonic();
             self.sink.sync().map_err(|error| self.poison.set(&error))?;
+            self.note_flush_time(self.env.clock.monotonic().saturating_sub(began));
         }
         self.flushed.fetch_max(end.0, Ordering::AcqRel);
         Ok(())
@@ -393,22 +410,71 @@ impl Wal {
         self.sink.write(start, bytes)
     }
 
-    /// The flusher thread: leads while there are waiters, and flushes what nobody waits for every `tick`.
+    fn note_flush_time(&self, taken: Duration) {
+        let before = self.flush_nanos.load(Ordering::Relaxed);
+        let taken = u64::try_from(taken.as_nanos()).unwrap_or(u64::MAX);
+        self.flush_nanos.store(before - before / 8 + taken / 8, Ordering::Relaxed);
+    }
+
+    /// Says that threads will call [`Wal::lead_when_idle`] from now on.
+    pub fn announce_idle_leaders(&self) {
+        self.has_idle_leaders.store(true, Ordering::Relaxed);
+    }
+
+    /// Flushes on the calling thread, which has nothing else to do, for the tasks that wait, if nobody flushes. Does
+    /// nothing on a disk whose flushes take long.
+    pub fn lead_when_idle(&self) {
+        if self.flushed() >= self.position() || !self.leaves_to_idle_threads() {
+            return;
+        }
+        let mut state = self.queue.state.lock();
+        if state.leading || !state.has_waiters() {
+            return;
+        }
+        state.leading = true;
+        drop(state);
+        self.lead(false);
+    }
+
+    fn leaves_to_idle_threads(&self) -> bool {
+        self.has_idle_leaders.load(Ordering::Relaxed)
+            && self.flush_nanos.load(Ordering::Relaxed) < SLOW_FLUSH_NANOS
+    }
+
+    /// The flusher thread: leads when it is called, or when waiters are left standing, and flushes what nobody waits
+    /// for every `tick`.
     pub(crate) fn run_flusher(&self, tick: Duration) {
         let mut state = self.queue.state.lock();
+        // While it watches: the count of flushes when it last saw waiters, and how long it has seen none.
+        let mut seen_at = None;
+        let mut quiet = Duration::ZERO;
         while !state.stopping {
-            let ready = state.has_waiters() && !state.leading;
-            if !ready && !self.queue.flusher.wait_for(&mut state, tick).timed_out() {
+            let pause = if state.watching { WATCH_PAUSE } else { tick };
+            let timed_out = !state.summoned && self.queue.flusher.wait_for(&mut state, pause).timed_out();
+            let summoned = std::mem::take(&mut state.summoned);
+            if state.stopping || state.leading {
                 continue;
             }
-            let unflushed = self.flushed() < self.position() && self.poison.check().is_ok();
-            if state.stopping || state.leading || !(unflushed || state.has_waiters()) {
+            let mut due = state.has_waiters();
+            if state.watching && timed_out {
+                due = state.has_waiters() && seen_at == Some(state.leads);
+                seen_at = state.has_waiters().then_some(state.leads);
+                quiet = if seen_at.is_some() { Duration::ZERO } else { quiet + WATCH_PAUSE };
+                state.watching = quiet < tick;
+            } else if state.watching && !summoned {
+                continue;
+            }
+            let tick_is_over = timed_out && !state.watching;
+            let unflushed = tick_is_over && self.flushed() < self.position() && self.poison.check().is_ok();
+            if !due && !unflushed {
                 continue;
             }
             state.leading = true;
             drop(state);
             self.lead(true);
             state = self.queue.state.lock();
+            // Those who came during the flush are led for at once.
+            state.summoned |= state.has_waiters();
         }
     }
 
@@ -442,8 +508,16 @@ impl Wal {
         }
         let idle = !state.leading && !state.has_waiters();
         state.push(lsn, Waiter::Task(waker.clone()));
+        let call = if self.leaves_to_idle_threads() {
+            let begins_watch = !std::mem::replace(&mut state.watching, true);
+            state.summoned |= state.waiter_count() == MANY_WAITERS;
+            begins_watch || state.summoned
+        } else {
+            state.summoned |= idle;
+            idle
+        };
         drop(state);
-        if idle {
+        if call {
             self.queue.flusher.notify_one();
         }
         true
