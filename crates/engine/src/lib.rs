@@ -18,6 +18,7 @@ mod errors;
 mod functions;
 pub mod inspect;
 mod instance;
+mod literals;
 mod plan_cache;
 mod session;
 pub mod settings;

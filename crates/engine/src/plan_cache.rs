@@ -1,101 +1,180 @@
 //! Plans of repeated statement texts, shared by the sessions of a database.
 //!
 //! # Role
-//! A simple query's text, or a prepared statement's, that was planned before under the same catalog, search path and
-//! parameter types is found here with its plan. Texts that carry their values in them would fill the cache with plans
-//! that are never used again, so a text enters at its second appearance.
+//! A simple query's text that was planned before under the same catalog, search path and settings is found here with its
+//! plan, first by its shape (see [`crate::literals`]) and then as it stands. Texts that never come again would fill the
+//! cache, so a text, or a shape, enters at its second appearance.
 //!
 //! # Invariants
 //! - K1: an entry is used only under the catalog version and the key that it was made for.
 //! - K2: at most [`MAX_ENTRIES`] plans are kept; when full, half of them go.
+//! - K3: a plan for a shape with parameters is kept only if no value of them could have led to a better one:
+//!   [`is_insensitive`].
 
-use std::hash::{BuildHasher, Hash};
+use std::hash::{BuildHasher, Hash, Hasher};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use hashbrown::{DefaultHashBuilder, HashMap};
+use hashbrown::{DefaultHashBuilder, Equivalent, HashMap};
 use ochre_base::Oid;
-use ochre_sql::physical::PlannedStatement;
-use parking_lot::Mutex;
+use ochre_sql::physical::{PhysicalPlan, PlanNode, PlannedStatement};
+use parking_lot::RwLock;
 
 const MAX_ENTRIES: usize = 4096;
 const SEEN_SLOTS: usize = 1024;
 
 /// What a plan depends on besides the catalog.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) struct PlanKey {
-    pub text: Arc<str>,
-    pub parameters: Box<[Oid]>,
+#[derive(Debug, PartialEq, Eq)]
+struct PlanKey {
+    text: Box<str>,
+    parameters: Box<[Oid]>,
+    path: Arc<[Oid]>,
+    settings: u64,
+}
+
+/// A key that is looked for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct KeyRef<'a> {
+    pub text: &'a str,
+    /// The types that its parameters are declared with.
+    pub parameters: &'a [Oid],
     /// The namespaces searched.
-    pub path: Arc<[Oid]>,
+    pub path: &'a Arc<[Oid]>,
     /// A number that stands for the planner's settings.
     pub settings: u64,
 }
 
+impl KeyRef<'_> {
+    fn to_key(self) -> PlanKey {
+        PlanKey {
+            text: self.text.into(),
+            parameters: self.parameters.into(),
+            path: Arc::clone(self.path),
+            settings: self.settings,
+        }
+    }
+}
+
+impl PlanKey {
+    fn borrowed(&self) -> KeyRef<'_> {
+        KeyRef { text: &self.text, parameters: &self.parameters, path: &self.path, settings: self.settings }
+    }
+}
+
+impl Hash for KeyRef<'_> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        // The rest differs rarely between equal texts.
+        self.text.hash(state);
+    }
+}
+
+impl Hash for PlanKey {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.borrowed().hash(state);
+    }
+}
+
+impl Equivalent<PlanKey> for KeyRef<'_> {
+    fn equivalent(&self, key: &PlanKey) -> bool {
+        *self.text == *key.text
+            && *self.parameters == *key.parameters
+            && self.settings == key.settings
+            && *self.path == key.path
+    }
+}
+
 struct Entry {
     version: u64,
-    plan: Arc<PlannedStatement>,
-    used: bool,
+    /// `None` for a shape whose plans depend on its values (K3).
+    plan: Option<Arc<PlannedStatement>>,
+    used: AtomicBool,
+}
+
+/// What is known of a text.
+pub(crate) enum Cached {
+    Unknown,
+    /// It is to be planned with its values.
+    Sensitive,
+    Plan(Arc<PlannedStatement>),
 }
 
 /// The cache.
 pub(crate) struct PlanCache {
-    entries: Mutex<HashMap<PlanKey, Entry>>,
+    entries: RwLock<HashMap<PlanKey, Entry>>,
     /// Hashes of texts seen once.
-    seen: Mutex<Vec<u64>>,
+    seen: Box<[AtomicU64]>,
     hasher: DefaultHashBuilder,
 }
 
 impl Default for PlanCache {
     fn default() -> PlanCache {
         PlanCache {
-            entries: Mutex::default(),
-            seen: Mutex::new(vec![0; SEEN_SLOTS]),
+            entries: RwLock::default(),
+            seen: (0..SEEN_SLOTS).map(|_| AtomicU64::new(0)).collect(),
             hasher: DefaultHashBuilder::default(),
         }
     }
 }
 
 impl PlanCache {
-    /// The plan for a key under a catalog version (K1).
-    pub(crate) fn find(&self, key: &PlanKey, version: u64) -> Option<Arc<PlannedStatement>> {
-        let mut entries = self.entries.lock();
-        let entry = entries.get_mut(key)?;
-        if entry.version != version {
-            entries.remove(key);
-            return None;
+    /// What is known of a key under a catalog version (K1).
+    pub(crate) fn find(&self, key: KeyRef<'_>, version: u64) -> Cached {
+        let entries = self.entries.read();
+        match entries.get(&key).filter(|entry| entry.version == version) {
+            None => Cached::Unknown,
+            Some(Entry { plan: None, .. }) => Cached::Sensitive,
+            Some(Entry { plan: Some(plan), used, .. }) => {
+                if !used.load(Ordering::Relaxed) {
+                    used.store(true, Ordering::Relaxed);
+                }
+                Cached::Plan(Arc::clone(plan))
+            }
         }
-        entry.used = true;
-        Some(Arc::clone(&entry.plan))
     }
 
     /// Whether a text appears for the second time; notes it when it does not.
     pub(crate) fn is_repeated(&self, text: &str) -> bool {
-        let hash = self.hash(text);
-        let mut seen = self.seen.lock();
-        let slot = &mut seen[hash as usize % SEEN_SLOTS];
-        std::mem::replace(slot, hash) == hash
+        let hash = self.hasher.hash_one(text);
+        self.seen[hash as usize % SEEN_SLOTS].swap(hash, Ordering::Relaxed) == hash
     }
 
     /// Whether a text may have come before: a cheap answer that spares most texts the look-up.
     pub(crate) fn has_seen(&self, text: &str) -> bool {
-        let hash = self.hash(text);
-        self.seen.lock()[hash as usize % SEEN_SLOTS] == hash
+        let hash = self.hasher.hash_one(text);
+        self.seen[hash as usize % SEEN_SLOTS].load(Ordering::Relaxed) == hash
     }
 
-    /// Keeps a plan.
-    pub(crate) fn insert(&self, key: PlanKey, version: u64, plan: &Arc<PlannedStatement>) {
-        let mut entries = self.entries.lock();
+    /// Keeps a plan, or that there is none for all values.
+    pub(crate) fn insert(&self, key: KeyRef<'_>, version: u64, plan: Option<&Arc<PlannedStatement>>) {
+        let mut entries = self.entries.write();
         if entries.len() >= MAX_ENTRIES {
             // Those used since the last time stay, for one more round (K2).
-            entries.retain(|_, entry| std::mem::take(&mut entry.used));
+            entries.retain(|_, entry| entry.used.swap(false, Ordering::Relaxed));
             if entries.len() >= MAX_ENTRIES / 2 {
                 entries.clear();
             }
         }
-        entries.insert(key, Entry { version, plan: Arc::clone(plan), used: false });
+        let entry = Entry { version, plan: plan.cloned(), used: AtomicBool::new(false) };
+        entries.insert(key.to_key(), entry);
     }
+}
 
-    fn hash(&self, value: &(impl Hash + ?Sized)) -> u64 {
-        self.hasher.hash_one(value)
+/// Whether a plan would be the same for any values of its parameters: rows found by an equality on a whole unique key,
+/// and rows that are given, whatever is then done with them.
+pub(crate) fn is_insensitive(plan: &PlannedStatement) -> bool {
+    fn node(plan: &PhysicalPlan) -> bool {
+        let alone = match &plan.node {
+            PlanNode::Result(_) | PlanNode::Values(_) => true,
+            PlanNode::IndexScan(scan) => scan.unique_match,
+            PlanNode::Filter(_)
+            | PlanNode::Project(_)
+            | PlanNode::LockRows(_)
+            | PlanNode::Insert(_)
+            | PlanNode::Update(_)
+            | PlanNode::Delete(_) => true,
+            _ => false,
+        };
+        alone && plan.children().into_iter().all(|child| node(child))
     }
+    plan.subplans.is_empty() && plan.ctes.is_empty() && node(&plan.plan)
 }

@@ -1,9 +1,10 @@
 //! Reading the parameters of a Bind.
 
 use ochre_base::{Error, Result};
-use ochre_types::{Datum, SqlType, decode_binary, parse_text};
+use ochre_types::{Datum, SqlType, decode_binary, oids, parse_text};
 
 use super::Session;
+use crate::literals::Literal;
 
 impl Session {
     /// Reads values in text (`false`) or binary form.
@@ -32,6 +33,22 @@ impl Session {
                 read.map_err(|error| error.context(format!("unnamed portal parameter ${}", i + 1)))
             })
             .collect()
+    }
+}
+
+impl Session {
+    /// Literals of a text as values of the types that were found for them; `None` when one is no value of its type.
+    pub(crate) fn read_literals(&self, types: &[SqlType], literals: &[Literal<'_>]) -> Option<Vec<Datum>> {
+        let mut format = None;
+        let read = |(ty, literal): (&SqlType, &Literal<'_>)| match *literal {
+            Literal::Integer(value) if ty.oid == oids::INT4 => i32::try_from(value).ok().map(Datum::Int32),
+            Literal::Integer(value) => Some(Datum::Int64(value)),
+            Literal::Text(text) => {
+                let format = format.get_or_insert_with(|| self.state.format_context());
+                parse_text(*ty, text, format).ok()
+            }
+        };
+        types.iter().zip(literals).map(read).collect()
     }
 }
 

@@ -117,6 +117,8 @@ pub struct Session {
     pub(crate) pending: Option<simple::Pending>,
     /// Executions kept for the next run of their plans.
     pub(crate) idle: execute::IdleExecutions,
+    /// Room for a text with its literals taken out.
+    pub(crate) shape: String,
     /// Values of settings that clients follow, as they were told last.
     pub(crate) reported: Vec<(&'static str, String)>,
 }
@@ -189,6 +191,7 @@ impl Session {
             portals: HashMap::new(),
             pending: None,
             idle: execute::IdleExecutions::default(),
+            shape: String::new(),
             reported: Vec::new(),
         };
         session.reported = session.reported_values();

@@ -7,11 +7,14 @@ use ochre_parser::ast::Statement;
 use ochre_sql::Planner;
 use ochre_sql::bind::ParamTypes;
 use ochre_sql::physical::PlannedStatement;
+use ochre_types::Datum;
+use smallvec::SmallVec;
 
-use super::Session;
 use super::context::StatementSession;
 use super::extended::Prepared;
-use crate::plan_cache::PlanKey;
+use super::{Session, is_plannable};
+use crate::literals::{self, Literal};
+use crate::plan_cache::{Cached, KeyRef, is_insensitive};
 
 /// How often a plan is made again because the catalog changed while its locks were awaited.
 const MAX_REPLANS: usize = 100;
@@ -23,6 +26,16 @@ pub(crate) struct PlanStamp {
     path: Arc<[Oid]>,
     /// The fingerprint of the settings.
     settings: u64,
+}
+
+impl PlanStamp {
+    fn key<'a>(&'a self, text: &'a str, parameters: &'a [Oid]) -> KeyRef<'a> {
+        KeyRef { text, parameters, path: &self.path, settings: self.settings }
+    }
+}
+
+fn declared_types(literals: &[Literal<'_>]) -> SmallVec<[Oid; 8]> {
+    literals.iter().map(|literal| literal.declared_type()).collect()
 }
 
 impl Session {
@@ -83,44 +96,88 @@ impl Session {
         Err(Error::internal("the catalog changes faster than a statement can be planned"))
     }
 
-    /// Plans a statement of a simple query, through the cache when its text came before.
+    /// Plans the only statement of a simple query, and keeps the plan when the text, or one that differs only in its
+    /// literals, came before.
     pub(crate) fn plan_statement(
         &mut self,
         statement: &Statement,
         text: &str,
-        parameter_types: &[Oid],
     ) -> Result<Arc<PlannedStatement>> {
-        let (stamp, plan) = self.plan_parameterised(statement, text, parameter_types)?;
-        if self.state.catalog.borrow().is_empty() && self.state.database.plans.is_repeated(text) {
-            let key = self.cache_key(text, &stamp);
-            self.state.database.plans.insert(key, stamp.catalog, &plan);
+        let (stamp, plan) = self.plan_parameterised(statement, text, &[])?;
+        if !self.state.catalog.borrow().is_empty() || !plan.parameters.is_empty() {
+            return Ok(plan);
         }
+        let plans = &self.state.database.plans;
+        let mut shape = std::mem::take(&mut self.shape);
+        let literals = literals::extract(text, &mut shape).unwrap_or_default();
+        let mut is_general = false;
+        if !literals.is_empty() && plans.is_repeated(&shape) {
+            let types = declared_types(&literals);
+            let key = stamp.key(&shape, &types);
+            is_general = match plans.find(key, stamp.catalog) {
+                Cached::Plan(_) => true,
+                Cached::Sensitive => false,
+                Cached::Unknown => {
+                    let general =
+                        if is_insensitive(&plan) { self.plan_shape(&shape, &types, &stamp) } else { None };
+                    plans.insert(key, stamp.catalog, general.as_ref());
+                    general.is_some()
+                }
+            };
+        }
+        if !is_general && plans.is_repeated(text) {
+            plans.insert(stamp.key(text, &[]), stamp.catalog, Some(&plan));
+        }
+        self.shape = shape;
         Ok(plan)
     }
 
-    fn cache_key(&self, text: &str, stamp: &PlanStamp) -> PlanKey {
-        PlanKey {
-            text: text.into(),
-            parameters: Box::default(),
-            path: Arc::clone(&stamp.path),
-            settings: stamp.settings,
-        }
+    /// The plan for all values of a text's literals, if there is one such plan.
+    fn plan_shape(&self, shape: &str, types: &[Oid], stamp: &PlanStamp) -> Option<Arc<PlannedStatement>> {
+        let mut statements = ochre_parser::parse(shape).ok()?;
+        let raw = statements.pop().filter(|raw| statements.is_empty() && is_plannable(&raw.stmt))?;
+        let (made_under, plan) = self.plan_once(&raw.stmt, types).ok()?;
+        let usable = made_under == *stamp && plan.parameters.len() == types.len() && is_insensitive(&plan);
+        usable.then_some(plan)
     }
 
-    /// The plan of a text that was planned before, with its locks taken; `None` when there is none.
-    pub(crate) fn cached_plan(&mut self, text: &str) -> Result<Option<Arc<PlannedStatement>>> {
-        if !self.state.catalog.borrow().is_empty() || !self.state.database.plans.has_seen(text) {
+    /// The plan of a text that was planned before, with its locks taken and the values of its parameters; `None` when
+    /// there is none.
+    pub(crate) fn cached_plan(&mut self, text: &str) -> Result<Option<(Arc<PlannedStatement>, Vec<Datum>)>> {
+        if !self.state.catalog.borrow().is_empty() {
             return Ok(None);
         }
         let stamp = self.stamp();
-        let key = self.cache_key(text, &stamp);
-        let Some(plan) = self.state.database.plans.find(&key, stamp.catalog) else {
-            return Ok(None);
-        };
+        let mut shape = std::mem::take(&mut self.shape);
+        let found = self.find_cached(text, &mut shape, &stamp);
+        self.shape = shape;
+        let Some(found) = found else { return Ok(None) };
         self.begin_implicit()?;
-        self.lock_plan(&plan)?;
+        self.lock_plan(&found.0)?;
         // Something changed while a lock was awaited: the statement goes the long way.
-        Ok((self.state.catalog_version() == stamp.catalog).then_some(plan))
+        Ok((self.state.catalog_version() == stamp.catalog).then_some(found))
+    }
+
+    fn find_cached(
+        &self,
+        text: &str,
+        shape: &mut String,
+        stamp: &PlanStamp,
+    ) -> Option<(Arc<PlannedStatement>, Vec<Datum>)> {
+        let plans = &self.state.database.plans;
+        if let Some(literals) = literals::extract(text, shape)
+            && !literals.is_empty()
+            && let Cached::Plan(plan) =
+                plans.find(stamp.key(shape, &declared_types(&literals)), stamp.catalog)
+        {
+            // A value that its type does not take: the long way finds the error and its place.
+            let values = self.read_literals(&plan.parameters, &literals)?;
+            return Some((plan, values));
+        }
+        match plans.has_seen(text).then(|| plans.find(stamp.key(text, &[]), stamp.catalog)) {
+            Some(Cached::Plan(plan)) => Some((plan, Vec::new())),
+            _ => None,
+        }
     }
 
     /// A prepared statement's plan, made again if the catalog, the path or a setting has changed, with its locks taken.

@@ -77,10 +77,9 @@ impl Session {
         self.portals.remove("");
         self.start_statement();
         if self.block != Block::Failed
-            && let Some(plan) = self.cached_plan(text)?
+            && let Some((plan, values)) = self.cached_plan(text)?
         {
-            self.begin_implicit()?;
-            let tag = self.run_to_sink(&plan, &[], sink)?;
+            let tag = self.run_to_sink(&plan, &values, sink)?;
             self.end_implicit()?;
             sink.complete(tag);
             return Ok(Progress::Done);
@@ -149,7 +148,11 @@ impl Session {
         self.begin_implicit()?;
         if is_plannable(&raw.stmt) {
             let own_text = &text[raw.start..raw.start + raw.len];
-            let plan = self.plan_statement(&raw.stmt, own_text, &[])?;
+            let alone = !self.pending.as_ref().is_some_and(Pending::is_multiple);
+            let plan = match alone {
+                true => self.plan_statement(&raw.stmt, text)?,
+                false => self.plan_parameterised(&raw.stmt, own_text, &[])?.1,
+            };
             if !plan.parameters.is_empty() {
                 return Err(Error::new(
                     ochre_base::SqlState::UNDEFINED_PARAMETER,
