@@ -2,13 +2,21 @@
 //!
 //! The index gets the rows that the statement's snapshot sees, so it may be used by that snapshot and later ones only
 //! (`IndexDescriptor::usable_from`); the table must be locked against writers meanwhile.
+//!
+//! # Concurrency
+//! Of a large table a thread of its own reads the rows while the caller makes entries of them ([`each_batch`]), and
+//! another one merges what was sorted while the caller fills pages. Both end with the call that began them.
 
 use std::sync::Arc;
+use std::sync::mpsc::sync_channel;
 
 use ochre_access::btree::{BTreeBuilder, BuildReport};
-use ochre_access::sort::{SortConfig, Sorter};
+use ochre_access::heap::Heap;
+use ochre_access::sort::{EntryBlock, SortConfig, SortEntry, Sorted, Sorter};
 use ochre_base::{BlockNo, Result, RowId, limits};
+use ochre_sql::physical::ScanColumn;
 use ochre_storage::ScanRing;
+use ochre_txn::Snapshot;
 use ochre_types::{Batch, Column, key};
 
 use crate::codec::RowDecoder;
@@ -17,6 +25,13 @@ use crate::index_entry::{Entry, EntryColumns};
 use crate::modify::errors::{TableName, cannot_create_unique};
 use crate::relation::{IndexAccess, TableAccess};
 use crate::run_state::RunState;
+
+/// A table of fewer blocks is read by the caller alone.
+const PARALLEL_BLOCKS: u32 = 256;
+/// Batches, or blocks of entries, that one thread may be ahead of the other.
+const QUEUE_LENGTH: usize = 4;
+/// A page has fewer rows.
+const ROWS_ON_PAGE: usize = 300;
 
 /// Fills an empty index of a table, with `memory_bytes` for the sort (`maintenance_work_mem`).
 ///
@@ -29,9 +44,10 @@ pub fn build_index(
     memory_bytes: usize,
 ) -> Result<BuildReport> {
     let config = SortConfig::new(statement.temp.env(), statement.temp.dir(), memory_bytes);
+    let parallel = config.threads > 1;
     let mut sorter = Sorter::new(config);
     let mut entry = Entry::default();
-    each_batch(statement, table, |ctx, image| {
+    each_batch_of(statement, table, &index.exprs.columns_read(), |ctx, image| {
         let columns = ctx.with_eval(|eval| EntryColumns::compute(index, &image, eval))?;
         let ids = image.columns.last().and_then(|column| column.as_i64s()).unwrap_or_default();
         for row in image.active().filter(|row| columns.is_included(*row)) {
@@ -40,10 +56,11 @@ pub fn build_index(
         }
         Ok(true)
     })?;
-    let mut sorted = sorter.finish()?;
+    let sorted = sorter.finish()?;
+    let parallel = parallel && sorted.len() > limits::BATCH_ROWS as u64 * 16;
     let mut builder = BTreeBuilder::new(Arc::clone(&index.tree), statement.txn.assign_xid()?);
     let mut count = 0u64;
-    while let Some(next) = sorted.next()? {
+    each_entry(sorted, parallel, |next| {
         if count.is_multiple_of(4096) {
             statement.session.check_interrupts()?;
         }
@@ -55,8 +72,42 @@ pub fn build_index(
         {
             return Err(duplicate(statement, table, index, next.key));
         }
-    }
+        Ok(())
+    })?;
     builder.finish()
+}
+
+/// Visits entries in order; when `parallel`, while another thread merges the next ones.
+fn each_entry(
+    mut sorted: Sorted,
+    parallel: bool,
+    mut visit: impl FnMut(SortEntry<'_>) -> Result<()>,
+) -> Result<()> {
+    if !parallel {
+        while let Some(entry) = sorted.next()? {
+            visit(entry)?;
+        }
+        return Ok(());
+    }
+    std::thread::scope(|scope| {
+        let (sender, receiver) = sync_channel::<Result<EntryBlock>>(QUEUE_LENGTH);
+        scope.spawn(move || {
+            loop {
+                let block = sorted.next_block();
+                let ends = block.as_ref().map_or(true, EntryBlock::is_empty);
+                // The receiver is gone when an entry was refused.
+                if sender.send(block).is_err() || ends {
+                    return;
+                }
+            }
+        });
+        for block in receiver {
+            for entry in block?.entries() {
+                visit(entry)?;
+            }
+        }
+        Ok(())
+    })
 }
 
 #[cold]
@@ -82,29 +133,89 @@ fn duplicate(
 pub fn each_batch(
     statement: &StatementContext<'_>,
     table: &TableAccess,
+    visit: impl FnMut(&ExecContext<'_>, Batch) -> Result<bool>,
+) -> Result<()> {
+    let all: Vec<usize> = (0..table.codec.column_count()).collect();
+    each_batch_of(statement, table, &all, visit)
+}
+
+/// As [`each_batch`], with the values of some columns only, by position; the others are NULL.
+fn each_batch_of(
+    statement: &StatementContext<'_>,
+    table: &TableAccess,
+    wanted: &[usize],
     mut visit: impl FnMut(&ExecContext<'_>, Batch) -> Result<bool>,
 ) -> Result<()> {
-    let heap = table.heap()?;
-    let mut decoder = RowDecoder::all_columns(&table.codec);
-    let mut ids: Vec<i64> = Vec::new();
     let (run, frame) = (RunState::empty(), Frame::default());
     let ctx = ExecContext::new(statement, &run, &frame);
-    let mut ring = ScanRing::bulk_read();
-    let blocks = heap.block_count()?;
-    for block in 0..blocks {
-        heap.scan_page(BlockNo(block), statement.snapshot, Some(&mut ring), |version| {
-            ids.push(version.rid.to_u64() as i64);
-            decoder.push(&version)
-        })?;
-        // A page has fewer than 300 rows.
-        if ids.len() + 300 > limits::BATCH_ROWS || block + 1 == blocks {
-            statement.session.check_interrupts()?;
-            let mut image = decoder.take(heap)?;
-            image.columns.push(Arc::new(Column::from(std::mem::take(&mut ids))));
-            if !image.is_empty() && !visit(&ctx, image)? {
+    let mut visit = |image| {
+        statement.session.check_interrupts()?;
+        visit(&ctx, image)
+    };
+    let heap = table.heap()?;
+    let reader =
+        TableReader { heap, table, snapshot: statement.snapshot, wanted, blocks: heap.block_count()? };
+    let threads = SortConfig::new(statement.temp.env(), statement.temp.dir(), 0).threads;
+    if reader.blocks < PARALLEL_BLOCKS || threads == 1 {
+        return reader.read(visit);
+    }
+    std::thread::scope(|scope| {
+        let (sender, receiver) = sync_channel(QUEUE_LENGTH);
+        scope.spawn(move || {
+            // Who receives has gone when it wants no more.
+            if let Err(error) = reader.read(|image| Ok(sender.send(Ok(image)).is_ok())) {
+                let _ = sender.send(Err(error));
+            }
+        });
+        for image in receiver {
+            if !visit(image?)? {
+                break;
+            }
+        }
+        Ok(())
+    })
+}
+
+/// Reads a table from its start.
+struct TableReader<'a> {
+    heap: &'a Heap,
+    table: &'a TableAccess,
+    snapshot: &'a Snapshot,
+    wanted: &'a [usize],
+    blocks: u32,
+}
+
+impl TableReader<'_> {
+    /// Gives target images to `give` until it answers false.
+    fn read(&self, mut give: impl FnMut(Batch) -> Result<bool>) -> Result<()> {
+        let codec = &self.table.codec;
+        let fetch: Vec<ScanColumn> =
+            self.wanted.iter().map(|position| ScanColumn::Table(*position)).collect();
+        let mut decoder = RowDecoder::new(codec, &fetch);
+        let mut ids: Vec<i64> = Vec::with_capacity(limits::BATCH_ROWS);
+        let mut ring = ScanRing::bulk_read();
+        for block in 0..self.blocks {
+            self.heap.scan_page(BlockNo(block), self.snapshot, Some(&mut ring), |version| {
+                ids.push(version.rid.to_u64() as i64);
+                decoder.push(&version)
+            })?;
+            if ids.len() + ROWS_ON_PAGE <= limits::BATCH_ROWS && block + 1 < self.blocks {
+                continue;
+            }
+            let decoded = decoder.take(self.heap)?;
+            let rows = decoded.rows;
+            let mut columns: Vec<Arc<Column>> = (0..codec.column_count())
+                .map(|position| Arc::new(Column::nulls(codec.column_type(position).physical, rows)))
+                .collect();
+            for (position, column) in self.wanted.iter().zip(decoded.columns) {
+                columns[*position] = column;
+            }
+            let next = Vec::with_capacity(limits::BATCH_ROWS);
+            columns.push(Arc::new(Column::from(std::mem::replace(&mut ids, next))));
+            if rows > 0 && !give(Batch::new(columns, rows))? {
                 return Ok(());
             }
         }
+        Ok(())
     }
-    Ok(())
 }

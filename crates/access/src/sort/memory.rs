@@ -6,15 +6,9 @@
 //! reading in order follows an offset. The first entry that does not fit this form moves all to the arena.
 
 use std::cmp::Ordering;
-use std::sync::Arc;
 
 use super::SortEntry;
-
-/// An item's offset has 32 bits.
-pub(super) const MAX_BYTES: usize = u32::MAX as usize;
-
-/// Fewer items than this are sorted by one thread.
-const PARALLEL_ITEMS: usize = 50_000;
+use super::merge::Front;
 
 /// Bytes of the key in an item.
 const HEAD_BYTES: usize = 12;
@@ -138,15 +132,23 @@ pub(super) struct MemorySet {
 }
 
 impl MemorySet {
-    /// An empty set that knows what keys share and has the same capacity.
-    pub(super) fn emptied_like(&self) -> MemorySet {
+    /// An empty set that knows what keys share, in the memory of one that was read.
+    pub(super) fn emptied_like(&self, memory: SetMemory) -> MemorySet {
         MemorySet {
             form: self.form,
-            arena: Vec::with_capacity(self.arena.capacity()),
-            items: Vec::with_capacity(self.items.capacity()),
+            arena: memory.arena,
+            items: memory.items,
             shared: self.shared.clone(),
             first: self.first,
             differing: self.differing,
+        }
+    }
+
+    /// Memory for a set as large as this one.
+    pub(super) fn new_memory(&self) -> SetMemory {
+        SetMemory {
+            arena: Vec::with_capacity(self.arena.capacity()),
+            items: Vec::with_capacity(self.items.capacity()),
         }
     }
 
@@ -218,45 +220,20 @@ impl MemorySet {
         }
     }
 
-    /// Sorts, with several threads when that pays: each part is in order by itself.
-    pub(super) fn into_sorted_parts(mut self, threads: usize) -> Vec<MemoryCursor> {
+    /// Sorts.
+    pub(super) fn into_sorted(self) -> MemoryCursor {
         let shared = self.shared_bytes();
-        let (form, arena) = (self.form, &self.arena);
-        let sort = |items: &mut [Item]| {
-            if form != Form::Long {
-                items.sort_unstable();
-                return;
-            }
-            for item in items.iter_mut() {
+        let MemorySet { form, arena, mut items, .. } = self;
+        if form == Form::Long {
+            for item in &mut items {
                 let key = decode(&arena[item.offset()..]).key;
                 item.0 |= u128::from(head(&key[shared..])) << 32;
             }
-            items.sort_unstable_by(|a, b| compare(arena, shared, *a, *b));
-        };
-        let parts = if self.items.len() < PARALLEL_ITEMS { 1 } else { threads.max(1) };
-        let part_len = self.items.len().div_ceil(parts).max(1);
-        std::thread::scope(|scope| {
-            let mut chunks = self.items.chunks_mut(part_len);
-            let own = chunks.next();
-            for chunk in chunks {
-                scope.spawn(|| sort(chunk));
-            }
-            own.into_iter().for_each(sort);
-        });
-        let arena = Arc::new(self.arena);
-        let items = Arc::new(self.items);
-        (0..items.len())
-            .step_by(part_len)
-            .map(|from| MemoryCursor {
-                form,
-                shared,
-                arena: arena.clone(),
-                end: (from + part_len).min(items.len()),
-                items: items.clone(),
-                next: from,
-                short_key: [0; 16],
-            })
-            .collect()
+            items.sort_unstable_by(|a, b| compare(&arena, shared, *a, *b));
+        } else {
+            items.sort_unstable();
+        }
+        MemoryCursor { form, shared, merge_shared: shared, arena, items, next: 0, short_key: [0; 16] }
     }
 }
 
@@ -303,28 +280,45 @@ fn compare_entries(arena: &[u8], shared: usize, a: Item, b: Item) -> Ordering {
         .then_with(|| a.payload.cmp(b.payload))
 }
 
-/// Reads one sorted part.
+/// The memory of an empty set.
+pub(super) struct SetMemory {
+    arena: Vec<u8>,
+    items: Vec<Item>,
+}
+
+/// Reads a sorted set.
 pub(super) struct MemoryCursor {
     form: Form,
-    /// Bytes that all keys share.
+    /// Bytes that all keys of the set share, and that all keys of the merge it is read by do.
     shared: usize,
-    arena: Arc<Vec<u8>>,
-    items: Arc<Vec<Item>>,
+    merge_shared: usize,
+    arena: Vec<u8>,
+    items: Vec<Item>,
     /// The item after the current one.
     next: usize,
-    end: usize,
     /// The current short entry's bytes.
     short_key: [u8; 16],
 }
 
 impl MemoryCursor {
+    /// Says how many bytes all keys of the merge share: no more than those of the set (S1).
+    pub(super) fn join_merge(&mut self, shared: usize) {
+        debug_assert!(shared <= self.shared || self.items.is_empty(), "S1");
+        self.merge_shared = shared;
+    }
+
+    /// The set's memory, to be used again.
+    pub(super) fn into_memory(mut self) -> SetMemory {
+        self.arena.clear();
+        self.items.clear();
+        SetMemory { arena: self.arena, items: self.items }
+    }
+
     /// Steps to the next entry; false at the end.
     #[inline]
     pub(super) fn advance(&mut self) -> bool {
-        if self.next == self.end {
-            return false;
-        }
-        self.short_key = self.items[self.next].0.to_be_bytes();
+        let Some(item) = self.items.get(self.next) else { return false };
+        self.short_key = item.0.to_be_bytes();
         self.next += 1;
         true
     }
@@ -341,13 +335,30 @@ impl MemoryCursor {
         }
     }
 
-    /// Eight bytes of the current key behind what all share.
+    /// What the merge compares of the entry stepped to.
     #[inline]
-    pub(super) fn current_prefix(&self) -> u64 {
+    pub(super) fn front(&self) -> Front {
         let item = self.items[self.next - 1];
         match self.form {
-            Form::Short(_) => (((item.0 & !SHORT_TAG_MASK) << (8 * self.shared)) >> 64) as u64,
-            _ => (item.head() >> 32) as u64,
+            Form::Short(len) => {
+                let head = ((item.0 & !SHORT_TAG_MASK) << (8 * self.merge_shared)) >> 32;
+                Front::exact(head, len, item.short_tag())
+            }
+            // The arena is left alone: an item's bytes are seldom near those of the one before.
+            _ if self.shared == self.merge_shared => Front::of_head(item.head()),
+            _ => front_of(decode(&self.arena[item.offset()..]), self.merge_shared),
         }
+    }
+}
+
+/// What a merge compares of an entry at hand.
+#[inline]
+pub(super) fn front_of(entry: SortEntry<'_>, shared: usize) -> Front {
+    let suffix = &entry.key[shared..];
+    let head = u128::from(head(suffix));
+    if suffix.len() <= HEAD_BYTES {
+        Front::exact(head, entry.key.len(), entry.tag)
+    } else {
+        Front::of_head(head)
     }
 }

@@ -1,12 +1,13 @@
 //! Merging sorted sources with a tree of losers.
 //!
 //! The tree has one inner node a source; each holds the source that lost there, the winner stands at node 0. After the
-//! winner has stepped on, one comparison a level finds the next. A comparison looks at eight bytes of the key first.
+//! winner has stepped on, one comparison a level finds the next. A comparison looks at twelve bytes of the key first, and
+//! at the tag when those are all.
 
 use ochre_base::Result;
 
 use super::SortEntry;
-use super::memory::MemoryCursor;
+use super::memory::{MemoryCursor, SetMemory, front_of};
 use super::run::RunReader;
 
 enum Source {
@@ -15,12 +16,25 @@ enum Source {
 }
 
 impl Source {
+    /// Steps to the next entry.
     #[inline]
-    fn advance(&mut self) -> Result<bool> {
-        match self {
-            Source::Memory(cursor) => Ok(cursor.advance()),
-            Source::Run(reader) => reader.advance(),
-        }
+    fn advance(&mut self, shared: usize) -> Result<Front> {
+        Ok(match self {
+            Source::Memory(cursor) => {
+                if cursor.advance() {
+                    cursor.front()
+                } else {
+                    Front::ENDED
+                }
+            }
+            Source::Run(reader) => {
+                if reader.advance()? {
+                    front_of(reader.current(), shared)
+                } else {
+                    Front::ENDED
+                }
+            }
+        })
     }
 
     #[inline]
@@ -34,10 +48,30 @@ impl Source {
 
 /// What is known of a source without looking at its entry.
 #[derive(Clone, Copy)]
-struct Front {
-    /// Eight bytes of the current key behind what all keys share.
-    prefix: u64,
+pub(super) struct Front {
+    /// Twelve bytes of the current key behind what all keys share, and behind them, when that is the whole key, its
+    /// length: two such fronts are equal when their keys are.
+    key: u128,
+    /// The current tag, of a whole key.
+    tag: u64,
+    whole: bool,
     ended: bool,
+}
+
+impl Front {
+    /// Of an entry whose key has no more than these twelve bytes (as the lower 96 bits) behind what all share.
+    #[inline]
+    pub(super) fn exact(head: u128, key_len: usize, tag: u64) -> Front {
+        Front { key: head << 32 | key_len as u128, tag, whole: true, ended: false }
+    }
+
+    /// Of an entry whose key goes on.
+    #[inline]
+    pub(super) fn of_head(head: u128) -> Front {
+        Front { key: head << 32, tag: 0, whole: false, ended: false }
+    }
+
+    const ENDED: Front = Front { key: 0, tag: 0, whole: false, ended: true };
 }
 
 /// Gives the entries of several sorted sources in order.
@@ -58,26 +92,22 @@ impl Merge {
     }
 
     pub(super) fn add_memory(&mut self, mut cursor: MemoryCursor) {
-        let ended = !cursor.advance();
-        self.sources.push(Source::Memory(cursor));
-        self.fronts.push(Front { prefix: 0, ended });
+        cursor.join_merge(self.shared);
+        let mut source = Source::Memory(cursor);
+        self.fronts.push(source.advance(self.shared).expect("memory is read without an error"));
+        self.sources.push(source);
     }
 
-    pub(super) fn add_run(&mut self, mut reader: RunReader) -> Result<()> {
-        let ended = !reader.advance()?;
-        self.sources.push(Source::Run(reader));
-        self.fronts.push(Front { prefix: 0, ended });
+    pub(super) fn add_run(&mut self, reader: RunReader) -> Result<()> {
+        let mut source = Source::Run(reader);
+        self.fronts.push(source.advance(self.shared)?);
+        self.sources.push(source);
         Ok(())
     }
 
     /// Plays the first round, once all sources are added.
     pub(super) fn start(&mut self) {
         let count = self.sources.len();
-        for index in 0..count {
-            if !self.fronts[index].ended {
-                self.fronts[index].prefix = self.prefix_of(index);
-            }
-        }
         self.tree = vec![0; count.max(1)];
         // Winners of the nodes from the leaves (count..2*count) up.
         let mut winners: Vec<u32> =
@@ -118,11 +148,7 @@ impl Merge {
     fn step(&mut self) -> Result<()> {
         let mut winner = self.tree[0];
         let index = winner as usize;
-        if self.sources[index].advance()? {
-            self.fronts[index].prefix = self.prefix_of(index);
-        } else {
-            self.fronts[index].ended = true;
-        }
+        self.fronts[index] = self.sources[index].advance(self.shared)?;
         let mut node = (index + self.sources.len()) / 2;
         while node > 0 {
             let other = self.tree[node];
@@ -137,30 +163,25 @@ impl Merge {
     }
 
     #[inline]
-    fn prefix_of(&self, index: usize) -> u64 {
-        match &self.sources[index] {
-            Source::Memory(cursor) => cursor.current_prefix(),
-            Source::Run(reader) => {
-                let suffix = &reader.current().key[self.shared..];
-                if let Some(bytes) = suffix.first_chunk::<8>() {
-                    return u64::from_be_bytes(*bytes);
-                }
-                let mut bytes = [0; 8];
-                bytes[..suffix.len()].copy_from_slice(suffix);
-                u64::from_be_bytes(bytes)
-            }
-        }
-    }
-
-    #[inline]
     fn less(&self, a: u32, b: u32) -> bool {
-        let (front_a, front_b) = (self.fronts[a as usize], self.fronts[b as usize]);
+        let (front_a, front_b) = (&self.fronts[a as usize], &self.fronts[b as usize]);
         if front_a.ended || front_b.ended {
             return !front_a.ended;
         }
-        if front_a.prefix != front_b.prefix {
-            return front_a.prefix < front_b.prefix;
+        if front_a.key >> 32 != front_b.key >> 32 {
+            return front_a.key < front_b.key;
+        }
+        if front_a.whole && front_b.whole && front_a.key == front_b.key && front_a.tag != front_b.tag {
+            return front_a.tag < front_b.tag;
         }
         self.sources[a as usize].current() < self.sources[b as usize].current()
+    }
+
+    /// The memory of the sets that were read.
+    pub(super) fn into_memory(self) -> impl Iterator<Item = SetMemory> {
+        self.sources.into_iter().filter_map(|source| match source {
+            Source::Memory(cursor) => Some(cursor.into_memory()),
+            Source::Run(_) => None,
+        })
     }
 }

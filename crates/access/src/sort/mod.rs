@@ -6,12 +6,12 @@
 //! equals must stay) and a payload; entries come out ascending by (key, tag, payload).
 //!
 //! # How
-//! Entries are appended to one arena. Beside it stands an array of 16-byte items: twelve bytes of the key behind what
-//! all keys so far share, and the entry's offset. Sorting compares the twelve bytes as a number and follows the offset
-//! only on a tie; large arrays are sorted in parts by several threads. When arena and items reach the budget, they are
-//! written in order as a *run*; with more than one thread, one does that while the caller goes on adding, and each has
-//! half the budget from then on. The last step merges the runs and what is in memory with a tree of losers;
-//! more runs than fit the fan-in are merged to longer ones first.
+//! Entries are gathered in *sets* of a sixteenth of the budget. A set is an arena of bytes beside an array of 16-byte
+//! items: twelve bytes of the key behind what all keys so far share, and the entry's offset; sorting compares the
+//! twelve bytes as a number and follows the offset only on a tie. A full set is sorted at once, by another thread if
+//! one is free. When the sets reach the budget, they are merged and written as a *run*; with more than one thread, one
+//! does that while the caller goes on adding, and each has half the budget from then on. The last step merges the runs
+//! and what is in memory with a tree of losers; more runs than fit the fan-in are merged to longer ones first.
 //!
 //! # On-disk layout
 //! A run is entries one after the other: length of the key and of the payload (LEB128), the tag (8, little-endian), the
@@ -36,7 +36,7 @@ use std::thread::JoinHandle;
 use ochre_base::Result;
 use ochre_env::{Env, FileSystem};
 
-use memory::MemorySet;
+use memory::{MemoryCursor, MemorySet, SetMemory};
 use merge::Merge;
 use run::{Run, RunReader};
 
@@ -45,6 +45,14 @@ const MAX_FAN_IN: usize = 256;
 /// The least memory for the buffer of a run that is read or written.
 const MIN_RUN_BUFFER_BYTES: usize = 64 * 1024;
 const MAX_RUN_BUFFER_BYTES: usize = 1024 * 1024;
+/// A set's share of the budget, and its bounds: small ones make wide merges, large ones miss the processor's caches.
+const SETS_IN_BUDGET: usize = 16;
+const MIN_SET_BYTES: usize = 1024 * 1024;
+const MAX_SET_BYTES: usize = 64 * 1024 * 1024;
+/// A set of fewer entries is sorted by the caller: a thread would cost more.
+const PARALLEL_ENTRIES: usize = 20_000;
+/// Bytes of entries handed over together.
+const ENTRY_BLOCK_BYTES: usize = 64 * 1024;
 /// With less than this a sort would spill runs of a few hundred entries.
 const MIN_BUDGET_BYTES: usize = 256 * 1024;
 
@@ -88,24 +96,61 @@ impl SortConfig {
 /// Takes entries in any order.
 pub struct Sorter {
     config: SortConfig,
+    /// What is being added to.
     set: MemorySet,
-    /// What is in memory may grow to this: half the budget when the other half may be being written meanwhile.
     set_limit_bytes: usize,
+    /// Full sets.
+    sorted: Vec<SortedSet>,
+    sorted_bytes: usize,
+    sorted_entries: usize,
+    /// Sets in memory may grow to this: half the budget when the other half may be being written meanwhile.
+    memory_limit_bytes: usize,
+    /// Memory of sets that were written.
+    unused: Vec<SetMemory>,
     runs: Vec<Run>,
-    spilling: Option<JoinHandle<Result<Run>>>,
+    spilling: Option<JoinHandle<Result<Spilled>>>,
     /// Entries in `runs`.
     spilled: u64,
     spilled_bytes: u64,
+}
+
+/// A full set.
+enum SortedSet {
+    Done(MemoryCursor),
+    Running(JoinHandle<MemoryCursor>),
+}
+
+impl SortedSet {
+    fn wait(self) -> MemoryCursor {
+        match self {
+            SortedSet::Done(cursor) => cursor,
+            SortedSet::Running(thread) => {
+                thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            }
+        }
+    }
+}
+
+/// A written run, and the memory that it was written from.
+struct Spilled {
+    run: Run,
+    memory: Vec<SetMemory>,
 }
 
 impl Sorter {
     /// An empty sort.
     pub fn new(mut config: SortConfig) -> Sorter {
         config.budget_bytes = config.budget_bytes.max(MIN_BUDGET_BYTES);
+        let share = config.budget_bytes / SETS_IN_BUDGET;
         Sorter {
-            set_limit_bytes: config.budget_bytes.min(memory::MAX_BYTES),
-            config,
             set: MemorySet::default(),
+            set_limit_bytes: share.clamp(MIN_SET_BYTES.min(config.budget_bytes / 2), MAX_SET_BYTES),
+            sorted: Vec::new(),
+            sorted_bytes: 0,
+            sorted_entries: 0,
+            memory_limit_bytes: config.budget_bytes,
+            unused: Vec::new(),
+            config,
             runs: Vec::new(),
             spilling: None,
             spilled: 0,
@@ -119,19 +164,44 @@ impl Sorter {
     /// When a run cannot be written.
     #[inline]
     pub fn add(&mut self, key: &[u8], tag: u64, payload: &[u8]) -> Result<()> {
-        if self.set.used_bytes() + memory::entry_bytes(key, payload)
-            > self.config.budget_bytes.min(memory::MAX_BYTES)
+        if self.set.used_bytes() + memory::entry_bytes(key, payload) > self.set_limit_bytes
             && !self.set.is_empty()
         {
-            self.spill()?;
+            self.end_set()?;
         }
         self.set.push(key, tag, payload);
         Ok(())
     }
 
+    /// Sorts what was added and begins the next set; spills when there is no memory for one.
+    #[cold]
+    fn end_set(&mut self) -> Result<()> {
+        self.sort_set();
+        if self.sorted_bytes + self.set_limit_bytes > self.memory_limit_bytes {
+            self.spill()?;
+        }
+        Ok(())
+    }
+
+    fn sort_set(&mut self) {
+        let memory = self.unused.pop().unwrap_or_else(|| self.set.new_memory());
+        let next = self.set.emptied_like(memory);
+        let set = std::mem::replace(&mut self.set, next);
+        self.sorted_bytes += set.used_bytes();
+        self.sorted_entries += set.len();
+        let running = |set: &SortedSet| matches!(set, SortedSet::Running(thread) if !thread.is_finished());
+        let busy = self.sorted.iter().filter(|set| running(set)).count()
+            + usize::from(self.spilling.as_ref().is_some_and(|thread| !thread.is_finished()));
+        self.sorted.push(if set.len() >= PARALLEL_ENTRIES && busy + 1 < self.config.threads {
+            SortedSet::Running(std::thread::spawn(move || set.into_sorted()))
+        } else {
+            SortedSet::Done(set.into_sorted())
+        });
+    }
+
     /// How many entries were added.
     pub fn len(&self) -> u64 {
-        self.spilled + self.set.len() as u64
+        self.spilled + (self.sorted_entries + self.set.len()) as u64
     }
 
     /// Whether nothing was added.
@@ -146,7 +216,7 @@ impl Sorter {
 
     /// Bytes of memory in use, for EXPLAIN.
     pub fn memory_bytes(&self) -> usize {
-        self.set.used_bytes()
+        self.sorted_bytes + self.set.used_bytes()
     }
 
     /// Ends the adding and begins the reading.
@@ -155,18 +225,25 @@ impl Sorter {
     /// When runs cannot be merged.
     pub fn finish(mut self) -> Result<Sorted> {
         let len = self.len();
-        self.join_spill()?;
-        while self.runs.len() > self.fan_in() {
-            self.merge_some_runs()?;
+        let shared = self.set.shared_bytes();
+        self.unused.clear();
+        if !self.set.is_empty() {
+            let set = std::mem::take(&mut self.set);
+            self.sorted.push(SortedSet::Done(set.into_sorted()));
         }
-        let mut merge = Merge::new(self.set.shared_bytes());
+        self.join_spill()?;
+        self.unused.clear();
+        while self.runs.len() > self.fan_in() {
+            self.merge_some_runs(shared)?;
+        }
+        let mut merge = Merge::new(shared);
         let buffer_bytes = self.run_buffer_bytes(self.runs.len());
         for run in std::mem::take(&mut self.runs) {
             merge.add_run(RunReader::new(run, buffer_bytes))?;
         }
         let spilled_bytes = self.spilled_bytes;
-        for part in self.set.into_sorted_parts(self.config.threads) {
-            merge.add_memory(part);
+        for set in self.sorted {
+            merge.add_memory(set.wait());
         }
         merge.start();
         Ok(Sorted { merge, len, spilled_bytes })
@@ -180,28 +257,28 @@ impl Sorter {
         (self.config.budget_bytes / (runs + 1)).clamp(MIN_RUN_BUFFER_BYTES, MAX_RUN_BUFFER_BYTES)
     }
 
-    /// Writes what is in memory as a run, on a thread of its own while the next entries come in.
+    /// Writes the full sets as a run, on a thread of its own while the next entries come in.
     fn spill(&mut self) -> Result<()> {
         self.join_spill()?;
-        let set = std::mem::take(&mut self.set);
-        self.spilled += set.len() as u64;
-        self.set = set.emptied_like();
-        if self.config.threads > 1 {
-            self.set_limit_bytes = (self.config.budget_bytes / 2).min(memory::MAX_BYTES);
-        }
+        let sets = std::mem::take(&mut self.sorted);
+        self.spilled += std::mem::take(&mut self.sorted_entries) as u64;
+        self.sorted_bytes = 0;
         let config = self.config.clone();
+        let shared = self.set.shared_bytes();
         let write = move || {
-            let mut merge = Merge::new(set.shared_bytes());
-            for part in set.into_sorted_parts(config.threads) {
-                merge.add_memory(part);
+            let mut merge = Merge::new(shared);
+            for set in sets {
+                merge.add_memory(set.wait());
             }
             merge.start();
-            write_run(&config, &mut merge)
+            let run = write_run(&config, &mut merge)?;
+            Ok(Spilled { run, memory: merge.into_memory().collect() })
         };
         if self.config.threads > 1 {
+            self.memory_limit_bytes = self.config.budget_bytes / 2;
             self.spilling = Some(std::thread::spawn(write));
         } else {
-            self.add_run(write()?);
+            self.add_spilled(write()?);
         }
         Ok(())
     }
@@ -209,10 +286,16 @@ impl Sorter {
     /// Waits for the run that is being written.
     fn join_spill(&mut self) -> Result<()> {
         if let Some(spilling) = self.spilling.take() {
-            let run = spilling.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
-            self.add_run(run);
+            let spilled = spilling.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+            self.add_spilled(spilled);
         }
         Ok(())
+    }
+
+    fn add_spilled(&mut self, spilled: Spilled) {
+        self.unused = spilled.memory;
+        self.unused.truncate(self.memory_limit_bytes / self.set_limit_bytes);
+        self.add_run(spilled.run);
     }
 
     fn add_run(&mut self, run: Run) {
@@ -221,9 +304,9 @@ impl Sorter {
     }
 
     /// Merges the oldest runs to one.
-    fn merge_some_runs(&mut self) -> Result<()> {
+    fn merge_some_runs(&mut self, shared: usize) -> Result<()> {
         let fan_in = self.fan_in();
-        let mut merge = Merge::new(self.set.shared_bytes());
+        let mut merge = Merge::new(shared);
         let rest = self.runs.split_off(fan_in);
         let buffer_bytes = self.run_buffer_bytes(fan_in);
         for run in std::mem::replace(&mut self.runs, rest) {
@@ -262,6 +345,20 @@ impl Sorted {
         self.merge.next()
     }
 
+    /// The next entries, some tens of thousands of bytes of them, in memory of their own; none at the end. For reading
+    /// on another thread than the one that makes use of them.
+    ///
+    /// # Errors
+    /// As [`Sorted::next`].
+    pub fn next_block(&mut self) -> Result<EntryBlock> {
+        let mut block = EntryBlock { bytes: Vec::with_capacity(ENTRY_BLOCK_BYTES) };
+        while block.bytes.len() + ENTRY_BLOCK_BYTES / 16 < ENTRY_BLOCK_BYTES {
+            let Some(entry) = self.merge.next()? else { break };
+            memory::encode(&mut block.bytes, entry);
+        }
+        Ok(block)
+    }
+
     /// How many entries there are in all.
     pub fn len(&self) -> u64 {
         self.len
@@ -275,6 +372,30 @@ impl Sorted {
     /// Bytes written to temporary files, for EXPLAIN.
     pub fn spilled_bytes(&self) -> u64 {
         self.spilled_bytes
+    }
+}
+
+/// Entries in order.
+pub struct EntryBlock {
+    /// As in a run.
+    bytes: Vec<u8>,
+}
+
+impl EntryBlock {
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
+    /// The entries.
+    pub fn entries(&self) -> impl Iterator<Item = SortEntry<'_>> {
+        let mut rest = &self.bytes[..];
+        std::iter::from_fn(move || {
+            let (header, key, payload) = memory::lengths(rest)?;
+            let (entry, others) = rest.split_at(header + key + payload);
+            rest = others;
+            Some(memory::decode(entry))
+        })
     }
 }
 
@@ -396,6 +517,52 @@ mod tests {
                 assert!(got == expected, "budget {budget} threads {threads}");
             }
         }
+    }
+
+    #[test]
+    fn what_keys_share_may_shrink_from_set_to_set() {
+        for (budget, threads) in [(1 << 25, 1), (1 << 25, 3), (0, 1), (0, 2)] {
+            let mut random = Lcg(budget as u64);
+            // The first sets share more than the later ones; ties are decided behind the first twelve bytes.
+            let mut entries: Vec<Owned> = (0..90_000u64)
+                .map(|i| {
+                    let mut key = (i / 3).to_be_bytes().to_vec();
+                    key.extend([random.next() as u8 & 1; 12]);
+                    key.push(random.next() as u8);
+                    (key, random.next() % 3, vec![1; random.next() as usize % 3])
+                })
+                .collect();
+            if threads == 1 {
+                entries.reverse();
+            }
+            let (got, _) = sort(&entries, config(budget, threads));
+            entries.sort();
+            assert!(got == entries, "budget {budget} threads {threads}");
+        }
+    }
+
+    #[test]
+    fn blocks_hold_what_single_steps_give() {
+        let mut random = Lcg(3);
+        let entries = random_entries(&mut random, 20_000);
+        let mut sorter = Sorter::new(config(0, 2));
+        for (key, tag, payload) in &entries {
+            sorter.add(key, *tag, payload).unwrap();
+        }
+        sorter.add(&[b'z'; 200_000], 1, &[]).unwrap();
+        let mut sorted = sorter.finish().unwrap();
+        let mut got: Vec<Owned> = Vec::new();
+        loop {
+            let block = sorted.next_block().unwrap();
+            if block.is_empty() {
+                break;
+            }
+            got.extend(block.entries().map(|e| (e.key.to_vec(), e.tag, e.payload.to_vec())));
+        }
+        let mut expected = entries;
+        expected.sort();
+        expected.push((vec![b'z'; 200_000], 1, vec![]));
+        assert!(got == expected);
     }
 
     #[test]

@@ -21,7 +21,7 @@ pub(super) struct ExpectedEntries {
 }
 
 enum State {
-    Adding(Sorter),
+    Adding(Box<Sorter>),
     Sorted(Sorted),
 }
 
@@ -30,7 +30,7 @@ impl ExpectedEntries {
     pub(super) fn new(instance: &Instance, indexes: usize) -> ExpectedEntries {
         let temp = instance.temp();
         let config = SortConfig::new(temp.env(), temp.dir(), SORT_BYTES / indexes);
-        ExpectedEntries { state: State::Adding(Sorter::new(config)), scratch: Entry::default() }
+        ExpectedEntries { state: State::Adding(Box::new(Sorter::new(config))), scratch: Entry::default() }
     }
 
     /// Adds a row's entry.
