@@ -41,7 +41,7 @@ pub trait Sink {
     /// COPY … TO STDOUT begins.
     fn copy_out(&mut self, columns: usize);
 
-    /// Bytes of COPY … TO STDOUT, whole lines.
+    /// One row of COPY … TO STDOUT, its line's end included, or the header.
     ///
     /// # Errors
     /// When the client is gone.

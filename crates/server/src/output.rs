@@ -219,10 +219,8 @@ impl Sink for Output {
     }
 
     fn copy_data(&mut self, data: &[u8]) -> Result<()> {
-        // One message a line, as clients that read line by line expect of PostgreSQL.
-        for line in data.split_inclusive(|byte| *byte == b'\n') {
-            self.encoder().copy_data(line);
-        }
+        // One message a row, as clients that read row by row expect of PostgreSQL.
+        self.encoder().copy_data(data);
         self.drain_if_full()
     }
 

@@ -22,7 +22,9 @@ use crate::context::unsupported_form;
 use crate::datetime::{self, TimeTz};
 use crate::json;
 use crate::jsonb::{Json, JsonRef};
-use crate::{Column, ColumnValues, Datum, FormatContext, Numeric, PhysicalType, SqlType, oids, typmod};
+use crate::{
+    Column, ColumnBuilder, ColumnValues, Datum, FormatContext, Numeric, PhysicalType, SqlType, oids, typmod,
+};
 
 pub use binary::{decode_binary, encode_binary, encode_binary_at};
 pub(crate) use bits::{bit_length, resize as resize_bits};
@@ -95,6 +97,26 @@ pub fn parse_text(ty: SqlType, text: &str, context: &FormatContext) -> Result<Da
         _ => return Err(no_text_form(ty, "accept")),
     };
     typmod::apply(value, ty, false)
+}
+
+/// As [`parse_text`], onto the end of a column.
+///
+/// # Errors
+/// As [`parse_text`]; nothing is added then.
+pub fn parse_text_into(
+    ty: SqlType,
+    text: &str,
+    context: &FormatContext,
+    column: &mut ColumnBuilder,
+) -> Result<()> {
+    match ty.oid {
+        oids::INT4 => column.push_i32(integers::parse_i32(text)?),
+        oids::INT8 => column.push_i64(integers::parse_i64(text)?),
+        oids::FLOAT8 => column.push_f64(floats::parse_f64(text)?),
+        oids::TEXT => column.push_str(text),
+        _ => column.push(&parse_text(ty, text, context)?),
+    }
+    Ok(())
 }
 
 /// Appends a value's text as the type's output function gives it. NULL appends nothing: callers mark NULLs themselves.

@@ -60,32 +60,62 @@ impl CopyFormat {
 /// The fields of one row, in one buffer.
 #[derive(Debug, Default)]
 pub struct Fields {
+    /// The fields' bytes; empty when they are in `text`.
     bytes: Vec<u8>,
-    /// End of each field in `bytes`, and whether it is NULL.
-    ends: Vec<(usize, bool)>,
+    /// The line, if nothing in it had to be changed and it is valid UTF-8.
+    text: String,
+    fields: Vec<FieldRange>,
+}
+
+/// Where a field is.
+#[derive(Debug, Clone, Copy)]
+struct FieldRange {
+    start: usize,
+    end: usize,
+    null: bool,
 }
 
 impl Fields {
     /// How many fields.
     #[allow(clippy::len_without_is_empty, reason = "a row always has a field")]
     pub fn len(&self) -> usize {
-        self.ends.len()
+        self.fields.len()
     }
 
     /// A field's bytes, or `None` for NULL.
+    #[inline]
     pub fn field(&self, index: usize) -> Option<&[u8]> {
-        let start = if index == 0 { 0 } else { self.ends[index - 1].0 };
-        let (end, null) = self.ends[index];
-        (!null).then(|| &self.bytes[start..end])
+        let FieldRange { start, end, null } = self.fields[index];
+        let bytes = if self.text.is_empty() { &self.bytes } else { self.text.as_bytes() };
+        (!null).then(|| &bytes[start..end])
+    }
+
+    /// A field's text, or `None` for NULL.
+    ///
+    /// # Errors
+    /// When it is not valid UTF-8.
+    #[inline]
+    pub fn text(&self, index: usize) -> Result<Option<&str>, std::str::Utf8Error> {
+        let FieldRange { start, end, null } = self.fields[index];
+        if null {
+            return Ok(None);
+        }
+        if self.text.is_empty() {
+            return std::str::from_utf8(&self.bytes[start..end]).map(Some);
+        }
+        Ok(Some(&self.text[start..end]))
     }
 
     fn clear(&mut self) {
         self.bytes.clear();
-        self.ends.clear();
+        self.text.clear();
+        self.fields.clear();
     }
 
+    /// Ends a field whose bytes were put behind those of the one before.
     fn end_field(&mut self, null: bool) {
-        self.ends.push((self.bytes.len(), null));
+        let start = self.fields.last().map_or(0, |field| field.end);
+        self.fields.push(FieldRange { start, end: self.bytes.len(), null });
     }
 }
 
@@ -191,6 +221,13 @@ impl LineReader {
         let csv = self.format.style == Style::Csv;
         let mut i = self.scanned.max(self.start);
         while i < self.buffer.len() {
+            if !csv {
+                // Other bytes mean nothing to the text format.
+                match memchr::memchr3(b'\n', b'\r', b'\\', &self.buffer[i..]) {
+                    Some(found) => i += found,
+                    None => break,
+                }
+            }
             let byte = self.buffer[i];
             match byte {
                 b'\n' if !self.in_quotes => {
@@ -262,6 +299,29 @@ impl LineReader {
 }
 
 fn split_text(format: &CopyFormat, line: &[u8], fields: &mut Fields) -> Result<()> {
+    let mut start = 0;
+    // Up to the first backslash fields are what stands in the line.
+    let mut add = |end: usize, fields: &mut Fields| {
+        fields.fields.push(FieldRange { start, end, null: line[start..end] == format.null[..] });
+        start = end + 1;
+    };
+    for special in memchr::memchr2_iter(format.delimiter, b'\\', line) {
+        if line[special] == b'\\' {
+            fields.clear();
+            return split_escaped(format, line, fields);
+        }
+        add(special, fields);
+    }
+    add(line.len(), fields);
+    match std::str::from_utf8(line) {
+        Ok(text) => fields.text.push_str(text),
+        Err(_) => fields.bytes.extend_from_slice(line),
+    }
+    Ok(())
+}
+
+/// Splits a line with backslashes.
+fn split_escaped(format: &CopyFormat, line: &[u8], fields: &mut Fields) -> Result<()> {
     let mut raw_start = 0;
     let mut i = 0;
     loop {
@@ -406,10 +466,38 @@ pub fn write_line_end(out: &mut Vec<u8>) {
     out.push(b'\n');
 }
 
+/// Whether the text format writes a byte in another way.
+#[inline]
+fn is_special(format: &CopyFormat, byte: u8) -> bool {
+    (8..=13).contains(&byte) || byte == b'\\' || byte == format.delimiter
+}
+
+/// Appends a field that `print` appends the text of, and that is printed in place if it has nothing to escape.
+pub fn write_printed(
+    format: &CopyFormat,
+    index: usize,
+    columns: usize,
+    out: &mut Vec<u8>,
+    print: impl FnOnce(&mut Vec<u8>),
+) {
+    if index > 0 {
+        out.push(format.delimiter);
+    }
+    let start = out.len();
+    print(out);
+    let plain = format.style == Style::Text && !out[start..].iter().any(|byte| is_special(format, *byte));
+    if !plain {
+        let value = out.split_off(start);
+        match format.style {
+            Style::Text => write_text(format, &value, out),
+            Style::Csv => write_csv(format, index, &value, columns, out),
+        }
+    }
+}
+
 fn write_text(format: &CopyFormat, value: &[u8], out: &mut Vec<u8>) {
-    let special = |b: u8| b < 0x20 && (8..=13).contains(&b) || b == b'\\' || b == format.delimiter;
     let mut rest = value;
-    while let Some(position) = rest.iter().position(|b| special(*b)) {
+    while let Some(position) = rest.iter().position(|b| is_special(format, *b)) {
         out.extend_from_slice(&rest[..position]);
         out.push(b'\\');
         out.push(match rest[position] {
@@ -492,6 +580,19 @@ mod tests {
     }
 
     #[test]
+    fn printed_fields_are_escaped_like_given_ones() {
+        for style in [Style::Text, Style::Csv] {
+            let format = CopyFormat::new(style);
+            for value in ["", "12.5", "a\tb\\", "\\N", "a,\"b\"", "x\ny"] {
+                let (mut given, mut printed) = (b"1".to_vec(), b"1".to_vec());
+                write_field(&format, 1, Some(value.as_bytes()), 2, &mut given);
+                write_printed(&format, 1, 2, &mut printed, |out| out.extend_from_slice(value.as_bytes()));
+                assert_eq!(given, printed, "{style:?} {value:?}");
+            }
+        }
+    }
+
+    #[test]
     fn chunks_may_cut_anywhere() {
         let format = CopyFormat::new(Style::Csv);
         let input = b"1,\"a \"\"q\"\"\r\nx\",\r\n2,\"\",z\r\n";
@@ -500,6 +601,18 @@ mod tests {
             whole,
             [row(&[Some("1"), Some("a \"q\"\r\nx"), None]), row(&[Some("2"), Some(""), Some("z")])]
         );
+        for cut in 0..input.len() {
+            assert_eq!(read(&format, &[&input[..cut], &input[cut..]]), whole, "cut at {cut}");
+        }
+        let format = CopyFormat::new(Style::Text);
+        let input = b"1\t\\N\tplain\n2\ta\\\tb\\\nc\t\n\t\t\\\\\n";
+        let whole = read(&format, &[input]);
+        let rows = [
+            row(&[Some("1"), None, Some("plain")]),
+            row(&[Some("2"), Some("a\tb\nc"), Some("")]),
+            row(&[Some(""), Some(""), Some("\\")]),
+        ];
+        assert_eq!(whole, rows);
         for cut in 0..input.len() {
             assert_eq!(read(&format, &[&input[..cut], &input[cut..]]), whole, "cut at {cut}");
         }

@@ -10,17 +10,16 @@ use ochre_parser::ast::{self, CopySource, CopyStmt, CopyTarget, DefElem, DefValu
 use ochre_sql::physical::OutputColumn;
 use ochre_txn::Snapshot;
 use ochre_txn::locks::RelationLockMode;
-use ochre_types::{Batch, ColumnBuilder, SqlType, parse_text, print_text_at};
+use ochre_types::{Batch, ColumnBuilder, ColumnValues, SqlType, oids, parse_text_into, print_text_at};
 
 use super::Session;
 use crate::bulk::TableLoader;
-use crate::copy::format::{CopyFormat, Fields, Header, LineReader, Next, Style, write_field, write_line_end};
+use crate::copy::format::{
+    CopyFormat, Fields, Header, LineReader, Next, Style, write_field, write_line_end, write_printed,
+};
 use crate::ddl::quote_identifier;
 use crate::sink::Sink;
 use crate::tag::CommandTag;
-
-/// Bytes of output gathered before they go to the client.
-const OUTPUT_BYTES: usize = 32 * 1024;
 
 /// A COPY … FROM STDIN in progress.
 pub(crate) struct CopyIn {
@@ -279,12 +278,13 @@ impl Session {
         let snapshot =
             self.transaction.as_mut().expect("N1: a statement runs in a transaction").snapshot()?;
         let mut rows = 0;
-        let mut out = Vec::with_capacity(OUTPUT_BYTES + 4096);
+        let mut out = Vec::with_capacity(1024);
         if format.header != Header::None {
             for (i, column) in columns.iter().enumerate() {
                 write_field(&format, i, Some(column.name.as_bytes()), columns.len(), &mut out);
             }
             write_line_end(&mut out);
+            sink.copy_data(&out)?;
         }
         self.with_context(&snapshot, &[], |session, context| {
             use ochre_expr::SessionContext;
@@ -292,20 +292,15 @@ impl Session {
             let text_format = session.format();
             while let Some(batch) = execution.next(context)? {
                 for row in batch.active() {
-                    write_row(&format, &plan.row_shape, &batch, row, text_format, &mut out)?;
+                    out.clear();
+                    write_row(&format, &plan.row_shape, &batch, row, text_format, &mut out);
+                    sink.copy_data(&out)?;
                     rows += 1;
-                    if out.len() >= OUTPUT_BYTES {
-                        sink.copy_data(&out)?;
-                        out.clear();
-                    }
                 }
             }
             Ok(())
         })?;
         drop(snapshot);
-        if !out.is_empty() {
-            sink.copy_data(&out)?;
-        }
         sink.copy_out_done();
         self.end_plan(&plan)?;
         Ok(CommandTag::Rows("COPY", rows))
@@ -319,20 +314,20 @@ fn write_row(
     row: usize,
     text_format: &ochre_types::FormatContext,
     out: &mut Vec<u8>,
-) -> Result<()> {
-    let mut value = Vec::new();
-    for (i, column) in shape.iter().enumerate() {
-        let values = &batch.columns[i];
+) {
+    for (i, (column, values)) in shape.iter().zip(&batch.columns).enumerate() {
         if values.is_null(row) {
             write_field(format, i, None, shape.len(), out);
-            continue;
+        } else if let (ColumnValues::Bytes(_), oids::TEXT | oids::VARCHAR) = (values.values(), column.ty.oid)
+        {
+            write_field(format, i, Some(values.bytes(row)), shape.len(), out);
+        } else {
+            write_printed(format, i, shape.len(), out, |out| {
+                print_text_at(column.ty, values, row, text_format, out);
+            });
         }
-        value.clear();
-        print_text_at(column.ty, values, row, text_format, &mut value);
-        write_field(format, i, Some(&value), shape.len(), out);
     }
     write_line_end(out);
-    Ok(())
 }
 
 /// Adds where in the data an error is.
@@ -367,20 +362,20 @@ fn read_row(copy: &mut CopyIn, line: u64, format: &ochre_types::FormatContext) -
         return Err(at_line(error, copy, line, None));
     }
     for (i, column) in copy.columns.iter().enumerate() {
-        let Some(bytes) = copy.fields.field(i) else {
-            copy.builders[i].push_null();
-            continue;
-        };
-        let text = match std::str::from_utf8(bytes) {
-            Ok(text) => text,
+        let text = match copy.fields.text(i) {
+            Ok(Some(text)) => text,
+            Ok(None) => {
+                copy.builders[i].push_null();
+                continue;
+            }
             Err(error) => {
+                let bytes = copy.fields.field(i).unwrap_or_default();
                 let error = crate::errors::bad_utf8(bytes, error.valid_up_to());
                 return Err(at_line(error, copy, line, None));
             }
         };
-        match parse_text(column.ty, text, format) {
-            Ok(value) => copy.builders[i].push(&value),
-            Err(error) => return Err(at_line(error, copy, line, Some((&column.name, bytes)))),
+        if let Err(error) = parse_text_into(column.ty, text, format, &mut copy.builders[i]) {
+            return Err(at_line(error, copy, line, Some((&column.name, text.as_bytes()))));
         }
     }
     copy.buffered += 1;

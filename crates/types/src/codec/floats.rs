@@ -4,7 +4,7 @@ use std::io::Write;
 
 use ochre_base::{Error, Result, SqlState};
 
-use super::invalid_syntax;
+use super::{invalid_syntax, print_u64};
 use crate::numeric::is_space;
 
 /// Reads a `float8`.
@@ -55,6 +55,9 @@ pub fn print_f64(value: f64, extra_float_digits: i32, out: &mut Vec<u8>) {
     if special(value, out) {
         return;
     }
+    if extra_float_digits > 0 && print_short_decimal(value, out) {
+        return;
+    }
     let mut form = Form::default();
     if extra_float_digits > 0 {
         let _ = write!(form, "{value:e}");
@@ -99,6 +102,41 @@ pub fn print_f32(value: f32, extra_float_digits: i32, out: &mut Vec<u8>) {
         let _ = write!(form, "{:.*e}", digits - 1, value);
         print_general(&form, digits as i32, out);
     }
+}
+
+/// Appends a float that is a decimal of at most fifteen digits, six of them behind the point; false for others.
+///
+/// A quotient of two exactly represented integers is rounded correctly, so such a decimal reads back as this float;
+/// different decimals of fifteen digits are different floats, so no other one is as short.
+fn print_short_decimal(value: f64, out: &mut Vec<u8>) -> bool {
+    const SCALES: [(f64, u64); 7] =
+        [(1.0, 1), (10.0, 10), (100.0, 100), (1e3, 1000), (1e4, 10_000), (1e5, 100_000), (1e6, 1_000_000)];
+    let magnitude = value.abs();
+    if !(1e-4..1e15).contains(&magnitude) {
+        return false;
+    }
+    for (places, (scale, whole)) in SCALES.iter().enumerate() {
+        let scaled = (magnitude * scale).round();
+        if scaled >= 1e15 {
+            return false;
+        }
+        if scaled / scale != magnitude {
+            continue;
+        }
+        if value < 0.0 {
+            out.push(b'-');
+        }
+        let scaled = scaled as u64;
+        print_u64(scaled / whole, out);
+        if places > 0 {
+            // A one before the decimals keeps their leading zeros; it makes room for the point.
+            let point = out.len();
+            print_u64(whole + scaled % whole, out);
+            out[point] = b'.';
+        }
+        return true;
+    }
+    false
 }
 
 fn special(value: f64, out: &mut Vec<u8>) -> bool {
@@ -253,5 +291,36 @@ fn layout(negative: bool, digits: &[u8], exponent: i32, fixed: bool, out: &mut V
         out.extend_from_slice(&digits[..whole]);
         out.push(b'.');
         out.extend_from_slice(&digits[whole..]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn short_decimals_are_what_the_shortest_form_is() {
+        let mut random = 1u64;
+        let mut printed = 0;
+        for step in 0..300_000u64 {
+            random = random.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+            let digits = (random >> 11) % 10u64.pow(1 + (step % 16) as u32);
+            let places = 10f64.powi((random >> 5) as i32 % 9);
+            let decimal = digits as f64 / places;
+            let near = f64::from_bits(decimal.to_bits().wrapping_add(step % 3));
+            for value in [decimal, -decimal, near, decimal * 3.3] {
+                let mut short = Vec::new();
+                if !print_short_decimal(value, &mut short) {
+                    assert!(short.is_empty(), "step {step}: {value:e}");
+                    continue;
+                }
+                printed += 1;
+                let (mut form, mut expected) = (Form::default(), Vec::new());
+                write!(form, "{value:e}").unwrap();
+                print_shortest(&form, 15, &mut expected);
+                assert_eq!(String::from_utf8(short), String::from_utf8(expected), "step {step}: {value:e}");
+            }
+        }
+        assert!(printed > 300_000, "{printed}");
     }
 }

@@ -185,6 +185,11 @@ pub fn print_u64(mut value: u64, out: &mut Vec<u8>) {
 
 /// Appends `value` with at least `width` digits, zero-padded; at most 20.
 pub(crate) fn print_padded(mut value: u64, width: usize, out: &mut Vec<u8>) {
+    if width == 4 && value < 10_000 {
+        let (high, low) = ((value / 100) as usize * 2, (value % 100) as usize * 2);
+        out.extend_from_slice(&[PAIRS[high], PAIRS[high + 1], PAIRS[low], PAIRS[low + 1]]);
+        return;
+    }
     let mut buffer = [b'0'; 20];
     let mut start = buffer.len();
     while value > 0 {

@@ -10,8 +10,13 @@ pub(super) const MONTHS: [&str; 12] =
     ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 pub(super) const WEEKDAYS: [&str; 7] = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"];
 
+#[inline]
+fn digits(value: i32) -> [u8; 2] {
+    [b'0' + (value / 10) as u8, b'0' + (value % 10) as u8]
+}
+
 fn two(value: i32, out: &mut Vec<u8>) {
-    out.extend_from_slice(&[b'0' + (value / 10) as u8, b'0' + (value % 10) as u8]);
+    out.extend_from_slice(&digits(value));
 }
 
 /// The year as it is counted, without sign: 1 BC is 1.
@@ -49,10 +54,8 @@ fn date_parts(year: i32, month: i32, day: i32, context: &FormatContext, out: &mu
     };
     if year_first {
         print_padded(shown, 4, out);
-        out.push(separator);
-        two(month, out);
-        out.push(separator);
-        two(day, out);
+        let ([m, n], [d, e]) = (digits(month), digits(day));
+        out.extend_from_slice(&[separator, m, n, separator, d, e]);
         return;
     }
     let (first, second) = if day_first { (day, month) } else { (month, day) };
@@ -64,11 +67,8 @@ fn date_parts(year: i32, month: i32, day: i32, context: &FormatContext, out: &mu
 }
 
 fn clock(civil: &Civil, out: &mut Vec<u8>) {
-    two(civil.hour, out);
-    out.push(b':');
-    two(civil.minute, out);
-    out.push(b':');
-    two(civil.second, out);
+    let ([h, g], [m, n], [s, t]) = (digits(civil.hour), digits(civil.minute), digits(civil.second));
+    out.extend_from_slice(&[h, g, b':', m, n, b':', s, t]);
     fraction(civil.micros, out);
 }
 
@@ -77,12 +77,13 @@ pub(super) fn fraction(micros: i32, out: &mut Vec<u8>) {
     if micros == 0 {
         return;
     }
-    out.push(b'.');
-    let start = out.len();
-    print_padded(u64::from(micros.unsigned_abs()), 6, out);
-    while out.len() > start && out.last() == Some(&b'0') {
-        out.pop();
-    }
+    let micros = micros.abs();
+    let [a, b] = digits(micros / 10_000);
+    let [c, d] = digits(micros / 100 % 100);
+    let [e, f] = digits(micros % 100);
+    let text = [b'.', a, b, c, d, e, f];
+    let end = text.iter().rposition(|digit| *digit != b'0').map_or(1, |last| last + 1);
+    out.extend_from_slice(&text[..end]);
 }
 
 /// Appends a `time`.
