@@ -620,6 +620,8 @@ impl Instance {
         if self.stopping.swap(true, Ordering::AcqRel) {
             return Ok(());
         }
+        // What it leaves is collected after the next start.
+        self.collector.stop();
         for thread in self.background.lock().drain(..) {
             // The thread that closes may be one of them.
             if thread.thread().id() != std::thread::current().id() {
