@@ -39,3 +39,11 @@ parser-differential:
 # Indexes and sorting.
 bench-access:
     cargo bench -p ochre-access
+
+# COPY, index builds and changes of every row on the server that PGHOST and PGPORT name.
+bench-bulk rows="1000000":
+    tools/bench/bulk.sh {{rows}}
+
+# A 4 GiB table under shared_buffers = 64MB, in a directory with 25 GB of room.
+bench-beyond-memory directory:
+    tools/bench/beyond-memory.sh target/release/ochre {{directory}}
