@@ -293,6 +293,7 @@ impl Instance {
         self.transactions.begin(TransactionOptions {
             isolation: IsolationLevel::ReadCommitted,
             read_only: false,
+            deferrable: false,
             interrupt: None,
             lock_timeout: None,
         })

@@ -49,6 +49,28 @@ impl KeySpan {
     }
 }
 
+/// A range of keys as SERIALIZABLE locks it.
+pub fn key_range(low: TreeBound<'_>, high: TreeBound<'_>) -> ochre_txn::KeyRange {
+    use ochre_txn::KeyRange as Locked;
+    let low = match low {
+        TreeBound::Unbounded => Some(Box::default()),
+        TreeBound::Included(key) | TreeBound::IncludedPrefix(key) => Some(key.into()),
+        TreeBound::Excluded(key) => Some(Locked::above(key)),
+        TreeBound::ExcludedPrefix(prefix) => Locked::above_prefix(prefix),
+    };
+    let high = match high {
+        TreeBound::Unbounded => None,
+        TreeBound::Included(key) => Some(Locked::above(key)),
+        TreeBound::Excluded(key) | TreeBound::ExcludedPrefix(key) => Some(key.into()),
+        TreeBound::IncludedPrefix(prefix) => Locked::above_prefix(prefix),
+    };
+    match low {
+        Some(low) => Locked { low, high },
+        // Above a prefix that nothing is above: no key.
+        None => Locked { low: Box::default(), high: Some(Box::default()) },
+    }
+}
+
 /// What a value that is compared with integers of a narrower type means for a key.
 enum Converted {
     Value(Datum),

@@ -103,9 +103,16 @@ impl PointLookup {
             return Ok(None);
         }
         self.ids.clear();
+        let serial = statement.snapshot.serial();
+        if let Some(serial) = serial {
+            serial.read_key(self.index.tree.relation(), &self.key)?;
+        }
         self.index.tree.lookup_equal(&self.key, &mut self.ids)?;
         let heap = self.table.heap()?;
         for rid in &self.ids {
+            if let Some(serial) = serial {
+                serial.read_row(heap.relation(), *rid)?;
+            }
             self.row.clear();
             self.slow = false;
             let (row, codec, fetch, slow) = (&mut self.row, &self.table.codec, &self.fetch, &mut self.slow);

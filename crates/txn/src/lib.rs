@@ -16,7 +16,7 @@
 //! 4. The caller awaits the flush with the [`CommitTicket`].
 //!
 //! # Not done
-//! PREPARE TRANSACTION (its record kind and its place in outcomes are reserved) and SERIALIZABLE's conflict tracking.
+//! PREPARE TRANSACTION (its record kind and its place in outcomes are reserved).
 
 pub mod blocks;
 pub mod locks;
@@ -26,6 +26,7 @@ mod record;
 mod recovery;
 pub mod registry;
 pub mod row_locks;
+pub mod serializable;
 pub mod snapshot;
 pub mod transaction;
 pub mod wait;
@@ -36,6 +37,7 @@ pub use outcomes::{DeadRange, Outcome, Outcomes};
 pub use recovery::TransactionLog;
 pub use registry::OpenSnapshots;
 pub use row_locks::RowLockStrength;
+pub use serializable::{KeyRange, ScannedRange, SerialTransaction};
 pub use snapshot::Snapshot;
 pub use transaction::{Ended, IsolationLevel, SavepointDepth, Transaction, TransactionOptions};
 pub use wait::{Interrupt, RowTurn, Waiter};

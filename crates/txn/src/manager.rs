@@ -22,6 +22,7 @@ use crate::record::{self, CommitRecord};
 use crate::recovery::TransactionLog;
 use crate::registry::{OpenSnapshots, SnapshotRegistry};
 use crate::row_locks::{RowLockStrength, RowLocks};
+use crate::serializable::{Limits, Serializable};
 use crate::transaction::{EndOfTransaction, Ended, Transaction, TransactionOptions};
 use crate::wait::{RowQueues, RowTurn, XidWaits};
 
@@ -37,6 +38,7 @@ pub(crate) struct Core {
     pub(crate) waits: XidWaits,
     pub(crate) row_queues: Arc<RowQueues>,
     pub(crate) row_locks: RowLocks,
+    pub(crate) serializable: Arc<Serializable>,
     left_behind: Mutex<HashMap<RelationKey, BlockSet>>,
     /// Aborted transactions and those with dead ranges whose blocks the collector has yet to go through.
     aborted: Mutex<Vec<Xid>>,
@@ -110,6 +112,7 @@ impl TransactionManager {
             waits: XidWaits::default(),
             row_queues: Arc::new(RowQueues::default()),
             row_locks: RowLocks::default(),
+            serializable: Arc::new(Serializable::new(Limits::default())),
             left_behind: Mutex::new(HashMap::new()),
             aborted: Mutex::new(Vec::new()),
         });
@@ -125,28 +128,43 @@ impl TransactionManager {
     /// Commits: appends the record, publishes, wakes who waits. Durable when the ticket says so.
     ///
     /// # Errors
-    /// When the log takes no more records (53100, 58030); the transaction is aborted then.
+    /// When the log takes no more records (53100, 58030), and 40001 for a serializable transaction that is part of an
+    /// anomaly; the transaction is aborted then.
     pub fn commit(&self, mut transaction: Transaction) -> Result<CommitTicket> {
         let met = transaction.gate_lsn();
         let xid = transaction.xid();
+        let tracked = transaction.serial().cloned();
+        // Dropped on an error, the transaction aborts.
+        let committing = tracked.as_deref().map(|t| self.core.serializable.pre_commit(t)).transpose()?;
         if !xid.is_valid() {
             transaction.finished = true;
+            if let Some(committing) = committing {
+                committing.committed(self.newest());
+            }
             let end = transaction.take_end();
             for hook in end.at_end {
                 hook(Ended::Committed(None));
             }
             return Ok(CommitTicket { lsn: met, wal: self.core.wal.clone() });
         }
-        self.core.wal.reserve()?;
+        if let Err(error) = self.core.wal.reserve() {
+            drop(committing);
+            return Err(error);
+        }
         let mut end = transaction.take_end();
         match self.append_commit(xid, &mut end) {
             Ok(lsn) => {
                 transaction.finished = true;
+                if let Some(committing) = committing {
+                    committing.committed(lsn);
+                }
                 self.after_commit(xid, lsn, end);
                 Ok(CommitTicket { lsn: lsn.max(met), wal: self.core.wal.clone() })
             }
             Err(error) => {
+                drop(committing);
                 transaction.finished = true;
+                self.forget_serial(&mut transaction);
                 self.publish_abort(xid, end);
                 Err(error)
             }
@@ -202,6 +220,45 @@ impl TransactionManager {
         let xid = transaction.xid();
         let end = transaction.take_end();
         self.publish_abort(xid, end);
+        self.forget_serial(transaction);
+    }
+
+    fn forget_serial(&self, transaction: &mut Transaction) {
+        if let Some(tracked) = transaction.take_serial() {
+            self.core.serializable.abort(&tracked);
+        }
+    }
+
+    /// Whether a version must stay although no open snapshot sees it, because its creator is serializable and an open
+    /// serializable snapshot may have to find it; then the position of such a snapshot.
+    #[inline]
+    pub fn serializable_retains(&self, creator: Xid) -> Option<Lsn> {
+        self.core.serializable.retains(creator)
+    }
+
+    /// For PREPARE TRANSACTION: the check before a commit. From here on the transaction can no longer be made to fail by
+    /// others, who fail in its place.
+    ///
+    /// # Errors
+    /// 40001.
+    pub fn prepare_serializable(&self, transaction: &Transaction) -> Result<()> {
+        if let Some(tracked) = transaction.serial() {
+            self.core.serializable.pre_commit(tracked)?.prepared(self.newest());
+        }
+        Ok(())
+    }
+
+    /// Makes what serializable transactions have read of a relation or an index count for all of `to`: the rows have
+    /// moved there, or `from` is an index of it that is going. The caller holds ACCESS EXCLUSIVE on both.
+    pub fn transfer_predicate_locks(&self, transaction: &Transaction, from: RelationKey, to: RelationKey) {
+        self.core.serializable.transfer(from, to, transaction.serial().map(|tracked| &**tracked));
+    }
+
+    /// Switches the search for rw-conflicts off or on: for tests that show that the checker of histories finds what
+    /// SERIALIZABLE is there to prevent.
+    #[doc(hidden)]
+    pub fn set_conflict_detection(&self, on: bool) {
+        self.core.serializable.set_detection(on);
     }
 
     fn publish_abort(&self, xid: Xid, end: EndOfTransaction) {

@@ -9,10 +9,12 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use ochre_base::{CommandId, Lsn, Xid};
+use ochre_base::{CommandId, Lsn, Result, Xid};
+use ochre_storage::RelationKey;
 
 use crate::outcomes::Outcome;
 use crate::registry::RegistrySlot;
+use crate::serializable::SerialTransaction;
 use crate::transaction::Shared;
 
 /// A registered position; dropping it gives the slot back.
@@ -53,13 +55,64 @@ pub struct Snapshot {
     last: AtomicU64,
     hold: Hold,
     shared: Arc<Shared>,
+    serial: Option<Arc<SerialTransaction>>,
 }
 
 impl Snapshot {
-    pub(crate) fn new(lsn: Lsn, cid: CommandId, durable: Lsn, hold: Hold, shared: Arc<Shared>) -> Snapshot {
+    pub(crate) fn new(
+        lsn: Lsn,
+        cid: CommandId,
+        durable: Lsn,
+        hold: Hold,
+        shared: Arc<Shared>,
+        serial: Option<Arc<SerialTransaction>>,
+    ) -> Snapshot {
         let own = shared.xid();
         shared.hold_position(cid);
-        Snapshot { lsn, own, cid, durable, last: AtomicU64::new(0), hold, shared }
+        Snapshot { lsn, own, cid, durable, last: AtomicU64::new(0), hold, shared, serial }
+    }
+
+    /// What has to be told of reads with this snapshot: set for the snapshots of a serializable transaction's
+    /// statements, unless they are safe without.
+    #[inline]
+    pub fn serial(&self) -> Option<&Arc<SerialTransaction>> {
+        self.serial.as_ref().filter(|serial| !serial.is_safe())
+    }
+
+    /// Called for each version of a relation that a reader meets and this snapshot does not see.
+    ///
+    /// # Errors
+    /// 40001 when a serializable reader must fail.
+    #[inline]
+    pub fn met_unseen(&self, relation: RelationKey, xid: Xid, cid: CommandId) -> Result<()> {
+        match &self.serial {
+            None => Ok(()),
+            Some(serial) => self.tell_unseen(serial, relation, xid, cid),
+        }
+    }
+
+    #[cold]
+    fn tell_unseen(
+        &self,
+        serial: &SerialTransaction,
+        relation: RelationKey,
+        xid: Xid,
+        cid: CommandId,
+    ) -> Result<()> {
+        if xid == self.shared.xid() {
+            return Ok(());
+        }
+        let outcomes = &self.shared.core().outcomes;
+        match outcomes.outcome(xid) {
+            Outcome::Aborted => Ok(()),
+            Outcome::Running { has_dead: true } | Outcome::Committed { has_dead: true, .. }
+                if outcomes.is_dead(xid, cid) =>
+            {
+                Ok(())
+            }
+            Outcome::Running { .. } => serial.met_unseen(relation, xid, None),
+            Outcome::Committed { lsn, .. } => serial.met_unseen(relation, xid, Some(lsn)),
+        }
     }
 
     /// The position.

@@ -26,6 +26,7 @@ use crate::blocks::WrittenBlocks;
 use crate::manager::{Core, TransactionManager};
 use crate::outcomes::DeadRange;
 use crate::row_locks::LockedPage;
+use crate::serializable::{Begin, SafeWait, SerialTransaction};
 use crate::snapshot::{Hold, Registration, Snapshot};
 use crate::wait::{Interrupt, Waiter};
 
@@ -65,6 +66,8 @@ impl IsolationLevel {
 pub struct TransactionOptions {
     pub isolation: IsolationLevel,
     pub read_only: bool,
+    /// READ ONLY and SERIALIZABLE, its first snapshot is one that needs no tracking, and is waited for.
+    pub deferrable: bool,
     /// Cancels its waits; one of its own when none is given.
     pub interrupt: Option<Arc<Interrupt>>,
     /// `lock_timeout`.
@@ -145,8 +148,11 @@ pub struct Transaction {
     shared: Arc<Shared>,
     isolation: IsolationLevel,
     read_only: bool,
+    deferrable: bool,
     lock_timeout: Option<Duration>,
     interrupt: Arc<Interrupt>,
+    /// What it takes part in with other serializable transactions, from its snapshot on.
+    serial: Option<Arc<SerialTransaction>>,
     /// The snapshot of all statements, when the isolation level wants one.
     base: Option<Arc<Registration>>,
     savepoints: Vec<SavepointState>,
@@ -177,6 +183,8 @@ impl Transaction {
             shared: Arc::new(shared),
             isolation: options.isolation,
             read_only: options.read_only,
+            deferrable: options.deferrable,
+            serial: None,
             lock_timeout: options.lock_timeout,
             interrupt: options.interrupt.unwrap_or_default(),
             base: None,
@@ -215,6 +223,14 @@ impl Transaction {
 
     #[cold]
     fn first_write(&self) -> Result<Xid> {
+        let xid = self.give_xid()?;
+        if let Some(serial) = &self.serial {
+            self.manager.core.serializable.note_xid(serial, xid);
+        }
+        Ok(xid)
+    }
+
+    fn give_xid(&self) -> Result<Xid> {
         if self.read_only {
             return Err(Error::new(
                 SqlState::READ_ONLY_SQL_TRANSACTION,
@@ -306,8 +322,8 @@ impl Transaction {
         let base = match &self.base {
             Some(base) => base.clone(),
             None => {
-                let core = &self.manager.core;
-                let (slot, lsn) = core.registry.register(&core.newest)?;
+                let core = self.manager.core.clone();
+                let (slot, lsn) = self.register_base()?;
                 let base = Arc::new(Registration::new(core.clone(), slot, lsn));
                 self.base = Some(base.clone());
                 base
@@ -320,7 +336,65 @@ impl Transaction {
             self.manager.core.flushed(),
             Hold::Shared(base),
             self.shared.clone(),
+            self.serial.clone(),
         ))
+    }
+
+    /// Registers the snapshot of all statements; of a serializable transaction, begins to track it.
+    fn register_base(&mut self) -> Result<(crate::registry::RegistrySlot, Lsn)> {
+        let core = &self.manager.core;
+        if self.isolation != IsolationLevel::Serializable {
+            return core.registry.register(&core.newest);
+        }
+        let begin = Begin {
+            registry: &core.registry,
+            newest: &core.newest,
+            read_only: self.read_only && !self.xid().is_valid(),
+            xid: self.xid(),
+        };
+        if begin.read_only && self.deferrable {
+            let wait = SafeWait { waiting: &core.storage.env().wait, interrupt: &self.interrupt };
+            return core.serializable.begin_deferrable(&begin, &wait);
+        }
+        let (slot, lsn, serial) = core.serializable.begin(&begin)?;
+        self.serial = serial;
+        Ok((slot, lsn))
+    }
+
+    /// Its part in SERIALIZABLE, from its first snapshot on: what it writes has to be checked with it. What it reads is
+    /// noted by way of [`Snapshot::serial`].
+    #[inline]
+    pub fn serial(&self) -> Option<&Arc<SerialTransaction>> {
+        self.serial.as_ref()
+    }
+
+    pub(crate) fn take_serial(&mut self) -> Option<Arc<SerialTransaction>> {
+        self.serial.take()
+    }
+
+    /// Whether it has taken the snapshot that all its statements share.
+    pub fn has_snapshot(&self) -> bool {
+        self.base.is_some()
+    }
+
+    /// Whether it waits for a safe snapshot.
+    pub fn is_deferrable(&self) -> bool {
+        self.deferrable
+    }
+
+    /// Makes it DEFERRABLE or not.
+    ///
+    /// # Errors
+    /// 25001 after the first snapshot.
+    pub fn set_deferrable(&mut self, deferrable: bool) -> Result<()> {
+        if deferrable != self.deferrable && (self.base.is_some() || self.current_cid() != CommandId::FIRST) {
+            return Err(Error::new(
+                SqlState::ACTIVE_SQL_TRANSACTION,
+                "SET TRANSACTION [NOT] DEFERRABLE must be called before any query",
+            ));
+        }
+        self.deferrable = deferrable;
+        Ok(())
     }
 
     /// A snapshot at the newest published commit whatever the isolation level: for referential checks, and to look
@@ -333,7 +407,7 @@ impl Transaction {
         let core = &self.manager.core;
         let durable = core.flushed();
         let (slot, lsn) = core.registry.register(&core.newest)?;
-        Ok(Snapshot::new(lsn, self.current_cid(), durable, Hold::Slot(slot), self.shared.clone()))
+        Ok(Snapshot::new(lsn, self.current_cid(), durable, Hold::Slot(slot), self.shared.clone(), None))
     }
 
     /// The reply gate: a reply about what this transaction has read must not leave before the log is durable up to

@@ -168,6 +168,16 @@ impl Scan {
         &self.bytes[start as usize + key_len as usize..end as usize]
     }
 
+    /// The key at which that begins what has not been read of the range, in scan order; entries with this key may have
+    /// been read. `None` when all was read, or nothing.
+    pub fn rest(&self) -> Option<&[u8]> {
+        let rest = match self.direction {
+            ScanDirection::Forward => &self.low,
+            ScanDirection::Backward => &self.high,
+        };
+        rest.as_ref().filter(|_| !self.done).map(|entry| entry.as_ref().key)
+    }
+
     /// The index that is scanned.
     pub fn tree(&self) -> &Arc<BTree> {
         &self.tree

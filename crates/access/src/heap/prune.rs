@@ -63,7 +63,13 @@ impl<'a> Judge<'a> {
         }
         match (version.1, successor.1) {
             (Standing::Committed(from), Standing::Committed(to)) => match self.open().youngest_in(from, to) {
-                None => Verdict::Garbage(Some(to)),
+                None => match self.retained_by(version.0, successor.0) {
+                    None => Verdict::Garbage(Some(to)),
+                    Some(snapshot) => {
+                        self.kept_for = self.kept_for.max(Some(snapshot));
+                        Verdict::Keep
+                    }
+                },
                 Some(snapshot) => {
                     self.kept_for = self.kept_for.max(Some(snapshot));
                     Verdict::Keep
@@ -75,6 +81,14 @@ impl<'a> Judge<'a> {
             }
             _ => Verdict::Keep,
         }
+    }
+
+    /// A serializable snapshot for which a version must stay that nobody sees: who reads the row, or the place of its
+    /// key in an index, has to find its creator.
+    fn retained_by(&self, version: &VersionHeader, successor: &VersionHeader) -> Option<ochre_base::Lsn> {
+        // A transaction's own last version tells of it as well.
+        let is_last = version.xid != successor.xid;
+        is_last.then(|| self.heap.manager.serializable_retains(version.xid)).flatten()
     }
 }
 

@@ -130,6 +130,7 @@ impl Heap {
             }
             return Ok(Some(look(VersionRef::new(rid, &header, payload, recheck))));
         }
+        snapshot.met_unseen(self.relation, header.xid, header.cid)?;
         if header.older.is_none() {
             return Ok(None);
         }
@@ -153,7 +154,7 @@ impl Heap {
             let found = self.with_version(page, block, link, |header, payload| {
                 recheck |= header.info.has(Info::KEYS_DIFFER);
                 if !snapshot.sees(header.xid, header.cid) {
-                    return Err(header.older);
+                    return Err(*header);
                 }
                 if header.is_tombstone() {
                     return Ok(None);
@@ -163,7 +164,10 @@ impl Heap {
             })?;
             match found {
                 Ok(answer) => return Ok(answer),
-                Err(older) => link = older,
+                Err(unseen) => {
+                    snapshot.met_unseen(self.relation, unseen.xid, unseen.cid)?;
+                    link = unseen.older;
+                }
             }
         }
         Ok(None)

@@ -11,7 +11,7 @@
 //!                              over the old one, which goes to history · on another page, leaving a stub
 //! ```
 
-use ochre_base::{CommandId, Error, Result, RowId, SqlState, Xid};
+use ochre_base::{CommandId, Error, Lsn, Result, RowId, SqlState, Xid};
 use ochre_storage::{PageKind, PageWriteGuard};
 use ochre_txn::{RowLockStrength, RowTurn, Snapshot, Transaction};
 use smallvec::SmallVec;
@@ -61,6 +61,8 @@ pub struct RowWait {
     turn: Option<RowTurn>,
     /// Whether it waited at all: the snapshot may be too old then.
     pub waited: bool,
+    /// The commit of the version that was written over; none when that was the transaction's own.
+    pub wrote_over: Option<Lsn>,
 }
 
 /// A version to be written.
@@ -215,6 +217,10 @@ impl Heap {
             let block = row.page().key().block;
             match self.obstacle(transaction, snapshot, row.page(), block, first, rid, strength)? {
                 Ok(current) => {
+                    wait.wrote_over = match current.standing {
+                        Standing::Committed(lsn) => Some(lsn),
+                        _ => None,
+                    };
                     self.place(transaction, xid, rid, row, first, current, new)?;
                     transaction.note_written(self.relation, rid.block);
                     return Ok(WriteOutcome::Done);

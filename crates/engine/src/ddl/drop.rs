@@ -118,6 +118,7 @@ impl Session {
         if let Some((table, column)) = relation.sequence.as_ref().and_then(|sequence| sequence.owned_by) {
             self.release_owned_sequence(&relation, table, column, behavior)?;
         }
+        self.check_serializable_readers(&relation)?;
         for index in relation.indexes.clone() {
             self.lock_relation(index.oid, RelationLockMode::AccessExclusive)?;
             self.remove_relation_rows(index.oid)?;

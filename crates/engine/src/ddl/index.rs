@@ -399,7 +399,8 @@ impl Session {
         self.lock_relation(oid, RelationLockMode::AccessExclusive)?;
         let mut table = (*self.relation(index.table)).clone();
         table.indexes.retain(|other| other.oid != oid);
-        self.put_relation(table)?;
+        let table = self.put_relation(table)?;
+        self.transfer_predicate_locks(index.file, &table);
         self.remove_relation_rows(oid)?;
         self.drop_file(index.file);
         Ok(())

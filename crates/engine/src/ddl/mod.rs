@@ -78,6 +78,21 @@ impl Session {
         self.transaction.as_mut().expect("N1: a statement runs in a transaction").note_dropped(key);
     }
 
+    /// Before a table's rows go: finds serializable transactions that have read any of them.
+    pub(crate) fn check_serializable_readers(&self, table: &RelationDescriptor) -> Result<()> {
+        let Some(serial) = self.txn().serial() else { return Ok(()) };
+        let files = table.file.into_iter().chain(table.indexes.iter().map(|index| index.file));
+        files.into_iter().try_for_each(|file| serial.check_whole(self.state.database.file_key(false, file)))
+    }
+
+    /// What serializable transactions have read of a file counts for a table from now on: its rows have moved, or an
+    /// index of it goes.
+    pub(crate) fn transfer_predicate_locks(&self, from: FileId, table: &RelationDescriptor) {
+        let Some(to) = table.file else { return };
+        let (from, to) = (self.state.database.file_key(false, from), self.state.database.file_key(false, to));
+        self.state.instance.transactions().transfer_predicate_locks(self.txn(), from, to);
+    }
+
     /// Adds or changes a relation in this transaction's catalog.
     pub(crate) fn put_relation(&mut self, relation: RelationDescriptor) -> Result<Arc<RelationDescriptor>> {
         let transaction = self.transaction.as_ref().expect("N1: a statement runs in a transaction");

@@ -52,6 +52,7 @@ impl Session {
         let mut index = (**old).clone();
         self.adopt_key_types(&relation, &mut index)?;
         self.build_index(&relation, &mut index)?;
+        self.transfer_predicate_locks(old.file, &relation);
         self.drop_file(old.file);
         self.replace_index(index)
     }
@@ -88,6 +89,9 @@ impl Session {
         self.put_relation(bare)?;
         self.new_table_file(old.oid)?;
         let table = self.relation(old.oid);
+        if let Some(file) = old.file {
+            self.transfer_predicate_locks(file, &table);
+        }
         let kept: Vec<i16> = table
             .live_columns()
             .filter(|column| column.generated.is_none())

@@ -39,6 +39,7 @@ impl Session {
     }
 
     fn truncate_table(&mut self, oid: Oid) -> Result<()> {
+        self.check_serializable_readers(&self.relation(oid))?;
         self.new_table_file(oid)?;
         for index in self.relation(oid).indexes.clone() {
             self.lock_relation(index.oid, RelationLockMode::AccessExclusive)?;

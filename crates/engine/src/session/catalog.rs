@@ -62,11 +62,14 @@ impl CatalogChanges {
         *self = CatalogChanges::default();
     }
 
-    /// Hands the changes over for publishing.
+    /// Hands the changes over for publishing; [`CatalogChanges::committed`] or [`CatalogChanges::abort`] follows.
     pub(crate) fn take(&mut self) -> Vec<CatalogChange> {
-        let changes = std::mem::take(&mut self.changes);
+        std::mem::take(&mut self.changes)
+    }
+
+    /// The changes were published.
+    pub(crate) fn committed(&mut self) {
         *self = CatalogChanges::default();
-        changes
     }
 
     /// Adds or changes a relation. Its index and sequence descriptors travel with it; an index's relation is put by a

@@ -40,28 +40,24 @@ impl Session {
     }
 
     fn begin_transaction(&mut self, modes: TransactionModes) -> Result<()> {
-        let (isolation, read_only, lock_timeout) = {
+        let (isolation, read_only, deferrable, lock_timeout) = {
             let settings = self.state.settings.borrow();
             let parsed = settings.parsed();
             let isolation = modes.isolation.map_or(parsed.default_isolation, level);
             let read_only = modes.read_only.unwrap_or(parsed.default_read_only);
-            (isolation, read_only, parsed.lock_timeout)
+            let deferrable = modes.deferrable.unwrap_or(parsed.default_deferrable);
+            (isolation, read_only, deferrable, parsed.lock_timeout)
         };
-        if isolation == IsolationLevel::Serializable {
-            return Err(Error::unsupported("transaction isolation level SERIALIZABLE"));
-        }
-        if modes.deferrable == Some(true) {
-            return Err(Error::unsupported("DEFERRABLE transactions"));
-        }
         let transaction = self.state.instance.transactions().begin(TransactionOptions {
             isolation,
             read_only,
+            deferrable,
             interrupt: Some(Arc::clone(&self.state.interrupt)),
             lock_timeout,
         });
         self.state.transaction_time.set(self.state.statement_time.get());
         self.transaction = Some(transaction);
-        self.state.settings.borrow_mut().report_transaction(isolation.as_str(), read_only);
+        self.state.settings.borrow_mut().report_transaction(isolation.as_str(), read_only, deferrable);
         Ok(())
     }
 
@@ -109,18 +105,13 @@ impl Session {
     /// # Errors
     /// 25001 when it is too late for a change.
     pub(crate) fn set_modes(&mut self, modes: TransactionModes) -> Result<()> {
-        if modes.deferrable == Some(true) {
-            return Err(Error::unsupported("DEFERRABLE transactions"));
-        }
         let transaction = self.transaction.as_mut().expect("N1: a statement runs in a transaction");
         if let Some(isolation) = modes.isolation {
-            if isolation == AstLevel::Serializable {
-                return Err(Error::unsupported("transaction isolation level SERIALIZABLE"));
-            }
             transaction.set_isolation(level(isolation))?;
         }
         if let Some(read_only) = modes.read_only {
-            if !read_only && transaction.is_read_only() && transaction.current_cid().0 > 0 {
+            let begun = transaction.current_cid().0 > 0 || transaction.has_snapshot();
+            if !read_only && transaction.is_read_only() && begun {
                 return Err(Error::new(
                     SqlState::ACTIVE_SQL_TRANSACTION,
                     "transaction read-write mode must be set before any query",
@@ -128,8 +119,12 @@ impl Session {
             }
             transaction.set_read_only(read_only);
         }
+        if let Some(deferrable) = modes.deferrable {
+            transaction.set_deferrable(deferrable)?;
+        }
         let (isolation, read_only) = (transaction.isolation(), transaction.is_read_only());
-        self.state.settings.borrow_mut().report_transaction(isolation.as_str(), read_only);
+        let deferrable = transaction.is_deferrable();
+        self.state.settings.borrow_mut().report_transaction(isolation.as_str(), read_only, deferrable);
         Ok(())
     }
 
@@ -149,7 +144,7 @@ impl Session {
                 IsolationLevel::Serializable => AstLevel::Serializable,
             }),
             read_only: Some(transaction.is_read_only()),
-            deferrable: None,
+            deferrable: Some(transaction.is_deferrable()),
         });
         let tag = match self.block {
             Block::Idle | Block::Implicit => {
@@ -203,12 +198,14 @@ impl Session {
         self.state.instance.locks().release_transaction(&self.state.locks);
         match outcome {
             Ok(ticket) => {
+                self.state.catalog.borrow_mut().committed();
                 self.state.settings.borrow_mut().commit();
                 let lsn = if wait || !own.is_valid() { ticket.lsn } else { met };
                 self.state.note_met(lsn);
                 Ok(())
             }
             Err(error) => {
+                self.state.catalog.borrow_mut().abort(&self.state.database);
                 self.state.settings.borrow_mut().rollback_to(0);
                 Err(error)
             }

@@ -85,11 +85,16 @@ pub struct Settings {
 struct TransactionSettings {
     isolation: usize,
     read_only: usize,
+    deferrable: usize,
 }
 
 static TRANSACTION_SETTINGS: LazyLock<TransactionSettings> = LazyLock::new(|| {
     let find = |name| find(name).expect("the table has it");
-    TransactionSettings { isolation: find("transaction_isolation"), read_only: find("transaction_read_only") }
+    TransactionSettings {
+        isolation: find("transaction_isolation"),
+        read_only: find("transaction_read_only"),
+        deferrable: find("transaction_deferrable"),
+    }
 });
 
 impl Default for Settings {
@@ -145,10 +150,11 @@ impl Settings {
     }
 
     /// Tells of the transaction that begins, or of a change of its modes.
-    pub fn report_transaction(&mut self, isolation: &'static str, read_only: bool) {
+    pub fn report_transaction(&mut self, isolation: &'static str, read_only: bool, deferrable: bool) {
         let at = &*TRANSACTION_SETTINGS;
+        let flag = |on| if on { "on" } else { "off" };
         for (index, value) in
-            [(at.isolation, isolation), (at.read_only, if read_only { "on" } else { "off" })]
+            [(at.isolation, isolation), (at.read_only, flag(read_only)), (at.deferrable, flag(deferrable))]
         {
             let entry = &mut self.values[index];
             // Nothing that is kept was made from it, so this is no change of the settings.

@@ -18,6 +18,7 @@ pub struct Parsed {
     pub synchronous_commit: bool,
     pub default_isolation: IsolationLevel,
     pub default_read_only: bool,
+    pub default_deferrable: bool,
     pub planner: PlannerSettings,
     /// A number for the values that plans depend on: sessions with equal values share plans.
     pub plan_fingerprint: u64,
@@ -36,6 +37,7 @@ impl Parsed {
             synchronous_commit: settings.text("synchronous_commit") != "off",
             default_isolation: isolation(settings.text("default_transaction_isolation")),
             default_read_only: settings.flag("default_transaction_read_only"),
+            default_deferrable: settings.flag("default_transaction_deferrable"),
             planner: PlannerSettings {
                 enable_seqscan: settings.flag("enable_seqscan"),
                 enable_indexscan: settings.flag("enable_indexscan"),

@@ -266,6 +266,7 @@ fn options(read_only: bool) -> TransactionOptions {
     TransactionOptions {
         isolation: IsolationLevel::ReadCommitted,
         read_only,
+        deferrable: false,
         interrupt: None,
         lock_timeout: None,
     }

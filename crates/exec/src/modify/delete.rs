@@ -70,7 +70,12 @@ impl Delete {
         let mut again = None;
         loop {
             match outcome {
-                WriteOutcome::Done => return Ok((true, again)),
+                WriteOutcome::Done => {
+                    if let Some(serial) = txn.serial() {
+                        serial.check_row(self.target.heap.relation(), rid, wait.wrote_over)?;
+                    }
+                    return Ok((true, again));
+                }
                 WriteOutcome::SelfModified => return Ok((false, None)),
                 WriteOutcome::Changed | WriteOutcome::Deleted => {}
             }

@@ -6,7 +6,7 @@ use ochre_access::heap::{LockOutcome, RowWait, WriteOutcome, serialization_failu
 use ochre_base::{Error, Result, RowId};
 use ochre_expr::Expr;
 use ochre_sql::physical::{Assignment, ConflictAction, InsertPlan, OnConflict};
-use ochre_txn::RowLockStrength;
+use ochre_txn::{RowLockStrength, Snapshot};
 use ochre_types::{Batch, Column, Selection};
 
 use crate::codec::RowDecoder;
@@ -210,6 +210,9 @@ impl Insert {
             }
             return Ok(None);
         }
+        if let Some(serial) = txn.serial() {
+            serial.check_insert(self.target.heap.relation())?;
+        }
         Ok(Some(rid))
     }
 
@@ -225,7 +228,10 @@ impl Insert {
         let txn = ctx.statement.txn;
         let serializable = txn.isolation().uses_transaction_snapshot();
         let conflict = self.on_conflict.as_mut().expect("called with ON CONFLICT");
-        let seen = |snapshot, decoder: &mut RowDecoder| -> Result<bool> {
+        let seen = |snapshot: &Snapshot, decoder: &mut RowDecoder| -> Result<bool> {
+            if let Some(serial) = snapshot.serial() {
+                serial.read_row(self.target.heap.relation(), rid)?;
+            }
             Ok(self
                 .target
                 .heap

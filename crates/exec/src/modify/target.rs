@@ -184,6 +184,9 @@ impl Target {
             let columns = ctx.with_eval(|eval| EntryColumns::compute(&index, image, eval))?;
             self.insert_entries(ctx, &index, &columns, image, &ids)?;
         }
+        if let Some(serial) = txn.serial() {
+            serial.check_insert(self.heap.relation())?;
+        }
         Ok(ids)
     }
 
@@ -223,6 +226,10 @@ impl Target {
             self.insert_entry(ctx, index, columns, run.number(next), rid)?;
             next = index.tree.insert_run(xid, &run, next + 1)?;
         }
+        if let Some(serial) = ctx.statement.txn.serial() {
+            let keys = (0..run.len()).map(|number| run.entry(number).0);
+            keys.into_iter().try_for_each(|key| serial.check_key(index.tree.relation(), key))?;
+        }
         self.run = run;
         Ok(())
     }
@@ -260,15 +267,22 @@ impl Target {
         let txn = ctx.statement.txn;
         let xid = txn.assign_xid()?;
         let Entry { key, payload } = &self.entry;
-        if !is_checked(index, columns, row) {
+        let other = if is_checked(index, columns, row) {
+            let mut checker = HeapUniqueChecker::new(ctx, &self.table, &self.heap, index, key);
+            match index.tree.insert_unique(xid, key, payload, rid, &mut checker)? {
+                UniqueOutcome::Inserted => None,
+                UniqueOutcome::Conflict(other) => Some(other),
+            }
+        } else {
             index.tree.insert(xid, key, payload, rid)?;
-            return Ok(None);
+            None
+        };
+        // Before a duplicate is reported: one that a concurrent transaction inserted after the key was looked for in
+        // vain is a failure to serialize.
+        if let Some(serial) = txn.serial() {
+            serial.check_key(index.tree.relation(), key)?;
         }
-        let mut checker = HeapUniqueChecker::new(ctx, &self.table, &self.heap, index, key);
-        Ok(match index.tree.insert_unique(xid, key, payload, rid, &mut checker)? {
-            UniqueOutcome::Inserted => None,
-            UniqueOutcome::Conflict(other) => Some(other),
-        })
+        Ok(other)
     }
 
     /// 23505 for a row.

@@ -100,8 +100,13 @@ impl RowUpdater {
             strength,
             wait,
         )?;
-        if outcome == WriteOutcome::Done && keys_changed {
-            self.insert_entries(ctx, target, entries, row, rid)?;
+        if outcome == WriteOutcome::Done {
+            if keys_changed {
+                self.insert_entries(ctx, target, entries, row, rid)?;
+            }
+            if let Some(serial) = ctx.statement.txn.serial() {
+                serial.check_row(target.heap.relation(), rid, wait.wrote_over)?;
+            }
         }
         Ok(outcome)
     }

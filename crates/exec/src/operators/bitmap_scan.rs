@@ -10,7 +10,7 @@ use ochre_expr::Expr;
 use ochre_sql::physical::{BitmapScanPlan, BitmapSource, PhysicalPlan};
 use ochre_types::Selection;
 
-use crate::bounds::key_spans;
+use crate::bounds::{key_range, key_spans};
 use crate::operators::scan::ScanRows;
 use crate::relation::TableAccess;
 use crate::{ExecContext, Operator};
@@ -46,10 +46,17 @@ fn row_ids(ctx: &ExecContext<'_>, table: &TableAccess, source: &BitmapSource) ->
             let mut ids = Vec::new();
             for span in key_spans(ctx, index, bounds)? {
                 let (low, high) = span.bounds();
+                let locked = match ctx.statement.snapshot.serial() {
+                    Some(serial) => serial.read_range(index.tree.relation(), key_range(low, high))?,
+                    None => None,
+                };
                 scan.start(low, high, ScanDirection::Forward);
                 while scan.next_leaf()? {
                     ctx.check_interrupts()?;
                     ids.extend(scan.rids().iter().map(|rid| rid.to_u64()));
+                }
+                if let Some(locked) = locked {
+                    locked.read_all();
                 }
             }
             ids.sort_unstable();
@@ -97,6 +104,9 @@ impl Operator for BitmapScan {
                 let rid = RowId::from_u64(ids[self.next]);
                 self.next += 1;
                 let row = decoder.rows();
+                if let Some(serial) = ctx.statement.snapshot.serial() {
+                    serial.read_row(heap.relation(), rid)?;
+                }
                 let seen = heap.fetch(ctx.statement.snapshot, rid, |version| {
                     if version.recheck_keys {
                         doubtful.push(row);

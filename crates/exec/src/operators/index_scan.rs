@@ -15,9 +15,10 @@ use ochre_access::btree::{KeyBound as TreeBound, Scan, ScanDirection as TreeDire
 use ochre_access::heap::VersionRef;
 use ochre_base::{BlockNo, Result, RowId};
 use ochre_sql::physical::{IndexBounds, IndexScanPlan, PhysicalPlan, ScanColumn, ScanDirection};
+use ochre_txn::{KeyRange, ScannedRange};
 use ochre_types::{Batch, ColumnBuilder, PhysicalType};
 
-use crate::bounds::{KeySpan, key_spans, point_key};
+use crate::bounds::{KeySpan, key_range, key_spans, point_key};
 use crate::codec::{RowCodec, RowDecoder};
 use crate::columns::{builders, take_batch};
 use crate::index_entry::{Entry, EntryColumns, decode_entry};
@@ -44,6 +45,14 @@ pub struct IndexScan {
     recheck: KeyRecheck,
     /// For an equality on every column of a unique index: the key and the rows that have it, looked up directly.
     point: Option<Point>,
+    /// Of a serializable transaction, the span that is being walked.
+    locked: Option<LockedRange>,
+}
+
+/// A span that is locked against insertions.
+struct LockedRange {
+    scanned: ScannedRange,
+    range: KeyRange,
 }
 
 /// The state of a lookup of one key.
@@ -87,6 +96,7 @@ impl IndexScan {
             batch_rows: FIRST_BATCH_ROWS,
             recheck,
             // The payload, which lookups do not read, is needed to tell entries of equal keys apart.
+            locked: None,
             point: (node.unique_match && !node.index_only && index_has_plain_keys).then(Point::default),
         })
     }
@@ -100,6 +110,10 @@ impl IndexScan {
             return Ok(None);
         }
         point.rows.clear();
+        let serial = ctx.statement.snapshot.serial();
+        if let Some(serial) = serial {
+            serial.read_key(self.index.tree.relation(), &point.key)?;
+        }
         self.index.tree.lookup_equal(&point.key, &mut point.rows)?;
         let table = Arc::clone(&self.rows.table);
         let heap = table.heap()?;
@@ -107,6 +121,9 @@ impl IndexScan {
             let decoder = &mut self.rows.decoder;
             let recheck = &mut self.recheck;
             recheck.needed = false;
+            if let Some(serial) = serial {
+                serial.read_row(heap.relation(), *rid)?;
+            }
             let seen = heap.fetch(ctx.statement.snapshot, *rid, |version| {
                 if version.recheck_keys {
                     recheck.keep(&version);
@@ -148,8 +165,16 @@ impl IndexScan {
                     self.spans.insert(spans)
                 }
             };
+            if let Some(locked) = self.locked.take() {
+                locked.scanned.read_all();
+            }
             let Some(span) = spans.pop() else { return Ok(false) };
             let (low, high) = span.bounds();
+            if let Some(serial) = ctx.statement.snapshot.serial() {
+                let range = key_range(low, high);
+                let scanned = serial.read_range(self.index.tree.relation(), range.clone())?;
+                self.locked = scanned.map(|scanned| LockedRange { scanned, range });
+            }
             let direction = match self.direction {
                 ScanDirection::Forward => TreeDirection::Forward,
                 ScanDirection::Backward => TreeDirection::Backward,
@@ -162,7 +187,15 @@ impl IndexScan {
     fn take_entry(&mut self, ctx: &ExecContext<'_>) -> Result<()> {
         let rid = self.scan.rids()[self.position];
         let heap = self.rows.table.heap()?;
+        let serial = ctx.statement.snapshot.serial();
+        if let Some(serial) = serial {
+            serial.read_row(heap.relation(), rid)?;
+        }
         if let Some(only) = &mut self.index_only {
+            if serial.is_some() {
+                // What was true of the page before this row was locked says nothing about it now.
+                only.visible = None;
+            }
             // Rows of both kinds would come out of order: what the heap must be asked about goes through the same
             // columns as what the index knows.
             if only.is_visible(heap, rid) {
@@ -198,8 +231,25 @@ impl IndexScan {
         Ok(())
     }
 
+    /// Gives back what was locked of the span and not read.
+    fn unlock_rest(&mut self) {
+        let Some(LockedRange { scanned, mut range }) = self.locked.take() else { return };
+        let Some(rest) = self.scan.rest() else { return scanned.read_all() };
+        match self.direction {
+            ScanDirection::Forward => range.high = Some(KeyRange::above(rest)),
+            ScanDirection::Backward => range.low = rest.into(),
+        }
+        scanned.read_only_to(range);
+    }
+
     fn decoded_rows(&self) -> usize {
         self.index_only.as_ref().map_or(self.rows.decoder.rows(), |only| only.rows)
+    }
+}
+
+impl Drop for IndexScan {
+    fn drop(&mut self) {
+        self.unlock_rest();
     }
 }
 
@@ -400,6 +450,7 @@ impl Operator for IndexScan {
             point.done = false;
             return Ok(());
         }
+        self.unlock_rest();
         self.spans = None;
         self.position = 0;
         self.batch_rows = FIRST_BATCH_ROWS;

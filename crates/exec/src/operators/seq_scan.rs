@@ -72,6 +72,9 @@ impl SeqScan {
         let end = match self.end_block {
             Some(end) => end,
             None => {
+                if let Some(serial) = ctx.statement.snapshot.serial() {
+                    serial.read_relation(heap.relation())?;
+                }
                 let end = heap.block_count()?;
                 self.ring = (end > RING_BLOCKS).then(ScanRing::bulk_read);
                 *self.end_block.insert(end)

@@ -58,6 +58,9 @@ impl Operator for TidScan {
             while self.next < ids.len() && decoder.rows() < ctx.batch_rows() {
                 let rid = RowId::from_u64(ids[self.next] as u64);
                 self.next += 1;
+                if let Some(serial) = ctx.statement.snapshot.serial() {
+                    serial.read_row(heap.relation(), rid)?;
+                }
                 if rid.block.0 < blocks {
                     heap.fetch(ctx.statement.snapshot, rid, |version| decoder.push(&version))?.transpose()?;
                 }

@@ -1,0 +1,43 @@
+-- Serializable transactions of one session: levels, modes, what is shown of them
+CREATE TABLE accounts (id int PRIMARY KEY, owner text, balance int);
+INSERT INTO accounts VALUES (1, 'ann', 100), (2, 'bob', 100);
+BEGIN ISOLATION LEVEL SERIALIZABLE;
+SHOW transaction_isolation;
+SHOW transaction_deferrable;
+SELECT sum(balance) FROM accounts;
+UPDATE accounts SET balance = balance - 50 WHERE id = 1;
+SELECT balance FROM accounts WHERE id = 1;
+SAVEPOINT s;
+DELETE FROM accounts WHERE owner = 'bob';
+ROLLBACK TO s;
+SELECT count(*) FROM accounts WHERE id BETWEEN 1 AND 9;
+COMMIT;
+SELECT id, balance FROM accounts ORDER BY id;
+-- A read-only one that nobody can disturb takes its snapshot at once
+BEGIN ISOLATION LEVEL SERIALIZABLE READ ONLY DEFERRABLE;
+SHOW transaction_deferrable;
+SELECT count(*) FROM accounts;
+INSERT INTO accounts VALUES (3, 'eve', 0);
+ROLLBACK;
+BEGIN ISOLATION LEVEL SERIALIZABLE READ ONLY;
+SELECT count(*) FROM accounts;
+SET TRANSACTION READ WRITE;
+ROLLBACK;
+BEGIN ISOLATION LEVEL SERIALIZABLE;
+SELECT count(*) FROM accounts;
+SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
+ROLLBACK;
+-- The level of new transactions is a setting
+SET default_transaction_isolation = 'serializable';
+SHOW transaction_isolation;
+INSERT INTO accounts VALUES (4, 'dan', 10);
+INSERT INTO accounts VALUES (4, 'dan', 10);
+BEGIN;
+SHOW transaction_isolation;
+TRUNCATE accounts;
+SELECT count(*) FROM accounts;
+DROP TABLE accounts;
+ROLLBACK;
+SELECT count(*) FROM accounts;
+SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL READ COMMITTED;
+SHOW transaction_isolation;
