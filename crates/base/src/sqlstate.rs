@@ -43,6 +43,7 @@ impl SqlState {
     pub const NO_DATA: SqlState = SqlState::new("02000");
     pub const CONNECTION_EXCEPTION: SqlState = SqlState::new("08000");
     pub const PROTOCOL_VIOLATION: SqlState = SqlState::new("08P01");
+    pub const SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION: SqlState = SqlState::new("08001");
     pub const CONNECTION_FAILURE: SqlState = SqlState::new("08006");
     pub const FEATURE_NOT_SUPPORTED: SqlState = SqlState::new("0A000");
     pub const INVALID_TRANSACTION_INITIATION: SqlState = SqlState::new("0B000");

@@ -46,13 +46,18 @@ fn directory() -> (tempfile::TempDir, String) {
     (directory, data)
 }
 
-/// Positions in the log and checksums differ from run to run (the system identifier is random).
+/// Positions in the log and checksums differ from run to run (the system identifier is random), and how many
+/// transactions make a directory is not what is tested.
 fn without_positions(printed: &str) -> String {
     let mut out = String::new();
     for line in printed.lines() {
+        let mut before = "";
         let words: Vec<&str> = line
             .split(' ')
             .map(|word| {
+                if std::mem::replace(&mut before, word) == "xid" {
+                    return "#";
+                }
                 let bare = word.trim_end_matches(',').trim_start_matches("0x");
                 let hexadecimal = bare.bytes().all(|byte| byte.is_ascii_hexdigit());
                 if hexadecimal && (bare.len() == 16 || word.starts_with("0x") && bare.len() == 8) {

@@ -1,221 +1,156 @@
-//! `ochre shell`: statements typed in, or read from a script, over an embedded database.
+//! `ochre shell`: statements typed in, or read from a script, on a data directory or a server.
 
+mod client;
 mod commands;
+mod completion;
+mod embedded;
 mod input;
+mod screen;
 mod table;
+mod target;
+mod wire;
 
-use std::io::{BufRead, IsTerminal, Write};
+use std::io::IsTerminal;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::process::ExitCode;
+use std::rc::Rc;
 use std::time::Instant;
 
-use ochre_base::{Error, Result, SqlState};
-use ochre_engine::{CommandTag, Instance, InstanceConfig, OutputColumn, Progress, Session, Sink};
-use ochre_env::Env;
-use ochre_types::{Batch, FormatContext, print_text_at, type_info};
-use rustyline::error::ReadlineError;
+use ochre_base::{Error, Result, Severity, SqlState};
+use ochre_engine::TransactionStatus;
 
-use table::Table;
+use client::Client;
+use completion::{Completion, NAMES_QUERY, Names};
+use embedded::Embedded;
+use input::{Input, Prompt};
+use screen::{Rows, Screen, show, show_error};
+use target::{DEFAULT_NAME, Target};
+use wire::Wire;
 
-/// Open the shell on a database directory.
+/// The exit status of a script that an error stopped, as psql's with ON_ERROR_STOP.
+const SCRIPT_FAILED: u8 = 3;
+/// The exit status when the server is gone, as psql's.
+const CONNECTION_LOST: u8 = 2;
+
+/// Open the shell on a database directory or a server.
 #[derive(Debug, clap::Args)]
 pub struct Shell {
-    /// The data directory.
-    #[arg(default_value = "./ochre-data")]
+    /// A data directory, or a server: postgres://user@host:port/database; ?host=DIR names a socket's directory.
+    #[arg(default_value = "./ochre-data", value_name = "DIR|URL")]
     target: String,
     /// Run this command and exit.
     #[arg(short, long)]
     command: Option<String>,
+    /// The database, by default the URL's or "postgres".
+    #[arg(short, long, value_name = "NAME")]
+    database: Option<String>,
 }
 
-/// What the shell does with results.
-struct Screen {
-    expanded: bool,
-    timing: bool,
-    table: Table,
-    showing: bool,
-    copying: bool,
-}
-
-impl Sink for Screen {
-    fn row_shape(&mut self, columns: &Arc<[OutputColumn]>) -> Result<()> {
-        self.showing = true;
-        self.table = Table {
-            names: columns.iter().map(|column| column.name.to_string()).collect(),
-            numeric: columns
-                .iter()
-                .map(|column| type_info(column.ty.oid).is_some_and(|info| info.category == b'N'))
-                .collect(),
-            rows: Vec::new(),
-        };
-        Ok(())
-    }
-
-    fn rows(&mut self, batch: &Batch, columns: &[OutputColumn], format: &FormatContext) -> Result<()> {
-        for row in batch.active() {
-            let cells = columns.iter().enumerate().map(|(i, column)| {
-                let values = &batch.columns[i];
-                (!values.is_null(row)).then(|| {
-                    let mut text = Vec::new();
-                    print_text_at(column.ty, values, row, format, &mut text);
-                    String::from_utf8_lossy(&text).into_owned()
-                })
-            });
-            self.table.rows.push(cells.collect());
-        }
-        Ok(())
-    }
-
-    fn complete(&mut self, tag: CommandTag) {
-        if std::mem::take(&mut self.showing) {
-            let table = std::mem::take(&mut self.table);
-            print!("{}", if self.expanded { table.draw_expanded() } else { table.draw() });
-            // A query's tag says no more than the count of its rows.
-            if tag.to_string().starts_with("SELECT") || tag == CommandTag::Plain("SHOW") {
-                return;
-            }
-        }
-        println!("{tag}");
-    }
-
-    fn empty(&mut self) {}
-
-    fn notice(&mut self, notice: &Error) {
-        eprintln!("{}:  {}", notice.fields().severity.as_str(), notice.message());
-    }
-
-    fn setting(&mut self, _name: &str, _value: &str) {}
-
-    fn copy_in(&mut self, _columns: usize) {
-        self.copying = true;
-    }
-
-    fn copy_out(&mut self, _columns: usize) {}
-
-    fn copy_data(&mut self, data: &[u8]) -> Result<()> {
-        std::io::stdout()
-            .write_all(data)
-            .map_err(|error| Error::new(SqlState::IO_ERROR, format!("could not write to stdout: {error}")))
-    }
-
-    fn copy_out_done(&mut self) {}
-}
-
-/// Where lines come from.
-enum Input {
-    Terminal(Box<rustyline::DefaultEditor>),
-    Lines(Box<dyn BufRead>),
-}
-
-impl Input {
-    /// The next line; `None` at the end.
-    fn line(&mut self, continued: bool) -> Result<Option<String>> {
-        let failed = |error: &dyn std::fmt::Display| {
-            Error::new(SqlState::IO_ERROR, format!("could not read input: {error}"))
-        };
-        match self {
-            Input::Terminal(editor) => match editor.readline(if continued { "  ...> " } else { "ochre> " }) {
-                Ok(line) => Ok(Some(line)),
-                Err(ReadlineError::Interrupted) => Ok(Some(String::new())),
-                Err(ReadlineError::Eof) => Ok(None),
-                Err(error) => Err(failed(&error)),
-            },
-            Input::Lines(reader) => {
-                let mut line = String::new();
-                match reader.read_line(&mut line) {
-                    Ok(0) => Ok(None),
-                    Ok(_) => Ok(Some(line.trim_end_matches(['\n', '\r']).to_string())),
-                    Err(error) => Err(failed(&error)),
-                }
-            }
-        }
-    }
-
-    fn remember(&mut self, statement: &str) {
-        if let Input::Terminal(editor) = self {
-            // A history that cannot be kept is no reason to stop.
-            let _ = editor.add_history_entry(statement);
-        }
-    }
-}
-
+/// A shell at work.
 struct Running {
-    session: Session,
+    client: Box<dyn Client>,
     screen: Screen,
+    /// The names for completion; kept new while somebody types.
+    names: Option<Rc<std::cell::RefCell<Names>>>,
     failed: bool,
     quit: bool,
+    /// The server is gone.
+    lost: bool,
 }
 
 impl Shell {
     /// What `ochre` alone opens.
     pub fn on_default_directory() -> Shell {
-        Shell { target: "./ochre-data".to_string(), command: None }
+        Shell { target: "./ochre-data".to_string(), command: None, database: None }
     }
 
-    /// Runs the shell to its end. An error in a script makes the exit status 3, as psql's ON_ERROR_STOP does.
+    /// Runs the shell to its end. An error in a script makes the exit status 3, a server that is gone 2.
     ///
     /// # Errors
     /// When the database cannot be opened or the input cannot be read.
-    pub fn run(self) -> Result<std::process::ExitCode> {
-        if self.target.contains("://") {
-            return Err(
-                Error::unsupported("a shell on a server's URL").hint("Use psql for a running server.")
-            );
-        }
-        let path = PathBuf::from(&self.target);
-        let instance = Instance::open(Env::os(), &path, InstanceConfig::default())?;
-        let session = instance.session("postgres", "postgres")?;
+    pub fn run(self) -> Result<ExitCode> {
+        let client: Box<dyn Client> = match Target::parse(&self.target)? {
+            Target::Directory(path) => {
+                let database = self.database.as_deref().unwrap_or(DEFAULT_NAME);
+                Box::new(Embedded::open(&path, database, DEFAULT_NAME)?)
+            }
+            Target::Server(mut server) => {
+                server.database = self.database.unwrap_or(server.database);
+                Box::new(Wire::connect(&server)?)
+            }
+        };
         let interactive = self.command.is_none() && std::io::stdin().is_terminal();
         let mut running = Running {
-            session,
-            screen: Screen {
-                expanded: false,
-                timing: interactive,
-                table: Table::default(),
-                showing: false,
-                copying: false,
-            },
+            client,
+            screen: Screen::default(),
+            names: None,
             failed: false,
             quit: false,
+            lost: false,
         };
         if let Some(command) = self.command {
-            running.read(&mut Input::Lines(Box::new(std::io::Cursor::new(command + "\n;\n"))), false)?;
+            running.read(&mut Input::text(command), false)?;
         } else if interactive {
-            println!("{}\nType \\? for help, \\q to leave.", ochre_engine::version());
-            let history = std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".ochre_history"));
-            let mut editor = rustyline::DefaultEditor::new()
-                .map_err(|error| Error::new(SqlState::IO_ERROR, format!("no terminal: {error}")))?;
-            if let Some(history) = &history {
-                let _ = editor.load_history(history);
-            }
-            let mut input = Input::Terminal(Box::new(editor));
-            running.read(&mut input, true)?;
-            if let (Input::Terminal(mut editor), Some(history)) = (input, history) {
-                let _ = editor.save_history(&history);
-            }
+            running.talk()?;
         } else {
-            let lines = Box::new(std::io::BufReader::new(std::io::stdin()));
-            running.read(&mut Input::Lines(lines), false)?;
+            running.read(&mut Input::standard(), false)?;
         }
-        let failed = running.failed && !interactive;
-        drop(running);
-        instance.close()?;
-        Ok(if failed { std::process::ExitCode::from(3) } else { std::process::ExitCode::SUCCESS })
+        let (failed, lost) = (running.failed && !interactive, running.lost);
+        running.client.close()?;
+        Ok(match (lost, failed) {
+            (true, _) => ExitCode::from(CONNECTION_LOST),
+            (false, true) => ExitCode::from(SCRIPT_FAILED),
+            (false, false) => ExitCode::SUCCESS,
+        })
     }
 }
 
 impl Running {
+    /// Reads from a terminal.
+    fn talk(&mut self) -> Result<()> {
+        let mut version = Rows::default();
+        self.client.run("SELECT version()", &mut version, &mut || Ok(None))?;
+        let version = version.0.into_iter().flatten().flatten().next().unwrap_or_default();
+        show(&format!("{version}\nType \\? for help, \\q to leave.\n"));
+        let names = Rc::default();
+        self.names = Some(Rc::clone(&names));
+        self.refresh_names();
+        let history = std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".ochre_history"));
+        let mut input = Input::terminal(Completion::new(names), history)?;
+        let result = self.read(&mut input, true);
+        input.save_history();
+        result
+    }
+
+    /// Asks for the names that completion offers. A transaction that waits for ROLLBACK has no answer.
+    fn refresh_names(&mut self) {
+        let Some(names) = self.names.clone().filter(|_| self.client.status() != TransactionStatus::Failed)
+        else {
+            return;
+        };
+        let mut rows = Rows::default();
+        if self.client.run(NAMES_QUERY, &mut rows, &mut || Ok(None)).is_ok() {
+            names.replace(Names::from_rows(&rows.0));
+        }
+    }
+
     /// Reads statements and commands until the end, or the first error of a script.
     fn read(&mut self, input: &mut Input, interactive: bool) -> Result<()> {
         let mut pending = String::new();
-        while !self.quit && (interactive || !self.failed) {
-            let Some(line) = input.line(!pending.trim().is_empty())? else {
-                break;
+        while !self.quit && !self.lost && (interactive || !self.failed) {
+            if input::is_blank(&pending) {
+                pending.clear();
+            }
+            let prompt = Prompt { continued: !pending.is_empty(), status: self.client.status() };
+            let Some(line) = input.line(prompt)? else { break };
+            let Some(line) = line else {
+                // Interrupted: what was typed so far is dropped.
+                pending.clear();
+                continue;
             };
-            if pending.trim().is_empty() && line.trim_start().starts_with('\\') {
+            if pending.is_empty() && line.trim_start().starts_with('\\') {
                 input.remember(&line);
                 self.command(line.trim())?;
-                pending.clear();
                 continue;
             }
             pending.push_str(&line);
@@ -224,74 +159,60 @@ impl Running {
                 let statement: String = pending.drain(..end).collect();
                 input.remember(statement.trim());
                 self.statement(statement.trim(), input)?;
-                if self.failed && !interactive {
+                if self.lost || (self.failed && !interactive) {
                     return Ok(());
                 }
             }
         }
-        if !pending.trim().is_empty() && !self.failed {
+        if !self.quit && !self.lost && !input::is_blank(&pending) && (interactive || !self.failed) {
             self.statement(pending.trim(), input)?;
         }
         Ok(())
     }
 
-    /// Runs one statement and shows what it gives.
+    /// Runs one statement and shows what it gives. COPY reads its data from `input`.
     fn statement(&mut self, sql: &str, input: &mut Input) -> Result<()> {
-        if sql == ";" {
-            return Ok(());
-        }
         let started = Instant::now();
-        let mut result = self.session.simple_query(sql, &mut self.screen);
-        if matches!(result, Ok(Progress::CopyIn)) {
-            result = self.copy(input)?;
+        let mut unreadable = None;
+        let status = self.client.status();
+        let result = self.client.run(sql, &mut self.screen, &mut || match input.copy_line(status) {
+            Ok(line) => Ok(line),
+            Err(error) => {
+                unreadable = Some(error.clone());
+                Err(error)
+            }
+        });
+        if let Some(error) = unreadable {
+            return Err(error);
         }
-        let gate = self.session.take_gate();
-        let durable = self.session.instance().transactions().wal().flush_to(gate);
-        match result.and(durable.map(|()| Progress::Done)) {
-            Ok(_) => {
+        match result {
+            Ok(()) => {
                 if self.screen.timing {
-                    println!("Time: {:.3} ms", started.elapsed().as_secs_f64() * 1000.0);
+                    show(&format!("Time: {:.3} ms\n", started.elapsed().as_secs_f64() * 1000.0));
+                }
+                let word = sql.split(|c: char| !c.is_alphabetic()).next().unwrap_or_default().to_lowercase();
+                if matches!(word.as_str(), "create" | "alter" | "drop" | "rollback" | "set" | "commit") {
+                    self.refresh_names();
                 }
             }
             Err(error) => {
                 self.failed = true;
+                self.screen.clear();
                 show_error(&error, sql);
+                self.lost = error.fields().severity >= Severity::Fatal;
             }
         }
         Ok(())
     }
 
-    /// Feeds a COPY from the lines that follow, up to `\.`.
-    fn copy(&mut self, input: &mut Input) -> Result<Result<Progress>> {
-        while let Some(line) = input.line(true)? {
-            if line == "\\." {
-                break;
-            }
-            if let Err(error) = self.session.copy_data(format!("{line}\n").as_bytes()) {
-                return Ok(Err(error));
-            }
-        }
-        Ok(self.session.copy_done(&mut self.screen))
+    /// Shows something that went wrong in the shell itself.
+    fn complain(&mut self, message: &str) {
+        self.failed = true;
+        eprintln!("{message}");
     }
 }
 
-/// Shows an error as psql does, with the line it is in.
-fn show_error(error: &Error, sql: &str) {
-    let fields = error.fields();
-    eprintln!("{}:  {}", fields.severity.as_str(), fields.message);
-    if let Some(position) =
-        fields.position.filter(|position| *position <= sql.len() && sql.is_char_boundary(*position))
-    {
-        let start = sql[..position].rfind('\n').map_or(0, |i| i + 1);
-        let line = sql[start..].lines().next().unwrap_or_default();
-        let number = sql[..start].matches('\n').count() + 1;
-        let prefix = format!("LINE {number}: ");
-        eprintln!("{prefix}{line}");
-        eprintln!("{}^", " ".repeat(prefix.len() + sql[start..position].chars().count()));
-    }
-    for (label, text) in [("DETAIL", &fields.detail), ("HINT", &fields.hint), ("CONTEXT", &fields.context)] {
-        if let Some(text) = text {
-            eprintln!("{label}:  {text}");
-        }
-    }
+#[cold]
+fn unreadable(error: &dyn std::fmt::Display) -> Error {
+    Error::new(SqlState::IO_ERROR, format!("could not read input: {error}"))
 }
