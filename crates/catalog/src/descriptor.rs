@@ -167,6 +167,8 @@ pub struct RelationDescriptor {
     pub comment: Option<Arc<str>>,
     /// Storage parameters as given (`name=value`).
     pub options: Vec<Arc<str>>,
+    /// Whether the relation has or had a foreign key, or was referred to by one; `relhastriggers`.
+    pub has_triggers: bool,
 }
 
 impl RelationDescriptor {
@@ -268,6 +270,8 @@ pub struct ForeignKey {
     pub on_update: ReferentialAction,
     pub on_delete: ReferentialAction,
     pub match_full: bool,
+    /// The columns that ON DELETE SET NULL or SET DEFAULT sets; empty for all of them.
+    pub delete_columns: Vec<i16>,
 }
 
 /// What a constraint demands.
@@ -322,6 +326,8 @@ pub struct ConstraintDescriptor {
     pub foreign: Option<ForeignKey>,
     pub deferrable: bool,
     pub initially_deferred: bool,
+    /// Whether it is checked at all.
+    pub enforced: bool,
     pub validated: bool,
     pub no_inherit: bool,
     pub comment: Option<Arc<str>>,

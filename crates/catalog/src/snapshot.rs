@@ -41,6 +41,8 @@ pub struct CatalogSnapshot {
     namespace_names: Arc<HashMap<Arc<str>, Oid>>,
     roles: Arc<HashMap<Oid, Arc<RoleDescriptor>>>,
     databases: Arc<HashMap<Oid, Arc<DatabaseDescriptor>>>,
+    /// The foreign keys that refer to a relation, in the order of their ids.
+    referencing: Arc<HashMap<Oid, Vec<Arc<ConstraintDescriptor>>>>,
 }
 
 impl CatalogSnapshot {
@@ -55,6 +57,7 @@ impl CatalogSnapshot {
             namespace_names: Arc::default(),
             roles: Arc::default(),
             databases: Arc::default(),
+            referencing: Arc::default(),
         };
         for namespace in builtin::namespaces() {
             snapshot.apply(&CatalogChange::PutNamespace(namespace));
@@ -73,12 +76,15 @@ impl CatalogSnapshot {
         match change {
             CatalogChange::PutRelation(relation) => {
                 self.forget_relation_name(relation.oid);
+                self.forget_foreign_keys(relation.oid);
+                self.note_foreign_keys(relation);
                 Arc::make_mut(&mut self.relation_names)
                     .insert((relation.namespace, Arc::clone(&relation.name)), relation.oid);
                 Arc::make_mut(&mut self.relations).insert(relation.oid, Arc::clone(relation));
             }
             CatalogChange::DropRelation(oid) => {
                 self.forget_relation_name(*oid);
+                self.forget_foreign_keys(*oid);
                 Arc::make_mut(&mut self.relations).remove(oid);
             }
             CatalogChange::PutNamespace(namespace) => {
@@ -112,6 +118,30 @@ impl CatalogSnapshot {
             if self.relation_names.get(&key) == Some(&oid) {
                 Arc::make_mut(&mut self.relation_names).remove(&key);
             }
+        }
+    }
+
+    /// Removes the foreign keys that a relation has.
+    fn forget_foreign_keys(&mut self, oid: Oid) {
+        let Some(old) = self.relations.get(&oid) else { return };
+        for constraint in &old.constraints {
+            let Some(foreign) = &constraint.foreign else { continue };
+            let referencing = Arc::make_mut(&mut self.referencing);
+            if let Some(list) = referencing.get_mut(&foreign.table) {
+                list.retain(|known| known.oid != constraint.oid);
+                if list.is_empty() {
+                    referencing.remove(&foreign.table);
+                }
+            }
+        }
+    }
+
+    fn note_foreign_keys(&mut self, relation: &RelationDescriptor) {
+        for constraint in &relation.constraints {
+            let Some(foreign) = &constraint.foreign else { continue };
+            let list = Arc::make_mut(&mut self.referencing).entry(foreign.table).or_default();
+            list.push(Arc::clone(constraint));
+            list.sort_by_key(|constraint| constraint.oid);
         }
     }
 
@@ -153,6 +183,11 @@ impl CatalogSnapshot {
     /// The constraint with this id, by a search over all relations.
     pub fn constraint(&self, oid: Oid) -> Option<&Arc<ConstraintDescriptor>> {
         self.relations.values().flat_map(|relation| &relation.constraints).find(|c| c.oid == oid)
+    }
+
+    /// The foreign keys of any relation that refer to this one, in the order of their ids.
+    pub fn referencing(&self, oid: Oid) -> &[Arc<ConstraintDescriptor>] {
+        self.referencing.get(&oid).map_or(&[], Vec::as_slice)
     }
 
     /// The role with this id.

@@ -52,6 +52,17 @@ impl Session {
         }
     }
 
+    /// A loader for the rows of a table that is written anew: what they refer to was checked before.
+    pub(crate) fn table_rewriter(
+        &mut self,
+        table: &RelationDescriptor,
+        columns: &[i16],
+    ) -> Result<TableLoader> {
+        let mut insert = self.insert_plan(table, columns)?;
+        insert.target.foreign_keys.clear();
+        self.loader_of(&insert)
+    }
+
     /// A loader of the given columns of a table.
     pub(crate) fn table_loader(
         &mut self,
@@ -59,6 +70,10 @@ impl Session {
         columns: &[i16],
     ) -> Result<TableLoader> {
         let insert = self.insert_plan(table, columns)?;
+        self.loader_of(&insert)
+    }
+
+    fn loader_of(&self, insert: &InsertPlan) -> Result<TableLoader> {
         let exprs = match &insert.source.node {
             PlanNode::Result(result) => result.exprs.clone(),
             PlanNode::Values(values) => values.rows.first().cloned().unwrap_or_default(),
@@ -97,5 +112,13 @@ impl TableLoader {
             .collect::<Result<_>>()?;
         let full = Batch { columns, rows: batch.rows, selection: batch.selection.clone() };
         self.insert.insert(context, full)
+    }
+
+    /// Checks what waits for all rows to be there. Call it after the last batch.
+    ///
+    /// # Errors
+    /// 23503, 23505; errors of storage and of waiting.
+    pub(crate) fn finish(&mut self, context: &StatementContext<'_>) -> Result<()> {
+        self.insert.finish(context)
     }
 }

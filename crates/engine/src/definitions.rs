@@ -118,8 +118,24 @@ fn action(action: ReferentialAction) -> &'static str {
     }
 }
 
+/// A relation's name, qualified where the path does not find it.
+fn path_name(
+    catalog: &CatalogSnapshot,
+    path: &[ochre_base::Oid],
+    relation: &ochre_catalog::RelationDescriptor,
+) -> String {
+    match catalog.find_relation(path, &relation.name) {
+        Some(found) if found.oid == relation.oid => quote_identifier(&relation.name),
+        _ => qualified(catalog, relation.namespace, &relation.name),
+    }
+}
+
 /// `pg_get_constraintdef`.
-pub(crate) fn constraint(catalog: &CatalogSnapshot, constraint: &ConstraintDescriptor) -> Option<String> {
+pub(crate) fn constraint(
+    catalog: &CatalogSnapshot,
+    path: &[ochre_base::Oid],
+    constraint: &ConstraintDescriptor,
+) -> Option<String> {
     let table = catalog.relation(constraint.table)?;
     let names = |table: &ochre_catalog::RelationDescriptor, numbers: &[i16]| {
         let names: Option<Vec<String>> =
@@ -153,7 +169,7 @@ pub(crate) fn constraint(catalog: &CatalogSnapshot, constraint: &ConstraintDescr
             let mut text = format!(
                 "FOREIGN KEY ({}) REFERENCES {}({})",
                 names(table, &constraint.columns)?,
-                quote_identifier(&other.name),
+                path_name(catalog, path, other),
                 names(other, &foreign.columns)?
             );
             if foreign.match_full {
@@ -164,6 +180,9 @@ pub(crate) fn constraint(catalog: &CatalogSnapshot, constraint: &ConstraintDescr
             }
             if foreign.on_delete != ReferentialAction::NoAction {
                 text.push_str(&format!(" ON DELETE {}", action(foreign.on_delete)));
+            }
+            if !foreign.delete_columns.is_empty() {
+                text.push_str(&format!(" ({})", names(table, &foreign.delete_columns)?));
             }
             text
         }
@@ -177,7 +196,9 @@ pub(crate) fn constraint(catalog: &CatalogSnapshot, constraint: &ConstraintDescr
     if constraint.initially_deferred {
         text.push_str(" INITIALLY DEFERRED");
     }
-    if !constraint.validated {
+    if !constraint.enforced {
+        text.push_str(" NOT ENFORCED");
+    } else if !constraint.validated {
         text.push_str(" NOT VALID");
     }
     Some(text)

@@ -140,7 +140,7 @@ fn describe(session: &StatementSession<'_>, name: &str, args: &[Datum]) -> Resul
             let Some(constraint) = catalog.constraint(oid_at(args, 0)).cloned() else {
                 return Ok(Some(Datum::Null));
             };
-            optional(definitions::constraint(catalog, &constraint))
+            optional(definitions::constraint(catalog, &session.state.search_path(), &constraint))
         }
         "pg_get_viewdef" => {
             let view = match &args[0] {
@@ -456,6 +456,8 @@ pub(crate) fn call_set(
         "pg_get_keywords" | "pg_available_extensions" | "pg_timezone_names" => {
             Err(Error::unsupported(format!("function {}", function.name)))
         }
+        // No relation is a partition.
+        "pg_partition_ancestors" => Ok(Vec::new()),
         "pg_lock_status" | "pg_prepared_xact" | "pg_cursor" | "pg_prepared_statement" => Ok(Vec::new()),
         other => Err(Error::unsupported(format!("function {other}"))),
     }

@@ -5,6 +5,7 @@ use ochre_sql::physical::TargetTable;
 use ochre_types::Batch;
 
 use crate::context::{ExecContext, Frame, StatementContext};
+use crate::modify::after;
 use crate::modify::target::Target;
 use crate::relation::RelationSource;
 use crate::run_state::RunState;
@@ -40,5 +41,13 @@ impl BulkInsert {
         let new = self.target.prepare(&ctx, batch)?;
         self.target.insert(&ctx, &new)?;
         Ok(())
+    }
+
+    /// Checks what waits for all rows to be there. Call it after the last batch.
+    ///
+    /// # Errors
+    /// 23503, 23505; errors of storage and of waiting.
+    pub fn finish(&mut self, statement: &StatementContext<'_>) -> Result<()> {
+        after::finish(&ExecContext::new(statement, &self.run, &self.frame))
     }
 }

@@ -12,7 +12,8 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use ochre_base::Result;
+use ochre_access::heap::{Heap, WriteOutcome, serialization_failure};
+use ochre_base::{Result, RowId};
 use ochre_expr::{EvalContext, Expr, SessionContext, SubPlanRunner};
 use ochre_txn::{Snapshot, Transaction};
 use ochre_types::{Batch, Column, Datum};
@@ -117,6 +118,20 @@ impl<'a> ExecContext<'a> {
     #[inline]
     pub fn check_interrupts(&self) -> Result<()> {
         self.statement.session.check_interrupts()
+    }
+
+    /// Fails when an action of a foreign key is about to change a row that the transaction's snapshot does not see as it is.
+    ///
+    /// # Errors
+    /// 40001.
+    pub(crate) fn cross_check(&self, heap: &Heap, rid: RowId) -> Result<()> {
+        let crosscheck = self.run.crosscheck.borrow();
+        let Some(crosscheck) = crosscheck.as_ref() else { return Ok(()) };
+        let sees = |version: ochre_access::heap::VersionRef<'_>| crosscheck.sees(version.xid, version.cid);
+        match heap.fetch(self.statement.snapshot, rid, sees)? {
+            Some(false) => Err(serialization_failure(WriteOutcome::Changed)),
+            _ => Ok(()),
+        }
     }
 
     /// Runs `f` with what expressions need.

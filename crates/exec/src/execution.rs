@@ -1,14 +1,17 @@
 //! One run, or several one after the other, of a planned statement.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 
 use ochre_base::Result;
 use ochre_sql::physical::{CommandKind, PhysicalPlan, PlanNode, PlannedStatement};
+use ochre_txn::Snapshot;
 use ochre_types::Batch;
 
 use crate::build::{Builder, physical_types};
 use crate::context::{ExecContext, StatementContext};
 use crate::explain::Instrumentation;
+use crate::modify::after::{self, AfterStatement};
 use crate::operator::BoxOperator;
 use crate::relation::RelationSource;
 use crate::row_store::RowStore;
@@ -31,6 +34,8 @@ pub struct Execution {
     ended: bool,
     started: bool,
     is_light: bool,
+    /// Whether it runs within another statement.
+    is_nested: bool,
 }
 
 impl Execution {
@@ -63,6 +68,7 @@ impl Execution {
             returned: None,
             ended: false,
             started: false,
+            is_nested: false,
             is_light: plan.subplans.is_empty() && plan.ctes.is_empty() && is_light(&plan.plan),
         })
     }
@@ -84,10 +90,22 @@ impl Execution {
         let ctx = ExecContext::new(statement, &self.run, &self.run.main);
         if !std::mem::replace(&mut self.started, true) {
             self.run.start_data_modifying(&ctx)?;
+            if self.run.plan.command == CommandKind::Select && !self.run.plan.read_only && !self.is_nested {
+                // Its data-modifying WITH entries have run to their ends.
+                after::finish(&ctx)?;
+            }
         }
-        if self.run.plan.command == CommandKind::Select || !self.run.plan.returns_rows {
+        if self.run.plan.command == CommandKind::Select {
             let batch = self.root.next(&ctx)?;
             self.ended = batch.is_none();
+            return Ok(batch);
+        }
+        if !self.run.plan.returns_rows {
+            let batch = self.root.next(&ctx)?;
+            self.ended = batch.is_none();
+            if self.ended && !self.is_nested {
+                after::finish(&ctx)?;
+            }
             return Ok(batch);
         }
         if self.returned.is_none() {
@@ -95,6 +113,9 @@ impl Execution {
             let mut store = RowStore::new(types, ctx.temp(), ctx.work_mem_bytes());
             while let Some(batch) = self.root.next(&ctx)? {
                 store.append(batch)?;
+            }
+            if !self.is_nested {
+                after::finish(&ctx)?;
             }
             self.returned = Some((store, 0));
         }
@@ -112,6 +133,26 @@ impl Execution {
     pub fn run(&mut self, statement: &StatementContext<'_>) -> Result<u64> {
         while self.next(statement)?.is_some() {}
         Ok(self.rows_changed())
+    }
+
+    /// Runs to the end within another statement, in whose list it leaves what is left to do; the number of rows that it gave
+    /// or changed. Rows that `crosscheck` does not see are not changed: 40001.
+    pub(crate) fn run_nested(
+        &mut self,
+        statement: &StatementContext<'_>,
+        crosscheck: Option<Snapshot>,
+        after: &RefCell<AfterStatement>,
+    ) -> Result<u64> {
+        self.is_nested = true;
+        self.run.after.swap(after);
+        self.run.crosscheck.replace(crosscheck);
+        let mut given = 0;
+        while let Some(batch) = self.next(statement)? {
+            given += batch.active_rows() as u64;
+        }
+        self.run.crosscheck.take();
+        self.run.after.swap(after);
+        Ok(given + self.rows_changed())
     }
 
     /// Rows that the INSERT, UPDATE or DELETE at the top of the plan has changed so far, for the command tag.

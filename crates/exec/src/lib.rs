@@ -34,8 +34,7 @@
 //! by the collector needs them.
 //!
 //! # Not done
-//! Window functions other than those of [`operators::window`], ordered-set aggregates, deferrable unique constraints and
-//! foreign keys answer 0A000. Plans run on one thread.
+//! Window functions other than those of [`operators::window`] and ordered-set aggregates answer 0A000. Plans run on one thread.
 
 mod bounds;
 pub mod build;
@@ -69,9 +68,13 @@ pub use context::{ExecContext, Frame, StatementContext};
 pub use execution::Execution;
 pub use index_build::{build_index, each_batch};
 pub use index_entry::{Entry, EntryColumns};
+pub use modify::after::{run_deferred, validate_foreign_key};
+pub use modify::deferred::{ConstraintTiming, DeferredChecks};
 pub use operator::{BoxOperator, Operator};
 pub use operators::scan::BUILTIN_ROW;
 pub use point_lookup::PointLookup;
-pub use relation::{IndexAccess, IndexExpressions, PayloadColumn, RelationSource, TableAccess};
+pub use relation::{
+    IndexAccess, IndexExpressions, PayloadColumn, ReferentialQuery, RelationSource, TableAccess,
+};
 pub use row_store::RowStore;
 pub use temp::{TempFile, TempFiles};

@@ -1,16 +1,19 @@
 //! Tables and indexes as the executor opens them.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 
 use ochre_access::btree::BTree;
 use ochre_access::heap::Heap;
 use ochre_base::{Error, Oid, Result};
-use ochre_catalog::{IndexDescriptor, RelationDescriptor};
+use ochre_catalog::{ConstraintDescriptor, IndexDescriptor, RelationDescriptor};
 use ochre_expr::Expr;
+use ochre_sql::physical::{ForeignKeyCheck, PlannedStatement};
 use ochre_types::{Batch, KeyOrder, PhysicalType, SqlType, key};
 
 use crate::codec::RowCodec;
 use crate::context::StatementContext;
+use crate::modify::deferred::DeferredChecks;
 
 /// Opens what plans name. The engine implements it.
 ///
@@ -40,6 +43,52 @@ pub trait RelationSource {
     /// # Errors
     /// Those of computing them.
     fn builtin_rows(&self, table: &TableAccess, statement: &StatementContext<'_>) -> Result<Vec<Batch>>;
+
+    /// What the transaction checks at its end; `None` when nothing waits for that.
+    fn deferred(&self) -> Option<&RefCell<DeferredChecks>> {
+        None
+    }
+
+    /// The constraint with this id, if it is there.
+    fn constraint(&self, _oid: Oid) -> Option<Arc<ConstraintDescriptor>> {
+        None
+    }
+
+    /// What checking a foreign key needs; `None` for other constraints.
+    ///
+    /// # Errors
+    /// Those of binding conversions.
+    fn foreign_key(&self, _constraint: &Arc<ConstraintDescriptor>) -> Result<Option<Arc<ForeignKeyCheck>>> {
+        Ok(None)
+    }
+
+    /// The plan of a query over the table that has a foreign key, with its locks taken. Parameters are the referenced key's
+    /// old values in the constraint's order, then its new ones where there are some.
+    ///
+    /// # Errors
+    /// Those of planning and of waiting for locks.
+    fn referential_plan(
+        &self,
+        constraint: &ConstraintDescriptor,
+        _query: ReferentialQuery,
+    ) -> Result<Arc<PlannedStatement>> {
+        Err(Error::internal(format!("there is no plan for the foreign key \"{}\"", constraint.name)))
+    }
+}
+
+/// What is done with the rows that refer to a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReferentialQuery {
+    /// One of them is looked for and locked.
+    Find,
+    /// They are deleted.
+    Delete,
+    /// They get the new key.
+    UpdateKey,
+    /// Their columns become NULL.
+    SetNull { on_delete: bool },
+    /// Their columns get their defaults.
+    SetDefault { on_delete: bool },
 }
 
 /// A table that is open.

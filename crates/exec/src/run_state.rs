@@ -15,12 +15,14 @@ use std::sync::{Arc, LazyLock};
 use ochre_base::{Error, Result};
 use ochre_expr::SubPlanRunner;
 use ochre_sql::physical::{CommandKind, PhysicalPlan, PlanNode, PlannedStatement, ResultPlan, SubPlan};
+use ochre_txn::Snapshot;
 use ochre_types::{Batch, Datum, PhysicalType, SqlType};
 
 use crate::build::Builder;
 use crate::context::{ExecContext, Frame};
 use crate::key_table::KeyTable;
 use crate::keys::{BatchKeys, KeyLayout};
+use crate::modify::after::AfterStatement;
 use crate::operator::BoxOperator;
 use crate::row_store::RowStore;
 
@@ -36,6 +38,10 @@ pub struct RunState {
     work_tables: Vec<RefCell<WorkTable>>,
     /// Rows that INSERT, UPDATE or DELETE changed at the top of the plan.
     pub(crate) rows_changed: Cell<u64>,
+    /// What is left to do at the statement's end.
+    pub(crate) after: RefCell<AfterStatement>,
+    /// What rows must be seen by to be changed by an action of a foreign key.
+    pub(crate) crosscheck: RefCell<Option<Snapshot>>,
 }
 
 struct SubPlanState {
@@ -98,7 +104,17 @@ impl RunState {
         let frames = plan.subplans.iter().map(|subplan| Frame::new(subplan.slots)).collect();
         let main = Frame::new(plan.slots);
         let plan = Arc::clone(plan);
-        Ok(RunState { plan, main, frames, subplans, ctes, work_tables, rows_changed: Cell::new(0) })
+        Ok(RunState {
+            plan,
+            main,
+            frames,
+            subplans,
+            ctes,
+            work_tables,
+            rows_changed: Cell::new(0),
+            after: RefCell::default(),
+            crosscheck: RefCell::default(),
+        })
     }
 
     /// For expressions outside of any plan, which have neither sub-plans nor CTEs.
@@ -127,6 +143,8 @@ impl RunState {
             ctes: Vec::new(),
             work_tables: Vec::new(),
             rows_changed: Cell::new(0),
+            after: RefCell::default(),
+            crosscheck: RefCell::default(),
         }
     }
 
@@ -139,6 +157,7 @@ impl RunState {
         }
         self.ctes.iter().for_each(|state| state.borrow_mut().store = None);
         self.rows_changed.set(0);
+        self.after.take();
     }
 
     /// Runs the data-modifying CTEs to their ends, whether or not anything reads them.

@@ -410,6 +410,25 @@ impl Transaction {
         Ok(Snapshot::new(lsn, self.current_cid(), durable, Hold::Slot(slot), self.shared.clone(), None))
     }
 
+    /// What a further query of the running statement sees: the changes of earlier commands, and of other transactions
+    /// what the isolation level shows now.
+    ///
+    /// # Errors
+    /// 53400 when too many snapshots are open.
+    pub fn current_snapshot(&self) -> Result<Snapshot> {
+        let Some(base) = self.base.as_ref().filter(|_| self.isolation.uses_transaction_snapshot()) else {
+            return self.newest_snapshot();
+        };
+        Ok(Snapshot::new(
+            base.lsn,
+            self.current_cid(),
+            self.manager.core.flushed(),
+            Hold::Shared(base.clone()),
+            self.shared.clone(),
+            self.serial.clone(),
+        ))
+    }
+
     /// The reply gate: a reply about what this transaction has read must not leave before the log is durable up to
     /// here. [`Lsn::ZERO`] when nothing is to be awaited.
     pub fn gate_lsn(&self) -> Lsn {

@@ -87,7 +87,7 @@ impl LatchedRow {
         self.away.as_mut().unwrap_or(&mut self.home)
     }
 
-    fn first(&mut self) -> Result<VersionHeader> {
+    pub(super) fn first(&mut self) -> Result<VersionHeader> {
         let slot = self.slot;
         let page = self.page();
         let at = RowId { block: page.key().block, slot };
@@ -236,7 +236,7 @@ impl Heap {
 
     /// Stands in line for the row, then waits for whoever is in the way.
     #[cold]
-    fn wait(
+    pub(super) fn wait(
         &self,
         transaction: &Transaction,
         rid: RowId,

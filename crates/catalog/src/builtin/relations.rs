@@ -111,6 +111,7 @@ fn parse_relation<'a>(fields: &mut impl Iterator<Item = &'a str>) -> RelationDes
         indexes: Vec::new(),
         constraints: Vec::new(),
         view_query,
+        has_triggers: false,
         sequence: None,
         index: None,
         row_type,

@@ -86,6 +86,81 @@ const INFORMATION_SCHEMA: &[(&str, &str)] = &[
          WHERE c.relkind IN ('r', 'v', 'f', 'p')",
     ),
     (
+        "table_constraints",
+        "SELECT pg_catalog.current_database()::name AS constraint_catalog, nc.nspname AS constraint_schema, \
+         c.conname AS constraint_name, pg_catalog.current_database()::name AS table_catalog, \
+         nr.nspname AS table_schema, r.relname AS table_name, \
+         CASE c.contype WHEN 'c' THEN 'CHECK' WHEN 'n' THEN 'CHECK' WHEN 'f' THEN 'FOREIGN KEY' \
+              WHEN 'p' THEN 'PRIMARY KEY' WHEN 'u' THEN 'UNIQUE' END::varchar AS constraint_type, \
+         CASE WHEN c.condeferrable THEN 'YES' ELSE 'NO' END::varchar AS is_deferrable, \
+         CASE WHEN c.condeferred THEN 'YES' ELSE 'NO' END::varchar AS initially_deferred, \
+         CASE WHEN c.conenforced THEN 'YES' ELSE 'NO' END::varchar AS enforced, \
+         CASE WHEN c.contype = 'u' THEN CASE WHEN i.indnullsnotdistinct THEN 'NO' ELSE 'YES' END END::varchar \
+              AS nulls_distinct \
+         FROM pg_catalog.pg_constraint c JOIN pg_catalog.pg_namespace nc ON nc.oid = c.connamespace \
+         JOIN pg_catalog.pg_class r ON r.oid = c.conrelid \
+         JOIN pg_catalog.pg_namespace nr ON nr.oid = r.relnamespace \
+         LEFT JOIN pg_catalog.pg_index i ON i.indexrelid = c.conindid \
+         WHERE c.contype NOT IN ('t', 'x') AND r.relkind IN ('r', 'p')",
+    ),
+    (
+        "referential_constraints",
+        "SELECT pg_catalog.current_database()::name AS constraint_catalog, nc.nspname AS constraint_schema, \
+         c.conname AS constraint_name, \
+         CASE WHEN np.nspname IS NOT NULL THEN pg_catalog.current_database()::name END \
+              AS unique_constraint_catalog, \
+         np.nspname AS unique_constraint_schema, p.conname AS unique_constraint_name, \
+         CASE c.confmatchtype WHEN 'f' THEN 'FULL' WHEN 'p' THEN 'PARTIAL' WHEN 's' THEN 'NONE' END::varchar \
+              AS match_option, \
+         CASE c.confupdtype WHEN 'c' THEN 'CASCADE' WHEN 'n' THEN 'SET NULL' WHEN 'd' THEN 'SET DEFAULT' \
+              WHEN 'r' THEN 'RESTRICT' WHEN 'a' THEN 'NO ACTION' END::varchar AS update_rule, \
+         CASE c.confdeltype WHEN 'c' THEN 'CASCADE' WHEN 'n' THEN 'SET NULL' WHEN 'd' THEN 'SET DEFAULT' \
+              WHEN 'r' THEN 'RESTRICT' WHEN 'a' THEN 'NO ACTION' END::varchar AS delete_rule \
+         FROM pg_catalog.pg_constraint c JOIN pg_catalog.pg_namespace nc ON nc.oid = c.connamespace \
+         LEFT JOIN pg_catalog.pg_constraint p ON p.conindid = c.conindid AND p.conrelid = c.confrelid \
+              AND p.contype IN ('p', 'u') \
+         LEFT JOIN pg_catalog.pg_namespace np ON np.oid = p.connamespace WHERE c.contype = 'f'",
+    ),
+    (
+        "key_column_usage",
+        "SELECT pg_catalog.current_database()::name AS constraint_catalog, nc.nspname AS constraint_schema, \
+         c.conname AS constraint_name, pg_catalog.current_database()::name AS table_catalog, \
+         nr.nspname AS table_schema, r.relname AS table_name, a.attname AS column_name, \
+         k.n::int4 AS ordinal_position, \
+         CASE WHEN c.contype = 'f' THEN (SELECT p.n FROM pg_catalog.generate_series(1, i.indnkeyatts::int4) AS p(n) \
+              WHERE i.indkey[p.n - 1] = c.confkey[k.n]) END::int4 AS position_in_unique_constraint \
+         FROM pg_catalog.pg_constraint c JOIN pg_catalog.pg_namespace nc ON nc.oid = c.connamespace \
+         JOIN pg_catalog.pg_class r ON r.oid = c.conrelid \
+         JOIN pg_catalog.pg_namespace nr ON nr.oid = r.relnamespace \
+         JOIN pg_catalog.pg_index i ON i.indexrelid = c.conindid \
+         JOIN pg_catalog.generate_series(1, 32) AS k(n) ON k.n <= pg_catalog.array_length(c.conkey, 1) \
+         JOIN pg_catalog.pg_attribute a ON a.attrelid = r.oid AND a.attnum = c.conkey[k.n] AND NOT a.attisdropped \
+         WHERE c.contype IN ('p', 'u', 'f') AND r.relkind IN ('r', 'p')",
+    ),
+    (
+        "constraint_column_usage",
+        "SELECT pg_catalog.current_database()::name AS table_catalog, nr.nspname AS table_schema, \
+         r.relname AS table_name, a.attname AS column_name, \
+         pg_catalog.current_database()::name AS constraint_catalog, nc.nspname AS constraint_schema, \
+         c.conname AS constraint_name \
+         FROM pg_catalog.pg_constraint c JOIN pg_catalog.pg_namespace nc ON nc.oid = c.connamespace \
+         JOIN pg_catalog.pg_class r ON r.oid = CASE WHEN c.contype = 'f' THEN c.confrelid ELSE c.conrelid END \
+         JOIN pg_catalog.pg_namespace nr ON nr.oid = r.relnamespace \
+         JOIN pg_catalog.pg_attribute a ON a.attrelid = r.oid AND NOT a.attisdropped \
+              AND a.attnum = ANY (CASE WHEN c.contype = 'f' THEN c.confkey ELSE c.conkey END) \
+         WHERE c.contype IN ('c', 'n', 'p', 'u', 'f') AND r.relkind IN ('r', 'p')",
+    ),
+    (
+        "check_constraints",
+        "SELECT pg_catalog.current_database()::name AS constraint_catalog, n.nspname AS constraint_schema, \
+         c.conname AS constraint_name, \
+         CASE WHEN c.contype = 'c' THEN pg_catalog.pg_get_expr(c.conbin, c.conrelid) \
+              ELSE a.attname || ' IS NOT NULL' END::varchar AS check_clause \
+         FROM pg_catalog.pg_constraint c JOIN pg_catalog.pg_namespace n ON n.oid = c.connamespace \
+         LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = c.conkey[1] \
+         WHERE c.contype IN ('c', 'n')",
+    ),
+    (
         "columns",
         "SELECT pg_catalog.current_database()::name AS table_catalog, n.nspname AS table_schema, \
          c.relname AS table_name, a.attname AS column_name, a.attnum::int4 AS ordinal_position, \

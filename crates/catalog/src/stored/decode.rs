@@ -222,6 +222,7 @@ impl Parts {
             page_estimate: row.integer("relpages") as u32,
             comment: self.comments.get(&(oid, oids::PG_CLASS, 0)).cloned(),
             options: row.texts("reloptions"),
+            has_triggers: row.flag("relhastriggers"),
         })
     }
 }
@@ -319,6 +320,7 @@ fn constraint(row: &RowReader<'_>) -> Result<(Oid, ConstraintDescriptor)> {
         on_update: action(row.letter("confupdtype")),
         on_delete: action(row.letter("confdeltype")),
         match_full: row.letter("confmatchtype") == b'f',
+        delete_columns: attribute_numbers(row.numbers("confdelsetcols")),
     });
     let constraint = ConstraintDescriptor {
         oid,
@@ -332,6 +334,7 @@ fn constraint(row: &RowReader<'_>) -> Result<(Oid, ConstraintDescriptor)> {
         foreign,
         deferrable: row.flag("condeferrable"),
         initially_deferred: row.flag("condeferred"),
+        enforced: row.flag("conenforced"),
         validated: row.flag("convalidated"),
         no_inherit: row.flag("connoinherit"),
         comment: None,

@@ -193,7 +193,7 @@ pub(crate) fn class_row(relation: &RelationDescriptor) -> CatalogRow {
         .set("relnatts", relation.columns.len() as i16)
         .set("relchecks", checks as i16)
         .set("relhasrules", relation.view_query.is_some())
-        .set("relhastriggers", false)
+        .set("relhastriggers", relation.has_triggers)
         .set("relhassubclass", false)
         .set("relrowsecurity", false)
         .set("relforcerowsecurity", false)
@@ -307,7 +307,7 @@ fn constraint_row(constraint: &ConstraintDescriptor) -> CatalogRow {
         .set("contype", constraint.kind.letter())
         .set("condeferrable", constraint.deferrable)
         .set("condeferred", constraint.initially_deferred)
-        .set("conenforced", true)
+        .set("conenforced", constraint.enforced)
         .set("convalidated", constraint.validated)
         .set("conrelid", constraint.table)
         .set("contypid", 0_u32)
@@ -323,6 +323,12 @@ fn constraint_row(constraint: &ConstraintDescriptor) -> CatalogRow {
         .set("conperiod", false)
         .set("conkey", int2_array(constraint.columns.iter().copied()))
         .set("confkey", foreign.map(|foreign| int2_array(foreign.columns.iter().copied())))
+        .set(
+            "confdelsetcols",
+            foreign
+                .filter(|foreign| !foreign.delete_columns.is_empty())
+                .map(|foreign| int2_array(foreign.delete_columns.iter().copied())),
+        )
         .set("conbin", constraint.expression.as_ref())
         .row(smallvec![i64::from(constraint.oid.0)])
 }

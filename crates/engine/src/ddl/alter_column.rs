@@ -131,10 +131,15 @@ impl Session {
                 .hint("Use DROP ... CASCADE to drop the dependent objects too."));
             }
         }
+        let on = format!("column {name} of table {}", relation.name);
+        let dependents = self.dependents(table, &on, |constraint| {
+            constraint.foreign.as_ref().is_some_and(|foreign| foreign.columns.contains(&number))
+        });
+        self.drop_dependents(&on, dependents, behavior)?;
         for (name, kind) in Session::constraints_of_column(&relation, number) {
             // The column is about to go, so NOT NULL has nothing left to protect.
             if kind != ConstraintKind::NotNull {
-                self.drop_constraint(table, &name, false)?;
+                self.drop_constraint(table, &name, false, Behavior::Cascade)?;
             }
         }
         for index in self.relation(table).indexes.clone() {
@@ -265,7 +270,8 @@ impl Session {
                 }
             }
         }
-        self.recheck_constraints_of_column(table, number)
+        self.recheck_constraints_of_column(table, number)?;
+        self.recheck_foreign_keys(table, number)
     }
 
     pub(crate) fn add_identity(

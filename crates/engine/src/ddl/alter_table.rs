@@ -6,6 +6,7 @@ use ochre_base::{Error, Oid, Result, Severity, SqlState};
 use ochre_catalog::{ColumnList, Field, RelationDescriptor, RelationKind};
 use ochre_parser::ast::{
     AlterObjectSchemaStmt, AlterTableAction, AlterTableStmt, ObjectKind, ObjectRef, RenameStmt, RenameTarget,
+    TableConstraintKind,
 };
 use ochre_txn::locks::RelationLockMode;
 
@@ -35,6 +36,19 @@ fn relation_kind(kind: ObjectKind) -> Option<RelationKind> {
     })
 }
 
+/// The lock that an action needs: others may read, or even write, while foreign keys are added and constraints validated.
+fn lock_mode(action: &AlterTableAction) -> RelationLockMode {
+    match action {
+        AlterTableAction::AddConstraint(constraint)
+            if matches!(constraint.kind, TableConstraintKind::ForeignKey { .. }) =>
+        {
+            RelationLockMode::ShareRowExclusive
+        }
+        AlterTableAction::ValidateConstraint(_) => RelationLockMode::ShareUpdateExclusive,
+        _ => RelationLockMode::AccessExclusive,
+    }
+}
+
 impl Session {
     /// Notes that a relation is not there, for IF EXISTS.
     pub(crate) fn notice_missing(&self, name: impl std::fmt::Display) {
@@ -48,7 +62,9 @@ impl Session {
     pub(crate) fn alter_table(&mut self, statement: &AlterTableStmt) -> Result<CommandTag> {
         let tag = CommandTag::Plain(tag_of(statement.kind));
         let name = &statement.relation.name;
-        let Some(relation) = self.find_and_lock(name, RelationLockMode::AccessExclusive)? else {
+        let mode = statement.commands.iter().map(|command| lock_mode(&command.action)).max();
+        let Some(relation) = self.find_and_lock(name, mode.unwrap_or(RelationLockMode::AccessExclusive))?
+        else {
             if !statement.if_exists {
                 return Err(super::undefined(name));
             }
@@ -63,6 +79,7 @@ impl Session {
             }
             None => {}
         }
+        self.require_nothing_pending(&relation, "ALTER TABLE")?;
         for command in &statement.commands {
             self.alter_table_action(relation.oid, &command.action)?;
         }
@@ -109,9 +126,10 @@ impl Session {
                 let new = NewConstraint::table(constraint)?;
                 self.add_constraints(oid, vec![new], true)
             }
-            AlterTableAction::DropConstraint { name, if_exists, .. } => {
-                self.drop_constraint(oid, name, *if_exists)
+            AlterTableAction::DropConstraint { name, if_exists, behavior } => {
+                self.drop_constraint(oid, name, *if_exists, *behavior)
             }
+            AlterTableAction::AlterConstraint(alter) => self.alter_constraint(oid, alter),
             AlterTableAction::ValidateConstraint(name) => self.validate_constraint(oid, name),
             AlterTableAction::Owner(role) => self.set_owner(oid, role),
             AlterTableAction::SetOptions(options) => super::index::check_options(options),
@@ -138,8 +156,19 @@ impl Session {
         if relation.constraints[position].validated {
             return Ok(());
         }
-        let text = relation.constraints[position].expression.clone().unwrap_or_default();
-        self.check_rows(&relation, name, &text)?;
+        if !relation.constraints[position].enforced {
+            return Err(Error::new(
+                SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
+                "cannot validate NOT ENFORCED constraint",
+            ));
+        }
+        let constraint = Arc::clone(&relation.constraints[position]);
+        if constraint.foreign.is_some() {
+            self.validate_foreign_key(&constraint)?;
+        } else {
+            let text = constraint.expression.clone().unwrap_or_default();
+            self.check_rows(&relation, name, &text)?;
+        }
         Arc::make_mut(&mut relation.constraints[position]).validated = true;
         self.put_relation(relation)?;
         Ok(())

@@ -5,9 +5,13 @@ use std::sync::Arc;
 
 use ochre_base::{Error, Oid, Result, SqlState};
 use ochre_catalog::{ConstraintKind, RelationDescriptor};
-use ochre_parser::ast::{self, ColumnConstraintKind, IndexParameters, TableConstraint, TableConstraintKind};
+use ochre_parser::ast::{
+    self, Behavior, ColumnConstraintKind, ConstraintAttributes, IndexParameters, TableConstraint,
+    TableConstraintKind,
+};
 
 use super::create_table::plain_constraint;
+use super::foreign_key::NewForeignKey;
 use super::index::{NewIndex, NewIndexKey};
 use super::names;
 use crate::errors;
@@ -17,24 +21,24 @@ use crate::session::Session;
 pub(crate) struct NewConstraint {
     name: Option<Box<str>>,
     kind: NewConstraintKind,
-    not_valid: bool,
-    no_inherit: bool,
+    attributes: ConstraintAttributes,
 }
 
 enum NewConstraintKind {
     NotNull(ColumnRef),
     Check { expr: ast::Expr, column: Option<i16> },
     Key { primary: bool, columns: Vec<ColumnRef>, include: Vec<Box<str>>, nulls_not_distinct: bool },
+    Foreign(Box<NewForeignKey>),
 }
 
-enum ColumnRef {
+pub(crate) enum ColumnRef {
     Number(i16),
     Name(Box<str>),
 }
 
 impl NewConstraint {
     fn new(name: Option<&str>, kind: NewConstraintKind) -> NewConstraint {
-        NewConstraint { name: name.map(Box::from), kind, not_valid: false, no_inherit: false }
+        NewConstraint { name: name.map(Box::from), kind, attributes: ConstraintAttributes::default() }
     }
 
     /// NOT NULL of a column.
@@ -47,13 +51,6 @@ impl NewConstraint {
     /// # Errors
     /// 0A000 for kinds and attributes that do not exist here.
     pub(crate) fn table(constraint: &TableConstraint) -> Result<NewConstraint> {
-        let attributes = constraint.attributes;
-        if attributes.deferrable || attributes.initially_deferred {
-            return Err(Error::unsupported("DEFERRABLE constraints"));
-        }
-        if !attributes.enforced {
-            return Err(Error::unsupported("NOT ENFORCED constraints"));
-        }
         let name = constraint.name.as_ref().map(|name| name.as_str());
         let kind = match &constraint.kind {
             TableConstraintKind::Check(expr) => NewConstraintKind::Check { expr: expr.clone(), column: None },
@@ -70,16 +67,17 @@ impl NewConstraint {
                 return Err(Error::unsupported("ADD CONSTRAINT … USING INDEX"));
             }
             TableConstraintKind::Exclude(_) => return Err(Error::unsupported("EXCLUDE constraints")),
-            TableConstraintKind::ForeignKey { .. } => {
-                return Err(Error::unsupported("FOREIGN KEY constraints"));
+            TableConstraintKind::ForeignKey { period: true, .. } => {
+                return Err(Error::unsupported("PERIOD in FOREIGN KEY constraints"));
+            }
+            TableConstraintKind::ForeignKey { columns, references, .. } => {
+                NewConstraintKind::Foreign(Box::new(NewForeignKey {
+                    columns: columns.iter().map(|name| ColumnRef::Name(name.as_str().into())).collect(),
+                    references: (**references).clone(),
+                }))
             }
         };
-        Ok(NewConstraint {
-            name: name.map(Box::from),
-            kind,
-            not_valid: attributes.not_valid,
-            no_inherit: attributes.no_inherit,
-        })
+        Ok(NewConstraint { name: name.map(Box::from), kind, attributes: constraint.attributes })
     }
 
     /// A constraint of a column definition.
@@ -109,20 +107,24 @@ impl NewConstraint {
             ColumnConstraintKind::Unique { nulls_not_distinct, index } => {
                 column_key(false, index, *nulls_not_distinct)?
             }
-            ColumnConstraintKind::References(_) => return Err(Error::unsupported("FOREIGN KEY constraints")),
-            ColumnConstraintKind::NotDeferrable
-            | ColumnConstraintKind::InitiallyImmediate
-            | ColumnConstraintKind::Enforced => return Ok(()),
-            ColumnConstraintKind::Deferrable | ColumnConstraintKind::InitiallyDeferred => {
-                return Err(Error::unsupported("DEFERRABLE constraints"));
+            ColumnConstraintKind::References(references) => {
+                NewConstraintKind::Foreign(Box::new(NewForeignKey {
+                    columns: vec![ColumnRef::Number(column)],
+                    references: (**references).clone(),
+                }))
             }
-            ColumnConstraintKind::NotEnforced => return Err(Error::unsupported("NOT ENFORCED constraints")),
             _ => return Err(Error::internal("a column attribute was taken for a constraint")),
         };
         let mut new = NewConstraint::new(name, kind);
-        new.no_inherit = matches!(constraint, ColumnConstraintKind::Check { no_inherit: true, .. });
+        new.attributes.no_inherit =
+            matches!(constraint, ColumnConstraintKind::Check { no_inherit: true, .. });
         list.push(new);
         Ok(())
+    }
+
+    /// The attributes, for clauses that follow the constraint of a column.
+    pub(crate) fn attributes_mut(&mut self) -> &mut ConstraintAttributes {
+        &mut self.attributes
     }
 }
 
@@ -161,6 +163,10 @@ impl Session {
         constraints: Vec<NewConstraint>,
         existing: bool,
     ) -> Result<()> {
+        // Foreign keys last: they may refer to a key of their own table.
+        let (foreign, constraints): (Vec<_>, Vec<_>) = constraints
+            .into_iter()
+            .partition(|constraint| matches!(constraint.kind, NewConstraintKind::Foreign(_)));
         // Keys first: a primary key says which columns are not null.
         let (keys, others): (Vec<_>, Vec<_>) = constraints
             .into_iter()
@@ -174,8 +180,12 @@ impl Session {
                 format!("multiple primary keys for table \"{}\" are not allowed", relation.name),
             ));
         }
-        for constraint in others.into_iter().chain(keys) {
+        for constraint in others.into_iter().chain(keys).chain(foreign) {
+            let attributes = constraint.attributes;
             match constraint.kind {
+                NewConstraintKind::Foreign(key) => {
+                    self.add_foreign_key(table, constraint.name.as_deref(), &key, attributes, existing)?;
+                }
                 NewConstraintKind::NotNull(column) => {
                     let number = self.column_number(table, &column)?;
                     self.add_not_null(table, number, constraint.name.as_deref(), existing)?;
@@ -184,14 +194,15 @@ impl Session {
                     let check = NewCheck {
                         name: constraint.name.as_deref(),
                         column,
-                        validate: existing && !constraint.not_valid,
-                        not_valid: constraint.not_valid,
-                        no_inherit: constraint.no_inherit,
+                        validate: existing && !attributes.not_valid && attributes.enforced,
+                        not_valid: attributes.not_valid || !attributes.enforced,
+                        no_inherit: attributes.no_inherit,
+                        enforced: attributes.enforced,
                     };
                     self.add_check(table, &expr, &check)?;
                 }
                 NewConstraintKind::Key { primary, columns, include, nulls_not_distinct } => {
-                    let key = NewKey { primary, columns, include, nulls_not_distinct };
+                    let key = NewKey { primary, columns, include, nulls_not_distinct, attributes };
                     self.add_key(table, constraint.name.as_deref(), key, existing)?;
                 }
             }
@@ -216,7 +227,7 @@ impl Session {
     }
 
     /// A constraint's name: given and free, or made up.
-    fn constraint_name(
+    pub(crate) fn constraint_name(
         &self,
         table: &RelationDescriptor,
         given: Option<&str>,
@@ -283,6 +294,7 @@ impl Session {
         constraint.expression = Some(bound.text.into());
         constraint.no_inherit = check.no_inherit;
         constraint.validated = !check.not_valid;
+        constraint.enforced = check.enforced;
         relation.constraints.push(Arc::new(constraint));
         self.put_relation(relation)?;
         Ok(())
@@ -342,6 +354,7 @@ impl Session {
                 nulls_not_distinct: key.nulls_not_distinct,
                 predicate: None,
                 constraint: Some(constraint_oid),
+                immediate: !key.attributes.deferrable,
                 options: Vec::new(),
             },
         )?;
@@ -349,6 +362,8 @@ impl Session {
         let kind = if key.primary { ConstraintKind::PrimaryKey } else { ConstraintKind::Unique };
         let mut constraint = plain_constraint(constraint_oid, &name, &relation, kind, numbers);
         constraint.index = index;
+        constraint.deferrable = key.attributes.deferrable;
+        constraint.initially_deferred = key.attributes.initially_deferred;
         constraint.no_inherit = true;
         relation.constraints.push(Arc::new(constraint));
         self.put_relation(relation)?;
@@ -356,7 +371,13 @@ impl Session {
     }
 
     /// `DROP CONSTRAINT`.
-    pub(crate) fn drop_constraint(&mut self, table: Oid, name: &str, if_exists: bool) -> Result<()> {
+    pub(crate) fn drop_constraint(
+        &mut self,
+        table: Oid,
+        name: &str,
+        if_exists: bool,
+        behavior: Behavior,
+    ) -> Result<()> {
         let mut relation = (*self.relation(table)).clone();
         let Some(position) = relation.constraints.iter().position(|c| &*c.name == name) else {
             let message = format!("constraint \"{name}\" of relation \"{}\" does not exist", relation.name);
@@ -370,7 +391,20 @@ impl Session {
             ));
             return Ok(());
         };
-        let constraint = relation.constraints.remove(position);
+        let constraint = Arc::clone(&relation.constraints[position]);
+        self.lock_referenced(&constraint)?;
+        if let Some(foreign) = &constraint.foreign {
+            self.require_nothing_pending(&self.relation(foreign.table), "ALTER TABLE")?;
+        }
+        if matches!(constraint.kind, ConstraintKind::PrimaryKey | ConstraintKind::Unique) {
+            let index = constraint.index;
+            let on = format!("index {}", self.relation(index).name);
+            let dependents = self.dependents(table, &on, |other| other.index == index);
+            let object = format!("constraint {name} on table {}", relation.name);
+            self.drop_dependents(&object, dependents, behavior)?;
+            relation = (*self.relation(table)).clone();
+        }
+        relation.constraints.retain(|known| known.oid != constraint.oid);
         if constraint.kind == ConstraintKind::NotNull {
             let column = constraint.columns[0];
             self.require_nullable(&relation, column)?;
@@ -412,6 +446,7 @@ struct NewCheck<'a> {
     validate: bool,
     not_valid: bool,
     no_inherit: bool,
+    enforced: bool,
 }
 
 struct NewKey {
@@ -419,4 +454,5 @@ struct NewKey {
     columns: Vec<ColumnRef>,
     include: Vec<Box<str>>,
     nulls_not_distinct: bool,
+    attributes: ConstraintAttributes,
 }

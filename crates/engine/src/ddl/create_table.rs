@@ -103,6 +103,7 @@ impl Session {
             indexes: Vec::new(),
             constraints: Vec::new(),
             view_query: None,
+            has_triggers: false,
             sequence: None,
             index: None,
             row_type,
@@ -206,7 +207,15 @@ impl Session {
                 format!("multiple default values specified for column \"{name}\""),
             )
         };
+        let mut last: Option<&ColumnConstraintKind> = None;
+        let mut said = SaidAttributes::default();
         for constraint in &definition.constraints {
+            if is_attribute(&constraint.kind) {
+                said.apply(constraint, last, new.constraints.last_mut())?;
+                continue;
+            }
+            last = Some(&constraint.kind);
+            said = SaidAttributes::default();
             let given = constraint.name.as_ref().map(|name| name.as_str());
             match &constraint.kind {
                 ColumnConstraintKind::Null if column.not_null => return Err(conflicting("NULL/NOT NULL")),
@@ -363,7 +372,85 @@ pub(crate) fn serial_type(name: &TypeName) -> Option<SqlType> {
     }
 }
 
-fn is_system_column(name: &str) -> bool {
+/// Which attributes of one constraint of a column were written already.
+#[derive(Default)]
+struct SaidAttributes {
+    deferrability: bool,
+    initially: bool,
+    enforcement: bool,
+}
+
+fn is_attribute(kind: &ColumnConstraintKind) -> bool {
+    matches!(
+        kind,
+        ColumnConstraintKind::Deferrable
+            | ColumnConstraintKind::NotDeferrable
+            | ColumnConstraintKind::InitiallyDeferred
+            | ColumnConstraintKind::InitiallyImmediate
+            | ColumnConstraintKind::Enforced
+            | ColumnConstraintKind::NotEnforced
+    )
+}
+
+impl SaidAttributes {
+    /// Applies an attribute clause to the constraint before it.
+    fn apply(
+        &mut self,
+        clause: &ast::ColumnConstraint,
+        last: Option<&ColumnConstraintKind>,
+        constraint: Option<&mut NewConstraint>,
+    ) -> Result<()> {
+        use ColumnConstraintKind as Kind;
+        let error = |message: String| {
+            let error = Error::new(SqlState::SYNTAX_ERROR, message);
+            Err(clause.pos.get().map_or(error.clone(), |position| error.at(position)))
+        };
+        let enforcement = matches!(clause.kind, Kind::Enforced | Kind::NotEnforced);
+        let fits = match last {
+            Some(Kind::References(_)) => true,
+            Some(Kind::PrimaryKey { .. } | Kind::Unique { .. }) => !enforcement,
+            Some(Kind::Check { .. }) => enforcement,
+            _ => false,
+        };
+        let (word, group, was_said) = match clause.kind {
+            Kind::Deferrable => ("DEFERRABLE", "DEFERRABLE/NOT DEFERRABLE", &mut self.deferrability),
+            Kind::NotDeferrable => ("NOT DEFERRABLE", "DEFERRABLE/NOT DEFERRABLE", &mut self.deferrability),
+            Kind::InitiallyDeferred => {
+                ("INITIALLY DEFERRED", "INITIALLY IMMEDIATE/DEFERRED", &mut self.initially)
+            }
+            Kind::InitiallyImmediate => {
+                ("INITIALLY IMMEDIATE", "INITIALLY IMMEDIATE/DEFERRED", &mut self.initially)
+            }
+            Kind::Enforced => ("ENFORCED", "ENFORCED/NOT ENFORCED", &mut self.enforcement),
+            _ => ("NOT ENFORCED", "ENFORCED/NOT ENFORCED", &mut self.enforcement),
+        };
+        let Some(constraint) = constraint.filter(|_| fits) else {
+            return error(format!("misplaced {word} clause"));
+        };
+        if std::mem::replace(was_said, true) {
+            return error(format!("multiple {group} clauses not allowed"));
+        }
+        let attributes = constraint.attributes_mut();
+        let contradiction = "constraint declared INITIALLY DEFERRED must be DEFERRABLE".to_string();
+        match clause.kind {
+            Kind::Deferrable => attributes.deferrable = true,
+            Kind::NotDeferrable if attributes.initially_deferred => return error(contradiction),
+            Kind::NotDeferrable => attributes.deferrable = false,
+            Kind::InitiallyDeferred if self.deferrability && !attributes.deferrable => {
+                return error(contradiction);
+            }
+            Kind::InitiallyDeferred => {
+                attributes.deferrable = true;
+                attributes.initially_deferred = true;
+            }
+            Kind::NotEnforced => attributes.enforced = false,
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+pub(crate) fn is_system_column(name: &str) -> bool {
     matches!(name, "ctid" | "xmin" | "cmin" | "xmax" | "cmax" | "tableoid")
 }
 
@@ -434,6 +521,7 @@ pub(crate) fn plain_constraint(
         foreign: None,
         deferrable: false,
         initially_deferred: false,
+        enforced: true,
         validated: true,
         no_inherit: false,
         comment: None,

@@ -33,6 +33,7 @@ impl Session {
                 doomed.push(relation.oid);
             }
         }
+        self.drop_foreign_keys_of(&doomed, statement.behavior)?;
         for oid in &doomed {
             // One of the list may have taken another along.
             if self.state.catalog().relation(*oid).is_some() {
@@ -40,6 +41,35 @@ impl Session {
             }
         }
         Ok(CommandTag::Plain(tag))
+    }
+
+    /// Drops the foreign keys that refer to relations that are about to go, or refuses.
+    fn drop_foreign_keys_of(&mut self, doomed: &[Oid], behavior: Behavior) -> Result<()> {
+        let mut dependents = Vec::new();
+        for oid in doomed {
+            let relation = self.relation(*oid);
+            if relation.index.as_ref().is_some_and(|index| index.constraint.is_some()) {
+                // The constraint is what is in the way.
+                continue;
+            }
+            self.require_nothing_pending(
+                &relation,
+                &format!("DROP {}", relation.kind.word().to_uppercase()),
+            )?;
+            let on = format!("{} {}", relation.kind.word(), self.relation_text(&relation));
+            let table = relation.index.as_ref().map_or(*oid, |index| index.table);
+            dependents.extend(self.dependents(table, &on, |constraint| {
+                !doomed.contains(&constraint.table) && (table == *oid || constraint.index == *oid)
+            }));
+        }
+        let object = match doomed {
+            [only] => {
+                let relation = self.relation(*only);
+                format!("{} {}", relation.kind.word(), self.relation_text(&relation))
+            }
+            _ => "desired object(s)".to_string(),
+        };
+        self.drop_dependents(&object, dependents, behavior)
     }
 
     fn find_to_drop(
@@ -119,6 +149,14 @@ impl Session {
             self.release_owned_sequence(&relation, table, column, behavior)?;
         }
         self.check_serializable_readers(&relation)?;
+        for constraint in self.state.catalog().referencing(oid).to_vec() {
+            if constraint.table != oid {
+                self.remove_foreign_key(&constraint)?;
+            }
+        }
+        for constraint in &relation.constraints {
+            self.lock_referenced(constraint)?;
+        }
         for index in relation.indexes.clone() {
             self.lock_relation(index.oid, RelationLockMode::AccessExclusive)?;
             self.remove_relation_rows(index.oid)?;

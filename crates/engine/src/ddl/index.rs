@@ -29,6 +29,8 @@ pub(crate) struct NewIndex {
     pub nulls_not_distinct: bool,
     pub predicate: Option<Arc<str>>,
     pub constraint: Option<Oid>,
+    /// Whether each row is checked, not the statement's or the transaction's outcome.
+    pub immediate: bool,
     pub options: Vec<Arc<str>>,
 }
 
@@ -211,6 +213,7 @@ impl Session {
             nulls_not_distinct: statement.nulls_not_distinct,
             predicate,
             constraint: None,
+            immediate: true,
             options: option_texts(&statement.options),
         };
         self.create_index_on(table.oid, new)?;
@@ -307,7 +310,7 @@ impl Session {
             unique: new.unique,
             primary: new.primary,
             nulls_not_distinct: new.nulls_not_distinct,
-            immediate: true,
+            immediate: new.immediate,
             predicate: new.predicate,
             valid: true,
             usable_from: Lsn::ZERO,
@@ -354,6 +357,7 @@ impl Session {
             indexes: Vec::new(),
             constraints: Vec::new(),
             view_query: None,
+            has_triggers: false,
             sequence: None,
             index: Some(Arc::clone(index)),
             row_type: Oid::INVALID,

@@ -16,6 +16,7 @@ mod create_table;
 mod database;
 mod drop;
 mod expressions;
+mod foreign_key;
 mod index;
 mod names;
 mod namespace;

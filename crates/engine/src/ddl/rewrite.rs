@@ -97,7 +97,7 @@ impl Session {
             .filter(|column| column.generated.is_none())
             .map(|column| column.number)
             .collect();
-        let mut loader = self.table_loader(&table, &kept)?;
+        let mut loader = self.table_rewriter(&table, &kept)?;
         self.txn().advance_command()?;
         let snapshot = self.txn().newest_snapshot()?;
         self.with_context(&snapshot, &[], |_, context| {
@@ -224,7 +224,7 @@ impl Session {
             return Ok(CommandTag::Plain("CREATE TABLE AS"));
         }
         let numbers: Vec<i16> = table.columns.iter().map(|column| column.number).collect();
-        let mut loader = self.table_loader(&table, &numbers)?;
+        let mut loader = self.table_rewriter(&table, &numbers)?;
         let snapshot =
             self.transaction.as_mut().expect("N1: a statement runs in a transaction").snapshot()?;
         let width = numbers.len();

@@ -276,6 +276,7 @@ impl Session {
             indexes: Vec::new(),
             constraints: Vec::new(),
             view_query: None,
+            has_triggers: false,
             sequence: Some(Arc::new(sequence)),
             index: None,
             row_type: Oid::INVALID,

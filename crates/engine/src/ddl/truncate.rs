@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use ochre_access::btree::BTreeOptions;
 use ochre_access::heap::Heap;
-use ochre_base::{Error, Oid, Result, SqlState};
+use ochre_base::{Error, Oid, Result, Severity, SqlState};
 use ochre_catalog::{IndexDescriptor, RelationKind};
-use ochre_parser::ast::TruncateStmt;
+use ochre_parser::ast::{Behavior, TruncateStmt};
 use ochre_txn::locks::RelationLockMode;
 
 use crate::session::Session;
@@ -26,6 +26,7 @@ impl Session {
             }
             tables.push(table.oid);
         }
+        self.add_referencing(&mut tables, statement.behavior)?;
         for oid in tables {
             self.truncate_table(oid)?;
             if statement.restart_identity {
@@ -36,6 +37,44 @@ impl Session {
             }
         }
         Ok(CommandTag::Plain("TRUNCATE TABLE"))
+    }
+
+    /// Tables that refer to truncated ones are truncated too, or the statement is refused.
+    fn add_referencing(&mut self, tables: &mut Vec<Oid>, behavior: Behavior) -> Result<()> {
+        for oid in &*tables {
+            self.require_nothing_pending(&self.relation(*oid), "TRUNCATE")?;
+        }
+        let mut next = 0;
+        while next < tables.len() {
+            let oid = tables[next];
+            next += 1;
+            for constraint in self.state.catalog().referencing(oid).to_vec() {
+                if tables.contains(&constraint.table) {
+                    continue;
+                }
+                let (parent, child) = (self.relation(oid), self.relation(constraint.table));
+                if behavior == Behavior::Restrict {
+                    return Err(Error::new(
+                        SqlState::FEATURE_NOT_SUPPORTED,
+                        "cannot truncate a table referenced in a foreign key constraint",
+                    )
+                    .detail(format!("Table \"{}\" references \"{}\".", child.name, parent.name))
+                    .hint(format!(
+                        "Truncate table \"{}\" at the same time, or use TRUNCATE ... CASCADE.",
+                        child.name
+                    )));
+                }
+                self.state.notice(Error::with_severity(
+                    Severity::Notice,
+                    SqlState::SUCCESSFUL_COMPLETION,
+                    format!("truncate cascades to table \"{}\"", child.name),
+                ));
+                self.lock_relation(child.oid, RelationLockMode::AccessExclusive)?;
+                self.require_nothing_pending(&child, "TRUNCATE")?;
+                tables.push(child.oid);
+            }
+        }
+        Ok(())
     }
 
     fn truncate_table(&mut self, oid: Oid) -> Result<()> {

@@ -1,13 +1,15 @@
 //! What expressions and plans ask of the session: [`SessionContext`], the names of catalog objects, and open tables.
 
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
 use std::sync::Arc;
 use std::time::Duration;
 
 use ochre_base::{Error, Oid, Result, SqlState};
-use ochre_catalog::{CatalogSnapshot, RelationDescriptor, RelationKind, builtin};
-use ochre_exec::{RelationSource, StatementContext, TableAccess};
+use ochre_catalog::{CatalogSnapshot, ConstraintDescriptor, RelationDescriptor, RelationKind, builtin};
+use ochre_exec::{DeferredChecks, ReferentialQuery, RelationSource, StatementContext, TableAccess};
 use ochre_expr::{Function, SessionContext};
+use ochre_sql::bind::foreign_key_check;
+use ochre_sql::physical::{ForeignKeyCheck, PlannedStatement};
 use ochre_txn::Transaction;
 use ochre_types::{Batch, Column, Datum, FormatContext, ObjectNames, SqlType, oids as type_oids};
 
@@ -399,6 +401,26 @@ impl RelationSource for StatementSession<'_> {
 
     fn namespace_name(&self, namespace: Oid) -> String {
         self.catalog().namespace(namespace).map(|n| n.name.to_string()).unwrap_or_default()
+    }
+
+    fn deferred(&self) -> Option<&RefCell<DeferredChecks>> {
+        Some(&self.state.deferred)
+    }
+
+    fn constraint(&self, oid: Oid) -> Option<Arc<ConstraintDescriptor>> {
+        self.catalog().constraint(oid).cloned()
+    }
+
+    fn foreign_key(&self, constraint: &Arc<ConstraintDescriptor>) -> Result<Option<Arc<ForeignKeyCheck>>> {
+        Ok(foreign_key_check(self.catalog(), self, constraint)?.map(Arc::new))
+    }
+
+    fn referential_plan(
+        &self,
+        constraint: &ConstraintDescriptor,
+        query: ReferentialQuery,
+    ) -> Result<Arc<PlannedStatement>> {
+        self.plan_referential(constraint, query)
     }
 
     fn builtin_rows(&self, table: &TableAccess, _statement: &StatementContext<'_>) -> Result<Vec<Batch>> {

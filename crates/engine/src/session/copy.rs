@@ -211,6 +211,8 @@ impl Session {
         copy.reader.finish();
         self.read_rows(&mut copy)?;
         self.store_buffered(&mut copy)?;
+        let loader = &mut copy.loader;
+        self.with_context(&copy.snapshot, &[], |_, context| loader.finish(context))?;
         let rows = copy.rows;
         drop(copy);
         self.txn().advance_command()?;

@@ -22,6 +22,7 @@
 
 mod bind_values;
 pub(crate) mod catalog;
+mod constraints;
 pub(crate) mod context;
 mod copy;
 mod execute;
@@ -39,6 +40,7 @@ use std::sync::Arc;
 
 use ochre_base::{Error, Lsn, Oid, Result, SqlState};
 use ochre_catalog::{CatalogSnapshot, RelationDescriptor};
+use ochre_exec::DeferredChecks;
 use ochre_parser::ast::ObjectName;
 use ochre_txn::locks::{LockSession, LockTag, LockWait, RelationLockMode};
 use ochre_txn::{Interrupt, Transaction};
@@ -104,6 +106,10 @@ pub(crate) struct State {
     pub statement_time: Cell<i64>,
     pub random_seed: Cell<Option<u64>>,
     pub activity: Arc<Activity>,
+    /// What is checked at the end of the transaction.
+    pub deferred: RefCell<DeferredChecks>,
+    /// Plans of foreign keys' actions.
+    pub referential_plans: RefCell<Vec<constraints::ReferentialPlan>>,
 }
 
 /// A client's session.
@@ -181,6 +187,8 @@ impl Session {
             random_seed: Cell::new(None),
             activity,
             database,
+            deferred: RefCell::default(),
+            referential_plans: RefCell::default(),
         };
         let mut session = Session {
             state,

@@ -18,6 +18,7 @@ pub(crate) struct Savepoint {
     settings: usize,
     catalog: CatalogMark,
     locks: ochre_txn::locks::LockMark,
+    timing: ochre_exec::ConstraintTiming,
 }
 
 fn level(level: AstLevel) -> IsolationLevel {
@@ -180,6 +181,13 @@ impl Session {
     pub(crate) fn end_committed(&mut self) -> Result<()> {
         self.close_transaction_portals();
         self.savepoints.clear();
+        if self.transaction.is_some()
+            && let Err(error) = self.run_all_deferred_checks()
+        {
+            self.end_aborted();
+            return Err(error);
+        }
+        self.state.deferred.take();
         self.block = Block::Idle;
         let Some(mut transaction) = self.transaction.take() else {
             return Ok(());
@@ -216,6 +224,7 @@ impl Session {
     pub(crate) fn end_aborted(&mut self) {
         self.close_transaction_portals();
         self.savepoints.clear();
+        self.state.deferred.take();
         self.block = Block::Idle;
         if let Some(transaction) = self.transaction.take() {
             self.state.catalog.borrow_mut().abort(&self.state.database);
@@ -266,6 +275,7 @@ impl Session {
             settings: self.state.settings.borrow().mark(),
             catalog: self.state.catalog.borrow().mark(),
             locks: self.state.locks.mark(),
+            timing: self.state.deferred.borrow().timing.clone(),
         });
         Ok(CommandTag::Plain("SAVEPOINT"))
     }
@@ -298,6 +308,7 @@ impl Session {
         let savepoint = &self.savepoints[index];
         let transaction = self.transaction.as_mut().expect("a block with savepoints keeps its transaction");
         transaction.rollback_to(savepoint.depth)?;
+        self.state.deferred.borrow_mut().timing = savepoint.timing.clone();
         self.state.settings.borrow_mut().rollback_to(savepoint.settings);
         self.state.catalog.borrow_mut().rollback_to(&savepoint.catalog, &self.state.database);
         self.state.instance.locks().release_transaction_to(&self.state.locks, savepoint.locks);

@@ -104,6 +104,7 @@ impl Session {
                 return Ok(Some(CommandTag::Plain("CHECKPOINT")));
             }
             Statement::Vacuum(vacuum) => return self.vacuum(vacuum).map(Some),
+            Statement::SetConstraints(set) => return self.set_constraints(set).map(Some),
             _ => {}
         }
         let tag = self.run_ddl(statement)?;

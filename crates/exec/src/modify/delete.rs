@@ -6,8 +6,11 @@ use ochre_access::heap::{RowWait, WriteOutcome};
 use ochre_base::{Result, RowId};
 use ochre_expr::Expr;
 use ochre_sql::physical::{DeletePlan, ScanColumn};
+use ochre_txn::Snapshot;
 use ochre_types::{Batch, Column};
 
+use crate::codec::RowDecoder;
+use crate::modify::after::note_key;
 use crate::modify::insert::{project, select_rows};
 use crate::modify::recheck::Recheck;
 use crate::modify::target::Target;
@@ -24,6 +27,8 @@ pub struct Delete {
     /// For each column of the table the source's column that has its old value.
     old_columns: Vec<Option<usize>>,
     returning: Option<Vec<Expr>>,
+    /// Reads the keys of deleted rows that others may refer to.
+    keys: Option<RowDecoder>,
     is_root: bool,
 }
 
@@ -45,7 +50,13 @@ impl Delete {
                 old_columns[*column] = Some(*position);
             }
         }
+        let mut referenced: Vec<usize> =
+            plan.target.referenced_by.iter().flat_map(|key| key.columns.iter().copied()).collect();
+        referenced.sort_unstable();
+        referenced.dedup();
+        let fetch: Vec<ScanColumn> = referenced.into_iter().map(ScanColumn::Table).collect();
         Ok(Delete {
+            keys: (!fetch.is_empty()).then(|| RowDecoder::new(&target.table.codec, &fetch)),
             recheck: Recheck::new(&target.table.codec, &plan.recheck),
             target,
             source,
@@ -68,12 +79,14 @@ impl Delete {
         let mut wait = RowWait::default();
         let mut outcome = self.target.heap.delete(txn, ctx.statement.snapshot, rid, &mut wait)?;
         let mut again = None;
+        let mut newest = None;
         loop {
             match outcome {
                 WriteOutcome::Done => {
                     if let Some(serial) = txn.serial() {
                         serial.check_row(self.target.heap.relation(), rid, wait.wrote_over)?;
                     }
+                    self.keep_keys(ctx.statement.snapshot, newest.as_ref(), rid)?;
                     return Ok((true, again));
                 }
                 WriteOutcome::SelfModified => return Ok((false, None)),
@@ -84,7 +97,37 @@ impl Delete {
             let Some(current) = current else { return Ok((false, None)) };
             outcome = self.target.heap.delete(txn, &current.snapshot, rid, &mut wait)?;
             again = Some(current.source);
+            newest = Some(current.snapshot);
         }
+    }
+
+    /// Reads the keys of a row that was deleted, as the snapshot saw it that it was deleted by.
+    fn keep_keys(&mut self, statement: &Snapshot, newest: Option<&Snapshot>, rid: RowId) -> Result<()> {
+        let Some(decoder) = &mut self.keys else { return Ok(()) };
+        let snapshot = newest.unwrap_or(statement);
+        let seen = self.target.heap.fetch(snapshot, rid, |version| decoder.push(&version))?;
+        seen.unwrap_or(Ok(()))
+    }
+
+    /// Notes that others may refer to the keys of deleted rows.
+    fn note_keys(&mut self, ctx: &ExecContext<'_>) -> Result<()> {
+        let Some(decoder) = &mut self.keys else { return Ok(()) };
+        let batch = decoder.take(&self.target.heap)?;
+        let mut positions: Vec<usize> =
+            self.target.plan.referenced_by.iter().flat_map(|key| key.columns.iter().copied()).collect();
+        positions.sort_unstable();
+        positions.dedup();
+        for row in 0..batch.rows {
+            for key in &self.target.plan.referenced_by {
+                let value = |column: &usize| {
+                    let at = positions.binary_search(column).expect("all referenced columns are read");
+                    batch.columns[at].datum(row)
+                };
+                let old = key.columns.iter().map(value).collect();
+                note_key(ctx, &self.target.table, key, old, Vec::new())?;
+            }
+        }
+        Ok(())
     }
 
     fn delete_batch(&mut self, ctx: &ExecContext<'_>, source: Batch) -> Result<Vec<Batch>> {
@@ -97,7 +140,9 @@ impl Delete {
                 ctx.check_interrupts()?;
             }
             let Some(id) = ids.datum(row).as_i64() else { continue };
-            let (done, again) = self.delete_row(ctx, &source, row, RowId::from_u64(id as u64))?;
+            let rid = RowId::from_u64(id as u64);
+            ctx.cross_check(&self.target.heap, rid)?;
+            let (done, again) = self.delete_row(ctx, &source, row, rid)?;
             if !done {
                 continue;
             }
@@ -109,6 +154,9 @@ impl Delete {
                 }
                 Some(_) => {}
             }
+        }
+        if self.keys.is_some() {
+            self.note_keys(ctx)?;
         }
         if self.is_root {
             ctx.run.rows_changed.set(ctx.run.rows_changed.get() + count);

@@ -1,6 +1,7 @@
 //! Errors of violated constraints, with PostgreSQL's fields.
 
 use ochre_base::{Error, SqlState};
+use ochre_catalog::ConstraintDescriptor;
 use ochre_types::{Datum, FormatContext, SqlType, to_text};
 
 use crate::relation::{IndexAccess, TableAccess};
@@ -74,6 +75,90 @@ pub fn unique_violation(
     .detail(format!("Key {} already exists.", key_text(table.table, index, key, format)))
     .table(&*table.schema, table.name())
     .constraint(&**name)
+}
+
+/// 23503: a row refers to nothing.
+#[cold]
+pub fn foreign_key_violation(
+    table: &TableName<'_>,
+    constraint: &ConstraintDescriptor,
+    parent: &str,
+    values: &[Datum],
+    format: &FormatContext,
+) -> Error {
+    let key = columns_text(table.table, &constraint.columns, values, format);
+    Error::new(SqlState::FOREIGN_KEY_VIOLATION, refers_message(table, constraint))
+        .detail(format!("Key {key} is not present in table \"{parent}\"."))
+        .table(&*table.schema, table.name())
+        .constraint(&*constraint.name)
+}
+
+/// 23503: MATCH FULL.
+#[cold]
+pub fn mixed_key_violation(table: &TableName<'_>, constraint: &ConstraintDescriptor) -> Error {
+    Error::new(SqlState::FOREIGN_KEY_VIOLATION, refers_message(table, constraint))
+        .detail("MATCH FULL does not allow mixing of null and nonnull key values.")
+        .table(&*table.schema, table.name())
+        .constraint(&*constraint.name)
+}
+
+fn refers_message(table: &TableName<'_>, constraint: &ConstraintDescriptor) -> String {
+    format!(
+        "insert or update on table \"{}\" violates foreign key constraint \"{}\"",
+        table.name(),
+        constraint.name
+    )
+}
+
+/// 23503 or, for RESTRICT, 23001: a key that went is referred to by rows of `table`.
+#[cold]
+pub fn still_referenced(
+    table: &TableName<'_>,
+    constraint: &ConstraintDescriptor,
+    parent: &TableAccess,
+    values: &[Datum],
+    restrict: bool,
+    format: &FormatContext,
+) -> Error {
+    let columns = constraint.foreign.as_ref().map_or(&[][..], |foreign| &foreign.columns);
+    let key = columns_text(parent, columns, values, format);
+    let (code, violates, still) = if restrict {
+        (SqlState::RESTRICT_VIOLATION, "RESTRICT setting of foreign key constraint", "")
+    } else {
+        (SqlState::FOREIGN_KEY_VIOLATION, "foreign key constraint", "still ")
+    };
+    Error::new(
+        code,
+        format!(
+            "update or delete on table \"{}\" violates {violates} \"{}\" on table \"{}\"",
+            parent.descriptor.name,
+            constraint.name,
+            table.name()
+        ),
+    )
+    .detail(format!("Key {key} is {still}referenced from table \"{}\".", table.name()))
+    .table(&*table.schema, table.name())
+    .constraint(&*constraint.name)
+}
+
+/// `(a, b)=(1, x)` of a table's columns.
+fn columns_text(table: &TableAccess, numbers: &[i16], values: &[Datum], format: &FormatContext) -> String {
+    let columns = || numbers.iter().filter_map(|number| table.descriptor.column(*number));
+    let names: Vec<&str> = columns().map(|column| &*column.name).collect();
+    let values: Vec<String> =
+        columns().zip(values).map(|(column, value)| value_text(column.ty, value, format)).collect();
+    format!("({})=({})", names.join(", "), values.join(", "))
+}
+
+/// 55000.
+#[cold]
+pub fn deferrable_arbiter(table: &TableName<'_>, index: &IndexAccess) -> Error {
+    Error::new(
+        SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
+        "ON CONFLICT does not support deferrable unique constraints/exclusion constraints as arbiters",
+    )
+    .table(&*table.schema, table.name())
+    .constraint(&*index.descriptor.name)
 }
 
 /// 23505, for an index that is being built.

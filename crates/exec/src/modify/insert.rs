@@ -11,7 +11,7 @@ use ochre_types::{Batch, Column, Selection};
 
 use crate::codec::RowDecoder;
 use crate::index_entry::EntryColumns;
-use crate::modify::errors::conflict_twice;
+use crate::modify::errors::{conflict_twice, deferrable_arbiter};
 use crate::modify::target::{NewRows, Target, is_checked, with_row_ids};
 use crate::modify::unique::{Found, HeapUniqueChecker};
 use crate::modify::update::RowUpdater;
@@ -155,6 +155,9 @@ impl Insert {
             if !self.is_arbiter(number) || !columns.is_included(row) || !is_checked(&index, columns, row) {
                 continue;
             }
+            if !index.descriptor.immediate {
+                return Err(deferrable_arbiter(&self.target.name(ctx), &index));
+            }
             columns.write(&index, row, &mut self.target.entry)?;
             loop {
                 rows.clear();
@@ -195,6 +198,9 @@ impl Insert {
             }
             let index = Arc::clone(&self.target.table.indexes[number]);
             columns.write(&index, row, &mut self.target.entry)?;
+            if self.is_arbiter(number) && !index.descriptor.immediate {
+                return Err(deferrable_arbiter(&self.target.name(ctx), &index));
+            }
             if self.target.try_insert_entry(ctx, &index, columns, row, rid)?.is_none() {
                 continue;
             }
@@ -212,6 +218,10 @@ impl Insert {
         }
         if let Some(serial) = txn.serial() {
             serial.check_insert(self.target.heap.relation())?;
+        }
+        if !self.target.references.is_empty() {
+            let columns = new.image.columns.iter().map(|column| Arc::new(column.slice(row, 1))).collect();
+            self.target.check_references(ctx, &Batch::new(columns, 1), &[rid])?;
         }
         Ok(Some(rid))
     }

@@ -1,10 +1,14 @@
 //! Changing rows: INSERT, UPDATE, DELETE, and what they share with COPY and DDL.
 
+pub mod after;
+pub mod deferred;
 pub mod delete;
 pub mod errors;
 pub mod insert;
 pub mod lock_rows;
+mod probe;
 pub mod recheck;
+pub mod reference;
 pub mod target;
 pub mod unique;
 pub mod update;

@@ -17,6 +17,7 @@ use crate::ExecContext;
 use crate::codec::RowEncoder;
 use crate::index_entry::{Entry, EntryColumns};
 use crate::modify::errors::{TableName, check_violation, not_null_violation, unique_violation};
+use crate::modify::reference::Reference;
 use crate::modify::unique::HeapUniqueChecker;
 use crate::relation::{IndexAccess, RelationSource, TableAccess};
 
@@ -29,6 +30,8 @@ pub struct Target {
     pub table: Arc<TableAccess>,
     pub heap: Arc<Heap>,
     pub encoder: RowEncoder,
+    /// The table's foreign keys.
+    pub references: Vec<Arc<Reference>>,
     rows: RowBatch,
     row_ids: Vec<RowId>,
     run: EntryRun,
@@ -61,15 +64,9 @@ impl Target {
     pub fn open(plan: &TargetTable, relations: &dyn RelationSource) -> Result<Target> {
         let table = relations.table(&plan.table)?;
         let heap = Arc::clone(table.heap()?);
-        if let Some(index) =
-            table.indexes.iter().find(|index| index.descriptor.unique && !index.descriptor.immediate)
-        {
-            let name = &index.descriptor.name;
-            return Err(Error::unsupported(format_args!(
-                "changing rows under the deferrable constraint \"{name}\""
-            )));
-        }
+        let references = plan.foreign_keys.iter().map(|key| Reference::open(key, relations).map(Arc::new));
         Ok(Target {
+            references: references.collect::<Result<_>>()?,
             plan: plan.clone(),
             table,
             heap,
@@ -187,6 +184,9 @@ impl Target {
         if let Some(serial) = txn.serial() {
             serial.check_insert(self.heap.relation())?;
         }
+        if !self.references.is_empty() {
+            self.check_references(ctx, image, &ids)?;
+        }
         Ok(ids)
     }
 
@@ -199,7 +199,7 @@ impl Target {
         image: &Batch,
         ids: &[RowId],
     ) -> Result<()> {
-        if image.active_rows() < MANY_ROWS {
+        if image.active_rows() < MANY_ROWS || !index.descriptor.immediate {
             for row in image.active().filter(|row| columns.is_included(*row)) {
                 columns.write(index, row, &mut self.entry)?;
                 self.insert_entry(ctx, index, columns, row, ids[row])?;
@@ -267,7 +267,9 @@ impl Target {
         let txn = ctx.statement.txn;
         let xid = txn.assign_xid()?;
         let Entry { key, payload } = &self.entry;
-        let other = if is_checked(index, columns, row) {
+        let checked = is_checked(index, columns, row);
+        let shared = checked && !index.descriptor.immediate;
+        let other = if checked && !shared {
             let mut checker = HeapUniqueChecker::new(ctx, &self.table, &self.heap, index, key);
             match index.tree.insert_unique(xid, key, payload, rid, &mut checker)? {
                 UniqueOutcome::Inserted => None,
@@ -282,7 +284,36 @@ impl Target {
         if let Some(serial) = txn.serial() {
             serial.check_key(index.tree.relation(), key)?;
         }
+        if shared {
+            self.share_key(ctx, index, rid)?;
+        }
         Ok(other)
+    }
+
+    /// Notes that the key of `self.entry`, which was just inserted for a row, may be another row's too. Of two
+    /// transactions that insert one key, the second to do it sees the first one's entry.
+    fn share_key(&self, ctx: &ExecContext<'_>, index: &IndexAccess, rid: RowId) -> Result<()> {
+        let key = &self.entry.key;
+        let mut rows = Vec::new();
+        index.tree.lookup_equal(key, &mut rows)?;
+        if rows.iter().all(|row| *row == rid) {
+            return Ok(());
+        }
+        let relations = ctx.statement.relations;
+        let constraints = &self.table.descriptor.constraints;
+        let constraint =
+            constraints.iter().find(|constraint| Some(constraint.oid) == index.descriptor.constraint);
+        if let (Some(constraint), Some(deferred)) = (constraint, relations.deferred()) {
+            let mut deferred = deferred.borrow_mut();
+            if deferred.timing.is_deferred(constraint) {
+                let marks = deferred.marks(constraint.oid, self.table.descriptor.oid);
+                marks.index_keys.push(key.clone());
+                return Ok(());
+            }
+        }
+        let index = self.table.index(index.descriptor.oid)?;
+        ctx.run.after.borrow_mut().share_key(&self.table, index, key);
+        Ok(())
     }
 
     /// 23505 for a row.

@@ -84,6 +84,22 @@ impl<'a> HeapUniqueChecker<'a> {
         Ok(self.entry.key == self.key)
     }
 
+    /// How many of `rows` are live and have the key; `None` after waiting for a transaction that decides about one.
+    pub fn count_live(&mut self, rows: &[RowId]) -> Result<Option<usize>> {
+        let mut live = 0;
+        for rid in rows {
+            match self.check(*rid)? {
+                UniqueVerdict::Conflict => live += 1,
+                UniqueVerdict::Wait(xid) => {
+                    self.wait(xid)?;
+                    return Ok(None);
+                }
+                UniqueVerdict::Dead => {}
+            }
+        }
+        Ok(Some(live))
+    }
+
     /// The first of `rows` that conflicts, after waiting for transactions that decide about one.
     pub fn find_conflict(&mut self, rows: &[RowId]) -> Result<Found> {
         for rid in rows {

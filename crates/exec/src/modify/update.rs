@@ -9,13 +9,15 @@ use std::sync::Arc;
 use ochre_access::heap::{RowWait, WriteOutcome};
 use ochre_base::{Result, RowId};
 use ochre_expr::Expr;
-use ochre_sql::physical::{Assignment, UpdatePlan};
+use ochre_sql::physical::{Assignment, ReferencedKey, UpdatePlan};
 use ochre_txn::{RowLockStrength, Snapshot};
-use ochre_types::{Batch, Column};
+use ochre_types::{Batch, Column, store};
 
 use crate::index_entry::{Entry, EntryColumns};
+use crate::modify::after::{note_key, note_row};
 use crate::modify::insert::{project, select_rows};
 use crate::modify::recheck::Recheck;
+use crate::modify::reference::{Reference, ReferenceKeys};
 use crate::modify::target::{NewRows, Target, with_row_ids};
 use crate::relation::{IndexAccess, RelationSource};
 use crate::{BoxOperator, ExecContext, Operator};
@@ -26,12 +28,18 @@ pub struct RowUpdater {
     indexes: Vec<Arc<IndexAccess>>,
     old: Vec<Entry>,
     new: Vec<Entry>,
+    /// Foreign keys of the table over columns that the statement changes.
+    references: Vec<Arc<Reference>>,
+    /// Foreign keys that refer to columns that the statement changes.
+    referenced_by: Vec<Arc<ReferencedKey>>,
 }
 
 /// What the indexes concerned hold of old and new rows.
 struct Entries {
     old: Vec<EntryColumns>,
     new: Vec<EntryColumns>,
+    /// For each foreign key concerned what old and new rows refer to.
+    references: Vec<(ReferenceKeys, ReferenceKeys)>,
 }
 
 impl RowUpdater {
@@ -41,7 +49,12 @@ impl RowUpdater {
             index.exprs.columns_read().iter().any(|column| changed.contains(column))
         };
         let indexes: Vec<_> = target.table.indexes.iter().filter(concerned).cloned().collect();
+        let concerns = |columns: &[usize]| columns.iter().any(|column| changed.contains(column));
+        let references = target.references.iter().filter(|reference| concerns(&reference.plan.columns));
+        let referenced_by = target.plan.referenced_by.iter().filter(|key| concerns(&key.columns));
         RowUpdater {
+            references: references.cloned().collect(),
+            referenced_by: referenced_by.cloned().collect(),
             old: vec![Entry::default(); indexes.len()],
             new: vec![Entry::default(); indexes.len()],
             indexes,
@@ -54,7 +67,11 @@ impl RowUpdater {
                 |index: &Arc<IndexAccess>| ctx.with_eval(|eval| EntryColumns::compute(index, image, eval));
             self.indexes.iter().map(each).collect()
         };
-        Ok(Entries { old: compute(old)?, new: compute(new)? })
+        let references = self
+            .references
+            .iter()
+            .map(|reference| Ok((reference.keys(ctx, old)?, reference.keys(ctx, new)?)));
+        Ok(Entries { old: compute(old)?, new: compute(new)?, references: references.collect::<Result<_>>()? })
     }
 
     /// Writes row `row` of a new image in place of the same row of the old one.
@@ -84,7 +101,8 @@ impl RowUpdater {
             if was != is || (was && self.old[number] != self.new[number]) {
                 keys_changed = true;
                 let descriptor = &index.descriptor;
-                if descriptor.unique && descriptor.predicate.is_none() && !descriptor.has_expressions() {
+                let is_key = descriptor.unique && descriptor.immediate;
+                if is_key && descriptor.predicate.is_none() && !descriptor.has_expressions() {
                     strength = RowLockStrength::Update;
                 }
             }
@@ -109,6 +127,49 @@ impl RowUpdater {
             }
         }
         Ok(outcome)
+    }
+
+    /// Notes what a row that was written refers to, and that others may refer to what it was.
+    fn note_references(
+        &self,
+        ctx: &ExecContext<'_>,
+        target: &Target,
+        entries: &Entries,
+        (old, new): (&Batch, &Batch),
+        row: usize,
+        rid: RowId,
+    ) -> Result<()> {
+        let (mut was, mut is) = (Vec::new(), Vec::new());
+        for (reference, (old, new)) in self.references.iter().zip(&entries.references) {
+            was.clear();
+            is.clear();
+            let before = reference.write(old, row, &mut was)?;
+            let now = reference.write(new, row, &mut is)?;
+            if before != now || was != is {
+                note_row(ctx, &mut ctx.run.after.borrow_mut(), reference, now, &is, rid);
+            }
+        }
+        for key in &self.referenced_by {
+            let mut same = true;
+            for column in &key.columns {
+                was.clear();
+                is.clear();
+                store::encode_field_at(&old.columns[*column], row, &mut was);
+                store::encode_field_at(&new.columns[*column], row, &mut is);
+                same &= was == is && old.columns[*column].is_null(row) == new.columns[*column].is_null(row);
+            }
+            if !same {
+                let values = |batch: &Batch| {
+                    key.columns.iter().map(|column| batch.columns[*column].datum(row)).collect::<Vec<_>>()
+                };
+                note_key(ctx, &target.table, key, values(old), values(new))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn has_references(&self) -> bool {
+        !self.references.is_empty() || !self.referenced_by.is_empty()
     }
 
     /// Adds the entries that the new version has and the old one had not.
@@ -149,7 +210,11 @@ impl RowUpdater {
     ) -> Result<WriteOutcome> {
         target.verify(ctx, new, 0)?;
         let entries = self.entries(ctx, old, &new.image)?;
-        self.write(ctx, target, &entries, new, 0, rid, snapshot, wait)
+        let outcome = self.write(ctx, target, &entries, new, 0, rid, snapshot, wait)?;
+        if outcome == WriteOutcome::Done && self.has_references() {
+            self.note_references(ctx, target, &entries, (old, &new.image), 0, rid)?;
+        }
+        Ok(outcome)
     }
 }
 
@@ -245,7 +310,14 @@ impl Update {
         let mut again: Option<Prepared> = None;
         loop {
             match outcome {
-                WriteOutcome::Done => return Ok(Written::Yes(again)),
+                WriteOutcome::Done => {
+                    if self.updater.has_references() {
+                        let (done, row) = again.as_ref().map_or((prepared, row), |again| (again, 0));
+                        let images = (&done.old, &done.new.image);
+                        self.updater.note_references(ctx, &self.target, &done.entries, images, row, rid)?;
+                    }
+                    return Ok(Written::Yes(again));
+                }
                 WriteOutcome::SelfModified => return Ok(Written::No),
                 WriteOutcome::Changed | WriteOutcome::Deleted => {}
             }
@@ -282,6 +354,7 @@ impl Update {
             // NULL on the null side of a join: there is no row.
             let Some(id) = ids.datum(row).as_i64() else { continue };
             let rid = RowId::from_u64(id as u64);
+            ctx.cross_check(&self.target.heap, rid)?;
             match self.update_row(ctx, &prepared, row, rid)? {
                 Written::No => continue,
                 Written::Yes(None) => written.push(row as u16),
@@ -292,6 +365,9 @@ impl Update {
                 }
             }
             count += 1;
+        }
+        if self.updater.has_references() {
+            ctx.run.after.borrow_mut().relieve(ctx)?;
         }
         if self.is_root {
             ctx.run.rows_changed.set(ctx.run.rows_changed.get() + count);

@@ -172,6 +172,7 @@ impl Database {
             indexes: descriptors,
             constraints: Vec::new(),
             view_query: None,
+            has_triggers: false,
             sequence: None,
             index: None,
             row_type: Oid::INVALID,
@@ -211,6 +212,8 @@ impl Database {
                     columns_read: index.exprs.columns_read(),
                 })
                 .collect(),
+            foreign_keys: Vec::new(),
+            referenced_by: Vec::new(),
         }
     }
 

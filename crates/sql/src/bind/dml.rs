@@ -387,7 +387,7 @@ impl Binder<'_> {
             }
         }
         for constraint in &table.constraints {
-            if constraint.kind != ochre_catalog::ConstraintKind::Check {
+            if constraint.kind != ochre_catalog::ConstraintKind::Check || !constraint.enforced {
                 continue;
             }
             let Some(text) = &constraint.expression else { continue };
@@ -466,7 +466,7 @@ impl Binder<'_> {
                 };
                 let mut found = Vec::new();
                 for index in &table.indexes {
-                    if !index.unique || !index.valid || !index.immediate {
+                    if !index.unique || !index.valid {
                         continue;
                     }
                     let mut keys = Vec::with_capacity(index.keys.len());

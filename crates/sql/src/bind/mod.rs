@@ -17,6 +17,7 @@ mod cte;
 mod ddl;
 mod dml;
 mod expr;
+mod foreign_key;
 mod from;
 mod group;
 mod level;
@@ -42,6 +43,8 @@ use crate::physical::{ColumnOrigin, CommandKind, RelationAccess, ScanColumn};
 
 pub use coerce::CoercionContext;
 pub use ddl::{RowExpression, RowExpressionBinder, bind_type, bind_typed_expression, view_columns};
+pub use foreign_key::{foreign_key_check, key_part, referenced_index, referenced_key};
+pub(crate) use foreign_key::{foreign_keys_of, referenced_tables};
 use scope::{CteScope, Scope};
 
 /// Views may nest this deeply.

@@ -35,8 +35,8 @@ use ochre_expr::Expr;
 use ochre_types::SqlType;
 
 pub use modify::{
-    Assignment, CheckExpression, ConflictAction, DeletePlan, GeneratedColumn, IndexMaintenance, InsertPlan,
-    OnConflict, RowRecheck, TargetTable, UpdatePlan,
+    Assignment, CheckExpression, ConflictAction, DeletePlan, ForeignKeyCheck, GeneratedColumn,
+    IndexMaintenance, InsertPlan, KeyPart, OnConflict, ReferencedKey, RowRecheck, TargetTable, UpdatePlan,
 };
 pub use relational::{
     AggregateCall, AggregatePlan, AggregateStrategy, AppendPlan, CteScanPlan, DistinctPlan, FilterPlan,

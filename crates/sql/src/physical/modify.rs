@@ -7,8 +7,9 @@
 use std::sync::Arc;
 
 use ochre_base::Oid;
-use ochre_catalog::{IndexDescriptor, RelationDescriptor};
+use ochre_catalog::{ConstraintDescriptor, IndexDescriptor, RelationDescriptor};
 use ochre_expr::Expr;
+use ochre_types::PhysicalType;
 
 use super::{PhysicalPlan, ScanColumn};
 
@@ -27,6 +28,39 @@ pub struct TargetTable {
     pub checks: Vec<CheckExpression>,
     /// The table's indexes; expressions of each over the target image.
     pub indexes: Vec<IndexMaintenance>,
+    /// The table's enforced foreign keys.
+    pub foreign_keys: Vec<Arc<ForeignKeyCheck>>,
+    /// The enforced foreign keys that refer to the table.
+    pub referenced_by: Vec<Arc<ReferencedKey>>,
+}
+
+/// A foreign key, seen from the table that has it.
+#[derive(Debug, Clone)]
+pub struct ForeignKeyCheck {
+    /// The constraint.
+    pub constraint: Arc<ConstraintDescriptor>,
+    /// How the key of the referenced index is made of a row, in the order of the index's columns.
+    pub key: Vec<KeyPart>,
+    /// Positions of the table's columns that it reads, in the constraint's order.
+    pub columns: Vec<usize>,
+}
+
+/// A column of a referenced key, made of the column that refers to it.
+#[derive(Debug, Clone)]
+pub enum KeyPart {
+    /// By a conversion that always succeeds, over the target image.
+    Value(Expr),
+    /// An integer of a wider type at this position: what does not fit into the narrower one is no key.
+    Narrow { column: usize, to: PhysicalType },
+}
+
+/// A foreign key, seen from the table that it refers to.
+#[derive(Debug, Clone)]
+pub struct ReferencedKey {
+    /// The constraint.
+    pub constraint: Arc<ConstraintDescriptor>,
+    /// Positions of the referenced columns, in the constraint's order.
+    pub columns: Vec<usize>,
 }
 
 /// A stored generated column.

@@ -115,6 +115,7 @@ impl<'a> Planner<'a> {
             outside: Vec::new(),
             recursive_rows: vec![0.0; work_tables],
             init_plans: 0,
+            referenced: Vec::new(),
         };
         builder.subplan_numbers = vec![None; builder.subqueries.len()];
         builder.cte_numbers = vec![None; builder.ctes.len()];
@@ -137,6 +138,13 @@ impl<'a> Planner<'a> {
         };
         let returns_rows = command == CommandKind::Select || !row_shape.is_empty();
         let slots = builder.frames.first().map_or(0, |frame| frame.slots.len());
+        let mut relations: Vec<RelationUse> =
+            relations.into_iter().map(|(table, access)| relation_use(table.oid, access, command)).collect();
+        relations.extend(builder.referenced.iter().map(|oid| RelationUse {
+            oid: *oid,
+            lock: RelationLock::RowShare,
+            access: RelationAccess::default(),
+        }));
         Ok(PlannedStatement {
             command,
             plan: Arc::new(plan),
@@ -147,10 +155,7 @@ impl<'a> Planner<'a> {
             parameters: Vec::new(),
             row_shape,
             returns_rows,
-            relations: relations
-                .into_iter()
-                .map(|(table, access)| relation_use(table.oid, access, command))
-                .collect(),
+            relations,
             read_only: !modifies && !locks,
         })
     }
@@ -238,6 +243,8 @@ pub(crate) struct PlanBuilder<'a> {
     /// Rows of each work table, as guessed from the non-recursive term.
     recursive_rows: Vec<f64>,
     init_plans: usize,
+    /// Tables that foreign keys of changed tables refer to.
+    referenced: Vec<Oid>,
 }
 
 impl<'a> PlanBuilder<'a> {

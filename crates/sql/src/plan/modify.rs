@@ -8,7 +8,7 @@ use ochre_types::SqlType;
 
 use super::node::has_subplan;
 use super::{PlanBuilder, Wanted};
-use crate::bind::{RowExpression, RowExpressionBinder};
+use crate::bind::{RowExpression, RowExpressionBinder, foreign_keys_of, referenced_tables};
 use crate::idset::IdSet;
 use crate::logical::{ColumnId, LogicalConflict, Modify, TableId, TargetRules};
 use crate::physical::{
@@ -30,7 +30,7 @@ impl PlanBuilder<'_> {
 
     fn plan_insert(&mut self, modify: Modify) -> Result<PhysicalPlan> {
         let source = self.plan_query(&modify.source)?;
-        let target = self.target_table(modify.target, modify.rules)?;
+        let target = self.target_table(modify.target, modify.rules, |_| true)?;
         let image = self.image_ids(modify.image);
         let on_conflict = match modify.on_conflict {
             Some(conflict) => Some(self.plan_conflict(conflict, modify.target, modify.excluded)?),
@@ -191,7 +191,11 @@ impl PlanBuilder<'_> {
         let has_returning = modify.returning.is_some();
         let returning = self.plan_returning(has_returning.then_some(returned.as_slice()), &image)?;
         let columns = returning_columns(modify.returning.as_deref());
-        let target = self.target_table(modify.target, modify.rules)?;
+        let mut changed: Vec<usize> = modify.assignments.iter().map(|(column, _)| *column).collect();
+        changed.extend(modify.rules.generated.iter().map(|(column, _)| *column));
+        let target = self.target_table(modify.target, modify.rules, |columns| {
+            columns.iter().any(|column| changed.contains(column))
+        })?;
         let estimate = modify_estimate(source.estimate, returning.is_some());
         let plan = UpdatePlan {
             target,
@@ -214,7 +218,11 @@ impl PlanBuilder<'_> {
         image.extend(&ids);
         let returning = self.plan_returning(modify.returning.as_deref(), &image)?;
         let columns = returning_columns(modify.returning.as_deref());
-        let target = self.target_table(modify.target, TargetRules::default())?;
+        // Rows that go need not refer to anything.
+        let referenced = self.referenced.len();
+        let mut target = self.target_table(modify.target, TargetRules::default(), |_| true)?;
+        target.foreign_keys.clear();
+        self.referenced.truncate(referenced);
         let estimate = modify_estimate(source.estimate, returning.is_some());
         let plan = DeletePlan { target, source: Arc::new(source), row_id, recheck, returning };
         Ok(PhysicalPlan { node: PlanNode::Delete(Box::new(plan)), columns, estimate })
@@ -229,8 +237,13 @@ impl PlanBuilder<'_> {
         (0..used.table.columns.len()).map(position_of).collect()
     }
 
-    /// What the executor must know of the target.
-    fn target_table(&self, table: TableId, rules: TargetRules) -> Result<TargetTable> {
+    /// What the executor must know of the target. `concerns` says which sets of columns a foreign key matters for.
+    fn target_table(
+        &mut self,
+        table: TableId,
+        rules: TargetRules,
+        concerns: impl Fn(&[usize]) -> bool,
+    ) -> Result<TargetTable> {
         let used = &self.tables[table];
         let descriptor = Arc::clone(&used.table);
         let planner = &self.planner;
@@ -265,6 +278,10 @@ impl PlanBuilder<'_> {
             columns_read.dedup();
             indexes.push(IndexMaintenance { index: Arc::clone(index), exprs, predicate, columns_read });
         }
+        let (foreign_keys, referenced_by) =
+            foreign_keys_of(planner.catalog, planner.session, &descriptor, concerns)?;
+        self.referenced.extend(referenced_tables(&foreign_keys));
+        let used = &self.tables[table];
         Ok(TargetTable {
             table: Arc::clone(&descriptor),
             alias: Arc::clone(&used.alias),
@@ -276,6 +293,8 @@ impl PlanBuilder<'_> {
                 .collect(),
             checks: rules.checks.into_iter().map(|(name, expr)| CheckExpression { name, expr }).collect(),
             indexes,
+            foreign_keys,
+            referenced_by,
         })
     }
 }

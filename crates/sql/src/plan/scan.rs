@@ -90,6 +90,7 @@ impl PlanBuilder<'_> {
         if settings.enable_indexscan {
             for index in &used.table.indexes {
                 if !index.unique
+                    || !index.immediate
                     || !index.valid
                     || index.predicate.is_some()
                     || index.keys.len() > predicates.len()
@@ -200,7 +201,7 @@ impl PlanBuilder<'_> {
     ) -> ScanPath {
         let settings = self.settings();
         let used = &self.tables[table];
-        let unique_match = index.unique && matched.is_full_equality(index);
+        let unique_match = index.unique && index.immediate && matched.is_full_equality(index);
         // Columns that are fetched: what comes out and what remaining predicates read.
         let mut needed = fetched.clone();
         for (number, predicate) in predicates.iter().enumerate() {
@@ -441,7 +442,7 @@ impl PlanBuilder<'_> {
         let used = &self.tables[table];
         let mut sets = Vec::new();
         for index in &used.table.indexes {
-            if !index.unique || index.predicate.is_some() || !index.valid {
+            if !index.unique || !index.immediate || index.predicate.is_some() || !index.valid {
                 continue;
             }
             let columns: Option<Vec<ColumnId>> = index
