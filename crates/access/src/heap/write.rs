@@ -61,8 +61,8 @@ pub struct RowWait {
     turn: Option<RowTurn>,
     /// Whether it waited at all: the snapshot may be too old then.
     pub waited: bool,
-    /// The commit of the version that was written over; none when that was the transaction's own.
-    pub wrote_over: Option<Lsn>,
+    /// The creator of the version that was written over, and its commit; none when that was the transaction itself.
+    pub wrote_over: Option<(Xid, Lsn)>,
 }
 
 /// A version to be written.
@@ -218,7 +218,7 @@ impl Heap {
             match self.obstacle(transaction, snapshot, row.page(), block, first, rid, strength)? {
                 Ok(current) => {
                     wait.wrote_over = match current.standing {
-                        Standing::Committed(lsn) => Some(lsn),
+                        Standing::Committed(lsn) => Some((current.header.xid, lsn)),
                         _ => None,
                     };
                     self.place(transaction, xid, rid, row, first, current, new)?;

@@ -208,13 +208,14 @@ impl Setting {
 
 /// Storage parameters of tables and indexes that are accepted and mean nothing here: there is no VACUUM to tune, and
 /// no page that is rewritten for want of space. Everything else in a WITH clause is an error.
-pub const ACCEPTED_STORAGE_PARAMETERS: [&str; 6] = [
+pub const ACCEPTED_STORAGE_PARAMETERS: [&str; 7] = [
     "autovacuum_enabled",
     "autovacuum_vacuum_scale_factor",
     "autovacuum_vacuum_threshold",
     "autovacuum_analyze_scale_factor",
     "autovacuum_analyze_threshold",
     "fillfactor",
+    "parallel_workers",
 ];
 
 /// Every setting, in the order of lower-case names.

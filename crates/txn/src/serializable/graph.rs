@@ -498,7 +498,12 @@ impl Graph {
     /// Whether versions of a transaction must stay; for which snapshot.
     pub(super) fn retains(&self, xid: Xid) -> Option<Lsn> {
         let (oldest, _) = self.active.first()?;
-        (self.xids.contains_key(&xid) || self.old.find(xid).is_some()).then_some(*oldest)
+        (self.knows(xid) || self.old.find(xid).is_some()).then_some(*oldest)
+    }
+
+    /// Whether a writer is known to be serializable.
+    pub(super) fn knows(&self, xid: Xid) -> bool {
+        self.xids.contains_key(&xid) || self.old.known.contains_key(&xid)
     }
 
     /// How many writers are known.

@@ -461,14 +461,16 @@ impl SerialTransaction {
         Ok(())
     }
 
-    /// After a row was updated or deleted: finds those who have read the version that was written over, which was
-    /// committed at a position. When that was the transaction's own, they were found before.
+    /// After a row was updated or deleted: finds those who have read the version that was written over, whose creator
+    /// committed at a position. When that was the transaction itself, they were found before.
     ///
     /// # Errors
     /// 40001 when the writer must fail.
-    pub fn check_row(&self, relation: RelationKey, row: RowId, wrote_over: Option<Lsn>) -> Result<()> {
-        let Some(commit) = wrote_over else { return Ok(()) };
-        self.check(relation, commit, |locks, holders| locks.holders_of_row(relation, row, holders))
+    pub fn check_row(&self, relation: RelationKey, row: RowId, wrote_over: Option<(Xid, Lsn)>) -> Result<()> {
+        if wrote_over.is_none() {
+            return Ok(());
+        }
+        self.check(relation, wrote_over, |locks, holders| locks.holders_of_row(relation, row, holders))
     }
 
     /// After rows were inserted: finds those who have read all of the relation.
@@ -476,7 +478,7 @@ impl SerialTransaction {
     /// # Errors
     /// As [`SerialTransaction::check_row`].
     pub fn check_insert(&self, relation: RelationKey) -> Result<()> {
-        self.check(relation, Lsn::ZERO, |locks, holders| locks.holders_of_relation(relation, holders))
+        self.check(relation, None, |locks, holders| locks.holders_of_relation(relation, holders))
     }
 
     /// After a row got an entry in an index, whether that was there before or not: finds those who have read the key's
@@ -485,7 +487,7 @@ impl SerialTransaction {
     /// # Errors
     /// As [`SerialTransaction::check_row`].
     pub fn check_key(&self, index: RelationKey, key: &[u8]) -> Result<()> {
-        self.check(index, Lsn::ZERO, |locks, holders| locks.holders_of_key(index, key, holders))
+        self.check(index, None, |locks, holders| locks.holders_of_key(index, key, holders))
     }
 
     /// Before a relation is emptied or goes: finds those who have read anything of it.
@@ -493,15 +495,15 @@ impl SerialTransaction {
     /// # Errors
     /// As [`SerialTransaction::check_row`].
     pub fn check_whole(&self, relation: RelationKey) -> Result<()> {
-        self.check(relation, Lsn::ZERO, |locks, holders| locks.holders_anywhere(relation, holders))
+        self.check(relation, None, |locks, holders| locks.holders_anywhere(relation, holders))
     }
 
-    /// Finds readers whose snapshots lie at or after a position: older ones have read what was there before, and
-    /// conflict with whoever wrote over that.
+    /// Finds readers. Those whose snapshots lie before what was written over have read what was there before that, and
+    /// conflict with who wrote it, who came before this one: that says as much, if that one is serializable too.
     fn check(
         &self,
         relation: RelationKey,
-        since: Lsn,
+        wrote_over: Option<(Xid, Lsn)>,
         find: impl Fn(&PredicateLocks, &mut Holders),
     ) -> Result<()> {
         if !Self::tracks(relation) {
@@ -518,6 +520,7 @@ impl SerialTransaction {
             }
             let mut graph = self.all.graph.lock();
             if summaries == self.all.summaries.load(Ordering::SeqCst) {
+                let since = wrote_over.filter(|(xid, _)| graph.knows(*xid)).map_or(Lsn::ZERO, |(_, lsn)| lsn);
                 return holders.iter().try_for_each(|holder| graph.conflict_in(self.id, *holder, since));
             }
         }

@@ -67,7 +67,7 @@ impl Txn<'_> {
 
     fn writes(&mut self, row: u16) -> Result<()> {
         self.give_xid();
-        self.tracked().check_row(TABLE, RowId::new(0, row), Some(Lsn(1)))
+        self.tracked().check_row(TABLE, RowId::new(0, row), Some((Xid(1), Lsn(1))))
     }
 
     fn inserts(&mut self, key: &[u8]) -> Result<()> {
@@ -229,10 +229,11 @@ fn only_readers_of_what_was_written_over_count() {
     let (mut reader, mut second) = (world.begin(), world.begin());
     reader.reads(1).unwrap();
     second.writes(1).unwrap();
+    let xid = second.xid;
     let commit = second.commits().unwrap();
     let (mut third, mut fourth) = (world.begin(), world.begin());
     third.give_xid();
-    third.tracked().check_row(TABLE, RowId::new(0, 1), Some(commit)).unwrap();
+    third.tracked().check_row(TABLE, RowId::new(0, 1), Some((xid, commit))).unwrap();
     third.reads(2).unwrap();
     fourth.writes(2).unwrap();
     fourth.reads(3).unwrap();
@@ -263,7 +264,7 @@ fn locks_are_promoted_and_still_found() {
     b.inserts(&[100]).unwrap();
     let mut a = a;
     a.give_xid();
-    a.tracked().check_row(TABLE, RowId::new(77, 0), Some(Lsn(1))).unwrap();
+    a.tracked().check_row(TABLE, RowId::new(77, 0), Some((Xid(1), Lsn(1)))).unwrap();
     b.commits().unwrap();
     a.commits().expect_err("a pivot");
     assert!(world.is_empty());
