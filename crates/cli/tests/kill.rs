@@ -111,6 +111,53 @@ async fn load(
     }
 }
 
+/// Rows of a table that [`definitions`] makes.
+const ROWS_MADE: i64 = 300;
+
+/// Makes, changes and drops tables, until the server is gone. `kept` gets each table that was acknowledged and that
+/// nobody has tried to drop since.
+async fn definitions(port: u16, stop: Arc<AtomicBool>, next: Arc<AtomicU64>, kept: Arc<Mutex<Vec<u64>>>) {
+    let Some(client) = connect(port).await else { return };
+    while !stop.load(Ordering::Relaxed) {
+        let number = next.fetch_add(1, Ordering::Relaxed);
+        let end = if number % 4 == 3 { "ROLLBACK" } else { "COMMIT" };
+        let made = client
+            .batch_execute(&format!(
+                "BEGIN;
+                 CREATE TABLE made_{number} (id int, v text);
+                 INSERT INTO made_{number} SELECT i, repeat('v', i) FROM generate_series(1, {ROWS_MADE}) AS i;
+                 CREATE UNIQUE INDEX ON made_{number} (id);
+                 {end}"
+            ))
+            .await;
+        if made.is_err() {
+            return;
+        }
+        if end == "ROLLBACK" {
+            continue;
+        }
+        kept.lock().expect("no client panics").push(number);
+        let changes = [
+            format!("ALTER TABLE made_{number} ADD COLUMN more int DEFAULT {number}"),
+            format!("BEGIN; TRUNCATE made_{number}; INSERT INTO made_{number} VALUES (1); ROLLBACK"),
+            format!(
+                "CREATE INDEX ON made_{number} (v, id); UPDATE made_{number} SET id = -id WHERE id % 7 = 0"
+            ),
+            format!("ALTER TABLE made_{number} ALTER COLUMN id TYPE bigint"),
+            format!("BEGIN; DROP TABLE made_{number}; ROLLBACK"),
+        ];
+        if client.batch_execute(&changes[number as usize % changes.len()]).await.is_err() {
+            return;
+        }
+        if !number.is_multiple_of(3) {
+            kept.lock().expect("no client panics").retain(|other| *other != number);
+            if client.batch_execute(&format!("DROP TABLE made_{number}")).await.is_err() {
+                return;
+            }
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_acknowledged_survives_kill_9() {
     let directory = tempfile::tempdir().expect("a directory");
@@ -134,18 +181,21 @@ async fn what_was_acknowledged_survives_kill_9() {
     drop(client);
     let acknowledged = Arc::new(Mutex::new(Vec::new()));
     let next = Arc::new(AtomicU64::new(1));
+    let (next_table, kept) = (Arc::new(AtomicU64::new(1)), Arc::new(Mutex::new(Vec::new())));
     let rounds = match std::env::var("TEST_KILL_ROUNDS") {
         Ok(rounds) => rounds.parse().expect("a number of rounds"),
         Err(_) => ROUNDS,
     };
     for round in 0..rounds {
         let stop = Arc::new(AtomicBool::new(false));
-        let clients: Vec<_> = (0..CLIENTS)
+        let mut clients: Vec<_> = (0..CLIENTS)
             .map(|number| {
                 let (acknowledged, stop, next) = (acknowledged.clone(), stop.clone(), next.clone());
                 tokio::spawn(load(port, round * CLIENTS + number, acknowledged, stop, next))
             })
             .collect();
+        let (stop_too, next_table, kept_too) = (stop.clone(), next_table.clone(), kept.clone());
+        clients.push(tokio::spawn(definitions(port, stop_too, next_table, kept_too)));
         tokio::time::sleep(Duration::from_millis(300 + 170 * (round % 7))).await;
         // SIGKILL: the process writes nothing more.
         server.kill().expect("it runs");
@@ -165,11 +215,17 @@ async fn what_was_acknowledged_survives_kill_9() {
         let rows = client.query("SELECT number FROM history", &[]).await.expect("the history");
         let present: std::collections::HashSet<i64> = rows.iter().map(|row| row.get(0)).collect();
         assert_eq!(present.len(), rows.len(), "round {round}: a row is there twice");
-        let acknowledged = acknowledged.lock().expect("no client panics");
+        let acknowledged = acknowledged.lock().expect("no client panics").clone();
         assert!(!acknowledged.is_empty(), "round {round}: nothing was committed");
         let missing: Vec<i64> =
             acknowledged.iter().copied().filter(|number| !present.contains(number)).collect();
         assert!(missing.is_empty(), "round {round}: acknowledged and missing: {missing:?}");
+        let tables = std::mem::take(&mut *kept.lock().expect("no client panics"));
+        for number in tables {
+            let counted = client.query_one(&format!("SELECT count(*) FROM made_{number}"), &[]).await;
+            let count: i64 = counted.unwrap_or_else(|error| panic!("round {round}: {error:?}")).get(0);
+            assert_eq!(count, ROWS_MADE, "round {round}: rows of made_{number}");
+        }
         if round % 2 == 1 {
             // Killed again, as soon as it had recovered.
             server.kill().expect("it runs");
