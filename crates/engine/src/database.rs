@@ -88,6 +88,11 @@ impl Database {
         self.published.store(Arc::new(catalog));
     }
 
+    /// Publishes a whole picture in the place of the one before.
+    pub(crate) fn replace_picture(&self, catalog: CatalogSnapshot) {
+        self.published.store(Arc::new(catalog));
+    }
+
     /// The file of a stored relation as storage addresses it.
     ///
     /// # Errors

@@ -10,8 +10,8 @@ use ochre_types::Datum;
 
 use crate::ddl::quote_identifier;
 use crate::definitions;
-use crate::session::State;
 use crate::session::context::{CatalogNames, StatementSession};
+use crate::session::{Scroll, State};
 
 fn oid_at(args: &[Datum], index: usize) -> Oid {
     Oid(args.get(index).and_then(Datum::as_i64).unwrap_or(0) as u32)
@@ -48,6 +48,17 @@ pub(crate) fn call(session: &StatementSession<'_>, function: &Function, args: &[
     }
     if let Some(result) = advisory(session, name, args)? {
         return Ok(result);
+    }
+    match name {
+        "pg_notify" => {
+            let (channel, payload) = (text_at(args, 0), text_at(args, 1));
+            session.state.notices_of_session(|notices| notices.add_note(channel, payload))?;
+            return Ok(Datum::text(""));
+        }
+        "pg_notification_queue_usage" => {
+            return Ok(Datum::Float64(session.state.instance.notifications().usage()));
+        }
+        _ => {}
     }
     Err(Error::unsupported(format!("function {name}")))
 }
@@ -458,7 +469,13 @@ pub(crate) fn call_set(
         }
         // No relation is a partition.
         "pg_partition_ancestors" => Ok(Vec::new()),
-        "pg_lock_status" | "pg_prepared_xact" | "pg_cursor" | "pg_prepared_statement" => Ok(Vec::new()),
+        "pg_cursor" => Ok(cursors(session.state)),
+        "pg_prepared_statement" => Ok(prepared_statements(session.state)),
+        "pg_listening_channels" => Ok(session.state.notices_of_session(|notices| {
+            notices.channels().map(|channel| vec![Datum::text(&**channel)]).collect()
+        })),
+        "pg_prepared_xact" => Ok(prepared_transactions(session)),
+        "pg_lock_status" => Ok(Vec::new()),
         other => Err(Error::unsupported(format!("function {other}"))),
     }
 }
@@ -508,4 +525,59 @@ fn show_all_settings(state: &State) -> Vec<Vec<Datum>> {
             ]
         })
         .collect()
+}
+
+fn cursors(state: &State) -> Vec<Vec<Datum>> {
+    let listings = state.listings.borrow();
+    let rows = listings.cursors.iter().map(|(name, cursor)| {
+        vec![
+            Datum::text(&**name),
+            Datum::text(&*cursor.statement),
+            Datum::Bool(cursor.options.hold),
+            Datum::Bool(cursor.options.binary),
+            Datum::Bool(cursor.options.scroll != Scroll::No),
+            Datum::Int64(cursor.created),
+        ]
+    });
+    rows.collect()
+}
+
+fn prepared_statements(state: &State) -> Vec<Vec<Datum>> {
+    use ochre_types::{ArrayValue, SqlType, oids::REGTYPE};
+    let types = |oids: Vec<Oid>| {
+        let elements = oids.into_iter().map(|oid| Datum::UInt32(oid.0)).collect();
+        Datum::Array(Arc::new(ArrayValue::vector(SqlType::new(REGTYPE, -1), elements)))
+    };
+    let listings = state.listings.borrow();
+    let rows = listings.prepared.iter().map(|(name, listing)| {
+        let prepared = &listing.prepared;
+        let results = prepared.shape.as_ref().map(|shape| shape.iter().map(|column| column.ty.oid).collect());
+        vec![
+            Datum::text(&**name),
+            Datum::text(&*listing.statement),
+            Datum::Int64(listing.created),
+            types(prepared.parameters.iter().map(|ty| ty.oid).collect()),
+            results.map_or(Datum::Null, types),
+            Datum::Bool(listing.from_sql),
+            Datum::Int64(0),
+            Datum::Int64(0),
+        ]
+    });
+    rows.collect()
+}
+
+fn prepared_transactions(session: &StatementSession<'_>) -> Vec<Vec<Datum>> {
+    let catalog = session.catalog();
+    let list = session.state.instance.prepared().list();
+    let rows = list.into_iter().map(|prepared| {
+        let facts = prepared.facts;
+        vec![
+            Datum::UInt32(prepared.xid as u32),
+            Datum::text(&*facts.gid),
+            Datum::Int64(facts.prepared_at),
+            Datum::UInt32(catalog.role_named(&facts.owner).map_or(Oid::INVALID, |role| role.oid).0),
+            Datum::UInt32(facts.database.0),
+        ]
+    });
+    rows.collect()
 }

@@ -11,6 +11,7 @@ use ochre_access::collector::Collector;
 use ochre_access::heap::{HeapLog, Heaps};
 use ochre_access::sequence::SequenceManager;
 use ochre_base::{DatabaseId, Error, FileId, Oid, Result, SqlState};
+use ochre_catalog::stored::CatalogRows;
 use ochre_catalog::{
     CatalogChange, CatalogSnapshot, DatabaseDescriptor, NamespaceDescriptor, RoleDescriptor, builtin, oids,
     stored,
@@ -25,6 +26,8 @@ use parking_lot::{Mutex, RwLock};
 use crate::cleanup::Relations;
 use crate::database::Database;
 use crate::errors;
+use crate::notify::NotificationHub;
+use crate::prepared::{PreparedFacts, PreparedTransaction, PreparedTransactions};
 use crate::session::Session;
 use crate::session::catalog::CatalogChanges;
 use crate::settings::Settings;
@@ -121,6 +124,10 @@ pub struct Instance {
     temp: Arc<TempFiles>,
     collector: Collector,
     settings: Settings,
+    prepared: PreparedTransactions,
+    notifications: Arc<NotificationHub>,
+    /// Read while a picture of the catalog is published, written by who replaces one.
+    catalog_commits: RwLock<()>,
     databases: RwLock<HashMap<Oid, Arc<Database>>>,
     opening: Mutex<()>,
     next_oid: AtomicU32,
@@ -163,6 +170,9 @@ impl Instance {
             btrees,
             temp,
             settings: config.settings,
+            prepared: PreparedTransactions::default(),
+            notifications: Arc::default(),
+            catalog_commits: RwLock::new(()),
             databases: RwLock::default(),
             opening: Mutex::new(()),
             next_oid: AtomicU32::new(Oid::FIRST_USER.0),
@@ -180,6 +190,7 @@ impl Instance {
         }
         instance.load_database(oids::POSTGRES)?;
         instance.raise_oids()?;
+        instance.restore_prepared()?;
         if config.background {
             instance.start_background();
         }
@@ -309,6 +320,66 @@ impl Instance {
         Ok(())
     }
 
+    /// What was prepared when the directory was left is prepared again, with its locks.
+    fn restore_prepared(&self) -> Result<()> {
+        for (transaction, payload) in self.transactions.take_recovered()? {
+            let facts = PreparedFacts::decode(&payload)?;
+            let lock_owner = self.prepared.new_lock_owner();
+            self.locks.restore_transaction(lock_owner, &transaction.waiter(), &facts.locks)?;
+            self.next_oid.fetch_max(facts.next_oid, Ordering::Relaxed);
+            self.prepared.put(PreparedTransaction { transaction, facts, lock_owner, changes: None });
+        }
+        Ok(())
+    }
+
+    /// The prepared transactions.
+    pub(crate) fn prepared(&self) -> &PreparedTransactions {
+        &self.prepared
+    }
+
+    /// Who listens to what.
+    pub(crate) fn notifications(&self) -> &Arc<NotificationHub> {
+        &self.notifications
+    }
+
+    /// Held for reading while a transaction's changes of the catalog are published.
+    pub(crate) fn catalog_commits(&self) -> &RwLock<()> {
+        &self.catalog_commits
+    }
+
+    /// The object id that is given out next.
+    pub(crate) fn next_oid(&self) -> u32 {
+        self.next_oid.load(Ordering::Relaxed)
+    }
+
+    /// A database's catalog as a transaction sees it that may have changed it.
+    ///
+    /// # Errors
+    /// As reading its pages.
+    pub(crate) fn read_catalog_as(
+        &self,
+        database: &Database,
+        transaction: &ochre_txn::Transaction,
+    ) -> Result<CatalogSnapshot> {
+        let snapshot = transaction.newest_snapshot()?;
+        let rows = database.store().read_all(self, &snapshot)?;
+        self.picture(database.oid(), &rows)
+    }
+
+    /// Publishes a whole picture, its shared objects to every open database.
+    pub(crate) fn publish_picture(&self, database: &Database, catalog: CatalogSnapshot) {
+        let old = database.catalog();
+        let roles = old.roles().filter(|role| catalog.role(role.oid).is_none());
+        let databases = old.databases().filter(|other| catalog.database(other.oid).is_none());
+        let mut shared: Vec<CatalogChange> = roles.map(|role| CatalogChange::DropRole(role.oid)).collect();
+        shared.extend(databases.map(|other| CatalogChange::DropDatabase(other.oid)));
+        shared.extend(catalog.roles().map(|role| CatalogChange::PutRole(Arc::clone(role))));
+        shared.extend(catalog.databases().map(|other| CatalogChange::PutDatabase(Arc::clone(other))));
+        let version = catalog.version;
+        database.replace_picture(catalog);
+        self.publish_shared(database.oid(), &shared, version);
+    }
+
     /// The open database of a name.
     ///
     /// # Errors
@@ -355,23 +426,29 @@ impl Instance {
             return Ok(Arc::clone(database));
         }
         let (store, rows) = CatalogStore::load(self, oid)?;
-        let mut catalog = CatalogSnapshot::new(oid);
-        for namespace in stored::namespaces(&rows) {
-            catalog.apply(&CatalogChange::PutNamespace(namespace));
-        }
-        for role in stored::roles(&rows) {
-            catalog.apply(&CatalogChange::PutRole(role));
-        }
-        for database in stored::databases(&rows) {
-            catalog.apply(&CatalogChange::PutDatabase(database));
-        }
-        for relation in stored::relations(&rows)? {
-            catalog.apply(&CatalogChange::PutRelation(relation));
-        }
-        catalog.version = self.next_catalog_version();
+        let catalog = self.picture(oid, &rows)?;
         let database = Database::new(Arc::downgrade(self), oid, catalog, store);
         self.databases.write().insert(oid, Arc::clone(&database));
         Ok(database)
+    }
+
+    /// The picture of a catalog that stored rows make.
+    fn picture(&self, database: Oid, rows: &CatalogRows) -> Result<CatalogSnapshot> {
+        let mut catalog = CatalogSnapshot::new(database);
+        for namespace in stored::namespaces(rows) {
+            catalog.apply(&CatalogChange::PutNamespace(namespace));
+        }
+        for role in stored::roles(rows) {
+            catalog.apply(&CatalogChange::PutRole(role));
+        }
+        for database in stored::databases(rows) {
+            catalog.apply(&CatalogChange::PutDatabase(database));
+        }
+        for relation in stored::relations(rows)? {
+            catalog.apply(&CatalogChange::PutRelation(relation));
+        }
+        catalog.version = self.next_catalog_version();
+        Ok(catalog)
     }
 
     /// A database, if it is open.

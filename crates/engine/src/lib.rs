@@ -19,7 +19,9 @@ mod functions;
 pub mod inspect;
 mod instance;
 mod literals;
+mod notify;
 mod plan_cache;
+mod prepared;
 mod session;
 pub mod settings;
 mod sink;
@@ -28,6 +30,7 @@ mod tables;
 mod tag;
 
 pub use instance::{Activity, Instance, InstanceConfig};
+pub use notify::Notification;
 pub use session::{
     ExecuteOutcome, PortalShape, Progress, REPORTED_SETTINGS, Session, StatementShape, TransactionStatus,
 };

@@ -17,6 +17,9 @@ pub trait Sink {
     /// When the client is gone.
     fn row_shape(&mut self, columns: &Arc<[OutputColumn]>) -> Result<()>;
 
+    /// Rows that follow go in binary form although the simple protocol asks for text (a BINARY cursor's), or no longer.
+    fn binary_rows(&mut self, _binary: bool) {}
+
     /// Rows; only the first `columns` columns are the client's.
     ///
     /// # Errors

@@ -68,6 +68,21 @@ impl Builder<'_> {
         Arc::ptr_eq(plan, &self.statement.plan)
     }
 
+    /// Whether a node computes the rows that the client gets, not rows that others work on.
+    fn is_top(&self, plan: &Arc<PhysicalPlan>) -> bool {
+        let mut top = &self.statement.plan;
+        loop {
+            if Arc::ptr_eq(plan, top) {
+                return true;
+            }
+            top = match &top.node {
+                PlanNode::Limit(node) => &node.input,
+                PlanNode::Project(node) => &node.input,
+                _ => return false,
+            };
+        }
+    }
+
     fn build_node(&self, plan: &Arc<PhysicalPlan>) -> Result<BoxOperator> {
         Ok(match &plan.node {
             PlanNode::Result(node) => Box::new(ResultRow::new(node.exprs.clone(), node.condition.clone())),
@@ -106,7 +121,9 @@ impl Builder<'_> {
                 Box::new(WorkTableScan::new(node.work_table, node.columns.clone(), node.filter.clone()))
             }
             PlanNode::Filter(node) => Box::new(Filter::new(self.build(&node.input)?, node.predicate.clone())),
-            PlanNode::Project(node) => Box::new(Project::new(self.build(&node.input)?, node.exprs.clone())),
+            PlanNode::Project(node) => {
+                Box::new(Project::new(self.build(&node.input)?, node.exprs.clone(), self.is_top(plan)))
+            }
             PlanNode::ProjectSet(node) => {
                 Box::new(ProjectSet::new(self.build(&node.input)?, node.items.clone(), physical_types(plan)))
             }

@@ -126,6 +126,18 @@ impl Execution {
         Ok(batch)
     }
 
+    /// As [`Execution::next`], for at most about `rows` rows: expressions of the select list are computed, and rows locked,
+    /// for no more than those. A batch can still be larger where neither is done.
+    ///
+    /// # Errors
+    /// The statement's.
+    pub fn next_rows(&mut self, statement: &StatementContext<'_>, rows: usize) -> Result<Option<Batch>> {
+        self.run.wanted_rows.set(rows);
+        let batch = self.next(statement);
+        self.run.wanted_rows.set(usize::MAX);
+        batch
+    }
+
     /// Runs to the end and throws rows away.
     ///
     /// # Errors

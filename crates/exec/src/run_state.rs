@@ -42,6 +42,9 @@ pub struct RunState {
     pub(crate) after: RefCell<AfterStatement>,
     /// What rows must be seen by to be changed by an action of a foreign key.
     pub(crate) crosscheck: RefCell<Option<Snapshot>>,
+    /// Rows that are wanted of the next batch at most. The top of the plan computes and locks no more; what is below need
+    /// not care.
+    pub(crate) wanted_rows: Cell<usize>,
 }
 
 struct SubPlanState {
@@ -114,6 +117,7 @@ impl RunState {
             rows_changed: Cell::new(0),
             after: RefCell::default(),
             crosscheck: RefCell::default(),
+            wanted_rows: Cell::new(usize::MAX),
         })
     }
 
@@ -145,6 +149,7 @@ impl RunState {
             rows_changed: Cell::new(0),
             after: RefCell::default(),
             crosscheck: RefCell::default(),
+            wanted_rows: Cell::new(usize::MAX),
         }
     }
 

@@ -99,6 +99,10 @@ async fn converse(talk: &mut Talk, input: &mut Input, shared: &Arc<Shared>) -> O
                 talk.output.shrink();
                 match wait_for_input(talk, input, shared, stop.as_mut()).await {
                     Wake::Input => continue,
+                    Wake::Notified => {
+                        talk.pass_notifications();
+                        Next::Send
+                    }
                     Wake::Closed => return None,
                     Wake::End(error) => return Some(error),
                 }
@@ -123,6 +127,8 @@ async fn converse(talk: &mut Talk, input: &mut Input, shared: &Arc<Shared>) -> O
 /// Why a wait for input ended.
 enum Wake {
     Input,
+    /// There are notifications for an idle session.
+    Notified,
     Closed,
     End(Error),
 }
@@ -142,6 +148,9 @@ async fn wait_for_input<F: Future<Output = ()>>(
         }
         if shared.stop.is_raised() {
             return Poll::Ready(Wake::End(terminated()));
+        }
+        if talk.session.is_listening() && talk.session.poll_notifications(context) {
+            return Poll::Ready(Wake::Notified);
         }
         talk.output.stream.poll_read(context, &mut input.bytes).map(|result| match result {
             Ok(0) | Err(_) => Wake::Closed,
@@ -227,6 +236,23 @@ enum Next {
 }
 
 impl Talk {
+    /// Notifications for a session that is idle, then ReadyForQuery.
+    fn ready(&mut self) {
+        self.pass_notifications();
+        self.output.ready(self.session.status());
+    }
+
+    /// Notifications that have come; none inside a transaction block.
+    fn pass_notifications(&mut self) {
+        if !self.session.is_listening() {
+            return;
+        }
+        for notification in self.session.take_notifications() {
+            let encoder = &mut self.output.encoder();
+            encoder.notification(notification.process_id, &notification.channel, &notification.payload);
+        }
+    }
+
     /// Sends what there is once the session's gate is passed.
     async fn send(&mut self) -> Result<()> {
         let gate = self.session.take_gate();
@@ -338,7 +364,7 @@ impl Talk {
         match result {
             Ok(Progress::Done) => {
                 self.copying = None;
-                self.output.ready(self.session.status());
+                self.ready();
                 Next::Send
             }
             Ok(Progress::CopyIn) => {
@@ -374,7 +400,7 @@ impl Talk {
             }
             self.skipping = false;
         }
-        self.output.ready(self.session.status());
+        self.ready();
         Next::Send
     }
 
@@ -403,7 +429,7 @@ impl Talk {
         self.output.error(error, text);
         match protocol {
             Protocol::Simple => {
-                self.output.ready(self.session.status());
+                self.ready();
                 Next::Send
             }
             Protocol::Extended => {

@@ -166,9 +166,18 @@ impl Output {
 impl Sink for Output {
     fn row_shape(&mut self, columns: &Arc<[OutputColumn]>) -> Result<()> {
         if !self.shape_told {
-            self.describe(Some(columns), &[]);
+            let formats = std::mem::take(&mut self.formats);
+            self.describe(Some(columns), &formats);
+            self.formats = formats;
         }
         Ok(())
+    }
+
+    fn binary_rows(&mut self, binary: bool) {
+        self.formats.clear();
+        if binary {
+            self.formats.push(Format::Binary as u16);
+        }
     }
 
     fn rows(&mut self, batch: &Batch, columns: &[OutputColumn], format: &FormatContext) -> Result<()> {

@@ -215,6 +215,100 @@ fn portals_stop_at_a_row_limit_and_go_on() {
 }
 
 #[test]
+fn cursors_and_portals_share_one_space_of_names() {
+    with_server(|fixture| async move {
+        let mut client = fixture.connect().await;
+        client
+            .batch_execute("create table c (id int); insert into c select generate_series(1, 5000)")
+            .await
+            .unwrap();
+        let transaction = client.transaction().await.unwrap();
+        transaction.execute("declare c cursor for select id from c where id > $1", &[&10_i32]).await.unwrap();
+        let fetch = transaction.prepare("fetch 2000 from c").await.unwrap();
+        assert_eq!(fetch.columns().len(), 1);
+        let mut next = 11;
+        loop {
+            let rows = transaction.query(&fetch, &[]).await.unwrap();
+            if rows.is_empty() {
+                break;
+            }
+            for row in rows {
+                assert_eq!(row.get::<_, i32>(0), next);
+                next += 1;
+            }
+        }
+        assert_eq!(next, 5001);
+        assert_eq!(transaction.execute("move backward 3 from c", &[]).await.unwrap(), 3);
+        let changed = transaction.execute("update c set id = -id where current of c", &[]).await.unwrap();
+        assert_eq!(changed, 1);
+        let row = transaction.query_one("select min(id) from c", &[]).await.unwrap();
+        assert_eq!(row.get::<_, i32>(0), -4998);
+        // An INSERT whose rows are asked for bit by bit has done everything at once.
+        let insert =
+            transaction.prepare("insert into c select generate_series(1, 5) returning id").await.unwrap();
+        let portal = transaction.bind(&insert, &[]).await.unwrap();
+        let first = transaction.query_portal(&portal, 2).await.unwrap();
+        assert_eq!(first.len(), 2);
+        let row = transaction.query_one("select count(*) from c", &[]).await.unwrap();
+        assert_eq!(row.get::<_, i64>(0), 5005);
+        assert_eq!(transaction.query_portal(&portal, 0).await.unwrap().len(), 3);
+        let error = transaction.query("fetch all from nobody", &[]).await.unwrap_err();
+        assert_eq!(error.code(), Some(&SqlState::INVALID_CURSOR_NAME));
+    });
+}
+
+#[test]
+fn notifications_reach_idle_sessions_in_order() {
+    with_server(|fixture| async move {
+        let (listener, mut connection) = tokio_postgres::connect(&fixture.address(), NoTls).await.unwrap();
+        let (sender, mut heard) = tokio::sync::mpsc::unbounded_channel();
+        tokio::spawn(async move {
+            while let Some(message) = std::future::poll_fn(|cx| connection.poll_message(cx)).await {
+                if let Ok(tokio_postgres::AsyncMessage::Notification(note)) = message {
+                    sender.send((note.channel().to_string(), note.payload().to_string())).unwrap();
+                }
+            }
+        });
+        let client = fixture.connect().await;
+        listener.batch_execute("listen jobs; listen \"Other\"").await.unwrap();
+        let mut wait = async |channel: &str, payload: &str| {
+            let next = tokio::time::timeout(Duration::from_secs(5), heard.recv()).await;
+            assert_eq!(next.expect("in time").unwrap(), (channel.to_string(), payload.to_string()));
+        };
+        client.batch_execute("notify jobs, 'first'").await.unwrap();
+        wait("jobs", "first").await;
+        client
+            .batch_execute(
+                "begin; notify jobs, 'a'; notify nobody; notify jobs, 'a'; savepoint s; notify jobs, 'lost';
+                 rollback to s; select pg_notify('Other', 'b'); notify jobs; commit",
+            )
+            .await
+            .unwrap();
+        wait("jobs", "a").await;
+        wait("Other", "b").await;
+        wait("jobs", "").await;
+        client.batch_execute("begin; notify jobs, 'rolled back'; rollback").await.unwrap();
+        // A session in a block hears at its end, its own words too.
+        listener.batch_execute("begin; select 1").await.unwrap();
+        client.batch_execute("notify jobs, 'late'").await.unwrap();
+        listener.batch_execute("notify jobs, 'own'; commit").await.unwrap();
+        wait("jobs", "late").await;
+        wait("jobs", "own").await;
+        listener.batch_execute("unlisten jobs").await.unwrap();
+        client.batch_execute("notify jobs, 'unheard'; notify \"Other\", 'last'").await.unwrap();
+        wait("Other", "last").await;
+        let channels = listener.query("select pg_listening_channels()", &[]).await.unwrap();
+        assert_eq!(channels.len(), 1);
+        let usage: f64 = client.query_one("select pg_notification_queue_usage()", &[]).await.unwrap().get(0);
+        assert_eq!(usage, 0.0);
+        let error = client.execute("select pg_notify('', '')", &[]).await.unwrap_err();
+        assert_eq!(error.code(), Some(&SqlState::INVALID_PARAMETER_VALUE));
+        let error = client.batch_execute("begin; notify jobs; prepare transaction 'x'").await.unwrap_err();
+        assert_eq!(error.code(), Some(&SqlState::FEATURE_NOT_SUPPORTED));
+    });
+}
+
+#[test]
 fn startup_refuses_what_it_does_not_know() {
     with_server(|fixture| async move {
         for (extra, code) in [

@@ -51,10 +51,21 @@ impl BlockSet {
         self.words.is_empty()
     }
 
-    /// The blocks in ascending order.
-    pub fn to_sorted(&self) -> Vec<BlockNo> {
+    /// The bitmap's words by position, ascending.
+    pub(crate) fn to_words(&self) -> Vec<(u32, u64)> {
         let mut words: Vec<(u32, u64)> = self.words.iter().map(|(at, word)| (*at, *word)).collect();
         words.sort_unstable();
+        words
+    }
+
+    /// The inverse of [`BlockSet::to_words`].
+    pub(crate) fn from_words(words: impl IntoIterator<Item = (u32, u64)>) -> BlockSet {
+        BlockSet { words: words.into_iter().collect() }
+    }
+
+    /// The blocks in ascending order.
+    pub fn to_sorted(&self) -> Vec<BlockNo> {
+        let words = self.to_words();
         let mut blocks = Vec::with_capacity(self.len());
         for (at, mut word) in words {
             while word != 0 {
@@ -87,6 +98,11 @@ impl WrittenBlocks {
             self.spill();
         }
         self.recent.push((file, block));
+    }
+
+    /// Notes a set of blocks.
+    pub(crate) fn note_set(&mut self, file: RelationKey, set: &BlockSet) {
+        self.sets.entry(file).or_default().union(set);
     }
 
     fn spill(&mut self) {

@@ -16,12 +16,13 @@
 //! 4. The caller awaits the flush with the [`CommitTicket`].
 //!
 //! # Not done
-//! PREPARE TRANSACTION (its record kind and its place in outcomes are reserved).
+//! PREPARE TRANSACTION of SERIALIZABLE transactions.
 
 pub mod blocks;
 pub mod locks;
 pub mod manager;
 pub mod outcomes;
+pub mod prepared;
 mod record;
 mod recovery;
 pub mod registry;

@@ -18,6 +18,7 @@ use parking_lot::Mutex;
 
 use crate::blocks::BlockSet;
 use crate::outcomes::{Outcome, Outcomes, SETTLED_POSITION, SavedOutcomes};
+use crate::prepared::PreparedRecords;
 use crate::record::{self, CommitRecord};
 use crate::recovery::TransactionLog;
 use crate::registry::{OpenSnapshots, SnapshotRegistry};
@@ -40,6 +41,8 @@ pub(crate) struct Core {
     pub(crate) row_locks: RowLocks,
     pub(crate) serializable: Arc<Serializable>,
     left_behind: Mutex<HashMap<RelationKey, BlockSet>>,
+    /// See [`crate::prepared`], PT1.
+    pub(crate) prepared: Mutex<PreparedRecords>,
     /// Aborted transactions and those with dead ranges whose blocks the collector has yet to go through.
     aborted: Mutex<Vec<Xid>>,
 }
@@ -61,7 +64,7 @@ impl Core {
 
     pub(crate) fn save_outcomes(&self) -> SavedOutcomes {
         let _publish = self.publish.lock();
-        self.outcomes.save()
+        SavedOutcomes { prepared: self.prepared.lock().clone(), ..self.outcomes.save() }
     }
 }
 
@@ -78,6 +81,10 @@ pub struct CommitTicket {
 }
 
 impl CommitTicket {
+    pub(crate) fn at(lsn: Lsn, wal: Arc<Wal>) -> CommitTicket {
+        CommitTicket { lsn, wal }
+    }
+
     /// Whether the reply may leave at once.
     pub fn is_durable(&self) -> bool {
         self.lsn <= self.wal.flushed()
@@ -114,6 +121,7 @@ impl TransactionManager {
             row_locks: RowLocks::default(),
             serializable: Arc::new(Serializable::new(Limits::default())),
             left_behind: Mutex::new(HashMap::new()),
+            prepared: Mutex::new(saved.prepared.clone()),
             aborted: Mutex::new(Vec::new()),
         });
         log.attach(&core);
@@ -195,7 +203,7 @@ impl TransactionManager {
         Ok(appended.end)
     }
 
-    fn after_commit(&self, xid: Xid, lsn: Lsn, end: EndOfTransaction) {
+    pub(crate) fn after_commit(&self, xid: Xid, lsn: Lsn, end: EndOfTransaction) {
         self.release_row_locks(xid, &end);
         self.core.waits.finished(xid);
         for relation in end.created {
@@ -274,6 +282,14 @@ impl TransactionManager {
                 }
                 core.outcomes.publish_abort(xid);
             }
+        }
+        self.after_abort(xid, end);
+    }
+
+    /// What is left to do when the rollback is published.
+    pub(crate) fn after_abort(&self, xid: Xid, end: EndOfTransaction) {
+        let core = &self.core;
+        if xid.is_valid() {
             self.release_row_locks(xid, &end);
             core.waits.finished(xid);
         }

@@ -144,6 +144,18 @@ impl Exceptions {
         self.0 = kept;
     }
 
+    /// Takes out what lies at or behind an xid.
+    fn split_off(&mut self, first: u64) -> Exceptions {
+        let mut later = Vec::new();
+        for e in &self.0 {
+            if e.last >= first {
+                later.push(Exception { first: e.first.max(first), ..*e });
+            }
+        }
+        self.remove(first, u64::MAX);
+        Exceptions(later)
+    }
+
     fn set(&mut self, xid: u64, word: u64) {
         self.remove(xid, xid);
         let at = self.0.partition_point(|e| e.first < xid);
@@ -204,15 +216,18 @@ pub struct SavedOutcomes {
     pub running: Vec<Xid>,
     /// Dead ranges of running and committed transactions.
     pub dead: Vec<(Xid, Vec<DeadRange>)>,
+    /// The records of prepared transactions, which run still; see [`crate::prepared`].
+    pub prepared: std::collections::BTreeMap<Xid, Arc<[u8]>>,
 }
 
 impl Outcomes {
     /// Outcomes in which every transaction before `saved.next` committed but for those listed. All that were running
-    /// count as aborted.
+    /// count as aborted, but for those prepared, which run.
     pub fn restore(saved: &SavedOutcomes) -> Outcomes {
         let next = saved.next.max(Xid::FIRST).0;
+        let is_prepared = |xid: &Xid| saved.prepared.contains_key(xid);
         let mut list: Vec<(u64, u64)> = saved.aborted.iter().map(|(a, b)| (a.0, b.0)).collect();
-        list.extend(saved.running.iter().map(|x| (x.0, x.0)));
+        list.extend(saved.running.iter().filter(|x| !is_prepared(x)).map(|x| (x.0, x.0)));
         list.sort_unstable();
         let mut runs: Vec<Exception> = Vec::new();
         for (first, last) in list {
@@ -225,20 +240,38 @@ impl Outcomes {
         let mut dead: HashMap<u64, Arc<[DeadRange]>> = HashMap::new();
         for (xid, ranges) in &saved.dead {
             if exceptions.find(xid.0).is_none() && !ranges.is_empty() {
-                exceptions.set(xid.0, DEAD_BIT | SETTLED_WORD);
+                let word = if is_prepared(xid) { RUNNING_WITH_DEAD } else { DEAD_BIT | SETTLED_WORD };
+                exceptions.set(xid.0, word);
                 dead.insert(xid.0, ranges.as_slice().into());
             }
+        }
+        for xid in saved.prepared.keys().filter(|xid| exceptions.find(xid.0).is_none()).collect::<Vec<_>>() {
+            exceptions.set(xid.0, RUNNING);
+        }
+        // Nothing settles beyond the first that runs: it and what follows lies in a segment without words.
+        let settled = saved.prepared.keys().next().map_or(next, |xid| xid.0);
+        let mut middle = Vec::new();
+        if settled < next {
+            let later = exceptions.split_off(settled);
+            middle.push(Arc::new(Segment {
+                first: settled,
+                end: next,
+                first_commit: SETTLED_WORD,
+                last_commit: SETTLED_WORD,
+                words: Vec::new(),
+                exceptions: later,
+            }));
         }
         Outcomes {
             ring: (0..RING_XIDS).map(|_| AtomicU64::new(RUNNING)).collect(),
             ring_low: AtomicU64::new(next),
             next: AtomicU64::new(next),
-            oldest_running: AtomicU64::new(next),
-            settled: AtomicU64::new(next),
+            oldest_running: AtomicU64::new(settled),
+            settled: AtomicU64::new(settled),
             first_exception: AtomicU64::new(exceptions.first()),
             last_exception: AtomicU64::new(exceptions.last()),
             settled_exceptions: ArcSwap::from_pointee(exceptions),
-            middle: ArcSwap::from_pointee(Vec::new()),
+            middle: ArcSwap::from_pointee(middle),
             dead: RwLock::new(dead),
             dead_changes: AtomicU64::new(0),
         }
@@ -612,6 +645,47 @@ mod tests {
         assert!(matches!(restored.outcome(xids[8]), Outcome::Committed { .. }));
         restored.forget(xids[0], xids[9]);
         assert!(matches!(restored.outcome(xids[3]), Outcome::Committed { has_dead: false, .. }));
+    }
+
+    #[test]
+    fn prepared_transactions_run_on_after_a_restart() {
+        let outcomes = fresh();
+        let xids: Vec<Xid> = (0..8).map(|_| outcomes.give(&Vec::new)).collect();
+        outcomes.publish_abort(xids[0]);
+        outcomes.publish_abort(xids[1]);
+        outcomes.publish_commit(xids[3], Lsn(100), &[]);
+        outcomes.publish_abort(xids[4]);
+        outcomes.publish_dead(xids[5], &[DeadRange { first: CommandId(1), last: CommandId(2) }]);
+        let mut saved = outcomes.save();
+        for xid in [xids[2], xids[5]] {
+            saved.prepared.insert(xid, b"record".as_slice().into());
+        }
+        let restored = Outcomes::restore(&saved);
+        assert_eq!(restored.oldest_running(), xids[2]);
+        assert_eq!(restored.outcome(xids[1]), Outcome::Aborted);
+        assert_eq!(restored.outcome(xids[2]), Outcome::Running { has_dead: false });
+        assert!(matches!(restored.outcome(xids[3]), Outcome::Committed { .. }));
+        assert_eq!(restored.outcome(xids[4]), Outcome::Aborted);
+        assert_eq!(restored.outcome(xids[5]), Outcome::Running { has_dead: true });
+        assert!(restored.is_dead(xids[5], CommandId(1)));
+        assert_eq!(restored.outcome(xids[6]), Outcome::Aborted, "it ran and was not prepared");
+        restored.settle(&[Lsn(500)]);
+        assert_eq!(restored.settled(), xids[2]);
+        assert_eq!(restored.save().running, [xids[2], xids[5]]);
+        let later = restored.give(&Vec::new);
+        restored.publish_commit(later, Lsn(600), &[]);
+        restored.publish_commit(xids[2], Lsn(700), &[]);
+        assert_eq!(restored.oldest_running(), xids[5]);
+        assert_eq!(restored.outcome(xids[2]), committed(700));
+        restored.settle(&[Lsn(650), Lsn(800)]);
+        assert_eq!(restored.outcome(xids[2]), committed(700), "a snapshot before it is open");
+        restored.publish_abort(xids[5]);
+        restored.settle(&[Lsn(800)]);
+        assert_eq!(restored.settled(), restored.next());
+        assert!(restored.middle.load().is_empty());
+        assert_eq!(restored.outcome(xids[0]), Outcome::Aborted);
+        assert_eq!(restored.outcome(xids[5]), Outcome::Aborted);
+        assert!(matches!(restored.outcome(xids[2]), Outcome::Committed { has_dead: false, .. }));
     }
 
     /// A transaction that stays open while the ring goes round several times, beside a snapshot that stays open.

@@ -23,7 +23,7 @@ pub(crate) const ABORT: u8 = 2;
 pub(crate) const PREPARE: u8 = 3;
 pub(crate) const FORGET: u8 = 4;
 
-const FORMAT: u8 = 1;
+pub(crate) const FORMAT: u8 = 1;
 
 /// What a commit record says besides its xid.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -61,7 +61,7 @@ impl CommitRecord {
         let dead = r.ranges()?;
         let mut dropped = Vec::new();
         for _ in 0..r.u32()? {
-            dropped.push(RelationKey::new(Oid(r.u32()?), FileId(r.u64()?)));
+            dropped.push(r.relation()?);
         }
         let len = r.u32()? as usize;
         Ok(CommitRecord { dead, dropped, note: r.bytes(len)?.to_vec() })
@@ -104,6 +104,12 @@ impl SavedOutcomes {
                 out.extend_from_slice(&range.last.0.to_le_bytes());
             }
         }
+        out.extend_from_slice(&(self.prepared.len() as u32).to_le_bytes());
+        for (xid, record) in &self.prepared {
+            out.extend_from_slice(&xid.0.to_le_bytes());
+            out.extend_from_slice(&(record.len() as u32).to_le_bytes());
+            out.extend_from_slice(record);
+        }
         out
     }
 
@@ -118,15 +124,20 @@ impl SavedOutcomes {
             let xid = Xid(r.u64()?);
             saved.dead.push((xid, r.ranges()?));
         }
+        for _ in 0..r.u32()? {
+            let xid = Xid(r.u64()?);
+            let length = r.u32()? as usize;
+            saved.prepared.insert(xid, r.bytes(length)?.into());
+        }
         Ok(saved)
     }
 }
 
 /// Reads little-endian numbers from bytes that may be damaged.
-struct Reader<'a>(&'a [u8]);
+pub(crate) struct Reader<'a>(&'a [u8]);
 
 impl<'a> Reader<'a> {
-    fn new(bytes: &'a [u8]) -> Result<Reader<'a>> {
+    pub(crate) fn new(bytes: &'a [u8]) -> Result<Reader<'a>> {
         let mut r = Reader(bytes);
         match r.bytes(1)? {
             [FORMAT] => Ok(r),
@@ -134,24 +145,28 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn bytes(&mut self, n: usize) -> Result<&'a [u8]> {
+    pub(crate) fn bytes(&mut self, n: usize) -> Result<&'a [u8]> {
         let (head, tail) =
             self.0.split_at_checked(n).ok_or_else(|| Error::corrupt("transaction record is too short"))?;
         self.0 = tail;
         Ok(head)
     }
 
-    fn u32(&mut self) -> Result<u32> {
+    pub(crate) fn u32(&mut self) -> Result<u32> {
         let b = self.bytes(4)?;
         Ok(u32::from_le_bytes([b[0], b[1], b[2], b[3]]))
     }
 
-    fn u64(&mut self) -> Result<u64> {
+    pub(crate) fn u64(&mut self) -> Result<u64> {
         let low = u64::from(self.u32()?);
         Ok(low | u64::from(self.u32()?) << 32)
     }
 
-    fn runs(&mut self) -> Result<Vec<(Xid, Xid)>> {
+    pub(crate) fn relation(&mut self) -> Result<RelationKey> {
+        Ok(RelationKey::new(Oid(self.u32()?), FileId(self.u64()?)))
+    }
+
+    pub(crate) fn runs(&mut self) -> Result<Vec<(Xid, Xid)>> {
         let mut runs = Vec::new();
         for _ in 0..self.u32()? {
             runs.push((Xid(self.u64()?), Xid(self.u64()?)));
@@ -159,7 +174,7 @@ impl<'a> Reader<'a> {
         Ok(runs)
     }
 
-    fn ranges(&mut self) -> Result<Vec<DeadRange>> {
+    pub(crate) fn ranges(&mut self) -> Result<Vec<DeadRange>> {
         let mut ranges = Vec::new();
         for _ in 0..self.u32()? {
             ranges.push(DeadRange { first: CommandId(self.u32()?), last: CommandId(self.u32()?) });
@@ -192,6 +207,7 @@ mod tests {
             aborted: vec![(Xid(20), Xid(22))],
             running: vec![Xid(50), Xid(u64::MAX >> 2)],
             dead: vec![(Xid(30), commit.dead.clone())],
+            prepared: [(Xid(50), b"record".as_slice().into())].into(),
         };
         assert_eq!(SavedOutcomes::decode(&saved.encode()).unwrap(), saved);
         assert_eq!(decode_runs(&encode_runs(&saved.aborted)).unwrap(), saved.aborted);

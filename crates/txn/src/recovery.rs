@@ -14,6 +14,7 @@ use parking_lot::Mutex;
 
 use crate::manager::Core;
 use crate::outcomes::{DeadRange, SavedOutcomes};
+use crate::prepared::{PrepareRecord, PreparedRecords};
 use crate::record::{self, CommitRecord};
 
 /// Redoes transaction records; make it before [`ochre_storage::Storage::open`] and the
@@ -30,6 +31,8 @@ struct Recovery {
     committed: HashMap<Xid, Vec<DeadRange>>,
     aborted: BTreeSet<Xid>,
     forgotten: Vec<(Xid, Xid)>,
+    /// Transactions prepared and not ended.
+    prepared: PreparedRecords,
     max_seen: Xid,
     end: Lsn,
 }
@@ -63,10 +66,11 @@ impl Recovery {
         let next = Xid(self.saved.next.0.max(self.max_seen.0 + 1)).max(Xid::FIRST);
         let mut result = SavedOutcomes { next, ..SavedOutcomes::default() };
         let mut aborted = self.saved.aborted.clone();
-        let unfinished = self.saved.running.iter().copied().filter(|x| !self.committed.contains_key(x));
+        let is_aborted = |x: &Xid| !self.committed.contains_key(x) && !self.prepared.contains_key(x);
+        let unfinished = self.saved.running.iter().copied().filter(is_aborted);
         aborted.extend(unfinished.map(|x| (x, x)));
         let later = (self.saved.next.max(Xid::FIRST).0..next.0).map(Xid);
-        aborted.extend(later.filter(|x| !self.committed.contains_key(x)).map(|x| (x, x)));
+        aborted.extend(later.filter(is_aborted).map(|x| (x, x)));
         for (first, last) in &self.forgotten {
             aborted = aborted.into_iter().flat_map(|run| subtract(run, *first, *last)).collect();
         }
@@ -83,6 +87,12 @@ impl Recovery {
         for (xid, ranges) in &self.committed {
             dead.insert(*xid, ranges.clone());
         }
+        for (xid, record) in &self.prepared {
+            // One that cannot be read stops the start when it is restored.
+            let ranges = PrepareRecord::decode(record).map(|prepare| prepare.dead).unwrap_or_default();
+            dead.insert(*xid, ranges);
+        }
+        result.prepared.clone_from(&self.prepared);
         result.dead = dead
             .into_iter()
             .filter(|(xid, ranges)| !ranges.is_empty() && !is_aborted(*xid) && !is_forgotten(*xid))
@@ -125,14 +135,18 @@ impl ResourceManager for TransactionLog {
                 for relation in &commit.dropped {
                     context.files().drop_at_recovery_end(*relation);
                 }
+                recovery.prepared.remove(&record.xid);
                 recovery.committed.insert(record.xid, commit.dead);
             }
             record::ABORT => {
+                recovery.prepared.remove(&record.xid);
                 recovery.aborted.insert(record.xid);
             }
             record::FORGET => recovery.forgotten.extend(record::decode_runs(record.main)?),
             record::PREPARE => {
-                return Err(ochre_base::Error::unsupported("redo of a prepared transaction"));
+                // Damage is found here, not when the transaction is restored.
+                PrepareRecord::decode(record.main)?;
+                recovery.prepared.insert(record.xid, record.main.into());
             }
             info => {
                 return Err(ochre_base::Error::corrupt(format!("transaction record of unknown kind {info}")));
@@ -154,7 +168,15 @@ impl ResourceManager for TransactionLog {
                 Err(error) => format!("commit, damaged: {}", error.message()),
             },
             record::ABORT => "abort".to_string(),
-            record::PREPARE => "prepare".to_string(),
+            record::PREPARE => match PrepareRecord::decode(record.main) {
+                Ok(prepare) => format!(
+                    "prepare, {} row locks, {} relations created, {} dropped",
+                    prepare.row_locks.len(),
+                    prepare.created.len(),
+                    prepare.dropped.len()
+                ),
+                Err(error) => format!("prepare, damaged: {}", error.message()),
+            },
             record::FORGET => "forget".to_string(),
             info => format!("unknown kind {info}"),
         }
@@ -170,7 +192,10 @@ impl ResourceManager for TransactionLog {
     }
 
     fn checkpoint_restore(&self, _redo: Lsn, payload: &[u8]) -> Result<()> {
-        self.recovery.lock().saved = SavedOutcomes::decode(payload)?;
+        let saved = SavedOutcomes::decode(payload)?;
+        let mut recovery = self.recovery.lock();
+        recovery.prepared.clone_from(&saved.prepared);
+        recovery.saved = saved;
         Ok(())
     }
 
@@ -181,7 +206,7 @@ impl ResourceManager for TransactionLog {
 
     fn keeps_created_files(&self, creator: Xid) -> Option<bool> {
         let recovery = self.recovery.lock();
-        if recovery.committed.contains_key(&creator) {
+        if recovery.committed.contains_key(&creator) || recovery.prepared.contains_key(&creator) {
             return Some(true);
         }
         let saved = &recovery.saved;

@@ -120,6 +120,14 @@ impl RowLocks {
         Ok(answer)
     }
 
+    /// The rows that a transaction has locked on a page.
+    pub(crate) fn held_by(&self, page: LockedPage, own: Xid) -> Vec<(RowId, RowLockStrength)> {
+        let shard = self.shard(page).lock();
+        let locks = shard.get(&page).map(|locks| locks.as_slice()).unwrap_or_default();
+        let held = locks.iter().filter(|lock| lock.xid == own);
+        held.map(|lock| (RowId { block: page.1, slot: lock.slot }, lock.strength)).collect()
+    }
+
     /// Releases a transaction's locks on a page.
     pub(crate) fn release(&self, page: LockedPage, own: Xid) {
         let mut shard = self.shard(page).lock();

@@ -22,9 +22,10 @@ use ochre_storage::RelationKey;
 use parking_lot::{Mutex, RwLock};
 use smallvec::SmallVec;
 
-use crate::blocks::WrittenBlocks;
+use crate::blocks::{BlockSet, WrittenBlocks};
 use crate::manager::{Core, TransactionManager};
 use crate::outcomes::DeadRange;
+use crate::prepared::PrepareRecord;
 use crate::row_locks::LockedPage;
 use crate::serializable::{Begin, SafeWait, SerialTransaction};
 use crate::snapshot::{Hold, Registration, Snapshot};
@@ -165,6 +166,8 @@ pub struct Transaction {
     at_publish: Vec<PublishHook>,
     at_end: Vec<EndHook>,
     pub(crate) finished: bool,
+    /// Its end is somebody else's business: dropping it does not roll it back.
+    prepared: bool,
 }
 
 impl Transaction {
@@ -198,7 +201,67 @@ impl Transaction {
             at_publish: Vec::new(),
             at_end: Vec::new(),
             finished: false,
+            prepared: false,
         }
+    }
+
+    /// A transaction that was prepared before the engine stopped.
+    pub(crate) fn restore(
+        manager: Arc<TransactionManager>,
+        xid: Xid,
+        record: PrepareRecord,
+    ) -> Result<Transaction> {
+        let mut transaction = Transaction::new(manager, TransactionOptions::default());
+        let shared = &transaction.shared;
+        shared.xid.store(xid.0, Ordering::Release);
+        shared.current.store(record.next_command.0, Ordering::Relaxed);
+        shared.has_dead.store(!record.dead.is_empty(), Ordering::Relaxed);
+        *shared.dead.write() = record.dead;
+        for (relation, row, strength) in record.row_locks {
+            if let Ok(true) = transaction.manager.core.row_locks.lock(relation, row, strength, xid)? {
+                transaction.locked_pages.get_mut().push((relation, row.block));
+            }
+        }
+        for (relation, words) in record.written {
+            transaction.written.get_mut().note_set(relation, &BlockSet::from_words(words));
+        }
+        transaction.created = record.created;
+        transaction.dropped = record.dropped;
+        transaction.prepared = true;
+        Ok(transaction)
+    }
+
+    /// What a crash must not take from it once it is prepared.
+    pub(crate) fn prepare_record(&self, payload: &[u8]) -> PrepareRecord {
+        let mut written = hashbrown::HashMap::new();
+        self.written.lock().add_to(&mut written);
+        let pages = self.locked_pages.lock().clone();
+        PrepareRecord {
+            dead: self.shared.dead.read().clone(),
+            dropped: self.dropped.clone(),
+            created: self.created.clone(),
+            row_locks: pages
+                .into_iter()
+                .flat_map(|page| self.manager.held_row_locks(page, self.xid()))
+                .collect(),
+            written: crate::prepared::sorted_words(written),
+            next_command: CommandId(self.current_cid().0 + 1),
+            payload: payload.to_vec(),
+        }
+    }
+
+    /// It is prepared: nothing of its session holds anything back any more.
+    pub(crate) fn become_prepared(&mut self) {
+        self.prepared = true;
+        self.base = None;
+        self.savepoints.clear();
+        self.savepoint_cids.get_mut().clear();
+        self.interrupt = Arc::default();
+    }
+
+    /// Whether it is prepared.
+    pub fn is_prepared(&self) -> bool {
+        self.prepared
     }
 
     /// Whose transaction it is.
@@ -237,16 +300,21 @@ impl Transaction {
                 "cannot write in a read-only transaction",
             ));
         }
+        Ok(self.force_xid())
+    }
+
+    /// Its xid, given now if it has none, also to one that only reads.
+    pub(crate) fn force_xid(&self) -> Xid {
         let core = &self.manager.core;
         let _publish = core.publish.lock();
         // Two workers of one statement may arrive together.
         let xid = self.shared.xid();
         if xid.is_valid() {
-            return Ok(xid);
+            return xid;
         }
         let xid = core.outcomes.give(&|| core.settling_list());
         self.shared.xid.store(xid.0, Ordering::Release);
-        Ok(xid)
+        xid
     }
 
     /// The isolation level.
@@ -577,7 +645,7 @@ impl Transaction {
 
 impl Drop for Transaction {
     fn drop(&mut self) {
-        if !self.finished {
+        if !self.finished && !self.prepared {
             self.manager.clone().abort_in_place(self);
         }
     }

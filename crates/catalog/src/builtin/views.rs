@@ -60,6 +60,21 @@ const PG_CATALOG: &[(&str, &str)] = &[
          LEFT JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace",
     ),
     ("pg_settings", "SELECT * FROM pg_catalog.pg_show_all_settings()"),
+    (
+        "pg_prepared_xacts",
+        "SELECT p.transaction, p.gid, p.prepared, u.rolname AS owner, d.datname AS database \
+         FROM pg_catalog.pg_prepared_xact() p LEFT JOIN pg_catalog.pg_authid u ON p.ownerid = u.oid \
+         LEFT JOIN pg_catalog.pg_database d ON p.dbid = d.oid",
+    ),
+    (
+        "pg_cursors",
+        "SELECT name, statement, is_holdable, is_binary, is_scrollable, creation_time FROM pg_catalog.pg_cursor()",
+    ),
+    (
+        "pg_prepared_statements",
+        "SELECT name, statement, prepare_time, parameter_types, result_types, from_sql, generic_plans, custom_plans \
+         FROM pg_catalog.pg_prepared_statement()",
+    ),
 ];
 
 /// Views in `information_schema`.

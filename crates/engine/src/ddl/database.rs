@@ -140,6 +140,12 @@ impl Session {
             )
             .detail(others));
         }
+        if self.state.instance.prepared().any_in(oid) {
+            return Err(Error::new(
+                SqlState::OBJECT_IN_USE,
+                format!("database \"{name}\" is being used by prepared transactions"),
+            ));
+        }
         let files = self.state.instance.storage().files().list()?;
         let transaction = self.transaction.as_mut().expect("N1: a statement runs in a transaction");
         for key in files.into_iter().filter(|key| key.database == oid) {

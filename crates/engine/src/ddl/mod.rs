@@ -101,8 +101,32 @@ impl Session {
     }
 
     /// Takes a relation's lock for this transaction.
+    ///
+    /// # Errors
+    /// Those of waiting; 55006 when DDL wants a relation for itself that an open query of this session uses.
     pub(crate) fn lock_relation(&self, oid: Oid, mode: RelationLockMode) -> Result<()> {
+        if mode == RelationLockMode::AccessExclusive
+            && let Some(command) = &*self.state.ddl_command.borrow()
+        {
+            self.require_unused(oid, command)?;
+        }
         self.state.lock_relation(self.txn(), oid, mode)
+    }
+
+    fn require_unused(&self, oid: Oid, command: &str) -> Result<()> {
+        let catalog = self.state.catalog();
+        let Some(relation) = catalog.relation(oid) else { return Ok(()) };
+        let table = relation.index.as_ref().map_or(oid, |index| index.table);
+        if !self.is_used_by_portal(table) {
+            return Ok(());
+        }
+        Err(Error::new(
+            SqlState::OBJECT_IN_USE,
+            format!(
+                "cannot {command} \"{}\" because it is being used by active queries in this session",
+                relation.name
+            ),
+        ))
     }
 
     /// Finds a relation by name and locks it; looks again after the wait, since it may have gone or changed.

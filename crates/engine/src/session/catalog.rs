@@ -44,6 +44,11 @@ impl CatalogChanges {
         self.changes.is_empty()
     }
 
+    /// The changes, in order.
+    pub(crate) fn list(&self) -> &[CatalogChange] {
+        &self.changes
+    }
+
     /// For a savepoint.
     pub(crate) fn mark(&self) -> CatalogMark {
         CatalogMark { picture: self.picture.clone(), changes: self.changes.len(), undo: self.undo.len() }

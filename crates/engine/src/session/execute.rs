@@ -9,11 +9,10 @@ use ochre_expr::SessionContext;
 use ochre_sql::physical::{CommandKind, OutputColumn, PlannedStatement, RelationLock};
 use ochre_txn::Snapshot;
 use ochre_txn::locks::RelationLockMode;
-use ochre_types::{Batch, Datum};
+use ochre_types::Datum;
 
 use super::Session;
 use super::context::StatementSession;
-use super::extended::Running;
 use crate::sink::Sink;
 use crate::tag::CommandTag;
 
@@ -123,65 +122,8 @@ impl Session {
         Ok(CommandTag::of(plan.command, rows))
     }
 
-    /// Makes a query ready to be run bit by bit.
-    pub(crate) fn start_running(&mut self, plan: Arc<PlannedStatement>) -> Result<Running> {
-        self.begin_plan(&plan)?;
-        let transaction = self.transaction.as_mut().expect("N1: a statement runs in a transaction");
-        let snapshot = transaction.snapshot()?;
-        let execution =
-            self.with_context(&snapshot, &[], |_, context| Execution::new(&plan, context.relations))?;
-        Ok(Running { plan, execution, snapshot, rest: None, sent: 0 })
-    }
-
-    /// Sends up to `limit` further rows; tells whether there may be more.
-    pub(crate) fn run_some(
-        &mut self,
-        running: &mut Running,
-        parameters: &[Datum],
-        limit: u64,
-        sink: &mut dyn Sink,
-    ) -> Result<bool> {
-        if may_take_long(&running.plan) {
-            let wait = self.waiting();
-            return wait.run(|| self.run_some_here(running, parameters, limit, sink));
-        }
-        self.run_some_here(running, parameters, limit, sink)
-    }
-
-    fn run_some_here(
-        &mut self,
-        running: &mut Running,
-        parameters: &[Datum],
-        limit: u64,
-        sink: &mut dyn Sink,
-    ) -> Result<bool> {
-        let Running { plan, execution, snapshot, rest, sent } = running;
-        self.with_context(snapshot, parameters, |session, context| {
-            let mut left = limit;
-            let format = session.format();
-            while left > 0 {
-                let batch = match rest.take() {
-                    Some(batch) => batch,
-                    None => match execution.next(context)? {
-                        Some(batch) => batch.compact(),
-                        None => return Ok(false),
-                    },
-                };
-                let take = left.min(batch.rows as u64) as usize;
-                let now = slice(&batch, 0, take);
-                if take < batch.rows {
-                    *rest = Some(slice(&batch, take, batch.rows - take));
-                }
-                sink.rows(&now, &plan.row_shape, format)?;
-                *sent += take as u64;
-                left -= take as u64;
-            }
-            Ok(true)
-        })
-    }
-
     /// Takes a plan's locks and checks that the transaction may run it.
-    fn begin_plan(&mut self, plan: &PlannedStatement) -> Result<()> {
+    pub(crate) fn begin_plan(&mut self, plan: &PlannedStatement) -> Result<()> {
         if !plan.read_only {
             let command = match plan.command {
                 CommandKind::Select => "SELECT FOR UPDATE",
@@ -242,11 +184,6 @@ impl Session {
     }
 }
 
-fn may_take_long(plan: &PlannedStatement) -> bool {
+pub(crate) fn may_take_long(plan: &PlannedStatement) -> bool {
     plan.plan.estimate.total_cost > LONG_COST
-}
-
-fn slice(batch: &Batch, start: usize, len: usize) -> Batch {
-    let columns = batch.columns.iter().map(|column| Arc::new(column.slice(start, len))).collect();
-    Batch::new(columns, len)
 }

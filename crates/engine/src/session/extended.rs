@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use ochre_base::{Error, Oid, Result, SqlState};
-use ochre_exec::Execution;
 use ochre_parser::ast::{Statement, TransactionStmt};
 use ochre_sql::physical::{OutputColumn, PlannedStatement};
-use ochre_txn::Snapshot;
-use ochre_types::{Batch, Datum, SqlType};
+use ochre_types::{Datum, SqlType};
 use parking_lot::Mutex;
 
+use super::cursor::{CursorListing, PreparedListing};
+use super::portal::{ALL_ROWS, CursorOptions, Move, Portal, PortalState};
 use super::simple::is_plannable;
 use super::transaction::failed_block;
 use super::utility::Protocol;
@@ -27,31 +27,6 @@ pub(crate) struct Prepared {
     pub shape: Option<Arc<[OutputColumn]>>,
     /// The plan, and the picture of the catalog that it was made under.
     pub plan: Mutex<Option<(super::plan::PlanStamp, Arc<PlannedStatement>)>>,
-}
-
-/// A portal: a statement with its parameters, somewhere in its run.
-pub(crate) struct Portal {
-    pub prepared: Arc<Prepared>,
-    pub parameters: Vec<Datum>,
-    /// The client's result format codes, as given.
-    pub formats: Vec<u16>,
-    state: PortalState,
-}
-
-enum PortalState {
-    Ready,
-    Running(Box<Running>),
-    Done,
-}
-
-/// A query that stopped at a row limit.
-pub(crate) struct Running {
-    pub plan: Arc<PlannedStatement>,
-    pub execution: Execution,
-    pub snapshot: Snapshot,
-    /// Rows that were computed and not sent.
-    pub rest: Option<Batch>,
-    pub sent: u64,
 }
 
 /// What Describe of a statement tells.
@@ -107,9 +82,25 @@ impl Session {
             ));
         }
         let statement = statements.pop().map(|raw| raw.stmt);
-        let prepared = self.prepare(text, statement, parameter_types)?;
-        self.statements.insert(name.into(), Arc::new(prepared));
+        let prepared = Arc::new(self.prepare(text, statement, parameter_types)?);
+        if !name.is_empty() {
+            self.list_prepared(name, &prepared, Arc::clone(&prepared.text), false);
+        }
+        self.statements.insert(name.into(), prepared);
         Ok(())
+    }
+
+    /// Lists a named statement in `pg_prepared_statements`.
+    pub(crate) fn list_prepared(
+        &self,
+        name: &str,
+        prepared: &Arc<Prepared>,
+        statement: Arc<str>,
+        from_sql: bool,
+    ) {
+        let created = self.state.statement_time.get();
+        let listing = PreparedListing { statement, prepared: Arc::clone(prepared), from_sql, created };
+        self.state.listings.borrow_mut().prepared.insert(name.into(), listing);
     }
 
     /// Binds a statement's names and parameter types.
@@ -134,11 +125,19 @@ impl Session {
         }
         if is_plannable(&statement) {
             self.begin_implicit()?;
-            let (stamp, plan) = self.plan_parameterised(&statement, text, parameter_types)?;
+            let described = super::cursor::without_cursor(&statement)?;
+            let described = described.as_ref().unwrap_or(&statement);
+            let (stamp, plan) = self.plan_parameterised(described, text, parameter_types)?;
             prepared.parameters.clone_from(&plan.parameters);
             prepared.shape = plan.returns_rows.then(|| plan.row_shape.as_slice().into());
             *prepared.plan.lock() = Some((stamp, plan));
         } else {
+            if let Statement::DeclareCursor(declare) = &statement {
+                self.begin_implicit()?;
+                let query = Statement::Select(declare.query.clone());
+                let (_, plan) = self.plan_parameterised(&query, text, parameter_types)?;
+                prepared.parameters.clone_from(&plan.parameters);
+            }
             prepared.shape = self.utility_shape(&statement)?;
         }
         prepared.statement = Some(statement);
@@ -257,7 +256,23 @@ impl Session {
     }
 
     fn add_portal(&mut self, name: &str, prepared: Arc<Prepared>, parameters: Vec<Datum>, formats: Vec<u16>) {
-        let portal = Portal { prepared, parameters, formats, state: PortalState::Ready };
+        if !name.is_empty() {
+            let listing = CursorListing {
+                statement: Arc::clone(&prepared.text),
+                options: CursorOptions::PROTOCOL,
+                created: self.state.statement_time.get(),
+            };
+            self.state.listings.borrow_mut().cursors.insert(name.into(), listing);
+        }
+        let portal = Portal {
+            prepared,
+            parameters,
+            formats,
+            options: CursorOptions::PROTOCOL,
+            depth: self.savepoints.len(),
+            held: false,
+            state: PortalState::Ready,
+        };
         self.portals.insert(name.into(), portal);
     }
 
@@ -296,9 +311,14 @@ impl Session {
         };
         self.start_statement();
         let outcome = self.execute_portal(&mut portal, max_rows, sink);
-        // A portal survives its execution, and an error of it only until the transaction's end, which removes it.
-        if outcome.is_ok() {
+        // A portal survives its execution, but not its transaction; after an error only a savepoint saves it.
+        if outcome.is_err() {
+            portal.state = PortalState::Failed;
+        }
+        if self.block != Block::Idle && (outcome.is_ok() || !self.savepoints.is_empty()) {
             self.portals.insert(name.into(), portal);
+        } else if !name.is_empty() {
+            self.state.listings.borrow_mut().cursors.remove(name);
         }
         outcome
     }
@@ -310,6 +330,13 @@ impl Session {
         sink: &mut dyn Sink,
     ) -> Result<ExecuteOutcome> {
         let prepared = Arc::clone(&portal.prepared);
+        if let PortalState::Open(_) | PortalState::Failed = portal.state {
+            if self.block == Block::Failed {
+                return Err(failed_block());
+            }
+            self.begin_implicit()?;
+            return self.execute_plan(portal, max_rows, sink);
+        }
         let Some(statement) = &prepared.statement else {
             sink.empty();
             return Ok(ExecuteOutcome::Empty);
@@ -325,6 +352,14 @@ impl Session {
         self.begin_implicit()?;
         if !is_plannable(statement) {
             let parameters = std::mem::take(&mut portal.parameters);
+            if let Statement::DeclareCursor(declare) = statement {
+                let types: Vec<Oid> = prepared.parameters.iter().map(|ty| ty.oid).collect();
+                let tag = self.declare_cursor(declare, &prepared.text, &types, &parameters)?;
+                portal.state = PortalState::Done;
+                self.flush_notices(sink);
+                sink.complete(tag);
+                return Ok(ExecuteOutcome::Complete);
+            }
             return match self.run_utility(statement, &prepared.text, &parameters, Protocol::Extended, sink)? {
                 Some(tag) => {
                     portal.state = PortalState::Done;
@@ -344,54 +379,54 @@ impl Session {
         max_rows: u32,
         sink: &mut dyn Sink,
     ) -> Result<ExecuteOutcome> {
-        let running = match std::mem::replace(&mut portal.state, PortalState::Done) {
-            PortalState::Running(running) => running,
-            PortalState::Ready => {
-                let plan = self.valid_plan(&portal.prepared)?;
-                // Without a limit, and for changes, the whole statement runs at once.
-                if max_rows == 0 || !plan.read_only {
-                    let tag = self.run_rows(&plan, &portal.parameters, sink)?;
-                    self.flush_notices(sink);
-                    sink.complete(tag);
-                    return Ok(ExecuteOutcome::Complete);
-                }
-                Box::new(self.start_running(plan)?)
+        if let PortalState::Ready = portal.state {
+            let plan = self.valid_plan(&portal.prepared)?;
+            // Without a limit the whole statement runs at once.
+            if max_rows == 0 || !plan.returns_rows {
+                let tag = self.run_rows(&plan, &portal.parameters, sink)?;
+                portal.state = PortalState::Done;
+                self.flush_notices(sink);
+                sink.complete(tag);
+                return Ok(ExecuteOutcome::Complete);
             }
-            PortalState::Done => {
+            portal.state =
+                PortalState::Open(Box::new(self.open_query(plan, portal.options.scroll, Vec::new())?));
+        }
+        let query = match &mut portal.state {
+            PortalState::Open(query) => query,
+            PortalState::Failed => {
+                return Err(Error::new(
+                    SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
+                    "a portal that has failed cannot be run",
+                ));
+            }
+            PortalState::Ready | PortalState::Done => {
                 sink.complete(CommandTag::Rows("SELECT", 0));
                 return Ok(ExecuteOutcome::Complete);
             }
         };
-        self.advance_running(portal, running, u64::from(max_rows), sink)
-    }
-
-    fn advance_running(
-        &mut self,
-        portal: &mut Portal,
-        mut running: Box<Running>,
-        max_rows: u64,
-        sink: &mut dyn Sink,
-    ) -> Result<ExecuteOutcome> {
-        let limit = if max_rows == 0 { u64::MAX } else { max_rows };
-        let before = running.sent;
-        let more = self.run_some(&mut running, &portal.parameters, limit, sink)?;
-        if more {
-            portal.state = PortalState::Running(running);
+        let limit = if max_rows == 0 { ALL_ROWS } else { u64::from(max_rows) };
+        let rows = self.move_query(query, &portal.parameters, Move::Forward(limit), Some(&mut *sink))?;
+        if rows == limit {
             return Ok(ExecuteOutcome::Suspended);
         }
+        let tag = CommandTag::of(query.command, rows);
         self.flush_notices(sink);
-        sink.complete(CommandTag::of(running.plan.command, running.sent - before));
+        sink.complete(tag);
         Ok(ExecuteOutcome::Complete)
     }
 
     /// Close of a statement; one that is not there is fine.
     pub fn close_statement(&mut self, name: &str) {
         self.statements.remove(name);
+        self.state.listings.borrow_mut().prepared.remove(name);
     }
 
     /// Close of a portal; one that is not there is fine.
     pub fn close_portal(&mut self, name: &str) {
-        self.portals.remove(name);
+        if self.portals.remove(name).is_some() && !name.is_empty() {
+            self.state.listings.borrow_mut().cursors.remove(name);
+        }
     }
 
     /// Sync: an implicit transaction ends.
@@ -402,13 +437,6 @@ impl Session {
         let result = self.end_implicit();
         self.pending = None;
         self.finish_call(result, sink)
-    }
-
-    /// Removes the portals that end with the transaction.
-    pub(crate) fn close_transaction_portals(&mut self) {
-        if !self.portals.is_empty() {
-            self.portals.clear();
-        }
     }
 }
 

@@ -25,13 +25,17 @@ pub(crate) mod catalog;
 mod constraints;
 pub(crate) mod context;
 mod copy;
+mod cursor;
 mod execute;
 mod explain;
 mod extended;
+mod notify;
 mod plan;
+mod portal;
 mod settings;
 mod simple;
 mod transaction;
+mod two_phase;
 mod utility;
 
 use std::cell::{Cell, RefCell};
@@ -48,10 +52,13 @@ use ochre_types::{Datum, FormatContext};
 
 use crate::database::Database;
 use crate::instance::{Activity, Instance};
+use crate::notify::SessionNotices;
 use crate::settings::Settings;
 use catalog::CatalogChanges;
-use extended::Portal;
+pub(crate) use cursor::Listings;
 pub(crate) use extended::Prepared;
+use portal::Portal;
+pub(crate) use portal::Scroll;
 pub(crate) use settings::split_dotted;
 pub(crate) use simple::is_plannable;
 use transaction::Savepoint;
@@ -110,6 +117,14 @@ pub(crate) struct State {
     pub deferred: RefCell<DeferredChecks>,
     /// Plans of foreign keys' actions.
     pub referential_plans: RefCell<Vec<constraints::ReferentialPlan>>,
+    /// Named cursors and prepared statements, for the functions that list them.
+    pub listings: RefCell<Listings>,
+    /// What the transaction wants to say and hear, and what the session listens to; nothing for nearly every session.
+    pub notices_heard: RefCell<SessionNotices>,
+    /// Whether it listens to anything.
+    pub listens: Cell<bool>,
+    /// The DDL statement that runs while portals are open, by its name.
+    pub ddl_command: RefCell<Option<String>>,
 }
 
 /// A client's session.
@@ -186,6 +201,10 @@ impl Session {
             statement_time: Cell::new(now),
             random_seed: Cell::new(None),
             activity,
+            listings: RefCell::default(),
+            notices_heard: RefCell::default(),
+            listens: Cell::new(false),
+            ddl_command: RefCell::default(),
             database,
             deferred: RefCell::default(),
             referential_plans: RefCell::default(),
@@ -283,6 +302,7 @@ impl Session {
         self.pending = None;
         self.end_aborted();
         self.portals.clear();
+        self.state.listings.borrow_mut().cursors.clear();
     }
 }
 
@@ -294,6 +314,8 @@ fn refused(message: String) -> Error {
 impl Drop for Session {
     fn drop(&mut self) {
         self.end_aborted();
+        let database = self.state.database.oid();
+        self.state.notices_heard.borrow_mut().close(self.state.instance.notifications(), database);
         self.state.instance.forget_session(&self.state.activity);
     }
 }
@@ -381,6 +403,11 @@ impl State {
     ) -> Result<bool> {
         let tag = LockTag::Relation { database: self.database.oid(), relation };
         self.instance.locks().lock(&self.locks, &transaction.waiter(), tag, mode, wait)
+    }
+
+    /// Works with what the session says and hears by NOTIFY and LISTEN.
+    pub(crate) fn notices_of_session<R>(&self, work: impl FnOnce(&mut SessionNotices) -> R) -> R {
+        work(&mut self.notices_heard.borrow_mut())
     }
 
     /// Adds a notice for the client, if it wants that level.

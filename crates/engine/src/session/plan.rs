@@ -183,7 +183,10 @@ impl Session {
     /// A prepared statement's plan, made again if the catalog, the path or a setting has changed, with its locks taken.
     pub(crate) fn valid_plan(&mut self, prepared: &Prepared) -> Result<Arc<PlannedStatement>> {
         let kept = prepared.plan.lock().clone();
-        if let Some((stamp, plan)) = kept
+        let statement = prepared.statement.as_ref().expect("only plannable statements have plans");
+        let resolved = self.resolve_current_of(statement)?;
+        if resolved.is_none()
+            && let Some((stamp, plan)) = kept
             && stamp == self.stamp()
         {
             self.lock_plan(&plan)?;
@@ -191,7 +194,7 @@ impl Session {
                 return Ok(plan);
             }
         }
-        let statement = prepared.statement.as_ref().expect("only plannable statements have plans");
+        let statement = resolved.as_ref().unwrap_or(statement);
         let types: Vec<Oid> = prepared.parameters.iter().map(|ty| ty.oid).collect();
         let (stamp, plan) = self.plan_parameterised(statement, &prepared.text, &types)?;
         let same_shape = match &prepared.shape {

@@ -35,6 +35,11 @@ impl Pending {
         self.multiple
     }
 
+    /// The message's text.
+    pub(crate) fn text(&self) -> &Arc<str> {
+        &self.text
+    }
+
     /// What waits when a COPY is executed in the extended protocol.
     pub(crate) fn extended_copy(copy: super::copy::CopyIn) -> Pending {
         Pending { text: "".into(), statements: VecDeque::new(), multiple: false, copy: Some(copy) }
@@ -149,9 +154,11 @@ impl Session {
         if is_plannable(&raw.stmt) {
             let own_text = &text[raw.start..raw.start + raw.len];
             let alone = !self.pending.as_ref().is_some_and(Pending::is_multiple);
-            let plan = match alone {
-                true => self.plan_statement(&raw.stmt, text)?,
-                false => self.plan_parameterised(&raw.stmt, own_text, &[])?.1,
+            let plan = match self.resolve_current_of(&raw.stmt)? {
+                // A plan for one row of one cursor: nobody else can use it.
+                Some(resolved) => self.plan_parameterised(&resolved, own_text, &[])?.1,
+                None if alone => self.plan_statement(&raw.stmt, text)?,
+                None => self.plan_parameterised(&raw.stmt, own_text, &[])?.1,
             };
             if !plan.parameters.is_empty() {
                 return Err(Error::new(

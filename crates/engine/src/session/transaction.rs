@@ -5,10 +5,11 @@ use std::sync::Arc;
 use ochre_base::{Error, Result, Severity, SqlState};
 use ochre_catalog::CatalogChange;
 use ochre_parser::ast::{IsolationLevel as AstLevel, TransactionModes, TransactionStmt};
-use ochre_txn::{IsolationLevel, SavepointDepth, TransactionOptions};
+use ochre_txn::{IsolationLevel, SavepointDepth, Transaction, TransactionOptions};
 
 use super::catalog::CatalogMark;
 use super::{Block, Session};
+use crate::notify::Delivery;
 use crate::tag::CommandTag;
 
 /// A savepoint with what goes back to it besides rows.
@@ -19,6 +20,7 @@ pub(crate) struct Savepoint {
     catalog: CatalogMark,
     locks: ochre_txn::locks::LockMark,
     timing: ochre_exec::ConstraintTiming,
+    notices: crate::notify::NoticeMark,
 }
 
 fn level(level: AstLevel) -> IsolationLevel {
@@ -75,9 +77,9 @@ impl Session {
             TransactionStmt::Savepoint(name, _) => self.savepoint(name),
             TransactionStmt::Release(name, _) => self.release(name),
             TransactionStmt::RollbackTo(name, _) => self.rollback_to(name),
-            TransactionStmt::Prepare(..) => Err(Error::unsupported("PREPARE TRANSACTION")),
-            TransactionStmt::CommitPrepared(..) => Err(Error::unsupported("COMMIT PREPARED")),
-            TransactionStmt::RollbackPrepared(..) => Err(Error::unsupported("ROLLBACK PREPARED")),
+            TransactionStmt::Prepare(gid, _) => self.prepare_block(gid),
+            TransactionStmt::CommitPrepared(gid, _) => self.finish_prepared(gid, true),
+            TransactionStmt::RollbackPrepared(gid, _) => self.finish_prepared(gid, false),
         }
     }
 
@@ -179,7 +181,6 @@ impl Session {
     /// # Errors
     /// When the commit fails: it is rolled back then.
     pub(crate) fn end_committed(&mut self) -> Result<()> {
-        self.close_transaction_portals();
         self.savepoints.clear();
         if self.transaction.is_some()
             && let Err(error) = self.run_all_deferred_checks()
@@ -187,12 +188,22 @@ impl Session {
             self.end_aborted();
             return Err(error);
         }
+        if !self.portals.is_empty()
+            && let Err(error) = self.hold_cursors()
+        {
+            self.end_aborted();
+            return Err(error);
+        }
+        self.close_transaction_portals();
         self.state.deferred.take();
         self.block = Block::Idle;
         let Some(mut transaction) = self.transaction.take() else {
             return Ok(());
         };
+        let delivery = self.take_delivery(&mut transaction)?;
         let changes = self.state.catalog.borrow_mut().take();
+        // Whoever makes the picture anew from stored rows keeps others from publishing meanwhile.
+        let _ddl = (!changes.is_empty()).then(|| self.state.instance.catalog_commits().read());
         if !changes.is_empty() {
             let instance = Arc::clone(&self.state.instance);
             let database = Arc::clone(&self.state.database);
@@ -206,8 +217,12 @@ impl Session {
         self.state.instance.locks().release_transaction(&self.state.locks);
         match outcome {
             Ok(ticket) => {
+                if let Some(delivery) = delivery {
+                    self.delivered(&delivery, own, met);
+                }
                 self.state.catalog.borrow_mut().committed();
                 self.state.settings.borrow_mut().commit();
+                self.settle_held_cursors();
                 let lsn = if wait || !own.is_valid() { ticket.lsn } else { met };
                 self.state.note_met(lsn);
                 Ok(())
@@ -220,12 +235,62 @@ impl Session {
         }
     }
 
+    /// What a transaction says and hears with its commit; `None` for nearly all.
+    ///
+    /// # Errors
+    /// 54000 when too many notifications wait: it is rolled back then, as by an error of the commit itself.
+    fn take_delivery(&mut self, transaction: &mut Transaction) -> Result<Option<Arc<Delivery>>> {
+        if self.state.notices_of_session(|notices| notices.is_empty()) {
+            return Ok(None);
+        }
+        let (hub, database) = (self.state.instance.notifications(), self.state.database.oid());
+        let taken = self
+            .state
+            .notices_of_session(|notices| notices.take(hub, database, self.state.process_id))
+            .and_then(|delivery| {
+                // With a commit record of its own it has its place in the order of the commits.
+                if delivery.has_notes() && !transaction.is_read_only() {
+                    transaction.assign_xid()?;
+                }
+                Ok(Arc::new(delivery))
+            });
+        match taken {
+            Ok(delivery) => {
+                if transaction.xid().is_valid() {
+                    let published = Arc::clone(&delivery);
+                    transaction.at_publish(move |lsn| published.publish(lsn));
+                }
+                Ok(Some(delivery))
+            }
+            Err(error) => {
+                self.state.catalog.borrow_mut().abort(&self.state.database);
+                self.state.settings.borrow_mut().rollback_to(0);
+                self.state.instance.locks().release_transaction(&self.state.locks);
+                Err(error)
+            }
+        }
+    }
+
+    /// The commit is done: who listens is woken, and the session listens to what it asked for.
+    fn delivered(&self, delivery: &Delivery, own: ochre_base::Xid, met: ochre_base::Lsn) {
+        if !own.is_valid() {
+            delivery.publish(met);
+        }
+        delivery.wake();
+        let listens = self.state.notices_of_session(|notices| {
+            notices.committed(delivery.actions());
+            notices.is_listening()
+        });
+        self.state.listens.set(listens);
+    }
+
     /// Rolls back what is open and goes Idle.
     pub(crate) fn end_aborted(&mut self) {
         self.close_transaction_portals();
         self.savepoints.clear();
         self.state.deferred.take();
         self.block = Block::Idle;
+        self.state.notices_of_session(|notices| notices.rollback_to(Default::default()));
         if let Some(transaction) = self.transaction.take() {
             self.state.catalog.borrow_mut().abort(&self.state.database);
             self.state.instance.transactions().abort(transaction);
@@ -245,7 +310,7 @@ impl Session {
                 self.block = Block::Failed;
             }
             Block::Explicit => {
-                self.close_transaction_portals();
+                self.close_portals_since(self.savepoints.len() - 1);
                 self.block = Block::Failed;
             }
             Block::Failed => {}
@@ -276,6 +341,7 @@ impl Session {
             catalog: self.state.catalog.borrow().mark(),
             locks: self.state.locks.mark(),
             timing: self.state.deferred.borrow().timing.clone(),
+            notices: self.state.notices_of_session(|notices| notices.mark()),
         });
         Ok(CommandTag::Plain("SAVEPOINT"))
     }
@@ -298,13 +364,14 @@ impl Session {
         let transaction = self.transaction.as_mut().expect("N1: a block has a transaction");
         transaction.release(self.savepoints[index].depth);
         self.savepoints.truncate(index);
+        self.release_portals(index);
         Ok(CommandTag::Plain("RELEASE"))
     }
 
     fn rollback_to(&mut self, name: &str) -> Result<CommandTag> {
         self.require_block("ROLLBACK TO SAVEPOINT")?;
         let index = self.find_savepoint(name)?;
-        self.close_transaction_portals();
+        self.close_portals_since(index);
         let savepoint = &self.savepoints[index];
         let transaction = self.transaction.as_mut().expect("a block with savepoints keeps its transaction");
         transaction.rollback_to(savepoint.depth)?;
@@ -312,6 +379,8 @@ impl Session {
         self.state.settings.borrow_mut().rollback_to(savepoint.settings);
         self.state.catalog.borrow_mut().rollback_to(&savepoint.catalog, &self.state.database);
         self.state.instance.locks().release_transaction_to(&self.state.locks, savepoint.locks);
+        let notices = savepoint.notices;
+        self.state.notices_of_session(|heard| heard.rollback_to(notices));
         self.savepoints.truncate(index + 1);
         self.block = Block::Explicit;
         Ok(CommandTag::Plain("ROLLBACK"))
@@ -353,7 +422,7 @@ pub(crate) fn failed_block() -> Error {
 }
 
 /// Publishes a transaction's catalog changes: shared ones to every open database.
-fn publish(
+pub(crate) fn publish(
     instance: &crate::instance::Instance,
     database: &crate::database::Database,
     changes: &[CatalogChange],

@@ -40,6 +40,7 @@ impl Session {
         Ok(match statement {
             Statement::Show(show) => Some(show_shape(show)),
             Statement::Explain(_) => Some(Arc::from([text_column("QUERY PLAN")])),
+            Statement::Fetch(fetch) => self.fetch_shape(fetch),
             Statement::Execute(execute) => {
                 let name: &str = &execute.name;
                 self.statements.get(name).and_then(|prepared| prepared.shape.clone())
@@ -64,6 +65,12 @@ impl Session {
                 | Statement::Prepare(_)
                 | Statement::Execute(_)
                 | Statement::Deallocate(_)
+                | Statement::DeclareCursor(_)
+                | Statement::Fetch(_)
+                | Statement::ClosePortal(_)
+                | Statement::Listen(_)
+                | Statement::Unlisten(_)
+                | Statement::Notify(_)
                 | Statement::Discard(_)
         );
         if is_short {
@@ -96,6 +103,16 @@ impl Session {
             Statement::Deallocate(deallocate) => {
                 return self.deallocate(deallocate.name.as_deref()).map(Some);
             }
+            Statement::DeclareCursor(declare) => {
+                return self.declare_cursor(declare, text, &[], parameters).map(Some);
+            }
+            Statement::Fetch(fetch) => return self.fetch(fetch, protocol, sink).map(Some),
+            Statement::ClosePortal(close) => return self.close_cursor(close.name.as_deref()).map(Some),
+            Statement::Listen(channel) => return self.listen(channel).map(Some),
+            Statement::Unlisten(channel) => return Ok(Some(self.unlisten(channel.as_deref()))),
+            Statement::Notify(notify) => {
+                return self.notify(&notify.channel, notify.payload.as_deref()).map(Some);
+            }
             Statement::Discard(target) => return self.discard(*target).map(Some),
             Statement::Copy(copy) => return self.copy_statement(copy, text, sink),
             Statement::Lock(lock) => return self.lock_statement(lock).map(Some),
@@ -116,6 +133,17 @@ impl Session {
     fn run_ddl(&mut self, statement: &Statement) -> Result<CommandTag> {
         let name = statement_name(statement);
         self.require_writable(&name)?;
+        if self.portals.is_empty() {
+            return self.run_ddl_statement(statement, name);
+        }
+        // Relations that queries of this session have open must not change under them.
+        self.state.ddl_command.replace(Some(name.clone()));
+        let result = self.run_ddl_statement(statement, name);
+        self.state.ddl_command.replace(None);
+        result
+    }
+
+    fn run_ddl_statement(&mut self, statement: &Statement, name: String) -> Result<CommandTag> {
         match statement {
             Statement::CreateTable(create) => self.create_table(create),
             Statement::CreateTableAs(create) => self.create_table_as(create),
@@ -190,8 +218,9 @@ impl Session {
         for ty in &prepare.types {
             types.push(self.bind_type(ty)?.oid);
         }
-        let prepared = self.prepare(text, Some(prepare.query.clone()), &types)?;
-        self.statements.insert(name.into(), Arc::new(prepared));
+        let prepared = Arc::new(self.prepare(text, Some(prepare.query.clone()), &types)?);
+        self.list_prepared(name, &prepared, self.source_text(text), true);
+        self.statements.insert(name.into(), prepared);
         Ok(CommandTag::Plain("PREPARE"))
     }
 
@@ -251,10 +280,14 @@ impl Session {
         match name {
             None => {
                 self.statements.clear();
+                self.state.listings.borrow_mut().prepared.clear();
                 Ok(CommandTag::Plain("DEALLOCATE ALL"))
             }
             Some(name) => match self.statements.remove(name) {
-                Some(_) => Ok(CommandTag::Plain("DEALLOCATE")),
+                Some(_) => {
+                    self.state.listings.borrow_mut().prepared.remove(name);
+                    Ok(CommandTag::Plain("DEALLOCATE"))
+                }
                 None => Err(Error::new(
                     SqlState::INVALID_SQL_STATEMENT_NAME,
                     format!("prepared statement \"{name}\" does not exist"),
@@ -269,6 +302,8 @@ impl Session {
                 self.prevent_in_block("DISCARD ALL")?;
                 self.portals.clear();
                 self.statements.clear();
+                *self.state.listings.borrow_mut() = super::cursor::Listings::default();
+                self.unlisten(None);
                 self.state.settings.borrow_mut().reset_all();
                 self.state.sequence_values.borrow_mut().clear();
                 self.state.last_sequence.set(None);

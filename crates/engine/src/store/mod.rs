@@ -20,7 +20,7 @@ use ochre_catalog::stored::{self, CatalogRow, CatalogRows, RowKey};
 use ochre_catalog::{ColumnList, Field, builtin, oids};
 use ochre_exec::{RowCodec, RowDecoder, RowEncoder};
 use ochre_storage::RelationKey;
-use ochre_txn::{IsolationLevel, RowLockStrength, Transaction, TransactionOptions};
+use ochre_txn::{IsolationLevel, RowLockStrength, Snapshot, Transaction, TransactionOptions};
 use ochre_types::Datum;
 use parking_lot::Mutex;
 
@@ -57,31 +57,47 @@ impl CatalogStore {
     pub(crate) fn load(instance: &Instance, database: Oid) -> Result<(CatalogStore, CatalogRows)> {
         let store =
             CatalogStore { database, places: Mutex::new(HashMap::new()), lists: Mutex::new(HashMap::new()) };
+        let mut transaction = instance.transactions().begin(options(true));
+        let snapshot = transaction.snapshot()?;
+        let rows = store.read_all(instance, &snapshot)?;
+        drop(snapshot);
+        instance.transactions().commit(transaction)?;
+        Ok((store, rows))
+    }
+
+    /// Reads the stored catalogs as a snapshot sees them, and remembers where their rows are.
+    ///
+    /// # Errors
+    /// As reading its pages.
+    pub(crate) fn read_all(&self, instance: &Instance, snapshot: &Snapshot) -> Result<CatalogRows> {
         let mut rows = CatalogRows::new();
         for (catalog, _) in builtin::STORED {
-            let read = store.read_catalog(instance, catalog)?;
+            let read = self.read_catalog(instance, catalog, snapshot)?;
             rows.insert(catalog, read);
         }
         for relation in stored::relations(&rows)? {
             if !relation.column_lists.is_empty() {
-                store.lists.lock().insert(relation.oid, relation.column_lists.clone());
+                self.lists.lock().insert(relation.oid, relation.column_lists.clone());
             }
         }
-        Ok((store, rows))
+        Ok(rows)
     }
 
-    fn read_catalog(&self, instance: &Instance, catalog: Oid) -> Result<Vec<Vec<Datum>>> {
+    fn read_catalog(
+        &self,
+        instance: &Instance,
+        catalog: Oid,
+        snapshot: &Snapshot,
+    ) -> Result<Vec<Vec<Datum>>> {
         let key = catalog_key(self.database, catalog);
         let relation = builtin::relation(catalog).expect("catalogs are built in");
         let codec = Arc::new(RowCodec::new(relation));
         let mut decoder = RowDecoder::all_columns(&codec);
         let heap = instance.heaps().open(key);
-        let mut transaction = instance.transactions().begin(options(true));
-        let snapshot = transaction.snapshot()?;
         let mut rows = Vec::new();
         for block in 0..heap.block_count()? {
             let mut rids = Vec::new();
-            heap.scan_page(BlockNo(block), &snapshot, None, |version| {
+            heap.scan_page(BlockNo(block), snapshot, None, |version| {
                 rids.push(version.rid);
                 decoder.push(&version)
             })?;
@@ -92,8 +108,6 @@ impl CatalogStore {
                 rows.push(values);
             }
         }
-        drop(snapshot);
-        instance.transactions().commit(transaction)?;
         Ok(rows)
     }
 

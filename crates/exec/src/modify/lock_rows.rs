@@ -19,6 +19,8 @@ use crate::{BoxOperator, ExecContext, Operator};
 /// Locks the rows that its input's row ids name.
 pub struct LockRows {
     input: BoxOperator,
+    /// Rows of the input that were not wanted yet, and the position of the next.
+    rest: Option<(Batch, usize)>,
     relations: Vec<Marked>,
 }
 
@@ -52,7 +54,7 @@ impl LockRows {
                 wait: relation.wait,
             });
         }
-        Ok(LockRows { input, relations: marked })
+        Ok(LockRows { input, rest: None, relations: marked })
     }
 
     /// Locks one row everywhere; the row as it is now, unless it is left out.
@@ -105,10 +107,25 @@ impl Marked {
 }
 
 impl Operator for LockRows {
+    /// No more rows than are wanted are locked at a time: a cursor locks what it fetches.
     fn next(&mut self, ctx: &ExecContext<'_>) -> Result<Option<Batch>> {
-        while let Some(batch) = self.input.next(ctx)? {
+        loop {
+            let (batch, start) = match self.rest.take() {
+                Some(rest) => rest,
+                None => match self.input.next(ctx)? {
+                    Some(batch) => (batch, 0),
+                    None => return Ok(None),
+                },
+            };
             let mut rows = Vec::new();
             for position in batch.active() {
+                if position < start {
+                    continue;
+                }
+                if rows.len() >= ctx.run.wanted_rows.get() {
+                    self.rest = Some((batch.clone(), position));
+                    break;
+                }
                 ctx.check_interrupts()?;
                 let columns: Vec<Arc<Column>> =
                     batch.columns.iter().map(|column| Arc::new(column.slice(position, 1))).collect();
@@ -118,10 +135,10 @@ impl Operator for LockRows {
                 return Ok(Some(join_batches(rows)));
             }
         }
-        Ok(None)
     }
 
     fn rescan(&mut self, ctx: &ExecContext<'_>) -> Result<()> {
+        self.rest = None;
         self.input.rescan(ctx)
     }
 }

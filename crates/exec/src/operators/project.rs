@@ -12,18 +12,42 @@ use crate::{BoxOperator, ExecContext, Operator};
 pub struct Project {
     input: BoxOperator,
     exprs: Vec<Expr>,
+    /// At the top of a plan: computes no more rows at a time than are wanted.
+    is_top: bool,
+    /// Rows of the input that were not wanted yet, and the position of the next.
+    rest: Option<(Batch, usize)>,
 }
 
 impl Project {
     /// One column for each expression over `input`.
-    pub fn new(input: BoxOperator, exprs: Vec<Expr>) -> Project {
-        Project { input, exprs }
+    pub fn new(input: BoxOperator, exprs: Vec<Expr>, is_top: bool) -> Project {
+        Project { input, exprs, is_top, rest: None }
+    }
+
+    /// The input's next rows, a part of a batch when not all of it is wanted.
+    fn wanted(&mut self, ctx: &ExecContext<'_>) -> Result<Option<Batch>> {
+        let wanted = ctx.run.wanted_rows.get();
+        let (batch, start) = match self.rest.take() {
+            Some(rest) => rest,
+            None => match self.input.next(ctx)? {
+                Some(batch) if batch.active_rows() <= wanted => return Ok(Some(batch)),
+                Some(batch) => (batch.compact(), 0),
+                None => return Ok(None),
+            },
+        };
+        let rows = wanted.min(batch.rows - start);
+        let columns = batch.columns.iter().map(|column| Arc::new(column.slice(start, rows))).collect();
+        if start + rows < batch.rows {
+            self.rest = Some((batch, start + rows));
+        }
+        Ok(Some(Batch::new(columns, rows)))
     }
 }
 
 impl Operator for Project {
     fn next(&mut self, ctx: &ExecContext<'_>) -> Result<Option<Batch>> {
-        let Some(batch) = self.input.next(ctx)? else { return Ok(None) };
+        let next = if self.is_top { self.wanted(ctx)? } else { self.input.next(ctx)? };
+        let Some(batch) = next else { return Ok(None) };
         let mut columns = Vec::with_capacity(self.exprs.len());
         for expr in &self.exprs {
             columns.push(match expr {
@@ -35,10 +59,12 @@ impl Operator for Project {
     }
 
     fn rescan(&mut self, ctx: &ExecContext<'_>) -> Result<()> {
+        self.rest = None;
         self.input.rescan(ctx)
     }
 
     fn rewind(&mut self, ctx: &ExecContext<'_>) -> Result<()> {
+        self.rest = None;
         self.input.rewind(ctx)
     }
 }

@@ -23,8 +23,9 @@
 //! Order: the list of sessions, a session's mutex, a partition's mutex, all partitions by number (deadlock check).
 //! No latch may be held by who may have to wait. Waiting goes through [`ochre_env::Waiting`].
 //!
-//! # Not done
-//! Locks of prepared transactions.
+//! # Prepared transactions
+//! The locks of a transaction that is prepared move to a session of its own, which has a negative number and waits for
+//! nothing. They move from hand to hand: nobody is granted a lock in between.
 
 mod deadlock;
 mod mode;
@@ -308,6 +309,58 @@ impl LockManager {
         for (tag, mode) in gone {
             self.release(session, tag, mode);
         }
+    }
+
+    /// The locks of a session's transaction, in the order in which they were taken; `None` when one of them is also
+    /// held by the session itself (an advisory lock on both accounts), which PREPARE TRANSACTION refuses.
+    pub fn transaction_locks(&self, process_id: i32) -> Option<Vec<(LockTag, RelationLockMode)>> {
+        let session = self.session(process_id);
+        let local = session.local.lock();
+        let both = |held: &session::Held| held.transaction && held.session > 0;
+        (!local.held.values().any(both)).then(|| local.order.clone())
+    }
+
+    /// Moves the locks of a session's transaction to another session.
+    pub fn move_transaction(&self, from: i32, to: i32) {
+        let (from, to) = (self.session(from), self.session(to));
+        let mut source = from.local.lock();
+        let order = std::mem::take(&mut source.order);
+        for (tag, mode) in &order {
+            // A weak lock goes to the shared table: a strong locker looks there after it has looked through slots, so it
+            // finds the lock in one of the two places (LK1).
+            let fast = source.release_fast(*tag, *mode);
+            let mut partition = self.partition(*tag).lock();
+            let state = partition.entry(*tag).or_default();
+            state.add_holder(&to, *mode);
+            if !fast && source.release_held(*tag, *mode) {
+                state.remove_holder(&from, *mode);
+            }
+        }
+        drop(source);
+        let mut target = to.local.lock();
+        for (tag, mode) in order {
+            target.held.entry((tag, mode)).or_default().transaction = true;
+            target.order.push((tag, mode));
+        }
+    }
+
+    /// Takes the locks of a prepared transaction again, when nobody else holds any.
+    ///
+    /// # Errors
+    /// XX000 when one of them cannot be had at once.
+    pub fn restore_transaction(
+        &self,
+        process_id: i32,
+        waiter: &Waiter,
+        locks: &[(LockTag, RelationLockMode)],
+    ) -> Result<()> {
+        let session = self.session(process_id);
+        for (tag, mode) in locks {
+            if !self.lock(&session, waiter, *tag, *mode, LockWait::NoWait)? {
+                return Err(Error::internal(format!("a prepared transaction's lock on {tag} is taken")));
+            }
+        }
+        Ok(())
     }
 
     /// Where a session's list of locks ends now.

@@ -74,6 +74,11 @@ impl ModeSet {
 }
 
 impl RelationLockMode {
+    /// The mode of a number, as `mode as u8` gives it.
+    pub fn from_number(number: u8) -> Option<RelationLockMode> {
+        RelationLockMode::ALL.into_iter().find(|mode| *mode as u8 == number)
+    }
+
     /// Every mode, weakest first.
     pub const ALL: [RelationLockMode; 8] = [
         AccessShare,

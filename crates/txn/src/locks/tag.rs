@@ -1,7 +1,6 @@
 //! What can be locked.
 
 use std::fmt;
-use std::hash::BuildHasher;
 
 use ochre_base::{DatabaseId, Oid, Xid};
 
@@ -32,9 +31,47 @@ pub enum AdvisoryKey {
 impl LockTag {
     /// The name tag for a relation's name.
     pub fn name(namespace: Oid, name: &str) -> LockTag {
-        // Two names of one hash only wait for each other. Each process has its own hash: locks live in memory.
-        static HASHER: std::sync::OnceLock<hashbrown::DefaultHashBuilder> = std::sync::OnceLock::new();
-        LockTag::Name { namespace, hash: HASHER.get_or_init(Default::default).hash_one(name) }
+        // Two names of one hash only wait for each other. The same after a restart: prepared transactions keep theirs.
+        let hash = name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+        });
+        LockTag::Name { namespace, hash }
+    }
+
+    /// Four numbers that stand for it in the log.
+    pub fn to_numbers(self) -> [u64; 4] {
+        match self {
+            LockTag::Relation { database, relation } => [1, database.0.into(), relation.0.into(), 0],
+            LockTag::Object { database, class, object } => {
+                [2, database.0.into(), class.0.into(), object.0.into()]
+            }
+            LockTag::Name { namespace, hash } => [3, namespace.0.into(), hash, 0],
+            LockTag::Advisory { database, key: AdvisoryKey::Big(key) } => {
+                [4, database.0.into(), key as u64, 0]
+            }
+            LockTag::Advisory { database, key: AdvisoryKey::Pair(a, b) } => {
+                [5, database.0.into(), u64::from(a as u32), u64::from(b as u32)]
+            }
+            LockTag::Transaction(xid) => [6, xid.0, 0, 0],
+        }
+    }
+
+    /// The inverse of [`LockTag::to_numbers`].
+    pub fn from_numbers(numbers: [u64; 4]) -> Option<LockTag> {
+        let [kind, a, b, c] = numbers;
+        let oid = |number: u64| Oid(number as u32);
+        Some(match kind {
+            1 => LockTag::Relation { database: oid(a), relation: oid(b) },
+            2 => LockTag::Object { database: oid(a), class: oid(b), object: oid(c) },
+            3 => LockTag::Name { namespace: oid(a), hash: b },
+            4 => LockTag::Advisory { database: oid(a), key: AdvisoryKey::Big(b as i64) },
+            5 => LockTag::Advisory {
+                database: oid(a),
+                key: AdvisoryKey::Pair(b as u32 as i32, c as u32 as i32),
+            },
+            6 => LockTag::Transaction(Xid(a)),
+            _ => return None,
+        })
     }
 
     /// `pg_locks.locktype`.
