@@ -149,7 +149,7 @@ async fn wait_for_input<F: Future<Output = ()>>(
         if shared.stop.is_raised() {
             return Poll::Ready(Wake::End(terminated()));
         }
-        if talk.session.is_listening() && talk.session.poll_notifications(context) {
+        if talk.session.poll_notifications(context) {
             return Poll::Ready(Wake::Notified);
         }
         talk.output.stream.poll_read(context, &mut input.bytes).map(|result| match result {

@@ -41,7 +41,7 @@ impl Session {
 
     /// Whether notifications can be taken now; if not, the task is woken when some come. A session in a transaction
     /// block does not hear of any.
-    pub fn poll_notifications(&self, context: &Context<'_>) -> bool {
+    pub fn poll_notifications(&mut self, context: &Context<'_>) -> bool {
         self.is_listening()
             && self.block == Block::Idle
             && self.state.notices_of_session(|notices| notices.poll(context))

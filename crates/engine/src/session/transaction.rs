@@ -228,6 +228,7 @@ impl Session {
                 Ok(())
             }
             Err(error) => {
+                self.drop_fresh_held_cursors();
                 self.state.catalog.borrow_mut().abort(&self.state.database);
                 self.state.settings.borrow_mut().rollback_to(0);
                 Err(error)
