@@ -203,7 +203,7 @@ impl Session {
         let delivery = self.take_delivery(&mut transaction)?;
         let changes = self.state.catalog.borrow_mut().take();
         // Whoever makes the picture anew from stored rows keeps others from publishing meanwhile.
-        let _ddl = (!changes.is_empty()).then(|| self.state.instance.catalog_commits().read());
+        let publishing = (!changes.is_empty()).then(|| self.state.instance.catalog_commits().read());
         if !changes.is_empty() {
             let instance = Arc::clone(&self.state.instance);
             let database = Arc::clone(&self.state.database);
@@ -214,6 +214,7 @@ impl Session {
         let own = transaction.xid();
         let met = transaction.gate_lsn();
         let outcome = self.state.instance.transactions().commit(transaction);
+        drop(publishing);
         self.state.instance.locks().release_transaction(&self.state.locks);
         match outcome {
             Ok(ticket) => {
