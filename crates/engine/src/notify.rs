@@ -83,10 +83,13 @@ pub(crate) struct Mailbox {
     filled: AtomicBool,
 }
 
+/// The mailboxes of each database's channels.
+type Listeners = HashMap<(Oid, Arc<str>), Vec<Arc<Mailbox>>>;
+
 /// Who listens to what, in all databases.
 #[derive(Default)]
 pub(crate) struct NotificationHub {
-    listeners: Mutex<HashMap<(Oid, Arc<str>), Vec<Arc<Mailbox>>>>,
+    listeners: Mutex<Listeners>,
     queued_bytes: AtomicUsize,
 }
 
@@ -292,12 +295,7 @@ impl Delivery {
     }
 }
 
-fn apply(
-    listeners: &mut HashMap<(Oid, Arc<str>), Vec<Arc<Mailbox>>>,
-    database: Oid,
-    mailbox: &Arc<Mailbox>,
-    action: &ListenAction,
-) {
+fn apply(listeners: &mut Listeners, database: Oid, mailbox: &Arc<Mailbox>, action: &ListenAction) {
     match action {
         ListenAction::Listen(channel) => {
             let list = listeners.entry((database, Arc::clone(channel))).or_default();
