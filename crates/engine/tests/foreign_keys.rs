@@ -157,6 +157,13 @@ fn messages_tell_what_is_wrong_and_where() {
     let rows = run(&mut s, "DROP TABLE far.parent CASCADE");
     assert_eq!(rows.notices, ["drop cascades to constraint child_x_y_fkey on table far.child"]);
     run(&mut s, "INSERT INTO far.child VALUES (7, 'x')");
+    run(&mut s, "CREATE TABLE far.other (a int PRIMARY KEY); CREATE TABLE near (x int REFERENCES far.other)");
+    let error = fails(&mut s, "DROP SCHEMA far");
+    let detail = error.fields().detail.clone().unwrap_or_default();
+    assert!(detail.contains("constraint near_x_fkey on table near depends on table far.other"), "{detail}");
+    let rows = run(&mut s, "DROP SCHEMA far CASCADE");
+    assert!(rows.notices.contains(&"drop cascades to constraint near_x_fkey on table near".to_string()));
+    run(&mut s, "INSERT INTO near VALUES (7)");
 }
 
 #[test]

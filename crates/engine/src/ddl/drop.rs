@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use ochre_base::{Error, Oid, Result, Severity, SqlState};
-use ochre_catalog::{ConstraintKind, RelationDescriptor, RelationKind};
+use ochre_catalog::{ConstraintDescriptor, ConstraintKind, RelationDescriptor, RelationKind};
 use ochre_parser::ast::{Behavior, DropStmt, ObjectKind, ObjectName, ObjectRef};
 use ochre_txn::locks::RelationLockMode;
 
@@ -268,11 +268,18 @@ impl Session {
             .collect();
         inside.sort_by_key(|relation| relation.oid);
         if !inside.is_empty() && statement.behavior == Behavior::Restrict {
-            let lines: Vec<String> = inside
+            let mut lines: Vec<String> = inside
                 .iter()
                 .filter(|r| r.sequence.as_ref().is_none_or(|sequence| sequence.owned_by.is_none()))
                 .map(|r| format!("{} {name}.{} depends on schema {name}", r.kind.word(), r.name))
                 .collect();
+            for relation in &inside {
+                let on = format!("{} {}", relation.kind.word(), self.relation_text(relation));
+                for constraint in self.foreign_keys_from_outside(relation) {
+                    let table = self.relation_text(&self.relation(constraint.table));
+                    lines.push(format!("constraint {} on table {table} depends on {on}", constraint.name));
+                }
+            }
             return Err(Error::new(
                 SqlState::DEPENDENT_OBJECTS_STILL_EXIST,
                 format!("cannot drop schema {name} because other objects depend on it"),
@@ -291,11 +298,26 @@ impl Session {
                         format!("drop cascades to {} {name}.{}", relation.kind.word(), relation.name),
                     ));
                 }
+                for constraint in self.foreign_keys_from_outside(&relation) {
+                    let table = self.relation_text(&self.relation(constraint.table));
+                    self.state.notice(Error::with_severity(
+                        Severity::Notice,
+                        SqlState::SUCCESSFUL_COMPLETION,
+                        format!("drop cascades to constraint {} on table {table}", constraint.name),
+                    ));
+                }
                 self.drop_relation(relation.oid, Behavior::Cascade)?;
             }
         }
         let transaction = self.transaction.as_ref().expect("N1: a statement runs in a transaction");
         self.state.catalog.borrow_mut().drop_namespace(&self.state.database, transaction, namespace.oid)
+    }
+
+    /// The foreign keys of other namespaces' tables that refer to a relation.
+    fn foreign_keys_from_outside(&self, relation: &RelationDescriptor) -> Vec<Arc<ConstraintDescriptor>> {
+        let catalog = self.state.catalog();
+        let referencing = catalog.referencing(relation.oid).iter();
+        referencing.filter(|constraint| constraint.namespace != relation.namespace).cloned().collect()
     }
 
     /// Whether a constraint of the table needs a column.
