@@ -170,6 +170,7 @@ impl SqlState {
     pub const LOCK_NOT_AVAILABLE: SqlState = SqlState::new("55P03");
     pub const QUERY_CANCELED: SqlState = SqlState::new("57014");
     pub const ADMIN_SHUTDOWN: SqlState = SqlState::new("57P01");
+    pub const IDLE_SESSION_TIMEOUT: SqlState = SqlState::new("57P05");
     pub const CRASH_SHUTDOWN: SqlState = SqlState::new("57P02");
     pub const CANNOT_CONNECT_NOW: SqlState = SqlState::new("57P03");
     pub const DATABASE_DROPPED: SqlState = SqlState::new("57P04");

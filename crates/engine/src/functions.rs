@@ -46,6 +46,9 @@ pub(crate) fn call(session: &StatementSession<'_>, function: &Function, args: &[
     if let Some(result) = system(session, name, args)? {
         return Ok(result);
     }
+    if let Some(result) = crate::monitor::call(session, name, args)? {
+        return Ok(result);
+    }
     if let Some(result) = advisory(session, name, args)? {
         return Ok(result);
     }
@@ -393,7 +396,6 @@ fn system(session: &StatementSession<'_>, name: &str, args: &[Datum]) -> Result<
     let instance = &session.state.instance;
     Ok(Some(match name {
         "pg_is_in_recovery" => Datum::Bool(false),
-        "pg_cancel_backend" => Datum::Bool(instance.cancel_process(args[0].as_i64().unwrap_or(0) as i32)),
         "pg_encoding_to_char" => Datum::text(if args[0].as_i64() == Some(6) { "UTF8" } else { "" }),
         "pg_char_to_encoding" => {
             Datum::Int32(if text_at(args, 0).eq_ignore_ascii_case("utf8") { 6 } else { -1 })
@@ -402,11 +404,6 @@ fn system(session: &StatementSession<'_>, name: &str, args: &[Datum]) -> Result<
         "pg_my_temp_schema" => Datum::UInt32(0),
         "pg_is_other_temp_schema" => Datum::Bool(false),
         "pg_conf_load_time" | "pg_postmaster_start_time" => Datum::Int64(instance.started_at()),
-        "pg_blocking_pids" => {
-            let pids = instance.locks().blocking_process_ids(args[0].as_i64().unwrap_or(0) as i32);
-            let elements = pids.into_iter().map(Datum::Int32).collect();
-            Datum::Array(Arc::new(ochre_types::ArrayValue::vector(ochre_types::SqlType::INT4, elements)))
-        }
         "inet_client_addr" | "inet_server_addr" | "inet_client_port" | "inet_server_port" => Datum::Null,
         "pg_trigger_depth" => Datum::Int32(0),
         _ => return Ok(None),
@@ -438,7 +435,10 @@ fn advisory(session: &StatementSession<'_>, name: &str, args: &[Datum]) -> Resul
             state.notice(Error::with_severity(
                 ochre_base::Severity::Warning,
                 SqlState::WARNING,
-                "you don't own a lock of type ExclusiveLock",
+                format!(
+                    "you don't own a lock of type {}",
+                    if exclusive { "ExclusiveLock" } else { "ShareLock" }
+                ),
             ));
         }
         return Ok(Some(Datum::Bool(released)));
@@ -460,7 +460,7 @@ fn advisory(session: &StatementSession<'_>, name: &str, args: &[Datum]) -> Resul
 pub(crate) fn call_set(
     session: &StatementSession<'_>,
     function: &Function,
-    _args: &[Datum],
+    args: &[Datum],
 ) -> Result<Vec<Vec<Datum>>> {
     match &*function.name {
         "pg_show_all_settings" => Ok(show_all_settings(session.state)),
@@ -475,7 +475,11 @@ pub(crate) fn call_set(
             notices.channels().map(|channel| vec![Datum::text(&**channel)]).collect()
         })),
         "pg_prepared_xact" => Ok(prepared_transactions(session)),
-        "pg_lock_status" => Ok(Vec::new()),
+        "pg_lock_status" => Ok(crate::monitor::lock_rows(&session.state.instance)),
+        "pg_stat_get_activity" => {
+            let process_id = args.first().and_then(Datum::as_i64).map(|pid| pid as i32);
+            Ok(crate::monitor::activity_rows(session, process_id))
+        }
         other => Err(Error::unsupported(format!("function {other}"))),
     }
 }

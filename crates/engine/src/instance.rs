@@ -23,6 +23,7 @@ use ochre_txn::locks::LockManager;
 use ochre_txn::{Interrupt, IsolationLevel, TransactionLog, TransactionManager, TransactionOptions};
 use parking_lot::{Mutex, RwLock};
 
+use crate::activity::{Activity, ended_by};
 use crate::cleanup::Relations;
 use crate::database::Database;
 use crate::errors;
@@ -58,47 +59,6 @@ impl Default for InstanceConfig {
             background: true,
             max_sessions: 10_000,
         }
-    }
-}
-
-/// What others may know of a session.
-pub struct Activity {
-    pub process_id: i32,
-    pub secret: [u8; 32],
-    pub database: Oid,
-    pub database_name: Arc<str>,
-    pub user: Arc<str>,
-    pub started: i64,
-    interrupt: Arc<Interrupt>,
-    running: AtomicBool,
-    statement_started: AtomicU64,
-    /// `statement_timeout` of the statement that runs, in microseconds; 0 is none.
-    timeout: AtomicU64,
-}
-
-impl Activity {
-    /// A statement begins, with the time it may take.
-    pub(crate) fn statement_began(&self, now: i64, timeout: Option<Duration>) {
-        self.statement_started.store(now as u64, Ordering::Relaxed);
-        self.timeout.store(timeout.map_or(0, |timeout| timeout.as_micros() as u64), Ordering::Relaxed);
-        self.running.store(true, Ordering::Release);
-    }
-
-    pub(crate) fn statement_ended(&self) {
-        self.running.store(false, Ordering::Release);
-    }
-
-    /// Whether a statement runs at this moment.
-    pub fn is_running(&self) -> bool {
-        self.running.load(Ordering::Acquire)
-    }
-
-    fn cancel(&self, reason: Error) -> bool {
-        if self.is_running() {
-            self.interrupt.raise(reason);
-            return true;
-        }
-        false
     }
 }
 
@@ -150,11 +110,7 @@ impl Instance {
         let (transaction_log, managers) = resource_managers();
         let storage = Storage::open(env, path, config.storage, managers)?;
         let transactions = TransactionManager::new(Arc::clone(&storage), &transaction_log);
-        let locks = Arc::new(LockManager::new(Arc::clone(&storage.env().wait)));
-        let waits = Arc::downgrade(&transactions);
-        locks.set_transaction_waits(move || {
-            waits.upgrade().map_or_else(Vec::new, |transactions| transactions.transaction_waits())
-        });
+        let locks = Arc::clone(transactions.locks());
         let heaps = Arc::new(Heaps::new(Arc::clone(&transactions)));
         let btrees = Arc::new(BTrees::new(Arc::clone(&storage)));
         let started_at = storage.env().clock.now_unix_micros() - EPOCH_DIFFERENCE;
@@ -184,6 +140,12 @@ impl Instance {
             started_at,
             background: Mutex::default(),
             this: this.clone(),
+        });
+        let named = Arc::downgrade(&instance);
+        instance.locks.set_relation_names(move |key| {
+            let database = named.upgrade()?.loaded_database(key.database)?;
+            let relation = database.relation_of_file(key.file)?;
+            Some((relation.oid, Arc::clone(&relation.name)))
         });
         if instance.storage.open_kind() == OpenKind::Created {
             instance.bootstrap()?;
@@ -560,21 +522,16 @@ impl Instance {
         let mut secret = [0; 32];
         self.storage.env().random.fill(&mut secret);
         let catalog = database.catalog();
-        let activity = Arc::new(Activity {
-            process_id: self.next_process_id.fetch_add(1, Ordering::Relaxed),
+        let name = catalog.database(database.oid()).map(|descriptor| Arc::clone(&descriptor.name));
+        let activity = Arc::new(Activity::new(
+            self.next_process_id.fetch_add(1, Ordering::Relaxed),
             secret,
-            database: database.oid(),
-            database_name: catalog
-                .database(database.oid())
-                .map(|descriptor| Arc::clone(&descriptor.name))
-                .unwrap_or_default(),
-            user: Arc::clone(user),
-            started: self.now(),
-            interrupt: Arc::clone(interrupt),
-            running: AtomicBool::new(false),
-            statement_started: AtomicU64::new(0),
-            timeout: AtomicU64::new(0),
-        });
+            (database.oid(), name.unwrap_or_default()),
+            user,
+            self.now(),
+            interrupt,
+        ));
+        self.locks.register_session(activity.process_id, interrupt);
         sessions.insert(activity.process_id, Arc::clone(&activity));
         Ok(activity)
     }
@@ -600,27 +557,19 @@ impl Instance {
             same(key, secret)
         };
         if let Some(activity) = activity.filter(matches) {
-            activity.cancel(user_cancel());
+            activity.cancel(crate::monitor::user_cancel());
         }
     }
 
-    /// `pg_cancel_backend`.
-    pub(crate) fn cancel_process(&self, process_id: i32) -> bool {
-        let activity = self.sessions.lock().get(&process_id).cloned();
-        activity.is_some_and(|activity| {
-            activity.cancel(user_cancel());
-            true
-        })
+    /// The session of a process id.
+    pub(crate) fn activity(&self, process_id: i32) -> Option<Arc<Activity>> {
+        self.sessions.lock().get(&process_id).cloned()
     }
 
     /// Cancels every running statement, for a shutdown.
     pub fn cancel_all(&self) {
         for activity in self.sessions() {
-            activity.cancel(Error::with_severity(
-                ochre_base::Severity::Fatal,
-                SqlState::ADMIN_SHUTDOWN,
-                "terminating connection due to administrator command",
-            ));
+            activity.cancel(ended_by(SqlState::ADMIN_SHUTDOWN, "administrator command"));
         }
     }
 
@@ -667,18 +616,11 @@ impl Instance {
         );
     }
 
-    /// Cancels statements that have run longer than their `statement_timeout`.
+    /// Cancels statements, and ends sessions whose transactions, have run for longer than they may.
     fn cancel_overdue(&self) {
-        let now = self.now() as u64;
+        let now = self.now();
         for activity in self.sessions.lock().values() {
-            let timeout = activity.timeout.load(Ordering::Relaxed);
-            let started = activity.statement_started.load(Ordering::Relaxed);
-            if timeout > 0 && activity.is_running() && now.saturating_sub(started) > timeout {
-                activity.cancel(Error::new(
-                    SqlState::QUERY_CANCELED,
-                    "canceling statement due to statement timeout",
-                ));
-            }
+            activity.stop_if_overdue(now);
         }
     }
 
@@ -723,11 +665,6 @@ impl Drop for Instance {
         // A failed close is recovered by the next start.
         let _ = self.close();
     }
-}
-
-#[cold]
-fn user_cancel() -> Error {
-    Error::new(SqlState::QUERY_CANCELED, "canceling statement due to user request")
 }
 
 /// Compares keys without telling by time how far they agree.

@@ -6,6 +6,7 @@
 //! - the check of a directory: [`check`]; anything on disk in readable form: [`inspect`]
 //! - settings by PostgreSQL's names: [`settings`]
 
+mod activity;
 mod analyze;
 mod bulk;
 pub mod check;
@@ -19,6 +20,7 @@ mod functions;
 pub mod inspect;
 mod instance;
 mod literals;
+mod monitor;
 mod notify;
 mod plan_cache;
 mod prepared;
@@ -29,7 +31,8 @@ mod store;
 mod tables;
 mod tag;
 
-pub use instance::{Activity, Instance, InstanceConfig};
+pub use activity::Activity;
+pub use instance::{Instance, InstanceConfig};
 pub use notify::Notification;
 pub use session::{
     ExecuteOutcome, PortalShape, Progress, REPORTED_SETTINGS, Session, StatementShape, TransactionStatus,

@@ -223,7 +223,8 @@ impl Builder<'_> {
                 &sql_types(plan),
             )),
             PlanNode::LockRows(node) => {
-                Box::new(LockRows::new(node, self.build(&node.input)?, self.relations)?)
+                let one_by_one = may_stop_early(self.statement);
+                Box::new(LockRows::new(node, self.build(&node.input)?, self.relations, one_by_one)?)
             }
             PlanNode::Insert(node) => {
                 let source = self.build(&node.source)?;
@@ -259,4 +260,17 @@ pub fn physical_types(plan: &PhysicalPlan) -> Vec<PhysicalType> {
 /// The types of a node's columns.
 pub fn sql_types(plan: &PhysicalPlan) -> Vec<SqlType> {
     plan.columns.iter().map(|column| column.ty).collect()
+}
+
+/// Whether a part of a statement may be left before its last row.
+fn may_stop_early(statement: &PlannedStatement) -> bool {
+    fn has_limit(plan: &PhysicalPlan) -> bool {
+        stacker::maybe_grow(limits::STACK_RED_ZONE_BYTES, limits::STACK_GROWTH_BYTES, || {
+            matches!(plan.node, PlanNode::Limit(_))
+                || plan.children().into_iter().any(|child| has_limit(child))
+        })
+    }
+    !statement.subplans.is_empty()
+        || has_limit(&statement.plan)
+        || statement.ctes.iter().any(|cte| has_limit(&cte.plan))
 }

@@ -18,7 +18,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use ochre_base::{Error, Oid, Result, Severity, SqlState};
-use ochre_engine::{ExecuteOutcome, Progress, Session, TransactionStatus};
+use ochre_engine::{Activity, ExecuteOutcome, Progress, Session};
 use ochre_pgwire::{Bind, Decoded, Format, Frontend, MAX_MESSAGE_BYTES, ProtocolError, Target, decode};
 
 use crate::output::{IDLE_BYTES, Output, terminated};
@@ -52,7 +52,8 @@ pub(crate) async fn serve(stream: DetachedStream, greeting: Greeting, shared: Ar
         }
     };
     let mut input = Input { bytes: greeting.input, start: 0, watches_stop: false };
-    let mut talk = Talk { session, output, skipping: false, copying: None };
+    let activity = Arc::clone(session.activity());
+    let mut talk = Talk { session, activity, output, skipping: false, copying: None };
     if let Some(error) = converse(&mut talk, &mut input, &shared).await {
         // A client that does not read is not waited for.
         let _ = tokio::time::timeout(FAREWELL_TIMEOUT, talk.end(&error)).await;
@@ -140,11 +141,17 @@ async fn wait_for_input<F: Future<Output = ()>>(
     shared: &Shared,
     mut stop: Pin<&mut F>,
 ) -> Wake {
-    let patience = talk.patience();
+    let patience = talk.session.patience();
     let read = std::future::poll_fn(|context| {
         // Asked once in a task's life: its waker stays the same, and asking takes a lock that all connections share.
-        if !std::mem::replace(&mut input.watches_stop, true) && stop.as_mut().poll(context).is_ready() {
-            return Poll::Ready(Wake::End(terminated()));
+        if !std::mem::replace(&mut input.watches_stop, true) {
+            talk.activity.watch_termination(context.waker());
+            if stop.as_mut().poll(context).is_ready() {
+                return Poll::Ready(Wake::End(terminated()));
+            }
+        }
+        if let Some(error) = talk.activity.termination() {
+            return Poll::Ready(Wake::End(error));
         }
         if shared.stop.is_raised() {
             return Poll::Ready(Wake::End(terminated()));
@@ -159,12 +166,10 @@ async fn wait_for_input<F: Future<Output = ()>>(
     });
     match patience {
         None => read.await,
-        Some(patience) => tokio::time::timeout(patience, read).await.unwrap_or_else(|_| {
-            Wake::End(fatal(
-                SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT,
-                "terminating connection due to idle-in-transaction timeout",
-            ))
-        }),
+        Some(patience) => match tokio::time::timeout(patience, read).await {
+            Ok(wake) => wake,
+            Err(_) => Wake::End(talk.session.out_of_patience()),
+        },
     }
 }
 
@@ -215,6 +220,8 @@ impl Input {
 /// A session and where its answers go.
 struct Talk {
     session: Session,
+    /// The session's, for the wait for input: how it is told to end.
+    activity: Arc<Activity>,
     output: Output,
     /// After an error in the extended protocol: everything up to Sync is passed over.
     skipping: bool,
@@ -269,14 +276,6 @@ impl Talk {
             // The log failed, so what was answered must not be sent; the reason may.
             startup::refuse(&mut self.output.stream, error).await;
         }
-    }
-
-    /// How long the client may keep a transaction open without a word.
-    fn patience(&self) -> Option<Duration> {
-        if self.session.status() == TransactionStatus::Idle {
-            return None;
-        }
-        self.session.idle_in_transaction_timeout()
     }
 
     /// Answers a message.

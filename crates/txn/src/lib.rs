@@ -41,4 +41,4 @@ pub use row_locks::RowLockStrength;
 pub use serializable::{KeyRange, ScannedRange, SerialTransaction};
 pub use snapshot::Snapshot;
 pub use transaction::{Ended, IsolationLevel, SavepointDepth, Transaction, TransactionOptions};
-pub use wait::{Interrupt, RowTurn, Waiter};
+pub use wait::{Interrupt, WaitEvent, WaitNote, Waiter};

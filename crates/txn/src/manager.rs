@@ -17,6 +17,7 @@ use ochre_storage::{DurabilityTicket, RecordBuilder, RelationKey, RmgrId, Storag
 use parking_lot::Mutex;
 
 use crate::blocks::BlockSet;
+use crate::locks::{LockManager, RowTurn};
 use crate::outcomes::{Outcome, Outcomes, SETTLED_POSITION, SavedOutcomes};
 use crate::prepared::PreparedRecords;
 use crate::record::{self, CommitRecord};
@@ -24,8 +25,7 @@ use crate::recovery::TransactionLog;
 use crate::registry::{OpenSnapshots, SnapshotRegistry};
 use crate::row_locks::{RowLockStrength, RowLocks};
 use crate::serializable::{Limits, Serializable};
-use crate::transaction::{EndOfTransaction, Ended, Transaction, TransactionOptions};
-use crate::wait::{RowQueues, RowTurn, XidWaits};
+use crate::transaction::{EndOfTransaction, Ended, ExportedSnapshots, Transaction, TransactionOptions};
 
 /// What snapshots and transactions share with the manager.
 pub(crate) struct Core {
@@ -36,9 +36,9 @@ pub(crate) struct Core {
     /// The newest published commit.
     pub(crate) newest: AtomicU64,
     pub(crate) publish: Mutex<()>,
-    pub(crate) waits: XidWaits,
-    pub(crate) row_queues: Arc<RowQueues>,
+    pub(crate) locks: Arc<LockManager>,
     pub(crate) row_locks: RowLocks,
+    pub(crate) exported: ExportedSnapshots,
     pub(crate) serializable: Arc<Serializable>,
     left_behind: Mutex<HashMap<RelationKey, BlockSet>>,
     /// See [`crate::prepared`], PT1.
@@ -108,6 +108,7 @@ impl TransactionManager {
     /// The manager of an open directory, from what the log's redo found.
     pub fn new(storage: Arc<Storage>, log: &TransactionLog) -> Arc<TransactionManager> {
         let (saved, end) = log.recovered();
+        let locks = Arc::new(LockManager::new(Arc::clone(&storage.env().wait)));
         let core = Arc::new(Core {
             wal: storage.wal().clone(),
             storage,
@@ -116,9 +117,9 @@ impl TransactionManager {
             // Every snapshot sees what settled long ago, whatever the log's first position is.
             newest: AtomicU64::new(end.0.max(SETTLED_POSITION.0)),
             publish: Mutex::new(()),
-            waits: XidWaits::default(),
-            row_queues: Arc::new(RowQueues::default()),
+            locks,
             row_locks: RowLocks::default(),
+            exported: ExportedSnapshots::default(),
             serializable: Arc::new(Serializable::new(Limits::default())),
             left_behind: Mutex::new(HashMap::new()),
             prepared: Mutex::new(saved.prepared.clone()),
@@ -163,6 +164,7 @@ impl TransactionManager {
         match self.append_commit(xid, &mut end) {
             Ok(lsn) => {
                 transaction.finished = true;
+                transaction.interrupt().set_xid(Xid::NONE);
                 if let Some(committing) = committing {
                     committing.committed(lsn);
                 }
@@ -172,6 +174,7 @@ impl TransactionManager {
             Err(error) => {
                 drop(committing);
                 transaction.finished = true;
+                transaction.interrupt().set_xid(Xid::NONE);
                 self.forget_serial(&mut transaction);
                 self.publish_abort(xid, end);
                 Err(error)
@@ -205,7 +208,7 @@ impl TransactionManager {
 
     pub(crate) fn after_commit(&self, xid: Xid, lsn: Lsn, end: EndOfTransaction) {
         self.release_row_locks(xid, &end);
-        self.core.waits.finished(xid);
+        self.core.locks.transaction_finished(xid);
         for relation in end.created {
             self.core.storage.files().creation_committed(relation);
         }
@@ -226,6 +229,9 @@ impl TransactionManager {
     pub(crate) fn abort_in_place(&self, transaction: &mut Transaction) {
         transaction.finished = true;
         let xid = transaction.xid();
+        if xid.is_valid() {
+            transaction.interrupt().set_xid(Xid::NONE);
+        }
         let end = transaction.take_end();
         self.publish_abort(xid, end);
         self.forget_serial(transaction);
@@ -291,7 +297,7 @@ impl TransactionManager {
         let core = &self.core;
         if xid.is_valid() {
             self.release_row_locks(xid, &end);
-            core.waits.finished(xid);
+            core.locks.transaction_finished(xid);
         }
         self.leave_behind(&end.written);
         if xid.is_valid() {
@@ -309,7 +315,7 @@ impl TransactionManager {
 
     fn release_row_locks(&self, xid: Xid, end: &EndOfTransaction) {
         for page in &end.locked_pages {
-            self.core.row_locks.release(*page, xid);
+            self.core.row_locks.release(*page, xid, CommandId::FIRST);
         }
     }
 
@@ -331,7 +337,7 @@ impl TransactionManager {
         strength: RowLockStrength,
     ) -> Result<Option<Xid>> {
         let xid = transaction.assign_xid()?;
-        match self.core.row_locks.lock(relation, row, strength, xid)? {
+        match self.core.row_locks.lock(relation, row, strength, xid, transaction.current_cid())? {
             Ok(page_is_new) => {
                 if page_is_new {
                     transaction.note_locked_page((relation, row.block));
@@ -430,14 +436,9 @@ impl TransactionManager {
         &self.core.wal
     }
 
-    /// Who waits for whose end: give it to [`crate::locks::LockManager::set_transaction_waits`].
-    pub fn transaction_waits(&self) -> Vec<crate::locks::TransactionWait> {
-        self.core.waits.list()
-    }
-
     /// How many sessions wait for a transaction at this moment.
     pub fn waiting(&self) -> usize {
-        self.core.waits.waiting()
+        self.core.locks.waiting_for_transactions()
     }
 
     /// Blocks until the version that command `cid` of transaction `xid` wrote is committed or taken back: until the
@@ -454,7 +455,7 @@ impl TransactionManager {
             Outcome::Running { has_dead } => !(has_dead && core.outcomes.is_dead(xid, cid)),
             Outcome::Committed { .. } | Outcome::Aborted => false,
         };
-        core.waits.wait(&core.storage.env().wait, &waiter.waiter(), xid, &still)
+        core.locks.wait_for_transaction(&waiter.waiter(), xid, &still)
     }
 
     /// Blocks until a transaction has finished, or has rolled commands back to a savepoint since this was called. For
@@ -472,21 +473,48 @@ impl TransactionManager {
             matches!(core.outcomes.outcome(xid), Outcome::Running { .. })
                 && core.outcomes.dead_changes() == at_start
         };
-        core.waits.wait(&core.storage.env().wait, &waiter.waiter(), xid, &still)
+        core.locks.wait_for_transaction(&waiter.waiter(), xid, &still)
     }
 
-    /// Stands in line for a row that another transaction has changed; the first in line gets a turn, and keeps it
-    /// while it waits for the row's transaction and changes the row. `None` after a while without a turn.
+    /// Blocks until a transaction has no lock on a row that conflicts with a strength.
     ///
     /// # Errors
-    /// 55P03, and what the waiter's interrupt was raised with.
+    /// 40P01, 55P03, and what the waiter's interrupt was raised with.
+    pub fn wait_for_row_lock(
+        &self,
+        waiter: &Transaction,
+        holder: Xid,
+        relation: RelationKey,
+        row: RowId,
+        strength: RowLockStrength,
+    ) -> Result<()> {
+        let core = &self.core;
+        let still = || core.row_locks.is_held(relation, row, strength, holder);
+        core.locks.wait_for_transaction(&waiter.waiter(), holder, &still)
+    }
+
+    /// Stands in line for a row that another transaction has changed or locked. The first in line gets a turn, and
+    /// keeps it while it waits for the others' transactions and changes or locks the row. Who has a lock on the row
+    /// already does not stand in line: those ahead might wait for it.
+    ///
+    /// # Errors
+    /// 40P01, 55P03, and what the waiter's interrupt was raised with.
     pub fn queue_for_row(
         &self,
         waiter: &Transaction,
         relation: RelationKey,
         row: RowId,
+        strength: RowLockStrength,
     ) -> Result<Option<RowTurn>> {
         let core = &self.core;
-        core.row_queues.enter(&core.storage.env().wait, &waiter.waiter(), relation, row)
+        if core.row_locks.is_held_by(relation, row, waiter.xid()) {
+            return Ok(None);
+        }
+        core.locks.queue_for_row(&waiter.waiter(), relation, row, strength).map(Some)
+    }
+
+    /// Locks of relations and of what applications name, and who waits for what.
+    pub fn locks(&self) -> &Arc<LockManager> {
+        &self.core.locks
     }
 }

@@ -10,7 +10,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use hashbrown::HashMap;
-use ochre_base::{BlockNo, Error, Result, RowId, SqlState, Xid};
+use ochre_base::{BlockNo, CommandId, Error, Result, RowId, SqlState, Xid};
 use ochre_storage::RelationKey;
 use parking_lot::Mutex;
 use smallvec::SmallVec;
@@ -47,6 +47,8 @@ struct RowLock {
     slot: u16,
     strength: RowLockStrength,
     xid: Xid,
+    /// The command that took it: ROLLBACK TO gives back those since the savepoint.
+    cid: CommandId,
 }
 
 /// A page with row locks on it.
@@ -95,6 +97,7 @@ impl RowLocks {
         row: RowId,
         strength: RowLockStrength,
         own: Xid,
+        cid: CommandId,
     ) -> Result<Result<bool, Xid>> {
         let page = (relation, row.block);
         if self.count.fetch_add(1, Ordering::SeqCst) >= MAX_ROW_LOCKS {
@@ -110,7 +113,7 @@ impl RowLocks {
             None => Ok(!locks.iter().any(|l| l.xid == own)),
         };
         if answer.is_ok() && !held {
-            locks.push(RowLock { slot: row.slot, strength, xid: own });
+            locks.push(RowLock { slot: row.slot, strength, xid: own, cid });
         } else {
             if locks.is_empty() {
                 shard.remove(&page);
@@ -128,12 +131,33 @@ impl RowLocks {
         held.map(|lock| (RowId { block: page.1, slot: lock.slot }, lock.strength)).collect()
     }
 
-    /// Releases a transaction's locks on a page.
-    pub(crate) fn release(&self, page: LockedPage, own: Xid) {
+    /// Whether a transaction has a lock on a row that conflicts with a strength.
+    pub(crate) fn is_held(
+        &self,
+        relation: RelationKey,
+        row: RowId,
+        strength: RowLockStrength,
+        holder: Xid,
+    ) -> bool {
+        let page = (relation, row.block);
+        let shard = self.shard(page).lock();
+        let held = |l: &RowLock| l.slot == row.slot && l.xid == holder && l.strength.conflicts(strength);
+        shard.get(&page).is_some_and(|locks| locks.iter().any(held))
+    }
+
+    /// Whether a transaction has a lock on a row.
+    pub(crate) fn is_held_by(&self, relation: RelationKey, row: RowId, own: Xid) -> bool {
+        let page = (relation, row.block);
+        let shard = self.shard(page).lock();
+        shard.get(&page).is_some_and(|locks| locks.iter().any(|l| l.slot == row.slot && l.xid == own))
+    }
+
+    /// Releases a transaction's locks on a page that its commands from `first` on took.
+    pub(crate) fn release(&self, page: LockedPage, own: Xid, first: CommandId) {
         let mut shard = self.shard(page).lock();
         let Some(locks) = shard.get_mut(&page) else { return };
         let before = locks.len();
-        locks.retain(|l| l.xid != own);
+        locks.retain(|l| l.xid != own || l.cid < first);
         self.count.fetch_sub(before - locks.len(), Ordering::SeqCst);
         if locks.is_empty() {
             shard.remove(&page);
@@ -157,15 +181,21 @@ mod tests {
         let locks = RowLocks::default();
         let relation = RelationKey::new(Oid(1), FileId(1));
         let row = RowId::new(5, 6);
-        assert_eq!(locks.lock(relation, row, Share, Xid(20)).unwrap(), Ok(true));
-        assert_eq!(locks.lock(relation, row, Share, Xid(21)).unwrap(), Ok(true));
-        assert_eq!(locks.lock(relation, row, KeyShare, Xid(20)).unwrap(), Ok(false));
-        assert_eq!(locks.lock(relation, row, NoKeyUpdate, Xid(21)).unwrap(), Err(Xid(20)));
+        assert_eq!(locks.lock(relation, row, Share, Xid(20), CommandId(3)).unwrap(), Ok(true));
+        assert_eq!(locks.lock(relation, row, Share, Xid(21), CommandId(3)).unwrap(), Ok(true));
+        assert_eq!(locks.lock(relation, row, KeyShare, Xid(20), CommandId(3)).unwrap(), Ok(false));
+        assert_eq!(locks.lock(relation, row, NoKeyUpdate, Xid(21), CommandId(3)).unwrap(), Err(Xid(20)));
         assert_eq!(locks.conflict(relation, row, KeyShare, Xid(30)), None);
         assert_eq!(locks.conflict(relation, row, Update, Xid(20)), Some(Xid(21)));
         assert_eq!(locks.conflict(relation, RowId::new(5, 7), Update, Xid(20)), None);
-        locks.release((relation, row.block), Xid(20));
-        locks.release((relation, row.block), Xid(21));
+        locks.release((relation, row.block), Xid(21), CommandId(4));
+        assert_eq!(
+            locks.conflict(relation, row, Update, Xid(20)),
+            Some(Xid(21)),
+            "taken by an earlier command"
+        );
+        locks.release((relation, row.block), Xid(20), CommandId::FIRST);
+        locks.release((relation, row.block), Xid(21), CommandId::FIRST);
         assert_eq!(locks.count.load(Ordering::SeqCst), 0);
         assert_eq!(locks.conflict(relation, row, Update, Xid(30)), None);
     }

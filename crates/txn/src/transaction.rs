@@ -13,10 +13,11 @@
 //! - T3: a version of its own that a position in `positions` may see is not unlinked at once (cursors, running
 //!   commands, savepoints hold positions).
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use hashbrown::HashMap;
 use ochre_base::{BlockNo, CommandId, Error, Lsn, Result, SqlState, Xid};
 use ochre_storage::RelationKey;
 use parking_lot::{Mutex, RwLock};
@@ -156,6 +157,10 @@ pub struct Transaction {
     serial: Option<Arc<SerialTransaction>>,
     /// The snapshot of all statements, when the isolation level wants one.
     base: Option<Arc<Registration>>,
+    /// Whether a statement has had a snapshot.
+    has_queried: bool,
+    /// Snapshots that others may take over while this transaction runs.
+    exported: Mutex<Vec<ExportedSnapshot>>,
     savepoints: Vec<SavepointState>,
     savepoint_cids: Mutex<SmallVec<[CommandId; 4]>>,
     written: Mutex<WrittenBlocks>,
@@ -191,6 +196,8 @@ impl Transaction {
             lock_timeout: options.lock_timeout,
             interrupt: options.interrupt.unwrap_or_default(),
             base: None,
+            has_queried: false,
+            exported: Mutex::new(Vec::new()),
             savepoints: Vec::new(),
             savepoint_cids: Mutex::new(SmallVec::new()),
             written: Mutex::new(WrittenBlocks::default()),
@@ -218,7 +225,9 @@ impl Transaction {
         shared.has_dead.store(!record.dead.is_empty(), Ordering::Relaxed);
         *shared.dead.write() = record.dead;
         for (relation, row, strength) in record.row_locks {
-            if let Ok(true) = transaction.manager.core.row_locks.lock(relation, row, strength, xid)? {
+            if let Ok(true) =
+                transaction.manager.core.row_locks.lock(relation, row, strength, xid, CommandId::FIRST)?
+            {
                 transaction.locked_pages.get_mut().push((relation, row.block));
             }
         }
@@ -256,6 +265,8 @@ impl Transaction {
         self.base = None;
         self.savepoints.clear();
         self.savepoint_cids.get_mut().clear();
+        // The session goes on without it (W3).
+        self.interrupt.set_xid(Xid::NONE);
         self.interrupt = Arc::default();
     }
 
@@ -314,6 +325,7 @@ impl Transaction {
         }
         let xid = core.outcomes.give(&|| core.settling_list());
         self.shared.xid.store(xid.0, Ordering::Release);
+        self.interrupt.set_xid(xid);
         xid
     }
 
@@ -322,19 +334,41 @@ impl Transaction {
         self.isolation
     }
 
-    /// Changes the isolation level.
+    /// Changes the isolation level; the caller checks when that is allowed.
+    pub fn set_isolation(&mut self, isolation: IsolationLevel) {
+        self.isolation = isolation;
+    }
+
+    /// Whether a statement has had a snapshot: some modes cannot be changed then.
+    pub fn has_queried(&self) -> bool {
+        self.has_queried
+    }
+
+    /// Lets others see what this transaction sees now, as long as it runs; the name to ask for it by.
     ///
     /// # Errors
-    /// 25001 after the first snapshot of a transaction whose statements share one.
-    pub fn set_isolation(&mut self, isolation: IsolationLevel) -> Result<()> {
-        if isolation != self.isolation && (self.base.is_some() || self.current_cid() != CommandId::FIRST) {
-            return Err(Error::new(
-                SqlState::ACTIVE_SQL_TRANSACTION,
-                "SET TRANSACTION ISOLATION LEVEL must be called before any query",
-            ));
-        }
-        self.isolation = isolation;
-        Ok(())
+    /// 53400 when too many snapshots are open.
+    pub fn export_snapshot(&self) -> Result<String> {
+        let core = &self.manager.core;
+        let registration = match &self.base {
+            Some(base) => Arc::clone(base),
+            None => {
+                let (slot, lsn) = core.registry.register(&core.newest)?;
+                Arc::new(Registration::new(core.clone(), slot, lsn))
+            }
+        };
+        let name = core.exported.add(&registration, self.interrupt.process_id());
+        let exported =
+            ExportedSnapshot { core: core.clone(), name: name.clone(), _registration: registration };
+        self.exported.lock().push(exported);
+        Ok(name)
+    }
+
+    /// Sees from now on what another transaction exported; false when there is no such snapshot (any more).
+    pub fn import_snapshot(&mut self, name: &str) -> bool {
+        self.base = self.manager.core.exported.find(name);
+        self.has_queried |= self.base.is_some();
+        self.base.is_some()
     }
 
     /// Whether it may not write.
@@ -384,6 +418,7 @@ impl Transaction {
     /// # Errors
     /// 53400 when too many snapshots are open.
     pub fn snapshot(&mut self) -> Result<Snapshot> {
+        self.has_queried = true;
         if !self.isolation.uses_transaction_snapshot() {
             return self.newest_snapshot();
         }
@@ -440,29 +475,14 @@ impl Transaction {
         self.serial.take()
     }
 
-    /// Whether it has taken the snapshot that all its statements share.
-    pub fn has_snapshot(&self) -> bool {
-        self.base.is_some()
-    }
-
     /// Whether it waits for a safe snapshot.
     pub fn is_deferrable(&self) -> bool {
         self.deferrable
     }
 
-    /// Makes it DEFERRABLE or not.
-    ///
-    /// # Errors
-    /// 25001 after the first snapshot.
-    pub fn set_deferrable(&mut self, deferrable: bool) -> Result<()> {
-        if deferrable != self.deferrable && (self.base.is_some() || self.current_cid() != CommandId::FIRST) {
-            return Err(Error::new(
-                SqlState::ACTIVE_SQL_TRANSACTION,
-                "SET TRANSACTION [NOT] DEFERRABLE must be called before any query",
-            ));
-        }
+    /// Makes it DEFERRABLE or not; the caller checks when that is allowed.
+    pub fn set_deferrable(&mut self, deferrable: bool) {
         self.deferrable = deferrable;
-        Ok(())
     }
 
     /// A snapshot at the newest published commit whatever the isolation level: for referential checks, and to look
@@ -591,8 +611,11 @@ impl Transaction {
             let _publish = core.publish.lock();
             core.outcomes.publish_dead(xid, &dead);
         }
-        // Rows that the dead commands had changed are free for others.
-        self.manager.core.waits.finished(xid);
+        // Rows that the dead commands had changed or locked are free for others.
+        for page in self.locked_pages.get_mut().iter() {
+            self.manager.core.row_locks.release(*page, xid, state.cid);
+        }
+        self.manager.locks().transaction_finished(xid);
         Ok(())
     }
 
@@ -626,7 +649,7 @@ impl Transaction {
 
     /// Who waits, for waits on behalf of this transaction.
     pub fn waiter(&self) -> Waiter {
-        Waiter { xid: self.xid(), interrupt: self.interrupt.clone(), lock_timeout: self.lock_timeout }
+        Waiter { interrupt: self.interrupt.clone(), lock_timeout: self.lock_timeout }
     }
 
     pub(crate) fn take_end(&mut self) -> EndOfTransaction {
@@ -648,6 +671,43 @@ impl Drop for Transaction {
         if !self.finished && !self.prepared {
             self.manager.clone().abort_in_place(self);
         }
+    }
+}
+
+/// A snapshot that others may take over; it goes with its transaction.
+struct ExportedSnapshot {
+    core: Arc<Core>,
+    name: String,
+    _registration: Arc<Registration>,
+}
+
+impl Drop for ExportedSnapshot {
+    fn drop(&mut self) {
+        self.core.exported.remove(&self.name);
+    }
+}
+
+/// The exported snapshots of all transactions, by name.
+#[derive(Default)]
+pub(crate) struct ExportedSnapshots {
+    count: AtomicU32,
+    names: Mutex<HashMap<String, Weak<Registration>>>,
+}
+
+impl ExportedSnapshots {
+    fn add(&self, registration: &Arc<Registration>, process_id: i32) -> String {
+        let number = self.count.fetch_add(1, Ordering::Relaxed) + 1;
+        let name = format!("{process_id:08X}-{number:08X}-1");
+        self.names.lock().insert(name.clone(), Arc::downgrade(registration));
+        name
+    }
+
+    fn find(&self, name: &str) -> Option<Arc<Registration>> {
+        self.names.lock().get(name)?.upgrade()
+    }
+
+    fn remove(&self, name: &str) {
+        self.names.lock().remove(name);
     }
 }
 

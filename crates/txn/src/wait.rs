@@ -1,39 +1,97 @@
-//! Waiting for another transaction to finish, one waiter woken at a time.
+//! Waiting for another transaction to finish, and how a session is woken, cancelled and watched meanwhile.
 //!
 //! # Role
 //! An uncommitted version is its row's lock: who wants the row waits for the version's transaction. [`XidWaits`]
-//! holds those waiters. [`RowQueues`] puts the waiters for one row in line, so that the end of a transaction wakes one
-//! of them, not all.
+//! holds those waiters; [`crate::locks`] lets them wait, looks for deadlocks and puts those who want one row in line.
 //!
 //! # Invariants
 //! - W1: a waiter is counted and entered before it looks at the outcome for the last time; a finishing transaction
 //!   publishes its outcome before it looks at the count. One of the two sees the other.
-//! - W2: a transaction waits for at most one other at a time, so the waits-for relation is a function and a deadlock is
-//!   a cycle in it. It is checked when a wait begins, under one mutex, so the waiter that closes a cycle sees it.
+//! - W2: a session waits for at most one transaction at a time.
+//! - W3: a transaction that has ended is no longer its session's before those who wait for it are woken. So a path of
+//!   waits never leads through a transaction that is over.
 //!
 //! # Concurrency
 //! No latch may be held by a caller. Blocking goes through [`ochre_env::Waiting`].
 
-use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use hashbrown::HashMap;
-use ochre_base::{Error, Result, RowId, SqlState, Xid};
+use ochre_base::{Error, Result, SqlState, Xid};
 use ochre_env::Waiting;
-use ochre_storage::RelationKey;
-use parking_lot::{Condvar, Mutex};
-
-use crate::locks::TransactionWait;
+use parking_lot::{Condvar, Mutex, MutexGuard};
 
 /// How a session is told to stop waiting or running: shared by the session and whoever cancels it.
-#[derive(Debug, Default)]
+///
+/// It also tells others which session this is, in which transaction, and what it waits for.
+#[derive(Debug)]
 pub struct Interrupt {
     raised: AtomicBool,
+    /// The session is to end: what was raised stays.
+    lasting: AtomicBool,
     mutex: Mutex<bool>,
     condvar: Condvar,
     reason: Mutex<Option<Error>>,
+    process_id: AtomicI32,
+    xid: AtomicU64,
+    wait_event: AtomicU8,
+    deadlock_timeout_ms: AtomicU32,
+}
+
+/// What a session waits for (`pg_stat_activity.wait_event`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum WaitEvent {
+    Relation = 1,
+    Tuple,
+    Transaction,
+    Object,
+    Advisory,
+    Sleep,
+}
+
+impl WaitEvent {
+    const ALL: [WaitEvent; 6] = [
+        WaitEvent::Relation,
+        WaitEvent::Tuple,
+        WaitEvent::Transaction,
+        WaitEvent::Object,
+        WaitEvent::Advisory,
+        WaitEvent::Sleep,
+    ];
+
+    /// PostgreSQL's `wait_event_type` and `wait_event`.
+    pub const fn names(self) -> (&'static str, &'static str) {
+        match self {
+            WaitEvent::Relation => ("Lock", "relation"),
+            WaitEvent::Tuple => ("Lock", "tuple"),
+            WaitEvent::Transaction => ("Lock", "transactionid"),
+            WaitEvent::Object => ("Lock", "object"),
+            WaitEvent::Advisory => ("Lock", "advisory"),
+            WaitEvent::Sleep => ("Timeout", "PgSleep"),
+        }
+    }
+}
+
+/// `deadlock_timeout` of who has not said otherwise.
+const DEFAULT_DEADLOCK_TIMEOUT_MS: u32 = 1000;
+
+impl Default for Interrupt {
+    fn default() -> Interrupt {
+        Interrupt {
+            raised: AtomicBool::new(false),
+            lasting: AtomicBool::new(false),
+            mutex: Mutex::new(false),
+            condvar: Condvar::new(),
+            reason: Mutex::new(None),
+            process_id: AtomicI32::new(0),
+            xid: AtomicU64::new(0),
+            wait_event: AtomicU8::new(0),
+            deadlock_timeout_ms: AtomicU32::new(DEFAULT_DEADLOCK_TIMEOUT_MS),
+        }
+    }
 }
 
 impl Interrupt {
@@ -42,15 +100,83 @@ impl Interrupt {
         Interrupt::default()
     }
 
+    /// The number that clients know the session by; 0 for work of the instance's own.
+    pub fn process_id(&self) -> i32 {
+        self.process_id.load(Ordering::Relaxed)
+    }
+
+    /// Says whose it is.
+    pub fn set_process_id(&self, process_id: i32) {
+        self.process_id.store(process_id, Ordering::Relaxed);
+    }
+
+    /// The session's transaction, if it has written.
+    pub fn xid(&self) -> Xid {
+        Xid(self.xid.load(Ordering::Acquire))
+    }
+
+    pub(crate) fn set_xid(&self, xid: Xid) {
+        self.xid.store(xid.0, Ordering::Release);
+    }
+
+    /// What the session waits for at this moment.
+    pub fn wait_event(&self) -> Option<WaitEvent> {
+        let event = self.wait_event.load(Ordering::Relaxed);
+        WaitEvent::ALL.into_iter().find(|known| *known as u8 == event)
+    }
+
+    /// How long the session waits before it looks for a deadlock (`deadlock_timeout`).
+    pub fn set_deadlock_timeout(&self, timeout: Duration) {
+        let millis = timeout.as_millis().clamp(1, u128::from(u32::MAX)) as u32;
+        self.deadlock_timeout_ms.store(millis, Ordering::Relaxed);
+    }
+
+    pub(crate) fn deadlock_timeout(&self) -> Duration {
+        Duration::from_millis(self.deadlock_timeout_ms.load(Ordering::Relaxed).into())
+    }
+
+    /// Tells others what the session waits for until the guard is dropped.
+    pub fn waits_for(&self, event: WaitEvent) -> WaitNote<'_> {
+        self.wait_event.store(event as u8, Ordering::Relaxed);
+        WaitNote(self)
+    }
+
+    /// Makes this and all later statements of the session fail with an error. The first one stays.
+    pub fn raise_for_good(&self, error: Error) {
+        let mut reason = self.reason.lock();
+        if self.lasting.swap(true, Ordering::SeqCst) {
+            return;
+        }
+        *reason = Some(error);
+        drop(reason);
+        self.raised.store(true, Ordering::SeqCst);
+        self.wake();
+    }
+
+    /// What was raised for good.
+    #[inline]
+    pub fn lasting_error(&self) -> Option<Error> {
+        if self.lasting.load(Ordering::Relaxed) { Some(self.error()) } else { None }
+    }
+
     /// Makes the session's statement, or its wait, fail with an error.
     pub fn raise(&self, error: Error) {
-        *self.reason.lock() = Some(error);
+        {
+            let mut reason = self.reason.lock();
+            if self.lasting.load(Ordering::SeqCst) {
+                return;
+            }
+            *reason = Some(error);
+        }
         self.raised.store(true, Ordering::SeqCst);
         self.wake();
     }
 
     /// Forgets a raised interrupt, as at the start of a statement.
     pub fn clear(&self) {
+        if !self.raised.load(Ordering::SeqCst) || self.lasting.load(Ordering::SeqCst) {
+            return;
+        }
         self.raised.store(false, Ordering::SeqCst);
         *self.reason.lock() = None;
     }
@@ -101,119 +227,108 @@ impl Interrupt {
     }
 }
 
-/// Who waits: its own transaction, if it has written, and how it is woken.
+/// Says what a session waits for while it is there.
+pub struct WaitNote<'a>(&'a Interrupt);
+
+impl Drop for WaitNote<'_> {
+    fn drop(&mut self) {
+        self.0.wait_event.store(0, Ordering::Relaxed);
+    }
+}
+
+/// Who waits: how it is woken, and for how long it waits.
 #[derive(Clone)]
 pub struct Waiter {
-    pub xid: Xid,
     pub interrupt: Arc<Interrupt>,
     /// `lock_timeout`: how long one wait may take.
     pub lock_timeout: Option<Duration>,
 }
 
-impl Waiter {
-    fn deadline(&self) -> Option<Instant> {
-        self.lock_timeout.map(|t| Instant::now() + t)
+/// When a wait looks for a deadlock, and when it ends.
+pub(crate) struct Patience {
+    ends_at: Option<Instant>,
+    check_at: Instant,
+    pause: Duration,
+}
+
+/// What a wait does next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Patient {
+    Wait,
+    LookForDeadlock,
+}
+
+impl Patience {
+    pub(crate) fn new(waiter: &Waiter) -> Patience {
+        let now = Instant::now();
+        let pause = waiter.interrupt.deadlock_timeout();
+        Patience { ends_at: waiter.lock_timeout.map(|timeout| now + timeout), check_at: now + pause, pause }
     }
 
-    fn timeout_error() -> Error {
-        Error::new(SqlState::LOCK_NOT_AVAILABLE, "canceling statement due to lock timeout")
+    /// Blocks until woken, or until something else is to be done.
+    ///
+    /// # Errors
+    /// 55P03 after `lock_timeout`.
+    pub(crate) fn wait(&mut self, waiting: &Arc<dyn Waiting>, waiter: &Waiter) -> Result<Patient> {
+        let until = self.ends_at.map_or(self.check_at, |at| at.min(self.check_at));
+        if waiter.interrupt.wait_until(waiting, Some(until)) {
+            return Ok(Patient::Wait);
+        }
+        let now = Instant::now();
+        if self.ends_at.is_some_and(|at| now >= at) {
+            return Err(lock_timeout());
+        }
+        if now < self.check_at {
+            return Ok(Patient::Wait);
+        }
+        // A wait that closes a cycle may begin later.
+        self.pause *= 2;
+        self.check_at = now + self.pause;
+        Ok(Patient::LookForDeadlock)
     }
 }
 
-/// Waiters for the ends of transactions.
+#[cold]
+fn lock_timeout() -> Error {
+    Error::new(SqlState::LOCK_NOT_AVAILABLE, "canceling statement due to lock timeout")
+}
+
+/// Who waits for the ends of transactions.
 #[derive(Default)]
-pub struct XidWaits {
+pub(crate) struct XidWaits {
     count: AtomicUsize,
-    inner: Mutex<Waits>,
+    waits: Mutex<XidWaitList>,
 }
 
-#[derive(Default)]
-struct Waits {
-    waiters: HashMap<Xid, Vec<Arc<Interrupt>>>,
-    /// Whom each waiting transaction waits for (W2).
-    waits_for: HashMap<Xid, (Xid, Arc<Interrupt>)>,
+/// Those who wait, by the transaction.
+pub(crate) type XidWaitList = HashMap<Xid, Vec<XidWait>>;
+
+/// A session that waits for a transaction's end.
+pub(crate) struct XidWait {
+    pub(crate) interrupt: Arc<Interrupt>,
+    pub(crate) since: Instant,
 }
 
-impl Waits {
-    fn closes_cycle(&self, waiter: Xid, holder: Xid) -> bool {
-        let mut at = holder;
-        while let Some((next, _)) = self.waits_for.get(&at) {
-            if *next == waiter {
-                return true;
-            }
-            at = *next;
-        }
-        at == waiter
-    }
-
-    fn leave(&mut self, waiter: &Waiter, holder: Xid) {
-        if waiter.xid.is_valid() {
-            self.waits_for.remove(&waiter.xid);
-        }
-        if let Some(list) = self.waiters.get_mut(&holder) {
-            list.retain(|i| !Arc::ptr_eq(i, &waiter.interrupt));
-            if list.is_empty() {
-                self.waiters.remove(&holder);
-            }
-        }
-    }
+/// Keeps a session among those who wait for a transaction.
+pub(crate) struct Entered<'a> {
+    waits: &'a XidWaits,
+    interrupt: &'a Arc<Interrupt>,
+    holder: Xid,
 }
 
 impl XidWaits {
-    /// Blocks while `still_running()`; that is asked again at each wake-up.
-    ///
-    /// # Errors
-    /// 40P01 when the wait would close a cycle, 55P03 after `lock_timeout`, and what an interrupt was raised with.
-    pub fn wait(
-        &self,
-        waiting: &Arc<dyn Waiting>,
-        waiter: &Waiter,
-        holder: Xid,
-        still_running: &dyn Fn() -> bool,
-    ) -> Result<()> {
-        let deadline = waiter.deadline();
-        while still_running() {
-            waiter.interrupt.check()?;
-            waiter.interrupt.prepare_wait();
-            self.count.fetch_add(1, Ordering::SeqCst);
-            let entered = self.enter(waiter, holder);
-            let mut woken = true;
-            if entered.is_ok() && still_running() && waiter.interrupt.check().is_ok() {
-                woken = waiter.interrupt.wait_until(waiting, deadline);
-            }
-            if entered.is_ok() {
-                self.inner.lock().leave(waiter, holder);
-            }
-            self.count.fetch_sub(1, Ordering::SeqCst);
-            entered?;
-            waiter.interrupt.check()?;
-            if !woken && still_running() {
-                return Err(Waiter::timeout_error());
-            }
-        }
-        Ok(())
-    }
-
-    fn enter(&self, waiter: &Waiter, holder: Xid) -> Result<()> {
-        let mut inner = self.inner.lock();
-        if waiter.xid.is_valid() {
-            if inner.closes_cycle(waiter.xid, holder) {
-                return Err(Error::new(SqlState::DEADLOCK_DETECTED, "deadlock detected")
-                    .detail(format!(
-                        "Transaction {} waits for transaction {holder}, which waits for it in turn.",
-                        waiter.xid
-                    ))
-                    .hint("See server log for query details."));
-            }
-            inner.waits_for.insert(waiter.xid, (holder, waiter.interrupt.clone()));
-        }
-        inner.waiters.entry(holder).or_default().push(waiter.interrupt.clone());
-        Ok(())
+    /// Enters a session; it leaves when the guard is dropped (W1).
+    pub(crate) fn enter<'a>(&'a self, interrupt: &'a Arc<Interrupt>, holder: Xid) -> Entered<'a> {
+        interrupt.prepare_wait();
+        self.count.fetch_add(1, Ordering::SeqCst);
+        let wait = XidWait { interrupt: Arc::clone(interrupt), since: Instant::now() };
+        self.waits.lock().entry(holder).or_default().push(wait);
+        Entered { waits: self, interrupt, holder }
     }
 
     /// Wakes those who wait for a transaction. Its outcome is published (W1).
     #[inline]
-    pub fn finished(&self, xid: Xid) {
+    pub(crate) fn finished(&self, xid: Xid) {
         if self.count.load(Ordering::SeqCst) != 0 {
             self.wake(xid);
         }
@@ -221,109 +336,37 @@ impl XidWaits {
 
     #[cold]
     fn wake(&self, xid: Xid) {
-        let list = self.inner.lock().waiters.get(&xid).cloned();
-        for interrupt in list.into_iter().flatten() {
-            interrupt.wake();
+        let waits = self.waits.lock();
+        for wait in waits.get(&xid).into_iter().flatten() {
+            wait.interrupt.wake();
         }
     }
 
-    /// Who waits for whom, for the search for deadlocks that lead over other locks too.
-    pub fn list(&self) -> Vec<TransactionWait> {
-        let inner = self.inner.lock();
-        let waits = inner.waits_for.iter().map(|(waiter, (holder, interrupt))| TransactionWait {
-            waiter: *waiter,
-            session: Arc::as_ptr(interrupt) as usize,
-            holder: *holder,
-        });
-        waits.collect()
+    /// All who wait, kept as they are meanwhile.
+    pub(crate) fn list(&self) -> MutexGuard<'_, XidWaitList> {
+        self.waits.lock()
     }
 
     /// How many sessions wait at this moment.
-    pub fn waiting(&self) -> usize {
+    pub(crate) fn waiting(&self) -> usize {
         self.count.load(Ordering::Relaxed)
     }
 }
 
-/// How long a session stands in a row's line before it waits for the row's transaction itself.
-const MAX_IN_LINE: Duration = Duration::from_secs(1);
-
-/// Those who want one row, the first in line at the front.
-type Line = VecDeque<Arc<Interrupt>>;
-
-/// Lines of sessions that want the same row.
-#[derive(Default)]
-pub struct RowQueues {
-    count: AtomicUsize,
-    inner: Mutex<HashMap<(RelationKey, RowId), Line>>,
-}
-
-/// The first place in a row's line; the next in line moves up when this is dropped.
-pub struct RowTurn {
-    queues: Arc<RowQueues>,
-    key: (RelationKey, RowId),
-    interrupt: Arc<Interrupt>,
-}
-
-impl RowQueues {
-    /// Enters a row's line and blocks until it is this session's turn, or for [`MAX_IN_LINE`]: who leaves the line
-    /// without a turn waits for the row's transaction directly, where deadlocks are seen (W2).
-    ///
-    /// # Errors
-    /// 55P03 after `lock_timeout`, and what an interrupt was raised with.
-    pub fn enter(
-        self: &Arc<RowQueues>,
-        waiting: &Arc<dyn Waiting>,
-        waiter: &Waiter,
-        file: RelationKey,
-        row: RowId,
-    ) -> Result<Option<RowTurn>> {
-        let key = (file, row);
-        waiter.interrupt.prepare_wait();
-        {
-            let mut inner = self.inner.lock();
-            inner.entry(key).or_default().push_back(waiter.interrupt.clone());
-            self.count.fetch_add(1, Ordering::Relaxed);
-        }
-        let turn = RowTurn { queues: self.clone(), key, interrupt: waiter.interrupt.clone() };
-        let in_line_until = Instant::now() + MAX_IN_LINE;
-        let deadline = waiter.deadline();
-        loop {
-            if self.is_first(&turn) {
-                return Ok(Some(turn));
-            }
-            waiter.interrupt.check()?;
-            let until = deadline.map_or(in_line_until, |d| d.min(in_line_until));
-            let woken = waiter.interrupt.wait_until(waiting, Some(until));
-            waiter.interrupt.check()?;
-            if woken || self.is_first(&turn) {
-                continue;
-            }
-            return if until == in_line_until { Ok(None) } else { Err(Waiter::timeout_error()) };
+impl Entered<'_> {
+    /// Leaves a list that is locked already.
+    pub(crate) fn leave(&self, waits: &mut XidWaitList) {
+        let Some(list) = waits.get_mut(&self.holder) else { return };
+        list.retain(|wait| !Arc::ptr_eq(&wait.interrupt, self.interrupt));
+        if list.is_empty() {
+            waits.remove(&self.holder);
         }
     }
-
-    fn is_first(&self, turn: &RowTurn) -> bool {
-        let inner = self.inner.lock();
-        inner.get(&turn.key).and_then(|q| q.front()).is_some_and(|i| Arc::ptr_eq(i, &turn.interrupt))
-    }
 }
 
-impl Drop for RowTurn {
+impl Drop for Entered<'_> {
     fn drop(&mut self) {
-        let mut inner = self.queues.inner.lock();
-        let Some(queue) = inner.get_mut(&self.key) else { return };
-        let was_first = queue.front().is_some_and(|i| Arc::ptr_eq(i, &self.interrupt));
-        if let Some(at) = queue.iter().position(|i| Arc::ptr_eq(i, &self.interrupt)) {
-            queue.remove(at);
-        }
-        let next = queue.front().cloned();
-        if next.is_none() {
-            inner.remove(&self.key);
-        }
-        self.queues.count.fetch_sub(1, Ordering::Relaxed);
-        drop(inner);
-        if let Some(next) = next.filter(|_| was_first) {
-            next.wake();
-        }
+        self.leave(&mut self.waits.waits.lock());
+        self.waits.count.fetch_sub(1, Ordering::SeqCst);
     }
 }

@@ -4,14 +4,14 @@
 //! [`Heap::lock_row`] locks the version that a snapshot sees. A referenced row is wanted as it is now: whoever changes
 //! anything but its key, committed or not, is not in the way.
 
-use ochre_base::{CommandId, Result, RowId};
+use ochre_base::{Result, RowId};
 use ochre_txn::{RowLockStrength, Transaction};
 
 use super::Heap;
 use super::chain::Standing;
 use super::read::damaged_version;
 use super::version::{Info, VersionRef};
-use super::write::RowWait;
+use super::write::{Obstacle, RowWait};
 
 /// How an attempt to lock a referenced row ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,8 +22,7 @@ pub enum KeyShare<R> {
     Gone,
 }
 
-/// Stands for a lock without a version.
-const NO_COMMAND: CommandId = CommandId(u32::MAX);
+const STRENGTH: RowLockStrength = RowLockStrength::KeyShare;
 
 impl Heap {
     /// Locks a row FOR KEY SHARE as it is now, whatever snapshot, and calls `look` with its version: quickly, and
@@ -53,7 +52,7 @@ impl Heap {
             let mut obstacle = None;
             match current.standing {
                 Standing::Running(xid, cid) if gone || current.header.info.has(Info::LOCKS_KEY) => {
-                    obstacle = Some((xid, cid));
+                    obstacle = Some(Obstacle::Version(xid, cid));
                 }
                 Standing::Committed(lsn) => transaction.note_met(lsn),
                 _ => {}
@@ -62,20 +61,15 @@ impl Heap {
                 if gone {
                     return Ok(KeyShare::Gone);
                 }
-                let strength = RowLockStrength::KeyShare;
-                obstacle = self
-                    .manager
-                    .row_locks()
-                    .conflict(self.relation, rid, strength, transaction.xid())
-                    .map(|xid| (xid, NO_COMMAND));
+                let locks = self.manager.row_locks();
+                obstacle =
+                    locks.conflict(self.relation, rid, STRENGTH, transaction.xid()).map(Obstacle::Lock);
                 if obstacle.is_none() {
-                    obstacle = self
-                        .manager
-                        .lock_row(transaction, self.relation, rid, strength)?
-                        .map(|xid| (xid, NO_COMMAND));
+                    let holder = self.manager.lock_row(transaction, self.relation, rid, STRENGTH)?;
+                    obstacle = holder.map(Obstacle::Lock);
                 }
             }
-            let Some((xid, cid)) = obstacle else {
+            let Some(obstacle) = obstacle else {
                 let found = if current.is_first {
                     let (header, payload) =
                         super::history::version_in(page, slot).ok_or_else(|| damaged_version(rid))?;
@@ -87,7 +81,7 @@ impl Heap {
                 return Ok(KeyShare::Locked(found));
             };
             drop(row);
-            self.wait(transaction, rid, xid, cid, wait)?;
+            self.wait(transaction, rid, STRENGTH, &obstacle, "locking", wait)?;
         }
     }
 

@@ -13,7 +13,8 @@
 
 use ochre_base::{CommandId, Error, Lsn, Result, RowId, SqlState, Xid};
 use ochre_storage::{PageKind, PageWriteGuard};
-use ochre_txn::{RowLockStrength, RowTurn, Snapshot, Transaction};
+use ochre_txn::locks::RowTurn;
+use ochre_txn::{RowLockStrength, Snapshot, Transaction};
 use smallvec::SmallVec;
 
 use super::Heap;
@@ -96,13 +97,13 @@ impl LatchedRow {
 }
 
 /// What stands between a writer and a row.
-enum Obstacle {
+pub(super) enum Obstacle {
     Outcome(WriteOutcome),
-    Wait(Xid, CommandId),
+    /// A version that a command of a running transaction wrote.
+    Version(Xid, CommandId),
+    /// A lock that a running transaction has.
+    Lock(Xid),
 }
-
-/// The command id of a lock that no version stands for: never rolled back by itself.
-const NO_COMMAND: CommandId = CommandId(u32::MAX);
 
 impl Heap {
     /// Puts a new version in place of the one that the snapshot sees. Waits for transactions that are in the way.
@@ -177,10 +178,9 @@ impl Heap {
             let key = row.page().key();
             let obstacle =
                 match self.obstacle(transaction, snapshot, row.page(), key.block, first, rid, strength)? {
-                    Ok(_) => self
-                        .manager
-                        .lock_row(transaction, self.relation, rid, strength)?
-                        .map(|xid| Obstacle::Wait(xid, NO_COMMAND)),
+                    Ok(_) => {
+                        self.manager.lock_row(transaction, self.relation, rid, strength)?.map(Obstacle::Lock)
+                    }
                     Err(obstacle) => Some(obstacle),
                 };
             drop(row);
@@ -194,8 +194,8 @@ impl Heap {
                         WriteOutcome::SelfModified => LockOutcome::SelfModified,
                     });
                 }
-                Some(Obstacle::Wait(..)) if !block => return Ok(LockOutcome::WouldBlock),
-                Some(Obstacle::Wait(xid, cid)) => self.wait(transaction, rid, xid, cid, wait)?,
+                Some(_) if !block => return Ok(LockOutcome::WouldBlock),
+                Some(obstacle) => self.wait(transaction, rid, strength, &obstacle, "locking", wait)?,
             }
         }
     }
@@ -226,9 +226,10 @@ impl Heap {
                     return Ok(WriteOutcome::Done);
                 }
                 Err(Obstacle::Outcome(outcome)) => return Ok(outcome),
-                Err(Obstacle::Wait(holder, cid)) => {
+                Err(obstacle) => {
                     drop(row);
-                    self.wait(transaction, rid, holder, cid, wait)?;
+                    let doing = if new.record == info::DELETE { "deleting" } else { "updating" };
+                    self.wait(transaction, rid, strength, &obstacle, doing, wait)?;
                 }
             }
         }
@@ -240,15 +241,26 @@ impl Heap {
         &self,
         transaction: &Transaction,
         rid: RowId,
-        xid: Xid,
-        cid: CommandId,
+        strength: RowLockStrength,
+        obstacle: &Obstacle,
+        doing: &str,
         wait: &mut RowWait,
     ) -> Result<()> {
         wait.waited = true;
         if wait.turn.is_none() {
-            wait.turn = self.manager.queue_for_row(transaction, self.relation, rid)?;
+            wait.turn = self.manager.queue_for_row(transaction, self.relation, rid, strength)?;
         }
-        self.manager.wait_for_version(transaction, xid, cid)
+        let waited = match obstacle {
+            Obstacle::Version(xid, cid) => self.manager.wait_for_version(transaction, *xid, *cid),
+            Obstacle::Lock(xid) => {
+                self.manager.wait_for_row_lock(transaction, *xid, self.relation, rid, strength)
+            }
+            Obstacle::Outcome(_) => Ok(()),
+        };
+        waited.map_err(|error| match self.manager.locks().relation_name(self.relation) {
+            Some((_, name)) => error.context(format!("while {doing} tuple {rid} in relation \"{name}\"")),
+            None => error,
+        })
     }
 
     /// Latches the pages of a row for writing, in the order of their blocks. `None` when there is no such row.
@@ -302,22 +314,21 @@ impl Heap {
             return Ok(Err(Obstacle::Outcome(Deleted)));
         };
         let gone = current.header.is_tombstone();
+        let shares = strength == RowLockStrength::KeyShare && !gone;
         let outcome = match current.standing {
-            Standing::Running(xid, cid) => {
-                let shares = strength == RowLockStrength::KeyShare
-                    && !gone
-                    && !current.header.info.has(Info::LOCKS_KEY);
-                if !shares {
-                    return Ok(Err(Obstacle::Wait(xid, cid)));
-                }
-                None
+            Standing::Running(xid, cid) if !shares || current.header.info.has(Info::LOCKS_KEY) => {
+                return Ok(Err(Obstacle::Version(xid, cid)));
+            }
+            Standing::Running(..) => {
+                self.key_changed(transaction, snapshot, page, block, current)?.then_some(Changed)
             }
             Standing::Own(cid) if cid >= snapshot.cid() => Some(SelfModified),
             Standing::Own(_) => gone.then_some(Deleted),
             Standing::Committed(lsn) => {
                 if lsn > snapshot.lsn() {
                     transaction.note_met(lsn);
-                    Some(if gone { Deleted } else { Changed })
+                    let passes = shares && !self.key_changed(transaction, snapshot, page, block, current)?;
+                    if gone { Some(Deleted) } else { (!passes).then_some(Changed) }
                 } else {
                     gone.then_some(Deleted)
                 }
@@ -329,9 +340,37 @@ impl Heap {
         }
         let locks = self.manager.row_locks();
         if let Some(holder) = locks.conflict(self.relation, rid, strength, transaction.xid()) {
-            return Ok(Err(Obstacle::Wait(holder, NO_COMMAND)));
+            return Ok(Err(Obstacle::Lock(holder)));
         }
         Ok(Ok(current))
+    }
+
+    /// Whether a transaction that the snapshot does not see has changed the row's key. Who only wants the key to stay
+    /// takes no notice of other changes.
+    fn key_changed(
+        &self,
+        transaction: &Transaction,
+        snapshot: &Snapshot,
+        page: &PageWriteGuard,
+        block: ochre_base::BlockNo,
+        current: Current,
+    ) -> Result<bool> {
+        let mut header = current.header;
+        loop {
+            match self.standing(Some(transaction), &header) {
+                Standing::Own(_) => return Ok(false),
+                Standing::Committed(lsn) if lsn <= snapshot.lsn() => return Ok(false),
+                Standing::Committed(_) | Standing::Running(..) if header.info.has(Info::LOCKS_KEY) => {
+                    return Ok(true);
+                }
+                Standing::Committed(_) | Standing::Running(..) | Standing::Void => {}
+            }
+            if header.older.is_none() {
+                // A row that the snapshot does not see at all.
+                return Ok(true);
+            }
+            header = self.with_version(page, block, header.older, |header, _| *header)?;
+        }
     }
 
     /// Puts the new version on top of the row's chain.

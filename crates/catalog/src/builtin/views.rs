@@ -75,6 +75,15 @@ const PG_CATALOG: &[(&str, &str)] = &[
         "SELECT name, statement, prepare_time, parameter_types, result_types, from_sql, generic_plans, custom_plans \
          FROM pg_catalog.pg_prepared_statement()",
     ),
+    ("pg_locks", "SELECT * FROM pg_catalog.pg_lock_status()"),
+    (
+        "pg_stat_activity",
+        "SELECT s.datid, d.datname, s.pid, s.leader_pid, s.usesysid, u.rolname AS usename, s.application_name, \
+         s.client_addr, s.client_hostname, s.client_port, s.backend_start, s.xact_start, s.query_start, s.state_change, \
+         s.wait_event_type, s.wait_event, s.state, s.backend_xid, s.backend_xmin, s.query_id, s.query, s.backend_type \
+         FROM pg_catalog.pg_stat_get_activity(NULL::integer) s \
+         LEFT JOIN pg_catalog.pg_database d ON s.datid = d.oid LEFT JOIN pg_catalog.pg_authid u ON s.usesysid = u.oid",
+    ),
 ];
 
 /// Views in `information_schema`.

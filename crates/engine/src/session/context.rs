@@ -10,7 +10,8 @@ use ochre_exec::{DeferredChecks, ReferentialQuery, RelationSource, StatementCont
 use ochre_expr::{Function, SessionContext};
 use ochre_sql::bind::foreign_key_check;
 use ochre_sql::physical::{ForeignKeyCheck, PlannedStatement};
-use ochre_txn::Transaction;
+use ochre_txn::locks::RelationLockMode;
+use ochre_txn::{Transaction, WaitEvent};
 use ochre_types::{Batch, Column, Datum, FormatContext, ObjectNames, SqlType, oids as type_oids};
 
 use super::State;
@@ -190,6 +191,28 @@ impl<'a> StatementSession<'a> {
         Ok(Arc::clone(relation))
     }
 
+    /// A sequence, which ALTER SEQUENCE leaves alone from now to the transaction's end, as it is now: what the statement
+    /// knew of it may have changed while the lock was awaited.
+    fn locked_sequence(&self, oid: Oid) -> Result<Arc<RelationDescriptor>> {
+        let known = self.sequence(oid)?;
+        self.state.lock_relation(self.transaction()?, oid, RelationLockMode::RowExclusive)?;
+        let now = self.state.catalog().relation(oid).cloned();
+        now.filter(|now| now.kind == RelationKind::Sequence)
+            .ok_or_else(|| crate::errors::undefined_table(&known.name))
+    }
+
+    /// A name for what the statement's transaction sees.
+    pub(crate) fn export_snapshot(&self) -> Result<String> {
+        let transaction = self.transaction()?;
+        if transaction.savepoint_count() > 0 {
+            return Err(Error::new(
+                SqlState::ACTIVE_SQL_TRANSACTION,
+                "cannot export a snapshot from a subtransaction",
+            ));
+        }
+        transaction.export_snapshot()
+    }
+
     fn require_writable(&self, function: &str) -> Result<()> {
         if self.transaction.is_some_and(Transaction::is_read_only) {
             return Err(Error::new(
@@ -259,7 +282,7 @@ impl SessionContext for StatementSession<'_> {
 
     fn nextval(&self, sequence: Oid) -> Result<i64> {
         self.require_writable("nextval()")?;
-        let relation = self.sequence(sequence)?;
+        let relation = self.locked_sequence(sequence)?;
         let descriptor = relation.sequence.as_ref().expect("a sequence has its descriptor");
         let open = self.state.database.sequence(&relation)?;
         let rules = ochre_access::sequence::SequenceRules {
@@ -287,7 +310,7 @@ impl SessionContext for StatementSession<'_> {
 
     fn setval(&self, sequence: Oid, value: i64, is_called: bool) -> Result<i64> {
         self.require_writable("setval()")?;
-        let relation = self.sequence(sequence)?;
+        let relation = self.locked_sequence(sequence)?;
         let descriptor = relation.sequence.as_ref().expect("a sequence has its descriptor");
         if value < descriptor.minimum || value > descriptor.maximum {
             return Err(Error::new(
@@ -369,6 +392,7 @@ impl SessionContext for StatementSession<'_> {
         let deadline = std::time::Instant::now() + Duration::from_micros(micros);
         let waiting = &self.state.instance.storage().env().wait;
         self.state.interrupt.prepare_wait();
+        let _note = self.state.interrupt.waits_for(WaitEvent::Sleep);
         while std::time::Instant::now() < deadline {
             self.state.interrupt.check()?;
             self.state.interrupt.wait_until(waiting, Some(deadline));

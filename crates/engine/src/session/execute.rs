@@ -6,7 +6,9 @@ use ochre_base::Result;
 use ochre_env::Waiting;
 use ochre_exec::{Execution, StatementContext};
 use ochre_expr::SessionContext;
-use ochre_sql::physical::{CommandKind, OutputColumn, PlannedStatement, RelationLock};
+use ochre_sql::physical::{
+    CommandKind, OutputColumn, PhysicalPlan, PlanNode, PlannedStatement, RelationLock, RowLockStrength,
+};
 use ochre_txn::Snapshot;
 use ochre_txn::locks::RelationLockMode;
 use ochre_types::Datum;
@@ -126,7 +128,7 @@ impl Session {
     pub(crate) fn begin_plan(&mut self, plan: &PlannedStatement) -> Result<()> {
         if !plan.read_only {
             let command = match plan.command {
-                CommandKind::Select => "SELECT FOR UPDATE",
+                CommandKind::Select => select_name(&plan.plan),
                 CommandKind::Insert => "INSERT",
                 CommandKind::Update => "UPDATE",
                 CommandKind::Delete => "DELETE",
@@ -181,6 +183,22 @@ impl Session {
             batch_rows: BATCH_ROWS,
         };
         run(&session, &context)
+    }
+}
+
+/// What a query that writes or locks is called.
+fn select_name(plan: &PhysicalPlan) -> &'static str {
+    match (&plan.node, plan.children().first()) {
+        (PlanNode::LockRows(node), _) => match node.relations.first().map(|relation| relation.strength) {
+            Some(RowLockStrength::KeyShare) => "SELECT FOR KEY SHARE",
+            Some(RowLockStrength::Share) => "SELECT FOR SHARE",
+            Some(RowLockStrength::NoKeyUpdate) => "SELECT FOR NO KEY UPDATE",
+            Some(RowLockStrength::Update) | None => "SELECT FOR UPDATE",
+        },
+        (PlanNode::Project(_) | PlanNode::Limit(_) | PlanNode::ProjectSet(_), Some(input)) => {
+            select_name(input)
+        }
+        _ => "SELECT",
     }
 }
 

@@ -310,6 +310,7 @@ impl Session {
             None => return Err(self.portal(name).map(|_| ()).expect_err("it was not found")),
         };
         self.start_statement();
+        self.state.activity.note_query(&portal.prepared.text);
         let outcome = self.execute_portal(&mut portal, max_rows, sink);
         // A portal survives its execution, but not its transaction; after an error only a savepoint saves it.
         if outcome.is_err() {

@@ -41,6 +41,7 @@ mod utility;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use ochre_base::{Error, Lsn, Oid, Result, SqlState};
 use ochre_catalog::{CatalogSnapshot, RelationDescriptor};
@@ -50,8 +51,9 @@ use ochre_txn::locks::{LockSession, LockTag, LockWait, RelationLockMode};
 use ochre_txn::{Interrupt, Transaction};
 use ochre_types::{Datum, FormatContext};
 
+use crate::activity::{Activity, ActivityState, ended_by};
 use crate::database::Database;
-use crate::instance::{Activity, Instance};
+use crate::instance::Instance;
 use crate::notify::SessionNotices;
 use crate::settings::Settings;
 use catalog::CatalogChanges;
@@ -209,6 +211,7 @@ impl Session {
             deferred: RefCell::default(),
             referential_plans: RefCell::default(),
         };
+        state.refresh_settings();
         let mut session = Session {
             state,
             transaction: None,
@@ -289,12 +292,44 @@ impl Session {
     pub fn abort_statement(&mut self) {
         self.pending = None;
         self.fail();
-        self.state.activity.statement_ended();
+        self.end_statement();
     }
 
-    /// `idle_in_transaction_session_timeout`.
-    pub fn idle_in_transaction_timeout(&self) -> Option<std::time::Duration> {
-        self.state.settings.borrow().parsed().idle_in_transaction_session_timeout
+    /// A call has ended: others see what the session is waiting for now.
+    pub(crate) fn end_statement(&self) {
+        let state = match self.block {
+            Block::Idle | Block::Implicit => ActivityState::Idle,
+            Block::Explicit => ActivityState::IdleInTransaction,
+            Block::Failed => ActivityState::IdleInFailedTransaction,
+        };
+        self.state.activity.statement_ended(self.state.instance.now(), state);
+    }
+
+    /// How long the client may stay without a word.
+    pub fn patience(&self) -> Option<Duration> {
+        let settings = self.state.settings.borrow();
+        let parsed = settings.parsed();
+        match self.status() {
+            TransactionStatus::Idle => parsed.idle_session_timeout,
+            TransactionStatus::InBlock | TransactionStatus::Failed => {
+                parsed.idle_in_transaction_session_timeout
+            }
+        }
+    }
+
+    /// What the session ends with when that has passed.
+    pub fn out_of_patience(&self) -> Error {
+        match self.status() {
+            TransactionStatus::Idle => ended_by(SqlState::IDLE_SESSION_TIMEOUT, "idle-session timeout"),
+            TransactionStatus::InBlock | TransactionStatus::Failed => {
+                ended_by(SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT, "idle-in-transaction timeout")
+            }
+        }
+    }
+
+    /// What others know of the session; also how it is told to end.
+    pub fn activity(&self) -> &Arc<Activity> {
+        &self.state.activity
     }
 
     /// Rolls back what is open; the session can go on.

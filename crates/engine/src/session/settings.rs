@@ -77,7 +77,16 @@ impl Session {
                 self.set_characteristics(*modes)?;
                 "SET"
             }
-            SetAction::TransactionSnapshot(_) => return Err(Error::unsupported("SET TRANSACTION SNAPSHOT")),
+            SetAction::TransactionSnapshot(name) => {
+                if self.block != super::Block::Explicit {
+                    self.warn(
+                        SqlState::NO_ACTIVE_SQL_TRANSACTION,
+                        "SET TRANSACTION can only be used in transaction blocks",
+                    );
+                }
+                self.import_snapshot(name)?;
+                "SET"
+            }
             SetAction::Reset { name } => {
                 self.state.settings.borrow_mut().reset(name, local)?;
                 "RESET"
@@ -197,6 +206,8 @@ impl State {
             names: format.names.take(),
         };
         self.path.borrow_mut().0 = u64::MAX;
+        self.interrupt.set_deadlock_timeout(settings.parsed().deadlock_timeout);
+        self.activity.note_application_name(settings.text("application_name"));
     }
 
     /// Whether a setting was changed since this was last asked.

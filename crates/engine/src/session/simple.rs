@@ -66,7 +66,7 @@ impl Session {
             sink.notice(&notice);
         }
         self.report_settings(sink);
-        self.state.activity.statement_ended();
+        self.end_statement();
         result
     }
 
@@ -81,6 +81,7 @@ impl Session {
     fn start_simple_query(&mut self, text: &str, sink: &mut dyn Sink) -> Result<Progress> {
         self.portals.remove("");
         self.start_statement();
+        self.state.activity.note_query(text);
         if self.block != Block::Failed
             && let Some((plan, values)) = self.cached_plan(text)?
         {

@@ -21,6 +21,7 @@ pub(crate) struct Savepoint {
     locks: ochre_txn::locks::LockMark,
     timing: ochre_exec::ConstraintTiming,
     notices: crate::notify::NoticeMark,
+    read_only: bool,
 }
 
 fn level(level: AstLevel) -> IsolationLevel {
@@ -43,13 +44,13 @@ impl Session {
     }
 
     fn begin_transaction(&mut self, modes: TransactionModes) -> Result<()> {
-        let (isolation, read_only, deferrable, lock_timeout) = {
+        let (isolation, read_only, deferrable, lock_timeout, transaction_timeout) = {
             let settings = self.state.settings.borrow();
             let parsed = settings.parsed();
             let isolation = modes.isolation.map_or(parsed.default_isolation, level);
             let read_only = modes.read_only.unwrap_or(parsed.default_read_only);
             let deferrable = modes.deferrable.unwrap_or(parsed.default_deferrable);
-            (isolation, read_only, deferrable, parsed.lock_timeout)
+            (isolation, read_only, deferrable, parsed.lock_timeout, parsed.transaction_timeout)
         };
         let transaction = self.state.instance.transactions().begin(TransactionOptions {
             isolation,
@@ -58,7 +59,9 @@ impl Session {
             interrupt: Some(Arc::clone(&self.state.interrupt)),
             lock_timeout,
         });
-        self.state.transaction_time.set(self.state.statement_time.get());
+        let now = self.state.statement_time.get();
+        self.state.transaction_time.set(now);
+        self.state.activity.transaction_began(now, transaction_timeout);
         self.transaction = Some(transaction);
         self.state.settings.borrow_mut().report_transaction(isolation.as_str(), read_only, deferrable);
         Ok(())
@@ -108,27 +111,87 @@ impl Session {
     /// # Errors
     /// 25001 when it is too late for a change.
     pub(crate) fn set_modes(&mut self, modes: TransactionModes) -> Result<()> {
+        let in_savepoint = !self.savepoints.is_empty();
         let transaction = self.transaction.as_mut().expect("N1: a statement runs in a transaction");
         if let Some(isolation) = modes.isolation {
-            transaction.set_isolation(level(isolation))?;
+            if level(isolation) != transaction.isolation() {
+                if transaction.has_queried() {
+                    return Err(too_late("SET TRANSACTION ISOLATION LEVEL must be called before any query"));
+                }
+                if in_savepoint {
+                    let message = "SET TRANSACTION ISOLATION LEVEL must not be called in a subtransaction";
+                    return Err(too_late(message));
+                }
+            }
+            transaction.set_isolation(level(isolation));
         }
         if let Some(read_only) = modes.read_only {
-            let begun = transaction.current_cid().0 > 0 || transaction.has_snapshot();
-            if !read_only && transaction.is_read_only() && begun {
-                return Err(Error::new(
-                    SqlState::ACTIVE_SQL_TRANSACTION,
-                    "transaction read-write mode must be set before any query",
-                ));
+            if !read_only && transaction.is_read_only() {
+                if self.savepoints.last().is_some_and(|savepoint| savepoint.read_only) {
+                    let message = "cannot set transaction read-write mode inside a read-only transaction";
+                    return Err(too_late(message));
+                }
+                if transaction.has_queried() {
+                    return Err(too_late("transaction read-write mode must be set before any query"));
+                }
             }
             transaction.set_read_only(read_only);
         }
         if let Some(deferrable) = modes.deferrable {
-            transaction.set_deferrable(deferrable)?;
+            if in_savepoint {
+                let message = "SET TRANSACTION [NOT] DEFERRABLE cannot be called within a subtransaction";
+                return Err(too_late(message));
+            }
+            if transaction.has_queried() {
+                return Err(too_late("SET TRANSACTION [NOT] DEFERRABLE must be called before any query"));
+            }
+            transaction.set_deferrable(deferrable);
         }
+        self.report_modes();
+        Ok(())
+    }
+
+    /// `SET TRANSACTION SNAPSHOT`.
+    ///
+    /// # Errors
+    /// 25001 when it is too late, 0A000 below REPEATABLE READ, 22023 and 42704 for the name.
+    pub(crate) fn import_snapshot(&mut self, name: &str) -> Result<()> {
+        let in_savepoint = !self.savepoints.is_empty();
+        let transaction = self.transaction.as_mut().expect("N1: a statement runs in a transaction");
+        if transaction.has_queried() || transaction.xid().is_valid() || in_savepoint {
+            return Err(too_late("SET TRANSACTION SNAPSHOT must be called before any query"));
+        }
+        if !transaction.isolation().uses_transaction_snapshot() {
+            return Err(Error::new(
+                SqlState::FEATURE_NOT_SUPPORTED,
+                "a snapshot-importing transaction must have isolation level SERIALIZABLE or REPEATABLE READ",
+            ));
+        }
+        if transaction.isolation() == IsolationLevel::Serializable {
+            // What it reads would have to be tracked from the exporter's snapshot on.
+            return Err(Error::unsupported("SET TRANSACTION SNAPSHOT at level SERIALIZABLE"));
+        }
+        if name.is_empty() || !name.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'A'..=b'F' | b'-')) {
+            return Err(Error::new(
+                SqlState::INVALID_PARAMETER_VALUE,
+                format!("invalid snapshot identifier: \"{name}\""),
+            ));
+        }
+        if !transaction.import_snapshot(name) {
+            return Err(Error::new(
+                SqlState::UNDEFINED_OBJECT,
+                format!("snapshot \"{name}\" does not exist"),
+            ));
+        }
+        Ok(())
+    }
+
+    /// Lets SHOW tell the transaction's modes.
+    fn report_modes(&self) {
+        let Some(transaction) = &self.transaction else { return };
         let (isolation, read_only) = (transaction.isolation(), transaction.is_read_only());
         let deferrable = transaction.is_deferrable();
         self.state.settings.borrow_mut().report_transaction(isolation.as_str(), read_only, deferrable);
-        Ok(())
     }
 
     fn end_block(&mut self, commit: bool, chain: bool) -> Result<CommandTag> {
@@ -200,6 +263,7 @@ impl Session {
         let Some(mut transaction) = self.transaction.take() else {
             return Ok(());
         };
+        self.state.activity.transaction_ended();
         let delivery = self.take_delivery(&mut transaction)?;
         let changes = self.state.catalog.borrow_mut().take();
         // Whoever makes the picture anew from stored rows keeps others from publishing meanwhile.
@@ -294,6 +358,7 @@ impl Session {
         self.block = Block::Idle;
         self.state.notices_of_session(|notices| notices.rollback_to(Default::default()));
         if let Some(transaction) = self.transaction.take() {
+            self.state.activity.transaction_ended();
             self.state.catalog.borrow_mut().abort(&self.state.database);
             self.state.instance.transactions().abort(transaction);
             self.state.settings.borrow_mut().rollback_to(0);
@@ -312,7 +377,9 @@ impl Session {
                 self.block = Block::Failed;
             }
             Block::Explicit => {
-                self.close_portals_since(self.savepoints.len() - 1);
+                // What was done since the last savepoint is of no use to anyone, and others may wait for its locks.
+                // Should that fail, ROLLBACK TO tells.
+                let _ = self.roll_back_to_index(self.savepoints.len() - 1);
                 self.block = Block::Failed;
             }
             Block::Failed => {}
@@ -344,6 +411,7 @@ impl Session {
             locks: self.state.locks.mark(),
             timing: self.state.deferred.borrow().timing.clone(),
             notices: self.state.notices_of_session(|notices| notices.mark()),
+            read_only: transaction.is_read_only(),
         });
         Ok(CommandTag::Plain("SAVEPOINT"))
     }
@@ -365,6 +433,8 @@ impl Session {
         let index = self.find_savepoint(name)?;
         let transaction = self.transaction.as_mut().expect("N1: a block has a transaction");
         transaction.release(self.savepoints[index].depth);
+        transaction.set_read_only(self.savepoints[index].read_only);
+        self.report_modes();
         self.savepoints.truncate(index);
         self.release_portals(index);
         Ok(CommandTag::Plain("RELEASE"))
@@ -373,19 +443,27 @@ impl Session {
     fn rollback_to(&mut self, name: &str) -> Result<CommandTag> {
         self.require_block("ROLLBACK TO SAVEPOINT")?;
         let index = self.find_savepoint(name)?;
+        self.roll_back_to_index(index)?;
+        self.savepoints.truncate(index + 1);
+        self.block = Block::Explicit;
+        Ok(CommandTag::Plain("ROLLBACK"))
+    }
+
+    /// Takes back what was done since a savepoint.
+    fn roll_back_to_index(&mut self, index: usize) -> Result<()> {
         self.close_portals_since(index);
         let savepoint = &self.savepoints[index];
         let transaction = self.transaction.as_mut().expect("a block with savepoints keeps its transaction");
         transaction.rollback_to(savepoint.depth)?;
         self.state.deferred.borrow_mut().timing = savepoint.timing.clone();
+        transaction.set_read_only(savepoint.read_only);
         self.state.settings.borrow_mut().rollback_to(savepoint.settings);
         self.state.catalog.borrow_mut().rollback_to(&savepoint.catalog, &self.state.database);
         self.state.instance.locks().release_transaction_to(&self.state.locks, savepoint.locks);
         let notices = savepoint.notices;
         self.state.notices_of_session(|heard| heard.rollback_to(notices));
-        self.savepoints.truncate(index + 1);
-        self.block = Block::Explicit;
-        Ok(CommandTag::Plain("ROLLBACK"))
+        self.report_modes();
+        Ok(())
     }
 
     /// Adds a warning.
@@ -412,6 +490,12 @@ impl Session {
         }
         Ok(())
     }
+}
+
+/// A mode cannot be changed any more.
+#[cold]
+fn too_late(message: &str) -> Error {
+    Error::new(SqlState::ACTIVE_SQL_TRANSACTION, message)
 }
 
 /// What every statement of a failed block gets.

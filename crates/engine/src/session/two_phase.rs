@@ -101,6 +101,7 @@ impl Session {
         let transaction = self.transaction.as_mut().expect("N1: a block has a transaction");
         let ticket = instance.transactions().prepare(transaction, &facts.encode())?;
         let transaction = self.transaction.take().expect("looked at above");
+        self.state.activity.transaction_ended();
         let lock_owner = instance.prepared().new_lock_owner();
         instance.locks().move_transaction(process_id, lock_owner);
         self.savepoints.clear();

@@ -143,6 +143,9 @@ impl Settings {
     /// Sets what the server itself reports, past the check on who may change it.
     pub fn report(&mut self, name: &'static str, value: &str) {
         let index = find(name).expect("the server reports settings of the table");
+        if *self.values[index].value == *value {
+            return;
+        }
         let entry = Entry { value: value.into(), source: self.values[index].source };
         self.values[index] = entry.clone();
         self.reset[index] = entry;

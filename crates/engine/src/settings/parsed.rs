@@ -13,6 +13,9 @@ pub struct Parsed {
     pub statement_timeout: Option<Duration>,
     pub lock_timeout: Option<Duration>,
     pub idle_in_transaction_session_timeout: Option<Duration>,
+    pub idle_session_timeout: Option<Duration>,
+    pub transaction_timeout: Option<Duration>,
+    pub deadlock_timeout: Duration,
     pub work_mem_bytes: usize,
     /// `synchronous_commit`: whether a commit's answer waits for the log.
     pub synchronous_commit: bool,
@@ -33,6 +36,9 @@ impl Parsed {
             idle_in_transaction_session_timeout: timeout(
                 settings.integer("idle_in_transaction_session_timeout"),
             ),
+            idle_session_timeout: timeout(settings.integer("idle_session_timeout")),
+            transaction_timeout: timeout(settings.integer("transaction_timeout")),
+            deadlock_timeout: timeout(settings.integer("deadlock_timeout")).unwrap_or_default(),
             work_mem_bytes,
             synchronous_commit: settings.text("synchronous_commit") != "off",
             default_isolation: isolation(settings.text("default_transaction_isolation")),

@@ -22,6 +22,8 @@ pub struct LockRows {
     /// Rows of the input that were not wanted yet, and the position of the next.
     rest: Option<(Batch, usize)>,
     relations: Vec<Marked>,
+    /// A row that nobody asks for must not be locked: what is above may stop after any row.
+    one_by_one: bool,
 }
 
 struct Marked {
@@ -37,7 +39,12 @@ impl LockRows {
     ///
     /// # Errors
     /// What opening relations fails with.
-    pub fn new(plan: &LockRowsPlan, input: BoxOperator, relations: &dyn RelationSource) -> Result<LockRows> {
+    pub fn new(
+        plan: &LockRowsPlan,
+        input: BoxOperator,
+        relations: &dyn RelationSource,
+        one_by_one: bool,
+    ) -> Result<LockRows> {
         let mut marked = Vec::with_capacity(plan.relations.len());
         for relation in &plan.relations {
             let table = relations.table_by_oid(relation.table)?;
@@ -54,7 +61,7 @@ impl LockRows {
                 wait: relation.wait,
             });
         }
-        Ok(LockRows { input, rest: None, relations: marked })
+        Ok(LockRows { input, rest: None, relations: marked, one_by_one })
     }
 
     /// Locks one row everywhere; the row as it is now, unless it is left out.
@@ -117,12 +124,13 @@ impl Operator for LockRows {
                     None => return Ok(None),
                 },
             };
+            let wanted = if self.one_by_one { 1 } else { ctx.run.wanted_rows.get() };
             let mut rows = Vec::new();
             for position in batch.active() {
                 if position < start {
                     continue;
                 }
-                if rows.len() >= ctx.run.wanted_rows.get() {
+                if rows.len() >= wanted {
                     self.rest = Some((batch.clone(), position));
                     break;
                 }

@@ -101,8 +101,10 @@ impl RowUpdater {
             if was != is || (was && self.old[number] != self.new[number]) {
                 keys_changed = true;
                 let descriptor = &index.descriptor;
+                let key_changed = was != is || self.old[number].key != self.new[number].key;
                 let is_key = descriptor.unique && descriptor.immediate;
-                if is_key && descriptor.predicate.is_none() && !descriptor.has_expressions() {
+                let is_plain = descriptor.predicate.is_none() && !descriptor.has_expressions();
+                if key_changed && is_key && is_plain {
                     strength = RowLockStrength::Update;
                 }
             }

@@ -63,7 +63,8 @@ const SESSION: &[&str] = &[
     "pg_has_role_id_name", "pg_has_role_id_id", "pg_has_role_name", "pg_has_role_id",
     // The backend and the server.
     "pg_cancel_backend", "pg_terminate_backend", "pg_reload_conf", "pg_postmaster_start_time", "pg_conf_load_time",
-    "pg_is_in_recovery", "pg_blocking_pids", "pg_lock_status", "pg_prepared_xact", "pg_prepared_statement", "pg_cursor",
+    "pg_is_in_recovery", "pg_blocking_pids", "pg_safe_snapshot_blocking_pids", "pg_isolation_test_session_is_blocked",
+    "pg_lock_status", "pg_prepared_xact", "pg_prepared_statement", "pg_cursor",
     "pg_stat_get_activity", "pg_stat_get_backend_idset", "pg_stat_get_backend_activity", "pg_export_snapshot",
     "pg_current_snapshot", "pg_xact_status", "pg_current_wal_lsn", "pg_current_wal_insert_lsn", "pg_current_wal_flush_lsn",
     "pg_switch_wal", "pg_notify", "pg_listening_channels", "pg_notification_queue_usage", "current_query",

@@ -551,7 +551,13 @@ impl Binder<'_> {
                     }
                 }
             }
-            ast::IndexKey::Expr(expr) => self.bind_row_expression(table, expr, RowExpression::IndexKey, None),
+            ast::IndexKey::Expr(expr) => {
+                // Once for errors in the client's text, and once to be compared with what indexes are over.
+                self.bind_row_expression(table, expr, RowExpression::IndexKey, None)?;
+                self.without_positions(|binder| {
+                    binder.bind_row_expression(table, expr, RowExpression::IndexKey, None)
+                })
+            }
         }
     }
 

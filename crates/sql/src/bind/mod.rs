@@ -251,6 +251,7 @@ impl<'a> Binder<'a> {
             known.select |= access.select;
             known.insert |= access.insert;
             known.update |= access.update;
+            known.lock |= access.lock;
             known.delete |= access.delete;
         } else {
             self.relations.push((Arc::clone(relation), access));

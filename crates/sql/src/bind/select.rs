@@ -460,7 +460,7 @@ impl Binder<'_> {
         let mut bound = Vec::with_capacity(locks.len());
         for (table, strength, wait) in locks {
             let relation = Arc::clone(&self.tables[table].table);
-            self.use_relation(&relation, RelationAccess { update: true, ..RelationAccess::default() });
+            self.use_relation(&relation, RelationAccess { lock: true, ..RelationAccess::default() });
             let row_id = self.table_column(table, ScanColumn::RowId, scope.depth);
             bound.push(RowLock { table, row_id, strength, wait });
         }

@@ -123,8 +123,10 @@ pub struct RelationAccess {
     pub select: bool,
     /// Adds rows.
     pub insert: bool,
-    /// Changes rows, or locks them.
+    /// Changes rows.
     pub update: bool,
+    /// Locks rows.
+    pub lock: bool,
     /// Removes rows.
     pub delete: bool,
 }

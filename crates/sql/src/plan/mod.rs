@@ -120,26 +120,30 @@ impl<'a> Planner<'a> {
         builder.subplan_numbers = vec![None; builder.subqueries.len()];
         builder.cte_numbers = vec![None; builder.ctes.len()];
         builder.frames.push(Frame { slots: Vec::new() });
+        // Asked before the bodies are planned, which takes them.
+        let bodies = builder.ctes.iter().map(|cte| &cte.body).chain([&body]);
+        let queries = builder.subqueries.iter().map(|subquery| &subquery.query);
+        let read_only = bodies.into_iter().all(|body| match body {
+            LogicalBody::Modify(_) => false,
+            LogicalBody::Query(query) => !contains_locks(&query.plan),
+        }) && !queries.into_iter().any(|query| contains_locks(&query.plan));
         builder.plan_ctes_of(0)?;
-        let modifies = matches!(body, LogicalBody::Modify(_))
-            || builder.ctes.iter().any(|cte| matches!(cte.body, LogicalBody::Modify(_)));
-        let (plan, row_shape, locks) = match body {
+        let (plan, row_shape) = match body {
             LogicalBody::Query(query) => {
                 let shape: Vec<OutputColumn> =
                     query.output.iter().map(|(_, column)| column.clone()).collect();
-                let locks = contains_locks(&query.plan);
-                (builder.plan_query(&query)?, shape, locks)
+                (builder.plan_query(&query)?, shape)
             }
             LogicalBody::Modify(modify) => {
                 let shape =
                     modify.returning.iter().flatten().map(|(_, column)| column.clone()).collect::<Vec<_>>();
-                (builder.plan_modify(*modify)?, shape, false)
+                (builder.plan_modify(*modify)?, shape)
             }
         };
         let returns_rows = command == CommandKind::Select || !row_shape.is_empty();
         let slots = builder.frames.first().map_or(0, |frame| frame.slots.len());
         let mut relations: Vec<RelationUse> =
-            relations.into_iter().map(|(table, access)| relation_use(table.oid, access, command)).collect();
+            relations.into_iter().map(|(table, access)| relation_use(table.oid, access)).collect();
         relations.extend(builder.referenced.iter().map(|oid| RelationUse {
             oid: *oid,
             lock: RelationLock::RowShare,
@@ -156,15 +160,15 @@ impl<'a> Planner<'a> {
             row_shape,
             returns_rows,
             relations,
-            read_only: !modifies && !locks,
+            read_only,
         })
     }
 }
 
-fn relation_use(oid: Oid, access: RelationAccess, command: CommandKind) -> RelationUse {
-    let lock = if access.insert || access.delete || access.update && command != CommandKind::Select {
+fn relation_use(oid: Oid, access: RelationAccess) -> RelationUse {
+    let lock = if access.insert || access.delete || access.update {
         RelationLock::RowExclusive
-    } else if access.update {
+    } else if access.lock {
         RelationLock::RowShare
     } else {
         RelationLock::AccessShare

@@ -1040,11 +1040,17 @@ impl PlanBuilder<'_> {
                 needed.insert(*id);
             }
         }
-        let usable: Vec<Expr> = predicates.iter().filter(|p| !has_subplan(p)).cloned().collect();
         let available = crate::walk::produced(input, &self.tables);
-        let usable: Vec<Expr> = usable.into_iter().filter(|p| available.is_superset_of(p)).collect();
-        for predicate in &usable {
-            needed.add_expr(predicate);
+        let depth = locks.first().map_or(0, |lock| self.columns[lock.row_id].depth);
+        let mut usable = Vec::new();
+        for predicate in predicates.iter().filter(|p| !has_subplan(p)) {
+            let mut mentioned = IdSet::default();
+            mentioned.add_expr(predicate);
+            // Columns of the queries around this one stay as they are.
+            if mentioned.iter().all(|id| available.contains(id) || self.columns[id].depth < depth) {
+                mentioned.iter().filter(|id| available.contains(*id)).for_each(|id| needed.insert(id));
+                usable.push(predicate.clone());
+            }
         }
         let node = self.plan_node(input, &needed, wanted)?;
         let mut relations = Vec::with_capacity(locks.len());

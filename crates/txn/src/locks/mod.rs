@@ -3,8 +3,8 @@
 //! # Role
 //! Statements lock the relations they use in one of PostgreSQL's eight modes, until their transaction ends; DDL locks
 //! names and namespaces; applications take advisory locks. A row's lock is its uncommitted version (or stands in
-//! [`crate::row_locks`]), and a transaction's end is awaited in [`crate::wait`]: deadlocks over all of these are found
-//! here.
+//! [`crate::row_locks`]); who wants the row stands in line for it here and waits for the end of the transaction that has
+//! it. Deadlocks over all of these are found here.
 //!
 //! # Fast path
 //! Weak modes (AccessShare, RowShare, RowExclusive) never conflict with each other. A session notes such a lock in a
@@ -16,11 +16,12 @@
 //! - LK1: a weak lock is in a slot only if, under the session's mutex, no strong mode was announced for its hash. The
 //!   announcement comes before the slots are looked through. So a strong locker sees every weak lock.
 //! - LK2: a lock that the shared table says a session holds is in that session's list, or about to be put there by the
-//!   session itself.
+//!   session itself, or a row's turn, which a [`RowTurn`] holds.
 //! - LK3: an announcement is taken back only with the strong lock itself.
 //!
 //! # Concurrency
-//! Order: the list of sessions, a session's mutex, a partition's mutex, all partitions by number (deadlock check).
+//! Order: the list of sessions, a session's mutex, a partition's mutex; for a look at all waits the partitions by number,
+//! then the waits for transactions.
 //! No latch may be held by who may have to wait. Waiting goes through [`ochre_env::Waiting`].
 //!
 //! # Prepared transactions
@@ -34,28 +35,28 @@ mod table;
 mod tag;
 
 use std::hash::BuildHasher;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use hashbrown::HashMap;
-use ochre_base::{DatabaseId, Error, Oid, Result, SqlState};
+use ochre_base::{DatabaseId, Error, Oid, Result, RowId, Xid};
 use ochre_env::Waiting;
-use parking_lot::{Mutex, MutexGuard, RwLock};
+use ochre_storage::RelationKey;
+use parking_lot::{Mutex, RwLock};
 
-pub use self::deadlock::TransactionWait;
-use self::deadlock::WaitGraph;
+use self::deadlock::{Finding, Standstill};
 pub use self::mode::RelationLockMode;
 use self::session::Local;
 pub use self::session::{LockMark, LockSession};
-use self::table::{InLine, LockState, Partition};
+use self::table::{InLine, LockState, Partition, Refusal};
 pub use self::tag::{AdvisoryKey, LockTag};
-use crate::wait::Waiter;
+use crate::row_locks::RowLockStrength;
+use crate::wait::{Interrupt, Patience, Patient, WaitEvent, Waiter, XidWaits};
 
 const PARTITIONS: usize = 64;
 /// Counters of announced strong modes; relations share them by hash.
 const STRONG_COUNTERS: usize = 1024;
-const DEFAULT_DEADLOCK_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// How long an advisory lock is held.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,7 +89,10 @@ pub struct LockListing {
     pub waited: Option<Duration>,
 }
 
-type TransactionWaits = Box<dyn Fn() -> Vec<TransactionWait> + Send + Sync>;
+/// A relation's object id and name, for messages.
+pub type RelationName = (Oid, Arc<str>);
+
+type RelationNames = Box<dyn Fn(RelationKey) -> Option<RelationName> + Send + Sync>;
 
 /// All locks of an instance.
 pub struct LockManager {
@@ -97,8 +101,22 @@ pub struct LockManager {
     partitions: Vec<Mutex<Partition>>,
     strong: Vec<AtomicU32>,
     sessions: RwLock<HashMap<i32, Arc<LockSession>>>,
-    deadlock_timeout_ms: AtomicU64,
-    transaction_waits: OnceLock<TransactionWaits>,
+    transactions: XidWaits,
+    relation_names: OnceLock<RelationNames>,
+}
+
+/// The first place among those who want to change or lock a row; the next in line moves up when this is dropped.
+pub struct RowTurn {
+    locks: Arc<LockManager>,
+    session: Arc<LockSession>,
+    tag: LockTag,
+    mode: RelationLockMode,
+}
+
+impl Drop for RowTurn {
+    fn drop(&mut self) {
+        self.locks.release(&self.session, self.tag, self.mode);
+    }
 }
 
 impl LockManager {
@@ -110,30 +128,45 @@ impl LockManager {
             partitions: (0..PARTITIONS).map(|_| Mutex::default()).collect(),
             strong: (0..STRONG_COUNTERS).map(|_| AtomicU32::new(0)).collect(),
             sessions: RwLock::default(),
-            deadlock_timeout_ms: AtomicU64::new(DEFAULT_DEADLOCK_TIMEOUT.as_millis() as u64),
-            transaction_waits: OnceLock::new(),
+            transactions: XidWaits::default(),
+            relation_names: OnceLock::new(),
         }
     }
 
-    /// Says how to find out who waits for which transaction's end, for cycles that lead over both.
-    pub fn set_transaction_waits(&self, waits: impl Fn() -> Vec<TransactionWait> + Send + Sync + 'static) {
-        // The first one stays: there is one transaction manager.
-        let _ = self.transaction_waits.set(Box::new(waits));
+    /// Says how to find the name of the relation that a row belongs to.
+    pub fn set_relation_names(
+        &self,
+        names: impl Fn(RelationKey) -> Option<RelationName> + Send + Sync + 'static,
+    ) {
+        // The first one stays: an instance has one catalog.
+        let _ = self.relation_names.set(Box::new(names));
     }
 
-    /// How long a session waits before it looks for a deadlock (`deadlock_timeout`).
-    pub fn set_deadlock_timeout(&self, timeout: Duration) {
-        self.deadlock_timeout_ms.store(timeout.as_millis().max(1) as u64, Ordering::Relaxed);
+    /// The relation that rows of a file belong to.
+    pub fn relation_name(&self, relation: RelationKey) -> Option<RelationName> {
+        self.relation_names.get().and_then(|names| names(relation))
     }
 
-    /// The session of this number, made when it is not known. Keep it: the methods that take a process id look it up
-    /// each time.
+    /// Makes a session known, with how it is woken.
+    pub fn register_session(&self, process_id: i32, interrupt: &Arc<Interrupt>) -> Arc<LockSession> {
+        interrupt.set_process_id(process_id);
+        let session = Arc::new(LockSession::new(process_id, Arc::clone(interrupt)));
+        self.sessions.write().insert(process_id, Arc::clone(&session));
+        session
+    }
+
+    /// The session of this number; one that nobody registered is a new one. Keep it: the methods that take a process id
+    /// look it up each time.
     pub fn session(&self, process_id: i32) -> Arc<LockSession> {
         if let Some(session) = self.sessions.read().get(&process_id) {
             return Arc::clone(session);
         }
         let mut sessions = self.sessions.write();
-        Arc::clone(sessions.entry(process_id).or_insert_with(|| Arc::new(LockSession::new(process_id))))
+        Arc::clone(sessions.entry(process_id).or_insert_with(|| {
+            let interrupt = Arc::new(Interrupt::new());
+            interrupt.set_process_id(process_id);
+            Arc::new(LockSession::new(process_id, interrupt))
+        }))
     }
 
     /// Releases everything that a session holds, also for itself, and forgets it.
@@ -424,7 +457,6 @@ impl LockManager {
         mode: RelationLockMode,
         wait: LockWait,
     ) -> Result<bool> {
-        session.note(waiter);
         let strong = mode.is_strong() && matches!(tag, LockTag::Relation { .. });
         if strong {
             self.strong_counter(tag).fetch_add(1, Ordering::SeqCst);
@@ -464,20 +496,27 @@ impl LockManager {
         {
             let mut partition = self.partition(tag).lock();
             let state = partition.entry(tag).or_default();
-            let Err(place) = state.grant_or_place(session, mode) else { return Ok(true) };
+            let Err(refusal) = state.grant_or_place(session, mode) else { return Ok(true) };
             if wait == LockWait::NoWait {
                 return Ok(false);
             }
-            waiter.interrupt.prepare_wait();
+            let place = match refusal {
+                Refusal::Wait { place } => place,
+                Refusal::Deadlock { other, waits_for } => {
+                    drop(partition);
+                    return Err(deadlock::of_two(session, mode, &other, waits_for, &self.describe(tag)));
+                }
+            };
+            session.interrupt().prepare_wait();
             let in_line = InLine {
                 session: Arc::clone(session),
-                interrupt: Arc::clone(&waiter.interrupt),
                 mode,
                 granted: Arc::clone(&granted),
                 since: Instant::now(),
             };
             state.line.insert(place, in_line);
         }
+        let _note = waiter.interrupt.waits_for(tag.wait_event());
         match self.stand_in_line(waiter, tag, &granted) {
             Ok(()) => Ok(true),
             Err(GaveUp::Out(error)) => Err(error),
@@ -489,57 +528,135 @@ impl LockManager {
     }
 
     fn stand_in_line(&self, waiter: &Waiter, tag: LockTag, granted: &Arc<AtomicBool>) -> Result<(), GaveUp> {
-        let started = Instant::now();
-        let timeout_at = waiter.lock_timeout.map(|timeout| started + timeout);
-        let pause = Duration::from_millis(self.deadlock_timeout_ms.load(Ordering::Relaxed));
-        let mut check_at = started + pause;
+        let mut patience = Patience::new(waiter);
         while !granted.load(Ordering::Acquire) {
             waiter.interrupt.check().map_err(GaveUp::InLine)?;
-            let until = timeout_at.map_or(check_at, |at| at.min(check_at));
-            waiter.interrupt.wait_until(&self.waiting, Some(until));
+            let next = patience.wait(&self.waiting, waiter);
             if granted.load(Ordering::Acquire) {
                 break;
             }
             waiter.interrupt.check().map_err(GaveUp::InLine)?;
-            let now = Instant::now();
-            if timeout_at.is_some_and(|at| now >= at) {
-                return Err(GaveUp::InLine(lock_timeout()));
-            }
-            if now >= check_at {
+            if next.map_err(GaveUp::InLine)? == Patient::LookForDeadlock {
                 self.leave_deadlock(waiter, tag, granted).map_err(GaveUp::Out)?;
-                check_at = now + pause;
             }
         }
         Ok(())
     }
 
-    /// Leaves the line with 40P01 if the wait is part of a cycle. All partitions stay locked from the look to the
-    /// leaving, so of those in a cycle only one leaves.
+    /// All waits of this moment.
+    fn standstill(&self) -> Standstill<'_> {
+        let partitions = self.partitions.iter().map(|partition| partition.lock()).collect();
+        Standstill { partitions, transactions: self.transactions.list() }
+    }
+
+    /// Looks for a cycle of waits, with nobody moving meanwhile (D1).
+    fn look_for_deadlock(&self, all: &mut Standstill<'_>, waiter: &Waiter) -> Result<()> {
+        let partition_of = |tag| self.hash(tag) % PARTITIONS;
+        match all.look(session::node_of(&waiter.interrupt), &partition_of, &|tag| self.describe(tag)) {
+            Finding::NoCycle => Ok(()),
+            Finding::Reordered(tags) => {
+                for tag in tags {
+                    serve_and_tidy(&mut all.partitions[partition_of(tag)], tag);
+                }
+                Ok(())
+            }
+            Finding::Deadlock(error) => Err(error),
+        }
+    }
+
+    /// A lock's name in the detail of a deadlock.
+    fn describe(&self, tag: LockTag) -> String {
+        match tag {
+            LockTag::Row { relation, row } => {
+                let oid = self.relation_name(relation).map_or(Oid::INVALID, |(oid, _)| oid);
+                format!("tuple {row} of relation {oid} of database {}", relation.database)
+            }
+            tag => tag.to_string(),
+        }
+    }
+
+    /// Leaves the line with 40P01 if the wait is part of a cycle (D1).
     fn leave_deadlock(&self, waiter: &Waiter, tag: LockTag, granted: &Arc<AtomicBool>) -> Result<()> {
-        let mut partitions: Vec<_> = self.partitions.iter().map(|partition| partition.lock()).collect();
+        let mut all = self.standstill();
         if granted.load(Ordering::Acquire) {
             return Ok(());
         }
-        let graph = self.wait_graph(&partitions);
-        let Some(error) = graph.find_cycle(session::node_of(&waiter.interrupt)) else { return Ok(()) };
-        let partition = &mut partitions[self.hash(tag) % PARTITIONS];
-        if let Some(state) = partition.get_mut(&tag) {
-            state.leave(granted);
+        let found = self.look_for_deadlock(&mut all, waiter);
+        if found.is_err() {
+            let partition = &mut all.partitions[self.hash(tag) % PARTITIONS];
+            if let Some(state) = partition.get_mut(&tag) {
+                state.leave(granted);
+            }
+            serve_and_tidy(partition, tag);
         }
-        serve_and_tidy(partition, tag);
-        Err(error)
+        found
     }
 
-    /// Who waits for whom at one moment.
-    fn wait_graph(&self, partitions: &[MutexGuard<'_, Partition>]) -> WaitGraph {
-        let mut graph = WaitGraph::default();
-        for partition in partitions {
-            graph.add_partition(partition);
+    /// Blocks while `still_running()`; that is asked again at each wake-up.
+    ///
+    /// # Errors
+    /// 40P01, 55P03 after `lock_timeout`, and what an interrupt was raised with.
+    pub(crate) fn wait_for_transaction(
+        &self,
+        waiter: &Waiter,
+        holder: Xid,
+        still_running: &dyn Fn() -> bool,
+    ) -> Result<()> {
+        let mut patience = Patience::new(waiter);
+        let entered = self.transactions.enter(&waiter.interrupt, holder);
+        let _note = waiter.interrupt.waits_for(WaitEvent::Transaction);
+        while still_running() {
+            waiter.interrupt.check()?;
+            let next = patience.wait(&self.waiting, waiter);
+            waiter.interrupt.check()?;
+            if !still_running() {
+                break;
+            }
+            if next? == Patient::LookForDeadlock {
+                let mut all = self.standstill();
+                self.look_for_deadlock(&mut all, waiter)
+                    .inspect_err(|_| entered.leave(&mut all.transactions))?;
+            }
         }
-        if let Some(waits) = self.transaction_waits.get() {
-            graph.add_transactions(&waits());
-        }
-        graph
+        Ok(())
+    }
+
+    /// Wakes those who wait for a transaction. Its outcome is published.
+    #[inline]
+    pub(crate) fn transaction_finished(&self, xid: Xid) {
+        self.transactions.finished(xid);
+    }
+
+    /// How many sessions wait for a transaction at this moment.
+    pub(crate) fn waiting_for_transactions(&self) -> usize {
+        self.transactions.waiting()
+    }
+
+    /// Stands in line for a row until it is this session's turn.
+    ///
+    /// # Errors
+    /// As [`LockManager::lock_relation`].
+    pub(crate) fn queue_for_row(
+        self: &Arc<LockManager>,
+        waiter: &Waiter,
+        relation: RelationKey,
+        row: RowId,
+        strength: RowLockStrength,
+    ) -> Result<RowTurn> {
+        let tag = LockTag::Row { relation, row };
+        let mode = match strength {
+            RowLockStrength::KeyShare => RelationLockMode::AccessShare,
+            RowLockStrength::Share => RelationLockMode::RowShare,
+            RowLockStrength::NoKeyUpdate => RelationLockMode::Exclusive,
+            RowLockStrength::Update => RelationLockMode::AccessExclusive,
+        };
+        let session = match self.sessions.read().get(&waiter.interrupt.process_id()) {
+            Some(session) if Arc::ptr_eq(session.interrupt(), &waiter.interrupt) => Arc::clone(session),
+            // Work of the instance's own, and of transactions without a session.
+            _ => Arc::new(LockSession::new(0, Arc::clone(&waiter.interrupt))),
+        };
+        self.acquire_shared(&session, waiter, tag, mode, LockWait::Block)?;
+        Ok(RowTurn { locks: Arc::clone(self), session, tag, mode })
     }
 
     /// Leaves the line, or gives back what was granted in the last instant.
@@ -604,13 +721,32 @@ impl LockManager {
                 rows.extend(waiting);
             }
         }
+        for (holder, waits) in &*self.transactions.list() {
+            rows.extend(waits.iter().map(|wait| LockListing {
+                granted: false,
+                waited: Some(wait.since.elapsed()),
+                ..row(LockTag::Transaction(*holder), RelationLockMode::Share, wait.interrupt.process_id())
+            }));
+        }
+        rows.extend(self.running().into_iter().map(|(xid, _, process_id)| {
+            row(LockTag::Transaction(xid), RelationLockMode::Exclusive, process_id)
+        }));
         rows
+    }
+
+    /// The sessions that are in a transaction that has written, with the addresses of their interrupts.
+    fn running(&self) -> Vec<(Xid, usize, i32)> {
+        let sessions = self.sessions.read();
+        let all = sessions
+            .values()
+            .map(|session| (session.interrupt().xid(), session.node(), session.process_id()));
+        all.filter(|(xid, ..)| xid.is_valid()).collect()
     }
 
     /// `pg_blocking_pids`: the sessions that one waits for.
     pub fn blocking_process_ids(&self, process_id: i32) -> Vec<i32> {
-        let partitions: Vec<_> = self.partitions.iter().map(|partition| partition.lock()).collect();
-        self.wait_graph(&partitions).blockers(process_id)
+        let running = self.running();
+        self.standstill().blockers(process_id, &running)
     }
 }
 
@@ -633,11 +769,6 @@ fn serve_and_tidy(partition: &mut Partition, tag: LockTag) {
 
 const fn advisory_mode(exclusive: bool) -> RelationLockMode {
     if exclusive { RelationLockMode::Exclusive } else { RelationLockMode::Share }
-}
-
-#[cold]
-fn lock_timeout() -> Error {
-    Error::new(SqlState::LOCK_NOT_AVAILABLE, "canceling statement due to lock timeout")
 }
 
 #[cfg(test)]

@@ -1,15 +1,13 @@
 //! What one session holds.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use hashbrown::HashMap;
-use ochre_base::Xid;
 use parking_lot::Mutex;
 
 use super::mode::{ModeSet, RelationLockMode};
 use super::tag::LockTag;
-use crate::wait::{Interrupt, Waiter};
+use crate::wait::Interrupt;
 
 /// Relations that a session can lock weakly without the shared table.
 const FAST_SLOTS: usize = 16;
@@ -17,9 +15,8 @@ const FAST_SLOTS: usize = 16;
 /// One session's locks. The session keeps it, so that taking a lock needs no search for the session.
 pub struct LockSession {
     process_id: i32,
-    /// The transaction and the interrupt of the last request: they name the session in the waits-for graph.
-    xid: AtomicU64,
-    interrupt: AtomicUsize,
+    /// Names the session, also where it waits for a transaction's end, and tells its transaction.
+    interrupt: Arc<Interrupt>,
     pub(super) local: Mutex<Local>,
 }
 
@@ -52,13 +49,8 @@ pub(super) struct Held {
 }
 
 impl LockSession {
-    pub(super) fn new(process_id: i32) -> LockSession {
-        LockSession {
-            process_id,
-            xid: AtomicU64::new(0),
-            interrupt: AtomicUsize::new(0),
-            local: Mutex::default(),
-        }
+    pub(super) fn new(process_id: i32, interrupt: Arc<Interrupt>) -> LockSession {
+        LockSession { process_id, interrupt, local: Mutex::default() }
     }
 
     /// The number that clients know the session by.
@@ -66,17 +58,13 @@ impl LockSession {
         self.process_id
     }
 
-    pub(super) fn note(&self, waiter: &Waiter) {
-        self.xid.store(waiter.xid.0, Ordering::Relaxed);
-        self.interrupt.store(node_of(&waiter.interrupt), Ordering::Relaxed);
+    /// How the session is woken and watched.
+    pub fn interrupt(&self) -> &Arc<Interrupt> {
+        &self.interrupt
     }
 
     pub(super) fn node(&self) -> usize {
-        self.interrupt.load(Ordering::Relaxed)
-    }
-
-    pub(super) fn xid(&self) -> Xid {
-        Xid(self.xid.load(Ordering::Relaxed))
+        node_of(&self.interrupt)
     }
 
     /// Where the transaction's list of locks ends now.

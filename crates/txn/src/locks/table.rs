@@ -16,7 +16,6 @@ use smallvec::SmallVec;
 use super::mode::{ModeSet, RelationLockMode};
 use super::session::LockSession;
 use super::tag::LockTag;
-use crate::wait::Interrupt;
 
 pub(super) type Partition = HashMap<LockTag, LockState>;
 
@@ -31,9 +30,16 @@ pub(super) struct Holder {
     pub(super) modes: ModeSet,
 }
 
+/// Why a mode is not granted at once.
+pub(super) enum Refusal {
+    /// Others are before the session, which has to wait at this place in line.
+    Wait { place: usize },
+    /// One who waits must wait for the session, and the session for it.
+    Deadlock { other: Arc<LockSession>, waits_for: RelationLockMode },
+}
+
 pub(super) struct InLine {
     pub(super) session: Arc<LockSession>,
-    pub(super) interrupt: Arc<Interrupt>,
     pub(super) mode: RelationLockMode,
     pub(super) granted: Arc<AtomicBool>,
     pub(super) since: Instant,
@@ -78,25 +84,31 @@ impl LockState {
         }
     }
 
-    /// Grants a mode now, or says at which place in line the session has to wait (Q1).
+    /// Grants a mode now, or says why not (Q1).
     pub(super) fn grant_or_place(
         &mut self,
         session: &Arc<LockSession>,
         mode: RelationLockMode,
-    ) -> Result<(), usize> {
+    ) -> Result<(), Refusal> {
         let own = self.held_by(session);
+        let conflicting = mode.conflicting();
         let mut place = self.line.len();
         let mut ahead = ModeSet::EMPTY;
         for (index, waiter) in self.line.iter().enumerate() {
             if waiter.mode.conflicting().intersects(own) {
+                if conflicting.intersects(self.held_by(&waiter.session)) {
+                    return Err(Refusal::Deadlock {
+                        other: Arc::clone(&waiter.session),
+                        waits_for: waiter.mode,
+                    });
+                }
                 place = index;
                 break;
             }
             ahead.add(waiter.mode);
         }
-        let conflicting = mode.conflicting();
         if conflicting.intersects(self.held_by_others(session)) || conflicting.intersects(ahead) {
-            return Err(place);
+            return Err(Refusal::Wait { place });
         }
         self.add_holder(session, mode);
         Ok(())
@@ -117,7 +129,7 @@ impl LockState {
             self.add_holder(&session, mode);
             let served = self.line.remove(index).expect("the index is below the length");
             served.granted.store(true, Ordering::Release);
-            served.interrupt.wake();
+            served.session.interrupt().wake();
         }
     }
 

@@ -2,7 +2,10 @@
 
 use std::fmt;
 
-use ochre_base::{DatabaseId, Oid, Xid};
+use ochre_base::{DatabaseId, FileId, Oid, RowId, Xid};
+use ochre_storage::RelationKey;
+
+use crate::wait::WaitEvent;
 
 /// Something that can be locked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -15,6 +18,8 @@ pub enum LockTag {
     Name { namespace: Oid, hash: u64 },
     /// A number that means something to the application.
     Advisory { database: DatabaseId, key: AdvisoryKey },
+    /// The turn of the one who is next to change or lock a row.
+    Row { relation: RelationKey, row: RowId },
     /// The end of a transaction. Only in descriptions: such waits are not kept here.
     Transaction(Xid),
 }
@@ -53,6 +58,7 @@ impl LockTag {
                 [5, database.0.into(), u64::from(a as u32), u64::from(b as u32)]
             }
             LockTag::Transaction(xid) => [6, xid.0, 0, 0],
+            LockTag::Row { relation, row } => [7, relation.database.0.into(), relation.file.0, row.to_u64()],
         }
     }
 
@@ -70,8 +76,20 @@ impl LockTag {
                 key: AdvisoryKey::Pair(b as u32 as i32, c as u32 as i32),
             },
             6 => LockTag::Transaction(Xid(a)),
+            7 => LockTag::Row { relation: RelationKey::new(oid(a), FileId(b)), row: RowId::from_u64(c) },
             _ => return None,
         })
+    }
+
+    /// What a session that waits for it waits for.
+    pub(crate) const fn wait_event(&self) -> WaitEvent {
+        match self {
+            LockTag::Relation { .. } => WaitEvent::Relation,
+            LockTag::Object { .. } | LockTag::Name { .. } => WaitEvent::Object,
+            LockTag::Advisory { .. } => WaitEvent::Advisory,
+            LockTag::Row { .. } => WaitEvent::Tuple,
+            LockTag::Transaction(_) => WaitEvent::Transaction,
+        }
     }
 
     /// `pg_locks.locktype`.
@@ -80,6 +98,7 @@ impl LockTag {
             LockTag::Relation { .. } => "relation",
             LockTag::Object { .. } | LockTag::Name { .. } => "object",
             LockTag::Advisory { .. } => "advisory",
+            LockTag::Row { .. } => "tuple",
             LockTag::Transaction(_) => "transactionid",
         }
     }
@@ -102,6 +121,9 @@ impl fmt::Display for LockTag {
             }
             LockTag::Advisory { database, key: AdvisoryKey::Pair(a, b) } => {
                 write!(f, "advisory lock [{database},{},{},2]", *a as u32, *b as u32)
+            }
+            LockTag::Row { relation, row } => {
+                write!(f, "tuple {row} of relation {} of database {}", relation.file, relation.database)
             }
             LockTag::Transaction(xid) => write!(f, "transaction {xid}"),
         }

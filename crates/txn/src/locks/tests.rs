@@ -1,20 +1,17 @@
 use std::sync::mpsc;
 use std::thread::JoinHandle;
 
-use ochre_base::Xid;
+use ochre_base::{SqlState, Xid};
 use ochre_env::BlockThread;
 
 use super::RelationLockMode::{AccessExclusive, AccessShare, Exclusive, RowExclusive, Share};
 use super::*;
-use crate::wait::Interrupt;
 
 const TABLE: LockTag = LockTag::Relation { database: Oid(5), relation: Oid(20_000) };
 const OTHER: LockTag = LockTag::Relation { database: Oid(5), relation: Oid(20_001) };
 
 fn manager() -> Arc<LockManager> {
-    let manager = LockManager::new(Arc::new(BlockThread));
-    manager.set_deadlock_timeout(Duration::from_millis(30));
-    Arc::new(manager)
+    Arc::new(LockManager::new(Arc::new(BlockThread)))
 }
 
 struct Client {
@@ -25,14 +22,12 @@ struct Client {
 
 impl Client {
     fn new(manager: &Arc<LockManager>, process_id: i32) -> Client {
+        let interrupt = Arc::new(Interrupt::new());
+        interrupt.set_deadlock_timeout(Duration::from_millis(30));
         Client {
             manager: Arc::clone(manager),
-            session: manager.session(process_id),
-            waiter: Waiter {
-                xid: Xid(process_id as u64),
-                interrupt: Arc::new(Interrupt::new()),
-                lock_timeout: None,
-            },
+            session: manager.register_session(process_id, &interrupt),
+            waiter: Waiter { interrupt, lock_timeout: None },
         }
     }
 
@@ -178,21 +173,75 @@ fn a_deadlock_names_both_processes() {
 fn a_deadlock_over_a_transaction_is_found() {
     let manager = manager();
     let (a, b) = (Client::new(&manager, 11), Client::new(&manager, 22));
+    a.waiter.interrupt.set_xid(Xid(77));
+    a.waiter.interrupt.set_deadlock_timeout(Duration::from_secs(100));
     b.lock(TABLE, AccessExclusive).unwrap();
-    let wait = TransactionWait {
-        waiter: b.waiter.xid,
-        session: session::node_of(&b.waiter.interrupt),
-        holder: a.waiter.xid,
-    };
-    manager.set_transaction_waits(move || vec![wait]);
-    let error = a.lock(TABLE, RowExclusive).unwrap_err();
+    // The lock was taken without waiting, by a session that has no transaction id.
+    let (thread, a_has) = a.lock_later(TABLE, RowExclusive);
+    let error = manager.wait_for_transaction(&b.waiter, Xid(77), &|| true).unwrap_err();
     assert_eq!(error.sqlstate(), SqlState::DEADLOCK_DETECTED);
     assert_eq!(
         error.fields().detail.as_deref().unwrap(),
-        "Process 11 waits for RowExclusiveLock on relation 20000 of database 5; blocked by process 22.\n\
-         Process 22 waits for ShareLock on transaction 11; blocked by process 11."
+        "Process 22 waits for ShareLock on transaction 77; blocked by process 11.\n\
+         Process 11 waits for RowExclusiveLock on relation 20000 of database 5; blocked by process 22."
     );
     b.end();
+    assert!(a_has.recv().unwrap().unwrap());
+    thread.join().unwrap();
+    a.end();
+    a.waiter.interrupt.set_xid(Xid::NONE);
+    nobody_holds_anything(&manager);
+}
+
+/// Two readers each stand behind a writer that waits for the other: one of them may overtake.
+#[test]
+fn a_cycle_of_places_in_line_is_resolved_by_another_order() {
+    let manager = manager();
+    let [d1, d2, e1, e2] = [1, 2, 3, 4].map(|n| Client::new(&manager, n));
+    for slow in [&d2, &e1, &e2] {
+        slow.waiter.interrupt.set_deadlock_timeout(Duration::from_secs(100));
+    }
+    d1.lock(TABLE, AccessShare).unwrap();
+    d2.lock(OTHER, AccessShare).unwrap();
+    let (e1_thread, e1_has) = e1.lock_later(TABLE, AccessExclusive);
+    let (e2_thread, e2_has) = e2.lock_later(OTHER, AccessExclusive);
+    let (d2_thread, d2_has) = d2.lock_later(TABLE, AccessShare);
+    let (d1_thread, d1_has) = d1.lock_later(OTHER, AccessShare);
+    assert!(d2_has.recv().unwrap().unwrap(), "the other reader overtakes, as in PostgreSQL");
+    assert!(d1_has.try_recv().is_err());
+    d2.end();
+    assert!(e2_has.recv().unwrap().unwrap());
+    e2.end();
+    assert!(d1_has.recv().unwrap().unwrap());
+    d1.end();
+    assert!(e1_has.recv().unwrap().unwrap());
+    e1.end();
+    for thread in [e1_thread, e2_thread, d1_thread, d2_thread] {
+        thread.join().unwrap();
+    }
+    nobody_holds_anything(&manager);
+}
+
+#[test]
+fn two_who_want_more_of_one_lock_need_not_wait_to_find_out() {
+    let manager = manager();
+    let (a, b) = (Client::new(&manager, 11), Client::new(&manager, 22));
+    a.waiter.interrupt.set_deadlock_timeout(Duration::from_secs(100));
+    b.waiter.interrupt.set_deadlock_timeout(Duration::from_secs(100));
+    a.lock(TABLE, AccessShare).unwrap();
+    b.lock(TABLE, AccessShare).unwrap();
+    let (thread, a_has) = a.lock_later(TABLE, AccessExclusive);
+    let error = b.lock(TABLE, AccessExclusive).unwrap_err();
+    assert_eq!(error.sqlstate(), SqlState::DEADLOCK_DETECTED);
+    assert_eq!(
+        error.fields().detail.as_deref().unwrap(),
+        "Process 22 waits for AccessExclusiveLock on relation 20000 of database 5; blocked by process 11.\n\
+         Process 11 waits for AccessExclusiveLock on relation 20000 of database 5; blocked by process 22."
+    );
+    b.end();
+    assert!(a_has.recv().unwrap().unwrap());
+    thread.join().unwrap();
+    a.end();
     nobody_holds_anything(&manager);
 }
 
