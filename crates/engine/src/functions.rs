@@ -228,7 +228,7 @@ fn expression_text(stored_text: &str) -> Option<String> {
 fn with_names(session: &StatementSession<'_>, text: &str) -> String {
     const CAST: &str = "'::regclass";
     let catalog = session.catalog();
-    let names = CatalogNames::new(session.state);
+    let names = session.state.catalog_names();
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(end) = rest.find(CAST) {

@@ -36,12 +36,45 @@ impl CommandTag {
     }
 }
 
+impl CommandTag {
+    /// Appends the tag's text: every statement's answer has one, so it is put together by hand.
+    pub fn append_to(self, out: &mut String) {
+        let (command, rows) = match self {
+            CommandTag::Plain(text) => return out.push_str(text),
+            CommandTag::Rows(command, rows) => (command, rows),
+            CommandTag::Insert(rows) => ("INSERT 0", rows),
+        };
+        out.push_str(command);
+        out.push(' ');
+        let start = out.len();
+        let mut rest = rows;
+        loop {
+            out.insert(start, char::from(b'0' + (rest % 10) as u8));
+            rest /= 10;
+            if rest == 0 {
+                return;
+            }
+        }
+    }
+}
+
 impl fmt::Display for CommandTag {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            CommandTag::Plain(text) => f.write_str(text),
-            CommandTag::Rows(command, rows) => write!(f, "{command} {rows}"),
-            CommandTag::Insert(rows) => write!(f, "INSERT 0 {rows}"),
-        }
+        let mut text = String::new();
+        self.append_to(&mut text);
+        f.write_str(&text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tags_are_told_as_postgresql_tells_them() {
+        assert_eq!(CommandTag::Plain("BEGIN").to_string(), "BEGIN");
+        assert_eq!(CommandTag::Rows("SELECT", 0).to_string(), "SELECT 0");
+        assert_eq!(CommandTag::Rows("UPDATE", 1_203_040).to_string(), "UPDATE 1203040");
+        assert_eq!(CommandTag::Insert(7).to_string(), "INSERT 0 7");
     }
 }

@@ -5,7 +5,6 @@
 //!   known yet, [`Output::drain`] waits for the newest commit.
 //! - O1: the buffer always ends with a whole message; a row whose value cannot be printed is cut off again.
 
-use std::fmt::Write;
 use std::sync::Arc;
 
 use ochre_base::{Error, Lsn, Result, Severity, SqlState};
@@ -203,7 +202,7 @@ impl Sink for Output {
 
     fn complete(&mut self, tag: CommandTag) {
         self.tag.clear();
-        write!(self.tag, "{tag}").expect("a String takes any text");
+        tag.append_to(&mut self.tag);
         Encoder::new(&mut self.buffer).command_complete(&self.tag);
     }
 

@@ -401,7 +401,7 @@ impl Session {
 
     /// A relation's name as messages about dependencies show it.
     pub(crate) fn relation_text(&self, relation: &RelationDescriptor) -> String {
-        crate::session::context::CatalogNames::new(&self.state).relation(relation)
+        self.state.catalog_names().relation(relation)
     }
 
     /// Refuses to change or remove a table while something of it is still to be checked.

@@ -24,8 +24,13 @@ pub(crate) struct CatalogNames {
 }
 
 impl CatalogNames {
-    pub(crate) fn new(state: &State) -> CatalogNames {
-        CatalogNames { catalog: state.catalog(), path: state.search_path() }
+    pub(crate) fn new(catalog: Arc<CatalogSnapshot>, path: Arc<[Oid]>) -> CatalogNames {
+        CatalogNames { catalog, path }
+    }
+
+    /// Whether these are the names of a catalog under a path.
+    pub(crate) fn are_of(&self, catalog: &Arc<CatalogSnapshot>, path: &Arc<[Oid]>) -> bool {
+        Arc::ptr_eq(&self.catalog, catalog) && Arc::ptr_eq(&self.path, path)
     }
 
     /// A relation's name, qualified where the path does not find it.
@@ -342,7 +347,7 @@ impl SessionContext for StatementSession<'_> {
 
     fn user_type_name(&self, oid: Oid, _typmod: i32) -> Option<String> {
         let catalog = self.catalog();
-        let names = CatalogNames::new(self.state);
+        let names = self.state.catalog_names();
         let relation =
             catalog.relations().find(|r| r.row_type == oid || r.array_type == oid && oid.is_valid())?;
         let name = names.relation(relation);

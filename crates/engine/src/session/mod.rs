@@ -39,10 +39,10 @@ mod two_phase;
 mod utility;
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use hashbrown::HashMap;
 use ochre_base::{Error, Lsn, Oid, Result, SqlState};
 use ochre_catalog::{CatalogSnapshot, RelationDescriptor};
 use ochre_exec::DeferredChecks;
@@ -99,6 +99,8 @@ pub(crate) struct State {
     pub settings: RefCell<Settings>,
     pub catalog: RefCell<CatalogChanges>,
     pub format: RefCell<FormatContext>,
+    /// The names that text forms were given last.
+    pub names: RefCell<Option<Arc<context::CatalogNames>>>,
     /// The settings' generation that `format` and `path` were made from.
     pub settings_seen: Cell<u64>,
     /// The settings' generation that clients were told of.
@@ -191,6 +193,7 @@ impl Session {
             settings: RefCell::new(settings),
             catalog: RefCell::default(),
             format: RefCell::default(),
+            names: RefCell::default(),
             settings_seen: Cell::new(u64::MAX),
             reported_generation: Cell::new(0),
             path: RefCell::new((u64::MAX, Arc::from([]))),

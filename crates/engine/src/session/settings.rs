@@ -9,6 +9,7 @@ use ochre_parser::ast::{
 };
 use ochre_types::{ByteaOutput, FormatContext, IntervalStyle, TimeZone};
 
+use super::context::CatalogNames;
 use super::{Session, State};
 use crate::settings::date_style;
 use crate::tag::CommandTag;
@@ -203,7 +204,7 @@ impl State {
                 _ => ByteaOutput::Hex,
             },
             now: self.transaction_time.get(),
-            names: format.names.take(),
+            names: None,
         };
         self.path.borrow_mut().0 = u64::MAX;
         self.interrupt.set_deadlock_timeout(settings.parsed().deadlock_timeout);
@@ -221,8 +222,18 @@ impl State {
         self.refresh_settings();
         let mut format = self.format.borrow().clone();
         format.now = self.transaction_time.get();
-        format.names = Some(Arc::new(super::context::CatalogNames::new(self)));
+        format.names = Some(self.catalog_names());
         format
+    }
+
+    /// The names of catalog objects, made again only when the catalog or the path is another.
+    pub(crate) fn catalog_names(&self) -> Arc<CatalogNames> {
+        let (catalog, path) = (self.catalog(), self.search_path());
+        let mut names = self.names.borrow_mut();
+        match &*names {
+            Some(known) if known.are_of(&catalog, &path) => Arc::clone(known),
+            _ => Arc::clone(names.insert(Arc::new(CatalogNames::new(catalog, path)))),
+        }
     }
 
     /// The namespaces searched, implicit ones included.
