@@ -10,7 +10,7 @@ use ochre_types::Datum;
 
 use crate::ddl::quote_identifier;
 use crate::definitions;
-use crate::session::context::{CatalogNames, StatementSession};
+use crate::session::context::StatementSession;
 use crate::session::{Scroll, State};
 
 fn oid_at(args: &[Datum], index: usize) -> Oid {

@@ -35,7 +35,8 @@ pub use activity::Activity;
 pub use instance::{Instance, InstanceConfig};
 pub use notify::Notification;
 pub use session::{
-    ExecuteOutcome, PortalShape, Progress, REPORTED_SETTINGS, Session, StatementShape, TransactionStatus,
+    ExecuteOutcome, PortalShape, Progress, REPORTED_SETTINGS, Resumed, Session, StatementShape,
+    TransactionStatus,
 };
 pub use sink::{NullSink, Sink};
 pub use tag::CommandTag;

@@ -18,7 +18,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use ochre_base::{Error, Oid, Result, Severity, SqlState};
-use ochre_engine::{Activity, ExecuteOutcome, Progress, Session};
+use ochre_engine::{Activity, ExecuteOutcome, Progress, Resumed, Session};
 use ochre_pgwire::{Bind, Decoded, Format, Frontend, MAX_MESSAGE_BYTES, ProtocolError, Target, decode};
 
 use crate::output::{IDLE_BYTES, Output, terminated};
@@ -44,7 +44,7 @@ pub(crate) async fn serve(stream: DetachedStream, greeting: Greeting, shared: Ar
     };
     let mut output = Output::new(stream, Arc::clone(&shared));
     let (started, _) = contain(|| start_session(&mut output, &greeting, &shared));
-    let session = match started {
+    let mut session = match started {
         Ok(session) => session,
         Err(error) => {
             startup::refuse(&mut output.stream, &error).await;
@@ -53,7 +53,9 @@ pub(crate) async fn serve(stream: DetachedStream, greeting: Greeting, shared: Ar
     };
     let mut input = Input { bytes: greeting.input, start: 0, watches_stop: false };
     let activity = Arc::clone(session.activity());
-    let mut talk = Talk { session, activity, output, skipping: false, copying: None };
+    session.allow_suspension();
+    let mut talk =
+        Talk { session, activity, output, skipping: false, copying: None, waiting: Protocol::Simple };
     if let Some(error) = converse(&mut talk, &mut input, &shared).await {
         // A client that does not read is not waited for.
         let _ = tokio::time::timeout(FAREWELL_TIMEOUT, talk.end(&error)).await;
@@ -113,8 +115,12 @@ async fn converse(talk: &mut Talk, input: &mut Input, shared: &Arc<Shared>) -> O
                 None => Next::Close(Some(fatal(SqlState::PROTOCOL_VIOLATION, error.message))),
             },
         };
+        let next = match next {
+            Next::Wait => talk.wait_for_row().await,
+            next => next,
+        };
         match next {
-            Next::Go => {}
+            Next::Go | Next::Wait => {}
             Next::Send => {
                 if let Err(error) = talk.send().await {
                     return Some(error);
@@ -226,6 +232,8 @@ struct Talk {
     /// After an error in the extended protocol: everything up to Sync is passed over.
     skipping: bool,
     copying: Option<Protocol>,
+    /// By which protocol the statement came that waits for a row.
+    waiting: Protocol,
 }
 
 /// Which protocol a statement came by.
@@ -239,6 +247,8 @@ enum Protocol {
 enum Next {
     Go,
     Send,
+    /// The statement waits for a row.
+    Wait,
     Close(Option<Error>),
 }
 
@@ -264,6 +274,27 @@ impl Talk {
     async fn send(&mut self) -> Result<()> {
         let gate = self.session.take_gate();
         self.output.flush(gate).await
+    }
+
+    /// Waits until the session's statement can go on, and goes on with it; again, if it has to wait again.
+    async fn wait_for_row(&mut self) -> Next {
+        loop {
+            while let Some(until) = self.session.suspended_until() {
+                let ready = std::future::poll_fn(|context| self.session.poll_suspended(context));
+                // Past its time the wait looks at the clock itself.
+                if tokio::time::timeout_at(until.into(), ready).await.is_ok() {
+                    break;
+                }
+            }
+            let next = match self.run(|session, output| session.resume(output)) {
+                Ok(Resumed::Simple(progress)) => self.end_simple(Ok(progress), None),
+                Ok(Resumed::Execute(outcome)) => self.end_execute(Ok(outcome)),
+                Err(error) => self.answer_error(&error, None, self.waiting),
+            };
+            if !matches!(next, Next::Wait) {
+                return next;
+            }
+        }
     }
 
     /// Tells the client why the connection ends.
@@ -370,6 +401,10 @@ impl Talk {
                 self.copying = Some(Protocol::Simple);
                 Next::Send
             }
+            Ok(Progress::Waiting) => {
+                self.waiting = Protocol::Simple;
+                Next::Wait
+            }
             Err(error) => self.answer_error(&error, text, Protocol::Simple),
         }
     }
@@ -379,9 +414,20 @@ impl Talk {
             output.begin_portal(session.describe_portal(portal)?.formats);
             session.execute(portal, max_rows, output)
         });
-        if let Ok(ExecuteOutcome::CopyIn) = result {
-            self.copying = Some(Protocol::Extended);
-            return Next::Send;
+        self.end_execute(result)
+    }
+
+    fn end_execute(&mut self, result: Result<ExecuteOutcome>) -> Next {
+        match result {
+            Ok(ExecuteOutcome::CopyIn) => {
+                self.copying = Some(Protocol::Extended);
+                return Next::Send;
+            }
+            Ok(ExecuteOutcome::Waiting) => {
+                self.waiting = Protocol::Extended;
+                return Next::Wait;
+            }
+            _ => {}
         }
         self.extended(result, None, |output, outcome| {
             if outcome == ExecuteOutcome::Suspended {

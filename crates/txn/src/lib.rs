@@ -29,6 +29,7 @@ pub mod registry;
 pub mod row_locks;
 pub mod serializable;
 pub mod snapshot;
+pub mod suspension;
 pub mod transaction;
 pub mod wait;
 
@@ -40,5 +41,6 @@ pub use registry::OpenSnapshots;
 pub use row_locks::RowLockStrength;
 pub use serializable::{KeyRange, ScannedRange, SerialTransaction};
 pub use snapshot::Snapshot;
+pub use suspension::{KeptTurn, RowDemand, RowObstacle, Suspension};
 pub use transaction::{Ended, IsolationLevel, SavepointDepth, Transaction, TransactionOptions};
 pub use wait::{Interrupt, WaitEvent, WaitNote, Waiter};

@@ -18,18 +18,20 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use hashbrown::HashMap;
-use ochre_base::{BlockNo, CommandId, Error, Lsn, Result, SqlState, Xid};
+use ochre_base::{BlockNo, CommandId, Error, Lsn, Result, RowId, SqlState, Xid};
 use ochre_storage::RelationKey;
 use parking_lot::{Mutex, RwLock};
 use smallvec::SmallVec;
 
 use crate::blocks::{BlockSet, WrittenBlocks};
+use crate::locks::RowTurn;
 use crate::manager::{Core, TransactionManager};
 use crate::outcomes::DeadRange;
 use crate::prepared::PrepareRecord;
 use crate::row_locks::LockedPage;
 use crate::serializable::{Begin, SafeWait, SerialTransaction};
 use crate::snapshot::{Hold, Registration, Snapshot};
+use crate::suspension::{KeptTurn, RowDemand};
 use crate::wait::{Interrupt, Waiter};
 
 /// How much of other transactions' work a transaction sees.
@@ -170,6 +172,11 @@ pub struct Transaction {
     note: Vec<u8>,
     at_publish: Vec<PublishHook>,
     at_end: Vec<EndHook>,
+    /// Whether the running statement may be suspended, and what it met when it was.
+    may_suspend: AtomicBool,
+    suspension: Mutex<Option<RowDemand>>,
+    /// The turn of a statement that was suspended and runs again.
+    turn: Mutex<Option<KeptTurn>>,
     pub(crate) finished: bool,
     /// Its end is somebody else's business: dropping it does not roll it back.
     prepared: bool,
@@ -207,6 +214,9 @@ impl Transaction {
             note: Vec::new(),
             at_publish: Vec::new(),
             at_end: Vec::new(),
+            may_suspend: AtomicBool::new(false),
+            suspension: Mutex::new(None),
+            turn: Mutex::new(None),
             finished: false,
             prepared: false,
         }
@@ -237,6 +247,7 @@ impl Transaction {
         transaction.created = record.created;
         transaction.dropped = record.dropped;
         transaction.prepared = true;
+        transaction.interrupt.set_xid(xid);
         Ok(transaction)
     }
 
@@ -268,11 +279,49 @@ impl Transaction {
         // The session goes on without it (W3).
         self.interrupt.set_xid(Xid::NONE);
         self.interrupt = Arc::default();
+        self.interrupt.set_xid(self.shared.xid());
     }
 
     /// Whether it is prepared.
     pub fn is_prepared(&self) -> bool {
         self.prepared
+    }
+
+    /// Lets the statement that begins be suspended at its first obstacle (P1 of [`crate::suspension`]).
+    pub fn allow_suspension(&self) {
+        self.may_suspend.store(true, Ordering::Relaxed);
+    }
+
+    /// The statement has changed or locked a row, or is over.
+    #[inline]
+    pub fn forbid_suspension(&self) {
+        self.may_suspend.store(false, Ordering::Relaxed);
+    }
+
+    /// Suspends the statement that wants a row, if it may be: then the caller fails with
+    /// [`crate::suspension::suspended`].
+    pub fn suspend(&self, demand: &RowDemand) -> bool {
+        let may = self.may_suspend.swap(false, Ordering::Relaxed);
+        if may {
+            *self.suspension.lock() = Some(demand.clone());
+        }
+        may
+    }
+
+    /// What the statement that has just failed was suspended at; `None` when it really failed.
+    pub fn take_suspension(&self) -> Option<RowDemand> {
+        self.suspension.lock().take()
+    }
+
+    /// Keeps a suspended statement's turn while the statement runs again; `None` lets it go.
+    pub fn keep_turn(&self, turn: Option<KeptTurn>) {
+        *self.turn.lock() = turn;
+    }
+
+    /// The turn for a row, if it was kept.
+    pub fn take_turn(&self, relation: RelationKey, row: RowId) -> Option<RowTurn> {
+        let mut turn = self.turn.lock();
+        turn.take_if(|kept| kept.relation == relation && kept.row == row).map(|kept| kept.turn)
     }
 
     /// Whose transaction it is.

@@ -16,6 +16,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use hashbrown::HashMap;
@@ -38,6 +39,8 @@ pub struct Interrupt {
     xid: AtomicU64,
     wait_event: AtomicU8,
     deadlock_timeout_ms: AtomicU32,
+    /// The task of a statement that is suspended.
+    task: Mutex<Option<Waker>>,
 }
 
 /// What a session waits for (`pg_stat_activity.wait_event`).
@@ -90,6 +93,7 @@ impl Default for Interrupt {
             xid: AtomicU64::new(0),
             wait_event: AtomicU8::new(0),
             deadlock_timeout_ms: AtomicU32::new(DEFAULT_DEADLOCK_TIMEOUT_MS),
+            task: Mutex::new(None),
         }
     }
 }
@@ -137,8 +141,12 @@ impl Interrupt {
 
     /// Tells others what the session waits for until the guard is dropped.
     pub fn waits_for(&self, event: WaitEvent) -> WaitNote<'_> {
-        self.wait_event.store(event as u8, Ordering::Relaxed);
+        self.note_wait(Some(event));
         WaitNote(self)
+    }
+
+    pub(crate) fn note_wait(&self, event: Option<WaitEvent>) {
+        self.wait_event.store(event.map_or(0, |event| event as u8), Ordering::Relaxed);
     }
 
     /// Makes this and all later statements of the session fail with an error. The first one stays.
@@ -197,10 +205,22 @@ impl Interrupt {
         })
     }
 
-    /// Wakes the session's thread if it waits.
+    /// Wakes the session's thread, or its task, if it waits.
     pub fn wake(&self) {
         *self.mutex.lock() = true;
         self.condvar.notify_one();
+        let task = self.task.lock().take();
+        if let Some(task) = task {
+            task.wake();
+        }
+    }
+
+    /// Says which task the next wake-up is for.
+    pub(crate) fn set_task(&self, waker: &Waker) {
+        let mut task = self.task.lock();
+        if !task.as_ref().is_some_and(|known| known.will_wake(waker)) {
+            *task = Some(waker.clone());
+        }
     }
 
     /// Forgets a wake-up that came before.
@@ -232,7 +252,7 @@ pub struct WaitNote<'a>(&'a Interrupt);
 
 impl Drop for WaitNote<'_> {
     fn drop(&mut self) {
-        self.0.wait_event.store(0, Ordering::Relaxed);
+        self.0.note_wait(None);
     }
 }
 
@@ -265,15 +285,27 @@ impl Patience {
         Patience { ends_at: waiter.lock_timeout.map(|timeout| now + timeout), check_at: now + pause, pause }
     }
 
+    /// When something is to be done though nobody woke the waiter.
+    pub(crate) fn until(&self) -> Instant {
+        self.ends_at.map_or(self.check_at, |at| at.min(self.check_at))
+    }
+
     /// Blocks until woken, or until something else is to be done.
     ///
     /// # Errors
     /// 55P03 after `lock_timeout`.
     pub(crate) fn wait(&mut self, waiting: &Arc<dyn Waiting>, waiter: &Waiter) -> Result<Patient> {
-        let until = self.ends_at.map_or(self.check_at, |at| at.min(self.check_at));
-        if waiter.interrupt.wait_until(waiting, Some(until)) {
+        if waiter.interrupt.wait_until(waiting, Some(self.until())) {
             return Ok(Patient::Wait);
         }
+        self.look_at_clock()
+    }
+
+    /// What is to be done at this moment.
+    ///
+    /// # Errors
+    /// As [`Patience::wait`].
+    pub(crate) fn look_at_clock(&mut self) -> Result<Patient> {
         let now = Instant::now();
         if self.ends_at.is_some_and(|at| now >= at) {
             return Err(lock_timeout());
@@ -319,11 +351,22 @@ pub(crate) struct Entered<'a> {
 impl XidWaits {
     /// Enters a session; it leaves when the guard is dropped (W1).
     pub(crate) fn enter<'a>(&'a self, interrupt: &'a Arc<Interrupt>, holder: Xid) -> Entered<'a> {
+        self.add(interrupt, holder);
+        Entered { waits: self, interrupt, holder }
+    }
+
+    /// As [`XidWaits::enter`]; the caller calls [`XidWaits::remove`].
+    pub(crate) fn add(&self, interrupt: &Arc<Interrupt>, holder: Xid) {
         interrupt.prepare_wait();
         self.count.fetch_add(1, Ordering::SeqCst);
         let wait = XidWait { interrupt: Arc::clone(interrupt), since: Instant::now() };
         self.waits.lock().entry(holder).or_default().push(wait);
-        Entered { waits: self, interrupt, holder }
+    }
+
+    /// The end of a wait that [`XidWaits::add`] began.
+    pub(crate) fn remove(&self, interrupt: &Arc<Interrupt>, holder: Xid) {
+        leave(&mut self.waits.lock(), interrupt, holder);
+        self.count.fetch_sub(1, Ordering::SeqCst);
     }
 
     /// Wakes those who wait for a transaction. Its outcome is published (W1).
@@ -356,17 +399,20 @@ impl XidWaits {
 impl Entered<'_> {
     /// Leaves a list that is locked already.
     pub(crate) fn leave(&self, waits: &mut XidWaitList) {
-        let Some(list) = waits.get_mut(&self.holder) else { return };
-        list.retain(|wait| !Arc::ptr_eq(&wait.interrupt, self.interrupt));
-        if list.is_empty() {
-            waits.remove(&self.holder);
-        }
+        leave(waits, self.interrupt, self.holder);
+    }
+}
+
+pub(crate) fn leave(waits: &mut XidWaitList, interrupt: &Arc<Interrupt>, holder: Xid) {
+    let Some(list) = waits.get_mut(&holder) else { return };
+    list.retain(|wait| !Arc::ptr_eq(&wait.interrupt, interrupt));
+    if list.is_empty() {
+        waits.remove(&holder);
     }
 }
 
 impl Drop for Entered<'_> {
     fn drop(&mut self) {
-        self.leave(&mut self.waits.waits.lock());
-        self.waits.count.fetch_sub(1, Ordering::SeqCst);
+        self.waits.remove(self.interrupt, self.holder);
     }
 }

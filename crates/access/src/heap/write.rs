@@ -14,7 +14,8 @@
 use ochre_base::{CommandId, Error, Lsn, Result, RowId, SqlState, Xid};
 use ochre_storage::{PageKind, PageWriteGuard};
 use ochre_txn::locks::RowTurn;
-use ochre_txn::{RowLockStrength, Snapshot, Transaction};
+use ochre_txn::suspension::suspended;
+use ochre_txn::{RowDemand, RowLockStrength, RowObstacle, Snapshot, Transaction};
 use smallvec::SmallVec;
 
 use super::Heap;
@@ -185,7 +186,10 @@ impl Heap {
                 };
             drop(row);
             match obstacle {
-                None => return Ok(LockOutcome::Locked),
+                None => {
+                    transaction.forbid_suspension();
+                    return Ok(LockOutcome::Locked);
+                }
                 Some(Obstacle::Outcome(outcome)) => {
                     return Ok(match outcome {
                         WriteOutcome::Done => LockOutcome::Locked,
@@ -222,6 +226,7 @@ impl Heap {
                         _ => None,
                     };
                     self.place(transaction, xid, rid, row, first, current, new)?;
+                    transaction.forbid_suspension();
                     transaction.note_written(self.relation, rid.block);
                     return Ok(WriteOutcome::Done);
                 }
@@ -243,24 +248,23 @@ impl Heap {
         rid: RowId,
         strength: RowLockStrength,
         obstacle: &Obstacle,
-        doing: &str,
+        doing: &'static str,
         wait: &mut RowWait,
     ) -> Result<()> {
+        let obstacle = match obstacle {
+            Obstacle::Version(xid, cid) => RowObstacle::Version(*xid, *cid),
+            Obstacle::Lock(xid) => RowObstacle::Lock(*xid),
+            Obstacle::Outcome(_) => return Ok(()),
+        };
+        let demand = RowDemand { relation: self.relation, row: rid, strength, obstacle, doing };
+        if !wait.waited && transaction.suspend(&demand) {
+            return Err(suspended());
+        }
         wait.waited = true;
         if wait.turn.is_none() {
-            wait.turn = self.manager.queue_for_row(transaction, self.relation, rid, strength)?;
+            wait.turn = transaction.take_turn(self.relation, rid);
         }
-        let waited = match obstacle {
-            Obstacle::Version(xid, cid) => self.manager.wait_for_version(transaction, *xid, *cid),
-            Obstacle::Lock(xid) => {
-                self.manager.wait_for_row_lock(transaction, *xid, self.relation, rid, strength)
-            }
-            Obstacle::Outcome(_) => Ok(()),
-        };
-        waited.map_err(|error| match self.manager.locks().relation_name(self.relation) {
-            Some((_, name)) => error.context(format!("while {doing} tuple {rid} in relation \"{name}\"")),
-            None => error,
-        })
+        self.manager.wait_for_row(transaction, &demand, &mut wait.turn)
     }
 
     /// Latches the pages of a row for writing, in the order of their blocks. `None` when there is no such row.

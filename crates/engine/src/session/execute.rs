@@ -11,10 +11,12 @@ use ochre_sql::physical::{
 };
 use ochre_txn::Snapshot;
 use ochre_txn::locks::RelationLockMode;
+use ochre_txn::suspension::suspended;
 use ochre_types::Datum;
 
 use super::Session;
 use super::context::StatementSession;
+use super::suspended::Suspended;
 use crate::sink::Sink;
 use crate::tag::CommandTag;
 
@@ -61,11 +63,32 @@ impl Session {
         parameters: &[Datum],
         sink: &mut dyn Sink,
     ) -> Result<CommandTag> {
-        if plan.returns_rows {
+        // A statement that runs again after a suspension has told its shape.
+        if plan.returns_rows && self.resumed.is_none() {
             let shape: Arc<[OutputColumn]> = plan.row_shape.as_slice().into();
             sink.row_shape(&shape)?;
         }
         self.run_rows(plan, parameters, sink)
+    }
+
+    /// Runs a plan for a caller that can wait for rows without a thread; `None` when it was suspended, and is to run
+    /// again after the wait.
+    pub(crate) fn run_or_suspend(
+        &mut self,
+        plan: &Arc<PlannedStatement>,
+        run: impl FnOnce(&mut Session) -> Result<CommandTag>,
+    ) -> Result<Option<CommandTag>> {
+        if self.suspends && is_suspendable(plan) {
+            self.txn().allow_suspension();
+        }
+        let result = run(self);
+        let Some(transaction) = &self.transaction else { return result.map(Some) };
+        transaction.forbid_suspension();
+        if result.is_err() && self.suspended.is_some() {
+            return Ok(None);
+        }
+        transaction.keep_turn(None);
+        result.map(Some)
     }
 
     /// Runs a plan to its end; its rows go to the sink.
@@ -95,7 +118,10 @@ impl Session {
     ) -> Result<CommandTag> {
         self.begin_plan(plan)?;
         let transaction = self.transaction.as_mut().expect("N1: a statement runs in a transaction");
-        let snapshot = transaction.snapshot()?;
+        let snapshot = match self.resumed.take() {
+            Some(snapshot) => snapshot,
+            None => transaction.snapshot()?,
+        };
         let mut sent = 0;
         let idle = self.idle.take(plan);
         let result = self.with_context(&snapshot, parameters, |session, context| {
@@ -115,6 +141,12 @@ impl Session {
             }
             Ok(execution)
         });
+        if result.is_err()
+            && let Some(demand) = self.txn().take_suspension()
+        {
+            self.suspended = Some(Suspended::new(self.txn(), demand, snapshot));
+            return Err(suspended());
+        }
         drop(snapshot);
         let execution = result?;
         let changed = execution.rows_changed();
@@ -200,6 +232,19 @@ fn select_name(plan: &PhysicalPlan) -> &'static str {
         }
         _ => "SELECT",
     }
+}
+
+/// Whether a plan costs next to nothing to run again up to its first change: one that begins with a change or a row
+/// lock, and whose sub-plans do nothing.
+fn is_suspendable(plan: &PlannedStatement) -> bool {
+    let root = match &plan.plan.node {
+        PlanNode::Project(project) => &project.input.node,
+        node => node,
+    };
+    matches!(root, PlanNode::Update(_) | PlanNode::Delete(_) | PlanNode::LockRows(_))
+        && plan.ctes.is_empty()
+        && plan.subplans.is_empty()
+        && !may_take_long(plan)
 }
 
 pub(crate) fn may_take_long(plan: &PlannedStatement) -> bool {

@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 use super::cursor::{CursorListing, PreparedListing};
 use super::portal::{ALL_ROWS, CursorOptions, Move, Portal, PortalState};
 use super::simple::is_plannable;
+use super::suspended::SuspendedStatement;
 use super::transaction::failed_block;
 use super::utility::Protocol;
 use super::{Block, Session};
@@ -54,6 +55,8 @@ pub enum ExecuteOutcome {
     Empty,
     /// A COPY … FROM STDIN waits for data.
     CopyIn,
+    /// The statement waits for a row: see [`Session::allow_suspension`].
+    Waiting,
 }
 
 impl Session {
@@ -300,7 +303,22 @@ impl Session {
     /// # Errors
     /// The statement's.
     pub fn execute(&mut self, name: &str, max_rows: u32, sink: &mut dyn Sink) -> Result<ExecuteOutcome> {
+        self.start_statement();
+        self.execute_again(name, max_rows, sink)
+    }
+
+    /// [`Session::execute`], within a statement that has begun: the first time, or after a suspension.
+    pub(crate) fn execute_again(
+        &mut self,
+        name: &str,
+        max_rows: u32,
+        sink: &mut dyn Sink,
+    ) -> Result<ExecuteOutcome> {
         let result = self.execute_inner(name, max_rows, sink);
+        if let Ok(ExecuteOutcome::Waiting) = result {
+            self.suspend_statement(SuspendedStatement::Portal(name.into(), max_rows));
+            return result;
+        }
         self.finish_call(result, sink)
     }
 
@@ -309,7 +327,6 @@ impl Session {
             Some(portal) => portal,
             None => return Err(self.portal(name).map(|_| ()).expect_err("it was not found")),
         };
-        self.start_statement();
         self.state.activity.note_query(&portal.prepared.text);
         let outcome = self.execute_portal(&mut portal, max_rows, sink);
         // A portal survives its execution, but not its transaction; after an error only a savepoint saves it.
@@ -384,7 +401,9 @@ impl Session {
             let plan = self.valid_plan(&portal.prepared)?;
             // Without a limit the whole statement runs at once.
             if max_rows == 0 || !plan.returns_rows {
-                let tag = self.run_rows(&plan, &portal.parameters, sink)?;
+                let parameters = &portal.parameters;
+                let done = self.run_or_suspend(&plan, |session| session.run_rows(&plan, parameters, sink))?;
+                let Some(tag) = done else { return Ok(ExecuteOutcome::Waiting) };
                 portal.state = PortalState::Done;
                 self.flush_notices(sink);
                 sink.complete(tag);

@@ -34,6 +34,7 @@ mod plan;
 mod portal;
 mod settings;
 mod simple;
+mod suspended;
 mod transaction;
 mod two_phase;
 mod utility;
@@ -67,6 +68,7 @@ use transaction::Savepoint;
 
 pub use extended::{ExecuteOutcome, PortalShape, StatementShape};
 pub use simple::Progress;
+pub use suspended::Resumed;
 
 /// What ReadyForQuery tells of a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -142,6 +144,11 @@ pub struct Session {
     pub(crate) pending: Option<simple::Pending>,
     /// Executions kept for the next run of their plans.
     pub(crate) idle: execute::IdleExecutions,
+    /// Whether the caller can wait for rows without a thread.
+    pub(crate) suspends: bool,
+    pub(crate) suspended: Option<suspended::Suspended>,
+    /// The snapshot of the statement that runs again after a suspension.
+    pub(crate) resumed: Option<ochre_txn::Snapshot>,
     /// Room for a text with its literals taken out.
     pub(crate) shape: String,
     /// Values of settings that clients follow, as they were told last.
@@ -224,6 +231,9 @@ impl Session {
             portals: HashMap::new(),
             pending: None,
             idle: execute::IdleExecutions::default(),
+            suspends: false,
+            suspended: None,
+            resumed: None,
             shape: String::new(),
             reported: Vec::new(),
         };

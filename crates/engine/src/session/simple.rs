@@ -5,7 +5,10 @@ use std::sync::Arc;
 
 use ochre_base::{Error, Result};
 use ochre_parser::ast::{RawStatement, Statement};
+use ochre_sql::physical::PlannedStatement;
+use ochre_types::Datum;
 
+use super::suspended::SuspendedStatement;
 use super::transaction::failed_block;
 use super::{Block, Session};
 use crate::sink::Sink;
@@ -18,6 +21,8 @@ pub enum Progress {
     Done,
     /// A COPY … FROM STDIN waits for [`Session::copy_data`] and [`Session::copy_done`].
     CopyIn,
+    /// The statement waits for a row: see [`Session::allow_suspension`].
+    Waiting,
 }
 
 /// The statements of a message that have not run yet.
@@ -53,11 +58,41 @@ impl Session {
     /// The first statement's that fails, its position a byte offset into the text; those behind it do not run.
     pub fn simple_query(&mut self, text: &str, sink: &mut dyn Sink) -> Result<Progress> {
         let result = self.start_simple_query(text, sink);
+        self.finish_simple(result, sink)
+    }
+
+    /// [`Session::finish_call`], unless the statement is to go on.
+    pub(crate) fn finish_simple(
+        &mut self,
+        result: Result<Progress>,
+        sink: &mut dyn Sink,
+    ) -> Result<Progress> {
+        if let Ok(Progress::Waiting) = result {
+            return result;
+        }
         self.finish_call(result, sink)
+    }
+
+    /// Runs a kept plan with the values of its parameters.
+    pub(crate) fn run_cached(
+        &mut self,
+        plan: Arc<PlannedStatement>,
+        values: Vec<Datum>,
+        sink: &mut dyn Sink,
+    ) -> Result<Progress> {
+        let done = self.run_or_suspend(&plan, |session| session.run_to_sink(&plan, &values, sink))?;
+        let Some(tag) = done else {
+            self.suspend_statement(SuspendedStatement::Simple(plan, values));
+            return Ok(Progress::Waiting);
+        };
+        self.end_implicit()?;
+        sink.complete(tag);
+        Ok(Progress::Done)
     }
 
     /// What every call ends with: an error ends or fails the transaction, notices and settings reach the client.
     pub(crate) fn finish_call<T>(&mut self, result: Result<T>, sink: &mut dyn Sink) -> Result<T> {
+        self.resumed = None;
         let result = result.inspect_err(|_| {
             self.pending = None;
             self.fail();
@@ -85,10 +120,7 @@ impl Session {
         if self.block != Block::Failed
             && let Some((plan, values)) = self.cached_plan(text)?
         {
-            let tag = self.run_to_sink(&plan, &values, sink)?;
-            self.end_implicit()?;
-            sink.complete(tag);
-            return Ok(Progress::Done);
+            return self.run_cached(plan, values, sink);
         }
         let statements = ochre_parser::parse(text)?;
         if statements.is_empty() {

@@ -492,29 +492,9 @@ impl LockManager {
         mode: RelationLockMode,
         wait: LockWait,
     ) -> Result<bool> {
-        let granted = Arc::new(AtomicBool::new(false));
-        {
-            let mut partition = self.partition(tag).lock();
-            let state = partition.entry(tag).or_default();
-            let Err(refusal) = state.grant_or_place(session, mode) else { return Ok(true) };
-            if wait == LockWait::NoWait {
-                return Ok(false);
-            }
-            let place = match refusal {
-                Refusal::Wait { place } => place,
-                Refusal::Deadlock { other, waits_for } => {
-                    drop(partition);
-                    return Err(deadlock::of_two(session, mode, &other, waits_for, &self.describe(tag)));
-                }
-            };
-            session.interrupt().prepare_wait();
-            let in_line = InLine {
-                session: Arc::clone(session),
-                mode,
-                granted: Arc::clone(&granted),
-                since: Instant::now(),
-            };
-            state.line.insert(place, in_line);
+        let Some(granted) = self.grant_or_enter(session, tag, mode, wait)? else { return Ok(true) };
+        if wait == LockWait::NoWait {
+            return Ok(false);
         }
         let _note = waiter.interrupt.waits_for(tag.wait_event());
         match self.stand_in_line(waiter, tag, &granted) {
@@ -525,6 +505,39 @@ impl LockManager {
                 Err(error)
             }
         }
+    }
+
+    /// Grants a lock, or, unless it must not wait, enters its line: then what tells when it is granted is returned.
+    fn grant_or_enter(
+        &self,
+        session: &Arc<LockSession>,
+        tag: LockTag,
+        mode: RelationLockMode,
+        wait: LockWait,
+    ) -> Result<Option<Arc<AtomicBool>>> {
+        let granted = Arc::new(AtomicBool::new(false));
+        let mut partition = self.partition(tag).lock();
+        let state = partition.entry(tag).or_default();
+        let Err(refusal) = state.grant_or_place(session, mode) else { return Ok(None) };
+        if wait == LockWait::NoWait {
+            return Ok(Some(granted));
+        }
+        let place = match refusal {
+            Refusal::Wait { place } => place,
+            Refusal::Deadlock { other, waits_for } => {
+                drop(partition);
+                return Err(deadlock::of_two(session, mode, &other, waits_for, &self.describe(tag)));
+            }
+        };
+        session.interrupt().prepare_wait();
+        let in_line = InLine {
+            session: Arc::clone(session),
+            mode,
+            granted: Arc::clone(&granted),
+            since: Instant::now(),
+        };
+        state.line.insert(place, in_line);
+        Ok(Some(granted))
     }
 
     fn stand_in_line(&self, waiter: &Waiter, tag: LockTag, granted: &Arc<AtomicBool>) -> Result<(), GaveUp> {
@@ -643,7 +656,34 @@ impl LockManager {
         row: RowId,
         strength: RowLockStrength,
     ) -> Result<RowTurn> {
-        let tag = LockTag::Row { relation, row };
+        let (session, tag, mode) = self.row_line(waiter, relation, row, strength);
+        self.acquire_shared(&session, waiter, tag, mode, LockWait::Block)?;
+        Ok(RowTurn { locks: Arc::clone(self), session, tag, mode })
+    }
+
+    /// As [`LockManager::queue_for_row`], without waiting.
+    ///
+    /// # Errors
+    /// 40P01 when somebody ahead waits for this session already.
+    pub(crate) fn enter_row_line(
+        self: &Arc<LockManager>,
+        waiter: &Waiter,
+        relation: RelationKey,
+        row: RowId,
+        strength: RowLockStrength,
+    ) -> Result<RowPlace> {
+        let (session, tag, mode) = self.row_line(waiter, relation, row, strength);
+        let granted = self.grant_or_enter(&session, tag, mode, LockWait::Block)?;
+        Ok(RowPlace { locks: Arc::clone(self), session, tag, mode, granted, is_over: false })
+    }
+
+    fn row_line(
+        &self,
+        waiter: &Waiter,
+        relation: RelationKey,
+        row: RowId,
+        strength: RowLockStrength,
+    ) -> (Arc<LockSession>, LockTag, RelationLockMode) {
         let mode = match strength {
             RowLockStrength::KeyShare => RelationLockMode::AccessShare,
             RowLockStrength::Share => RelationLockMode::RowShare,
@@ -655,8 +695,26 @@ impl LockManager {
             // Work of the instance's own, and of transactions without a session.
             _ => Arc::new(LockSession::new(0, Arc::clone(&waiter.interrupt))),
         };
-        self.acquire_shared(&session, waiter, tag, mode, LockWait::Block)?;
-        Ok(RowTurn { locks: Arc::clone(self), session, tag, mode })
+        (session, LockTag::Row { relation, row }, mode)
+    }
+
+    /// Enters a session among those who wait for a transaction, until [`LockManager::stop_waiting`].
+    pub(crate) fn begin_waiting(&self, interrupt: &Arc<Interrupt>, holder: Xid) {
+        self.transactions.add(interrupt, holder);
+    }
+
+    pub(crate) fn stop_waiting(&self, interrupt: &Arc<Interrupt>, holder: Xid) {
+        self.transactions.remove(interrupt, holder);
+    }
+
+    /// Looks whether a session that waits for a transaction does so in a cycle.
+    ///
+    /// # Errors
+    /// 40P01; the session does not count as waiting any more, but is still to call [`LockManager::stop_waiting`].
+    pub(crate) fn look_for_deadlock_of(&self, waiter: &Waiter, holder: Xid) -> Result<()> {
+        let mut all = self.standstill();
+        self.look_for_deadlock(&mut all, waiter)
+            .inspect_err(|_| crate::wait::leave(&mut all.transactions, &waiter.interrupt, holder))
     }
 
     /// Leaves the line, or gives back what was granted in the last instant.
@@ -747,6 +805,53 @@ impl LockManager {
     pub fn blocking_process_ids(&self, process_id: i32) -> Vec<i32> {
         let running = self.running();
         self.standstill().blockers(process_id, &running)
+    }
+}
+
+/// A place in the line for a row; dropped before its turn was taken, it is given up.
+pub(crate) struct RowPlace {
+    locks: Arc<LockManager>,
+    session: Arc<LockSession>,
+    tag: LockTag,
+    mode: RelationLockMode,
+    /// `None` when it was granted at once.
+    granted: Option<Arc<AtomicBool>>,
+    /// The turn was taken, or the place was lost.
+    is_over: bool,
+}
+
+impl RowPlace {
+    /// The turn, when it has come.
+    pub(crate) fn take_turn(&mut self) -> Option<RowTurn> {
+        let granted = self.granted.as_ref().is_none_or(|granted| granted.load(Ordering::Acquire));
+        if !granted || std::mem::replace(&mut self.is_over, true) {
+            return None;
+        }
+        let (locks, session) = (Arc::clone(&self.locks), Arc::clone(&self.session));
+        Some(RowTurn { locks, session, tag: self.tag, mode: self.mode })
+    }
+
+    /// Looks whether the wait is part of a cycle.
+    ///
+    /// # Errors
+    /// 40P01; the place is lost then.
+    pub(crate) fn look_for_deadlock(&mut self, waiter: &Waiter) -> Result<()> {
+        let Some(granted) = &self.granted else { return Ok(()) };
+        let looked = self.locks.leave_deadlock(waiter, self.tag, granted);
+        self.is_over |= looked.is_err();
+        looked
+    }
+}
+
+impl Drop for RowPlace {
+    fn drop(&mut self) {
+        if self.is_over {
+            return;
+        }
+        match &self.granted {
+            Some(granted) => self.locks.give_up(&self.session, self.tag, self.mode, granted),
+            None => self.locks.release(&self.session, self.tag, self.mode),
+        }
     }
 }
 

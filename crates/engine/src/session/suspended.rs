@@ -1,0 +1,115 @@
+//! A statement that waits for a row without a thread: the session's side of [`ochre_txn::suspension`].
+//!
+//! # States
+//! ```text
+//! simple_query, execute ──Waiting──▶ poll_suspended … ready ──▶ resume ──▶ as simple_query, execute
+//! ```
+
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use ochre_base::{Error, Result};
+use ochre_sql::physical::PlannedStatement;
+use ochre_txn::{KeptTurn, RowDemand, Snapshot, Suspension, Transaction};
+use ochre_types::Datum;
+
+use super::Session;
+use super::extended::ExecuteOutcome;
+use super::simple::Progress;
+use crate::sink::Sink;
+
+/// A suspended statement.
+pub(crate) struct Suspended {
+    wait: Suspension,
+    /// What it runs again under, so that it meets what it met.
+    snapshot: Snapshot,
+    /// How the wait ended.
+    ended: Option<Result<Option<KeptTurn>>>,
+    /// What is to run again.
+    pub(crate) statement: Option<SuspendedStatement>,
+}
+
+/// Which call goes on after the wait.
+pub(crate) enum SuspendedStatement {
+    /// A simple query with a kept plan and the values for it.
+    Simple(Arc<PlannedStatement>, Vec<Datum>),
+    /// An Execute of this portal for so many rows.
+    Portal(Box<str>, u32),
+}
+
+/// What a statement that went on has come to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Resumed {
+    /// Of [`Session::simple_query`].
+    Simple(Progress),
+    /// Of [`Session::execute`].
+    Execute(ExecuteOutcome),
+}
+
+impl Suspended {
+    pub(crate) fn new(transaction: &Transaction, demand: RowDemand, snapshot: Snapshot) -> Suspended {
+        Suspended { wait: Suspension::new(transaction, demand), snapshot, ended: None, statement: None }
+    }
+}
+
+impl Session {
+    /// Lets statements wait for rows without a thread: [`Session::simple_query`] and [`Session::execute`] may then
+    /// answer that they wait. The caller polls [`Session::poll_suspended`] until it is ready and calls
+    /// [`Session::resume`], before anything else is done with the session.
+    pub fn allow_suspension(&mut self) {
+        self.suspends = true;
+    }
+
+    /// Ready when [`Session::resume`] can be called. To be polled when its task is woken, and at
+    /// [`Session::suspended_until`].
+    pub fn poll_suspended(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let Some(suspended) = &mut self.suspended else { return Poll::Ready(()) };
+        if suspended.ended.is_none() {
+            match suspended.wait.poll(context) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(ended) => suspended.ended = Some(ended),
+            }
+        }
+        Poll::Ready(())
+    }
+
+    /// When the wait has something to do though nobody wakes its task.
+    pub fn suspended_until(&self) -> Option<Instant> {
+        self.suspended.as_ref().map(|suspended| suspended.wait.until())
+    }
+
+    /// Goes on with the statement that waited.
+    ///
+    /// # Errors
+    /// Those of the wait, and the statement's.
+    pub fn resume(&mut self, sink: &mut dyn Sink) -> Result<Resumed> {
+        let Some(Suspended { wait, snapshot, ended, statement }) = self.suspended.take() else {
+            return Err(Error::internal("no statement is suspended"));
+        };
+        drop(wait);
+        let statement = statement.ok_or_else(|| Error::internal("nobody said what was suspended"))?;
+        let turn = match ended {
+            Some(Ok(turn)) => turn,
+            Some(Err(error)) => return self.finish_call(Err(error), sink),
+            None => return Err(Error::internal("a suspended statement is still to wait")),
+        };
+        self.txn().keep_turn(turn);
+        self.resumed = Some(snapshot);
+        match statement {
+            SuspendedStatement::Simple(plan, values) => {
+                let result = self.run_cached(plan, values, sink);
+                self.finish_simple(result, sink).map(Resumed::Simple)
+            }
+            SuspendedStatement::Portal(name, max_rows) => {
+                self.execute_again(&name, max_rows, sink).map(Resumed::Execute)
+            }
+        }
+    }
+
+    /// Notes what is to run again after the wait that has begun.
+    pub(crate) fn suspend_statement(&mut self, statement: SuspendedStatement) {
+        let suspended = self.suspended.as_mut().expect("called when a statement was suspended");
+        suspended.statement = Some(statement);
+    }
+}
