@@ -64,6 +64,8 @@ pub struct Suspension {
 enum Stage {
     Asked,
     InLine(RowPlace),
+    /// From before.
+    HasTurn(RowTurn),
     /// With the turn, unless the session had a lock on the row before.
     Waits(Option<RowTurn>),
 }
@@ -77,9 +79,29 @@ impl Suspension {
             own: transaction.xid(),
             patience: Patience::new(&waiter),
             waiter,
+            stage: match transaction.take_turn(demand.relation, demand.row) {
+                Some(turn) => Stage::HasTurn(turn),
+                None => Stage::Asked,
+            },
             demand,
-            stage: Stage::Asked,
         }
+    }
+
+    /// What the statement wants.
+    pub fn demand(&self) -> &RowDemand {
+        &self.demand
+    }
+
+    /// Whose statement it is: the xid that it had when it was suspended.
+    pub fn own(&self) -> Xid {
+        self.own
+    }
+
+    /// Waits on, with the turn, for another that has come before the statement could run again.
+    pub fn wait_on(&mut self, turn: Option<KeptTurn>, obstacle: RowObstacle) {
+        self.leave();
+        self.demand.obstacle = obstacle;
+        self.stage = turn.map_or(Stage::Asked, |kept| Stage::HasTurn(kept.turn));
     }
 
     /// When to poll though nobody woke the task.
@@ -108,6 +130,11 @@ impl Suspension {
     fn advance(&mut self) -> Result<Option<Option<RowTurn>>> {
         self.waiter.interrupt.check()?;
         let holder = self.holder();
+        if let Stage::HasTurn(_) = self.stage
+            && let Stage::HasTurn(turn) = std::mem::replace(&mut self.stage, Stage::Asked)
+        {
+            self.wait_for(holder, Some(turn));
+        }
         if let Stage::Asked = self.stage {
             let RowDemand { relation, row, strength, .. } = self.demand;
             if self.manager.core.row_locks.is_held_by(relation, row, self.own) {
@@ -130,7 +157,7 @@ impl Suspension {
         }
         if self.patience.look_at_clock()? == Patient::LookForDeadlock {
             match &mut self.stage {
-                Stage::Asked => {}
+                Stage::Asked | Stage::HasTurn(_) => {}
                 Stage::InLine(place) => place.look_for_deadlock(&self.waiter)?,
                 Stage::Waits(_) => self.manager.core.locks.look_for_deadlock_of(&self.waiter, holder)?,
             }
@@ -155,12 +182,18 @@ impl Suspension {
     }
 }
 
-impl Drop for Suspension {
-    fn drop(&mut self) {
+impl Suspension {
+    fn leave(&self) {
         if let Stage::Waits(_) = self.stage {
             self.manager.core.locks.stop_waiting(&self.waiter.interrupt, self.holder());
         }
         self.waiter.interrupt.note_wait(None);
+    }
+}
+
+impl Drop for Suspension {
+    fn drop(&mut self) {
+        self.leave();
     }
 }
 

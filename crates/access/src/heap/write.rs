@@ -15,7 +15,7 @@ use ochre_base::{CommandId, Error, Lsn, Result, RowId, SqlState, Xid};
 use ochre_storage::{PageKind, PageWriteGuard};
 use ochre_txn::locks::RowTurn;
 use ochre_txn::suspension::suspended;
-use ochre_txn::{RowDemand, RowLockStrength, RowObstacle, Snapshot, Transaction};
+use ochre_txn::{Outcome, RowDemand, RowLockStrength, RowObstacle, Snapshot, Transaction};
 use smallvec::SmallVec;
 
 use super::Heap;
@@ -265,6 +265,27 @@ impl Heap {
             wait.turn = transaction.take_turn(self.relation, rid);
         }
         self.manager.wait_for_row(transaction, &demand, &mut wait.turn)
+    }
+
+    /// What is in the way of whoever wants a row, as far as a glance at it tells: `None` may be wrong, an obstacle is
+    /// there.
+    ///
+    /// # Errors
+    /// Those of reading the page.
+    pub fn glance(&self, rid: RowId, strength: RowLockStrength, own: Xid) -> Result<Option<RowObstacle>> {
+        let page = self.read_page(rid.block)?;
+        if page.slot(rid.slot).flags != kind::ROW {
+            return Ok(None);
+        }
+        let Some((newest, _)) = version_in(&page, rid.slot) else { return Ok(None) };
+        let changes = strength != RowLockStrength::KeyShare || newest.info.has(Info::LOCKS_KEY);
+        if changes
+            && newest.xid != own
+            && let Outcome::Running { has_dead: false } = self.manager.outcome(newest.xid)
+        {
+            return Ok(Some(RowObstacle::Version(newest.xid, newest.cid)));
+        }
+        Ok(self.manager.row_locks().conflict(self.relation, rid, strength, own).map(RowObstacle::Lock))
     }
 
     /// Latches the pages of a row for writing, in the order of their blocks. `None` when there is no such row.

@@ -65,10 +65,22 @@ impl Session {
     /// [`Session::suspended_until`].
     pub fn poll_suspended(&mut self, context: &mut Context<'_>) -> Poll<()> {
         let Some(suspended) = &mut self.suspended else { return Poll::Ready(()) };
-        if suspended.ended.is_none() {
-            match suspended.wait.poll(context) {
+        while suspended.ended.is_none() {
+            let turn = match suspended.wait.poll(context) {
                 Poll::Pending => return Poll::Pending,
-                Poll::Ready(ended) => suspended.ended = Some(ended),
+                Poll::Ready(Ok(turn)) => turn,
+                Poll::Ready(Err(error)) => {
+                    suspended.ended = Some(Err(error));
+                    break;
+                }
+            };
+            // Who stood in line longer has the row now: it is not run again only to meet them.
+            let RowDemand { relation, row, strength, .. } = *suspended.wait.demand();
+            let heap = self.state.instance.heaps().open(relation);
+            match heap.glance(row, strength, suspended.wait.own()) {
+                Ok(Some(obstacle)) => suspended.wait.wait_on(turn, obstacle),
+                // What is wrong with the page the statement finds out.
+                Ok(None) | Err(_) => suspended.ended = Some(Ok(turn)),
             }
         }
         Poll::Ready(())
