@@ -10,10 +10,12 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::thread::JoinHandle;
+use std::task::{Context, Wake, Waker};
+use std::thread::{JoinHandle, Thread};
 use std::time::{Duration, Instant};
 
-use ochre_engine::{Instance, Session};
+use ochre_base::Result;
+use ochre_engine::{ExecuteOutcome, Instance, Resumed, Session};
 use ochre_env::Env;
 
 use common::{Rows, open, run, table};
@@ -22,6 +24,44 @@ use common::{Rows, open, run, table};
 const PATIENCE: Duration = Duration::from_secs(20);
 /// How often a statement that runs is looked at.
 const POLL: Duration = Duration::from_millis(5);
+
+/// How the sessions of a scenario wait for rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Waits {
+    /// Their threads block.
+    Blocked,
+    /// Their statements are suspended, as in a server.
+    AsTask,
+}
+
+/// Wakes the thread that polls.
+struct Unpark(Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Unpark>) {
+        self.0.unpark();
+    }
+}
+
+/// Runs a statement as a server does in the extended protocol, its waits included.
+fn run_as_task(session: &mut Session, sql: &str, rows: &mut Rows) -> Result<()> {
+    session.parse("", sql, &[])?;
+    session.bind_values("", "", Vec::new())?;
+    let mut outcome = session.execute("", 0, rows);
+    while let Ok(ExecuteOutcome::Waiting) = outcome {
+        let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
+        while session.poll_suspended(&mut Context::from_waker(&waker)).is_pending() {
+            let until = session.suspended_until().expect("it is suspended");
+            std::thread::park_timeout(until.saturating_duration_since(Instant::now()));
+        }
+        outcome = session.resume(rows).map(|resumed| match resumed {
+            Resumed::Execute(outcome) => outcome,
+            Resumed::Simple(_) => unreachable!("it came by Execute"),
+        });
+    }
+    let synced = session.sync(rows);
+    outcome.map(|_| ()).and(synced)
+}
 
 /// A session on a thread of its own.
 struct Client {
@@ -33,14 +73,17 @@ struct Client {
 }
 
 impl Client {
-    fn new(instance: &Arc<Instance>) -> Client {
+    fn new(instance: &Arc<Instance>, waits: Waits) -> Client {
         let mut session = instance.session("postgres", "postgres").expect("a session");
+        if waits == Waits::AsTask {
+            session.allow_suspension();
+        }
         let process_id = session.cancel_key().0;
         let (statements, received) = channel::<String>();
         let (sender, answers) = channel();
         let thread = std::thread::spawn(move || {
             while let Ok(sql) = received.recv() {
-                let _ = sender.send(answer(&mut session, &sql));
+                let _ = sender.send(answer(&mut session, &sql, waits));
             }
         });
         Client { process_id, statements: Some(statements), answers, thread: Some(thread), is_waiting: false }
@@ -62,9 +105,14 @@ impl Drop for Client {
 }
 
 /// A statement's answer in the form of the files.
-fn answer(session: &mut Session, sql: &str) -> Vec<String> {
+fn answer(session: &mut Session, sql: &str, waits: Waits) -> Vec<String> {
     let mut rows = Rows::default();
-    if let Err(error) = session.simple_query(sql, &mut rows) {
+    let alone = !sql.trim().trim_end_matches(';').contains(';');
+    let result = match waits {
+        Waits::AsTask if alone => run_as_task(session, sql, &mut rows),
+        _ => session.simple_query(sql, &mut rows).map(|_| ()),
+    };
+    if let Err(error) = result {
         return vec![format!("error {} {}", error.sqlstate().as_str(), error.message())];
     }
     if rows.rows.is_empty() {
@@ -81,6 +129,7 @@ struct Stage {
     clients: BTreeMap<String, Client>,
     control: Session,
     instance: Arc<Instance>,
+    waits: Waits,
     out: Vec<String>,
 }
 
@@ -128,8 +177,8 @@ impl Stage {
 
     fn step(&mut self, line: &str) {
         let (name, sql) = line.split_once(' ').expect("SESSION SQL");
-        let instance = Arc::clone(&self.instance);
-        let client = self.clients.entry(name.to_string()).or_insert_with(|| Client::new(&instance));
+        let (instance, waits) = (Arc::clone(&self.instance), self.waits);
+        let client = self.clients.entry(name.to_string()).or_insert_with(|| Client::new(&instance, waits));
         assert!(!client.is_waiting, "{name} waits still: {line}");
         let until_it_ends = sql.starts_with("… ");
         client.start(sql.trim_start_matches("… "));
@@ -151,7 +200,7 @@ impl Stage {
 }
 
 /// What a file's scenarios come to.
-fn play(spec: &str) -> String {
+fn play(spec: &str, waits: Waits) -> String {
     let mut setup = Vec::new();
     let mut stage: Option<Stage> = None;
     let mut out = Vec::new();
@@ -171,7 +220,8 @@ fn play(spec: &str) -> String {
             for sql in &setup {
                 run(&mut control, sql);
             }
-            stage = Some(Stage { clients: BTreeMap::new(), control, instance, out: vec![line.to_string()] });
+            let out = vec![line.to_string()];
+            stage = Some(Stage { clients: BTreeMap::new(), control, instance, waits, out });
         } else {
             stage.as_mut().expect("a step is part of a scenario").step(line);
         }
@@ -182,6 +232,15 @@ fn play(spec: &str) -> String {
 
 #[test]
 fn scenarios_go_as_in_postgresql() {
+    check_all(Waits::Blocked);
+}
+
+#[test]
+fn scenarios_go_the_same_way_without_a_thread_a_wait() {
+    check_all(Waits::AsTask);
+}
+
+fn check_all(waits: Waits) {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/isolation");
     let wanted = std::env::var("OCHRE_ISOLATION").unwrap_or_default();
     let mut files: Vec<PathBuf> = std::fs::read_dir(&directory)
@@ -194,7 +253,7 @@ fn scenarios_go_as_in_postgresql() {
     assert!(!files.is_empty(), "no file was found");
     let mut failures = Vec::new();
     for path in files {
-        let got = play(&std::fs::read_to_string(&path).expect("the file is readable"));
+        let got = play(&std::fs::read_to_string(&path).expect("the file is readable"), waits);
         let expected = std::fs::read_to_string(path.with_extension("out")).expect("it was recorded");
         let (got, expected) = (scenarios(&got), scenarios(&expected));
         for (title, lines) in &expected {
