@@ -17,6 +17,8 @@
 //! - C1: an aborted transaction leaves the lists of exceptions only after every block it wrote was visited and no
 //!   version of it is left.
 //! - C2: after a start every block that is not all-visible counts as left behind.
+//! - C3: a transaction that runs since before the start (a prepared one) does not know which blocks it wrote. Blocks with
+//!   its versions wait for its end here.
 //!
 //! # Concurrency
 //! One thread runs cycles; `vacuum` may run beside it, since a visit holds the latches it needs. A visit holds a block's
@@ -33,7 +35,7 @@ use std::time::{Duration, Instant};
 use hashbrown::HashMap;
 use ochre_base::{BlockNo, Fork, Lsn, Result, Xid};
 use ochre_storage::{PageKind, RelationKey};
-use ochre_txn::{BlockSet, TransactionManager};
+use ochre_txn::{BlockSet, Outcome, TransactionManager};
 use parking_lot::{Condvar, Mutex};
 
 use crate::heap::{Collected, Heap, is_all_visible};
@@ -74,6 +76,30 @@ impl CollectorStats {
 
 type Blocks = HashMap<RelationKey, BlockSet>;
 
+/// Work at a stretch, and the pause after it.
+const STRETCH: Duration = Duration::from_millis(4);
+/// With so many blocks to visit there are no pauses: garbage comes faster than it goes.
+const FAR_BEHIND_BLOCKS: usize = 1 << 15;
+
+/// How a cycle shares the machine.
+enum Pace {
+    Fast,
+    Paused { worked_since: Instant },
+}
+
+impl Pace {
+    /// Between two blocks.
+    fn rest(&mut self, behind: usize) {
+        if let Pace::Paused { worked_since } = self
+            && behind < FAR_BEHIND_BLOCKS
+            && worked_since.elapsed() >= STRETCH
+        {
+            std::thread::sleep(STRETCH);
+            *worked_since = Instant::now();
+        }
+    }
+}
+
 #[derive(Default)]
 struct Queue {
     /// To be visited in the next cycle.
@@ -84,6 +110,8 @@ struct Queue {
     quiet_young: Blocks,
     quiet_old: Blocks,
     turned_at: Option<Instant>,
+    /// Under a transaction of before the start that still runs and has written in them (C3).
+    undecided: BTreeMap<Xid, Blocks>,
     /// Aborted transactions whose blocks have been visited or are in `ready` (C1).
     to_forget: Vec<(Xid, Xid)>,
 }
@@ -95,6 +123,8 @@ pub struct Collector {
     queue: Mutex<Queue>,
     /// Whether the first cycle has queued what was there at the start.
     started: AtomicBool,
+    /// Transactions below this one began before the start.
+    first_xid: Xid,
     stop: Mutex<bool>,
     wake: Condvar,
 }
@@ -104,7 +134,9 @@ impl Collector {
     /// all-visible (C2).
     pub fn new(manager: Arc<TransactionManager>, source: Arc<dyn HeapSource>) -> Collector {
         let to_forget = manager.aborted_runs();
+        let first_xid = manager.outcomes().next();
         Collector {
+            first_xid,
             manager,
             source,
             queue: Mutex::new(Queue { to_forget, ..Queue::default() }),
@@ -166,6 +198,18 @@ impl Collector {
     /// # Errors
     /// The first that a visit met; the other blocks are visited all the same.
     pub fn cycle(&self) -> Result<CollectorStats> {
+        self.cycle_with(&mut Pace::Fast)
+    }
+
+    /// As [`Collector::cycle`], with pauses that leave the machine to others, unless it falls behind.
+    ///
+    /// # Errors
+    /// As [`Collector::cycle`].
+    pub fn cycle_paced(&self) -> Result<CollectorStats> {
+        self.cycle_with(&mut Pace::Paused { worked_since: Instant::now() })
+    }
+
+    fn cycle_with(&self, pace: &mut Pace) -> Result<CollectorStats> {
         if !self.started.load(Ordering::Acquire) {
             self.enqueue_all()?;
             self.started.store(true, Ordering::Release);
@@ -178,6 +222,7 @@ impl Collector {
             let mut queue = self.queue.lock();
             queue.to_forget.extend(aborted.iter().map(|x| (*x, *x)));
             self.unpark(&mut queue);
+            self.take_decided(&mut queue);
             std::mem::take(&mut queue.ready)
         };
         for (relation, set) in &fresh {
@@ -186,7 +231,9 @@ impl Collector {
         let mut stats = CollectorStats::default();
         let mut error = None;
         let mut left_void = false;
+        let mut behind: usize = ready.values().map(BlockSet::len).sum();
         for (relation, set) in ready {
+            let mut dead = 0;
             let Some(heap) = self.source.heap(relation) else {
                 // A relation that nobody has opened since the start, or that is being dropped: gone when its file is.
                 if self.manager.storage().files().exists(relation).unwrap_or(true) {
@@ -199,6 +246,7 @@ impl Collector {
                 match heap.collect_block(block, false) {
                     Ok(collected) => {
                         stats.add(&collected);
+                        dead += collected.dead;
                         left_void |= collected.left_void;
                         self.file(relation, block, &collected);
                     }
@@ -208,16 +256,19 @@ impl Collector {
                         error.get_or_insert(e);
                     }
                 }
+                behind -= 1;
+                pace.rest(behind);
                 if *self.stop.lock() {
                     // What was not visited is found again after the next start (C2).
                     return error.map_or(Ok(stats), Err);
                 }
             }
+            self.manager.note_unlinked(relation, dead);
         }
         if !left_void {
             self.forget()?;
         }
-        self.mark_quiet_blocks(&mut stats)?;
+        self.mark_quiet_blocks(pace, &mut stats)?;
         error.map_or(Ok(stats), Err)
     }
 
@@ -226,12 +277,22 @@ impl Collector {
     /// # Errors
     /// When a page cannot be read or changed.
     pub fn vacuum(&self, heap: &Heap) -> Result<CollectorStats> {
+        self.vacuum_with(heap, &mut || Ok(()))
+    }
+
+    /// As [`Collector::vacuum`]; asks `go_on` before each block.
+    ///
+    /// # Errors
+    /// As [`Collector::vacuum`], and what `go_on` returns.
+    pub fn vacuum_with(&self, heap: &Heap, go_on: &mut dyn FnMut() -> Result<()>) -> Result<CollectorStats> {
         self.manager.settle();
         let mut stats = CollectorStats::default();
         for block in (0..heap.block_count()?).map(BlockNo) {
+            go_on()?;
             let collected = heap.collect_block(block, true)?;
             stats.add(&collected);
-            if collected.kept_for.is_some() {
+            self.manager.note_unlinked(heap.relation(), collected.dead);
+            if collected.kept_for.is_some() || collected.running.is_some() {
                 self.file(heap.relation(), block, &collected);
             }
         }
@@ -247,6 +308,9 @@ impl Collector {
     /// Puts a visited block where it belongs.
     fn file(&self, relation: RelationKey, block: BlockNo, collected: &Collected) {
         let mut queue = self.queue.lock();
+        if let Some(xid) = collected.running.filter(|xid| *xid < self.first_xid) {
+            queue.undecided.entry(xid).or_default().entry(relation).or_default().insert(block);
+        }
         match collected.kept_for {
             Some(Lsn::MAX) => queue.ready.entry(relation).or_default().insert(block),
             Some(snapshot) => {
@@ -276,6 +340,17 @@ impl Collector {
         }
     }
 
+    /// Moves blocks whose transaction of before the start has ended to those to be visited (C3).
+    fn take_decided(&self, queue: &mut Queue) {
+        let runs = |xid: &Xid| matches!(self.manager.outcome(*xid), Outcome::Running { .. });
+        let decided: Vec<Xid> = queue.undecided.keys().copied().filter(|xid| !runs(xid)).collect();
+        for xid in decided {
+            for (relation, set) in queue.undecided.remove(&xid).unwrap_or_default() {
+                queue.ready.entry(relation).or_default().union(&set);
+            }
+        }
+    }
+
     /// C1: every block has been visited, and nothing of the aborted transactions is left.
     fn forget(&self) -> Result<()> {
         let mut runs = {
@@ -293,7 +368,7 @@ impl Collector {
         self.manager.forget(&now)
     }
 
-    fn mark_quiet_blocks(&self, stats: &mut CollectorStats) -> Result<()> {
+    fn mark_quiet_blocks(&self, pace: &mut Pace, stats: &mut CollectorStats) -> Result<()> {
         let due = {
             let mut queue = self.queue.lock();
             if queue.turned_at.is_some_and(|at| at.elapsed() < QUIET_INTERVAL) {
@@ -305,12 +380,15 @@ impl Collector {
         };
         for (relation, set) in due {
             let Some(heap) = self.source.heap(relation) else { continue };
+            heap.save_hints()?;
             for block in set.to_sorted() {
                 let collected = heap.collect_block(block, true)?;
                 stats.add(&collected);
                 if collected.kept_for.is_some() {
                     self.file(relation, block, &collected);
                 }
+                self.manager.note_unlinked(relation, collected.dead);
+                pace.rest(0);
                 if *self.stop.lock() {
                     return Ok(());
                 }

@@ -4,5 +4,6 @@ pub mod btree;
 pub mod collector;
 pub mod heap;
 pub mod row;
+pub mod scan_counts;
 pub mod sequence;
 pub mod sort;

@@ -394,3 +394,82 @@ fn many_rows_go_in_page_by_page() {
     assert!(heap.block_count().unwrap() < 45, "{} blocks", heap.block_count().unwrap());
     assert_eq!(heap.check().unwrap(), []);
 }
+
+/// A row that leaves its page while a scan is between pages comes once, from its home.
+#[test]
+fn a_row_forwarded_during_a_scan_comes_once() {
+    let db = Database::in_memory();
+    let heap = db.create_heap().unwrap();
+    let transaction = db.begin(IsolationLevel::ReadCommitted);
+    let rids: Vec<RowId> = (0..400).map(|i| insert(&heap, &transaction, i, &[1; 60])).collect();
+    db.manager.commit(transaction).unwrap();
+    let mut reader = db.begin(IsolationLevel::RepeatableRead);
+    let mut newer = db.begin(IsolationLevel::ReadCommitted);
+    let old = reader.snapshot().unwrap();
+    let layout = layout();
+    let blocks = heap.block_count().unwrap();
+    assert!(blocks >= 4);
+    for moved_at in 0..blocks {
+        let mut seen = Vec::new();
+        let mut both = Vec::new();
+        let end = heap.block_count().unwrap();
+        for block in 0..end {
+            if block == moved_at {
+                // Rows of the first and of the last page outgrow them, behind and before the scan.
+                let mut writer = db.begin(IsolationLevel::ReadCommitted);
+                for rid in rids.iter().filter(|r| r.block.0 == 0 || r.block.0 + 1 == blocks).step_by(3) {
+                    update(&heap, &mut writer, *rid, 9999, &vec![2; 700 + moved_at as usize * 300]);
+                }
+                db.manager.commit(writer).unwrap();
+            }
+            let see = |v: ochre_access::heap::VersionRef<'_>, seen: &mut Vec<(RowId, u32)>| {
+                seen.push((v.rid, key_of(&RowView::new(&layout, v.payload, v.flags))));
+                Ok(())
+            };
+            heap.scan_page(BlockNo(block), &old, None, |v| see(v, &mut seen)).unwrap();
+            let newest = newer.snapshot().unwrap();
+            heap.scan_page(BlockNo(block), &newest, None, |v| see(v, &mut both)).unwrap();
+        }
+        let expected: Vec<(RowId, u32)> = rids.iter().copied().zip(0..).collect();
+        seen.sort_unstable();
+        assert_eq!(seen, expected, "as the old snapshot sees it, moved at block {moved_at}");
+        both.sort_unstable();
+        both.dedup_by_key(|(rid, _)| *rid);
+        assert_eq!(both.len(), rids.len(), "each row once, whatever version");
+    }
+}
+
+/// A reader stands on a version, here or in the history fork, while the collector wants it away: it waits.
+#[test]
+fn a_reader_on_a_version_that_is_unlinked_reads_it_to_the_end() {
+    let db = Database::in_memory();
+    let heap = db.create_heap().unwrap();
+    let transaction = db.begin(IsolationLevel::ReadCommitted);
+    let rid = insert(&heap, &transaction, 1, b"first");
+    db.manager.commit(transaction).unwrap();
+    // Nobody's snapshot needs the aborted version; a unique check looks at it all the same.
+    let mut writer = db.begin(IsolationLevel::ReadCommitted);
+    update(&heap, &mut writer, rid, 2, &[3; 5000]);
+    let checker = db.begin(IsolationLevel::ReadCommitted);
+    let collector = collector(&db);
+    let mut found = Vec::new();
+    let mut writer = Some(writer);
+    std::thread::scope(|scope| {
+        let mut thread = None;
+        heap.live_versions(&checker, rid, |version, _| {
+            let before = version.payload.to_vec();
+            if let Some(writer) = writer.take() {
+                db.manager.abort(writer);
+                thread = Some(scope.spawn(|| collector.cycle().unwrap()));
+                std::thread::sleep(std::time::Duration::from_millis(50));
+                assert!(!thread.as_ref().unwrap().is_finished(), "the collector went past a reader's latch");
+            }
+            assert_eq!(before, version.payload);
+            found.push(key_of(&RowView::new(&layout(), version.payload, version.flags)));
+            Ok(())
+        })
+        .unwrap();
+        assert!(thread.unwrap().join().unwrap().versions >= 1);
+    });
+    assert_eq!(found, [2, 1], "the version that was running, and the one below it");
+}

@@ -111,13 +111,16 @@ impl Model {
     }
 }
 
+/// What a scan that began under a snapshot has copied from the index, and goes to the heap with later.
+type Copied = BTreeSet<(u32, RowId)>;
+
 struct Open {
     id: usize,
     transaction: Transaction,
     base: Option<u64>,
     isolation: IsolationLevel,
     savepoints: Vec<(SavepointDepth, u32)>,
-    held: Vec<(Snapshot, ModelSnapshot)>,
+    held: Vec<(Snapshot, ModelSnapshot, Copied)>,
 }
 
 struct Run {
@@ -201,8 +204,9 @@ impl Run {
             65..=69 => self.savepoint(n),
             70..=72 => self.rollback_to(n),
             73..=76 => {
-                let snapshot = self.snapshot(n);
-                self.open[n].held.push(snapshot);
+                let (snapshot, at) = self.snapshot(n);
+                let copied = self.index.0.lock().clone();
+                self.open[n].held.push((snapshot, at, copied));
             }
             77..=79 => {
                 self.check_snapshots(n);
@@ -236,7 +240,7 @@ impl Run {
         if let Some(old) = self.model.rows.get(&rid) {
             // The id was given away again: nobody may see the old row any more.
             for open in &self.open {
-                for (_, snapshot) in &open.held {
+                for (_, snapshot, _) in &open.held {
                     assert_eq!(self.model.visible(old, *snapshot), None, "row {rid} was still seen");
                 }
             }
@@ -334,7 +338,7 @@ impl Run {
         let (savepoint, cid) = open.savepoints[at];
         open.savepoints.truncate(at + 1);
         // Cursors opened since the savepoint go with it.
-        open.held.retain(|(_, s)| s.cid <= cid);
+        open.held.retain(|(_, s, _)| s.cid <= cid);
         open.transaction.rollback_to(savepoint).unwrap();
         for row in self.model.rows.values_mut() {
             for v in row.iter_mut().filter(|v| v.by == open.id && v.cid >= cid) {
@@ -364,8 +368,9 @@ impl Run {
     /// Compares what a transaction's snapshots see: by scan, by id, and by index.
     fn check_snapshots(&mut self, n: usize) {
         let mut snapshots = std::mem::take(&mut self.open[n].held);
-        snapshots.push(self.snapshot(n));
-        for (snapshot, at) in &snapshots {
+        let (snapshot, at) = self.snapshot(n);
+        snapshots.push((snapshot, at, self.index.0.lock().clone()));
+        for (snapshot, at, copied) in &snapshots {
             let expected = self.model.all_visible(*at);
             assert_eq!(scan(&self.heap, snapshot), expected, "a scan");
             for rid in self.model.rows.keys() {
@@ -383,6 +388,19 @@ impl Run {
                 }
             }
             assert_eq!(by_index, expected, "an index scan");
+            for (key, rid) in copied {
+                // Entries that have been removed since still lead to rows, and say what pages that are all visible hold.
+                if let Some((value, recheck)) = fetch(&self.heap, snapshot, *rid) {
+                    assert!(
+                        value.0 == *key || recheck,
+                        "row {rid} has key {} and had an entry {key}",
+                        value.0
+                    );
+                }
+                if self.heap.is_all_visible(rid.block) {
+                    assert_eq!(expected.get(rid).map(|v| v.0), Some(*key), "{rid} is on an all-visible page");
+                }
+            }
         }
         snapshots.pop();
         self.open[n].held = snapshots;

@@ -56,6 +56,7 @@ impl Serve {
                 settings,
                 background: true,
                 max_sessions: max_connections,
+                first_xid: None,
             },
         )?;
         tracing::info!(

@@ -6,7 +6,7 @@ use ochre_access::collector::HeapSource;
 use ochre_access::heap::{Heap, IndexCleanup, NoIndexes, VersionRef};
 use ochre_base::{FileId, Result, RowId, Xid};
 use ochre_catalog::{RelationDescriptor, builtin};
-use ochre_exec::{EntryColumns, RowDecoder};
+use ochre_exec::{EntryColumns, ImageDecoder};
 use ochre_expr::{EvalContext, NoSession};
 use ochre_storage::RelationKey;
 
@@ -68,7 +68,11 @@ impl IndexCleanup for RelationCleanup {
             return Ok(());
         }
         let table = database.table(&relation)?;
-        let mut decoder = RowDecoder::all_columns(&table.codec);
+        let mut read: Vec<usize> =
+            table.indexes.iter().flat_map(|index| index.exprs.columns_read()).collect();
+        read.sort_unstable();
+        read.dedup();
+        let mut decoder = ImageDecoder::new(&table.codec, &read);
         for version in doomed.iter().chain(surviving) {
             decoder.push(version)?;
         }

@@ -1,11 +1,12 @@
 //! One open database: its published catalog, its stored catalog rows, and what sessions share of its relations.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
 use arc_swap::ArcSwap;
 use hashbrown::HashMap;
 use ochre_access::sequence::Sequence;
-use ochre_base::{Error, FileId, Oid, Result, SqlState};
+use ochre_base::{Error, FileId, Lsn, Oid, Result, SqlState};
 use ochre_catalog::{CatalogChange, CatalogSnapshot, RelationDescriptor};
 use ochre_storage::RelationKey;
 use parking_lot::Mutex;
@@ -13,6 +14,7 @@ use parking_lot::Mutex;
 use crate::instance::Instance;
 use crate::plan_cache::PlanCache;
 use crate::store::CatalogStore;
+use crate::table_statistics::TableStatistics;
 use crate::tables::OpenTables;
 
 /// An open database.
@@ -20,10 +22,15 @@ pub struct Database {
     instance: Weak<Instance>,
     oid: Oid,
     published: ArcSwap<CatalogSnapshot>,
+    /// The commit that published the newest catalog.
+    published_at: AtomicU64,
     store: CatalogStore,
     sequences: Mutex<HashMap<FileId, Arc<Sequence>>>,
     pub(crate) plans: PlanCache,
     pub(crate) open: OpenTables,
+    pub(crate) statistics: TableStatistics,
+    /// The youngest of the positions from which indexes that were built since the start are usable.
+    newest_index: AtomicU64,
     this: Weak<Database>,
 }
 
@@ -34,15 +41,19 @@ impl Database {
         catalog: CatalogSnapshot,
         store: CatalogStore,
     ) -> Arc<Database> {
+        let statistics = TableStatistics::starting(catalog.relations());
         Arc::new_cyclic(|this| Database {
             this: this.clone(),
             open: OpenTables::default(),
             instance,
             oid,
             published: ArcSwap::from_pointee(catalog),
+            published_at: AtomicU64::new(0),
             store,
             sequences: Mutex::default(),
             plans: PlanCache::default(),
+            statistics,
+            newest_index: AtomicU64::new(0),
         })
     }
 
@@ -74,18 +85,39 @@ impl Database {
         self.published.load().version
     }
 
+    /// Snapshots before this position may be too old for some index.
+    pub(crate) fn newest_index(&self) -> Lsn {
+        Lsn(self.newest_index.load(Ordering::Acquire))
+    }
+
+    /// Notes that an index was built which only snapshots from `position` on may use.
+    pub(crate) fn note_index(&self, position: Lsn) {
+        self.newest_index.fetch_max(position.0, Ordering::AcqRel);
+    }
+
+    /// Notes that the catalog tells of commits up to a position.
+    pub(crate) fn note_published(&self, lsn: Lsn) {
+        self.published_at.fetch_max(lsn.0, Ordering::AcqRel);
+    }
+
+    /// The commit that published the newest catalog: replies that tell of it wait until that is durable.
+    pub(crate) fn published_at(&self) -> Lsn {
+        Lsn(self.published_at.load(Ordering::Acquire))
+    }
+
     pub(crate) fn store(&self) -> &CatalogStore {
         &self.store
     }
 
     /// Publishes committed changes. Called under the publish mutex, so in the order of commits.
-    pub(crate) fn publish(&self, changes: &[CatalogChange], version: u64) {
+    pub(crate) fn publish(&self, changes: &[CatalogChange], version: u64, lsn: Lsn) {
         let mut catalog = (**self.published.load()).clone();
         for change in changes {
             catalog.apply(change);
         }
         catalog.version = version;
         self.published.store(Arc::new(catalog));
+        self.published_at.fetch_max(lsn.0, Ordering::AcqRel);
     }
 
     /// Publishes a whole picture in the place of the one before.

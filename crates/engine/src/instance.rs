@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use hashbrown::HashMap;
 use ochre_access::btree::{BTreeManager, BTrees};
-use ochre_access::collector::Collector;
+use ochre_access::collector::{Collector, CollectorStats};
 use ochre_access::heap::{HeapLog, Heaps};
 use ochre_access::sequence::SequenceManager;
-use ochre_base::{DatabaseId, Error, FileId, Oid, Result, SqlState};
+use ochre_base::{DatabaseId, Error, FileId, Lsn, Oid, Result, SqlState, Xid};
 use ochre_catalog::stored::CatalogRows;
 use ochre_catalog::{
     CatalogChange, CatalogSnapshot, DatabaseDescriptor, NamespaceDescriptor, RoleDescriptor, builtin, oids,
@@ -37,6 +37,11 @@ use crate::store::CatalogStore;
 /// Time between two cycles of the collector.
 const COLLECTOR_INTERVAL: Duration = Duration::from_millis(100);
 
+/// Time between two looks for tables that have changed.
+const ANALYZE_INTERVAL: Duration = Duration::from_secs(10);
+/// Whom background statements run as.
+const BOOTSTRAP_ROLE_NAME: &str = "postgres";
+
 /// Microseconds from 1970 to 2000.
 const EPOCH_DIFFERENCE: i64 = 946_684_800_000_000;
 
@@ -49,6 +54,8 @@ pub struct InstanceConfig {
     /// Whether the collector has a thread of its own.
     pub background: bool,
     pub max_sessions: usize,
+    /// Where a new directory's transaction ids begin, for tests of large ones.
+    pub first_xid: Option<Xid>,
 }
 
 impl Default for InstanceConfig {
@@ -58,6 +65,7 @@ impl Default for InstanceConfig {
             settings: Settings::new(),
             background: true,
             max_sessions: 10_000,
+            first_xid: None,
         }
     }
 }
@@ -98,6 +106,8 @@ pub struct Instance {
     stopping: AtomicBool,
     started_at: i64,
     background: Mutex<Vec<std::thread::JoinHandle<()>>>,
+    background_errors: AtomicU64,
+    last_background_error: Mutex<Option<String>>,
     this: Weak<Instance>,
 }
 
@@ -139,6 +149,8 @@ impl Instance {
             stopping: AtomicBool::new(false),
             started_at,
             background: Mutex::default(),
+            background_errors: AtomicU64::new(0),
+            last_background_error: Mutex::default(),
             this: this.clone(),
         });
         let named = Arc::downgrade(&instance);
@@ -147,8 +159,21 @@ impl Instance {
             let relation = database.relation_of_file(key.file)?;
             Some((relation.oid, Arc::clone(&relation.name)))
         });
+        let this = Arc::downgrade(&instance);
+        instance.transactions.on_dropped(move |relation| {
+            let Some(instance) = this.upgrade() else { return };
+            instance.heaps.forget(relation);
+            instance.btrees.forget(relation);
+            if let Some(database) = instance.loaded_database(relation.database) {
+                database.forget_file(relation.file);
+            }
+        });
         if instance.storage.open_kind() == OpenKind::Created {
             instance.bootstrap()?;
+            if let Some(xid) = config.first_xid {
+                instance.transactions.skip_to(xid)?;
+                instance.checkpoint()?;
+            }
         }
         instance.load_database(oids::POSTGRES)?;
         instance.raise_oids()?;
@@ -339,7 +364,9 @@ impl Instance {
         shared.extend(catalog.databases().map(|other| CatalogChange::PutDatabase(Arc::clone(other))));
         let version = catalog.version;
         database.replace_picture(catalog);
-        self.publish_shared(database.oid(), &shared, version);
+        let lsn = self.transactions.wal().position();
+        database.note_published(lsn);
+        self.publish_shared(database.oid(), &shared, version, lsn);
     }
 
     /// The open database of a name.
@@ -424,10 +451,10 @@ impl Instance {
     }
 
     /// Publishes changes of shared objects to every other open database.
-    pub(crate) fn publish_shared(&self, origin: Oid, changes: &[CatalogChange], version: u64) {
+    pub(crate) fn publish_shared(&self, origin: Oid, changes: &[CatalogChange], version: u64, lsn: Lsn) {
         for (oid, database) in self.databases.read().iter() {
             if *oid != origin {
-                database.publish(changes, version);
+                database.publish(changes, version, lsn);
             }
         }
     }
@@ -457,6 +484,14 @@ impl Instance {
 
     pub(crate) fn temp(&self) -> &Arc<TempFiles> {
         &self.temp
+    }
+
+    /// Runs one cycle of the collector now, beside its own thread if it has one.
+    ///
+    /// # Errors
+    /// The first that a visit met; the other blocks are visited all the same.
+    pub fn collect(&self) -> Result<CollectorStats> {
+        self.collector.cycle()
     }
 
     /// The garbage collector.
@@ -591,10 +626,31 @@ impl Instance {
                     while let Some(instance) =
                         instance.upgrade().filter(|i| !i.stopping.load(Ordering::Acquire))
                     {
-                        // An error is met again, and reported, by whoever uses the page.
-                        let _ = instance.collector.cycle();
+                        let outcome = instance.collector.cycle_paced();
+                        instance.note_background("collecting garbage", outcome.map(|_| ()));
                         drop(instance);
                         std::thread::sleep(COLLECTOR_INTERVAL);
+                    }
+                })
+                .expect("the system lets a process have a few threads"),
+        );
+        let instance = Arc::downgrade(self);
+        threads.push(
+            std::thread::Builder::new()
+                .name("ochre-analyze".into())
+                .spawn(move || {
+                    let mut waited = Duration::ZERO;
+                    while let Some(instance) =
+                        instance.upgrade().filter(|i| !i.stopping.load(Ordering::Acquire))
+                    {
+                        if waited >= ANALYZE_INTERVAL {
+                            waited = Duration::ZERO;
+                            let outcome = instance.analyze_changed();
+                            instance.note_background("analyzing a table", outcome.map(|_| ()));
+                        }
+                        drop(instance);
+                        std::thread::sleep(COLLECTOR_INTERVAL);
+                        waited += COLLECTOR_INTERVAL;
                     }
                 })
                 .expect("the system lets a process have a few threads"),
@@ -614,6 +670,51 @@ impl Instance {
                 })
                 .expect("the system lets a process have a few threads"),
         );
+    }
+
+    /// Analyzes every table of the open databases that has changed much since it was analyzed; how many there were.
+    ///
+    /// # Errors
+    /// The first that an ANALYZE met.
+    pub fn analyze_changed(self: &Arc<Instance>) -> Result<usize> {
+        let mut count = 0;
+        let databases: Vec<_> = self.databases.read().values().cloned().collect();
+        for database in databases {
+            let tables = database.tables_to_analyze();
+            if tables.is_empty() {
+                continue;
+            }
+            let catalog = database.catalog();
+            let Some(own) = catalog.database(database.oid()).filter(|own| own.allow_connections) else {
+                continue;
+            };
+            let mut session = self.session(&own.name, BOOTSTRAP_ROLE_NAME)?;
+            for table in tables {
+                if self.stopping.load(Ordering::Acquire) {
+                    return Ok(count);
+                }
+                session.analyze_in_background(table)?;
+                count += 1;
+            }
+        }
+        Ok(count)
+    }
+
+    /// Writes an error of a background thread to standard error, unless it is the one of before.
+    fn note_background(&self, what: &str, outcome: Result<()>) {
+        let Err(error) = outcome else { return };
+        self.background_errors.fetch_add(1, Ordering::Relaxed);
+        let message = format!("{what}: {}: {}", error.sqlstate(), error.message());
+        let mut last = self.last_background_error.lock();
+        if last.as_deref() != Some(&message) && !self.stopping.load(Ordering::Acquire) {
+            eprintln!("WARNING: {message}");
+            *last = Some(message);
+        }
+    }
+
+    /// How many errors background threads have met, and the last of those.
+    pub fn background_errors(&self) -> (u64, Option<String>) {
+        (self.background_errors.load(Ordering::Relaxed), self.last_background_error.lock().clone())
     }
 
     /// Cancels statements, and ends sessions whose transactions, have run for longer than they may.
@@ -650,6 +751,9 @@ impl Instance {
         }
         for database in self.databases.read().values() {
             database.settle_sequences()?;
+        }
+        for heap in self.heaps.all() {
+            heap.save_hints()?;
         }
         self.storage.close()
     }

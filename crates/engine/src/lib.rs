@@ -28,8 +28,10 @@ mod session;
 pub mod settings;
 mod sink;
 mod store;
+mod table_statistics;
 mod tables;
 mod tag;
+mod vacuum;
 
 pub use activity::Activity;
 pub use instance::{Instance, InstanceConfig};

@@ -105,6 +105,15 @@ impl Database {
         Ok(IndexExpressions { columns, predicate })
     }
 
+    /// Forgets the table that a file was dropped from, unless it has got another one.
+    pub(crate) fn forget_file(&self, file: FileId) {
+        let Some(oid) = self.open.files.write().remove(&file) else { return };
+        self.open.tables.write().retain(|known, table| *known != oid || table.descriptor.file != Some(file));
+        if self.catalog().relation(oid).is_none() {
+            self.statistics.forget(oid);
+        }
+    }
+
     /// The relation that a file belongs to, if it is known.
     pub(crate) fn relation_of_file(&self, file: FileId) -> Option<Arc<RelationDescriptor>> {
         let known = self.open.files.read().get(&file).copied();

@@ -477,6 +477,45 @@ impl RowDecoder {
     }
 }
 
+/// Decodes versions into target images (the table's columns by position) in which only some columns have their values, as
+/// those that an index is made of. The others are NULL; large values of theirs are not read, nor need they still be there.
+pub struct ImageDecoder {
+    decoder: RowDecoder,
+    /// For each column of the table its place among what is decoded.
+    places: Vec<Option<usize>>,
+}
+
+impl ImageDecoder {
+    /// For columns by position, sorted.
+    pub fn new(codec: &Arc<RowCodec>, columns: &[usize]) -> ImageDecoder {
+        let fetch: Vec<ScanColumn> = columns.iter().map(|column| ScanColumn::Table(*column)).collect();
+        let places = (0..codec.column_count()).map(|column| columns.binary_search(&column).ok()).collect();
+        ImageDecoder { decoder: RowDecoder::new(codec, &fetch), places }
+    }
+
+    /// Adds a version.
+    ///
+    /// # Errors
+    /// XX001 when it is damaged.
+    pub fn push(&mut self, version: &VersionRef<'_>) -> Result<()> {
+        self.decoder.push(version)
+    }
+
+    /// The images; the decoder starts anew.
+    ///
+    /// # Errors
+    /// As [`RowDecoder::take`].
+    pub fn take(&mut self, heap: &Heap) -> Result<Batch> {
+        let decoded = self.decoder.take(heap)?;
+        let codec = &self.decoder.codec;
+        let columns = self.places.iter().enumerate().map(|(position, place)| match place {
+            Some(place) => Arc::clone(&decoded.columns[*place]),
+            None => Arc::new(Column::nulls(codec.column_type(position).physical, decoded.rows)),
+        });
+        Ok(Batch::new(columns.collect(), decoded.rows))
+    }
+}
+
 /// A value of a type that a column had before it was widened.
 fn widen(value: Datum, wanted: PhysicalType) -> Result<Datum> {
     Ok(match (value, wanted) {

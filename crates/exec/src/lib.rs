@@ -63,7 +63,7 @@ mod spill;
 mod temp;
 
 pub use bulk_insert::BulkInsert;
-pub use codec::{RowCodec, RowDecoder, RowEncoder};
+pub use codec::{ImageDecoder, RowCodec, RowDecoder, RowEncoder};
 pub use context::{ExecContext, Frame, StatementContext};
 pub use execution::Execution;
 pub use index_build::{build_index, each_batch};

@@ -13,7 +13,7 @@ use ochre_sql::physical::{IndexScanPlan, PhysicalPlan, PlanNode, PlannedStatemen
 use ochre_types::Datum;
 
 use crate::bounds::point_key;
-use crate::codec::{RowCodec, RowDecoder};
+use crate::codec::{ImageDecoder, RowCodec, RowDecoder};
 use crate::context::{ExecContext, Frame, StatementContext};
 use crate::index_entry::{Entry, EntryColumns};
 use crate::relation::{IndexAccess, RelationSource, TableAccess};
@@ -103,6 +103,7 @@ impl PointLookup {
             return Ok(None);
         }
         self.ids.clear();
+        self.index.tree.scans.begun();
         let serial = statement.snapshot.serial();
         if let Some(serial) = serial {
             serial.read_key(self.index.tree.relation(), &self.key)?;
@@ -127,6 +128,8 @@ impl PointLookup {
             if !self.slow
                 || fetch_slowly(&ctx, &self.table, &self.index, &self.key, &self.fetch, *rid, &mut self.row)?
             {
+                self.index.tree.scans.read(1);
+                heap.fetches.read(1);
                 return Ok(Some(&self.row));
             }
         }
@@ -173,7 +176,7 @@ fn fetch_slowly(
 ) -> Result<bool> {
     let heap = table.heap()?;
     let mut decoder = RowDecoder::new(&table.codec, fetch);
-    let mut image = RowDecoder::all_columns(&table.codec);
+    let mut image = ImageDecoder::new(&table.codec, &index.exprs.columns_read());
     let mut recheck = false;
     let seen = heap.fetch(ctx.statement.snapshot, rid, |version| {
         recheck = version.recheck_keys;

@@ -11,8 +11,8 @@
 //! - `ochre-worker`: the connections' tasks, and whatever blocks in them.
 //!
 //! # Invariants
-//! - C1: bytes leave a write buffer only when the log is durable up to the session's gate (or, in the middle of a
-//!   statement, up to the newest commit).
+//! - C1: bytes leave a write buffer only when the log is durable up to the session's gate; in the middle of a
+//!   statement, where the gate is not known yet, up to the log's end.
 //! - C2: a connection holds at most one message of the client and about 64 KiB of answers, whatever the client does.
 //!
 //! # Not done

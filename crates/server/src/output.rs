@@ -2,7 +2,7 @@
 //!
 //! # Invariants
 //! - C1 and C2 of the crate: [`Output::flush`] waits for the session's gate; inside a statement, where the gate is not
-//!   known yet, [`Output::drain`] waits for the newest commit.
+//!   known yet, [`Output::drain`] waits for all of the log.
 //! - O1: the buffer always ends with a whole message; a row whose value cannot be printed is cut off again.
 
 use std::sync::Arc;
@@ -148,7 +148,7 @@ impl Output {
         if self.gone {
             return Err(client_gone(&std::io::ErrorKind::BrokenPipe.into()));
         }
-        let gate = self.shared.newest_commit();
+        let gate = self.shared.log_end();
         tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(self.flush(gate)))
             .inspect_err(|_| {
                 // Part of a message may have been sent, so nothing sensible can follow.

@@ -213,9 +213,9 @@ impl Shared {
         self.instance.transactions().wal()
     }
 
-    /// The newest commit, durable or not.
-    pub(crate) fn newest_commit(&self) -> Lsn {
-        self.instance.transactions().newest()
+    /// The end of the log: nothing that a statement can have met, be it a commit or a sequence's record, lies behind it.
+    pub(crate) fn log_end(&self) -> Lsn {
+        self.wal().position()
     }
 
     /// A seat for a connection, unless there are far too many.

@@ -1,4 +1,7 @@
-//! Sets of blocks, as bitmaps: what a transaction left behind and what the collector has to visit.
+//! What a transaction left behind: blocks, as bitmaps, for the collector to visit, and counts of rows for statistics.
+//!
+//! Counts are kept by the transaction and added to the relation's when it ends, so that rows of hot tables share no
+//! counter.
 
 use hashbrown::HashMap;
 use ochre_base::BlockNo;
@@ -77,11 +80,117 @@ impl BlockSet {
     }
 }
 
+/// A change of a row, or of several.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RowChange {
+    /// So many rows were inserted.
+    Inserted(u64),
+    /// A row got a new version; `same_keys` when no index entry had to be added.
+    Updated { same_keys: bool },
+    /// A row got a tombstone.
+    Deleted,
+    /// So many versions that nobody sees were unlinked by the writer.
+    Unlinked(u64),
+}
+
+/// What finished transactions did to the rows of one relation since the start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct RowChanges {
+    /// Rows inserted, updated and deleted, by aborted transactions too.
+    pub inserted: u64,
+    pub updated: u64,
+    pub updated_same_keys: u64,
+    pub deleted: u64,
+    /// Rows more or less than at the start.
+    pub live: i64,
+    /// Versions that wait for being unlinked.
+    pub dead: i64,
+}
+
+impl RowChanges {
+    fn add(&mut self, other: &RowChanges) {
+        self.inserted += other.inserted;
+        self.updated += other.updated;
+        self.updated_same_keys += other.updated_same_keys;
+        self.deleted += other.deleted;
+        self.live += other.live;
+        // Garbage of before the start is unlinked too.
+        self.dead = (self.dead + other.dead).max(0);
+    }
+}
+
+/// What one transaction did to the rows of one relation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct OwnChanges {
+    inserted: u64,
+    updated: u64,
+    updated_same_keys: u64,
+    deleted: u64,
+    unlinked: u64,
+    /// Of those, what was rolled back to a savepoint.
+    undone: [u64; 3],
+}
+
+impl OwnChanges {
+    fn note(&mut self, change: RowChange) {
+        match change {
+            RowChange::Inserted(rows) => self.inserted += rows,
+            RowChange::Updated { same_keys } => {
+                self.updated += 1;
+                self.updated_same_keys += u64::from(same_keys);
+            }
+            RowChange::Deleted => self.deleted += 1,
+            RowChange::Unlinked(versions) => self.unlinked += versions,
+        }
+    }
+
+    fn total(&self, committed: bool) -> RowChanges {
+        let all = [self.inserted, self.updated, self.deleted];
+        let undone = if committed { self.undone } else { all };
+        let [inserted, updated, deleted] = [0, 1, 2].map(|i| (all[i] - undone[i]) as i64);
+        RowChanges {
+            inserted: self.inserted,
+            updated: self.updated,
+            updated_same_keys: self.updated_same_keys,
+            deleted: self.deleted,
+            live: inserted - deleted,
+            // A tombstone is no version of a row.
+            dead: updated + deleted + (undone[0] + undone[1]) as i64 - self.unlinked as i64,
+        }
+    }
+}
+
+/// How much had been changed when a savepoint was set.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct ChangeMark(Vec<(RelationKey, OwnChanges)>);
+
+/// What finished transactions left behind.
+#[derive(Debug, Default)]
+pub(crate) struct LeftBehind {
+    pub blocks: HashMap<RelationKey, BlockSet>,
+    pub changes: HashMap<RelationKey, RowChanges>,
+}
+
+impl LeftBehind {
+    pub(crate) fn add(&mut self, written: &WrittenBlocks, committed: bool) {
+        written.add_to(&mut self.blocks);
+        for (relation, own) in &written.changes {
+            self.changes.entry(*relation).or_default().add(&own.total(committed));
+        }
+    }
+
+    pub(crate) fn unlinked(&mut self, relation: RelationKey, versions: u64) {
+        let change = RowChanges { dead: -(versions as i64), ..RowChanges::default() };
+        self.changes.entry(relation).or_default().add(&change);
+    }
+}
+
 /// The blocks that one transaction wrote, by relation. Small transactions stay in a list.
 #[derive(Debug, Default)]
 pub struct WrittenBlocks {
     recent: Vec<(RelationKey, BlockNo)>,
     sets: HashMap<RelationKey, BlockSet>,
+    changes: Vec<(RelationKey, OwnChanges)>,
 }
 
 /// Blocks kept as a list before they become bitmaps.
@@ -105,6 +214,36 @@ impl WrittenBlocks {
         self.sets.entry(file).or_default().union(set);
     }
 
+    /// Notes what it did to a relation's rows.
+    #[inline]
+    pub fn note_change(&mut self, relation: RelationKey, change: RowChange) {
+        match self.changes.iter_mut().find(|(known, _)| *known == relation) {
+            Some((_, own)) => own.note(change),
+            None => {
+                let mut own = OwnChanges::default();
+                own.note(change);
+                self.changes.push((relation, own));
+            }
+        }
+    }
+
+    pub(crate) fn mark(&self) -> ChangeMark {
+        ChangeMark(self.changes.clone())
+    }
+
+    /// What was done since a mark is rolled back; nested ranges of it may be so already.
+    pub(crate) fn undo_since(&mut self, mark: &ChangeMark) {
+        for (relation, own) in &mut self.changes {
+            let then =
+                mark.0.iter().find(|(known, _)| known == relation).map_or(OwnChanges::default(), |(_, c)| *c);
+            own.undone = [
+                then.undone[0] + own.inserted - then.inserted,
+                then.undone[1] + own.updated - then.updated,
+                then.undone[2] + own.deleted - then.deleted,
+            ];
+        }
+    }
+
     fn spill(&mut self) {
         for (file, block) in self.recent.drain(..) {
             self.sets.entry(file).or_default().insert(block);
@@ -113,7 +252,7 @@ impl WrittenBlocks {
 
     /// Whether nothing was written.
     pub fn is_empty(&self) -> bool {
-        self.recent.is_empty() && self.sets.is_empty()
+        self.recent.is_empty() && self.sets.is_empty() && self.changes.is_empty()
     }
 
     /// Adds everything to bitmaps by relation.
@@ -132,6 +271,35 @@ mod tests {
     use ochre_base::{FileId, Oid};
 
     use super::*;
+
+    #[test]
+    fn rows_are_counted_by_what_became_of_them() {
+        let file = RelationKey::new(Oid(1), FileId(2));
+        let mut written = WrittenBlocks::default();
+        let updated = RowChange::Updated { same_keys: true };
+        written.note_change(file, RowChange::Inserted(10));
+        let outer = written.mark();
+        written.note_change(file, updated);
+        written.note_change(file, RowChange::Deleted);
+        let inner = written.mark();
+        written.note_change(file, updated);
+        written.note_change(file, RowChange::Inserted(5));
+        written.undo_since(&inner);
+        let mut left = LeftBehind::default();
+        left.add(&written, true);
+        let after = left.changes[&file];
+        assert_eq!((after.inserted, after.updated, after.deleted), (15, 2, 1));
+        assert_eq!((after.live, after.dead), (9, 1 + 1 + 1 + 5));
+        written.undo_since(&outer);
+        let mut left = LeftBehind::default();
+        left.add(&written, true);
+        assert_eq!((left.changes[&file].live, left.changes[&file].dead), (10, 2 + 5));
+        let mut left = LeftBehind::default();
+        left.add(&written, false);
+        assert_eq!((left.changes[&file].live, left.changes[&file].dead), (0, 15 + 2));
+        left.unlinked(file, 100);
+        assert_eq!(left.changes[&file].dead, 0);
+    }
 
     #[test]
     fn written_blocks_become_sorted_sets() {

@@ -33,7 +33,7 @@ pub mod suspension;
 pub mod transaction;
 pub mod wait;
 
-pub use blocks::BlockSet;
+pub use blocks::{BlockSet, RowChange, RowChanges};
 pub use manager::{CommitTicket, TransactionManager};
 pub use outcomes::{DeadRange, Outcome, Outcomes};
 pub use recovery::TransactionLog;

@@ -8,15 +8,15 @@
 //! # Concurrency
 //! The publish mutex is taken with no page latch held. Under it: the log's append lock, the engine's publish hooks.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use hashbrown::HashMap;
 use ochre_base::{CommandId, Error, Lsn, Result, RowId, Xid};
 use ochre_storage::{DurabilityTicket, RecordBuilder, RelationKey, RmgrId, Storage, Wal};
 use parking_lot::Mutex;
 
-use crate::blocks::BlockSet;
+use crate::blocks::{BlockSet, LeftBehind, RowChanges};
 use crate::locks::{LockManager, RowTurn};
 use crate::outcomes::{Outcome, Outcomes, SETTLED_POSITION, SavedOutcomes};
 use crate::prepared::PreparedRecords;
@@ -26,6 +26,8 @@ use crate::registry::{OpenSnapshots, SnapshotRegistry};
 use crate::row_locks::{RowLockStrength, RowLocks};
 use crate::serializable::{Limits, Serializable};
 use crate::transaction::{EndOfTransaction, Ended, ExportedSnapshots, Transaction, TransactionOptions};
+
+type DroppedHook = Box<dyn Fn(RelationKey) + Send + Sync>;
 
 /// What snapshots and transactions share with the manager.
 pub(crate) struct Core {
@@ -40,7 +42,8 @@ pub(crate) struct Core {
     pub(crate) row_locks: RowLocks,
     pub(crate) exported: ExportedSnapshots,
     pub(crate) serializable: Arc<Serializable>,
-    left_behind: Mutex<HashMap<RelationKey, BlockSet>>,
+    left_behind: Mutex<LeftBehind>,
+    on_dropped: OnceLock<DroppedHook>,
     /// See [`crate::prepared`], PT1.
     pub(crate) prepared: Mutex<PreparedRecords>,
     /// Aborted transactions and those with dead ranges whose blocks the collector has yet to go through.
@@ -121,12 +124,26 @@ impl TransactionManager {
             row_locks: RowLocks::default(),
             exported: ExportedSnapshots::default(),
             serializable: Arc::new(Serializable::new(Limits::default())),
-            left_behind: Mutex::new(HashMap::new()),
+            left_behind: Mutex::default(),
+            on_dropped: OnceLock::new(),
             prepared: Mutex::new(saved.prepared.clone()),
             aborted: Mutex::new(Vec::new()),
         });
         log.attach(&core);
         Arc::new(TransactionManager { core })
+    }
+
+    /// Sets what is called for each relation whose drop has committed or whose creation is taken back, so that handles of
+    /// it are not kept. Once.
+    pub fn on_dropped(&self, forget: impl Fn(RelationKey) + Send + Sync + 'static) {
+        let _ = self.core.on_dropped.set(Box::new(forget));
+    }
+
+    pub(crate) fn forget_relation(&self, relation: RelationKey) {
+        self.core.left_behind.lock().changes.remove(&relation);
+        if let Some(forget) = self.core.on_dropped.get() {
+            forget(relation);
+        }
     }
 
     /// Begins a transaction. Nothing is written and no xid is given.
@@ -212,7 +229,8 @@ impl TransactionManager {
         for relation in end.created {
             self.core.storage.files().creation_committed(relation);
         }
-        self.leave_behind(&end.written);
+        self.leave_behind(&end.written, true);
+        end.dropped.iter().for_each(|relation| self.forget_relation(*relation));
         if !end.dead.is_empty() {
             self.core.aborted.lock().push(xid);
         }
@@ -299,7 +317,7 @@ impl TransactionManager {
             self.release_row_locks(xid, &end);
             core.locks.transaction_finished(xid);
         }
-        self.leave_behind(&end.written);
+        self.leave_behind(&end.written, false);
         if xid.is_valid() {
             // After its blocks: who takes the xid from the list finds them all.
             core.aborted.lock().push(xid);
@@ -307,6 +325,7 @@ impl TransactionManager {
         for relation in end.created {
             // A file that cannot be removed now is removed by the next recovery.
             let _ = core.storage.files().creation_aborted(relation);
+            self.forget_relation(relation);
         }
         for hook in end.at_end {
             hook(Ended::Aborted);
@@ -348,20 +367,37 @@ impl TransactionManager {
         }
     }
 
-    fn leave_behind(&self, written: &crate::blocks::WrittenBlocks) {
+    fn leave_behind(&self, written: &crate::blocks::WrittenBlocks, committed: bool) {
         if !written.is_empty() {
-            written.add_to(&mut self.core.left_behind.lock());
+            self.core.left_behind.lock().add(written, committed);
         }
     }
 
     /// Adds blocks to what the collector has to visit.
     pub fn enqueue_blocks(&self, relation: RelationKey, blocks: &BlockSet) {
-        self.core.left_behind.lock().entry(relation).or_default().union(blocks);
+        self.core.left_behind.lock().blocks.entry(relation).or_default().union(blocks);
     }
 
     /// The blocks in which finished transactions left something since the last call, for the collector.
     pub fn take_left_behind(&self) -> HashMap<RelationKey, BlockSet> {
-        std::mem::take(&mut self.core.left_behind.lock())
+        std::mem::take(&mut self.core.left_behind.lock().blocks)
+    }
+
+    /// What finished transactions did to a relation's rows since the start.
+    pub fn row_changes(&self, relation: RelationKey) -> RowChanges {
+        self.core.left_behind.lock().changes.get(&relation).copied().unwrap_or_default()
+    }
+
+    /// What finished transactions did to all relations since the start.
+    pub fn all_row_changes(&self) -> Vec<(RelationKey, RowChanges)> {
+        self.core.left_behind.lock().changes.iter().map(|(relation, changes)| (*relation, *changes)).collect()
+    }
+
+    /// Notes that the collector has unlinked versions of a relation's rows.
+    pub fn note_unlinked(&self, relation: RelationKey, versions: u64) {
+        if versions > 0 {
+            self.core.left_behind.lock().unlinked(relation, versions);
+        }
     }
 
     /// The transactions that aborted, or committed with rolled-back commands, since the last call. Their blocks were
@@ -388,6 +424,24 @@ impl TransactionManager {
         for (first, last) in runs {
             core.outcomes.forget(*first, *last);
         }
+        Ok(())
+    }
+
+    /// Gives no xid below `xid` from now on. For tests of large ones, in a new directory where no transaction runs; a
+    /// checkpoint has to follow.
+    ///
+    /// # Errors
+    /// XX000 when a transaction runs; 58030.
+    pub fn skip_to(&self, xid: Xid) -> Result<()> {
+        let core = &self.core;
+        core.wal.flush_to(self.newest())?;
+        let list = core.settling_list();
+        let _publish = core.publish.lock();
+        core.outcomes.settle(&list);
+        if core.outcomes.settled() != core.outcomes.next() || xid < core.outcomes.next() {
+            return Err(Error::internal("transaction ids can be skipped only while none is in use"));
+        }
+        core.outcomes.skip_to(xid);
         Ok(())
     }
 

@@ -362,6 +362,16 @@ impl Outcomes {
         Xid(xid)
     }
 
+    /// Goes on with `xid`, when everything before has settled. The caller holds the publish mutex.
+    pub(crate) fn skip_to(&self, xid: Xid) {
+        assert!(self.settled() == self.next() && xid >= self.next(), "O2");
+        self.ring.iter().for_each(|word| word.store(RUNNING, Ordering::Release));
+        self.ring_low.store(xid.0, Ordering::SeqCst);
+        self.next.store(xid.0, Ordering::SeqCst);
+        self.oldest_running.store(xid.0, Ordering::SeqCst);
+        self.settled.store(xid.0, Ordering::SeqCst);
+    }
+
     /// Publishes a commit. The caller holds the publish mutex and raises the newest position afterwards (O1).
     pub(crate) fn publish_commit(&self, xid: Xid, lsn: Lsn, dead: &[DeadRange]) {
         let mut word = lsn.0;

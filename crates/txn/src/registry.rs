@@ -10,6 +10,8 @@
 //!   position is at or after the stamp.
 //! - R2: a slot that holds only a lower bound stands for every position from it to the stamp: a listing reports it as
 //!   a *range*.
+//! - R3: a copy of a registered position is in its slot, and counted, before the original may go. A listing that passed
+//!   the copy's slot too early and the original's too late finds the count changed, and is taken again.
 //!
 //! # Concurrency
 //! Slots are atomic words; claiming one is a compare-and-swap that begins where this thread succeeded last. All
@@ -42,6 +44,8 @@ pub struct SnapshotRegistry {
     used: AtomicUsize,
     /// Where the next thread begins.
     spread: AtomicUsize,
+    /// How many copies were registered: a listing that one came in during is taken again.
+    copies: AtomicU64,
 }
 
 /// A place in the registry.
@@ -95,6 +99,13 @@ impl OpenSnapshots {
         (youngest >= from).then_some(youngest)
     }
 
+    /// The youngest open snapshot before a position; none counts that was not yet registered when the list was made.
+    /// Whoever read an index before the log reached `position`, and may still act on what it read, holds one of these.
+    pub fn youngest_before(&self, position: Lsn) -> Option<Lsn> {
+        let at = self.positions.partition_point(|s| *s < position);
+        self.positions.get(at.checked_sub(1)?).copied()
+    }
+
     /// Whether a snapshot at exactly this position is open.
     pub fn contains(&self, position: Lsn) -> bool {
         self.positions.binary_search(&position).is_ok()
@@ -118,6 +129,7 @@ impl SnapshotRegistry {
             slots: (0..MAX_SNAPSHOTS).map(|_| Slot(AtomicU64::new(FREE))).collect(),
             used: AtomicUsize::new(0),
             spread: AtomicUsize::new(0),
+            copies: AtomicU64::new(0),
         }
     }
 
@@ -130,8 +142,10 @@ impl SnapshotRegistry {
         let bound = newest.load(Ordering::SeqCst) | PENDING;
         let start = HINT.get();
         let slot = match self.slots.get(start) {
+            // The hint may be from another registry of the process, and beyond what this one lists.
             Some(slot)
-                if slot.0.compare_exchange(FREE, bound, Ordering::SeqCst, Ordering::Relaxed).is_ok() =>
+                if start < self.used.load(Ordering::Relaxed)
+                    && slot.0.compare_exchange(FREE, bound, Ordering::SeqCst, Ordering::Relaxed).is_ok() =>
             {
                 start
             }
@@ -143,9 +157,10 @@ impl SnapshotRegistry {
         Ok((RegistrySlot(slot as u32), Lsn(lsn)))
     }
 
-    /// Registers a second holder of a position that is registered already.
+    /// Registers a second holder of a position that is registered already, and stays so until this returns (R3).
     pub fn register_copy(&self, lsn: Lsn) -> Result<RegistrySlot> {
         let slot = self.claim(lsn.0.max(1))?;
+        self.copies.fetch_add(1, Ordering::SeqCst);
         Ok(RegistrySlot(slot as u32))
     }
 
@@ -176,6 +191,16 @@ impl SnapshotRegistry {
 
     /// Lists the open snapshots.
     pub fn list(&self, newest: &AtomicU64) -> OpenSnapshots {
+        loop {
+            let copies = self.copies.load(Ordering::SeqCst);
+            let open = self.list_once(newest);
+            if copies == self.copies.load(Ordering::SeqCst) {
+                return open;
+            }
+        }
+    }
+
+    fn list_once(&self, newest: &AtomicU64) -> OpenSnapshots {
         let stamp = Lsn(newest.load(Ordering::SeqCst));
         let mut open = OpenSnapshots { positions: Vec::new(), pending_from: None, stamp };
         for slot in &self.slots[..self.used.load(Ordering::SeqCst)] {
@@ -226,6 +251,63 @@ mod tests {
         assert_eq!(registry.list(&newest).oldest(), Lsn(200));
         registry.deregister(b);
         assert_eq!(registry.list(&newest).oldest(), Lsn(300));
+    }
+
+    #[test]
+    fn every_registry_of_a_process_lists_its_own() {
+        let newest = AtomicU64::new(100);
+        let first = SnapshotRegistry::new();
+        let _ = first.register(&newest).unwrap();
+        let second = SnapshotRegistry::new();
+        let (_, at) = second.register(&newest).unwrap();
+        assert!(second.list(&newest).positions == [at], "the thread's hint is from the first registry");
+    }
+
+    /// A reader stands between its two steps: it has read a position, or is about to, and its slot holds the bound.
+    #[test]
+    fn a_reader_that_has_read_its_position_but_not_stored_it_is_counted() {
+        let registry = SnapshotRegistry::new();
+        let newest = AtomicU64::new(100);
+        // First half of `register`.
+        let slot = registry.claim(newest.load(Ordering::SeqCst) | PENDING).unwrap();
+        let read = newest.load(Ordering::SeqCst);
+        for commit in [200, 300] {
+            newest.store(commit, Ordering::SeqCst);
+            let open = registry.list(&newest);
+            assert!(open.any_in(Lsn(50), Lsn(150)), "it may see what ended after 100");
+            assert!(open.any_in(Lsn(100), Lsn(200)));
+            assert!(!open.any_in(Lsn(50), Lsn(100)), "nobody sees what ended before its bound");
+            assert_eq!(open.oldest(), Lsn(100));
+            assert_eq!(open.for_settling(), [Lsn(100)], "nothing settles past it");
+        }
+        // Second half.
+        registry.slots[slot].0.store(read, Ordering::SeqCst);
+        let open = registry.list(&newest);
+        assert!(open.any_in(Lsn(100), Lsn(200)) && !open.any_in(Lsn(101), Lsn(300)));
+        assert!(open.contains(Lsn(100)));
+    }
+
+    #[test]
+    fn a_position_handed_from_slot_to_slot_is_in_every_listing() {
+        let registry = SnapshotRegistry::new();
+        let newest = AtomicU64::new(100);
+        let (first, at) = registry.register(&newest).unwrap();
+        newest.store(200, Ordering::SeqCst);
+        let stop = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let mut held = first;
+                while !stop.load(Ordering::Relaxed) {
+                    HINT.set(0);
+                    let copy = registry.register_copy(at).unwrap();
+                    registry.deregister(held);
+                    held = copy;
+                }
+            });
+            let lost = (0..20_000).find(|_| !registry.list(&newest).contains(at));
+            stop.store(true, Ordering::Relaxed);
+            assert_eq!(lost, None, "the position was missing from a listing");
+        });
     }
 
     #[test]

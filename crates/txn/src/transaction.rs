@@ -23,7 +23,7 @@ use ochre_storage::RelationKey;
 use parking_lot::{Mutex, RwLock};
 use smallvec::SmallVec;
 
-use crate::blocks::{BlockSet, WrittenBlocks};
+use crate::blocks::{BlockSet, ChangeMark, RowChange, WrittenBlocks};
 use crate::locks::RowTurn;
 use crate::manager::{Core, TransactionManager};
 use crate::outcomes::DeadRange;
@@ -129,12 +129,13 @@ impl Shared {
 }
 
 /// A named or nameless point to roll back to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 struct SavepointState {
     /// The first command after it.
     cid: CommandId,
     created: usize,
     dropped: usize,
+    changes: ChangeMark,
 }
 
 /// Which savepoint: its depth, the outermost being 0. Names are the session's business.
@@ -534,6 +535,11 @@ impl Transaction {
         self.deferrable = deferrable;
     }
 
+    /// The position of the snapshot that all statements share, once there is one.
+    pub fn snapshot_position(&self) -> Option<Lsn> {
+        self.base.as_ref().map(|base| base.lsn)
+    }
+
     /// A snapshot at the newest published commit whatever the isolation level: for referential checks, and to look
     /// again at a row that was changed concurrently.
     ///
@@ -594,10 +600,19 @@ impl Transaction {
             || self.savepoint_cids.lock().iter().any(between)
     }
 
-    /// Notes a block in which the transaction left something for the collector.
+    /// Notes a change of rows in a block, which the collector has to visit.
     #[inline]
-    pub fn note_written(&self, relation: RelationKey, block: BlockNo) {
-        self.written.lock().note(relation, block);
+    pub fn note_change(&self, relation: RelationKey, block: BlockNo, change: RowChange) {
+        let mut written = self.written.lock();
+        written.note(relation, block);
+        written.note_change(relation, change);
+    }
+
+    /// Notes that versions which nobody sees were unlinked.
+    pub fn note_unlinked(&self, relation: RelationKey, versions: u64) {
+        if versions > 0 {
+            self.written.lock().note_change(relation, RowChange::Unlinked(versions));
+        }
     }
 
     pub(crate) fn note_locked_page(&self, page: LockedPage) {
@@ -615,6 +630,7 @@ impl Transaction {
             cid,
             created: self.created.len(),
             dropped: self.dropped.len(),
+            changes: self.written.lock().mark(),
         });
         self.savepoint_cids.lock().push(cid);
         Ok(SavepointDepth(self.savepoints.len() - 1))
@@ -636,14 +652,16 @@ impl Transaction {
     /// # Errors
     /// 54000 after four billion commands.
     pub fn rollback_to(&mut self, savepoint: SavepointDepth) -> Result<()> {
-        let state =
-            *self.savepoints.get(savepoint.0).ok_or_else(|| Error::internal("rollback to no savepoint"))?;
+        let state = self.savepoints.get(savepoint.0);
+        let state = state.ok_or_else(|| Error::internal("rollback to no savepoint"))?.clone();
+        self.written.get_mut().undo_since(&state.changes);
         self.savepoints.truncate(savepoint.0 + 1);
         self.savepoint_cids.lock().truncate(savepoint.0 + 1);
         let range = DeadRange { first: state.cid, last: self.current_cid() };
         self.advance_command()?;
         for relation in self.created.drain(state.created..) {
             self.manager.core.storage.files().creation_aborted(relation)?;
+            self.manager.forget_relation(relation);
         }
         self.dropped.truncate(state.dropped);
         let xid = self.xid();

@@ -14,6 +14,7 @@ use parking_lot::Mutex;
 use super::node::{self, EntryRef, Target};
 use super::redo::RecordKind;
 use super::{UNIQUE_STRIPES, meta};
+use crate::scan_counts::ScanCounts;
 
 /// Where the root is (B3).
 pub(crate) const ROOT: BlockNo = BlockNo(1);
@@ -56,6 +57,8 @@ pub struct BTree {
     /// Leaves are left this full when they grow at the end, in bytes.
     pub(super) append_limit: usize,
     pub(super) unique_stripes: [OwnLine<Mutex<()>>; UNIQUE_STRIPES],
+    /// Scans for queries, and the entries that they have read.
+    pub scans: ScanCounts,
 }
 
 /// Something that writers change often, on a cache line of its own: its neighbours are read by every descent.
@@ -131,6 +134,7 @@ impl BTree {
             rightmost: OwnLine(AtomicU32::new(0)),
             append_limit: usize::from(fillfactor) * PAGE_SIZE / 100,
             unique_stripes: [const { OwnLine(Mutex::new(())) }; UNIQUE_STRIPES],
+            scans: ScanCounts::default(),
         })
     }
 

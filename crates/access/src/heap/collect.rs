@@ -8,10 +8,16 @@
 //! - K1: index entries are removed, and logged, before the version that they belong to is unlinked; a version is
 //!   unlinked before its large values are freed.
 //! - K2: from a chain in which some version carries `KEYS_DIFFER` nothing is unlinked without asking the indexes (H4).
-//! - K3: a single version left of such a chain loses the bit: only entries of its own keys are left.
+//! - K3: a single version left of such a chain loses the bit: only entries of its own keys are left. Not at once: a scan
+//!   may have copied the removed entry from its leaf and come for the row later, and knows by the bit that it has to
+//!   compare keys. Such a scan's snapshot was registered before the entry was removed, so it lies before the page's
+//!   position in the log; the bit stays while such a snapshot is open. For the same reason a version that takes the
+//!   place of one with the bit gets it.
+//! - K5: a page is marked all-visible only when no snapshot is open from before its last change: an index-only scan
+//!   may hold a copy of an entry that is gone.
 //! - K4: a deleted row goes only when its tombstone is durable and no open snapshot lies before it.
 
-use ochre_base::{BlockNo, Lsn, Result, RowId};
+use ochre_base::{BlockNo, Lsn, Result, RowId, Xid};
 use ochre_storage::{PageKind, PageWriteGuard};
 use ochre_txn::Outcome;
 use smallvec::SmallVec;
@@ -35,10 +41,22 @@ pub(crate) struct Collected {
     pub(crate) left_void: bool,
     /// Versions unlinked.
     pub(crate) versions: u64,
+    /// Of those, how many were no tombstones.
+    pub(crate) dead: u64,
     /// Rows removed.
     pub(crate) rows: u64,
     /// Whether the block is in the all-visible map now.
     pub(crate) all_visible: bool,
+    /// The oldest transaction still running that has written here.
+    pub(crate) running: Option<Xid>,
+}
+
+impl Collected {
+    fn note_running(&mut self, standing: Standing) {
+        if let Standing::Running(xid, _) = standing {
+            self.running = Some(self.running.map_or(xid, |other| other.min(xid)));
+        }
+    }
 }
 
 /// One version of a chain under judgment.
@@ -68,36 +86,50 @@ impl Heap {
             return Ok(collected);
         }
         let mut judge = Judge::new(self, None);
+        let mut changed = page.lsn();
         let mut elsewhere: SmallVec<[RowId; 8]> = SmallVec::new();
         for slot in 0..page.slot_count() {
             let rid = RowId { block, slot };
             match page.slot(slot).flags {
-                kind::ROW => self.collect_row(&mut judge, &mut page, None, slot, rid, &mut collected)?,
+                kind::ROW => {
+                    let before = collected.versions;
+                    self.collect_row(&mut judge, &mut page, None, slot, rid, changed, &mut collected)?;
+                    // What was removed counts as a change; a bit that was cleared does not.
+                    if collected.versions > before {
+                        changed = page.lsn();
+                    }
+                }
                 kind::FORWARD => elsewhere.push(rid),
                 _ => {}
             }
         }
         if mark && elsewhere.is_empty() {
-            self.mark_if_all_visible(&mut judge, &mut page, &mut collected)?;
+            match self.manager.open_snapshots().youngest_before(changed) {
+                None => self.mark_if_all_visible(&mut judge, &mut page, &mut collected)?,
+                Some(snapshot) => collected.kept_for = collected.kept_for.max(Some(snapshot)), // K5
+            }
         }
         self.free.note(block, page.free_total());
         drop(page);
         for rid in elsewhere {
             if let Some(mut row) = self.latch_row(rid)? {
                 let slot = row.slot;
-                match &mut row.away {
-                    Some(away) => {
-                        self.collect_row(&mut judge, away, Some(&mut row.home), slot, rid, &mut collected)?
-                    }
-                    None => self.collect_row(&mut judge, &mut row.home, None, slot, rid, &mut collected)?,
-                }
+                let (page, home) = match &mut row.away {
+                    Some(away) => (away, Some(&mut row.home)),
+                    None => (&mut row.home, None),
+                };
+                let changed = page.lsn();
+                self.collect_row(&mut judge, page, home, slot, rid, changed, &mut collected)?;
+                self.free.note(page.key().block, page.free_total());
             }
         }
         collected.kept_for = collected.kept_for.max(judge.kept_for);
         Ok(collected)
     }
 
-    /// Collects one chain. `page` is where its newest version lies; `home`, when that is another, has its stub.
+    /// Collects one chain. `page` is where its newest version lies; `home`, when that is another, has its stub. The page
+    /// was last changed at `changed`, but for bits that were cleared (K3).
+    #[allow(clippy::too_many_arguments, reason = "the state of a visit, and where one row lies")]
     fn collect_row(
         &self,
         judge: &mut Judge<'_>,
@@ -105,42 +137,48 @@ impl Heap {
         home: Option<&mut PageWriteGuard>,
         slot: u16,
         rid: RowId,
+        changed: Lsn,
         collected: &mut Collected,
     ) -> Result<()> {
         let (first, _) = version_in(page, slot).ok_or_else(|| damaged_version(rid))?;
         if first.older.is_none() && !first.is_tombstone() {
             let standing = judge.standing(&first);
             if let Standing::Committed(_) = standing {
-                return self.clear_bit_of_single(page, slot, first);
+                return self.clear_bit_of_single(page, slot, first, changed, collected);
             }
             if standing != Standing::Void {
+                collected.note_running(standing);
                 return Ok(());
             }
         }
         let chain = self.judged_chain(judge, page, slot, first)?;
+        chain.iter().for_each(|entry| collected.note_running(entry.standing));
         if self.row_is_garbage(judge, &chain, collected) {
             return self.remove_row(page, home, slot, rid, chain, collected);
         }
         if !chain.iter().any(|e| e.doomed) {
             return Ok(());
         }
-        if chain.iter().any(|e| e.header.info.has(Info::KEYS_DIFFER))
-            && !self.clean_indexes(page, slot, rid, &chain, collected)?
-        {
+        let keys_differ = chain.iter().any(|e| e.header.info.has(Info::KEYS_DIFFER));
+        if keys_differ && !self.clean_indexes(page, slot, rid, &chain, collected)? {
             return Ok(());
         }
         let values = self.values_of_doomed(page, slot, &chain)?;
         self.unlink_doomed(page, slot, &chain, collected)?;
-        let stays = !chain[0].doomed || self.replace_void_first(page, home, slot, rid, collected)?;
+        let stays =
+            !chain[0].doomed || self.replace_void_first(page, home, slot, rid, keys_differ, collected)?;
         for reference in values {
             self.free_pieces(rid, Link::from_u64(reference.first))?;
         }
         if !stays {
+            // On its new page it is visited again.
+            collected.kept_for = Some(Lsn::MAX);
             return Ok(());
         }
         let (first, _) = version_in(page, slot).ok_or_else(|| damaged_version(rid))?;
         if first.older.is_none() && matches!(judge.standing(&first), Standing::Committed(_)) {
-            self.clear_bit_of_single(page, slot, first)?;
+            let changed = page.lsn();
+            self.clear_bit_of_single(page, slot, first, changed, collected)?;
         }
         Ok(())
     }
@@ -278,6 +316,7 @@ impl Heap {
                 continue;
             }
             collected.versions += 1;
+            collected.dead += u64::from(!entry.header.is_tombstone());
             if entry.at.is_history() {
                 self.unlink_history(page, slot, newer.at, entry, next)?;
             } else {
@@ -366,14 +405,22 @@ impl Heap {
         home: Option<&mut PageWriteGuard>,
         slot: u16,
         rid: RowId,
+        keys_differ: bool,
         collected: &mut Collected,
     ) -> Result<bool> {
+        let (void, _) = version_in(page, slot).ok_or_else(|| damaged_version(rid))?;
         collected.versions += 1;
-        let link = version_in(page, slot).ok_or_else(|| damaged_version(rid))?.0.older;
+        collected.dead += u64::from(!void.is_tombstone());
+        let link = void.older;
         let flags = page.slot(slot).flags;
         if !link.is_history() && flags == kind::ROW {
+            let older = version_in(page, link.at().slot).ok_or_else(|| self.broken_link(link))?.0.info;
             let mut record = HeapRecord::maintenance(info::PRUNE);
-            record.edit(0, page).move_item(link.at().slot, slot, kind::ROW);
+            let mut edit = record.edit(0, page);
+            edit.move_item(link.at().slot, slot, kind::ROW);
+            if keys_differ {
+                edit.set_info(slot, older.with(Info::KEYS_DIFFER, true)); // K3
+            }
             record.append(&self.storage, &mut [page])?;
             return Ok(true);
         }
@@ -386,7 +433,7 @@ impl Heap {
         let len = older.row(link.at().slot).ok_or_else(|| self.broken_link(link))?.len();
         drop(older);
         if page.slot(slot).len as usize + page.free_total() < home_bytes + len {
-            self.forward_older(page, home, slot, rid, link, len)?;
+            self.forward_older(page, home, slot, rid, link, len, keys_differ)?;
             return Ok(false);
         }
         let mut history = self.write_history(link.at().block)?;
@@ -394,7 +441,9 @@ impl Heap {
         if flags == kind::MOVED {
             item.extend_from_slice(&rid.to_u64().to_le_bytes());
         }
+        let at = item.len();
         item.extend_from_slice(history.row(link.at().slot).ok_or_else(|| self.broken_link(link))?);
+        VersionHeader::set_keys_differ(&mut item[at..], keys_differ); // K3
         let mut record = HeapRecord::maintenance(info::PRUNE);
         record.edit(0, page).replace(slot, flags, &item);
         record.edit(1, &mut history).free(link.at().slot);
@@ -404,6 +453,7 @@ impl Heap {
     }
 
     /// Puts a version of the history fork on a page with room, as the newest of its row, in place of a void one.
+    #[allow(clippy::too_many_arguments, reason = "a step of `replace_void_first`")]
     fn forward_older(
         &self,
         page: &mut PageWriteGuard,
@@ -412,6 +462,7 @@ impl Heap {
         rid: RowId,
         link: Link,
         len: usize,
+        keys_differ: bool,
     ) -> Result<()> {
         let mut target = self.other_page_with_room(HOME_BYTES + len)?;
         self.clear_all_visible_alone(&mut target)?;
@@ -419,6 +470,7 @@ impl Heap {
         let mut history = self.write_history(link.at().block)?;
         let mut item = rid.to_u64().to_le_bytes().to_vec();
         item.extend_from_slice(history.row(link.at().slot).ok_or_else(|| self.broken_link(link))?);
+        VersionHeader::set_keys_differ(&mut item[HOME_BYTES..], keys_differ); // K3
         let mut record = HeapRecord::maintenance(info::MOVE);
         record.edit(0, &mut history).free(link.at().slot);
         let mut edit = record.edit(1, &mut target);
@@ -482,6 +534,7 @@ impl Heap {
         };
         collected.rows += 1;
         collected.versions += chain.len() as u64;
+        collected.dead += chain.iter().filter(|e| !e.header.is_tombstone()).count() as u64;
         for reference in values {
             self.free_pieces(rid, Link::from_u64(reference.first))?;
         }
@@ -489,8 +542,19 @@ impl Heap {
     }
 
     /// K3.
-    fn clear_bit_of_single(&self, page: &mut PageWriteGuard, slot: u16, first: VersionHeader) -> Result<()> {
+    fn clear_bit_of_single(
+        &self,
+        page: &mut PageWriteGuard,
+        slot: u16,
+        first: VersionHeader,
+        changed: Lsn,
+        collected: &mut Collected,
+    ) -> Result<()> {
         if !first.info.has(Info::KEYS_DIFFER) || first.is_tombstone() {
+            return Ok(());
+        }
+        if let Some(snapshot) = self.manager.open_snapshots().youngest_before(changed) {
+            collected.kept_for = collected.kept_for.max(Some(snapshot));
             return Ok(());
         }
         self.storage.wal().reserve()?;
@@ -507,24 +571,28 @@ impl Heap {
         collected: &mut Collected,
     ) -> Result<()> {
         let outcomes = self.manager.outcomes();
-        let settled = outcomes.settled();
+        let flushed = self.storage.wal().flushed();
         for slot in 0..page.slot_count() {
             match page.slot(slot).flags {
                 0 => {}
                 kind::ROW => {
                     let at = RowId { block: page.key().block, slot };
                     let (header, _) = version_in(page, slot).ok_or_else(|| damaged_version(at))?;
-                    if !header.older.is_none() || header.is_tombstone() {
+                    let lingers = header.info.has(Info::KEYS_DIFFER);
+                    if !header.older.is_none() || header.is_tombstone() || lingers {
                         return Ok(());
                     }
-                    match outcomes.outcome(header.xid) {
-                        Outcome::Committed { has_dead: false, .. } if header.xid < settled => {}
-                        Outcome::Committed { lsn, has_dead: false } => {
-                            let snapshot = judge.open().youngest_in(Lsn::ZERO, lsn);
-                            collected.kept_for = collected.kept_for.max(snapshot.or(Some(Lsn::MAX)));
-                            return Ok(());
+                    // A reader of an all-visible page notes no commit for its reply's gate.
+                    let waits_for = match outcomes.outcome(header.xid) {
+                        Outcome::Committed { lsn, has_dead: false } if lsn <= flushed => {
+                            judge.open().youngest_in(Lsn::ZERO, lsn)
                         }
+                        Outcome::Committed { has_dead: false, .. } => Some(Lsn::MAX),
                         _ => return Ok(()),
+                    };
+                    if waits_for.is_some() {
+                        collected.kept_for = collected.kept_for.max(waits_for);
+                        return Ok(());
                     }
                 }
                 _ => return Ok(()),

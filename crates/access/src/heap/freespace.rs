@@ -3,19 +3,36 @@
 //! # Role
 //! Blocks come in when pruning or the collector has made room on them, and go out when an insert takes them.
 //!
-//! # Not done
-//! The map lives in memory. After a start blocks come in as the collector visits them, so space on blocks that nobody
-//! touches again waits for a VACUUM.
+//! # On-disk layout
+//! The free-space fork: pages of kind [`PageKind::FREE_SPACE`], one byte a block behind the header: 0, or one more than the
+//! block's class. Even pages are about the main fork, odd ones about the history fork; there bit 7 tells pages of large
+//! values from pages of older versions.
+//!
+//! # Recovery
+//! Not logged. The collector writes the bytes of blocks whose room has changed; they are read when room is sought for the
+//! first time after a start. What is lost or out of date costs a look at a page, or room that waits for the next change.
+//!
+//! # Failure
+//! A page that cannot be read or written is as if nothing was known; no statement fails for it.
 
-use hashbrown::HashMap;
-use ochre_base::BlockNo;
+use hashbrown::{HashMap, HashSet};
+use ochre_base::limits::PAGE_SIZE;
+use ochre_base::{BlockNo, Fork, Result};
+use ochre_storage::page::PAGE_HEADER_BYTES;
+use ochre_storage::{PageKind, PageWriteGuard};
 use parking_lot::Mutex;
+
+use super::Heap;
 
 /// Room below this is not worth remembering.
 const MIN_FREE_BYTES: usize = 512;
 /// Blocks are remembered by multiples of this.
 const CLASS_BYTES: usize = 512;
 const CLASSES: usize = 16;
+/// Blocks that one page of the fork tells of.
+const BLOCKS_PER_PAGE: u32 = (PAGE_SIZE - PAGE_HEADER_BYTES) as u32;
+/// Marks the bytes of pages of large values.
+const OVERFLOW: u8 = 0x80;
 
 /// Blocks by how much room they have.
 #[derive(Default)]
@@ -28,6 +45,8 @@ struct Inner {
     classes: [Vec<BlockNo>; CLASSES],
     /// The class that a block is in; entries of the lists that do not agree are stale.
     class_of: HashMap<BlockNo, u8>,
+    /// Blocks whose class is not as the fork has it.
+    changed: HashSet<BlockNo>,
 }
 
 impl FreeSpace {
@@ -35,13 +54,38 @@ impl FreeSpace {
     pub(crate) fn note(&self, block: BlockNo, free_bytes: usize) {
         let mut inner = self.inner.lock();
         if free_bytes < MIN_FREE_BYTES {
-            inner.class_of.remove(&block);
+            if inner.class_of.remove(&block).is_some() {
+                inner.changed.insert(block);
+            }
             return;
         }
         let class = (free_bytes / CLASS_BYTES).min(CLASSES) - 1;
         if inner.class_of.insert(block, class as u8) != Some(class as u8) {
             inner.classes[class].push(block);
+            inner.changed.insert(block);
         }
+    }
+
+    /// Notes what the fork says about a block, unless more is known.
+    fn note_saved(&self, block: BlockNo, class: u8) {
+        let mut inner = self.inner.lock();
+        if usize::from(class) < CLASSES
+            && !inner.class_of.contains_key(&block)
+            && !inner.changed.contains(&block)
+        {
+            inner.class_of.insert(block, class);
+            inner.classes[usize::from(class)].push(block);
+        }
+    }
+
+    /// The blocks whose bytes are to be written, with these.
+    fn take_changed(&self) -> Vec<(BlockNo, u8)> {
+        let mut inner = self.inner.lock();
+        let changed = std::mem::take(&mut inner.changed);
+        changed
+            .into_iter()
+            .map(|block| (block, inner.class_of.get(&block).map_or(0, |class| class + 1)))
+            .collect()
     }
 
     /// Takes a block that has at least `bytes` free, as far as is known.
@@ -54,11 +98,72 @@ impl FreeSpace {
             while let Some(block) = inner.classes[class].pop() {
                 if inner.class_of.get(&block) == Some(&(class as u8)) {
                     inner.class_of.remove(&block);
+                    inner.changed.insert(block);
                     return Some(block);
                 }
             }
         }
         None
+    }
+}
+
+impl Heap {
+    /// Reads the fork, once.
+    pub(super) fn load_free_space(&self) {
+        if self.free_space_loaded.swap(true, std::sync::atomic::Ordering::AcqRel) {
+            return;
+        }
+        let fork = self.relation.fork(Fork::FreeSpace);
+        let pool = self.storage.pool();
+        for number in 0..pool.block_count(fork).unwrap_or(0) {
+            let Ok(page) = pool.fetch_or_reset(fork.page(BlockNo(number))) else { continue };
+            let page = page.read();
+            if page.kind() != PageKind::FREE_SPACE {
+                continue;
+            }
+            let first = number / 2 * BLOCKS_PER_PAGE;
+            for (block, byte) in (first..).map(BlockNo).zip(&page.bytes()[PAGE_HEADER_BYTES..]) {
+                let Some(class) = (byte & !OVERFLOW).checked_sub(1) else { continue };
+                let map = match (number % 2, byte & OVERFLOW) {
+                    (0, _) => &self.free,
+                    (_, 0) => &self.history_free,
+                    _ => &self.overflow_free,
+                };
+                map.note_saved(block, class);
+            }
+        }
+    }
+
+    /// Writes what has changed since the last time.
+    pub(crate) fn save_free_space(&self) -> Result<()> {
+        if !self.storage.files().exists(self.relation)? {
+            return Ok(());
+        }
+        // What the fork knows and this handle does not is not to be overwritten piece by piece.
+        self.load_free_space();
+        let main = self.free.take_changed().into_iter().map(|(block, byte)| (block, byte, 0));
+        let history = self.history_free.take_changed().into_iter().map(|(block, byte)| (block, byte, 1));
+        let large = self.overflow_free.take_changed().into_iter();
+        let large = large.map(|(block, byte)| (block, if byte == 0 { 0 } else { byte | OVERFLOW }, 1));
+        let mut changed: Vec<(BlockNo, u8, u32)> = main.chain(history).chain(large).collect();
+        changed.sort_unstable_by_key(|(block, _, odd)| (block.0 / BLOCKS_PER_PAGE, *odd));
+        let fork = self.relation.fork(Fork::FreeSpace);
+        let mut page: Option<PageWriteGuard> = None;
+        for (block, byte, odd) in changed {
+            let number = BlockNo(block.0 / BLOCKS_PER_PAGE * 2 + odd);
+            if page.as_ref().is_none_or(|page| page.key().block != number) {
+                drop(page.take());
+                let mut next = self.storage.pool().fetch_or_reset(fork.page(number))?.write();
+                if next.kind() != PageKind::FREE_SPACE {
+                    next.format(PageKind::FREE_SPACE, PAGE_SIZE - PAGE_HEADER_BYTES);
+                }
+                next.mark_dirty_unlogged();
+                page = Some(next);
+            }
+            let page = page.as_mut().expect("latched above");
+            page.bytes_mut()[PAGE_HEADER_BYTES + (block.0 % BLOCKS_PER_PAGE) as usize] = byte;
+        }
+        Ok(())
     }
 }
 

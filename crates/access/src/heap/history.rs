@@ -60,6 +60,10 @@ impl Heap {
     /// A latched history page with room for a version of `len` bytes; it may be unused.
     pub(super) fn history_page_with_room(&self, len: usize) -> Result<PageWriteGuard> {
         let mut block = self.history_target.load(Ordering::Relaxed);
+        if block == NO_BLOCK {
+            self.load_free_space();
+            block = self.history_free.take(len).map_or(NO_BLOCK, |b| b.0);
+        }
         for _ in 0..3 {
             if block == NO_BLOCK {
                 break;

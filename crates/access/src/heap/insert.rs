@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use ochre_base::{BlockNo, Fork, Result, RowId};
 use ochre_storage::{PageKind, PageWriteGuard};
-use ochre_txn::Transaction;
+use ochre_txn::{RowChange, Transaction};
 
 use super::edit::{fits, unused_slot};
 use super::record::{HeapRecord, info};
@@ -112,7 +112,7 @@ impl Heap {
             None => record.append(&self.storage, &mut [&mut page])?,
             Some(vis) => record.append(&self.storage, &mut [&mut page, vis])?,
         };
-        transaction.note_written(self.relation, rid.block);
+        transaction.note_change(self.relation, rid.block, RowChange::Inserted(1));
         Ok(rid)
     }
 
@@ -135,6 +135,7 @@ impl Heap {
             let mut page = self.page_with_room(VERSION_HEADER_BYTES + first.end - first.start)?;
             let block = page.key().block;
             let mut failed = None;
+            let before = rids.len();
             let mut record = HeapRecord::of(info::INSERT, transaction, xid, schema_version);
             let mut vis = self.clear_all_visible(&mut record, &mut page, 0, 1)?;
             if page.is_unused() {
@@ -169,7 +170,8 @@ impl Heap {
                 None => record.append(&self.storage, &mut [&mut page])?,
                 Some(vis) => record.append(&self.storage, &mut [&mut page, vis])?,
             };
-            transaction.note_written(self.relation, block);
+            let inserted = (rids.len() - before) as u64;
+            transaction.note_change(self.relation, block, RowChange::Inserted(inserted));
             failed.map_or(Ok(()), Err)?;
         }
         Ok(())
@@ -192,6 +194,7 @@ impl Heap {
                 target.store(block, Ordering::Relaxed);
                 return Ok(page);
             }
+            self.load_free_space();
             block = self.free.take(len + reserve_for(len)).map_or(NO_BLOCK, |b| b.0);
         }
         let page = self.storage.pool().allocate(self.relation.fork(Fork::Main))?;

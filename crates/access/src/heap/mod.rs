@@ -60,7 +60,7 @@ mod visibility;
 mod write;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
 
 use hashbrown::HashMap;
 use ochre_base::{BlockNo, Fork, Result, RowId};
@@ -79,6 +79,7 @@ pub use version::{Link, VersionRef};
 pub(crate) use visibility::is_all_visible;
 pub use write::{LockOutcome, RowWait, WriteOutcome, serialization_failure};
 
+use crate::scan_counts::ScanCounts;
 use freespace::FreeSpace;
 
 /// Pages whose last attempt at pruning is remembered.
@@ -110,6 +111,8 @@ pub struct Heap {
     manager: Arc<TransactionManager>,
     targets: [AtomicU32; INSERT_TARGETS],
     free: FreeSpace,
+    /// Whether the free-space fork was read.
+    free_space_loaded: AtomicBool,
     /// Pages where pruning did not make room lately, and the newest commit of then: a hint.
     fruitless_prunes: [AtomicU64; FRUITLESS_PRUNES],
     history_target: AtomicU32,
@@ -117,6 +120,10 @@ pub struct Heap {
     overflow_target: AtomicU32,
     overflow_free: FreeSpace,
     cleanup: RwLock<Option<Arc<dyn IndexCleanup>>>,
+    /// Sequential scans.
+    pub scans: ScanCounts,
+    /// Rows fetched by index scans.
+    pub fetches: ScanCounts,
 }
 
 /// No block.
@@ -141,12 +148,15 @@ impl Heap {
             manager,
             targets: [const { AtomicU32::new(NO_BLOCK) }; INSERT_TARGETS],
             free: FreeSpace::default(),
+            free_space_loaded: AtomicBool::new(false),
             fruitless_prunes: [const { AtomicU64::new(0) }; FRUITLESS_PRUNES],
             history_target: AtomicU32::new(NO_BLOCK),
             history_free: FreeSpace::default(),
             overflow_target: AtomicU32::new(NO_BLOCK),
             overflow_free: FreeSpace::default(),
             cleanup: RwLock::new(None),
+            scans: ScanCounts::default(),
+            fetches: ScanCounts::default(),
         }
     }
 
@@ -176,6 +186,14 @@ impl Heap {
     /// When the file's length cannot be read.
     pub fn block_count(&self) -> Result<u32> {
         self.storage.pool().block_count(self.relation.fork(Fork::Main))
+    }
+
+    /// Writes what is known about room on pages, for after the next start.
+    ///
+    /// # Errors
+    /// 53100, 58030: nothing is lost but room.
+    pub fn save_hints(&self) -> Result<()> {
+        self.save_free_space()
     }
 
     fn read_page(&self, block: BlockNo) -> Result<PageReadGuard> {
@@ -223,6 +241,11 @@ impl Heaps {
         }
         let mut open = self.open.write();
         open.entry(relation).or_insert_with(|| Arc::new(Heap::new(self.manager.clone(), relation))).clone()
+    }
+
+    /// The handles that are open.
+    pub fn all(&self) -> Vec<Arc<Heap>> {
+        self.open.read().values().cloned().collect()
     }
 
     /// Forgets a relation that was dropped.

@@ -137,6 +137,10 @@ impl Heap {
 
     fn overflow_page_with_room(&self, len: usize) -> Result<PageWriteGuard> {
         let mut block = self.overflow_target.load(Ordering::Relaxed);
+        if block == NO_BLOCK {
+            self.load_free_space();
+            block = self.overflow_free.take(len).map_or(NO_BLOCK, |b| b.0);
+        }
         for _ in 0..3 {
             if block == NO_BLOCK {
                 break;

@@ -156,6 +156,11 @@ impl Heap {
             edit.set_flags(flags);
         }
         record.append(&self.storage, &mut [page])?;
+        let gone = steps.iter().filter(|step| !matches!(step, Step::SetLink(..))).count() as u64;
+        match transaction {
+            Some(transaction) => transaction.note_unlinked(self.relation, gone),
+            None => self.manager.note_unlinked(self.relation, gone),
+        }
         Ok(())
     }
 }

@@ -156,6 +156,11 @@ impl VersionHeader {
         Some((header, payload))
     }
 
+    /// Sets the bit of a version in its form on disk, if `on`.
+    pub(crate) fn set_keys_differ(bytes: &mut [u8], on: bool) {
+        bytes[22] |= if on { Info::KEYS_DIFFER } else { 0 };
+    }
+
     /// Whether it says that the row is deleted.
     #[inline]
     pub fn is_tombstone(&self) -> bool {

@@ -15,7 +15,7 @@ use ochre_base::{CommandId, Error, Lsn, Result, RowId, SqlState, Xid};
 use ochre_storage::{PageKind, PageWriteGuard};
 use ochre_txn::locks::RowTurn;
 use ochre_txn::suspension::suspended;
-use ochre_txn::{Outcome, RowDemand, RowLockStrength, RowObstacle, Snapshot, Transaction};
+use ochre_txn::{Outcome, RowChange, RowDemand, RowLockStrength, RowObstacle, Snapshot, Transaction};
 use smallvec::SmallVec;
 
 use super::Heap;
@@ -227,7 +227,12 @@ impl Heap {
                     };
                     self.place(transaction, xid, rid, row, first, current, new)?;
                     transaction.forbid_suspension();
-                    transaction.note_written(self.relation, rid.block);
+                    let change = if new.info.has(Info::TOMBSTONE) {
+                        RowChange::Deleted
+                    } else {
+                        RowChange::Updated { same_keys: !new.info.has(Info::KEYS_DIFFER) }
+                    };
+                    transaction.note_change(self.relation, rid.block, change);
                     return Ok(WriteOutcome::Done);
                 }
                 Err(Obstacle::Outcome(outcome)) => return Ok(outcome),
@@ -423,6 +428,7 @@ impl Heap {
             // A void version goes at once; the new one lies on what that lay on.
             let inherited = current.header.info.has(Info::KEYS_DIFFER);
             let info = new.info.with(Info::KEYS_DIFFER, inherited);
+            transaction.note_unlinked(self.relation, u64::from(!first.is_tombstone()));
             return self.replace_first(rid, row, context, info, first.older, new, None);
         }
         let mut room = fits(page, len);
@@ -553,6 +559,7 @@ impl Heap {
     pub(super) fn other_page_with_room(&self, len: usize) -> Result<PageWriteGuard> {
         let pool = self.storage.pool();
         for _ in 0..4 {
+            self.load_free_space();
             let Some(block) = self.free.take(len) else { break };
             let pinned = pool.fetch(self.relation.main_page(block))?;
             if let Ok(page) = pinned.try_write()

@@ -84,6 +84,66 @@ const PG_CATALOG: &[(&str, &str)] = &[
          FROM pg_catalog.pg_stat_get_activity(NULL::integer) s \
          LEFT JOIN pg_catalog.pg_database d ON s.datid = d.oid LEFT JOIN pg_catalog.pg_authid u ON s.usesysid = u.oid",
     ),
+    (
+        "pg_stat_all_tables",
+        "SELECT c.oid AS relid, n.nspname AS schemaname, c.relname, pg_catalog.pg_stat_get_numscans(c.oid) AS seq_scan, \
+         pg_catalog.pg_stat_get_lastscan(c.oid) AS last_seq_scan, \
+         pg_catalog.pg_stat_get_tuples_returned(c.oid) AS seq_tup_read, \
+         (SELECT sum(pg_catalog.pg_stat_get_numscans(i.indexrelid))::bigint FROM pg_catalog.pg_index i \
+          WHERE i.indrelid = c.oid) AS idx_scan, \
+         NULL::timestamptz AS last_idx_scan, \
+         (SELECT CASE WHEN count(*) > 0 THEN pg_catalog.pg_stat_get_tuples_fetched(c.oid) END FROM pg_catalog.pg_index i \
+          WHERE i.indrelid = c.oid) AS idx_tup_fetch, \
+         pg_catalog.pg_stat_get_tuples_inserted(c.oid) AS n_tup_ins, \
+         pg_catalog.pg_stat_get_tuples_updated(c.oid) AS n_tup_upd, \
+         pg_catalog.pg_stat_get_tuples_deleted(c.oid) AS n_tup_del, \
+         pg_catalog.pg_stat_get_tuples_hot_updated(c.oid) AS n_tup_hot_upd, \
+         pg_catalog.pg_stat_get_tuples_newpage_updated(c.oid) AS n_tup_newpage_upd, \
+         pg_catalog.pg_stat_get_live_tuples(c.oid) AS n_live_tup, \
+         pg_catalog.pg_stat_get_dead_tuples(c.oid) AS n_dead_tup, \
+         pg_catalog.pg_stat_get_mod_since_analyze(c.oid) AS n_mod_since_analyze, \
+         pg_catalog.pg_stat_get_ins_since_vacuum(c.oid) AS n_ins_since_vacuum, \
+         pg_catalog.pg_stat_get_last_vacuum_time(c.oid) AS last_vacuum, \
+         pg_catalog.pg_stat_get_last_autovacuum_time(c.oid) AS last_autovacuum, \
+         pg_catalog.pg_stat_get_last_analyze_time(c.oid) AS last_analyze, \
+         pg_catalog.pg_stat_get_last_autoanalyze_time(c.oid) AS last_autoanalyze, \
+         pg_catalog.pg_stat_get_vacuum_count(c.oid) AS vacuum_count, \
+         pg_catalog.pg_stat_get_autovacuum_count(c.oid) AS autovacuum_count, \
+         pg_catalog.pg_stat_get_analyze_count(c.oid) AS analyze_count, \
+         pg_catalog.pg_stat_get_autoanalyze_count(c.oid) AS autoanalyze_count, \
+         pg_catalog.pg_stat_get_total_vacuum_time(c.oid) AS total_vacuum_time, \
+         pg_catalog.pg_stat_get_total_autovacuum_time(c.oid) AS total_autovacuum_time, \
+         pg_catalog.pg_stat_get_total_analyze_time(c.oid) AS total_analyze_time, \
+         pg_catalog.pg_stat_get_total_autoanalyze_time(c.oid) AS total_autoanalyze_time \
+         FROM pg_catalog.pg_class c LEFT JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+         WHERE c.relkind IN ('r', 't', 'm', 'p')",
+    ),
+    (
+        "pg_stat_user_tables",
+        "SELECT * FROM pg_catalog.pg_stat_all_tables WHERE schemaname NOT IN ('pg_catalog', 'information_schema') AND schemaname !~ '^pg_toast'",
+    ),
+    (
+        "pg_stat_user_indexes",
+        "SELECT * FROM pg_catalog.pg_stat_all_indexes WHERE schemaname NOT IN ('pg_catalog', 'information_schema') AND schemaname !~ '^pg_toast'",
+    ),
+    (
+        "pg_stat_sys_tables",
+        "SELECT * FROM pg_catalog.pg_stat_all_tables WHERE (schemaname IN ('pg_catalog', 'information_schema') OR schemaname ~ '^pg_toast')",
+    ),
+    (
+        "pg_stat_sys_indexes",
+        "SELECT * FROM pg_catalog.pg_stat_all_indexes WHERE (schemaname IN ('pg_catalog', 'information_schema') OR schemaname ~ '^pg_toast')",
+    ),
+    (
+        "pg_stat_all_indexes",
+        "SELECT c.oid AS relid, i.oid AS indexrelid, n.nspname AS schemaname, c.relname, i.relname AS indexrelname, \
+         pg_catalog.pg_stat_get_numscans(i.oid) AS idx_scan, pg_catalog.pg_stat_get_lastscan(i.oid) AS last_idx_scan, \
+         pg_catalog.pg_stat_get_tuples_returned(i.oid) AS idx_tup_read, \
+         pg_catalog.pg_stat_get_tuples_fetched(i.oid) AS idx_tup_fetch \
+         FROM pg_catalog.pg_class c JOIN pg_catalog.pg_index x ON c.oid = x.indrelid \
+         JOIN pg_catalog.pg_class i ON i.oid = x.indexrelid \
+         LEFT JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('r', 't', 'm')",
+    ),
 ];
 
 /// Views in `information_schema`.

@@ -262,7 +262,7 @@ impl Session {
             })?;
         }
         if let Some(conversion) = conversion {
-            self.rewrite_table(&relation, number, conversion)?;
+            self.rewrite_table(&relation, Some((number, conversion)))?;
         } else {
             for index in indexed {
                 if self.index_reads_column(&index, table, number)? {

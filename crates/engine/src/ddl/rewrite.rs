@@ -38,6 +38,7 @@ impl Session {
             .inspect_err(|_| self.state.instance.btrees().forget(database.file_key(false, index.file)))?;
         // An older snapshot could miss rows whose versions it sees and the build did not.
         index.usable_from = snapshot.lsn();
+        database.note_index(index.usable_from);
         index.row_estimate = report.entries as f64;
         index.page_estimate = report.leaf_pages;
         Ok(())
@@ -72,16 +73,14 @@ impl Session {
         Ok(())
     }
 
-    /// Writes a table anew, in a new file, with one column computed by an expression over the old columns; then its
-    /// indexes. `old` is the table as it was.
+    /// Writes a table anew, in a new file, with one column, if one is given by its number, computed by an expression over
+    /// the old columns; then its indexes. `old` is the table as it was.
     pub(crate) fn rewrite_table(
         &mut self,
         old: &Arc<RelationDescriptor>,
-        number: i16,
-        conversion: Expr,
+        conversion: Option<(i16, Expr)>,
     ) -> Result<()> {
         let source = self.state.database.table(old)?;
-        let position = number as usize - 1;
         // Indexes are built when the rows are there.
         let indexes = self.relation(old.oid).indexes.clone();
         let mut bare = (*self.relation(old.oid)).clone();
@@ -102,12 +101,15 @@ impl Session {
         let snapshot = self.txn().newest_snapshot()?;
         self.with_context(&snapshot, &[], |_, context| {
             each_batch(context, &source, |ctx, image| {
-                let converted = ctx.eval(&conversion, &image)?;
+                let converted = match &conversion {
+                    Some((number, expr)) => Some((*number, ctx.eval(expr, &image)?)),
+                    None => None,
+                };
                 let columns = kept
                     .iter()
-                    .map(|number| match *number as usize - 1 {
-                        column if column == position => Arc::clone(&converted),
-                        column => Arc::clone(&image.columns[column]),
+                    .map(|number| match &converted {
+                        Some((changed, column)) if changed == number => Arc::clone(column),
+                        _ => Arc::clone(&image.columns[*number as usize - 1]),
                     })
                     .collect();
                 let batch = Batch { columns, rows: image.rows, selection: image.selection.clone() };

@@ -37,7 +37,7 @@ mod simple;
 mod suspended;
 mod transaction;
 mod two_phase;
-mod utility;
+pub(crate) mod utility;
 
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
@@ -262,7 +262,12 @@ impl Session {
 
     /// The log position that must be durable before what was said so far may be sent (N2), once.
     pub fn take_gate(&self) -> Lsn {
-        self.state.gate.replace(Lsn::ZERO)
+        let met = self.state.gate.replace(Lsn::ZERO);
+        // Whatever was said about names and shapes came from this catalog or an older one; and a query whose rows were
+        // fetched in part may never come to its end.
+        let catalog = self.state.database.published_at();
+        let more = self.transaction.as_ref().map_or(catalog, |own| own.gate_lsn().max(catalog));
+        if more > self.state.instance.transactions().wal().flushed() { met.max(more) } else { met }
     }
 
     /// Notices since the last call.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ochre_base::{Error, Oid, Result, SqlState};
+use ochre_base::{Error, Lsn, Oid, Result, SqlState};
 use ochre_parser::ast::Statement;
 use ochre_sql::Planner;
 use ochre_sql::bind::ParamTypes;
@@ -26,6 +26,8 @@ pub(crate) struct PlanStamp {
     path: Arc<[Oid]>,
     /// The fingerprint of the settings.
     settings: u64,
+    /// The transaction's snapshot, when an index may be younger than it.
+    snapshot: Option<Lsn>,
 }
 
 impl PlanStamp {
@@ -60,7 +62,14 @@ impl Session {
             catalog: self.state.catalog_version(),
             path: self.state.search_path(),
             settings: self.state.settings.borrow().parsed().plan_fingerprint,
+            snapshot: self.old_snapshot(),
         }
+    }
+
+    /// The position of the transaction's snapshot, if some index was built since.
+    fn old_snapshot(&self) -> Option<Lsn> {
+        let position = self.transaction.as_ref()?.snapshot_position()?;
+        (position < self.state.database.newest_index()).then_some(position)
     }
 
     fn plan_once(
@@ -70,7 +79,8 @@ impl Session {
     ) -> Result<(PlanStamp, Arc<PlannedStatement>)> {
         let stamp = self.stamp();
         let catalog = self.state.catalog();
-        let settings = self.state.settings.borrow().parsed().planner.clone();
+        let mut settings = self.state.settings.borrow().parsed().planner.clone();
+        settings.snapshot = stamp.snapshot;
         let session = StatementSession::new(&self.state, self.transaction.as_ref());
         let mut parameters = ParamTypes::new(parameter_types);
         let planner = Planner::new(&catalog, &stamp.path, &session, &settings);
@@ -104,7 +114,8 @@ impl Session {
         text: &str,
     ) -> Result<Arc<PlannedStatement>> {
         let (stamp, plan) = self.plan_parameterised(statement, text, &[])?;
-        if !self.state.catalog.borrow().is_empty() || !plan.parameters.is_empty() {
+        let own = !self.state.catalog.borrow().is_empty() || stamp.snapshot.is_some();
+        if own || !plan.parameters.is_empty() {
             return Ok(plan);
         }
         let plans = &self.state.database.plans;
@@ -148,6 +159,9 @@ impl Session {
             return Ok(None);
         }
         let stamp = self.stamp();
+        if stamp.snapshot.is_some() {
+            return Ok(None);
+        }
         let mut shape = std::mem::take(&mut self.shape);
         let found = self.find_cached(text, &mut shape, &stamp);
         self.shape = shape;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ochre_base::{Error, Result, Severity, SqlState};
+use ochre_base::{Error, Lsn, Result, Severity, SqlState};
 use ochre_catalog::CatalogChange;
 use ochre_parser::ast::{IsolationLevel as AstLevel, TransactionModes, TransactionStmt};
 use ochre_txn::{IsolationLevel, SavepointDepth, Transaction, TransactionOptions};
@@ -272,7 +272,7 @@ impl Session {
             let instance = Arc::clone(&self.state.instance);
             let database = Arc::clone(&self.state.database);
             let version = instance.next_catalog_version();
-            transaction.at_publish(move |_| publish(&instance, &database, &changes, version));
+            transaction.at_publish(move |lsn| publish(&instance, &database, &changes, version, lsn));
         }
         let wait = self.state.settings.borrow().parsed().synchronous_commit;
         let own = transaction.xid();
@@ -368,6 +368,10 @@ impl Session {
 
     /// An error came: an implicit transaction ends, a block waits for its end.
     pub(crate) fn fail(&mut self) {
+        // The error may tell what other transactions committed: a key that is there, a value that does not fit.
+        if let Some(transaction) = &self.transaction {
+            self.state.note_met(transaction.gate_lsn());
+        }
         match self.block {
             Block::Idle => {}
             Block::Implicit => self.end_aborted(),
@@ -513,8 +517,9 @@ pub(crate) fn publish(
     database: &crate::database::Database,
     changes: &[CatalogChange],
     version: u64,
+    lsn: Lsn,
 ) {
-    database.publish(changes, version);
+    database.publish(changes, version, lsn);
     let shared: Vec<CatalogChange> = changes
         .iter()
         .filter(|change| {
@@ -529,6 +534,6 @@ pub(crate) fn publish(
         .cloned()
         .collect();
     if !shared.is_empty() {
-        instance.publish_shared(database.oid(), &shared, version);
+        instance.publish_shared(database.oid(), &shared, version, lsn);
     }
 }

@@ -168,9 +168,9 @@ impl Session {
                 let changes = changes.list().to_vec();
                 let _ddl = (!changes.is_empty()).then(|| instance.catalog_commits().read());
                 let version = instance.next_catalog_version();
-                transactions.commit_prepared(&mut entry.transaction, |_| {
+                transactions.commit_prepared(&mut entry.transaction, |lsn| {
                     if !changes.is_empty() {
-                        super::transaction::publish(&instance, &database, &changes, version);
+                        super::transaction::publish(&instance, &database, &changes, version, lsn);
                     }
                 })?
             }

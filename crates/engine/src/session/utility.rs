@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ochre_base::{Error, Result, SqlState};
 use ochre_parser::ast::{
     self, DefElem, DefValue, DiscardTarget, ExecuteStmt, ExplainStmt, LockMode, LockStmt, PrepareStmt,
-    SelectBody, SelectStmt, Statement, VacuumStmt,
+    SelectBody, SelectStmt, Statement,
 };
 use ochre_sql::bind::{ParamTypes, bind_typed_expression};
 use ochre_sql::physical::OutputColumn;
@@ -353,72 +353,6 @@ impl Session {
             }
         }
         Ok(CommandTag::Plain("LOCK TABLE"))
-    }
-
-    fn vacuum(&mut self, vacuum: &VacuumStmt) -> Result<CommandTag> {
-        let mut analyze = vacuum.analyze_only;
-        for option in &vacuum.options {
-            let on = option_flag(option)?;
-            match option.name.as_str() {
-                "analyze" => analyze |= on,
-                name @ ("verbose"
-                | "skip_locked"
-                | "freeze"
-                | "truncate"
-                | "index_cleanup"
-                | "process_main"
-                | "process_toast"
-                | "disable_page_skipping"
-                | "buffer_usage_limit"
-                | "parallel"
-                | "full"
-                | "skip_database_stats"
-                | "only_database_stats") => {
-                    if on {
-                        return Err(Error::unsupported(format!("VACUUM option {}", name.to_uppercase())));
-                    }
-                }
-                other => {
-                    return Err(Error::new(
-                        SqlState::SYNTAX_ERROR,
-                        format!(
-                            "unrecognized {} option \"{other}\"",
-                            if vacuum.analyze_only { "ANALYZE" } else { "VACUUM" }
-                        ),
-                    ));
-                }
-            }
-        }
-        if !vacuum.analyze_only {
-            self.prevent_in_block("VACUUM")?;
-        }
-        let mut tables = Vec::new();
-        for target in &vacuum.relations {
-            let relation =
-                self.require_and_lock(&target.relation.name, RelationLockMode::ShareUpdateExclusive)?;
-            tables.push(relation.oid);
-        }
-        if vacuum.relations.is_empty() {
-            tables.extend(self.state.catalog().relations().filter(|r| !r.builtin).map(|r| r.oid));
-        }
-        for oid in tables {
-            let Some(relation) = self.state.catalog().relation(oid).cloned() else {
-                continue;
-            };
-            let table = self.state.database.table(&relation)?;
-            let Some(heap) = &table.heap else {
-                continue;
-            };
-            if !vacuum.analyze_only {
-                self.state.instance.collector().vacuum(heap)?;
-            }
-            if analyze {
-                self.lock_relation(oid, RelationLockMode::ShareUpdateExclusive)?;
-                self.analyze(oid)?;
-            }
-        }
-        self.txn().advance_command()?;
-        Ok(CommandTag::Plain(if vacuum.analyze_only { "ANALYZE" } else { "VACUUM" }))
     }
 }
 

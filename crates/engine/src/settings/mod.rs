@@ -19,7 +19,9 @@ use std::sync::{Arc, LazyLock, OnceLock};
 use ochre_base::{Error, Result, SqlState};
 
 pub use parsed::Parsed;
-pub use table::{ACCEPTED_STORAGE_PARAMETERS, Context, Kind, SETTINGS, Setting, find};
+pub use table::{
+    ACCEPTED_STORAGE_PARAMETERS, ACCEPTED_VACUUM_OPTIONS, Context, Kind, SETTINGS, Setting, find,
+};
 pub use value::{boolean, date_style, format_with_unit};
 
 /// Where a value came from, as `pg_settings.source` says it.

@@ -218,6 +218,19 @@ pub const ACCEPTED_STORAGE_PARAMETERS: [&str; 7] = [
     "parallel_workers",
 ];
 
+/// Options of VACUUM that are accepted and mean nothing here: no row is frozen, garbage is never left in an index, large
+/// values live with their table, a table is gone through by one thread, and there are no statistics of the database.
+/// Every other option does something or is an error.
+pub const ACCEPTED_VACUUM_OPTIONS: [&str; 7] = [
+    "disable_page_skipping",
+    "freeze",
+    "index_cleanup",
+    "process_main",
+    "process_toast",
+    "skip_database_stats",
+    "truncate",
+];
+
 /// Every setting, in the order of lower-case names.
 #[rustfmt::skip]
 pub const SETTINGS: &[Setting] = &[

@@ -8,7 +8,7 @@ use ochre_access::row::RowFlags;
 use ochre_base::{CommandId, Result, RowId, Xid};
 
 use crate::ExecContext;
-use crate::codec::RowDecoder;
+use crate::codec::ImageDecoder;
 use crate::index_entry::{Entry, EntryColumns};
 use crate::relation::{IndexAccess, TableAccess};
 
@@ -21,7 +21,8 @@ pub struct HeapUniqueChecker<'a> {
     heap: &'a Heap,
     index: &'a IndexAccess,
     key: &'a [u8],
-    decoder: RowDecoder,
+    /// Of what the index is made of only: no snapshot protects large values of versions that may go.
+    decoder: ImageDecoder,
     versions: Vec<KeptVersion>,
     entry: Entry,
     /// Whose command the last [`UniqueVerdict::Wait`] was about.
@@ -54,7 +55,7 @@ impl<'a> HeapUniqueChecker<'a> {
             heap,
             index,
             key,
-            decoder: RowDecoder::all_columns(&table.codec),
+            decoder: ImageDecoder::new(&table.codec, &index.exprs.columns_read()),
             versions: Vec::new(),
             entry: Entry::default(),
             waits_for: WHOLE_TRANSACTION,

@@ -42,6 +42,7 @@ fn row_ids(ctx: &ExecContext<'_>, table: &TableAccess, source: &BitmapSource) ->
     match source {
         BitmapSource::Index { index, bounds, .. } => {
             let index = table.index(index.oid)?;
+            index.tree.scans.begun();
             let mut scan = Scan::new(Arc::clone(&index.tree), ScanFetch::RowIds);
             let mut ids = Vec::new();
             for span in key_spans(ctx, index, bounds)? {
@@ -115,6 +116,7 @@ impl Operator for BitmapScan {
                 })?;
                 seen.transpose()?;
             }
+            heap.fetches.read(decoder.rows());
             let mut batch = decoder.take(heap)?;
             if let Some(recheck) = &self.recheck
                 && !doubtful.is_empty()

@@ -7,6 +7,8 @@
 //! # Invariants
 //! - IS1: a version whose keys may differ from its neighbours' is compared with the entry that led to it: a row that has
 //!   moved in the index is found once, by the entry of the version that the snapshot sees.
+//! - IS3: the all-visible map is asked after the leaf was read: what is inserted clears the page's bit before its entry is
+//!   there to be read. What an older look said does not count for a leaf that was read later.
 //! - IS2: no index latch is held while the heap is read.
 
 use std::sync::Arc;
@@ -19,7 +21,7 @@ use ochre_txn::{KeyRange, ScannedRange};
 use ochre_types::{Batch, ColumnBuilder, PhysicalType};
 
 use crate::bounds::{KeySpan, key_range, key_spans, point_key};
-use crate::codec::{RowCodec, RowDecoder};
+use crate::codec::{ImageDecoder, RowCodec};
 use crate::columns::{builders, take_batch};
 use crate::index_entry::{Entry, EntryColumns, decode_entry};
 use crate::operators::scan::ScanRows;
@@ -110,6 +112,7 @@ impl IndexScan {
             return Ok(None);
         }
         point.rows.clear();
+        self.index.tree.scans.begun();
         let serial = ctx.statement.snapshot.serial();
         if let Some(serial) = serial {
             serial.read_key(self.index.tree.relation(), &point.key)?;
@@ -139,6 +142,8 @@ impl IndexScan {
                 }
                 decoder.push(&recheck.version(*rid))?;
             }
+            self.index.tree.scans.read(1);
+            heap.fetches.read(1);
             return self.rows.take(ctx, heap);
         }
         Ok(None)
@@ -152,6 +157,10 @@ impl IndexScan {
             }
             self.position = 0;
             if self.scan.next_leaf()? {
+                // IS3
+                if let Some(only) = &mut self.index_only {
+                    only.visible = None;
+                }
                 ctx.check_interrupts()?;
                 continue;
             }
@@ -162,6 +171,7 @@ impl IndexScan {
                     if self.direction == ScanDirection::Forward {
                         spans.reverse();
                     }
+                    self.index.tree.scans.begun();
                     self.spans.insert(spans)
                 }
             };
@@ -324,7 +334,7 @@ fn index_columns(index: &IndexAccess) -> Vec<Option<usize>> {
 pub struct KeyRecheck {
     codec: Arc<RowCodec>,
     /// Made when it is needed first: most scans meet no such version.
-    decoder: Option<RowDecoder>,
+    decoder: Option<ImageDecoder>,
     needed: bool,
     payload: Vec<u8>,
     header: Option<VersionHead>,
@@ -395,7 +405,8 @@ impl KeyRecheck {
             flags: head.flags,
             payload: &self.payload,
         };
-        let decoder = self.decoder.get_or_insert_with(|| RowDecoder::all_columns(&self.codec));
+        let decoder =
+            self.decoder.get_or_insert_with(|| ImageDecoder::new(&self.codec, &index.exprs.columns_read()));
         decoder.push(&version)?;
         let batch = decoder.take(heap)?;
         let columns = ctx.with_eval(|eval| EntryColumns::compute(index, &batch, eval))?;
@@ -425,6 +436,8 @@ impl Operator for IndexScan {
             }
             self.batch_rows = (self.batch_rows * 4).min(ochre_base::limits::BATCH_ROWS);
             if self.decoded_rows() > 0 {
+                self.index.tree.scans.read(self.decoded_rows());
+                self.rows.table.heap()?.fetches.read(self.decoded_rows());
                 let batch = match &mut self.index_only {
                     Some(only) => {
                         let batch = only.take();

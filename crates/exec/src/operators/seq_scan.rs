@@ -76,6 +76,7 @@ impl SeqScan {
                     serial.read_relation(heap.relation())?;
                 }
                 let end = heap.block_count()?;
+                heap.scans.begun();
                 self.ring = (end > RING_BLOCKS).then(ScanRing::bulk_read);
                 *self.end_block.insert(end)
             }
@@ -111,6 +112,7 @@ impl Operator for SeqScan {
                 continue;
             }
             let table = Arc::clone(&self.rows.table);
+            table.heap()?.scans.read(self.rows.decoder.rows());
             if let Some(batch) = self.rows.take(ctx, table.heap()?)? {
                 return Ok(Some(batch));
             }

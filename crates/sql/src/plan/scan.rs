@@ -91,7 +91,7 @@ impl PlanBuilder<'_> {
             for index in &used.table.indexes {
                 if !index.unique
                     || !index.immediate
-                    || !index.valid
+                    || !settings.may_use(index)
                     || index.predicate.is_some()
                     || index.keys.len() > predicates.len()
                 {
@@ -145,7 +145,7 @@ impl PlanBuilder<'_> {
             return best;
         }
         for index in &used.table.indexes {
-            if !index.valid || !self.implies_index_predicate(table, index, predicates) {
+            if !settings.may_use(index) || !self.implies_index_predicate(table, index, predicates) {
                 continue;
             }
             let Some(keys) = self.key_columns(table, index) else { continue };

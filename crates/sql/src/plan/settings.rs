@@ -1,5 +1,8 @@
 //! What the planner may do and what it takes things to cost.
 
+use ochre_base::Lsn;
+use ochre_catalog::IndexDescriptor;
+
 /// Planner settings by PostgreSQL's names and with its defaults.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PlannerSettings {
@@ -25,6 +28,8 @@ pub struct PlannerSettings {
     pub work_mem_bytes: f64,
     /// Share of a cursor's rows that is expected to be fetched; 1 for everything else.
     pub tuple_fraction: f64,
+    /// The position of the snapshot that the plan will run under, if that is known and may be older than an index.
+    pub snapshot: Option<Lsn>,
     /// Rules of [`crate::optimize::RULES`] that are switched off, by name.
     pub disabled_rules: Vec<String>,
 }
@@ -51,8 +56,16 @@ impl Default for PlannerSettings {
             effective_cache_size: 524_288.0,
             work_mem_bytes: 4.0 * 1024.0 * 1024.0,
             tuple_fraction: 1.0,
+            snapshot: None,
             disabled_rules: Vec::new(),
         }
+    }
+}
+
+impl PlannerSettings {
+    /// Whether a scan of an index finds every row that the plan's snapshot sees.
+    pub(crate) fn may_use(&self, index: &IndexDescriptor) -> bool {
+        index.valid && self.snapshot.is_none_or(|snapshot| snapshot >= index.usable_from)
     }
 }
 

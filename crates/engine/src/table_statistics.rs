@@ -1,0 +1,235 @@
+//! Cumulative statistics of tables and indexes: the functions behind `pg_stat_all_tables` and `pg_stat_all_indexes`, and
+//! tables that have changed so much that they are to be analyzed.
+//!
+//! # How
+//! Transactions count what they do to rows and add it when they end ([`ochre_txn::RowChanges`]); scans count themselves
+//! ([`ochre_access::scan_counts`]). When a table was last vacuumed and analyzed is noted here.
+//!
+//! # Differences
+//! Counts begin with the process, and anew when a table gets a new file (TRUNCATE, VACUUM FULL).
+//!
+//! # Not done
+//! When a relation was last scanned.
+
+use std::time::Duration;
+
+use hashbrown::HashMap;
+use ochre_access::btree::BTree;
+use ochre_base::{FileId, Oid, Result};
+use ochre_catalog::{RelationDescriptor, RelationKind};
+use ochre_txn::RowChanges;
+use ochre_types::Datum;
+use parking_lot::Mutex;
+use std::sync::Arc;
+
+use crate::database::Database;
+use crate::session::State;
+use crate::session::context::StatementSession;
+
+/// A table is analyzed when this many of its rows were changed,
+const ANALYZE_THRESHOLD: u64 = 50;
+/// and this share of them.
+const ANALYZE_SHARE: f64 = 0.1;
+
+/// What was done to one table, and where its counts stood then.
+#[derive(Debug, Clone, Copy, Default)]
+struct Maintenance {
+    /// The file that the counts are about.
+    file: Option<FileId>,
+    /// Rows when the counts began.
+    rows_before: i64,
+    vacuumed: Times,
+    analyzed: Times,
+    analyzed_automatically: Times,
+    /// Changes and insertions up to the last ANALYZE and the last VACUUM.
+    changes_at_analyze: u64,
+    inserted_at_vacuum: u64,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Times {
+    count: u64,
+    /// Microseconds since 2000.
+    last: Option<i64>,
+    total: Duration,
+}
+
+impl Times {
+    fn add(&mut self, now: i64, took: Duration) {
+        self.count += 1;
+        self.last = Some(now);
+        self.total += took;
+    }
+}
+
+/// The notes of one database.
+#[derive(Debug, Default)]
+pub(crate) struct TableStatistics {
+    tables: Mutex<HashMap<Oid, Maintenance>>,
+}
+
+impl TableStatistics {
+    /// Begins with what the last ANALYZE before the start said about each table.
+    pub(crate) fn starting<'a>(
+        relations: impl Iterator<Item = &'a Arc<RelationDescriptor>>,
+    ) -> TableStatistics {
+        let tables = relations
+            .filter(|relation| !relation.builtin && relation.row_estimate > 0.0)
+            .map(|relation| {
+                let rows_before = relation.row_estimate as i64;
+                (relation.oid, Maintenance { file: relation.file, rows_before, ..Maintenance::default() })
+            })
+            .collect();
+        TableStatistics { tables: Mutex::new(tables) }
+    }
+
+    /// Forgets a table that was dropped.
+    pub(crate) fn forget(&self, oid: Oid) {
+        self.tables.lock().remove(&oid);
+    }
+
+    fn of(&self, relation: &RelationDescriptor) -> Maintenance {
+        self.tables.lock().get(&relation.oid).copied().unwrap_or_default().for_file(relation.file)
+    }
+
+    fn change(&self, relation: &RelationDescriptor, change: impl FnOnce(&mut Maintenance)) {
+        let mut tables = self.tables.lock();
+        let entry = tables.entry(relation.oid).or_default();
+        *entry = entry.for_file(relation.file);
+        change(entry);
+    }
+}
+
+impl Maintenance {
+    /// With a new file the counts begin anew.
+    fn for_file(self, file: Option<FileId>) -> Maintenance {
+        if self.file == file {
+            return self;
+        }
+        Maintenance { file, rows_before: 0, changes_at_analyze: 0, inserted_at_vacuum: 0, ..self }
+    }
+}
+
+fn total(changes: &RowChanges) -> u64 {
+    changes.inserted + changes.updated + changes.deleted
+}
+
+impl Database {
+    fn row_changes(&self, relation: &RelationDescriptor) -> RowChanges {
+        let key = self.relation_key(relation).ok();
+        key.map(|key| self.instance().transactions().row_changes(key)).unwrap_or_default()
+    }
+
+    /// Tables that have changed so much since their last ANALYZE that plans may be misled.
+    pub(crate) fn tables_to_analyze(&self) -> Vec<Oid> {
+        let changed = |relation: &&Arc<RelationDescriptor>| {
+            if relation.builtin || relation.kind != RelationKind::Table || relation.file.is_none() {
+                return false;
+            }
+            let since = total(&self.row_changes(relation))
+                .saturating_sub(self.statistics.of(relation).changes_at_analyze);
+            since as f64 > ANALYZE_THRESHOLD as f64 + ANALYZE_SHARE * relation.row_estimate.max(0.0)
+        };
+        self.catalog().relations().filter(changed).map(|relation| relation.oid).collect()
+    }
+}
+
+impl State {
+    pub(crate) fn note_vacuumed(&self, oid: Oid, took: Duration) {
+        let Some(relation) = self.catalog().relation(oid).cloned() else { return };
+        let inserted = self.database.row_changes(&relation).inserted;
+        self.database.statistics.change(&relation, |notes| {
+            notes.vacuumed.add(self.instance.now(), took);
+            notes.inserted_at_vacuum = inserted;
+        });
+    }
+
+    pub(crate) fn note_analyzed(&self, oid: Oid, took: Duration, automatically: bool) {
+        let Some(relation) = self.catalog().relation(oid).cloned() else { return };
+        let changes = self.database.row_changes(&relation);
+        self.database.statistics.change(&relation, |notes| {
+            let times = if automatically { &mut notes.analyzed_automatically } else { &mut notes.analyzed };
+            times.add(self.instance.now(), took);
+            notes.changes_at_analyze = total(&changes);
+            notes.rows_before = relation.row_estimate.max(0.0) as i64 - changes.live;
+        });
+    }
+}
+
+/// Calls one of the functions `pg_stat_get_…` about a table or an index; `None` for others.
+///
+/// # Errors
+/// When a relation cannot be opened.
+pub(crate) fn call(session: &StatementSession<'_>, name: &str, oid: Oid) -> Result<Option<Datum>> {
+    let Some(what) = name.strip_prefix("pg_stat_get_") else { return Ok(None) };
+    let database = &session.state.database;
+    let catalog = session.catalog();
+    // Built-in relations and what is none have no counts.
+    let Some(relation) = catalog.relation(oid).filter(|relation| !relation.builtin) else {
+        return Ok(value(what, &Maintenance::default(), &RowChanges::default(), (0, 0), 0));
+    };
+    if relation.kind == RelationKind::Index {
+        let tree: Option<Arc<BTree>> = match relation.file {
+            Some(file) => Some(session.state.instance.btrees().open(database.file_key(false, file))?),
+            None => None,
+        };
+        let (scans, entries) = tree.map_or((0, 0), |tree| tree.scans.totals());
+        return Ok(match what {
+            "numscans" => Some(Datum::Int64(scans as i64)),
+            "tuples_returned" | "tuples_fetched" => Some(Datum::Int64(entries as i64)),
+            "lastscan" => Some(Datum::Null),
+            _ => None,
+        });
+    }
+    let notes = database.statistics.of(relation);
+    let changes = database.row_changes(relation);
+    let heap = match relation.kind {
+        RelationKind::Table | RelationKind::MaterializedView => database.table(relation)?.heap.clone(),
+        _ => None,
+    };
+    let scans = heap.as_ref().map_or((0, 0), |heap| heap.scans.totals());
+    let fetches = heap.as_ref().map_or((0, 0), |heap| heap.fetches.totals());
+    Ok(value(what, &notes, &changes, scans, fetches.1))
+}
+
+/// What one of the functions says; `None` for others.
+fn value(
+    what: &str,
+    notes: &Maintenance,
+    changes: &RowChanges,
+    scans: (u64, u64),
+    fetched: u64,
+) -> Option<Datum> {
+    let count = |count: u64| Datum::Int64(count as i64);
+    let time = |times: Times| times.last.map_or(Datum::Null, Datum::Int64);
+    let took = |times: Times| Datum::Float64(times.total.as_secs_f64() * 1000.0);
+    Some(match what {
+        "numscans" => count(scans.0),
+        "tuples_returned" => count(scans.1),
+        "tuples_fetched" => count(fetched),
+        "lastscan" => Datum::Null,
+        "tuples_inserted" => count(changes.inserted),
+        "tuples_updated" => count(changes.updated),
+        "tuples_deleted" => count(changes.deleted),
+        "tuples_hot_updated" => count(changes.updated_same_keys),
+        "tuples_newpage_updated" => count(0),
+        "live_tuples" => Datum::Int64((notes.rows_before + changes.live).max(0)),
+        "dead_tuples" => Datum::Int64(changes.dead),
+        "mod_since_analyze" => count(total(changes).saturating_sub(notes.changes_at_analyze)),
+        "ins_since_vacuum" => count(changes.inserted.saturating_sub(notes.inserted_at_vacuum)),
+        "last_vacuum_time" => time(notes.vacuumed),
+        "last_analyze_time" => time(notes.analyzed),
+        "last_autoanalyze_time" => time(notes.analyzed_automatically),
+        // What autovacuum does elsewhere goes on all the time.
+        "last_autovacuum_time" => Datum::Null,
+        "vacuum_count" => count(notes.vacuumed.count),
+        "analyze_count" => count(notes.analyzed.count),
+        "autoanalyze_count" => count(notes.analyzed_automatically.count),
+        "autovacuum_count" => count(0),
+        "total_vacuum_time" => took(notes.vacuumed),
+        "total_analyze_time" => took(notes.analyzed),
+        "total_autoanalyze_time" => took(notes.analyzed_automatically),
+        "total_autovacuum_time" => Datum::Float64(0.0),
+        _ => return None,
+    })
+}

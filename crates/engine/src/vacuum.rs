@@ -1,0 +1,305 @@
+//! VACUUM and ANALYZE: what the background does anyway, now and for the tables named.
+//!
+//! # Differences
+//! Garbage goes without VACUUM. It sends the collector through whole tables at once, finds index pages that a crash left
+//! unused, and takes pages into the all-visible map. Nothing is ever frozen, so FREEZE asks for nothing. VACUUM FULL writes
+//! the table anew and holds every row that the newest snapshot sees; while an older snapshot is open it refuses.
+//!
+//! # Not done
+//! Empty pages at the end of a table stay until VACUUM FULL, whatever TRUNCATE says.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use ochre_base::{Error, Oid, Result, Severity, SqlState, Xid};
+use ochre_catalog::{RelationDescriptor, RelationKind};
+use ochre_parser::ast::{DefElem, VacuumRelation, VacuumStmt};
+use ochre_txn::locks::RelationLockMode;
+
+use crate::session::Session;
+use crate::session::utility::option_flag;
+use crate::settings::ACCEPTED_VACUUM_OPTIONS;
+use crate::tag::CommandTag;
+
+/// How long VACUUM FULL waits for older snapshots to close. Not longer: their owners may wait for its lock.
+const SNAPSHOT_PATIENCE: Duration = Duration::from_secs(1);
+
+#[derive(Default)]
+struct Options {
+    analyze: bool,
+    analyze_only: bool,
+    full: bool,
+    verbose: bool,
+    skip_locked: bool,
+    nothing_but_database_statistics: bool,
+}
+
+impl Options {
+    fn read(statement: &VacuumStmt) -> Result<Options> {
+        let analyze_only = statement.analyze_only;
+        let mut options = Options { analyze_only, analyze: analyze_only, ..Options::default() };
+        let command = if analyze_only { "ANALYZE" } else { "VACUUM" };
+        for option in &statement.options {
+            let name = option.name.as_str();
+            match name {
+                "verbose" => options.verbose = option_flag(option)?,
+                "skip_locked" => options.skip_locked = option_flag(option)?,
+                "buffer_usage_limit" => {}
+                "analyze" if !analyze_only => options.analyze = option_flag(option)?,
+                "full" if !analyze_only => options.full = option_flag(option)?,
+                "only_database_stats" if !analyze_only => {
+                    options.nothing_but_database_statistics = option_flag(option)?;
+                }
+                "index_cleanup" if !analyze_only && is_auto(option) => {}
+                "parallel" if !analyze_only => workers(option)?,
+                _ if !analyze_only && ACCEPTED_VACUUM_OPTIONS.contains(&name) => {
+                    option_flag(option)?;
+                }
+                _ => {
+                    return Err(Error::new(
+                        SqlState::SYNTAX_ERROR,
+                        format!("unrecognized {command} option \"{name}\""),
+                    ));
+                }
+            }
+        }
+        if statement.relations.iter().any(|target| !target.columns.is_empty()) && !options.analyze {
+            return Err(Error::new(
+                SqlState::FEATURE_NOT_SUPPORTED,
+                "ANALYZE option must be specified when a column list is provided",
+            ));
+        }
+        if options.nothing_but_database_statistics && !statement.relations.is_empty() {
+            return Err(Error::new(
+                SqlState::FEATURE_NOT_SUPPORTED,
+                "ONLY_DATABASE_STATS cannot be specified with a list of tables",
+            ));
+        }
+        Ok(options)
+    }
+
+    fn command(&self) -> &'static str {
+        if self.analyze_only { "ANALYZE" } else { "VACUUM" }
+    }
+}
+
+fn is_auto(option: &DefElem) -> bool {
+    option.value.as_ref().is_some_and(|value| value.as_text().eq_ignore_ascii_case("auto"))
+}
+
+fn workers(option: &DefElem) -> Result<()> {
+    let Some(value) = &option.value else {
+        return Err(Error::new(
+            SqlState::SYNTAX_ERROR,
+            "parallel option requires a value between 0 and 1024",
+        ));
+    };
+    match value.as_text().parse::<i64>() {
+        Ok(0..=1024) => Ok(()),
+        _ => {
+            Err(Error::new(SqlState::SYNTAX_ERROR, "parallel workers for vacuum must be between 0 and 1024"))
+        }
+    }
+}
+
+impl Session {
+    pub(crate) fn vacuum(&mut self, statement: &VacuumStmt) -> Result<CommandTag> {
+        let options = Options::read(statement)?;
+        if !options.analyze_only {
+            self.prevent_in_block("VACUUM")?;
+        }
+        let tag = CommandTag::Plain(options.command());
+        if options.nothing_but_database_statistics {
+            return Ok(tag);
+        }
+        let mode = if options.full {
+            RelationLockMode::AccessExclusive
+        } else {
+            RelationLockMode::ShareUpdateExclusive
+        };
+        for table in self.targets(&statement.relations, &options, mode)? {
+            self.vacuum_table(table, &options)?;
+        }
+        self.txn().advance_command()?;
+        Ok(tag)
+    }
+
+    /// The tables to go through, locked.
+    fn targets(
+        &mut self,
+        named: &[VacuumRelation],
+        options: &Options,
+        mode: RelationLockMode,
+    ) -> Result<Vec<Oid>> {
+        let mut tables = Vec::new();
+        if named.is_empty() {
+            let catalog = self.state.catalog();
+            let all = catalog.relations().filter(|r| !r.builtin && is_vacuumed(r)).map(|r| r.oid);
+            for oid in all.collect::<Vec<_>>() {
+                if options.skip_locked {
+                    if !self.state.try_lock_relation(self.txn(), oid, mode)? {
+                        continue;
+                    }
+                } else {
+                    self.lock_relation(oid, mode)?;
+                }
+                tables.push(oid);
+            }
+            return Ok(tables);
+        }
+        for target in named {
+            let relation = if options.skip_locked {
+                let found = self.state.find_relation(&target.relation.name)?;
+                let found = found.ok_or_else(|| crate::ddl::undefined(&target.relation.name))?;
+                if !self.state.try_lock_relation(self.txn(), found.oid, mode)? {
+                    let what = options.command().to_lowercase();
+                    let message = format!("skipping {what} of \"{}\" --- lock not available", found.name);
+                    self.state.notice(Error::with_severity(
+                        Severity::Warning,
+                        SqlState::LOCK_NOT_AVAILABLE,
+                        message,
+                    ));
+                    continue;
+                }
+                found
+            } else {
+                self.require_and_lock(&target.relation.name, mode)?
+            };
+            for name in &target.columns {
+                if relation.column_named(name).is_none() {
+                    return Err(Error::new(
+                        SqlState::UNDEFINED_COLUMN,
+                        format!("column \"{name}\" of relation \"{}\" does not exist", relation.name),
+                    ));
+                }
+            }
+            if !is_vacuumed(&relation) {
+                let what = if options.analyze_only { "analyze" } else { "vacuum" };
+                self.state.notice(Error::with_severity(
+                    Severity::Warning,
+                    SqlState::WARNING,
+                    format!(
+                        "skipping \"{}\" --- cannot {what} non-tables or special system tables",
+                        relation.name
+                    ),
+                ));
+                continue;
+            }
+            tables.push(relation.oid);
+        }
+        Ok(tables)
+    }
+
+    fn vacuum_table(&mut self, oid: Oid, options: &Options) -> Result<()> {
+        let Some(relation) = self.state.catalog().relation(oid).cloned() else { return Ok(()) };
+        if relation.builtin {
+            // The collector knows them too; there are no columns to sample.
+            return Ok(());
+        }
+        if !options.analyze_only {
+            let begun = Instant::now();
+            if options.full {
+                self.rewrite_for_space(&relation, options)?;
+            } else {
+                self.collect_table(&relation, options)?;
+            }
+            self.state.note_vacuumed(oid, begun.elapsed());
+        }
+        if options.analyze {
+            let begun = Instant::now();
+            if options.verbose {
+                self.inform(format!("analyzing \"{}\"", self.qualified(&relation)));
+            }
+            self.analyze(oid)?;
+            self.state.note_analyzed(oid, begun.elapsed(), false);
+        }
+        Ok(())
+    }
+
+    fn collect_table(&mut self, relation: &Arc<RelationDescriptor>, options: &Options) -> Result<()> {
+        let table = self.state.database.table(relation)?;
+        let Some(heap) = &table.heap else { return Ok(()) };
+        let name = self.qualified(relation);
+        if options.verbose {
+            self.inform(format!("vacuuming \"{name}\""));
+        }
+        let interrupt = Arc::clone(&self.state.interrupt);
+        let mut go_on = || interrupt.check();
+        let stats = self.state.instance.collector().vacuum_with(heap, &mut go_on)?;
+        let mut pages = 0;
+        for index in &table.indexes {
+            go_on()?;
+            pages += index.tree.reclaim(Xid::NONE)?;
+        }
+        if options.verbose {
+            self.inform(format!(
+                "finished vacuuming \"{name}\": {} pages scanned, {} row versions removed, {} rows removed, {} pages all visible, \
+                 {pages} index pages reclaimed",
+                stats.blocks, stats.versions, stats.rows, stats.all_visible
+            ));
+        }
+        Ok(())
+    }
+
+    /// VACUUM FULL.
+    fn rewrite_for_space(&mut self, relation: &Arc<RelationDescriptor>, options: &Options) -> Result<()> {
+        let transactions = self.state.instance.transactions();
+        let now = transactions.newest();
+        let begun = Instant::now();
+        while transactions.open_snapshots().youngest_before(now).is_some()
+            && begun.elapsed() < SNAPSHOT_PATIENCE
+        {
+            self.state.interrupt.check()?;
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        if transactions.open_snapshots().youngest_before(now).is_some() {
+            return Err(Error::unsupported("VACUUM FULL while an older snapshot is open")
+                .hint("Garbage is removed and its space reused while older snapshots are open; VACUUM does so at once."));
+        }
+        if options.verbose {
+            self.inform(format!("vacuuming \"{}\"", self.qualified(relation)));
+        }
+        self.rewrite_table(relation, None)
+    }
+
+    fn inform(&self, message: String) {
+        self.state.notice(Error::with_severity(Severity::Info, SqlState::SUCCESSFUL_COMPLETION, message));
+    }
+
+    fn qualified(&self, relation: &RelationDescriptor) -> String {
+        let catalog = self.state.catalog();
+        let database = catalog.database(self.state.database.oid()).map(|d| d.name.to_string());
+        let (database, namespace) = (database.unwrap_or_default(), self.namespace_name(relation.namespace));
+        format!("{database}.{namespace}.{}", relation.name)
+    }
+
+    /// ANALYZE from the background: not at all if the table is locked.
+    pub(crate) fn analyze_in_background(&mut self, oid: Oid) -> Result<()> {
+        self.start_statement();
+        self.begin_implicit()?;
+        let mode = RelationLockMode::ShareUpdateExclusive;
+        let mut run = || -> Result<()> {
+            if !self.state.try_lock_relation(self.txn(), oid, mode)? {
+                return Ok(());
+            }
+            if self.state.catalog().relation(oid).is_none() {
+                return Ok(());
+            }
+            let begun = Instant::now();
+            self.analyze(oid)?;
+            self.state.note_analyzed(oid, begun.elapsed(), true);
+            Ok(())
+        };
+        match run() {
+            Ok(()) => self.end_committed(),
+            Err(error) => {
+                self.end_aborted();
+                Err(error)
+            }
+        }
+    }
+}
+
+fn is_vacuumed(relation: &RelationDescriptor) -> bool {
+    matches!(relation.kind, RelationKind::Table | RelationKind::MaterializedView)
+}
