@@ -118,6 +118,9 @@ pub mod oids {
 /// The namespaces that are searched before a path that does not name them.
 pub const IMPLICIT_NAMESPACES: [ochre_base::Oid; 1] = [oids::PG_CATALOG];
 
+/// What the names of sessions' namespaces of temporary relations begin with; a number follows.
+pub const TEMPORARY_PREFIX: &str = "pg_temp_";
+
 #[cfg(test)]
 mod tests {
     use super::*;

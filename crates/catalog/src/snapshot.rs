@@ -180,6 +180,14 @@ impl CatalogSnapshot {
         self.namespaces.get(self.namespace_names.get(name)?)
     }
 
+    /// The namespace of temporary relations on a search path.
+    pub fn temporary_namespace(&self, path: &[Oid]) -> Option<Oid> {
+        let temporary = |oid: &&Oid| {
+            self.namespace(**oid).is_some_and(|namespace| namespace.name.starts_with(crate::TEMPORARY_PREFIX))
+        };
+        path.iter().find(temporary).copied()
+    }
+
     /// The constraint with this id, by a search over all relations.
     pub fn constraint(&self, oid: Oid) -> Option<&Arc<ConstraintDescriptor>> {
         self.relations.values().flat_map(|relation| &relation.constraints).find(|c| c.oid == oid)

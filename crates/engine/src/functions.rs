@@ -168,8 +168,8 @@ fn describe(session: &StatementSession<'_>, name: &str, args: &[Datum]) -> Resul
                     session.state.find_by_parts(&parts)?
                 }
             };
-            let query = view.and_then(|view| view.view_query.clone());
-            optional(query.map(|query| format!(" {};", query.trim().trim_end_matches(';'))))
+            let path = session.state.search_path();
+            optional(view.and_then(|view| crate::ddl::view_definition(catalog, &path, &view)))
         }
         "pg_get_serial_sequence" => serial_sequence(session, args)?,
         "pg_sequence_last_value" => {

@@ -417,6 +417,7 @@ impl Instance {
         let (store, rows) = CatalogStore::load(self, oid)?;
         let catalog = self.picture(oid, &rows)?;
         let database = Database::new(Arc::downgrade(self), oid, catalog, store);
+        self.drop_leftover_temporary(&database)?;
         self.databases.write().insert(oid, Arc::clone(&database));
         Ok(database)
     }

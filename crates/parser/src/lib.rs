@@ -16,7 +16,7 @@ use ochre_base::Result;
 
 pub use keywords::{Class, Kw};
 use parser::Parser;
-pub use print::{quote_identifier, quote_string};
+pub use print::{quote_identifier, quote_string, view_definition};
 
 /// Parses a text of statements separated by semicolons; empty statements leave nothing.
 ///

@@ -1,7 +1,7 @@
 //! Text and binary forms of every type: PostgreSQL's input, output, receive and send functions.
 //!
 //! # Not done
-//! The text and binary forms of geometric, range, text search, `macaddr8` and `xml` types: they answer 0A000.
+//! The text and binary forms of geometric, multirange, text search, `macaddr8` and `xml` types: they answer 0A000.
 
 mod arrays;
 mod binary;
@@ -22,6 +22,7 @@ use crate::context::unsupported_form;
 use crate::datetime::{self, TimeTz};
 use crate::json;
 use crate::jsonb::{Json, JsonRef};
+use crate::range::{Range, range_subtype};
 use crate::{
     Column, ColumnBuilder, ColumnValues, Datum, FormatContext, Numeric, PhysicalType, SqlType, oids, typmod,
 };
@@ -76,6 +77,9 @@ pub fn parse_text(ty: SqlType, text: &str, context: &FormatContext) -> Result<Da
         oids::PG_LSN => return simple::parse_lsn(text).map(Datum::UInt64),
         oids::INT2VECTOR | oids::OIDVECTOR => return arrays::parse_vector(ty, text).map(Datum::Array),
         oids::VOID => return Ok(Datum::text("")),
+        _ if range_subtype(ty.oid).is_some() => {
+            return Ok(Datum::Bytes(Range::parse(ty.oid, text, context)?.to_bytes()?.into()));
+        }
         _ if ty.physical == PhysicalType::Array && ty.element().is_some() => {
             return arrays::parse(ty, text, context).map(Datum::Array);
         }
@@ -236,6 +240,11 @@ fn print_byte_string(ty: SqlType, bytes: &[u8], context: &FormatContext, out: &m
         oids::BIT | oids::VARBIT => bits::print(bytes, out),
         oids::INET | oids::CIDR => network::print(bytes, ty.oid == oids::CIDR, out),
         oids::MACADDR => network::print_mac(bytes, out),
+        _ if range_subtype(ty.oid).is_some() => {
+            if let Ok(range) = Range::from_bytes(bytes) {
+                range.print(context, out);
+            }
+        }
         _ => out.extend_from_slice(bytes),
     }
 }

@@ -6,6 +6,7 @@ use ochre_base::Oid;
 
 use crate::column::ByteView;
 use crate::jsonb::JsonRef;
+use crate::range::{order_key, range_subtype};
 use crate::{ArrayValue, BytesValues, Column, ColumnValues, Datum, KeyOrder, Selection, oids};
 
 /// Which order a type has beyond its physical type. Equality and hashing go with it.
@@ -20,6 +21,8 @@ pub enum ValueOrder {
     Bits,
     /// `jsonb`.
     Jsonb,
+    /// Ranges.
+    Range,
 }
 
 impl ValueOrder {
@@ -29,6 +32,7 @@ impl ValueOrder {
             oids::BPCHAR => ValueOrder::TrimBlanks,
             oids::BIT | oids::VARBIT => ValueOrder::Bits,
             oids::JSONB => ValueOrder::Jsonb,
+            _ if range_subtype(oid).is_some() => ValueOrder::Range,
             _ => ValueOrder::Natural,
         }
     }
@@ -53,6 +57,7 @@ pub fn compare_bytes(a: &[u8], b: &[u8], order: ValueOrder) -> Ordering {
             _ => a.cmp(b),
         },
         ValueOrder::Jsonb => JsonRef::new(a).compare(JsonRef::new(b)),
+        ValueOrder::Range => order_key(a).cmp(order_key(b)),
     }
 }
 
@@ -315,6 +320,7 @@ fn hash_f64(value: f64, hash: u64) -> u64 {
 fn hash_ordered_bytes(bytes: &[u8], order: ValueOrder, hash: u64) -> u64 {
     match order {
         ValueOrder::TrimBlanks => hash_bytes(trim_blanks(bytes), hash),
+        ValueOrder::Range => hash_bytes(order_key(bytes), hash),
         ValueOrder::Jsonb => {
             // Equal values have one key, whatever their numbers' scales.
             let mut key = Vec::with_capacity(bytes.len());

@@ -182,6 +182,7 @@ fn encode_bytes(bytes: &[u8], order: ValueOrder, out: &mut Vec<u8>) {
             out.extend_from_slice(length);
         }
         ValueOrder::Jsonb => JsonRef::new(bytes).encode_key(out),
+        ValueOrder::Range => push_escaped(crate::range::order_key(bytes), out),
     }
 }
 
@@ -224,7 +225,7 @@ pub fn is_lossless(ty: SqlType) -> bool {
         PhysicalType::Bytes => match ty.order() {
             // With a length, the blanks can be put back.
             ValueOrder::TrimBlanks => ty.typmod > 4,
-            ValueOrder::Jsonb => false,
+            ValueOrder::Jsonb | ValueOrder::Range => false,
             ValueOrder::Natural | ValueOrder::Bits => true,
         },
         PhysicalType::Array => ty.element().is_some_and(is_lossless),
@@ -362,6 +363,7 @@ impl Reader<'_, '_> {
                 let length: [u8; 4] = self.bytes()?;
                 bytes.splice(..0, length);
             }
+            ValueOrder::Range => bytes = crate::range::Range::from_key(ty.oid, &bytes)?.to_bytes()?,
             ValueOrder::Natural | ValueOrder::TrimBlanks | ValueOrder::Jsonb => {}
         }
         Ok(SharedBytes::from_vec(bytes))

@@ -28,6 +28,7 @@ pub mod jsonb;
 pub mod key;
 pub mod numeric;
 pub mod oids;
+pub mod range;
 mod row_shape;
 mod selection;
 mod sql_type;

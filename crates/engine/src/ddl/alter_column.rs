@@ -109,6 +109,8 @@ impl Session {
             return Ok(());
         };
         let number = column.number;
+        self.drop_views_of_column(&relation, number, behavior)?;
+        let relation = self.relation(table);
         // A check over several columns goes only with CASCADE; keys and checks of this column alone go with it.
         for constraint in &relation.constraints {
             let others = constraint.columns.iter().any(|column| *column != number);
@@ -232,6 +234,13 @@ impl Session {
         let old = column.ty;
         if using.is_none() && old == ty {
             return Ok(());
+        }
+        if let Some(view) = self.views_using_column(table, number)?.first() {
+            return Err(Error::new(
+                SqlState::FEATURE_NOT_SUPPORTED,
+                "cannot alter type of a column used by a view or rule",
+            )
+            .detail(format!("rule _RETURN on view {} depends on column \"{name}\"", view.name)));
         }
         let in_place = using.is_none() && is_widening(old, ty);
         let conversion =
@@ -395,6 +404,9 @@ impl Session {
             ));
         }
         let number = column.number;
+        if !self.views_using_column(relation.oid, number)?.is_empty() {
+            return Err(Error::unsupported("renaming a column that a view uses"));
+        }
         let mut changed = (**relation).clone();
         changed.columns[number as usize - 1].name = new.into();
         // Stored expressions name columns, so each that does is written again with the new name.

@@ -6,7 +6,7 @@ use ochre_base::limits::MAX_TABLE_COLUMNS;
 use ochre_base::{Error, Oid, Result, Severity, SqlState};
 use ochre_catalog::{
     ColumnDescriptor, ColumnList, ConstraintDescriptor, ConstraintKind, Field, GeneratedKind, IdentityKind,
-    Persistence, RelationDescriptor, RelationKind, oids,
+    RelationDescriptor, RelationKind, oids,
 };
 use ochre_parser::ast::{
     self, ColumnConstraintKind, ColumnDef, CreateTableStmt, OnCommit, SequenceOption, TableElement, TypeName,
@@ -42,8 +42,14 @@ impl Session {
         refuse_unsupported(statement)?;
         super::index::check_options(&statement.options)?;
         let tag = CommandTag::Plain("CREATE TABLE");
-        let namespace = self.creation_namespace(&statement.name)?;
+        let namespace = self.namespace_for(&statement.name, statement.persistence)?;
         let name = statement.name.name();
+        if statement.on_commit != OnCommit::Noop && !self.is_temporary(namespace) {
+            return Err(Error::new(
+                SqlState::INVALID_TABLE_DEFINITION,
+                "ON COMMIT can only be used on temporary tables",
+            ));
+        }
         if !self.reserve_relation_name(namespace, name)? {
             if !statement.if_not_exists {
                 return Err(errors::duplicate_relation(name));
@@ -71,7 +77,8 @@ impl Session {
                 format!("tables can have at most {MAX_TABLE_COLUMNS} columns"),
             ));
         }
-        self.create_table_from(namespace, name, new, RelationKind::Table)?;
+        let table = self.create_table_from(namespace, name, new, RelationKind::Table)?;
+        self.note_on_commit(table.oid, statement.on_commit);
         Ok(tag)
     }
 
@@ -92,7 +99,7 @@ impl Session {
             namespace,
             name: name.into(),
             kind,
-            persistence: Persistence::Permanent,
+            persistence: self.persistence_in(namespace),
             owner: self.state.user_oid(),
             shared: false,
             builtin: false,
@@ -470,18 +477,11 @@ pub(crate) fn check_column_type(name: &str, ty: SqlType) -> Result<()> {
 
 fn refuse_unsupported(statement: &CreateTableStmt) -> Result<()> {
     let feature = match statement {
-        _ if statement.persistence == ast::Persistence::Temporary => "CREATE TEMPORARY TABLE",
         _ if statement.persistence == ast::Persistence::Unlogged => "CREATE UNLOGGED TABLE",
         _ if !statement.inherits.is_empty() => "INHERITS",
         _ if statement.of_type.is_some() => "CREATE TABLE … OF",
         _ if statement.partition_of.is_some() || statement.partition_by.is_some() => "partitioning",
         _ if statement.foreign.is_some() => "CREATE FOREIGN TABLE",
-        _ if statement.on_commit != OnCommit::Noop => {
-            return Err(Error::new(
-                SqlState::INVALID_TABLE_DEFINITION,
-                "ON COMMIT can only be used on temporary tables",
-            ));
-        }
         _ => {
             if let Some(method) = statement.access_method.as_ref().filter(|method| **method != "heap") {
                 return Err(Error::new(

@@ -8,6 +8,10 @@ use crate::errors;
 use crate::session::Session;
 use crate::tag::CommandTag;
 
+/// How often, and at what intervals, DROP DATABASE … WITH (FORCE) looks whether other sessions have gone.
+const FORCE_ROUNDS: u32 = 500;
+const FORCE_PAUSE: std::time::Duration = std::time::Duration::from_millis(10);
+
 impl Session {
     pub(crate) fn put_database(&mut self, database: DatabaseDescriptor) -> Result<()> {
         let transaction = self.transaction.as_ref().expect("N1: a statement runs in a transaction");
@@ -104,8 +108,17 @@ impl Session {
         self.prevent_in_block("DROP DATABASE")?;
         let tag = CommandTag::Plain("DROP DATABASE");
         let name = statement.name.as_str();
-        if let Some(option) = statement.options.first() {
-            return Err(Error::unsupported(format!("DROP DATABASE WITH ({})", option.name.to_uppercase())));
+        let mut force = false;
+        for option in &statement.options {
+            match option.name.as_str() {
+                "force" => force = true,
+                other => {
+                    return Err(Error::new(
+                        SqlState::SYNTAX_ERROR,
+                        format!("unrecognized DROP DATABASE option \"{other}\""),
+                    ));
+                }
+            }
         }
         self.lock_database_name(name)?;
         let catalog = self.state.catalog();
@@ -126,6 +139,9 @@ impl Session {
         }
         if database.is_template {
             return Err(Error::new(SqlState::WRONG_OBJECT_TYPE, "cannot drop a template database"));
+        }
+        if force {
+            self.end_sessions_of(oid)?;
         }
         let users = self.state.instance.sessions().iter().filter(|session| session.database == oid).count();
         if users > 0 {
@@ -160,6 +176,30 @@ impl Session {
         let transaction = self.transaction.as_ref().expect("N1: a statement runs in a transaction");
         self.state.catalog.borrow_mut().drop_database(&self.state.database, transaction, oid)?;
         Ok(tag)
+    }
+
+    /// Ends the sessions of a database and waits until they are gone, for as long as PostgreSQL does.
+    fn end_sessions_of(&self, database: ochre_base::Oid) -> Result<()> {
+        let instance = &self.state.instance;
+        let ours = |instance: &crate::Instance| -> Vec<i32> {
+            let sessions = instance.sessions();
+            sessions.iter().filter(|s| s.database == database).map(|s| s.process_id).collect()
+        };
+        for _ in 0..FORCE_ROUNDS {
+            let left = ours(instance);
+            if left.is_empty() {
+                break;
+            }
+            for process in left {
+                if let Some(activity) = instance.activity(process) {
+                    let reason = "administrator command";
+                    activity.terminate(crate::activity::ended_by(SqlState::ADMIN_SHUTDOWN, reason));
+                }
+            }
+            self.state.interrupt.check()?;
+            std::thread::sleep(FORCE_PAUSE);
+        }
+        Ok(())
     }
 
     pub(crate) fn rename_database(&mut self, old: &str, new: &str) -> Result<CommandTag> {

@@ -34,13 +34,119 @@ impl Session {
             }
         }
         self.drop_foreign_keys_of(&doomed, statement.behavior)?;
-        for oid in &doomed {
-            // One of the list may have taken another along.
-            if self.state.catalog().relation(*oid).is_some() {
-                self.drop_relation(*oid, statement.behavior)?;
+        self.drop_relations(&doomed, statement.behavior)?;
+        Ok(CommandTag::Plain(tag))
+    }
+
+    /// Drops relations, and with CASCADE the views that use them.
+    pub(crate) fn drop_relations(&mut self, doomed: &[Oid], behavior: Behavior) -> Result<()> {
+        let mut all: Vec<Oid> = doomed.to_vec();
+        let mut lines: Vec<(String, String)> = Vec::new();
+        let mut next = 0;
+        while next < all.len() {
+            let used = self.relation(all[next]);
+            next += 1;
+            for view in self.views_using(used.oid) {
+                if !all.contains(&view.oid) {
+                    all.push(view.oid);
+                    let view = self.shown_name(&view);
+                    lines.push((format!("{view} depends on {}", self.shown_name(&used)), view));
+                }
             }
         }
-        Ok(CommandTag::Plain(tag))
+        self.report_dependents(doomed, lines, behavior)?;
+        for oid in all.iter().rev() {
+            // One of the list may have taken another along.
+            if self.state.catalog().relation(*oid).is_some() {
+                self.drop_relation(*oid, behavior)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What a drop takes along: refused without CASCADE, told otherwise.
+    fn report_dependents(
+        &self,
+        doomed: &[Oid],
+        lines: Vec<(String, String)>,
+        behavior: Behavior,
+    ) -> Result<()> {
+        if lines.is_empty() {
+            return Ok(());
+        }
+        if behavior == Behavior::Restrict {
+            let message = match doomed {
+                [one] => format!(
+                    "cannot drop {} because other objects depend on it",
+                    self.shown_name(&self.relation(*one))
+                ),
+                _ => "cannot drop desired object(s) because other objects depend on them".to_string(),
+            };
+            let detail: Vec<String> = lines.into_iter().map(|(line, _)| line).collect();
+            return Err(Error::new(SqlState::DEPENDENT_OBJECTS_STILL_EXIST, message)
+                .detail(detail.join("\n"))
+                .hint("Use DROP ... CASCADE to drop the dependent objects too."));
+        }
+        let told: Vec<String> =
+            lines.into_iter().map(|(_, view)| format!("drop cascades to {view}")).collect();
+        let notice = |message: String| {
+            Error::with_severity(Severity::Notice, SqlState::SUCCESSFUL_COMPLETION, message)
+        };
+        self.state.notice(match told.as_slice() {
+            [one] => notice(one.clone()),
+            more => notice(format!("drop cascades to {} other objects", more.len())).detail(more.join("\n")),
+        });
+        Ok(())
+    }
+
+    /// The views that use a column go with it, or keep it.
+    pub(crate) fn drop_views_of_column(
+        &mut self,
+        relation: &Arc<RelationDescriptor>,
+        number: i16,
+        behavior: Behavior,
+    ) -> Result<()> {
+        let views = self.views_using_column(relation.oid, number)?;
+        if views.is_empty() {
+            return Ok(());
+        }
+        let name = relation.column(number).map(|column| column.name.to_string()).unwrap_or_default();
+        let column = format!("column {name} of {}", self.shown_name(relation));
+        if behavior == Behavior::Restrict {
+            let detail: Vec<String> =
+                views.iter().map(|view| format!("{} depends on {column}", self.shown_name(view))).collect();
+            return Err(Error::new(
+                SqlState::DEPENDENT_OBJECTS_STILL_EXIST,
+                format!("cannot drop {column} because other objects depend on it"),
+            )
+            .detail(detail.join("\n"))
+            .hint("Use DROP ... CASCADE to drop the dependent objects too."));
+        }
+        for view in views {
+            if self.state.catalog().relation(view.oid).is_some() {
+                self.state.notice(Error::with_severity(
+                    Severity::Notice,
+                    SqlState::SUCCESSFUL_COMPLETION,
+                    format!("drop cascades to {}", self.shown_name(&view)),
+                ));
+                self.drop_relations(&[view.oid], Behavior::Cascade)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// `table t`, with the namespace where the path does not lead to it.
+    fn shown_name(&self, relation: &RelationDescriptor) -> String {
+        let catalog = self.state.catalog();
+        let visible = catalog
+            .find_relation(&self.state.search_path(), &relation.name)
+            .is_some_and(|found| found.oid == relation.oid);
+        let word = relation.kind.word();
+        if visible {
+            format!("{word} {}", relation.name)
+        } else {
+            format!("{word} {}.{}", self.namespace_name(relation.namespace), relation.name)
+        }
     }
 
     /// Drops the foreign keys that refer to relations that are about to go, or refuses.
@@ -288,7 +394,10 @@ impl Session {
             .hint("Use DROP ... CASCADE to drop the dependent objects too."));
         }
         // Tables before sequences: those that they own go along.
-        inside.sort_by_key(|relation| (relation.kind == RelationKind::Sequence, relation.oid));
+        inside.sort_by_key(|relation| {
+            let views_first = relation.view_query.is_none();
+            (relation.kind == RelationKind::Sequence, views_first, std::cmp::Reverse(relation.oid))
+        });
         for relation in inside {
             if self.state.catalog().relation(relation.oid).is_some() {
                 if relation.sequence.as_ref().is_none_or(|sequence| sequence.owned_by.is_none()) {
@@ -306,7 +415,7 @@ impl Session {
                         format!("drop cascades to constraint {} on table {table}", constraint.name),
                     ));
                 }
-                self.drop_relation(relation.oid, Behavior::Cascade)?;
+                self.drop_relations(&[relation.oid], Behavior::Cascade)?;
             }
         }
         let transaction = self.transaction.as_ref().expect("N1: a statement runs in a transaction");

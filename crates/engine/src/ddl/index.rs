@@ -5,8 +5,7 @@ use std::sync::Arc;
 use ochre_base::limits::MAX_INDEX_COLUMNS;
 use ochre_base::{Error, Lsn, Oid, Result, Severity, SqlState};
 use ochre_catalog::{
-    ColumnDescriptor, ColumnList, Field, IndexDescriptor, IndexKey, Persistence, RelationDescriptor,
-    RelationKind,
+    ColumnDescriptor, ColumnList, Field, IndexDescriptor, IndexKey, RelationDescriptor, RelationKind,
 };
 use ochre_parser::ast::{self, CreateIndexStmt, DefElem, IndexElem, NullsOrder, ObjectName, SortDirection};
 use ochre_txn::locks::RelationLockMode;
@@ -346,7 +345,7 @@ impl Session {
             namespace: table.namespace,
             name: Arc::clone(&index.name),
             kind: RelationKind::Index,
-            persistence: Persistence::Permanent,
+            persistence: table.persistence,
             owner: table.owner,
             shared: false,
             builtin: false,

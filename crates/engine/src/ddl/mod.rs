@@ -23,7 +23,9 @@ mod namespace;
 mod rewrite;
 mod role;
 mod sequence;
+mod temporary;
 mod truncate;
+mod view;
 
 use std::sync::Arc;
 
@@ -37,6 +39,7 @@ use crate::errors;
 use crate::session::Session;
 
 pub(crate) use ochre_parser::quote_identifier;
+pub(crate) use view::definition as view_definition;
 
 impl Session {
     /// The transaction that the statement runs in.
@@ -157,9 +160,10 @@ impl Session {
     }
 
     /// The namespace that a new object of this name goes to.
-    pub(crate) fn creation_namespace(&self, name: &ObjectName) -> Result<Oid> {
+    pub(crate) fn creation_namespace(&mut self, name: &ObjectName) -> Result<Oid> {
         let catalog = self.state.catalog();
         let namespace = match name.schema() {
+            Some(schema) if schema.as_str() == "pg_temp" => self.own_temporary_namespace()?,
             Some(schema) => {
                 catalog.namespace_named(schema).ok_or_else(|| errors::undefined_schema(schema))?.oid
             }

@@ -153,14 +153,17 @@ impl Session {
     }
 
     pub(crate) fn create_table_as(&mut self, statement: &CreateTableAsStmt) -> Result<CommandTag> {
-        if statement.materialized_view {
-            return Err(Error::unsupported("CREATE MATERIALIZED VIEW"));
-        }
-        if statement.into.persistence != ast::Persistence::Permanent {
-            return Err(Error::unsupported("CREATE TEMPORARY TABLE AS"));
+        if statement.into.persistence == ast::Persistence::Unlogged {
+            return Err(Error::unsupported("CREATE UNLOGGED TABLE AS"));
         }
         super::index::check_options(&statement.options)?;
-        let namespace = self.creation_namespace(&statement.into.name)?;
+        let namespace = self.namespace_for(&statement.into.name, statement.into.persistence)?;
+        if statement.on_commit != ast::OnCommit::Noop && !self.is_temporary(namespace) {
+            return Err(Error::new(
+                SqlState::INVALID_TABLE_DEFINITION,
+                "ON COMMIT can only be used on temporary tables",
+            ));
+        }
         let name = statement.into.name.name();
         if !self.reserve_relation_name(namespace, name)? {
             if !statement.if_not_exists {
@@ -173,7 +176,16 @@ impl Session {
             ));
             return Ok(CommandTag::Plain("CREATE TABLE AS"));
         }
-        self.create_from_query(namespace, name, &statement.query, &statement.columns, statement.with_data)
+        let (table, tag) = self.create_from_query(
+            namespace,
+            name,
+            &statement.query,
+            &statement.columns,
+            statement.with_data,
+            None,
+        )?;
+        self.note_on_commit(table, statement.on_commit);
+        Ok(tag)
     }
 
     pub(crate) fn select_into(&mut self, select: &SelectStmt) -> Result<CommandTag> {
@@ -182,25 +194,28 @@ impl Session {
             return Err(Error::internal("only a plain SELECT has INTO"));
         };
         let into = core.into.take().ok_or_else(|| Error::internal("a SELECT INTO without INTO"))?;
-        if into.persistence != ast::Persistence::Permanent {
-            return Err(Error::unsupported("SELECT INTO TEMPORARY"));
+        if into.persistence == ast::Persistence::Unlogged {
+            return Err(Error::unsupported("SELECT INTO UNLOGGED"));
         }
-        let namespace = self.creation_namespace(&into.name)?;
+        let namespace = self.namespace_for(&into.name, into.persistence)?;
         if !self.reserve_relation_name(namespace, into.name.name())? {
             return Err(errors::duplicate_relation(into.name.name()));
         }
         let query = Statement::Select(query.into());
-        self.create_from_query(namespace, into.name.name(), &query, &[], true)
+        let (_, tag) = self.create_from_query(namespace, into.name.name(), &query, &[], true, None)?;
+        Ok(tag)
     }
 
-    fn create_from_query(
+    /// Makes a table, or a materialized view when there is a text to store, and fills it.
+    pub(crate) fn create_from_query(
         &mut self,
         namespace: Oid,
         name: &str,
         query: &Statement,
         names: &[ast::Name],
         with_data: bool,
-    ) -> Result<CommandTag> {
+        view_query: Option<Arc<str>>,
+    ) -> Result<(Oid, CommandTag)> {
         if !crate::session::is_plannable(query) {
             return Err(Error::unsupported("CREATE TABLE AS EXECUTE"));
         }
@@ -222,16 +237,34 @@ impl Session {
             new.columns.push(new_column(i as i16 + 1, name, ty));
         }
         let table = self.create_table_from(namespace, name, new, RelationKind::Table)?;
-        if !with_data {
-            return Ok(CommandTag::Plain("CREATE TABLE AS"));
+        let rows = if with_data { self.fill_from_plan(&table, &plan)? } else { 0 };
+        if view_query.is_some() {
+            // Only its own statements may write it, so it becomes what it is when its rows are there.
+            let mut view = (*self.relation(table.oid)).clone();
+            view.kind = RelationKind::MaterializedView;
+            view.view_query = view_query;
+            self.put_relation(view)?;
         }
+        let tag = match with_data {
+            true => CommandTag::Rows("SELECT", rows),
+            false => CommandTag::Plain("CREATE TABLE AS"),
+        };
+        Ok((table.oid, tag))
+    }
+
+    /// Puts a plan's rows into a table; how many they were.
+    pub(crate) fn fill_from_plan(
+        &mut self,
+        table: &Arc<RelationDescriptor>,
+        plan: &Arc<ochre_sql::physical::PlannedStatement>,
+    ) -> Result<u64> {
         let numbers: Vec<i16> = table.columns.iter().map(|column| column.number).collect();
-        let mut loader = self.table_rewriter(&table, &numbers)?;
+        let mut loader = self.table_rewriter(table, &numbers)?;
         let snapshot =
             self.transaction.as_mut().expect("N1: a statement runs in a transaction").snapshot()?;
         let width = numbers.len();
-        let rows = self.with_context(&snapshot, &[], |_, context| {
-            let mut execution = Execution::new(&plan, context.relations)?;
+        self.with_context(&snapshot, &[], |_, context| {
+            let mut execution = Execution::new(plan, context.relations)?;
             let mut rows = 0;
             while let Some(mut batch) = execution.next(context)? {
                 rows += batch.active_rows() as u64;
@@ -239,7 +272,6 @@ impl Session {
                 loader.store(context, &batch)?;
             }
             Ok(rows)
-        })?;
-        Ok(CommandTag::Rows("SELECT", rows))
+        })
     }
 }

@@ -4,9 +4,7 @@ use std::sync::Arc;
 
 use ochre_access::sequence::Sequence;
 use ochre_base::{Error, Oid, Result, Severity, SqlState};
-use ochre_catalog::{
-    ColumnDescriptor, ColumnList, Persistence, RelationDescriptor, RelationKind, SequenceDescriptor,
-};
+use ochre_catalog::{ColumnDescriptor, ColumnList, RelationDescriptor, RelationKind, SequenceDescriptor};
 use ochre_parser::ast::{
     self, AlterSequenceStmt, CreateSequenceStmt, NumericValue, SequenceOption, SequenceOptionKind,
 };
@@ -202,10 +200,10 @@ fn blank(ty: SqlType) -> SequenceDescriptor {
 impl Session {
     pub(crate) fn create_sequence(&mut self, statement: &CreateSequenceStmt) -> Result<CommandTag> {
         let tag = CommandTag::Plain("CREATE SEQUENCE");
-        if statement.persistence != ast::Persistence::Permanent {
-            return Err(Error::unsupported("temporary and unlogged sequences"));
+        if statement.persistence == ast::Persistence::Unlogged {
+            return Err(Error::unsupported("CREATE UNLOGGED SEQUENCE"));
         }
-        let namespace = self.creation_namespace(&statement.name)?;
+        let namespace = self.namespace_for(&statement.name, statement.persistence)?;
         let name = statement.name.name();
         if !self.reserve_relation_name(namespace, name)? {
             if !statement.if_not_exists {
@@ -265,7 +263,7 @@ impl Session {
             namespace,
             name: name.into(),
             kind: RelationKind::Sequence,
-            persistence: Persistence::Permanent,
+            persistence: self.persistence_in(namespace),
             owner: self.state.user_oid(),
             shared: false,
             builtin: false,

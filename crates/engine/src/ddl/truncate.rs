@@ -77,7 +77,7 @@ impl Session {
         Ok(())
     }
 
-    fn truncate_table(&mut self, oid: Oid) -> Result<()> {
+    pub(crate) fn truncate_table(&mut self, oid: Oid) -> Result<()> {
         self.check_serializable_readers(&self.relation(oid))?;
         self.new_table_file(oid)?;
         for index in self.relation(oid).indexes.clone() {

@@ -51,18 +51,31 @@ impl Session {
         text: &str,
         sink: &mut dyn Sink,
     ) -> Result<Option<CommandTag>> {
-        match &copy.target {
-            CopyTarget::Std => {}
-            CopyTarget::File(_) => return Err(Error::unsupported("COPY with a file on the server")),
+        let file = match &copy.target {
+            CopyTarget::Std => None,
+            CopyTarget::File(path) => Some(&**path),
             CopyTarget::Program(_) => return Err(Error::unsupported("COPY with a program")),
-        }
+        };
         if copy.where_clause.is_some() {
             return Err(Error::unsupported("WHERE in COPY FROM"));
         }
         match (&copy.source, copy.from) {
             (CopySource::Table { name, columns }, true) => {
-                self.begin_copy_in(name, columns, &copy.options, sink)?;
-                Ok(None)
+                let Some(path) = file else {
+                    self.begin_copy_in(name, columns, &copy.options, sink)?;
+                    return Ok(None);
+                };
+                self.copy_from_file(path, name, columns, &copy.options).map(Some)
+            }
+            (_, false) if file.is_some() => {
+                let mut sink = FileSink::create(self, file.unwrap_or_default())?;
+                let tag = match &copy.source {
+                    CopySource::Table { name, columns } => {
+                        self.copy_table_out(name, columns, &copy.options, &mut sink)?
+                    }
+                    CopySource::Query(query) => self.copy_query_out(query, text, &copy.options, &mut sink)?,
+                };
+                Ok(Some(tag))
             }
             (CopySource::Table { name, columns }, false) => {
                 let tag = self.copy_table_out(name, columns, &copy.options, sink)?;
@@ -74,6 +87,49 @@ impl Session {
             }
             (CopySource::Query(_), true) => Err(Error::internal("COPY (query) FROM was parsed")),
         }
+    }
+
+    /// COPY FROM a file of the server.
+    fn copy_from_file(
+        &mut self,
+        path: &str,
+        name: &ast::ObjectName,
+        columns: &[ast::Name],
+        options: &[DefElem],
+    ) -> Result<CommandTag> {
+        let env = self.state.instance.storage().env().clone();
+        let file = env
+            .fs
+            .open(std::path::Path::new(path), ochre_env::OpenMode::Existing)
+            .map_err(|error| file_error(path, "reading", &error.into()))?;
+        let outer = self.pending.take();
+        let copied = self.copy_file_rows(&*file, name, columns, options);
+        self.pending = outer;
+        copied
+    }
+
+    fn copy_file_rows(
+        &mut self,
+        file: &dyn ochre_env::File,
+        name: &ast::ObjectName,
+        columns: &[ast::Name],
+        options: &[DefElem],
+    ) -> Result<CommandTag> {
+        self.begin_copy_in(name, columns, options, &mut crate::sink::NullSink)?;
+        let mut buffer = vec![0; OUTPUT_BYTES];
+        let mut offset = 0;
+        loop {
+            let read = file.read_at(&mut buffer, offset)?;
+            if read == 0 {
+                break;
+            }
+            offset += read as u64;
+            self.add_copy_data(&buffer[..read])?;
+            self.state.interrupt.check()?;
+        }
+        let copy = self.pending.as_mut().and_then(|pending| pending.copy.take());
+        let copy = copy.ok_or_else(|| Error::internal("a COPY from a file is over before its end"))?;
+        self.finish_copy(copy)
     }
 
     /// The columns that a COPY is about: those named, or all that can be written.
@@ -307,6 +363,60 @@ impl Session {
         self.end_plan(&plan)?;
         Ok(CommandTag::Rows("COPY", rows))
     }
+}
+
+/// Writes what a COPY … TO sends into a file of the server.
+struct FileSink {
+    file: Arc<dyn ochre_env::File>,
+    written: u64,
+}
+
+impl FileSink {
+    fn create(session: &Session, path: &str) -> Result<FileSink> {
+        if !std::path::Path::new(path).is_absolute() {
+            return Err(Error::new(SqlState::INVALID_NAME, "relative path not allowed for COPY to file"));
+        }
+        let env = session.state.instance.storage().env();
+        let file = env
+            .fs
+            .open(std::path::Path::new(path), ochre_env::OpenMode::OrCreate)
+            .and_then(|file| file.set_len(0).map(|()| file))
+            .map_err(|error| file_error(path, "writing", &error.into()))?;
+        Ok(FileSink { file, written: 0 })
+    }
+}
+
+impl Sink for FileSink {
+    fn row_shape(&mut self, _columns: &Arc<[OutputColumn]>) -> Result<()> {
+        Ok(())
+    }
+    fn rows(
+        &mut self,
+        _batch: &Batch,
+        _columns: &[OutputColumn],
+        _format: &ochre_types::FormatContext,
+    ) -> Result<()> {
+        Ok(())
+    }
+    fn complete(&mut self, _tag: CommandTag) {}
+    fn empty(&mut self) {}
+    fn notice(&mut self, _notice: &Error) {}
+    fn setting(&mut self, _name: &str, _value: &str) {}
+    fn copy_in(&mut self, _columns: usize) {}
+    fn copy_out(&mut self, _columns: usize) {}
+    fn copy_data(&mut self, data: &[u8]) -> Result<()> {
+        self.file.write_at(data, self.written)?;
+        self.written += data.len() as u64;
+        Ok(())
+    }
+    fn copy_out_done(&mut self) {}
+}
+
+#[cold]
+fn file_error(path: &str, purpose: &str, error: &Error) -> Error {
+    let missing = error.message().contains("No such file") || error.message().contains("not found");
+    let code = if missing { SqlState::UNDEFINED_FILE } else { error.sqlstate() };
+    Error::new(code, format!("could not open file \"{path}\" for {purpose}: {}", error.message()))
 }
 
 fn write_row(

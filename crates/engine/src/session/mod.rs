@@ -118,6 +118,8 @@ pub(crate) struct State {
     pub transaction_time: Cell<i64>,
     pub statement_time: Cell<i64>,
     pub random_seed: Cell<Option<u64>>,
+    /// Temporary tables with something to do at the end of a transaction.
+    pub on_commit: RefCell<Vec<(Oid, ochre_parser::ast::OnCommit)>>,
     pub activity: Arc<Activity>,
     /// What is checked at the end of the transaction.
     pub deferred: RefCell<DeferredChecks>,
@@ -212,6 +214,7 @@ impl Session {
             transaction_time: Cell::new(now),
             statement_time: Cell::new(now),
             random_seed: Cell::new(None),
+            on_commit: RefCell::default(),
             activity,
             listings: RefCell::default(),
             notices_heard: RefCell::default(),
@@ -367,6 +370,7 @@ fn refused(message: String) -> Error {
 impl Drop for Session {
     fn drop(&mut self) {
         self.end_aborted();
+        self.drop_temporary();
         let database = self.state.database.oid();
         self.state.notices_heard.borrow_mut().close(self.state.instance.notifications(), database);
         self.state.instance.forget_session(&self.state.activity);
@@ -394,6 +398,24 @@ impl State {
         self.catalog().role_named(&self.user).map_or(ochre_catalog::oids::BOOTSTRAP_ROLE, |role| role.oid)
     }
 
+    /// The namespace of a name; `pg_temp` is the session's own.
+    pub(crate) fn namespace_named(&self, catalog: &CatalogSnapshot, name: &str) -> Option<Oid> {
+        if name == "pg_temp" {
+            return self.temporary_namespace();
+        }
+        catalog.namespace_named(name).map(|namespace| namespace.oid)
+    }
+
+    /// The namespace of the session's temporary relations, once it has any.
+    pub(crate) fn temporary_namespace(&self) -> Option<Oid> {
+        self.catalog().namespace_named(&self.temporary_name()).map(|namespace| namespace.oid)
+    }
+
+    /// That namespace's name.
+    pub(crate) fn temporary_name(&self) -> String {
+        format!("{}{}", ochre_catalog::TEMPORARY_PREFIX, self.process_id)
+    }
+
     /// The relation that a name means, along the search path.
     pub(crate) fn find_relation(&self, name: &ObjectName) -> Result<Option<Arc<RelationDescriptor>>> {
         if let Some(database) = name.catalog()
@@ -406,9 +428,9 @@ impl State {
         }
         let catalog = self.catalog();
         Ok(match name.schema() {
-            Some(schema) => catalog
-                .namespace_named(schema)
-                .and_then(|namespace| catalog.relation_in(namespace.oid, name.name()))
+            Some(schema) => self
+                .namespace_named(&catalog, schema)
+                .and_then(|namespace| catalog.relation_in(namespace, name.name()))
                 .cloned(),
             None => catalog.find_relation(&self.search_path(), name.name()).cloned(),
         })
@@ -419,9 +441,9 @@ impl State {
         let catalog = self.catalog();
         Ok(match parts {
             [name] => catalog.find_relation(&self.search_path(), name).cloned(),
-            [.., schema, name] => catalog
-                .namespace_named(schema)
-                .and_then(|namespace| catalog.relation_in(namespace.oid, name))
+            [.., schema, name] => self
+                .namespace_named(&catalog, schema)
+                .and_then(|namespace| catalog.relation_in(namespace, name))
                 .cloned(),
             [] => None,
         })

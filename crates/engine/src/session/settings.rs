@@ -252,16 +252,21 @@ impl State {
         let mut path: Vec<Oid> = Vec::new();
         for name in split_names(settings.text("search_path")) {
             let name = if name == "$user" { self.user.to_string() } else { name };
-            if let Some(namespace) = catalog.namespace_named(&name)
-                && !path.contains(&namespace.oid)
+            if let Some(namespace) = self.namespace_named(catalog, &name)
+                && !path.contains(&namespace)
             {
-                path.push(namespace.oid);
+                path.push(namespace);
             }
         }
         for implicit in IMPLICIT_NAMESPACES.iter().rev() {
             if !path.contains(implicit) {
                 path.insert(0, *implicit);
             }
+        }
+        if let Some(own) = self.temporary_namespace()
+            && !path.contains(&own)
+        {
+            path.insert(0, own);
         }
         path
     }

@@ -43,7 +43,7 @@ impl Session {
         Ok(())
     }
 
-    fn begin_transaction(&mut self, modes: TransactionModes) -> Result<()> {
+    pub(crate) fn begin_transaction(&mut self, modes: TransactionModes) -> Result<()> {
         let (isolation, read_only, deferrable, lock_timeout, transaction_timeout) = {
             let settings = self.state.settings.borrow();
             let parsed = settings.parsed();
@@ -253,6 +253,12 @@ impl Session {
         }
         if !self.portals.is_empty()
             && let Err(error) = self.hold_cursors()
+        {
+            self.end_aborted();
+            return Err(error);
+        }
+        if !self.state.on_commit.borrow().is_empty()
+            && let Err(error) = self.run_on_commit()
         {
             self.end_aborted();
             return Err(error);

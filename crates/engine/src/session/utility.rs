@@ -124,13 +124,13 @@ impl Session {
             Statement::SetConstraints(set) => return self.set_constraints(set).map(Some),
             _ => {}
         }
-        let tag = self.run_ddl(statement)?;
+        let tag = self.run_ddl(statement, text)?;
         self.txn().advance_command()?;
         self.state.note_met(self.txn().gate_lsn());
         Ok(Some(tag))
     }
 
-    fn run_ddl(&mut self, statement: &Statement) -> Result<CommandTag> {
+    fn run_ddl(&mut self, statement: &Statement, text: &str) -> Result<CommandTag> {
         let name = statement_name(statement);
         self.require_writable(&name)?;
         if self.portals.is_empty() {
@@ -146,7 +146,12 @@ impl Session {
     fn run_ddl_statement(&mut self, statement: &Statement, name: String) -> Result<CommandTag> {
         match statement {
             Statement::CreateTable(create) => self.create_table(create),
+            Statement::CreateTableAs(create) if create.materialized_view => {
+                self.create_materialized_view(create, text)
+            }
             Statement::CreateTableAs(create) => self.create_table_as(create),
+            Statement::CreateView(create) => self.create_view(create, text),
+            Statement::RefreshMaterializedView(refresh) => self.refresh_materialized_view(refresh),
             Statement::Select(select) => self.select_into(select),
             Statement::AlterTable(alter) => self.alter_table(alter),
             Statement::CreateIndex(create) => self.create_index(create),

@@ -1,7 +1,7 @@
 //! Implementations of the built-in functions, by area, and how they are registered.
 //!
 //! # Not done
-//! Known by name and answered with 0A000 when called: geometry, network addresses, bit strings, money, ranges, text search,
+//! Known by name and answered with 0A000 when called: geometry, network addresses, bit strings, money, multiranges, text search,
 //! XML, jsonpath, large objects; types' input, output, send and receive functions as SQL functions; hash functions of
 //! operator classes and `in_range`; normalize, erf, gamma.
 
@@ -17,6 +17,7 @@ mod kernels;
 mod like;
 mod misc;
 mod numeric;
+mod range;
 mod regex;
 mod system;
 mod text;
@@ -48,6 +49,7 @@ impl Implementations {
         formatting::register(&mut all);
         like::register(&mut all);
         regex::register(&mut all);
+        range::register(&mut all);
         array::register(&mut all);
         system::register(&mut all);
         json::register(&mut all);

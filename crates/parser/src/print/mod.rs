@@ -167,6 +167,11 @@ pub fn quote_string(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }
 
+/// A view's query with a line for each clause, as `pg_get_viewdef` shows it; `columns` are the view's names for its columns.
+pub fn view_definition(query: &SelectStmt, columns: &[&str]) -> String {
+    print(|p| p.view_query(query, columns))
+}
+
 fn print(run: impl FnOnce(&mut Printer)) -> String {
     let mut printer = Printer::new();
     run(&mut printer);

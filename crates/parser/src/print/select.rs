@@ -29,6 +29,122 @@ impl Printer {
         }
     }
 
+    /// A query with a line for each clause and target.
+    pub(super) fn view_query(&mut self, query: &SelectStmt, columns: &[&str]) {
+        self.nested(|p| p.view_query_unguarded(query, columns));
+        self.tight(";");
+    }
+
+    fn view_query_unguarded(&mut self, query: &SelectStmt, columns: &[&str]) {
+        self.joint(" ");
+        if let Some(with) = &query.with {
+            self.with(with);
+            self.joint("\n ");
+        }
+        match &query.body {
+            SelectBody::Select(core) => self.view_core(core, columns),
+            SelectBody::Values(_) => {
+                let plain = SelectStmt { with: None, ..query.clone() };
+                return self.select(&plain);
+            }
+            SelectBody::SetOp(operation) => {
+                self.view_operand(&operation.left, columns);
+                let word = match operation.op {
+                    SetOp::Union => "UNION",
+                    SetOp::Intersect => "INTERSECT",
+                    SetOp::Except => "EXCEPT",
+                };
+                self.tight(&format!("\n{word}{}\n", if operation.all { " ALL" } else { "" }));
+                self.glue = true;
+                self.view_operand(&operation.right, columns);
+            }
+        }
+        if !query.order_by.is_empty() {
+            self.joint("\n ");
+            self.order_by(&query.order_by);
+        }
+        if let Some(limit) = &query.limit {
+            self.joint("\n ");
+            self.limit(limit);
+        }
+    }
+
+    fn view_operand(&mut self, query: &SelectStmt, columns: &[&str]) {
+        let plain = query.with.is_none() && query.order_by.is_empty() && query.limit.is_none();
+        if plain && matches!(query.body, SelectBody::Select(_)) {
+            self.nested(|p| p.view_query_unguarded(query, columns));
+        } else {
+            self.joint(" ");
+            self.parens(|p| p.select(query));
+        }
+    }
+
+    fn view_core(&mut self, core: &SelectCore, columns: &[&str]) {
+        self.word("SELECT");
+        match &core.distinct {
+            Distinct::All => {}
+            Distinct::Distinct => self.word("DISTINCT"),
+            Distinct::On(keys) => {
+                self.word("DISTINCT ON");
+                self.parens(|p| p.exprs(keys));
+            }
+        }
+        for (i, target) in core.targets.iter().enumerate() {
+            if i > 0 {
+                self.joint(",\n    ");
+            }
+            self.expr(&target.expr);
+            let own = match (&target.alias, &target.expr) {
+                (Some(alias), _) => Some(alias.as_str()),
+                (None, Expr::Column(column)) => column.parts.last().map(|name| name.as_str()),
+                _ => None,
+            };
+            let wanted = columns.get(i).copied().or(own);
+            let shown = match &target.expr {
+                Expr::Column(column) => column.parts.last().map(|name| name.as_str()),
+                _ => None,
+            };
+            if let Some(wanted) = wanted.filter(|wanted| Some(*wanted) != shown) {
+                self.word("AS");
+                self.name(wanted);
+            }
+        }
+        if !core.from.is_empty() {
+            self.joint("\n   ");
+            self.from("FROM", &core.from);
+        }
+        if core.where_clause.is_some() {
+            self.joint("\n  ");
+            self.where_clause(core.where_clause.as_ref());
+        }
+        if !core.group_by.is_empty() {
+            self.joint("\n  ");
+            self.word("GROUP BY");
+            self.word_if(core.group_distinct, "DISTINCT");
+            self.list(&core.group_by, |p, item| p.group_item(item));
+        }
+        if let Some(having) = &core.having {
+            self.joint("\n ");
+            self.word("HAVING");
+            self.expr(having);
+        }
+        if !core.windows.is_empty() {
+            self.joint("\n  ");
+            self.windows(&core.windows);
+        }
+    }
+
+    fn windows(&mut self, windows: &[WindowSpec]) {
+        self.word("WINDOW");
+        self.list(windows, |p, window| {
+            if let Some(name) = &window.name {
+                p.name(name);
+            }
+            p.word("AS");
+            p.window(window);
+        });
+    }
+
     fn set_operation(&mut self, operation: &SetOperation) {
         let level = set_level(operation.op);
         self.set_operand(&operation.left, level);
@@ -84,14 +200,7 @@ impl Printer {
             self.expr(having);
         }
         if !core.windows.is_empty() {
-            self.word("WINDOW");
-            self.list(&core.windows, |p, window| {
-                if let Some(name) = &window.name {
-                    p.name(name);
-                }
-                p.word("AS");
-                p.window(window);
-            });
+            self.windows(&core.windows);
         }
     }
 

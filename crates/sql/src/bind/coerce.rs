@@ -5,6 +5,7 @@ use std::sync::Arc;
 use ochre_base::{Error, Oid, Result, SqlState};
 use ochre_expr::{CastContext, CastKind, CastMethod, Expr};
 use ochre_parser::ast::Pos;
+use ochre_types::range::range_subtype;
 use ochre_types::{ArrayValue, Datum, PhysicalType, SqlType, oids, type_info, typmod};
 
 use super::Binder;
@@ -155,6 +156,7 @@ fn polymorphic_consistent(actual: &[Oid], declared: &[Oid]) -> bool {
 pub(crate) struct Polymorphic {
     element: Option<Oid>,
     array: Option<Oid>,
+    range: Option<Oid>,
     compatible: Option<Oid>,
 }
 
@@ -164,6 +166,7 @@ impl Polymorphic {
         match declared {
             oids::ANYELEMENT | oids::ANYNONARRAY | oids::ANYENUM => self.element,
             oids::ANYARRAY => self.array.or_else(|| self.element.and_then(array_over)),
+            oids::ANYRANGE => self.range,
             oids::ANYCOMPATIBLE | oids::ANYCOMPATIBLENONARRAY => self.compatible,
             oids::ANYCOMPATIBLEARRAY => self.compatible.and_then(array_over),
             other if is_polymorphic(other) => None,
@@ -212,6 +215,17 @@ pub(crate) fn resolve_polymorphic(actual: &[Oid], declared: &[Oid]) -> Option<Po
                 }
                 found.array = Some(from);
             }
+            oids::ANYRANGE => {
+                family.0 = true;
+                if *from == oids::UNKNOWN {
+                    continue;
+                }
+                range_subtype(*from)?;
+                if found.range.is_some_and(|known| known != *from) {
+                    return None;
+                }
+                found.range = Some(*from);
+            }
             oids::ANYCOMPATIBLE | oids::ANYCOMPATIBLENONARRAY => {
                 family.1 = true;
                 if *from != oids::UNKNOWN {
@@ -241,6 +255,15 @@ pub(crate) fn resolve_polymorphic(actual: &[Oid], declared: &[Oid]) -> Option<Po
                 Some(_) => {}
                 None => found.element = Some(element),
             }
+        }
+        if let Some(subtype) = found.range.and_then(range_subtype) {
+            if found.element.is_some_and(|known| known != subtype.oid) {
+                return None;
+            }
+            found.element = Some(subtype.oid);
+        } else if declared.contains(&oids::ANYRANGE) {
+            // No literal says which range it is.
+            return None;
         }
         if found.element.is_none() {
             // Nothing but literals: they are text.

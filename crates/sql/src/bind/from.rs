@@ -117,7 +117,14 @@ impl Binder<'_> {
             );
             return Err(self.at(error, pos));
         }
+        if let Some(oid) = super::view::oid_name(name) {
+            return self.find_by_oid(oid);
+        }
         let found = match name.schema() {
+            Some(schema) if schema.as_str() == "pg_temp" => self
+                .catalog
+                .temporary_namespace(self.search_path)
+                .and_then(|namespace| self.catalog.relation_in(namespace, name.name())),
             Some(schema) => self
                 .catalog
                 .namespace_named(schema)
@@ -157,6 +164,7 @@ impl Binder<'_> {
             }
         }
         let relation = self.find_relation(name, table.pos)?;
+        self.note_relation(name, &relation, table.alias.is_some());
         self.use_relation(&relation, RelationAccess { select: true, ..RelationAccess::default() });
         let alias: Arc<str> = match &table.alias {
             Some(alias) => Arc::from(alias.name.as_str()),
@@ -232,7 +240,10 @@ impl Binder<'_> {
         let inner =
             Scope { items: Vec::new(), parent: None, ctes: CteScope::default(), depth: scope.depth + 1 };
         self.view_depth += 1;
+        // A stored text names everything outside pg_catalog in a way that no path changes.
+        let path = std::mem::replace(&mut self.search_path, &ochre_catalog::IMPLICIT_NAMESPACES);
         let query = self.without_positions(|binder| binder.bind_query(select, &inner));
+        self.search_path = path;
         self.view_depth -= 1;
         let query = query?;
         // A column added to an underlying table does not show: the view's own columns decide.

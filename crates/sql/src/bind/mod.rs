@@ -26,6 +26,7 @@ mod scope;
 mod select;
 mod target;
 mod type_name;
+pub mod view;
 mod window;
 
 use std::sync::Arc;
@@ -119,6 +120,8 @@ pub struct Binder<'a> {
     levels: Vec<level::Level>,
     /// Text of a view or a stored expression is being bound: positions mean nothing to the client.
     hide_positions: u32,
+    /// What names meant, when that is asked for (CREATE VIEW).
+    edits: Option<std::collections::BTreeMap<usize, view::NameEdit>>,
 }
 
 impl<'a> Binder<'a> {
@@ -147,6 +150,7 @@ impl<'a> Binder<'a> {
             view_depth: 0,
             levels: Vec::new(),
             hide_positions: 0,
+            edits: None,
         }
     }
 

@@ -168,7 +168,10 @@ impl Binder<'_> {
         let mut level = Some(scope);
         while let Some(current) = level {
             match self.find_column(name, pos, current)? {
-                Found::One(expr) => return Ok(expr),
+                Found::One(expr) => {
+                    self.note_columns(pos, |binder| Some(binder.column_text(name, &expr, scope)));
+                    return Ok(expr);
+                }
                 Found::Ambiguous => {
                     let error = Error::new(
                         SqlState::AMBIGUOUS_COLUMN,
@@ -337,6 +340,15 @@ impl Binder<'_> {
         let item = item.clone();
         match self.item_column(&item, name, depth, true) {
             Some(expr) => {
+                if schema.is_some() {
+                    self.note_columns(column.pos, |_| {
+                        Some(format!(
+                            "{}.{}",
+                            ochre_parser::quote_identifier(table),
+                            ochre_parser::quote_identifier(name)
+                        ))
+                    });
+                }
                 if let ItemColumns::Listed(columns) = &item.columns
                     && columns.iter().filter(|column| column.name.as_ref() == name.as_str()).count() > 1
                 {

@@ -31,7 +31,15 @@ impl Binder<'_> {
         for target in targets {
             match &target.expr {
                 ast::Expr::Column(column) if column.star => {
-                    for item in self.expand_star(column, scope)? {
+                    let expanded = self.expand_star(column, scope)?;
+                    self.note_columns(column.pos, |binder| {
+                        let texts: Vec<String> = expanded
+                            .iter()
+                            .map(|item| binder.column_text(&item.name, &item.expr, scope))
+                            .collect();
+                        (!texts.is_empty()).then(|| texts.join(", "))
+                    });
+                    for item in expanded {
                         self.note_column(&item.expr, column.pos);
                         entries.push(TargetEntry { expr: item.expr, name: item.name, pos: column.pos });
                     }

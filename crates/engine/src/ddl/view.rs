@@ -1,0 +1,405 @@
+//! Views and materialized views.
+//!
+//! # Role
+//! A view is stored as text in which every name is resolved (`ochre_sql::bind::view`); the binder expands it. Which views
+//! use a relation is read off their texts, since a relation stands in them as its object id.
+//!
+//! # Not done
+//! Materialized views without data; views with storage options other than `check_option`; renaming a column that a view
+//! uses.
+
+use std::sync::Arc;
+
+use ochre_base::{Error, Oid, Result, Severity, SqlState};
+use ochre_catalog::{CatalogSnapshot, ColumnDescriptor, Persistence, RelationDescriptor, RelationKind};
+use ochre_parser::ast::{
+    self, CreateTableAsStmt, CreateViewStmt, RefreshMaterializedViewStmt, SelectStmt, Statement,
+    ViewCheckOption,
+};
+use ochre_sql::bind::view::{OID_NAMESPACE, ViewBinding, apply_edits, bind_view_query};
+use ochre_txn::locks::RelationLockMode;
+use ochre_types::SqlType;
+
+use super::create_table::{NewColumns, check_column_type, new_column};
+use crate::errors;
+use crate::session::Session;
+use crate::session::context::StatementSession;
+use crate::tag::CommandTag;
+
+/// The option that keeps WITH CHECK OPTION.
+const CHECK_OPTION: &str = "check_option=";
+
+fn parse_one(text: &str) -> Result<Statement> {
+    let statement = ochre_parser::parse(text)?.pop();
+    Ok(statement.ok_or_else(|| Error::internal("a statement that was parsed before is empty"))?.stmt)
+}
+
+impl Session {
+    pub(crate) fn create_view(&mut self, statement: &CreateViewStmt, text: &str) -> Result<CommandTag> {
+        let tag = CommandTag::Plain("CREATE VIEW");
+        if statement.persistence == ast::Persistence::Unlogged {
+            return Err(Error::new(
+                SqlState::SYNTAX_ERROR,
+                "views cannot be unlogged because they do not have storage",
+            ));
+        }
+        let options = view_options(statement)?;
+        // The positions of a statement behind others count from the message's start; its own text gives its own.
+        let Statement::CreateView(own) = parse_one(text)? else {
+            return Err(Error::internal("CREATE VIEW was parsed as another statement"));
+        };
+        let (bound, query) = if statement.recursive {
+            let bound = self.bind_view(&own.query)?;
+            (bound, own.query.to_string())
+        } else {
+            let bound = self.bind_view(&own.query)?;
+            let Statement::CreateView(resolved) = parse_one(&apply_edits(text, &bound.edits))? else {
+                return Err(Error::internal("a view's resolved text is no view"));
+            };
+            (bound, resolved.query.to_string())
+        };
+        let columns = view_columns(&bound, &statement.columns)?;
+        let temporary = bound.uses.iter().any(|(used, _)| used.persistence == Persistence::Temporary);
+        let persistence = if temporary { ast::Persistence::Temporary } else { statement.persistence };
+        if temporary && statement.persistence != ast::Persistence::Temporary {
+            self.state.notice(Error::with_severity(
+                Severity::Notice,
+                SqlState::SUCCESSFUL_COMPLETION,
+                format!("view \"{}\" will be a temporary view", statement.name.name()),
+            ));
+        }
+        let namespace = self.namespace_for(&statement.name, persistence)?;
+        let name = statement.name.name();
+        for (used, _) in &bound.uses {
+            self.lock_relation(used.oid, RelationLockMode::AccessShare)?;
+        }
+        if !self.reserve_relation_name(namespace, name)? {
+            let old = self.state.catalog().relation_in(namespace, name).cloned();
+            let Some(old) = old.filter(|_| statement.or_replace) else {
+                return Err(errors::duplicate_relation(name));
+            };
+            self.replace_view(&old, columns, query, options)?;
+            return Ok(tag);
+        }
+        let (row_type, array_type) = self.state.instance.new_oid_pair();
+        let view = RelationDescriptor {
+            oid: self.new_oid(),
+            namespace,
+            name: name.as_str().into(),
+            kind: RelationKind::View,
+            persistence: self.persistence_in(namespace),
+            owner: self.state.user_oid(),
+            shared: false,
+            builtin: false,
+            file: None,
+            columns,
+            column_lists: Vec::new(),
+            schema_version: 1,
+            indexes: Vec::new(),
+            constraints: Vec::new(),
+            view_query: Some(query.into()),
+            sequence: None,
+            index: None,
+            row_type,
+            array_type,
+            row_estimate: -1.0,
+            page_estimate: 0,
+            comment: None,
+            options,
+        };
+        self.lock_relation(view.oid, RelationLockMode::AccessExclusive)?;
+        self.put_relation(view)?;
+        Ok(tag)
+    }
+
+    fn bind_view(&self, query: &SelectStmt) -> Result<ViewBinding> {
+        let catalog = self.state.catalog();
+        let path = self.state.search_path();
+        let session = StatementSession::new(&self.state, self.transaction.as_ref());
+        bind_view_query(&catalog, &path, &session, query)
+    }
+
+    fn replace_view(
+        &mut self,
+        old: &Arc<RelationDescriptor>,
+        columns: Vec<ColumnDescriptor>,
+        query: String,
+        options: Vec<Arc<str>>,
+    ) -> Result<()> {
+        if old.kind != RelationKind::View {
+            return Err(Error::new(SqlState::WRONG_OBJECT_TYPE, format!("\"{}\" is not a view", old.name)));
+        }
+        self.require_user_relation(old)?;
+        self.lock_relation(old.oid, RelationLockMode::AccessExclusive)?;
+        let invalid = |message: String| Error::new(SqlState::INVALID_TABLE_DEFINITION, message);
+        if columns.len() < old.columns.len() {
+            return Err(invalid("cannot drop columns from view".to_string()));
+        }
+        for (new, old) in columns.iter().zip(&old.columns) {
+            if new.name != old.name {
+                return Err(invalid(format!(
+                    "cannot change name of view column \"{}\" to \"{}\"",
+                    old.name, new.name
+                ))
+                .hint("Use ALTER VIEW ... RENAME COLUMN ... to change name of view column instead."));
+            }
+            if new.ty != old.ty {
+                return Err(invalid(format!(
+                    "cannot change data type of view column \"{}\" from {} to {}",
+                    old.name,
+                    self.type_text(old.ty),
+                    self.type_text(new.ty)
+                )));
+            }
+        }
+        if query.contains(&oid_text(old.oid)) {
+            return Err(Error::new(
+                SqlState::INVALID_OBJECT_DEFINITION,
+                format!("infinite recursion detected in rules for relation \"{}\"", old.name),
+            ));
+        }
+        let mut view = (**old).clone();
+        view.columns = columns;
+        view.view_query = Some(query.into());
+        view.options = options;
+        self.put_relation(view)?;
+        Ok(())
+    }
+
+    pub(crate) fn create_materialized_view(
+        &mut self,
+        statement: &CreateTableAsStmt,
+        text: &str,
+    ) -> Result<CommandTag> {
+        super::index::check_options(&statement.options)?;
+        if !statement.with_data {
+            return Err(Error::unsupported("CREATE MATERIALIZED VIEW … WITH NO DATA"));
+        }
+        let namespace = self.creation_namespace(&statement.into.name)?;
+        let name = statement.into.name.name();
+        if !self.reserve_relation_name(namespace, name)? {
+            if !statement.if_not_exists {
+                return Err(errors::duplicate_relation(name));
+            }
+            self.state.notice(Error::with_severity(
+                Severity::Notice,
+                SqlState::DUPLICATE_TABLE,
+                format!("relation \"{name}\" already exists, skipping"),
+            ));
+            return Ok(CommandTag::Plain("CREATE MATERIALIZED VIEW"));
+        }
+        let query_of = |text: &str| match parse_one(text)? {
+            Statement::CreateTableAs(create) => match &create.query {
+                Statement::Select(query) => Ok((**query).clone()),
+                _ => Err(Error::unsupported("CREATE MATERIALIZED VIEW … EXECUTE")),
+            },
+            _ => Err(Error::internal("CREATE MATERIALIZED VIEW was parsed as another statement")),
+        };
+        let bound = self.bind_view(&query_of(text)?)?;
+        if bound.uses.iter().any(|(used, _)| used.persistence == Persistence::Temporary) {
+            return Err(Error::new(
+                SqlState::FEATURE_NOT_SUPPORTED,
+                "materialized views must not use temporary tables or views",
+            ));
+        }
+        let query = query_of(&apply_edits(text, &bound.edits))?.to_string();
+        let (_, tag) = self.create_from_query(
+            namespace,
+            name,
+            &statement.query,
+            &statement.columns,
+            true,
+            Some(query.into()),
+        )?;
+        Ok(tag)
+    }
+
+    pub(crate) fn refresh_materialized_view(
+        &mut self,
+        statement: &RefreshMaterializedViewStmt,
+    ) -> Result<CommandTag> {
+        if statement.concurrently {
+            return Err(Error::unsupported("REFRESH MATERIALIZED VIEW CONCURRENTLY"));
+        }
+        if !statement.with_data {
+            return Err(Error::unsupported("REFRESH MATERIALIZED VIEW … WITH NO DATA"));
+        }
+        let view = self.require_and_lock(&statement.name, RelationLockMode::AccessExclusive)?;
+        if view.kind != RelationKind::MaterializedView {
+            return Err(Error::new(
+                SqlState::FEATURE_NOT_SUPPORTED,
+                format!("\"{}\" is not a materialized view", view.name),
+            ));
+        }
+        let text = view.view_query.clone().unwrap_or_default();
+        let query = parse_one(&text)?;
+        let (_, plan) = self.plan_parameterised(&query, &text, &[])?;
+        let indexes = view.indexes.clone();
+        let mut bare = (*view).clone();
+        bare.indexes.clear();
+        bare.kind = RelationKind::Table;
+        self.put_relation(bare)?;
+        self.new_table_file(view.oid)?;
+        let empty = self.relation(view.oid);
+        self.fill_from_plan(&empty, &plan)?;
+        let mut whole = (*self.relation(view.oid)).clone();
+        whole.indexes.clone_from(&indexes);
+        whole.kind = RelationKind::MaterializedView;
+        self.put_relation(whole)?;
+        self.txn().advance_command()?;
+        for index in indexes {
+            self.rebuild_index(index.oid)?;
+        }
+        Ok(CommandTag::Plain("REFRESH MATERIALIZED VIEW"))
+    }
+
+    /// The views whose text uses a relation.
+    pub(crate) fn views_using(&self, relation: Oid) -> Vec<Arc<RelationDescriptor>> {
+        let wanted = oid_text(relation);
+        let catalog = self.state.catalog();
+        let uses = |view: &&Arc<RelationDescriptor>| {
+            !view.builtin && view.view_query.as_ref().is_some_and(|text| text.contains(&wanted))
+        };
+        let mut views: Vec<_> = catalog.relations().filter(uses).cloned().collect();
+        views.sort_by_key(|view| view.oid);
+        views
+    }
+
+    /// The views that use a column.
+    pub(crate) fn views_using_column(
+        &self,
+        relation: Oid,
+        number: i16,
+    ) -> Result<Vec<Arc<RelationDescriptor>>> {
+        let mut found = Vec::new();
+        for view in self.views_using(relation) {
+            let text = view.view_query.clone().unwrap_or_default();
+            let Statement::Select(query) = parse_one(&text)? else {
+                return Err(Error::internal("a view is no query"));
+            };
+            let bound = self.bind_view(&query)?;
+            let uses = bound
+                .uses
+                .iter()
+                .any(|(used, columns)| used.oid == relation && columns.contains(&(number as usize - 1)));
+            if uses {
+                found.push(view);
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// How a relation stands in a view's text.
+fn oid_text(oid: Oid) -> String {
+    format!("{OID_NAMESPACE}.\"{oid}\"")
+}
+
+fn view_options(statement: &CreateViewStmt) -> Result<Vec<Arc<str>>> {
+    let mut options: Vec<Arc<str>> = Vec::new();
+    let mut check = match statement.check_option {
+        ViewCheckOption::None => None,
+        ViewCheckOption::Local => Some("local".to_string()),
+        ViewCheckOption::Cascaded => Some("cascaded".to_string()),
+    };
+    for option in &statement.options {
+        let value = option.value.as_ref().map(ast::DefValue::as_text).unwrap_or_default();
+        match option.name.as_str() {
+            "check_option" if matches!(&*value, "local" | "cascaded") => check = Some(value.to_string()),
+            "check_option" => {
+                return Err(Error::new(
+                    SqlState::INVALID_PARAMETER_VALUE,
+                    format!("invalid value for enum option \"check_option\": {value}"),
+                )
+                .detail("Valid values are \"local\" and \"cascaded\"."));
+            }
+            other @ ("security_barrier" | "security_invoker") => {
+                return Err(Error::unsupported(format!("view option {other}")));
+            }
+            other => {
+                return Err(Error::new(
+                    SqlState::INVALID_PARAMETER_VALUE,
+                    format!("unrecognized parameter \"{other}\""),
+                ));
+            }
+        }
+    }
+    if let Some(check) = check {
+        options.push(format!("{CHECK_OPTION}{check}").into());
+    }
+    Ok(options)
+}
+
+fn view_columns(bound: &ViewBinding, names: &[ast::Name]) -> Result<Vec<ColumnDescriptor>> {
+    if names.len() > bound.columns.len() {
+        return Err(Error::new(
+            SqlState::SYNTAX_ERROR,
+            "CREATE VIEW specifies more column names than columns",
+        ));
+    }
+    let mut new = NewColumns::default();
+    for (i, column) in bound.columns.iter().enumerate() {
+        let name: &str = names.get(i).map_or(&*column.name, |name| name.as_str());
+        if new.columns.iter().any(|other| *other.name == *name) {
+            return Err(Error::new(
+                SqlState::DUPLICATE_COLUMN,
+                format!("column \"{name}\" specified more than once"),
+            ));
+        }
+        let ty = if column.ty == SqlType::UNKNOWN { SqlType::TEXT } else { column.ty };
+        check_column_type(name, ty)?;
+        new.columns.push(new_column(i as i16 + 1, name, ty));
+    }
+    Ok(new.columns)
+}
+
+/// A view's query as `pg_get_viewdef` shows it.
+pub(crate) fn definition(
+    catalog: &CatalogSnapshot,
+    path: &[Oid],
+    view: &RelationDescriptor,
+) -> Option<String> {
+    let text = named_text(catalog, path, view.view_query.as_deref()?);
+    let Ok(Statement::Select(query)) = parse_one(&text) else {
+        return Some(format!(" {text};"));
+    };
+    let columns: Vec<&str> = view.live_columns().map(|column| &*column.name).collect();
+    Some(ochre_parser::view_definition(&query, &columns))
+}
+
+/// A stored text with names in the place of object ids.
+fn named_text(catalog: &CatalogSnapshot, path: &[Oid], text: &str) -> String {
+    let marker = format!("{OID_NAMESPACE}.\"");
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find(&marker) {
+        out.push_str(&rest[..at]);
+        let behind = &rest[at + marker.len()..];
+        let Some(end) = behind.find('"') else { break };
+        let relation = behind[..end].parse().ok().and_then(|oid| catalog.relation(Oid(oid)));
+        rest = &behind[end + 1..];
+        let Some(relation) = relation else {
+            out.push_str(&format!("{marker}{}\"", &behind[..end]));
+            continue;
+        };
+        let name = super::quote_identifier(&relation.name);
+        let visible =
+            catalog.find_relation(path, &relation.name).is_some_and(|found| found.oid == relation.oid);
+        if !visible && let Some(namespace) = catalog.namespace(relation.namespace) {
+            out.push_str(&super::quote_identifier(&namespace.name));
+            out.push('.');
+        }
+        out.push_str(&name);
+        // The alias that says no more than the name is left out.
+        let alias = format!(" AS {name}");
+        if let Some(after) = rest.strip_prefix(&alias)
+            && !after.starts_with(|c: char| {
+                c.is_alphanumeric() || c == '_' || c == ' ' && after[1..].starts_with('(')
+            })
+        {
+            rest = after;
+        }
+    }
+    out.push_str(rest);
+    out
+}
