@@ -258,7 +258,8 @@ fn violated_constraints_name_the_row() {
     );
     assert_eq!(error.fields().detail.as_deref(), Some("Failing row contains (2, null)."));
     let mut plan = insert(&db, &table, &[(1, Some("a")), (-2, None)]);
-    plan.target.checks = vec![CheckExpression { name: "positive".into(), expr: op(">", id(), int(0)) }];
+    plan.target.checks =
+        vec![CheckExpression { name: "positive".into(), expr: op(">", id(), int(0)), of_view: false }];
     let error = db.run(&insert_statement(plan)).unwrap_err();
     assert_eq!(error.sqlstate(), SqlState::CHECK_VIOLATION);
     assert_eq!(error.message(), "new row for relation \"t\" violates check constraint \"positive\"");

@@ -7,6 +7,22 @@ use ochre_types::{Datum, SqlType, oids};
 
 use crate::{FunctionRef, Volatility};
 
+/// Where in the client's text an expression stands, for errors. Two always compare equal: expressions are the same wherever
+/// they were written, as GROUP BY and ORDER BY rely on.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SourcePos(pub Option<usize>);
+
+impl SourcePos {
+    /// Nowhere.
+    pub const NONE: SourcePos = SourcePos(None);
+}
+
+impl PartialEq for SourcePos {
+    fn eq(&self, _: &SourcePos) -> bool {
+        true
+    }
+}
+
 /// A bound expression. `sql` builds it, [`crate::eval`] runs it. Boolean connectives follow three-valued logic.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Expr {
@@ -43,14 +59,14 @@ pub enum Expr {
         args: Vec<Expr>,
         variadic_array: bool,
         ty: SqlType,
-        pos: Option<usize>,
+        pos: SourcePos,
     },
     /// A conversion of `arg` to `ty`.
     Cast {
         arg: Box<Expr>,
         kind: CastKind,
         ty: SqlType,
-        pos: Option<usize>,
+        pos: SourcePos,
     },
     And(Vec<Expr>),
     Or(Vec<Expr>),
@@ -101,7 +117,7 @@ pub enum Expr {
         left: Box<Expr>,
         right: Box<Expr>,
         ty: SqlType,
-        pos: Option<usize>,
+        pos: SourcePos,
     },
     /// `left op ANY (array)` and `left op ALL (array)`; `IN` and `NOT IN` over lists too.
     ScalarArrayOp {
@@ -109,7 +125,7 @@ pub enum Expr {
         all: bool,
         left: Box<Expr>,
         array: Box<Expr>,
-        pos: Option<usize>,
+        pos: SourcePos,
     },
     /// `ARRAY[…]`. With `nested`, the elements are arrays of one dimension less.
     ArrayLiteral {
@@ -261,7 +277,7 @@ impl Expr {
 
     /// A call without variadic arguments and position.
     pub fn call(function: impl Into<FunctionRef>, args: Vec<Expr>, ty: SqlType) -> Expr {
-        Expr::Call { function: function.into(), args, variadic_array: false, ty, pos: None }
+        Expr::Call { function: function.into(), args, variadic_array: false, ty, pos: SourcePos::NONE }
     }
 
     /// The conjunction of predicates: nothing is true, one stands for itself, nested ones are flattened.
@@ -579,7 +595,7 @@ impl Expr {
             Expr::Call { pos, .. }
             | Expr::Cast { pos, .. }
             | Expr::NullIf { pos, .. }
-            | Expr::ScalarArrayOp { pos, .. } => *pos,
+            | Expr::ScalarArrayOp { pos, .. } => pos.0,
             _ => None,
         }
     }

@@ -32,7 +32,7 @@ pub use cast::{CastContext, CastInfo, CastMethod, relabel};
 pub use context::{EvalContext, SubPlanRunner};
 pub use display::ColumnNames;
 pub use eval::{RowSource, SetCursor, eval, eval_const, eval_predicate, eval_row, eval_row_bool, open_set};
-pub use expr::{BooleanTest, CastKind, Comparison, Expr, SessionValue, SubPlanKind};
+pub use expr::{BooleanTest, CastKind, Comparison, Expr, SessionValue, SourcePos, SubPlanKind};
 pub use function::{
     CallContext, Function, FunctionKind, FunctionRef, Implementation, Language, ParameterMode, Volatility,
 };

@@ -123,7 +123,12 @@ fn modified(expr: Expr, ty: SqlType) -> Expr {
     if ty.typmod < 0 {
         return expr;
     }
-    Expr::Cast { arg: Box::new(expr), kind: CastKind::Typmod { explicit: true }, ty, pos: None }
+    Expr::Cast {
+        arg: Box::new(expr),
+        kind: CastKind::Typmod { explicit: true },
+        ty,
+        pos: ochre_expr::SourcePos::NONE,
+    }
 }
 
 fn converted(expr: Expr, ty: SqlType) -> Expr {
@@ -142,7 +147,7 @@ fn converted(expr: Expr, ty: SqlType) -> Expr {
         None if source.oid == oids::TEXT || ty.oid == oids::TEXT => CastKind::Io,
         None => panic!("no cast from {} to {}", source.name(), ty.name()),
     };
-    modified(Expr::Cast { arg: Box::new(expr), kind, ty: base, pos: None }, ty)
+    modified(Expr::Cast { arg: Box::new(expr), kind, ty: base, pos: ochre_expr::SourcePos::NONE }, ty)
 }
 
 fn accepts(function: &Function, args: &[Expr]) -> bool {

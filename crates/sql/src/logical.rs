@@ -429,6 +429,8 @@ pub struct TargetRules {
     pub generated: Vec<(usize, Expr)>,
     /// CHECK constraints.
     pub checks: Vec<(Arc<str>, Expr)>,
+    /// CHECK OPTION of views, by their names.
+    pub view_checks: Vec<(Arc<str>, Expr)>,
 }
 
 /// DO UPDATE: assignments by column position, and WHERE.

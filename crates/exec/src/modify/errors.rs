@@ -59,6 +59,21 @@ pub fn check_violation(
     .constraint(constraint)
 }
 
+/// 44000.
+#[cold]
+pub fn view_check_violation(
+    table: &TableName<'_>,
+    view: &str,
+    row: &[Datum],
+    format: &FormatContext,
+) -> Error {
+    Error::new(
+        SqlState::WITH_CHECK_OPTION_VIOLATION,
+        format!("new row violates check option for view \"{view}\""),
+    )
+    .detail(format!("Failing row contains {}.", row_text(table.table, row, format)))
+}
+
 /// 23505.
 #[cold]
 pub fn unique_violation(

@@ -16,7 +16,9 @@ use ochre_types::{Batch, Column, PhysicalType};
 use crate::ExecContext;
 use crate::codec::RowEncoder;
 use crate::index_entry::{Entry, EntryColumns};
-use crate::modify::errors::{TableName, check_violation, not_null_violation, unique_violation};
+use crate::modify::errors::{
+    TableName, check_violation, not_null_violation, unique_violation, view_check_violation,
+};
 use crate::modify::reference::Reference;
 use crate::modify::unique::HeapUniqueChecker;
 use crate::relation::{IndexAccess, RelationSource, TableAccess};
@@ -135,6 +137,9 @@ impl Target {
         let format = ctx.statement.session.format();
         match violation.kind {
             ViolationKind::NotNull(column) => not_null_violation(&name, column, &row, format),
+            ViolationKind::Check(number) if self.plan.checks[number].of_view => {
+                view_check_violation(&name, &self.plan.checks[number].name, &row, format)
+            }
             ViolationKind::Check(number) => {
                 check_violation(&name, &self.plan.checks[number].name, &row, format)
             }

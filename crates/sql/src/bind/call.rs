@@ -66,7 +66,7 @@ impl Binder<'_> {
             args: resolved.args,
             variadic_array: resolved.variadic_array,
             ty: resolved.ty,
-            pos: self.position(pos),
+            pos: self.source_pos(pos),
         }
     }
 
@@ -326,34 +326,43 @@ impl Binder<'_> {
         functions: &'static [&'static Function],
         scope: &Scope<'_>,
     ) -> Result<Expr> {
-        self.check_aggregate_allowed(call.pos)?;
         let aggregate = self.bind_aggregate_call(call, functions, scope)?;
-        self.check_aggregate_level(&aggregate, scope, call.pos)?;
+        let owner = self.aggregate_owner(&aggregate, scope, call.pos)?;
+        self.check_aggregate_allowed(owner, call.pos)?;
         let ty = aggregate.ty;
-        if let Some((id, _)) = self.level()?.aggregates.iter().find(|(_, known)| *known == aggregate) {
+        if let Some((id, _)) = self.levels[owner].aggregates.iter().find(|(_, known)| *known == aggregate) {
             let volatile =
                 aggregate.args.iter().any(|arg| arg.volatility() == ochre_expr::Volatility::Volatile);
             if !volatile {
                 return Ok(Expr::Column { index: *id, ty });
             }
         }
-        let id = self.new_column(&*aggregate.function.0.function.name, ty, scope.depth);
-        self.level()?.aggregates.push((id, aggregate));
+        let depth = self.levels[owner].depth;
+        let id = self.new_column(&*aggregate.function.0.function.name, ty, depth);
+        self.levels[owner].aggregates.push((id, aggregate));
         Ok(self.column_expr(id))
     }
 
-    /// An aggregate of which all columns are outer ones belongs to the outer query.
-    fn check_aggregate_level(&self, aggregate: &AggregateExpr, scope: &Scope<'_>, pos: Pos) -> Result<()> {
-        let (mut inner, mut outer) = (false, false);
-        for arg in aggregate.args.iter().chain(aggregate.order_by.iter().map(|key| &key.expr)) {
-            for id in arg.columns() {
-                if self.columns[id].depth >= scope.depth { inner = true } else { outer = true }
-            }
+    /// The query that an aggregate belongs to, as an index of `levels`: the innermost one whose columns it reads, or the one
+    /// that it stands in when it reads none.
+    fn aggregate_owner(&self, aggregate: &AggregateExpr, scope: &Scope<'_>, pos: Pos) -> Result<usize> {
+        let here = self.levels.len() - 1;
+        let mut ids = Vec::new();
+        let mut subqueries = false;
+        let exprs = aggregate.args.iter().chain(aggregate.order_by.iter().map(|key| &key.expr));
+        for expr in exprs.chain(&aggregate.filter).chain(&aggregate.direct_args) {
+            ids.extend(expr.columns());
+            subqueries |= expr.any(|node| matches!(node, Expr::SubPlan { .. }));
+            self.subquery_mentions(expr, &mut ids);
         }
-        if outer && !inner {
-            return Err(self.at(Error::unsupported("an aggregate of an outer query in a subquery"), pos));
+        // Deeper columns are those of subqueries in its arguments.
+        let depths = ids.into_iter().map(|id| self.columns[id].depth).filter(|depth| *depth <= scope.depth);
+        let Some(depth) = depths.max().filter(|depth| *depth < scope.depth) else { return Ok(here) };
+        match self.levels.iter().rposition(|level| level.depth == depth) {
+            Some(owner) if owner == here => Ok(here),
+            Some(owner) if !subqueries => Ok(owner),
+            _ => Err(self.at(Error::unsupported("an aggregate of an outer query in a subquery"), pos)),
         }
-        Ok(())
     }
 
     /// Binds an aggregate call, as an aggregate or over a window.
@@ -613,7 +622,7 @@ impl Binder<'_> {
                 Error::new(SqlState::TOO_MANY_ARGUMENTS, "GROUPING must have fewer than 32 arguments");
             return Err(self.at(error, list.pos));
         }
-        self.check_aggregate_allowed(list.pos)?;
+        self.check_grouping_allowed(list.pos)?;
         let outer = std::mem::replace(&mut self.level()?.in_aggregate, true);
         let mut args = Vec::with_capacity(list.args.len());
         for arg in &list.args {

@@ -350,7 +350,7 @@ impl Binder<'_> {
             },
             None => CastKind::Typmod { explicit },
         };
-        Ok(Expr::Cast { arg: Box::new(expr), kind, ty: wanted, pos: self.position(pos) })
+        Ok(Expr::Cast { arg: Box::new(expr), kind, ty: wanted, pos: self.source_pos(pos) })
     }
 
     /// Converts an expression to a type without regard to its modifier. `None`: there is no way.
@@ -396,7 +396,7 @@ impl Binder<'_> {
         if let (CastKind::Relabel, Expr::Constant { value, .. }) = (&kind, &expr) {
             return Ok(Some(Expr::constant(ochre_expr::relabel(value.clone(), ty.physical), ty)));
         }
-        Ok(Some(Expr::Cast { arg: Box::new(expr), kind, ty, pos: self.position(pos) }))
+        Ok(Some(Expr::Cast { arg: Box::new(expr), kind, ty, pos: self.source_pos(pos) }))
     }
 
     /// A literal, NULL or parameter of unknown type takes the type that is wanted.
@@ -421,7 +421,7 @@ impl Binder<'_> {
                         arg: Box::new(literal),
                         kind: CastKind::Io,
                         ty: target,
-                        pos: self.position(pos),
+                        pos: self.source_pos(pos),
                     });
                 }
                 // An explicit cast cuts what is too long for the modifier, so it is applied apart.
@@ -455,7 +455,7 @@ impl Binder<'_> {
                 arg: Box::new(other),
                 kind: CastKind::Io,
                 ty: target,
-                pos: self.position(pos),
+                pos: self.source_pos(pos),
             }),
         }
     }

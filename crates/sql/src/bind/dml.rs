@@ -25,8 +25,14 @@ impl Binder<'_> {
         name: &ast::ObjectName,
         access: RelationAccess,
         verb: &str,
-    ) -> Result<Arc<RelationDescriptor>> {
-        let table = self.find_relation(name, name.pos)?;
+    ) -> Result<(Arc<RelationDescriptor>, Option<Arc<RelationDescriptor>>)> {
+        let mut table = self.find_relation(name, name.pos)?;
+        let mut view = None;
+        if table.kind == RelationKind::View && !table.builtin {
+            self.use_relation(&table, access);
+            let base = self.base_of_view(&table, verb)?;
+            view = Some(std::mem::replace(&mut table, base));
+        }
         let wrong = |hint: Option<&str>, message: String| {
             let error = Error::new(SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE, message);
             let error = match hint {
@@ -69,7 +75,7 @@ impl Binder<'_> {
                 });
         }
         self.use_relation(&table, access);
-        Ok(table)
+        Ok((table, view))
     }
 
     /// The position of a target column.
@@ -102,14 +108,30 @@ impl Binder<'_> {
             scope.ctes = self.bind_with(with, &scope.clone())?;
         }
         let access = RelationAccess { insert: true, ..RelationAccess::default() };
-        let table = self.bind_target(&insert.table, access, "INSERT into")?;
+        let (base, view) = self.bind_target(&insert.table, access, "INSERT into")?;
+        let shown = view.as_ref().unwrap_or(&base);
         let alias: Arc<str> =
-            insert.alias.as_ref().map_or_else(|| Arc::clone(&table.name), |alias| Arc::from(alias.as_str()));
+            insert.alias.as_ref().map_or_else(|| Arc::clone(&shown.name), |alias| Arc::from(alias.as_str()));
+        if view.is_some() && insert.on_conflict.is_some() {
+            return Err(Error::unsupported("ON CONFLICT on a view"));
+        }
+        let target = self.add_table(Arc::clone(&base), Arc::clone(&alias));
+        let image = self.add_table(Arc::clone(&base), Arc::clone(&alias));
+        // The base table under the view's names of its columns.
+        let mut table = Arc::clone(&base);
+        let mut expanded = None;
+        let mut positions = Vec::new();
+        if let Some(view) = &view {
+            let columns = self.expand_view(view, image, scope.depth, "INSERT into")?;
+            (table, positions) = self.renamed_base(&base, image, &columns);
+            expanded = Some(columns);
+        }
         let mut targets: Vec<usize> = Vec::with_capacity(table.columns.len());
         for target in &insert.columns {
             if !target.indirection.is_empty() {
                 return Err(self.at(Error::unsupported("an INSERT into part of a column"), target.pos));
             }
+            self.check_view_column(view.as_ref(), &table, target, "INSERT")?;
             let position = self.target_column(&table, target)?;
             if targets.contains(&position) {
                 let error = Error::new(
@@ -121,7 +143,18 @@ impl Binder<'_> {
             targets.push(position);
         }
         let explicit = !insert.columns.is_empty();
-        if !explicit {
+        if let (false, Some(view)) = (explicit, &view) {
+            let given = insert.source.as_ref().map_or(0, |select| match &select.body {
+                ast::SelectBody::Values(rows) => rows.first().map_or(0, Vec::len),
+                _ => positions.len(),
+            });
+            for (column, position) in view.live_columns().zip(&positions).take(given) {
+                match position {
+                    Some(position) => targets.push(*position),
+                    None => return Err(super::updatable::column_not_updatable(view, &column.name, "INSERT")),
+                }
+            }
+        } else if !explicit {
             targets.extend(table.columns.iter().enumerate().filter(|(_, c)| !c.dropped).map(|(i, _)| i));
         }
         let query = match &insert.source {
@@ -135,9 +168,10 @@ impl Binder<'_> {
                 _ => self.insert_query(&table, &targets, select, explicit, insert, &scope)?,
             },
         };
-        let target = self.add_table(Arc::clone(&table), Arc::clone(&alias));
-        let image = self.add_table(Arc::clone(&table), Arc::clone(&alias));
-        let rules = self.bind_rules(&table)?;
+        let mut rules = self.bind_rules(&base)?;
+        if let Some(expanded) = &expanded {
+            rules.view_checks = self.view_checks(expanded, image)?;
+        }
         let mut excluded = None;
         let on_conflict = match &insert.on_conflict {
             Some(clause) => {
@@ -147,8 +181,15 @@ impl Binder<'_> {
             }
             None => None,
         };
-        let returning =
-            self.bind_returning(insert.returning.as_ref(), image, None, &alias, Vec::new(), &scope)?;
+        let returning = self.bind_returning(
+            insert.returning.as_ref(),
+            image,
+            None,
+            &alias,
+            Vec::new(),
+            &scope,
+            view.as_ref(),
+        )?;
         Ok(Modify {
             command: CommandKind::Insert,
             target,
@@ -751,20 +792,48 @@ impl Binder<'_> {
             outer.ctes = self.bind_with(with, scope)?;
         }
         let access = RelationAccess { update: true, select: true, ..RelationAccess::default() };
-        let table = self.bind_target(&update.table.name, access, "UPDATE")?;
+        let (table, view) = self.bind_target(&update.table.name, access, "UPDATE")?;
+        let shown = view.as_ref().unwrap_or(&table);
         let alias: Arc<str> =
-            update.alias.as_ref().map_or_else(|| Arc::clone(&table.name), |alias| Arc::from(alias.as_str()));
+            update.alias.as_ref().map_or_else(|| Arc::clone(&shown.name), |alias| Arc::from(alias.as_str()));
         let target = self.add_table(Arc::clone(&table), Arc::clone(&alias));
-        let (inner, mut plan) = self.bind_modified_rows(target, &alias, &update.from, &outer)?;
+        let (mut inner, mut plan) = self.bind_modified_rows(target, &alias, &update.from, &outer)?;
+        let mut named = Arc::clone(&table);
+        if let Some(view) = &view {
+            let expanded = self.expand_view(view, target, inner.depth, "UPDATE")?;
+            (named, _) = self.renamed_base(&table, target, &expanded);
+            plan = filter(plan, expanded.predicates());
+            inner.items[0].columns = ItemColumns::Listed(expanded.columns);
+            for item in &update.set {
+                let targets = match item {
+                    ast::Assignment::Single { target, .. } => std::slice::from_ref(target),
+                    ast::Assignment::Multi { targets, .. } => targets.as_slice(),
+                };
+                for to in targets {
+                    self.check_view_column(Some(view), &named, to, "UPDATE")?;
+                }
+            }
+        }
         let assignments = self.in_level(Clause::UpdateSet, inner.depth, |binder| {
-            binder.bind_assignments(&update.set, &table, target, &inner)
+            binder.bind_assignments(&update.set, &named, target, &inner)
         })?;
         plan = self.bind_modified_where(plan, update.where_clause.as_ref(), &inner)?;
         let image = self.add_table(Arc::clone(&table), Arc::clone(&alias));
         let items = inner.items[1..].to_vec();
-        let returning =
-            self.bind_returning(update.returning.as_ref(), image, Some(target), &alias, items, &outer)?;
-        let rules = self.bind_rules(&table)?;
+        let returning = self.bind_returning(
+            update.returning.as_ref(),
+            image,
+            Some(target),
+            &alias,
+            items,
+            &outer,
+            view.as_ref(),
+        )?;
+        let mut rules = self.bind_rules(&table)?;
+        if let Some(view) = &view {
+            let expanded = self.expand_view(view, image, inner.depth, "UPDATE")?;
+            rules.view_checks = self.view_checks(&expanded, image)?;
+        }
         // Every old value is part of the row to write.
         for position in 0..table.columns.len() {
             if !table.columns[position].dropped {
@@ -790,16 +859,29 @@ impl Binder<'_> {
             outer.ctes = self.bind_with(with, scope)?;
         }
         let access = RelationAccess { delete: true, select: true, ..RelationAccess::default() };
-        let table = self.bind_target(&delete.table.name, access, "DELETE from")?;
+        let (table, view) = self.bind_target(&delete.table.name, access, "DELETE from")?;
+        let shown = view.as_ref().unwrap_or(&table);
         let alias: Arc<str> =
-            delete.alias.as_ref().map_or_else(|| Arc::clone(&table.name), |alias| Arc::from(alias.as_str()));
+            delete.alias.as_ref().map_or_else(|| Arc::clone(&shown.name), |alias| Arc::from(alias.as_str()));
         let target = self.add_table(Arc::clone(&table), Arc::clone(&alias));
-        let (inner, mut plan) = self.bind_modified_rows(target, &alias, &delete.using, &outer)?;
+        let (mut inner, mut plan) = self.bind_modified_rows(target, &alias, &delete.using, &outer)?;
+        if let Some(view) = &view {
+            let expanded = self.expand_view(view, target, inner.depth, "DELETE from")?;
+            plan = filter(plan, expanded.predicates());
+            inner.items[0].columns = ItemColumns::Listed(expanded.columns);
+        }
         plan = self.bind_modified_where(plan, delete.where_clause.as_ref(), &inner)?;
         // RETURNING reads the old row, which is the source's.
         let items = inner.items[1..].to_vec();
-        let returning =
-            self.bind_returning(delete.returning.as_ref(), target, Some(target), &alias, items, &outer)?;
+        let returning = self.bind_returning(
+            delete.returning.as_ref(),
+            target,
+            Some(target),
+            &alias,
+            items,
+            &outer,
+            view.as_ref(),
+        )?;
         self.finish_modify(
             CommandKind::Delete,
             target,
@@ -901,7 +983,23 @@ impl Binder<'_> {
         })
     }
 
+    /// 0A000 for a column of a view that is an expression.
+    fn check_view_column(
+        &self,
+        view: Option<&Arc<RelationDescriptor>>,
+        renamed: &RelationDescriptor,
+        to: &ast::AssignTarget,
+        verb: &str,
+    ) -> Result<()> {
+        let Some(view) = view else { return Ok(()) };
+        if view.column_named(&to.column).is_some() && renamed.column_named(&to.column).is_none() {
+            return Err(super::updatable::column_not_updatable(view, &to.column, verb));
+        }
+        Ok(())
+    }
+
     /// RETURNING: the new row (the old one of a DELETE), OLD and NEW, and the other FROM items.
+    #[allow(clippy::too_many_arguments)]
     fn bind_returning(
         &mut self,
         returning: Option<&ast::Returning>,
@@ -910,10 +1008,23 @@ impl Binder<'_> {
         alias: &Arc<str>,
         others: Vec<ScopeItem>,
         outer: &Scope<'_>,
+        view: Option<&Arc<RelationDescriptor>>,
     ) -> Result<Option<Vec<(Expr, OutputColumn)>>> {
         let Some(returning) = returning else { return Ok(None) };
         let mut scope = outer.clone();
-        scope.items = vec![ScopeItem::visible(Some(Arc::clone(alias)), ItemColumns::Table(image))];
+        let columns_of = |binder: &mut Self, table: TableId| match view {
+            Some(view) => {
+                let expanded = binder.expand_view(view, table, outer.depth, "UPDATE")?;
+                Ok(ItemColumns::Listed(expanded.columns))
+            }
+            None => Ok::<_, Error>(ItemColumns::Table(table)),
+        };
+        let new_columns = columns_of(self, image)?;
+        let old_columns = match old {
+            Some(old) => Some(columns_of(self, old)?),
+            None => None,
+        };
+        scope.items = vec![ScopeItem::visible(Some(Arc::clone(alias)), new_columns.clone())];
         scope.items.extend(others);
         let named = |new: bool, default: &str| -> Arc<str> {
             let option = returning.options.iter().find(|option| option.new == new);
@@ -924,15 +1035,15 @@ impl Binder<'_> {
         };
         let new_name = named(true, "new");
         if !known(&scope, &new_name) && old != Some(image) {
-            let mut item = ScopeItem::visible(Some(new_name), ItemColumns::Table(image));
+            let mut item = ScopeItem::visible(Some(new_name), new_columns);
             item.columns_visible = false;
             scope.items.push(item);
         }
         let old_name = named(false, "old");
-        if let Some(old) = old
+        if let Some(old_columns) = old_columns
             && !known(&scope, &old_name)
         {
-            let mut item = ScopeItem::visible(Some(old_name), ItemColumns::Table(old));
+            let mut item = ScopeItem::visible(Some(old_name), old_columns);
             item.columns_visible = false;
             scope.items.push(item);
         }

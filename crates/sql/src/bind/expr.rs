@@ -158,7 +158,7 @@ impl Binder<'_> {
                     left: Box::new(left),
                     right: Box::new(right),
                     ty,
-                    pos: self.position(nullif.pos),
+                    pos: self.source_pos(nullif.pos),
                 })
             }
             ast::Expr::Row(row) => {
@@ -301,7 +301,7 @@ impl Binder<'_> {
             args,
             variadic_array: false,
             ty: result,
-            pos: self.position(pos),
+            pos: self.source_pos(pos),
         })
     }
 
@@ -349,7 +349,7 @@ impl Binder<'_> {
                     arg: Box::new(arg),
                     kind: ochre_expr::CastKind::Relabel,
                     ty: SqlType::new(wanted, -1),
-                    pos: None,
+                    pos: ochre_expr::SourcePos::NONE,
                 }
             } else {
                 self.coerce_implicit(arg, wanted, pos)?
@@ -463,7 +463,7 @@ impl Binder<'_> {
                     args: vec![a, b],
                     variadic_array: false,
                     ty: SqlType::BOOL,
-                    pos: self.position(pos),
+                    pos: self.source_pos(pos),
                 });
             return Ok(Expr::and(parts.collect::<Vec<_>>()));
         }
@@ -667,7 +667,7 @@ impl Binder<'_> {
             all,
             left: Box::new(left),
             array: Box::new(array),
-            pos: self.position(pos),
+            pos: self.source_pos(pos),
         })
     }
 

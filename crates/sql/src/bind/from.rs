@@ -463,7 +463,7 @@ impl Binder<'_> {
                         args: resolved.args,
                         variadic_array: resolved.variadic_array,
                         ty,
-                        pos: self.position(from.pos),
+                        pos: self.source_pos(from.pos),
                     };
                     (FunctionCall::Scalar(expr), ty)
                 }

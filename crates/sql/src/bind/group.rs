@@ -248,6 +248,15 @@ impl Binder<'_> {
         let mentions = std::mem::take(&mut level.mentions);
         let mut having = having;
         let mut later: Vec<&mut Expr> = exprs;
+        if clause.sets.is_some() {
+            // A constant that is a key reads as null in the rows of sets without it.
+            for expr in &mut later {
+                let key = keys.iter().find(|(_, key)| matches!(key, Expr::Constant { .. }) && *key == **expr);
+                if let Some((id, key)) = key {
+                    **expr = Expr::Column { index: *id, ty: key.ty() };
+                }
+            }
+        }
         later.extend(having.iter_mut());
         for (definition, calls) in &mut level.windows {
             later.extend(definition.partition.iter_mut());
@@ -316,7 +325,7 @@ impl Binder<'_> {
     }
 
     /// Adds every id that the subqueries of an expression mention.
-    fn subquery_mentions(&self, expr: &Expr, found: &mut Vec<ColumnId>) {
+    pub(crate) fn subquery_mentions(&self, expr: &Expr, found: &mut Vec<ColumnId>) {
         let _ = expr.walk(&mut |node| {
             if let Expr::SubPlan { plan, .. } = node
                 && let Some(Some(subquery)) = self.subqueries.get(*plan)

@@ -203,12 +203,10 @@ impl Binder<'_> {
         }
     }
 
-    /// 42803 where an aggregate cannot be.
-    pub(crate) fn check_aggregate_allowed(&self, pos: Pos) -> Result<()> {
-        let clause = self.clause();
-        let Some(level) = self.levels.last() else {
-            return Err(self.at(aggregate_not_allowed(clause), pos));
-        };
+    /// 42803 where an aggregate of the query with this index in `levels` cannot be.
+    pub(crate) fn check_aggregate_allowed(&self, owner: usize, pos: Pos) -> Result<()> {
+        let level = &self.levels[owner];
+        let clause = level.clause;
         if level.in_aggregate {
             let error = Error::new(SqlState::GROUPING_ERROR, "aggregate function calls cannot be nested");
             return Err(self.at(error, pos));
@@ -216,6 +214,14 @@ impl Binder<'_> {
         match clause {
             Clause::Select | Clause::Having | Clause::OrderBy | Clause::DistinctOn | Clause::Window => Ok(()),
             other => Err(self.at(aggregate_not_allowed(other), pos)),
+        }
+    }
+
+    /// 42803 where GROUPING cannot be.
+    pub(crate) fn check_grouping_allowed(&self, pos: Pos) -> Result<()> {
+        match self.levels.len() {
+            0 => Err(self.at(aggregate_not_allowed(Clause::Other), pos)),
+            levels => self.check_aggregate_allowed(levels - 1, pos),
         }
     }
 

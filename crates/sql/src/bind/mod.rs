@@ -7,9 +7,8 @@
 //! - queries: [`select`], grouping: [`group`], WITH: [`cte`]
 //! - INSERT, UPDATE, DELETE: [`dml`], expressions of DDL: [`ddl`]
 //!
-//! # Differences
-//! An aggregate whose arguments mention only outer queries' columns belongs, in PostgreSQL, to the outer query; here that is
-//! 0A000.
+//! # Not done
+//! An aggregate that belongs to an outer query and has a subquery among its arguments.
 
 mod call;
 mod coerce;
@@ -26,6 +25,7 @@ mod scope;
 mod select;
 mod target;
 mod type_name;
+mod updatable;
 pub mod view;
 mod window;
 
@@ -265,6 +265,11 @@ impl<'a> Binder<'a> {
     /// The byte offset for an error at a node of the client's own text.
     fn position(&self, pos: ast::Pos) -> Option<usize> {
         if self.hide_positions > 0 { None } else { pos.get() }
+    }
+
+    /// The position that an expression remembers.
+    fn source_pos(&self, pos: ast::Pos) -> ochre_expr::SourcePos {
+        ochre_expr::SourcePos(self.position(pos))
     }
 
     /// Puts the position of a node on an error.

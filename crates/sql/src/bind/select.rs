@@ -155,6 +155,16 @@ impl Binder<'_> {
         if let Some(locks) = locking {
             return self.finish_locking(plan, entries, visible, sort_keys, locks, select, scope);
         }
+        // What has effects is computed for the rows that are returned, in their order.
+        let after_limit = !has_sets
+            && matches!(distinct, DistinctClause::All)
+            && (!sort.is_empty() || select.limit.is_some())
+            && entries[..visible]
+                .iter()
+                .any(|entry| entry.expr.volatility() == ochre_expr::Volatility::Volatile);
+        if after_limit {
+            return self.finish_late(plan, entries, visible, &sort, select, scope);
+        }
         let (items, ids) = self.project_entries(&entries, scope.depth);
         plan = project(plan, items);
         let sort_keys: Vec<Ordering> = sort
@@ -191,6 +201,93 @@ impl Binder<'_> {
             .zip(&ids)
             .map(|(entry, id)| (*id, self.describe(&entry.name, &entry.expr)))
             .collect();
+        Ok(Query { plan, output })
+    }
+
+    /// Sorts and limits before volatile targets are computed.
+    fn finish_late(
+        &mut self,
+        plan: Logical,
+        entries: Vec<TargetEntry>,
+        visible: usize,
+        sort: &[(usize, Ordering)],
+        select: &ast::SelectStmt,
+        scope: &Scope<'_>,
+    ) -> Result<Query> {
+        let is_late = |index: usize, entry: &TargetEntry| {
+            index < visible
+                && !sort.iter().any(|(key, _)| *key == index)
+                && entry.expr.volatility() == ochre_expr::Volatility::Volatile
+        };
+        let late: Vec<bool> = entries.iter().enumerate().map(|(i, entry)| is_late(i, entry)).collect();
+        let early: Vec<TargetEntry> =
+            entries.iter().zip(&late).filter(|(_, late)| !**late).map(|(entry, _)| entry.clone()).collect();
+        let (mut items, early_ids) = self.project_entries(&early, scope.depth);
+        let mut needed = Vec::new();
+        for (entry, _) in entries.iter().zip(&late).filter(|(_, late)| **late) {
+            needed.extend(entry.expr.columns());
+            self.subquery_mentions(&entry.expr, &mut needed);
+        }
+        let produced = crate::walk::produced(&plan, &self.tables);
+        for id in needed {
+            if produced.contains(id) && !items.iter().any(|(known, _)| *known == id) {
+                items.push((id, self.column_expr(id)));
+            }
+        }
+        let mut early_ids = early_ids.into_iter();
+        let ids: Vec<Option<ColumnId>> =
+            late.iter().map(|late| if *late { None } else { early_ids.next() }).collect();
+        let mut plan = project(plan, items);
+        let sort_keys: Vec<Ordering> = sort
+            .iter()
+            .filter_map(|(index, key)| ids[*index].map(|id| (id, key)))
+            .map(|(id, key)| Ordering {
+                expr: self.column_expr(id),
+                descending: key.descending,
+                nulls_first: key.nulls_first,
+            })
+            .collect();
+        plan = sort_plan(plan, sort_keys.clone());
+        plan = self.bind_limit(plan, select, sort_keys, scope)?;
+        // Rows that OFFSET skips are computed too.
+        let mut skip = None;
+        if let Logical::Limit { input, limit, offset: Some(offset), ties: None } = plan {
+            let both = match &limit {
+                Some(limit) => {
+                    let op = ast::Operator::plain(ast::Name::from_static("+"));
+                    Some(self.bind_operator(&op, Some(limit.clone()), offset.clone(), Pos::NONE)?)
+                }
+                None => None,
+            };
+            skip = Some((limit, offset));
+            plan = match both {
+                Some(both) => Logical::Limit { input, limit: Some(both), offset: None, ties: None },
+                None => *input,
+            };
+        }
+        let shown: Vec<TargetEntry> = entries[..visible]
+            .iter()
+            .zip(&ids)
+            .map(|(entry, id)| match id {
+                Some(id) => TargetEntry { expr: self.column_expr(*id), ..entry.clone() },
+                None => entry.clone(),
+            })
+            .collect();
+        let (items, ids) = self.project_entries(&shown, scope.depth);
+        let output = entries[..visible]
+            .iter()
+            .zip(&shown)
+            .zip(&ids)
+            .map(|((entry, shown), id)| {
+                let described =
+                    if matches!(entry.expr, Expr::Column { .. }) { &entry.expr } else { &shown.expr };
+                (*id, self.describe(&entry.name, described))
+            })
+            .collect();
+        let mut plan = project(plan, items);
+        if let Some((limit, offset)) = skip {
+            plan = Logical::Limit { input: Box::new(plan), limit, offset: Some(offset), ties: None };
+        }
         Ok(Query { plan, output })
     }
 

@@ -76,6 +76,6 @@ fn as_list(parts: &[Expr]) -> Option<Expr> {
         all: false,
         left: Box::new(left.clone()),
         array: Box::new(list),
-        pos: None,
+        pos: ochre_expr::SourcePos::NONE,
     })
 }

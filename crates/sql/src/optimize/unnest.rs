@@ -144,7 +144,7 @@ impl Unnester<'_> {
                         args: vec![part.clone(), Expr::Column { index: *id, ty: *ty }],
                         variadic_array: false,
                         ty: SqlType::BOOL,
-                        pos: None,
+                        pos: ochre_expr::SourcePos::NONE,
                     })
                     .collect();
                 if negated {

@@ -75,10 +75,12 @@ pub struct GeneratedColumn {
 /// A CHECK constraint.
 #[derive(Debug, Clone)]
 pub struct CheckExpression {
-    /// The constraint's name.
+    /// The constraint's name, or the view's.
     pub name: Arc<str>,
     /// The condition, over the target image.
     pub expr: Expr,
+    /// It is a view's CHECK OPTION.
+    pub of_view: bool,
 }
 
 /// What an index stores of a row.

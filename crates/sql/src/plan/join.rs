@@ -981,7 +981,7 @@ fn same_type(left: &Expr, right: &Expr) -> Option<(Expr, Expr)> {
             arg: Box::new(expr.clone()),
             kind: CastKind::Function { function: function.into(), explicit: false },
             ty: ty.with_typmod(-1),
-            pos: None,
+            pos: ochre_expr::SourcePos::NONE,
         })
     };
     if x < y { Some((widen(left, r)?, right.clone())) } else { Some((left.clone(), widen(right, l)?)) }

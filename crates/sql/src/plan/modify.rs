@@ -291,7 +291,16 @@ impl PlanBuilder<'_> {
                 .into_iter()
                 .map(|(column, expr)| GeneratedColumn { column, expr })
                 .collect(),
-            checks: rules.checks.into_iter().map(|(name, expr)| CheckExpression { name, expr }).collect(),
+            checks: rules
+                .checks
+                .into_iter()
+                .map(|(name, expr)| CheckExpression { name, expr, of_view: false })
+                .chain(rules.view_checks.into_iter().map(|(name, expr)| CheckExpression {
+                    name,
+                    expr,
+                    of_view: true,
+                }))
+                .collect(),
             indexes,
             foreign_keys,
             referenced_by,

@@ -1,0 +1,306 @@
+//! Views as targets: INSERT, UPDATE and DELETE of a view that shows the rows of one table change that table.
+//!
+//! # How
+//! The target is the base table; the view's columns are names for expressions over it. A column that is no plain column of
+//! the base is not updatable. What the view's WHERE demands restricts UPDATE and DELETE, and with CHECK OPTION new rows.
+//!
+//! # Not done
+//! ON CONFLICT on a view; defaults of a view's own columns.
+
+use std::sync::Arc;
+
+use ochre_base::{Error, Result, SqlState};
+use ochre_catalog::{RelationDescriptor, RelationKind};
+use ochre_expr::{BooleanTest, Expr};
+use ochre_parser::ast;
+
+use super::level::Clause;
+use super::scope::{CteScope, ItemColumn, ItemColumns, Scope, ScopeItem};
+use super::{Binder, MAX_VIEW_DEPTH};
+use crate::logical::TableId;
+use crate::physical::ScanColumn;
+
+/// A view's columns and conditions over a use of its base table.
+pub(crate) struct ExpandedView {
+    pub columns: Vec<ItemColumn>,
+    /// Each view's own WHERE, outermost first, with its name and what its check option says.
+    pub conditions: Vec<ViewCondition>,
+}
+
+/// WHERE of one view.
+pub(crate) struct ViewCondition {
+    view: Arc<RelationDescriptor>,
+    conjuncts: Vec<Expr>,
+}
+
+impl ExpandedView {
+    /// What rows must satisfy to be seen through the view.
+    pub fn predicates(&self) -> Vec<Expr> {
+        self.conditions.iter().flat_map(|condition| condition.conjuncts.iter().cloned()).collect()
+    }
+}
+
+/// Why a view's query stands for no table; `None` when it does.
+fn obstacle(select: &ast::SelectStmt) -> Option<&'static str> {
+    if select.with.is_some() {
+        return Some("Views containing WITH are not automatically updatable.");
+    }
+    let ast::SelectBody::Select(core) = &select.body else {
+        return Some(match &select.body {
+            ast::SelectBody::SetOp(_) => {
+                "Views containing UNION, INTERSECT, or EXCEPT are not automatically updatable."
+            }
+            _ => "Views that do not select from a single table or view are not automatically updatable.",
+        });
+    };
+    if !matches!(core.distinct, ast::Distinct::All) {
+        return Some("Views containing DISTINCT are not automatically updatable.");
+    }
+    if !core.group_by.is_empty() {
+        return Some("Views containing GROUP BY are not automatically updatable.");
+    }
+    if core.having.is_some() {
+        return Some("Views containing HAVING are not automatically updatable.");
+    }
+    if select.limit.is_some() {
+        return Some("Views containing LIMIT or OFFSET are not automatically updatable.");
+    }
+    match core.from.as_slice() {
+        [ast::FromItem::Table(table)] if table.sample.is_some() => {
+            Some("Views containing TABLESAMPLE are not automatically updatable.")
+        }
+        [ast::FromItem::Table(_)] => None,
+        _ => Some("Views that do not select from a single table or view are not automatically updatable."),
+    }
+}
+
+impl Binder<'_> {
+    fn view_select(&self, view: &RelationDescriptor) -> Result<ast::SelectStmt> {
+        let text = view.view_query.as_deref().unwrap_or_default();
+        match ochre_parser::parse(text)?.pop().map(|raw| raw.stmt) {
+            Some(ast::Statement::Select(select)) => Ok((*select).clone()),
+            _ => Err(Error::internal(format!("view \"{}\" has no query", view.name))),
+        }
+    }
+
+    /// The table that changes of a view go to.
+    ///
+    /// # Errors
+    /// 55000 for a view that is not updatable; `verb` is what was tried.
+    pub(crate) fn base_of_view(
+        &mut self,
+        view: &Arc<RelationDescriptor>,
+        verb: &str,
+    ) -> Result<Arc<RelationDescriptor>> {
+        let mut current = Arc::clone(view);
+        for _ in 0..MAX_VIEW_DEPTH {
+            let select = self.view_select(&current)?;
+            if let Some(detail) = obstacle(&select) {
+                return Err(not_updatable(&current, verb, detail));
+            }
+            let ast::SelectBody::Select(core) = &select.body else {
+                return Err(Error::internal("an updatable view is a SELECT"));
+            };
+            let [ast::FromItem::Table(table)] = core.from.as_slice() else {
+                return Err(Error::internal("an updatable view has one table"));
+            };
+            let relation = self.stored_relation(&table.relation.name)?;
+            match relation.kind {
+                RelationKind::Table => return Ok(relation),
+                RelationKind::View => current = relation,
+                _ => {
+                    return Err(not_updatable(
+                        &current,
+                        verb,
+                        "Views that do not select from a single table or view are not automatically updatable.",
+                    ));
+                }
+            }
+        }
+        Err(Error::new(
+            SqlState::INVALID_OBJECT_DEFINITION,
+            format!("infinite recursion detected in rules for relation \"{}\"", view.name),
+        ))
+    }
+
+    /// A relation that a stored text names.
+    fn stored_relation(&mut self, name: &ast::ObjectName) -> Result<Arc<RelationDescriptor>> {
+        let path = std::mem::replace(&mut self.search_path, &ochre_catalog::IMPLICIT_NAMESPACES);
+        let found = self.find_relation(name, ast::Pos::NONE);
+        self.search_path = path;
+        found
+    }
+
+    /// The columns and conditions of a view over a use of its base table.
+    pub(crate) fn expand_view(
+        &mut self,
+        view: &Arc<RelationDescriptor>,
+        table: TableId,
+        depth: u32,
+        verb: &str,
+    ) -> Result<ExpandedView> {
+        let select = self.view_select(view)?;
+        let ast::SelectBody::Select(core) = &select.body else {
+            return Err(Error::internal("an updatable view is a SELECT"));
+        };
+        let [ast::FromItem::Table(from)] = core.from.as_slice() else {
+            return Err(Error::internal("an updatable view has one table"));
+        };
+        let relation = self.stored_relation(&from.relation.name)?;
+        let (source, mut conditions) = if relation.kind == RelationKind::View {
+            let inner = self.expand_view(&relation, table, depth, verb)?;
+            (ItemColumns::Listed(inner.columns), inner.conditions)
+        } else {
+            (ItemColumns::Table(table), Vec::new())
+        };
+        let alias: Arc<str> = match &from.alias {
+            Some(alias) => Arc::from(alias.name.as_str()),
+            None => Arc::clone(&relation.name),
+        };
+        let mut item = ScopeItem::visible(Some(alias), source);
+        if let Some(renames) = from.alias.as_ref().filter(|alias| !alias.columns.is_empty()) {
+            let mut columns = self.item_columns(&item, depth);
+            for (column, name) in columns.iter_mut().zip(&renames.columns) {
+                column.name = Arc::from(name.as_str());
+            }
+            item.columns = ItemColumns::Listed(columns);
+        }
+        let scope = Scope { items: vec![item], parent: None, ctes: CteScope::default(), depth };
+        let path = std::mem::replace(&mut self.search_path, &ochre_catalog::IMPLICIT_NAMESPACES);
+        let bound = self.without_positions(|binder| {
+            binder.enter_level(Clause::Select, depth);
+            let bound = binder.bind_view_parts(core, &scope);
+            let level = binder.levels.pop();
+            let level = level.ok_or_else(|| Error::internal("a view's level is gone"))?;
+            let (entries, condition) = bound?;
+            let detail = if !level.aggregates.is_empty() {
+                "Views that return aggregate functions are not automatically updatable."
+            } else if !level.windows.is_empty() {
+                "Views that return window functions are not automatically updatable."
+            } else if !level.sets.is_empty() {
+                "Views that return set-returning functions are not automatically updatable."
+            } else {
+                return Ok((entries, condition));
+            };
+            Err(not_updatable(view, verb, detail))
+        });
+        self.search_path = path;
+        let (entries, conjuncts) = bound?;
+        let columns = view
+            .live_columns()
+            .zip(entries)
+            .map(|(column, expr)| ItemColumn { name: Arc::clone(&column.name), expr })
+            .collect();
+        conditions.insert(0, ViewCondition { view: Arc::clone(view), conjuncts });
+        Ok(ExpandedView { columns, conditions })
+    }
+
+    fn bind_view_parts(
+        &mut self,
+        core: &ast::SelectCore,
+        scope: &Scope<'_>,
+    ) -> Result<(Vec<Expr>, Vec<Expr>)> {
+        let mut entries = self.bind_targets(&core.targets, scope)?;
+        self.resolve_targets(&mut entries)?;
+        let conjuncts = match &core.where_clause {
+            Some(condition) => {
+                self.set_clause(Clause::Where);
+                let bound = self.bind_expr(condition, scope)?;
+                self.coerce_to_boolean(bound, "WHERE", condition.pos())?.conjuncts()
+            }
+            None => Vec::new(),
+        };
+        Ok((entries.into_iter().map(|entry| entry.expr).collect(), conjuncts))
+    }
+
+    /// The base table with its columns named as the view names them, and for each column of the view the position in the
+    /// base; `None` for one that cannot be changed.
+    pub(crate) fn renamed_base(
+        &self,
+        base: &Arc<RelationDescriptor>,
+        table: TableId,
+        expanded: &ExpandedView,
+    ) -> (Arc<RelationDescriptor>, Vec<Option<usize>>) {
+        let mut renamed = (**base).clone();
+        let nameless: Arc<str> = Arc::from("");
+        for column in &mut renamed.columns {
+            column.name = Arc::clone(&nameless);
+        }
+        let mut positions = Vec::with_capacity(expanded.columns.len());
+        for column in &expanded.columns {
+            let position = match &column.expr {
+                Expr::Column { index, .. } => {
+                    self.tables[table].columns.iter().find_map(|(scan, id)| match scan {
+                        ScanColumn::Table(position) if id == index => Some(*position),
+                        _ => None,
+                    })
+                }
+                _ => None,
+            };
+            // A second name for the same column is not updatable.
+            let position = position.filter(|position| renamed.columns[*position].name.is_empty());
+            if let Some(position) = position {
+                renamed.columns[position].name = Arc::clone(&column.name);
+            }
+            positions.push(position);
+        }
+        (Arc::new(renamed), positions)
+    }
+
+    /// What CHECK OPTION demands of new rows, over positions in the base table.
+    pub(crate) fn view_checks(
+        &mut self,
+        expanded: &ExpandedView,
+        table: TableId,
+    ) -> Result<Vec<(Arc<str>, Expr)>> {
+        let mut checks = Vec::new();
+        let mut cascaded = false;
+        for condition in &expanded.conditions {
+            let option =
+                condition.view.options.iter().find_map(|option| option.strip_prefix("check_option="));
+            cascaded |= option == Some("cascaded");
+            if !cascaded && option != Some("local") {
+                continue;
+            }
+            for conjunct in &condition.conjuncts {
+                let holds = self.to_positions(conjunct.clone(), table)?;
+                let test = Expr::BooleanTest { arg: Box::new(holds), test: BooleanTest::True };
+                checks.push((Arc::clone(&condition.view.name), test));
+            }
+        }
+        Ok(checks)
+    }
+}
+
+/// 55000 with PostgreSQL's hint.
+fn not_updatable(view: &RelationDescriptor, verb: &str, detail: &str) -> Error {
+    let (what, trigger) = match verb {
+        "INSERT into" => ("insert into", "INSERT"),
+        "UPDATE" => ("update", "UPDATE"),
+        "DELETE from" => ("delete from", "DELETE"),
+        _ => ("merge into", "MERGE"),
+    };
+    let hint = match trigger {
+        "INSERT" => "inserting into the view",
+        "UPDATE" => "updating the view",
+        _ => "deleting from the view",
+    };
+    Error::new(
+        SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
+        format!("cannot {what} view \"{}\"", view.name),
+    )
+    .detail(detail)
+    .hint(format!(
+        "To enable {hint}, provide an INSTEAD OF {trigger} trigger or an unconditional ON {trigger} DO INSTEAD rule."
+    ))
+}
+
+/// 0A000 for a column that is an expression.
+pub(crate) fn column_not_updatable(view: &RelationDescriptor, column: &str, verb: &str) -> Error {
+    let what = if verb == "UPDATE" { "update column" } else { "insert into column" };
+    Error::new(
+        SqlState::FEATURE_NOT_SUPPORTED,
+        format!("cannot {what} \"{column}\" of view \"{}\"", view.name),
+    )
+    .detail("View columns that are not columns of their base relation are not updatable.")
+}

@@ -1,0 +1,27 @@
+-- Grouping by expressions, aggregates of outer queries, grouping sets, and what is computed after LIMIT
+create table g(i int, j int, s text);
+insert into g values (1,1,'a'),(1,2,'b'),(2,3,'c'),(2,3,'d'),(3,null,'e');
+select j * 2, count(*) from g group by j * 2 order by j * 2;
+select g.j * 2, count(*) from g group by j * 2 order by g.j * 2;
+select lower(s) || 'x', count(*) from g group by lower(s) || 'x' having lower(s) || 'x' > 'b' order by 1;
+select (j::bigint + 1) % 2, sum(i) from g group by (j::bigint + 1) % 2 order by 1;
+select distinct i + 1 from g order by i + 1;
+select case when i + 1 = 2 then 'two' else 'more' end, count(*) from g group by i + 1 order by i + 1;
+select j + 1 from g group by i;
+select x, i, n from (select 1 as x, i, count(*) as n from g group by grouping sets (1, 2)) q where x = 1 and i = 1;
+select x, i, n from (select 1 as x, i, count(*) as n from g group by grouping sets (1, 2)) q order by 1, 2;
+select (select sum(o.i) from g limit 1) from g o;
+select (select count(*) filter (where o.i > 1) from (values (1)) t(x)) from g o;
+select (select max(o.j) + min(x.i) from g x) from g o;
+select i, (select sum(o.j) from (values (1)) v) from g o group by i order by i;
+select i from g o group by i having exists (select 1 from (values (1)) v(x) where sum(o.j) > 4) order by i;
+select i from g o where exists (select 1 from (values (1)) v(x) where sum(o.j) > 4);
+select (select sum(o.i + x.i) from g x) from g o order by 1;
+create sequence sq;
+select i, nextval('sq') from g order by i desc, s limit 2;
+select currval('sq');
+select nextval('sq') from g limit 1;
+select currval('sq');
+select s, nextval('sq') as n from g order by s desc;
+select nextval('sq') as n from g order by n desc;
+select s, nextval('sq') as n from g order by s offset 3;

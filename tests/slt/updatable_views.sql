@@ -1,0 +1,56 @@
+-- INSERT, UPDATE and DELETE of views
+create table base(id int primary key, a int, b text default 'dflt', c int check (c < 100));
+insert into base values (1,10,'x',1),(2,20,'y',2),(3,30,'z',3);
+create view v as select id, a as aa, b, c from base where a >= 15;
+select * from v order by id;
+insert into v values (4, 40, 'w', 4);
+insert into v (aa, id) values (50, 5) returning *;
+insert into v (id, aa) values (6, 1);
+select * from v order by id;
+select * from base order by id;
+update v set aa = aa + 1 where b = 'y' returning id, aa, v.b;
+update v set aa = 0 where id = 3;
+update v set aa = 5 where id = 1;
+select * from base order by id;
+delete from v where id < 4 returning *;
+delete from v where id = 1;
+select * from base order by id;
+insert into v (id, aa, c) values (7, 70, 700);
+insert into v (id, aa) values (4, 70);
+update v set nothing = 1;
+update v set a = 1;
+-- Check options
+create view vl as select * from v where c > 0 with local check option;
+create view vc as select * from v where c > 0 with cascaded check option;
+insert into vl (id, aa, c) values (10, 1, 1);
+insert into vl (id, aa, c) values (11, 1, 0);
+insert into vc (id, aa, c) values (12, 1, 1);
+insert into vc (id, aa, c) values (13, 20, 0);
+insert into vc (id, aa) values (14, 20);
+insert into vc (id, aa, c) values (15, 20, 5);
+update vc set aa = 3 where id = 15;
+update vc set c = 9 where id = 15 returning *;
+-- Expressions and renamed columns
+create view ve as select id, a * 2 as twice, upper(b) as ub, a from base;
+select * from ve where id = 15;
+insert into ve (id, twice) values (20, 1);
+update ve set ub = 'q';
+update ve set a = twice + 1 where ub = 'W' returning id, twice, ub, a;
+insert into ve (id, a) values (21, 8) returning *;
+delete from ve using (values (21)) x(n) where id = n returning ve.twice, n;
+-- Views that cannot be changed
+create view vd as select distinct a from base;
+create view vg as select a, count(*) from base group by a;
+create view vu as select a from base union all select c from base;
+create view vj as select b1.a from base b1, base b2;
+create view vw as with w as (select 1) select a from base;
+create view vlim as select a from base limit 1;
+create view vagg as select max(a) as m from base;
+insert into vd values (1);
+update vg set a = 1;
+delete from vu;
+insert into vj values (1);
+update vw set a = 1;
+delete from vlim;
+update vagg set m = 1;
+select * from base order by id;
