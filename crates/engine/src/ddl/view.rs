@@ -98,6 +98,7 @@ impl Session {
             indexes: Vec::new(),
             constraints: Vec::new(),
             view_query: Some(query.into()),
+            has_triggers: false,
             sequence: None,
             index: None,
             row_type,

@@ -43,6 +43,9 @@ struct CopyColumn {
     ty: SqlType,
 }
 
+/// How much of a file is read at a time.
+const FILE_BYTES: usize = 64 * 1024;
+
 impl Session {
     /// Runs a COPY; `None` when it waits for data.
     pub(crate) fn copy_statement(
@@ -116,7 +119,7 @@ impl Session {
         options: &[DefElem],
     ) -> Result<CommandTag> {
         self.begin_copy_in(name, columns, options, &mut crate::sink::NullSink)?;
-        let mut buffer = vec![0; OUTPUT_BYTES];
+        let mut buffer = vec![0; FILE_BYTES];
         let mut offset = 0;
         loop {
             let read = file.read_at(&mut buffer, offset)?;

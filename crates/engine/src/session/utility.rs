@@ -134,16 +134,16 @@ impl Session {
         let name = statement_name(statement);
         self.require_writable(&name)?;
         if self.portals.is_empty() {
-            return self.run_ddl_statement(statement, name);
+            return self.run_ddl_statement(statement, text, name);
         }
         // Relations that queries of this session have open must not change under them.
         self.state.ddl_command.replace(Some(name.clone()));
-        let result = self.run_ddl_statement(statement, name);
+        let result = self.run_ddl_statement(statement, text, name);
         self.state.ddl_command.replace(None);
         result
     }
 
-    fn run_ddl_statement(&mut self, statement: &Statement, name: String) -> Result<CommandTag> {
+    fn run_ddl_statement(&mut self, statement: &Statement, text: &str, name: String) -> Result<CommandTag> {
         match statement {
             Statement::CreateTable(create) => self.create_table(create),
             Statement::CreateTableAs(create) if create.materialized_view => {
