@@ -25,7 +25,6 @@ insert into r values(1,'[1,2)'),(2,'empty'),(3,'(,)'),(4,'[1.0,3]'),(5,null),(6,
 select * from r order by x, id;
 select x, count(*) from r group by x having count(*) > 1;
 select distinct x from r order by 1;
-create index on r(x);
 set enable_seqscan = off;
 select id from r where x = '[1.000,2.000)' order by id;
 select id from r where x > '[1,2)' order by id;

@@ -29,7 +29,6 @@ select * from v5 order by c;
 drop table tt;
 alter table tt drop column b;
 alter table tt alter column a type bigint;
-alter table tt drop column c;
 drop view v1;
 drop view v1, v4;
 drop table tt cascade;

@@ -13,7 +13,7 @@
 //! The order key stands apart from the bounds because equal numbers may be written differently (1.0 and 1.00).
 //!
 //! # Not done
-//! Multiranges, ranges that users define, binary forms.
+//! Multiranges, ranges that users define, binary forms, indexes on ranges.
 
 use std::cmp::Ordering;
 

@@ -5,7 +5,7 @@
 //! use a relation is read off their texts, since a relation stands in them as its object id.
 //!
 //! # Not done
-//! Materialized views without data; views with storage options other than `check_option`; renaming a column that a view
+//! A column of a table joined with USING counts as used by the view, shown or not. Materialized views without data; views with storage options other than `check_option`; renaming a column that a view
 //! uses.
 
 use std::sync::Arc;
