@@ -160,7 +160,7 @@ impl Instance {
         let changes: Vec<CatalogChange> = changes.take();
         let version = self.next_catalog_version();
         let published = Arc::clone(database);
-        transaction.at_publish(move |_| published.publish(&changes, version));
+        transaction.at_publish(move |lsn| published.publish(&changes, version, lsn));
         self.transactions().commit(transaction)?;
         Ok(())
     }
