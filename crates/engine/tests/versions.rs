@@ -519,7 +519,7 @@ fn transaction_ids_beyond_four_billion() {
         seen = full;
         assert_eq!(table(&mut s, "SELECT txid_current()"), [full.to_string()]);
         let short = (full as u32).to_string();
-        assert_eq!(table(&mut s, "SELECT xmin FROM t WHERE a = 1"), [short.clone()]);
+        assert_eq!(table(&mut s, "SELECT xmin FROM t WHERE a = 1"), std::slice::from_ref(&short));
         assert_eq!(table(&mut s, "SELECT pg_current_xact_id()::xid"), [short]);
         run(&mut s, if round % 4 == 0 { "ROLLBACK" } else { "COMMIT" });
         if round == 50 {

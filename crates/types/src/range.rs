@@ -511,7 +511,7 @@ mod tests {
     fn discrete_ranges_have_one_form() {
         assert_eq!(text(oids::INT4RANGE, "(1,5]"), "[2,6)");
         assert_eq!(text(oids::INT4RANGE, "(1,2)"), "empty");
-        assert_eq!(text(oids::INT4RANGE, " [ 3 , ] "), "[3,)");
+        assert_eq!(text(oids::INT4RANGE, " [ 3 ,] "), "[3,)");
         assert_eq!(text(oids::NUMRANGE, "[1.50,2)"), "[1.50,2)");
         assert_eq!(text(oids::NUMRANGE, "EMPTY"), "empty");
         assert_eq!(text(oids::TSRANGE, "[2020-01-01,)"), "[\"2020-01-01 00:00:00\",)");

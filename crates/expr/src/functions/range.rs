@@ -9,6 +9,11 @@ use ochre_types::{Datum, ValueOrder, compare};
 use super::Implementations;
 use crate::errors::wrong_form;
 
+/// What is asked of a range, of how two compare, and of two, by name.
+type Fact = (&'static str, fn(&Range) -> bool);
+type Order = (&'static str, fn(Ordering) -> bool);
+type Relation = (&'static str, fn(&Range, &Range) -> bool);
+
 fn range(datum: &Datum) -> Result<Range> {
     match datum {
         Datum::Bytes(bytes) => Range::from_bytes(bytes),
@@ -62,7 +67,7 @@ fn construct(r: &mut Implementations) {
 fn parts(r: &mut Implementations) {
     r.row("range_lower", |_, args| Ok(range(&args[0])?.lower.value.unwrap_or(Datum::Null)));
     r.row("range_upper", |_, args| Ok(range(&args[0])?.upper.value.unwrap_or(Datum::Null)));
-    let facts: [(&'static str, fn(&Range) -> bool); 5] = [
+    let facts: [Fact; 5] = [
         ("range_empty", |range| range.empty),
         ("range_lower_inc", |range| range.lower.inclusive),
         ("range_upper_inc", |range| range.upper.inclusive),
@@ -75,7 +80,7 @@ fn parts(r: &mut Implementations) {
 }
 
 fn relate(r: &mut Implementations) {
-    let orders: [(&'static str, fn(Ordering) -> bool); 6] = [
+    let orders: [Order; 6] = [
         ("range_eq", Ordering::is_eq),
         ("range_ne", Ordering::is_ne),
         ("range_lt", Ordering::is_lt),
@@ -87,7 +92,7 @@ fn relate(r: &mut Implementations) {
         r.row(source, move |_, args| Ok(Datum::Bool(holds(order(&args[0], &args[1])))));
     }
     r.row("range_cmp", |_, args| Ok(Datum::Int32(order(&args[0], &args[1]) as i32)));
-    let relations: [(&'static str, fn(&Range, &Range) -> bool); 8] = [
+    let relations: [Relation; 8] = [
         ("range_contains", Range::contains),
         ("range_contained_by", |a, b| b.contains(a)),
         ("range_overlaps", Range::overlaps),
