@@ -9,43 +9,25 @@ use std::sync::Arc;
 use ochre_base::Result;
 use ochre_engine::{Instance, InstanceConfig, Session};
 use ochre_env::Env;
-use ochre_env::sim::{CrashMode, SimClock, SimFileSystem, SimRandom};
+use ochre_env::sim::CrashMode;
 use ochre_storage::StorageConfig;
 
-use common::{Rows, fails, open, run, table};
+use common::{Machine, Rows, fails, open, run, table};
 
-/// A machine that can lose power.
-struct Machine {
-    fs: Arc<SimFileSystem>,
-    env: Env,
-}
-
-impl Machine {
-    fn new(seed: u64) -> Machine {
-        let fs = Arc::new(SimFileSystem::with_crashes(seed));
-        let env = Env {
-            fs: fs.clone(),
-            clock: Arc::new(SimClock::new()),
-            random: Arc::new(SimRandom::new(seed)),
-            ..Env::os()
-        };
-        Machine { fs, env }
-    }
-
-    fn open(&self) -> Result<Arc<Instance>> {
-        let config = InstanceConfig {
-            storage: StorageConfig {
-                shared_buffers_bytes: 256 * 8192,
-                wal_segment_bytes: 1 << 20,
-                wal_buffer_bytes: 4 << 10,
-                background_threads: false,
-                ..StorageConfig::default()
-            },
-            background: false,
-            ..InstanceConfig::default()
-        };
-        Instance::open(self.env.clone(), Path::new("/data"), config)
-    }
+/// Opens the machine's directory, with nothing in the background.
+fn start(machine: &Machine) -> Result<Arc<Instance>> {
+    let config = InstanceConfig {
+        storage: StorageConfig {
+            shared_buffers_bytes: 256 * 8192,
+            wal_segment_bytes: 1 << 20,
+            wal_buffer_bytes: 4 << 10,
+            background_threads: false,
+            ..StorageConfig::default()
+        },
+        background: false,
+        ..InstanceConfig::default()
+    };
+    Instance::open(machine.env.clone(), Path::new("/data"), config)
 }
 
 fn session(instance: &Arc<Instance>) -> Session {
@@ -125,7 +107,7 @@ fn it_is_refused_where_postgresql_refuses_it() {
 fn it_holds_its_locks_after_a_crash() {
     let machine = Machine::new(7);
     {
-        let instance = machine.open().expect("opens");
+        let instance = start(&machine).expect("opens");
         let mut a = session(&instance);
         acknowledged(&mut a, SETUP).unwrap();
         let work = "BEGIN;
@@ -138,7 +120,7 @@ fn it_holds_its_locks_after_a_crash() {
         machine.fs.kill();
     }
     for round in 0..3 {
-        let instance = machine.open().expect("recovers");
+        let instance = start(&machine).expect("recovers");
         let mut b = session(&instance);
         run(&mut b, "SET lock_timeout = '20ms'");
         assert_eq!(table(&mut b, "SELECT id, v FROM t ORDER BY id"), ["1|a", "2|b", "4|d"], "round {round}");
@@ -175,7 +157,7 @@ fn it_holds_its_locks_after_a_crash() {
             machine.fs.kill();
         }
     }
-    let instance = machine.open().expect("recovers");
+    let instance = start(&machine).expect("recovers");
     let mut b = session(&instance);
     assert_eq!(table(&mut b, "SELECT id, v FROM t ORDER BY id"), ["1|A", "3|c", "4|d"]);
     assert_eq!(table(&mut b, "SELECT count(*) FROM pg_prepared_xacts"), ["0"]);
@@ -187,14 +169,14 @@ fn a_rollback_after_a_crash_leaves_nothing() {
     let machine = Machine::new(8);
     let files;
     {
-        let instance = machine.open().expect("opens");
+        let instance = start(&machine).expect("opens");
         let mut a = session(&instance);
         acknowledged(&mut a, SETUP).unwrap();
         files = instance.storage().files().list().unwrap();
         acknowledged(&mut a, "BEGIN; CREATE TABLE made (x int PRIMARY KEY); TRUNCATE other; INSERT INTO t VALUES (3, 'c'); PREPARE TRANSACTION 'one'").unwrap();
         machine.fs.kill();
     }
-    let instance = machine.open().expect("recovers");
+    let instance = start(&machine).expect("recovers");
     let mut b = session(&instance);
     acknowledged(&mut b, "ROLLBACK PREPARED 'one'").unwrap();
     assert_eq!(table(&mut b, "SELECT x FROM other ORDER BY x"), ["1", "2"]);
@@ -202,7 +184,7 @@ fn a_rollback_after_a_crash_leaves_nothing() {
     instance.close().unwrap();
     drop(b);
     drop(instance);
-    let instance = machine.open().expect("opens");
+    let instance = start(&machine).expect("opens");
     assert_eq!(instance.storage().files().list().unwrap(), files);
     let mut b = session(&instance);
     assert_eq!(table(&mut b, "SELECT id FROM t ORDER BY id"), ["1", "2", "3", "4"]);
@@ -253,7 +235,7 @@ fn power_may_go_at_any_moment() {
     let machine = Machine::new(1);
     let mut states = Vec::new();
     let operations = {
-        let instance = machine.open().expect("opens");
+        let instance = start(&machine).expect("opens");
         let mut a = session(&instance);
         acknowledged(&mut a, SETUP).unwrap();
         states.push(state(&mut a));
@@ -269,7 +251,7 @@ fn power_may_go_at_any_moment() {
         seed += 1;
         let machine = Machine::new(seed);
         let done = {
-            let instance = machine.open().expect("opens");
+            let instance = start(&machine).expect("opens");
             let mut a = session(&instance);
             acknowledged(&mut a, SETUP).unwrap();
             machine.fs.cut_power_at(machine.fs.operations() + cut);
@@ -277,7 +259,7 @@ fn power_may_go_at_any_moment() {
         };
         let modes = [CrashMode::DropUnsynced, CrashMode::KeepUnsynced, CrashMode::Random];
         machine.fs.crash(modes[cut as usize % modes.len()]);
-        let instance = machine.open().unwrap_or_else(|error| panic!("seed {seed}, cut {cut}: {error:?}"));
+        let instance = start(&machine).unwrap_or_else(|error| panic!("seed {seed}, cut {cut}: {error:?}"));
         let mut b = session(&instance);
         let found = state(&mut b);
         let allowed = &states[done..(done + 2).min(states.len())];

@@ -10,10 +10,10 @@ use std::time::{Duration, Instant};
 
 use ochre_engine::{Instance, InstanceConfig, Session};
 use ochre_env::Env;
-use ochre_env::sim::{CrashMode, SimClock, SimFileSystem, SimRandom};
+use ochre_env::sim::CrashMode;
 use ochre_storage::StorageConfig;
 
-use common::{Rows, fails, table};
+use common::{Machine, Rows, fails, table};
 
 /// Runs statements one by one, as a client does that sends them so: together they would be one transaction.
 fn run(session: &mut Session, sql: &str) {
@@ -266,24 +266,6 @@ fn a_unique_check_reads_no_large_values() {
     );
     assert_eq!(fails(&mut s, "INSERT INTO t VALUES (1, 'x')").sqlstate().as_str(), "23505");
     run(&mut s, "INSERT INTO t VALUES (2, 'x')");
-}
-
-struct Machine {
-    fs: Arc<SimFileSystem>,
-    env: Env,
-}
-
-impl Machine {
-    fn new(seed: u64) -> Machine {
-        let fs = Arc::new(SimFileSystem::with_crashes(seed));
-        let env = Env {
-            fs: fs.clone(),
-            clock: Arc::new(SimClock::new()),
-            random: Arc::new(SimRandom::new(seed)),
-            ..Env::os()
-        };
-        Machine { fs, env }
-    }
 }
 
 fn commit_durably(session: &mut Session, sql: &str) -> bool {

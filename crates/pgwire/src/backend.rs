@@ -41,11 +41,7 @@ impl<'a> Encoder<'a> {
 
     /// A message whose body `body` appends; the length is filled in after.
     fn message(&mut self, kind: u8, body: impl FnOnce(&mut Vec<u8>)) {
-        self.out.push(kind);
-        let start = self.out.len();
-        self.out.extend_from_slice(&[0; 4]);
-        body(self.out);
-        fill_length(self.out, start);
+        put_message(self.out, kind, body);
     }
 
     /// AuthenticationOk.
@@ -276,6 +272,15 @@ impl<'a> Encoder<'a> {
             out.push(0);
         });
     }
+}
+
+/// Appends a message whose body `body` appends; the length is filled in after.
+pub(crate) fn put_message(out: &mut Vec<u8>, kind: u8, body: impl FnOnce(&mut Vec<u8>)) {
+    out.push(kind);
+    let start = out.len();
+    out.extend_from_slice(&[0; 4]);
+    body(out);
+    fill_length(out, start);
 }
 
 pub(crate) fn fill_length(out: &mut [u8], start: usize) {

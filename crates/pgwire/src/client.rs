@@ -5,7 +5,7 @@
 
 use ochre_base::{Error, Severity, SqlState};
 
-use crate::backend::{fill_length, put_text};
+use crate::backend::{fill_length, put_message, put_text};
 use crate::frontend::Reader;
 use crate::{Decoded, MAX_MESSAGE_BYTES, ProtocolError, TransactionStatus};
 
@@ -22,11 +22,7 @@ impl<'a> Request<'a> {
     }
 
     fn message(&mut self, kind: u8, body: impl FnOnce(&mut Vec<u8>)) {
-        self.out.push(kind);
-        let start = self.out.len();
-        self.out.extend_from_slice(&[0; 4]);
-        body(self.out);
-        fill_length(self.out, start);
+        put_message(self.out, kind, body);
     }
 
     /// The startup packet of protocol 3.0.

@@ -80,10 +80,10 @@ impl Workers {
 impl Placement {
     /// Gives a session to the worker that has the fewest.
     pub(crate) fn spawn(&self, session: impl Future<Output = ()> + Send + 'static) {
-        let fewest = |worker: &&Worker| worker.sessions.load(Ordering::Relaxed);
-        let worker = self.0.iter().min_by_key(fewest).expect("there is at least one worker");
+        let fewest = |(_, worker): &(usize, &Worker)| worker.sessions.load(Ordering::Relaxed);
+        let (index, worker) =
+            self.0.iter().enumerate().min_by_key(fewest).expect("there is at least one worker");
         worker.sessions.fetch_add(1, Ordering::Relaxed);
-        let index = self.0.iter().position(|other| std::ptr::eq(other, worker)).expect("it is one of them");
         let leave = Leave { placement: self.clone(), index };
         worker.handle.spawn(async move {
             session.await;

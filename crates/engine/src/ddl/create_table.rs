@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use ochre_base::limits::MAX_TABLE_COLUMNS;
-use ochre_base::{Error, Oid, Result, Severity, SqlState};
+use ochre_base::{Error, Oid, Result, SqlState};
 use ochre_catalog::{
     ColumnDescriptor, ColumnList, ConstraintDescriptor, ConstraintKind, Field, GeneratedKind, IdentityKind,
     RelationDescriptor, RelationKind, oids,
@@ -15,7 +15,6 @@ use ochre_parser::ast::{
 use ochre_types::{SqlType, type_info};
 
 use super::constraint::NewConstraint;
-use crate::errors;
 use crate::session::Session;
 use crate::tag::CommandTag;
 
@@ -50,15 +49,7 @@ impl Session {
                 "ON COMMIT can only be used on temporary tables",
             ));
         }
-        if !self.reserve_relation_name(namespace, name)? {
-            if !statement.if_not_exists {
-                return Err(errors::duplicate_relation(name));
-            }
-            self.state.notice(Error::with_severity(
-                Severity::Notice,
-                SqlState::DUPLICATE_TABLE,
-                format!("relation \"{name}\" already exists, skipping"),
-            ));
+        if !self.take_relation_name(namespace, name, statement.if_not_exists)? {
             return Ok(tag);
         }
         let mut new = NewColumns::default();

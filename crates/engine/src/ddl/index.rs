@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use ochre_base::limits::MAX_INDEX_COLUMNS;
-use ochre_base::{Error, Lsn, Oid, Result, Severity, SqlState};
+use ochre_base::{Error, Lsn, Oid, Result, SqlState};
 use ochre_catalog::{
     ColumnDescriptor, ColumnList, Field, IndexDescriptor, IndexKey, RelationDescriptor, RelationKind,
 };
@@ -13,7 +13,6 @@ use ochre_types::{SqlType, oids as type_oids};
 
 use super::create_table::new_column;
 use super::names;
-use crate::errors;
 use crate::session::Session;
 use crate::settings::ACCEPTED_STORAGE_PARAMETERS;
 use crate::tag::CommandTag;
@@ -192,15 +191,7 @@ impl Session {
                 names::choose_relation(&self.state.catalog(), table.namespace, &table.name, &middle, "idx")
             }
         };
-        if !self.reserve_relation_name(table.namespace, &name)? {
-            if !statement.if_not_exists {
-                return Err(errors::duplicate_relation(&name));
-            }
-            self.state.notice(Error::with_severity(
-                Severity::Notice,
-                SqlState::DUPLICATE_TABLE,
-                format!("relation \"{name}\" already exists, skipping"),
-            ));
+        if !self.take_relation_name(table.namespace, &name, statement.if_not_exists)? {
             return Ok(tag);
         }
         let new = NewIndex {

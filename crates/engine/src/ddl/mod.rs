@@ -29,7 +29,7 @@ mod view;
 
 use std::sync::Arc;
 
-use ochre_base::{Error, FileId, Oid, Result, SqlState};
+use ochre_base::{Error, FileId, Oid, Result, Severity, SqlState};
 use ochre_catalog::{RelationDescriptor, RelationKind, oids};
 use ochre_parser::ast::ObjectName;
 use ochre_txn::Transaction;
@@ -189,6 +189,25 @@ impl Session {
             name,
         )?;
         Ok(self.state.catalog().relation_in(namespace, name).is_none())
+    }
+
+    /// Takes a name for a new relation; `false`, with a notice, when it is taken and the statement says IF NOT EXISTS.
+    ///
+    /// # Errors
+    /// 42P07 when it is taken and the statement does not say so.
+    pub(crate) fn take_relation_name(&self, namespace: Oid, name: &str, if_not_exists: bool) -> Result<bool> {
+        if self.reserve_relation_name(namespace, name)? {
+            return Ok(true);
+        }
+        if !if_not_exists {
+            return Err(errors::duplicate_relation(name));
+        }
+        self.state.notice(Error::with_severity(
+            Severity::Notice,
+            SqlState::DUPLICATE_TABLE,
+            format!("relation \"{name}\" already exists, skipping"),
+        ));
+        Ok(false)
     }
 
     /// Refuses to change what is built in.

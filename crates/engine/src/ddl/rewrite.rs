@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ochre_base::{Error, Oid, Result, Severity, SqlState};
+use ochre_base::{Error, Oid, Result, SqlState};
 use ochre_catalog::{IndexDescriptor, RelationDescriptor, RelationKind};
 use ochre_exec::{Execution, build_index, each_batch};
 use ochre_expr::Expr;
@@ -165,15 +165,7 @@ impl Session {
             ));
         }
         let name = statement.into.name.name();
-        if !self.reserve_relation_name(namespace, name)? {
-            if !statement.if_not_exists {
-                return Err(errors::duplicate_relation(name));
-            }
-            self.state.notice(Error::with_severity(
-                Severity::Notice,
-                SqlState::DUPLICATE_TABLE,
-                format!("relation \"{name}\" already exists, skipping"),
-            ));
+        if !self.take_relation_name(namespace, name, statement.if_not_exists)? {
             return Ok(CommandTag::Plain("CREATE TABLE AS"));
         }
         let (table, tag) = self.create_from_query(

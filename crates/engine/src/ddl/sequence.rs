@@ -205,15 +205,7 @@ impl Session {
         }
         let namespace = self.namespace_for(&statement.name, statement.persistence)?;
         let name = statement.name.name();
-        if !self.reserve_relation_name(namespace, name)? {
-            if !statement.if_not_exists {
-                return Err(errors::duplicate_relation(name));
-            }
-            self.state.notice(Error::with_severity(
-                Severity::Notice,
-                SqlState::DUPLICATE_TABLE,
-                format!("relation \"{name}\" already exists, skipping"),
-            ));
+        if !self.take_relation_name(namespace, name, statement.if_not_exists)? {
             return Ok(tag);
         }
         let mut sequence = blank(SqlType::INT8);

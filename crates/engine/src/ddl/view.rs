@@ -178,15 +178,7 @@ impl Session {
         }
         let namespace = self.creation_namespace(&statement.into.name)?;
         let name = statement.into.name.name();
-        if !self.reserve_relation_name(namespace, name)? {
-            if !statement.if_not_exists {
-                return Err(errors::duplicate_relation(name));
-            }
-            self.state.notice(Error::with_severity(
-                Severity::Notice,
-                SqlState::DUPLICATE_TABLE,
-                format!("relation \"{name}\" already exists, skipping"),
-            ));
+        if !self.take_relation_name(namespace, name, statement.if_not_exists)? {
             return Ok(CommandTag::Plain("CREATE MATERIALIZED VIEW"));
         }
         let query_of = |text: &str| match parse_one(text)? {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use ochre_base::{Error, Result};
 use ochre_engine::{CommandTag, Instance, InstanceConfig, OutputColumn, Session, Sink};
 use ochre_env::Env;
+use ochre_env::sim::{SimClock, SimFileSystem, SimRandom};
 use ochre_types::{Batch, FormatContext, print_text_at};
 
 /// Collects rows as text.
@@ -51,6 +52,25 @@ impl Sink for Rows {
         Ok(())
     }
     fn copy_out_done(&mut self) {}
+}
+
+/// A machine that can lose power.
+pub struct Machine {
+    pub fs: Arc<SimFileSystem>,
+    pub env: Env,
+}
+
+impl Machine {
+    pub fn new(seed: u64) -> Machine {
+        let fs = Arc::new(SimFileSystem::with_crashes(seed));
+        let env = Env {
+            fs: fs.clone(),
+            clock: Arc::new(SimClock::new()),
+            random: Arc::new(SimRandom::new(seed)),
+            ..Env::os()
+        };
+        Machine { fs, env }
+    }
 }
 
 /// A database over the given files.

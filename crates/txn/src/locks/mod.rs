@@ -194,19 +194,6 @@ impl LockManager {
         Ok(())
     }
 
-    /// Locks a relation if that needs no wait; says whether it did. The caller reports 55P03 with the relation's name.
-    pub fn try_lock_relation(
-        &self,
-        waiter: &Waiter,
-        process_id: i32,
-        database: DatabaseId,
-        relation: Oid,
-        mode: RelationLockMode,
-    ) -> Result<bool> {
-        let session = self.session(process_id);
-        self.lock(&session, waiter, LockTag::Relation { database, relation }, mode, LockWait::NoWait)
-    }
-
     /// Locks the name that a relation is about to get, until the transaction ends.
     ///
     /// # Errors
@@ -399,19 +386,6 @@ impl LockManager {
     /// Where a session's list of locks ends now.
     pub fn mark(&self, process_id: i32) -> LockMark {
         self.session(process_id).mark()
-    }
-
-    /// Releases the transaction's locks that were taken since a mark.
-    pub fn release_to(&self, process_id: i32, mark: &LockMark) {
-        self.release_transaction_to(&self.session(process_id), *mark);
-    }
-
-    /// Releases all locks of a session's transaction.
-    pub fn release_all(&self, process_id: i32) {
-        let session = self.sessions.read().get(&process_id).cloned();
-        if let Some(session) = session {
-            self.release_transaction(&session);
-        }
     }
 
     /// Releases all locks of the transaction. Cheap when they are all in slots.
