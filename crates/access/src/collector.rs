@@ -16,7 +16,8 @@
 //! # Invariants
 //! - C1: an aborted transaction leaves the lists of exceptions only after every block it wrote was visited and no
 //!   version of it is left.
-//! - C2: after a start every block that is not all-visible counts as left behind.
+//! - C2: after a start every block that is not all-visible counts as left behind, and after a crash every block that was
+//!   redone: how much room they have is not known otherwise.
 //! - C3: a transaction that runs since before the start (a prepared one) does not know which blocks it wrote. Blocks with
 //!   its versions wait for its end here.
 //!
@@ -38,7 +39,7 @@ use ochre_storage::{PageKind, RelationKey};
 use ochre_txn::{BlockSet, Outcome, TransactionManager};
 use parking_lot::{Condvar, Mutex};
 
-use crate::heap::{Collected, Heap, is_all_visible};
+use crate::heap::{Collected, Heap, RedoneBlocks, is_all_visible};
 
 /// Time between two cycles.
 const CYCLE_INTERVAL: Duration = Duration::from_millis(200);
@@ -114,6 +115,8 @@ struct Queue {
     undecided: BTreeMap<Xid, Blocks>,
     /// Aborted transactions whose blocks have been visited or are in `ready` (C1).
     to_forget: Vec<(Xid, Xid)>,
+    /// Redone blocks of history forks, to be looked at for room.
+    redone_history: Blocks,
 }
 
 /// Collects garbage of all relations.
@@ -143,6 +146,33 @@ impl Collector {
             started: AtomicBool::new(false),
             stop: Mutex::new(false),
             wake: Condvar::new(),
+        }
+    }
+
+    /// Queues what redo has touched (C2).
+    pub fn queue_redone(&self, redone: HashMap<RelationKey, RedoneBlocks>) {
+        let mut queue = self.queue.lock();
+        for (relation, blocks) in redone {
+            queue.ready.entry(relation).or_default().union(&blocks.main);
+            if !blocks.history.is_empty() {
+                queue.redone_history.entry(relation).or_default().union(&blocks.history);
+            }
+        }
+    }
+
+    /// Looks at the redone blocks of relations that can be opened.
+    fn look_for_room(&self) {
+        let redone = std::mem::take(&mut self.queue.lock().redone_history);
+        for (relation, set) in redone {
+            match self.source.heap(relation) {
+                Some(heap) => {
+                    set.to_sorted().into_iter().for_each(|block| heap.note_room_of(Fork::History, block));
+                }
+                None if self.manager.storage().files().exists(relation).unwrap_or(true) => {
+                    self.queue.lock().redone_history.insert(relation, set);
+                }
+                None => {}
+            }
         }
     }
 
@@ -214,6 +244,7 @@ impl Collector {
             self.enqueue_all()?;
             self.started.store(true, Ordering::Release);
         }
+        self.look_for_room();
         self.manager.settle();
         // C1: the xids first; their blocks were left behind before.
         let aborted = self.manager.take_aborted();
@@ -380,7 +411,6 @@ impl Collector {
         };
         for (relation, set) in due {
             let Some(heap) = self.source.heap(relation) else { continue };
-            heap.save_hints()?;
             for block in set.to_sorted() {
                 let collected = heap.collect_block(block, true)?;
                 stats.add(&collected);

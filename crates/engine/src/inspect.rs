@@ -9,7 +9,7 @@ use ochre_env::Env;
 use ochre_storage::{Page, PageKind, RelationKey, ResourceManager, WalRecord, inspect};
 
 use crate::check::stored_relations;
-use crate::instance::{Instance, resource_managers};
+use crate::instance::{Instance, Redoers};
 
 /// Prints a page by what it is.
 pub fn print_page(page: &Page) -> String {
@@ -39,7 +39,7 @@ pub fn page(env: &Env, root: &Path, key: PageKey) -> Result<String> {
 /// # Errors
 /// XX001 when there is no valid `CURRENT`.
 pub fn wal(env: &Env, root: &Path, from: Option<Lsn>, print: &mut dyn FnMut(&str) -> bool) -> Result<()> {
-    let (_, managers) = resource_managers();
+    let managers = Redoers::new().managers();
     let managers: Vec<&dyn ResourceManager> = managers.iter().map(Arc::as_ref).collect();
     if !print(&inspect::print_current(env, root)?) {
         return Ok(());

@@ -71,15 +71,25 @@ impl Default for InstanceConfig {
 }
 
 /// Who redoes, and describes, the records of the log.
-pub(crate) fn resource_managers() -> (Arc<TransactionLog>, Vec<Arc<dyn ResourceManager>>) {
-    let transaction_log = TransactionLog::new();
-    let managers: Vec<Arc<dyn ResourceManager>> = vec![
-        Arc::clone(&transaction_log) as Arc<dyn ResourceManager>,
-        HeapLog::new(Arc::clone(&transaction_log)),
-        Arc::new(BTreeManager),
-        Arc::new(SequenceManager),
-    ];
-    (transaction_log, managers)
+pub(crate) struct Redoers {
+    transactions: Arc<TransactionLog>,
+    heap: Arc<HeapLog>,
+}
+
+impl Redoers {
+    pub(crate) fn new() -> Redoers {
+        let transactions = TransactionLog::new();
+        Redoers { heap: HeapLog::new(Arc::clone(&transactions)), transactions }
+    }
+
+    pub(crate) fn managers(&self) -> Vec<Arc<dyn ResourceManager>> {
+        vec![
+            Arc::clone(&self.transactions) as Arc<dyn ResourceManager>,
+            Arc::clone(&self.heap) as Arc<dyn ResourceManager>,
+            Arc::new(BTreeManager),
+            Arc::new(SequenceManager),
+        ]
+    }
 }
 
 /// An open data directory.
@@ -117,11 +127,12 @@ impl Instance {
     /// # Errors
     /// 55006 when another process has it open, XX001 when it is damaged, 58030 when it cannot be read.
     pub fn open(env: Env, path: &Path, config: InstanceConfig) -> Result<Arc<Instance>> {
-        let (transaction_log, managers) = resource_managers();
-        let storage = Storage::open(env, path, config.storage, managers)?;
-        let transactions = TransactionManager::new(Arc::clone(&storage), &transaction_log);
+        let redoers = Redoers::new();
+        let storage = Storage::open(env, path, config.storage, redoers.managers())?;
+        let transactions = TransactionManager::new(Arc::clone(&storage), &redoers.transactions);
         let locks = Arc::clone(transactions.locks());
         let heaps = Arc::new(Heaps::new(Arc::clone(&transactions)));
+        redoers.heap.attach(&heaps);
         let btrees = Arc::new(BTrees::new(Arc::clone(&storage)));
         let started_at = storage.env().clock.now_unix_micros() - EPOCH_DIFFERENCE;
         let temp_directory = path.join("tmp");
@@ -153,6 +164,7 @@ impl Instance {
             last_background_error: Mutex::default(),
             this: this.clone(),
         });
+        instance.collector.queue_redone(redoers.heap.take_redone());
         let named = Arc::downgrade(&instance);
         instance.locks.set_relation_names(move |key| {
             let database = named.upgrade()?.loaded_database(key.database)?;
@@ -754,7 +766,7 @@ impl Instance {
             database.settle_sequences()?;
         }
         for heap in self.heaps.all() {
-            heap.save_hints()?;
+            heap.release_targets();
         }
         self.storage.close()
     }

@@ -9,8 +9,10 @@
 //! values from pages of older versions.
 //!
 //! # Recovery
-//! Not logged. The collector writes the bytes of blocks whose room has changed; they are read when room is sought for the
-//! first time after a start. What is lost or out of date costs a look at a page, or room that waits for the next change.
+//! Not logged. A checkpoint writes the bytes of blocks whose room has changed ([`super::HeapLog`]); they are read when room is
+//! sought for the first time after a start. Blocks that were changed after the last checkpoint are those that redo
+//! touches: the collector looks at them. So what is known after a crash is what was known before it, but for the few
+//! pages that inserts went to; what is out of date costs a look at a page.
 //!
 //! # Failure
 //! A page that cannot be read or written is as if nothing was known; no statement fails for it.
@@ -64,6 +66,10 @@ impl FreeSpace {
             inner.classes[class].push(block);
             inner.changed.insert(block);
         }
+    }
+
+    fn has_changed(&self) -> bool {
+        !self.inner.lock().changed.is_empty()
     }
 
     /// Notes what the fork says about a block, unless more is known.
@@ -134,9 +140,26 @@ impl Heap {
         }
     }
 
+    /// Looks at a page for how much room it has. What cannot be read has none.
+    pub(crate) fn note_room_of(&self, fork: Fork, block: BlockNo) {
+        if block.0 >= self.storage.pool().block_count(self.relation.fork(fork)).unwrap_or(0) {
+            return;
+        }
+        let Ok(page) = self.storage.pool().read(self.relation.fork(fork).page(block)) else { return };
+        let map = match page.kind() {
+            PageKind::HEAP => &self.free,
+            PageKind::HISTORY => &self.history_free,
+            PageKind::OVERFLOW => &self.overflow_free,
+            _ => return,
+        };
+        map.note(block, page.free_total());
+    }
+
     /// Writes what has changed since the last time.
     pub(crate) fn save_free_space(&self) -> Result<()> {
-        if !self.storage.files().exists(self.relation)? {
+        let changed =
+            [&self.free, &self.history_free, &self.overflow_free].iter().any(|map| map.has_changed());
+        if !changed || !self.storage.files().exists(self.relation)? {
             return Ok(());
         }
         // What the fork knows and this handle does not is not to be overwritten piece by piece.

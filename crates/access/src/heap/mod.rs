@@ -60,7 +60,7 @@ mod visibility;
 mod write;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use hashbrown::HashMap;
 use ochre_base::{BlockNo, Fork, Result, RowId};
@@ -74,7 +74,7 @@ pub use dump::dump_page;
 pub use insert::RowBatch;
 pub use key_share::KeyShare;
 pub use read::Liveness;
-pub use redo::HeapLog;
+pub use redo::{HeapLog, RedoneBlocks};
 pub use version::{Link, VersionRef};
 pub(crate) use visibility::is_all_visible;
 pub use write::{LockOutcome, RowWait, WriteOutcome, serialization_failure};
@@ -188,12 +188,18 @@ impl Heap {
         self.storage.pool().block_count(self.relation.fork(Fork::Main))
     }
 
-    /// Writes what is known about room on pages, for after the next start.
-    ///
-    /// # Errors
-    /// 53100, 58030: nothing is lost but room.
-    pub fn save_hints(&self) -> Result<()> {
-        self.save_free_space()
+    /// Gives back the pages that inserts go to, before the last checkpoint: what room they have left is known to nobody
+    /// after a start.
+    pub fn release_targets(&self) {
+        let targets = self.targets.iter().map(|target| (target, Fork::Main));
+        for (target, fork) in
+            targets.chain([(&self.history_target, Fork::History), (&self.overflow_target, Fork::History)])
+        {
+            let block = target.swap(NO_BLOCK, Ordering::Relaxed);
+            if block != NO_BLOCK {
+                self.note_room_of(fork, BlockNo(block));
+            }
+        }
     }
 
     fn read_page(&self, block: BlockNo) -> Result<PageReadGuard> {

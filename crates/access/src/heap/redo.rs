@@ -1,23 +1,65 @@
-//! Redo of heap records.
+//! Redo of heap records, and the heap's part in checkpoints.
+//!
+//! # Recovery
+//! What is known about room on pages is not logged ([`super::freespace`]). A checkpoint writes it, and redo notes the
+//! blocks that records behind the checkpoint touched: [`HeapLog::take_redone`].
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock, Weak};
 
-use ochre_base::Result;
-use ochre_storage::{RedoContext, ResourceManager, RmgrId, WalRecord};
-use ochre_txn::TransactionLog;
+use hashbrown::HashMap;
+use ochre_base::{Fork, Lsn, Result};
+use ochre_storage::{RedoContext, RelationKey, ResourceManager, RmgrId, WalRecord};
+use ochre_txn::{BlockSet, TransactionLog};
+use parking_lot::Mutex;
 
+use super::Heaps;
 use super::edit::{self, EditContext};
 use super::record::info;
+
+/// The blocks of a relation that records touched.
+#[derive(Debug, Default, Clone)]
+pub struct RedoneBlocks {
+    /// Of its main fork.
+    pub main: BlockSet,
+    /// Of its history fork.
+    pub history: BlockSet,
+}
 
 /// Redoes the records of heap, history and overflow pages and of the visibility map.
 pub struct HeapLog {
     transactions: Arc<TransactionLog>,
+    redone: Mutex<HashMap<RelationKey, RedoneBlocks>>,
+    /// Whose free space is written with each checkpoint.
+    heaps: OnceLock<Weak<Heaps>>,
 }
 
 impl HeapLog {
     /// A handler that tells the transaction log which xids it met.
     pub fn new(transactions: Arc<TransactionLog>) -> Arc<HeapLog> {
-        Arc::new(HeapLog { transactions })
+        Arc::new(HeapLog { transactions, redone: Mutex::default(), heaps: OnceLock::new() })
+    }
+
+    /// Names the handles whose free space is written with each checkpoint.
+    pub fn attach(&self, heaps: &Arc<Heaps>) {
+        // A second call names the same.
+        let _ = self.heaps.set(Arc::downgrade(heaps));
+    }
+
+    /// The blocks that were redone, once.
+    pub fn take_redone(&self) -> HashMap<RelationKey, RedoneBlocks> {
+        std::mem::take(&mut self.redone.lock())
+    }
+
+    fn note_redone(&self, record: &WalRecord<'_>) {
+        let mut redone = self.redone.lock();
+        for block in &record.blocks {
+            let relation = RelationKey::new(block.key.database, block.key.file);
+            match block.key.fork {
+                Fork::Main => redone.entry(relation).or_default().main.insert(block.key.block),
+                Fork::History => redone.entry(relation).or_default().history.insert(block.key.block),
+                _ => {}
+            }
+        }
     }
 }
 
@@ -32,6 +74,7 @@ impl ResourceManager for HeapLog {
 
     fn redo(&self, context: &RedoContext<'_>, record: &WalRecord<'_>) -> Result<()> {
         self.transactions.note_xid(record.xid);
+        self.note_redone(record);
         let edits = EditContext::decode(record.xid, record.main)?;
         for (index, block) in record.blocks.iter().enumerate() {
             if let Some(mut page) = context.page(record, index)?.to_apply() {
@@ -39,6 +82,16 @@ impl ResourceManager for HeapLog {
             }
         }
         Ok(())
+    }
+
+    fn checkpoint_save(&self, _redo: Lsn) -> Result<Vec<u8>> {
+        if let Some(heaps) = self.heaps.get().and_then(Weak::upgrade) {
+            for heap in heaps.all() {
+                // Room is lost, at worst; what is wrong with the files the checkpoint finds out itself.
+                let _ = heap.save_free_space();
+            }
+        }
+        Ok(Vec::new())
     }
 
     fn describe(&self, record: &WalRecord<'_>) -> String {
