@@ -3,11 +3,12 @@
 //! # Role
 //! Each transaction leaves the blocks it wrote behind when it ends. A cycle visits them: garbage goes at once; a block
 //! in which something is still needed is parked under the youngest snapshot that needs it, and visited again when that
-//! snapshot is gone. Blocks that nobody has written for a while are taken into the all-visible map.
+//! snapshot is gone. Blocks that nobody has written for a while are taken into the all-visible map. A block with nothing
+//! but what its next writers prune themselves waits until it is quiet.
 //!
 //! # States of a block
 //! ```text
-//!  left behind ──visit──► clean ──quiet for a while──► all-visible
+//!  left behind ──visit──► clean, or prunable ──quiet for a while──► all-visible
 //!       ▲                   │
 //!       │ snapshot gone     │ something is needed
 //!       └──── parked ◄──────┘
@@ -107,7 +108,7 @@ struct Queue {
     ready: Blocks,
     /// Under the youngest snapshot that needs something in them.
     parked: BTreeMap<Lsn, Blocks>,
-    /// Clean, but written lately; the older half becomes all-visible next.
+    /// Clean or prunable, but written lately; the older half is visited next, and becomes all-visible if it can.
     quiet_young: Blocks,
     quiet_old: Blocks,
     turned_at: Option<Instant>,
@@ -117,6 +118,16 @@ struct Queue {
     to_forget: Vec<(Xid, Xid)>,
     /// Redone blocks of history forks, to be looked at for room.
     redone_history: Blocks,
+}
+
+impl Queue {
+    /// The blocks were written or cleaned just now.
+    fn await_quiet(&mut self, relation: RelationKey, blocks: &BlockSet) {
+        self.quiet_young.entry(relation).or_default().union(blocks);
+        if let Some(old) = self.quiet_old.get_mut(&relation) {
+            old.subtract(blocks);
+        }
+    }
 }
 
 /// Collects garbage of all relations.
@@ -248,7 +259,13 @@ impl Collector {
         self.manager.settle();
         // C1: the xids first; their blocks were left behind before.
         let aborted = self.manager.take_aborted();
-        let fresh = self.manager.take_left_behind();
+        let (mut fresh, patient) = self.manager.take_left_behind();
+        for (relation, set) in patient {
+            match pace {
+                Pace::Fast => fresh.entry(relation).or_default().union(&set),
+                Pace::Paused { .. } => self.await_quiet(relation, &set),
+            }
+        }
         let mut ready = {
             let mut queue = self.queue.lock();
             queue.to_forget.extend(aborted.iter().map(|x| (*x, *x)));
@@ -343,18 +360,19 @@ impl Collector {
             queue.undecided.entry(xid).or_default().entry(relation).or_default().insert(block);
         }
         match collected.kept_for {
+            // C1
+            _ if collected.left_void => queue.ready.entry(relation).or_default().insert(block),
             Some(Lsn::MAX) => queue.ready.entry(relation).or_default().insert(block),
             Some(snapshot) => {
                 queue.parked.entry(snapshot).or_default().entry(relation).or_default().insert(block);
             }
             None if collected.all_visible => {}
-            None => {
-                queue.quiet_young.entry(relation).or_default().insert(block);
-                if let Some(old) = queue.quiet_old.get_mut(&relation) {
-                    old.remove(block);
-                }
-            }
+            None => queue.await_quiet(relation, &BlockSet::from_iter([block])),
         }
+    }
+
+    fn await_quiet(&self, relation: RelationKey, blocks: &BlockSet) {
+        self.queue.lock().await_quiet(relation, blocks);
     }
 
     /// Moves blocks whose snapshot is gone to those to be visited.
@@ -414,7 +432,7 @@ impl Collector {
             for block in set.to_sorted() {
                 let collected = heap.collect_block(block, true)?;
                 stats.add(&collected);
-                if collected.kept_for.is_some() {
+                if collected.kept_for.is_some() || collected.running.is_some_and(|xid| xid < self.first_xid) {
                     self.file(relation, block, &collected);
                 }
                 self.manager.note_unlinked(relation, collected.dead);

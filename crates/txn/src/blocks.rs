@@ -22,19 +22,21 @@ impl BlockSet {
         *self.words.entry(block.0 / WORD_BLOCKS).or_insert(0) |= 1 << (block.0 % WORD_BLOCKS);
     }
 
-    /// Takes a block out.
-    pub fn remove(&mut self, block: BlockNo) {
-        if let Some(word) = self.words.get_mut(&(block.0 / WORD_BLOCKS)) {
-            *word &= !(1 << (block.0 % WORD_BLOCKS));
-            if *word == 0 {
-                self.words.remove(&(block.0 / WORD_BLOCKS));
-            }
-        }
-    }
-
     /// Whether the block is in the set.
     pub fn contains(&self, block: BlockNo) -> bool {
         self.words.get(&(block.0 / WORD_BLOCKS)).is_some_and(|w| w & (1 << (block.0 % WORD_BLOCKS)) != 0)
+    }
+
+    /// Takes all blocks of another set out.
+    pub fn subtract(&mut self, other: &BlockSet) {
+        for (at, word) in &other.words {
+            if let Some(own) = self.words.get_mut(at) {
+                *own &= !word;
+                if *own == 0 {
+                    self.words.remove(at);
+                }
+            }
+        }
     }
 
     /// Adds all blocks of another set.
@@ -80,17 +82,37 @@ impl BlockSet {
     }
 }
 
+impl FromIterator<BlockNo> for BlockSet {
+    fn from_iter<I: IntoIterator<Item = BlockNo>>(blocks: I) -> BlockSet {
+        let mut set = BlockSet::default();
+        blocks.into_iter().for_each(|block| set.insert(block));
+        set
+    }
+}
+
 /// A change of a row, or of several.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RowChange {
     /// So many rows were inserted.
     Inserted(u64),
-    /// A row got a new version; `same_keys` when no index entry had to be added.
-    Updated { same_keys: bool },
+    /// A row got a new version; `same_keys` when no index entry had to be added, `prunable` when the next writer who is
+    /// short of room on its page can unlink the old one.
+    Updated { same_keys: bool, prunable: bool },
     /// A row got a tombstone.
     Deleted,
     /// So many versions that nobody sees were unlinked by the writer.
     Unlinked(u64),
+}
+
+impl RowChange {
+    /// Whether the collector may take its time about the block, unless the change is rolled back.
+    fn is_patient(self) -> bool {
+        match self {
+            RowChange::Inserted(_) | RowChange::Unlinked(_) => true,
+            RowChange::Updated { prunable, .. } => prunable,
+            RowChange::Deleted => false,
+        }
+    }
 }
 
 /// What finished transactions did to the rows of one relation since the start.
@@ -135,7 +157,7 @@ impl OwnChanges {
     fn note(&mut self, change: RowChange) {
         match change {
             RowChange::Inserted(rows) => self.inserted += rows,
-            RowChange::Updated { same_keys } => {
+            RowChange::Updated { same_keys, .. } => {
                 self.updated += 1;
                 self.updated_same_keys += u64::from(same_keys);
             }
@@ -167,13 +189,20 @@ pub(crate) struct ChangeMark(Vec<(RelationKey, OwnChanges)>);
 /// What finished transactions left behind.
 #[derive(Debug, Default)]
 pub(crate) struct LeftBehind {
+    /// Blocks with something that only the collector removes.
     pub blocks: HashMap<RelationKey, BlockSet>,
+    /// Blocks of which writers take care themselves.
+    pub patient: HashMap<RelationKey, BlockSet>,
     pub changes: HashMap<RelationKey, RowChanges>,
 }
 
 impl LeftBehind {
-    pub(crate) fn add(&mut self, written: &WrittenBlocks, committed: bool) {
-        written.add_to(&mut self.blocks);
+    /// Adds what a transaction has left. All of its blocks have to be visited when a part of it is void.
+    pub(crate) fn add(&mut self, written: &WrittenBlocks, committed: bool, has_dead: bool) {
+        match committed && !has_dead {
+            true => written.add_apart(&mut self.blocks, &mut self.patient),
+            false => written.add_to(&mut self.blocks),
+        }
         for (relation, own) in &written.changes {
             self.changes.entry(*relation).or_default().add(&own.total(committed));
         }
@@ -188,8 +217,10 @@ impl LeftBehind {
 /// The blocks that one transaction wrote, by relation. Small transactions stay in a list.
 #[derive(Debug, Default)]
 pub struct WrittenBlocks {
-    recent: Vec<(RelationKey, BlockNo)>,
+    /// The last of them, and whether what was done there is patient.
+    recent: Vec<(RelationKey, BlockNo, bool)>,
     sets: HashMap<RelationKey, BlockSet>,
+    patient: HashMap<RelationKey, BlockSet>,
     changes: Vec<(RelationKey, OwnChanges)>,
 }
 
@@ -197,16 +228,18 @@ pub struct WrittenBlocks {
 const LIST_BLOCKS: usize = 32;
 
 impl WrittenBlocks {
-    /// Notes that the transaction wrote a block.
+    /// Notes a change of rows that have their home on a block.
     #[inline]
-    pub fn note(&mut self, file: RelationKey, block: BlockNo) {
-        if self.recent.last() == Some(&(file, block)) {
+    pub fn note(&mut self, file: RelationKey, block: BlockNo, change: RowChange) {
+        self.note_change(file, change);
+        let noted = (file, block, change.is_patient());
+        if self.recent.last() == Some(&noted) {
             return;
         }
         if self.recent.len() >= LIST_BLOCKS {
             self.spill();
         }
-        self.recent.push((file, block));
+        self.recent.push(noted);
     }
 
     /// Notes a set of blocks.
@@ -245,23 +278,39 @@ impl WrittenBlocks {
     }
 
     fn spill(&mut self) {
-        for (file, block) in self.recent.drain(..) {
-            self.sets.entry(file).or_default().insert(block);
+        for (file, block, patient) in self.recent.drain(..) {
+            let sets = if patient { &mut self.patient } else { &mut self.sets };
+            sets.entry(file).or_default().insert(block);
         }
     }
 
     /// Whether nothing was written.
     pub fn is_empty(&self) -> bool {
-        self.recent.is_empty() && self.sets.is_empty() && self.changes.is_empty()
+        self.recent.is_empty() && self.sets.is_empty() && self.patient.is_empty() && self.changes.is_empty()
     }
 
     /// Adds everything to bitmaps by relation.
     pub fn add_to(&self, sets: &mut HashMap<RelationKey, BlockSet>) {
-        for (file, block) in &self.recent {
+        for (file, block, _) in &self.recent {
             sets.entry(*file).or_default().insert(*block);
         }
-        for (file, set) in &self.sets {
+        for (file, set) in self.sets.iter().chain(&self.patient) {
             sets.entry(*file).or_default().union(set);
+        }
+    }
+
+    /// Adds the blocks of patient changes to one collection of bitmaps, all others to another. A block can be in both.
+    fn add_apart(
+        &self,
+        urgent: &mut HashMap<RelationKey, BlockSet>,
+        patient: &mut HashMap<RelationKey, BlockSet>,
+    ) {
+        for (file, block, is_patient) in &self.recent {
+            let sets = if *is_patient { &mut *patient } else { &mut *urgent };
+            sets.entry(*file).or_default().insert(*block);
+        }
+        for (sets, from) in [(urgent, &self.sets), (patient, &self.patient)] {
+            from.iter().for_each(|(file, set)| sets.entry(*file).or_default().union(set));
         }
     }
 }
@@ -276,7 +325,7 @@ mod tests {
     fn rows_are_counted_by_what_became_of_them() {
         let file = RelationKey::new(Oid(1), FileId(2));
         let mut written = WrittenBlocks::default();
-        let updated = RowChange::Updated { same_keys: true };
+        let updated = RowChange::Updated { same_keys: true, prunable: true };
         written.note_change(file, RowChange::Inserted(10));
         let outer = written.mark();
         written.note_change(file, updated);
@@ -286,16 +335,16 @@ mod tests {
         written.note_change(file, RowChange::Inserted(5));
         written.undo_since(&inner);
         let mut left = LeftBehind::default();
-        left.add(&written, true);
+        left.add(&written, true, true);
         let after = left.changes[&file];
         assert_eq!((after.inserted, after.updated, after.deleted), (15, 2, 1));
         assert_eq!((after.live, after.dead), (9, 1 + 1 + 1 + 5));
         written.undo_since(&outer);
         let mut left = LeftBehind::default();
-        left.add(&written, true);
+        left.add(&written, true, true);
         assert_eq!((left.changes[&file].live, left.changes[&file].dead), (10, 2 + 5));
         let mut left = LeftBehind::default();
-        left.add(&written, false);
+        left.add(&written, false, false);
         assert_eq!((left.changes[&file].live, left.changes[&file].dead), (0, 15 + 2));
         left.unlinked(file, 100);
         assert_eq!(left.changes[&file].dead, 0);
@@ -306,7 +355,7 @@ mod tests {
         let file = RelationKey::new(Oid(1), FileId(2));
         let mut written = WrittenBlocks::default();
         for i in (0..1000u32).rev() {
-            written.note(file, BlockNo(i * 7 % 500));
+            written.note(file, BlockNo(i * 7 % 500), RowChange::Deleted);
         }
         let mut sets = HashMap::new();
         written.add_to(&mut sets);
@@ -314,5 +363,24 @@ mod tests {
         assert_eq!(blocks, (0..500).map(BlockNo).collect::<Vec<_>>());
         assert_eq!(sets[&file].len(), 500);
         assert!(sets[&file].contains(BlockNo(499)) && !sets[&file].contains(BlockNo(500)));
+    }
+
+    #[test]
+    fn patient_blocks_are_told_apart_unless_something_is_void() {
+        let file = RelationKey::new(Oid(1), FileId(2));
+        let mut written = WrittenBlocks::default();
+        for i in 0..200u32 {
+            written.note(file, BlockNo(i), RowChange::Inserted(1));
+            let prunable = i % 2 == 0;
+            written.note(file, BlockNo(i), RowChange::Updated { same_keys: prunable, prunable });
+        }
+        let mut left = LeftBehind::default();
+        left.add(&written, true, false);
+        assert_eq!((left.blocks[&file].len(), left.patient[&file].len()), (100, 200));
+        for (committed, has_dead) in [(true, true), (false, false)] {
+            let mut left = LeftBehind::default();
+            left.add(&written, committed, has_dead);
+            assert_eq!((left.blocks[&file].len(), left.patient.len()), (200, 0));
+        }
     }
 }

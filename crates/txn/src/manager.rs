@@ -226,10 +226,10 @@ impl TransactionManager {
     pub(crate) fn after_commit(&self, xid: Xid, lsn: Lsn, end: EndOfTransaction) {
         self.release_row_locks(xid, &end);
         self.core.locks.transaction_finished(xid);
+        self.leave_behind(&end, true);
         for relation in end.created {
             self.core.storage.files().creation_committed(relation);
         }
-        self.leave_behind(&end.written, true);
         end.dropped.iter().for_each(|relation| self.forget_relation(*relation));
         if !end.dead.is_empty() {
             self.core.aborted.lock().push(xid);
@@ -317,7 +317,7 @@ impl TransactionManager {
             self.release_row_locks(xid, &end);
             core.locks.transaction_finished(xid);
         }
-        self.leave_behind(&end.written, false);
+        self.leave_behind(&end, false);
         if xid.is_valid() {
             // After its blocks: who takes the xid from the list finds them all.
             core.aborted.lock().push(xid);
@@ -367,9 +367,9 @@ impl TransactionManager {
         }
     }
 
-    fn leave_behind(&self, written: &crate::blocks::WrittenBlocks, committed: bool) {
-        if !written.is_empty() {
-            self.core.left_behind.lock().add(written, committed);
+    fn leave_behind(&self, end: &EndOfTransaction, committed: bool) {
+        if !end.written.is_empty() {
+            self.core.left_behind.lock().add(&end.written, committed, !end.dead.is_empty());
         }
     }
 
@@ -378,9 +378,11 @@ impl TransactionManager {
         self.core.left_behind.lock().blocks.entry(relation).or_default().union(blocks);
     }
 
-    /// The blocks in which finished transactions left something since the last call, for the collector.
-    pub fn take_left_behind(&self) -> HashMap<RelationKey, BlockSet> {
-        std::mem::take(&mut self.core.left_behind.lock().blocks)
+    /// The blocks in which finished transactions left something since the last call, for the collector: first those to
+    /// be visited soon, then those whose garbage the next writers can remove.
+    pub fn take_left_behind(&self) -> (HashMap<RelationKey, BlockSet>, HashMap<RelationKey, BlockSet>) {
+        let mut left = self.core.left_behind.lock();
+        (std::mem::take(&mut left.blocks), std::mem::take(&mut left.patient))
     }
 
     /// What finished transactions did to a relation's rows since the start.

@@ -14,7 +14,8 @@
 //!   the copy's slot too early and the original's too late finds the count changed, and is taken again.
 //!
 //! # Concurrency
-//! Slots are atomic words; claiming one is a compare-and-swap that begins where this thread succeeded last. All
+//! Slots are atomic words; claiming one is a compare-and-swap that begins where this thread succeeded last, on a cache
+//! line that other threads rarely touch. All
 //! operations are sequentially consistent, since R1 orders a store before a load.
 
 use std::cell::Cell;
@@ -29,9 +30,13 @@ pub const MAX_SNAPSHOTS: usize = 1 << 15;
 const PENDING: u64 = 1 << 63;
 const FREE: u64 = 0;
 
-/// A word on a cache line of its own.
+/// Slots of one cache line: those of one thread, as long as it needs no more, so that a listing reads few lines.
+const LINE_SLOTS: usize = 8;
+/// Threads begin on lines of their own among the first so many.
+const SPREAD_LINES: usize = 32;
+
 #[repr(align(64))]
-struct Slot(AtomicU64);
+struct Line([AtomicU64; LINE_SLOTS]);
 
 thread_local! {
     static HINT: Cell<usize> = const { Cell::new(usize::MAX) };
@@ -39,8 +44,8 @@ thread_local! {
 
 /// All open snapshots.
 pub struct SnapshotRegistry {
-    slots: Box<[Slot]>,
-    /// One past the highest slot ever used.
+    lines: Box<[Line]>,
+    /// One past the highest line ever used.
     used: AtomicUsize,
     /// Where the next thread begins.
     spread: AtomicUsize,
@@ -126,7 +131,7 @@ impl SnapshotRegistry {
     /// An empty registry.
     pub fn new() -> SnapshotRegistry {
         SnapshotRegistry {
-            slots: (0..MAX_SNAPSHOTS).map(|_| Slot(AtomicU64::new(FREE))).collect(),
+            lines: (0..MAX_SNAPSHOTS / LINE_SLOTS).map(|_| Line(Default::default())).collect(),
             used: AtomicUsize::new(0),
             spread: AtomicUsize::new(0),
             copies: AtomicU64::new(0),
@@ -141,20 +146,21 @@ impl SnapshotRegistry {
     pub fn register(&self, newest: &AtomicU64) -> Result<(RegistrySlot, Lsn)> {
         let bound = newest.load(Ordering::SeqCst) | PENDING;
         let start = HINT.get();
-        let slot = match self.slots.get(start) {
-            // The hint may be from another registry of the process, and beyond what this one lists.
-            Some(slot)
-                if start < self.used.load(Ordering::Relaxed)
-                    && slot.0.compare_exchange(FREE, bound, Ordering::SeqCst, Ordering::Relaxed).is_ok() =>
-            {
-                start
-            }
-            _ => self.claim(bound)?,
-        };
+        // The hint may be from another registry of the process, and beyond what this one lists.
+        let is_listed = start / LINE_SLOTS < self.used.load(Ordering::Relaxed);
+        let slot = if is_listed && self.take(start, bound) { start } else { self.claim(bound)? };
         // R1: the lower bound is in place before the position is read.
         let lsn = newest.load(Ordering::SeqCst);
-        self.slots[slot].0.store(lsn.max(1), Ordering::SeqCst);
+        self.slot(slot).store(lsn.max(1), Ordering::SeqCst);
         Ok((RegistrySlot(slot as u32), Lsn(lsn)))
+    }
+
+    fn slot(&self, at: usize) -> &AtomicU64 {
+        &self.lines[at / LINE_SLOTS].0[at % LINE_SLOTS]
+    }
+
+    fn take(&self, at: usize, word: u64) -> bool {
+        self.slot(at).compare_exchange(FREE, word, Ordering::SeqCst, Ordering::Relaxed).is_ok()
     }
 
     /// Registers a second holder of a position that is registered already, and stays so until this returns (R3).
@@ -166,17 +172,18 @@ impl SnapshotRegistry {
 
     #[cold]
     fn claim(&self, word: u64) -> Result<usize> {
-        let n = self.slots.len();
+        let n = MAX_SNAPSHOTS;
         let start = match HINT.get() {
-            usize::MAX => self.spread.fetch_add(8, Ordering::Relaxed) % 256,
-            hint => hint,
+            usize::MAX => self.spread.fetch_add(1, Ordering::Relaxed) % SPREAD_LINES * LINE_SLOTS,
+            // A thread that has several keeps to its line.
+            hint => hint / LINE_SLOTS * LINE_SLOTS,
         };
         for i in 0..n {
             let at = (start + i) % n;
-            if self.slots[at].0.compare_exchange(FREE, word, Ordering::SeqCst, Ordering::Relaxed).is_ok() {
+            if self.take(at, word) {
                 HINT.set(at);
                 // A listing reads `used` after its stamp; SeqCst orders this before the position is read.
-                self.used.fetch_max(at + 1, Ordering::SeqCst);
+                self.used.fetch_max(at / LINE_SLOTS + 1, Ordering::SeqCst);
                 return Ok(at);
             }
         }
@@ -186,7 +193,7 @@ impl SnapshotRegistry {
     /// Gives a slot back.
     #[inline]
     pub fn deregister(&self, slot: RegistrySlot) {
-        self.slots[slot.0 as usize].0.store(FREE, Ordering::SeqCst);
+        self.slot(slot.0 as usize).store(FREE, Ordering::SeqCst);
     }
 
     /// Lists the open snapshots.
@@ -203,8 +210,8 @@ impl SnapshotRegistry {
     fn list_once(&self, newest: &AtomicU64) -> OpenSnapshots {
         let stamp = Lsn(newest.load(Ordering::SeqCst));
         let mut open = OpenSnapshots { positions: Vec::new(), pending_from: None, stamp };
-        for slot in &self.slots[..self.used.load(Ordering::SeqCst)] {
-            let word = slot.0.load(Ordering::SeqCst);
+        for slot in self.lines[..self.used.load(Ordering::SeqCst)].iter().flat_map(|line| &line.0) {
+            let word = slot.load(Ordering::SeqCst);
             if word == FREE {
                 continue;
             }
@@ -281,7 +288,7 @@ mod tests {
             assert_eq!(open.for_settling(), [Lsn(100)], "nothing settles past it");
         }
         // Second half.
-        registry.slots[slot].0.store(read, Ordering::SeqCst);
+        registry.slot(slot).store(read, Ordering::SeqCst);
         let open = registry.list(&newest);
         assert!(open.any_in(Lsn(100), Lsn(200)) && !open.any_in(Lsn(101), Lsn(300)));
         assert!(open.contains(Lsn(100)));

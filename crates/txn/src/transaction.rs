@@ -603,9 +603,7 @@ impl Transaction {
     /// Notes a change of rows in a block, which the collector has to visit.
     #[inline]
     pub fn note_change(&self, relation: RelationKey, block: BlockNo, change: RowChange) {
-        let mut written = self.written.lock();
-        written.note(relation, block);
-        written.note_change(relation, change);
+        self.written.lock().note(relation, block, change);
     }
 
     /// Notes that versions which nobody sees were unlinked.

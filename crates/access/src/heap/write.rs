@@ -225,12 +225,12 @@ impl Heap {
                         Standing::Committed(lsn) => Some((current.header.xid, lsn)),
                         _ => None,
                     };
-                    self.place(transaction, xid, rid, row, first, current, new)?;
+                    let prunable = self.place(transaction, xid, rid, row, first, current, new)?;
                     transaction.forbid_suspension();
                     let change = if new.info.has(Info::TOMBSTONE) {
                         RowChange::Deleted
                     } else {
-                        RowChange::Updated { same_keys: !new.info.has(Info::KEYS_DIFFER) }
+                        RowChange::Updated { same_keys: !new.info.has(Info::KEYS_DIFFER), prunable }
                     };
                     transaction.note_change(self.relation, rid.block, change);
                     return Ok(WriteOutcome::Done);
@@ -403,7 +403,7 @@ impl Heap {
         }
     }
 
-    /// Puts the new version on top of the row's chain.
+    /// Puts the new version on top of the row's chain; says whether a writer can prune what it lies on.
     #[allow(clippy::too_many_arguments, reason = "the facts of one write, all known by now")]
     fn place(
         &self,
@@ -414,7 +414,7 @@ impl Heap {
         first: VersionHeader,
         current: Current,
         new: &NewVersion<'_>,
-    ) -> Result<()> {
+    ) -> Result<bool> {
         let slot = row.slot;
         let page = row.page();
         let home_bytes = if page.slot(slot).flags == kind::MOVED { HOME_BYTES } else { 0 };
@@ -429,7 +429,8 @@ impl Heap {
             let inherited = current.header.info.has(Info::KEYS_DIFFER);
             let info = new.info.with(Info::KEYS_DIFFER, inherited);
             transaction.note_unlinked(self.relation, u64::from(!first.is_tombstone()));
-            return self.replace_first(rid, row, context, info, first.older, new, None);
+            self.replace_first(rid, row, context, info, first.older, new, None)?;
+            return Ok(false);
         }
         let mut room = fits(page, len);
         if !room && self.prune_may_help(page) {
@@ -445,7 +446,8 @@ impl Heap {
         let is_alone = first.older.is_none() || first.older.is_history();
         if !room && is_alone && len <= page.slot(slot).len as usize {
             // In place of the old one, without moving anything else.
-            return self.replace_first(rid, row, context, info, first.older, new, Some(()));
+            self.replace_first(rid, row, context, info, first.older, new, Some(()))?;
+            return Ok(false);
         }
         if !room {
             self.spill_until_fits(page, len)?;
@@ -463,13 +465,16 @@ impl Heap {
                 None => record.append(&self.storage, &mut [page])?,
                 Some(map) => record.append(&self.storage, &mut [page, map])?,
             };
-            return Ok(());
+            let is_home = row.away.is_none();
+            return Ok(is_home && !info.has(Info::KEYS_DIFFER) && !first.info.has(Info::HAS_OVERFLOW));
         }
         // The page holds newest versions only by now, so this one's older part is in the history fork already.
         if page.slot(slot).len as usize + page.free_total() >= len {
-            return self.replace_first(rid, row, context, info, first.older, new, Some(()));
+            self.replace_first(rid, row, context, info, first.older, new, Some(()))?;
+        } else {
+            self.move_away(rid, row, context, info, new)?;
         }
-        self.move_away(rid, row, context, info, new)
+        Ok(false)
     }
 
     /// Puts the new version over the first of the chain; that goes to the history fork when `keep_old`.
