@@ -54,6 +54,7 @@ pub(crate) fn storage(settings: &Settings) -> StorageConfig {
         max_wal_bytes: settings.integer("max_wal_size").unsigned_abs() << 20,
         checkpoint_timeout: Duration::from_secs(settings.integer("checkpoint_timeout").unsigned_abs()),
         fsync: settings.flag("fsync"),
+        compress_images: settings.text("wal_compression") != "off",
         ..StorageConfig::default()
     }
 }

@@ -115,10 +115,17 @@ impl Output {
     /// When the log or the client is gone; the buffer is empty then, and nothing of it was sent when it is the log.
     pub(crate) async fn flush(&mut self, gate: Lsn) -> Result<()> {
         if gate > Lsn::ZERO {
-            let ticket = self.shared.wal().ticket(gate);
-            if !ticket.is_durable()
-                && let Err(error) = ticket.await
-            {
+            let wal = self.shared.wal();
+            let ticket = wal.ticket(gate);
+            let waited = if ticket.is_durable() {
+                Ok(())
+            } else if self.shared.has_one_connection() && wal.flushes_fast() {
+                // Nobody else waits for this thread, so that no other need be woken for the flush.
+                ticket.wait()
+            } else {
+                ticket.await
+            };
+            if let Err(error) = waited {
                 self.buffer.clear();
                 return Err(error);
             }

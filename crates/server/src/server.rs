@@ -133,10 +133,8 @@ impl Server {
     pub fn start(self, instance: Arc<Instance>) -> Result<RunningServer> {
         let processors = std::thread::available_parallelism().map_or(4, usize::from);
         let count = self.config.worker_threads.unwrap_or(processors.max(2));
-        let wal = Arc::clone(instance.transactions().wal());
-        wal.announce_idle_leaders();
-        let workers = Workers::start(count, self.config.max_connections, move || wal.lead_when_idle())
-            .map_err(|error| no_threads(&error))?;
+        let workers =
+            Workers::start(count, self.config.max_connections).map_err(|error| no_threads(&error))?;
         let shared = Arc::new(Shared {
             instance,
             stop: Flag::default(),
@@ -211,6 +209,11 @@ impl Shared {
     /// The log.
     pub(crate) fn wal(&self) -> &Arc<Wal> {
         self.instance.transactions().wal()
+    }
+
+    /// Whether there is no session but the caller's.
+    pub(crate) fn has_one_connection(&self) -> bool {
+        self.connections.load(Ordering::Relaxed) == 1
     }
 
     /// The end of the log: nothing that a statement can have met, be it a commit or a sequence's record, lies behind it.

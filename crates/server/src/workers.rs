@@ -35,16 +35,10 @@ struct Worker {
 
 impl Workers {
     /// So many threads, of which each can hand over to as many as `max_sessions`.
-    /// `before_sleep` is called by each when it has nothing more to do.
-    pub(crate) fn start(
-        count: usize,
-        max_sessions: usize,
-        before_sleep: impl Fn() + Clone + Send + Sync + 'static,
-    ) -> io::Result<Workers> {
+    pub(crate) fn start(count: usize, max_sessions: usize) -> io::Result<Workers> {
         let runtimes = (0..count)
             .map(|_| {
                 Builder::new_multi_thread()
-                    .on_thread_park(before_sleep.clone())
                     .worker_threads(1)
                     // A worker that blocks in a statement needs a thread to take its place.
                     .max_blocking_threads(max_sessions + 64)

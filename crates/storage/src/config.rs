@@ -19,6 +19,8 @@ pub struct StorageConfig {
     pub checkpoint_completion_target: f64,
     /// Whether the first change of a page after a checkpoint logs the whole page (`full_page_writes`).
     pub full_page_writes: bool,
+    /// Whether such pages are compressed in the log (`wal_compression`): less to write, at several times the work.
+    pub compress_images: bool,
     /// Whether to wait for the disk at all (`fsync`). Without it a crash of the machine can lose everything.
     pub fsync: bool,
     /// How long a commit that does not wait may stay in memory (`wal_writer_delay`).
@@ -38,6 +40,7 @@ impl Default for StorageConfig {
             checkpoint_timeout: Duration::from_secs(300),
             checkpoint_completion_target: 0.9,
             full_page_writes: true,
+            compress_images: false,
             fsync: true,
             wal_writer_delay: Duration::from_millis(200),
             background_threads: true,

@@ -120,11 +120,13 @@ impl Page {
     }
 
     /// All bytes.
+    #[inline]
     pub fn bytes(&self) -> &[u8; PAGE_SIZE] {
         &self.bytes
     }
 
     /// All bytes, to be changed.
+    #[inline]
     pub fn bytes_mut(&mut self) -> &mut [u8; PAGE_SIZE] {
         &mut self.bytes
     }
@@ -150,16 +152,19 @@ impl Page {
     }
 
     /// End of the slots.
+    #[inline]
     pub fn lower(&self) -> u16 {
         self.u16_at(LOWER)
     }
 
     /// Start of the rows.
+    #[inline]
     pub fn upper(&self) -> u16 {
         self.u16_at(UPPER)
     }
 
     /// Start of the kind's own area.
+    #[inline]
     pub fn special_start(&self) -> u16 {
         self.u16_at(SPECIAL)
     }
@@ -207,35 +212,42 @@ impl Page {
     ///
     /// # Panics
     /// When it does not lie on the page; so do the other accessors.
+    #[inline]
     pub fn u16_at(&self, offset: usize) -> u16 {
         u16::from_le_bytes(*self.array_at(offset))
     }
 
     /// The little-endian number at an offset.
+    #[inline]
     pub fn u32_at(&self, offset: usize) -> u32 {
         u32::from_le_bytes(*self.array_at(offset))
     }
 
     /// The little-endian number at an offset.
+    #[inline]
     pub fn u64_at(&self, offset: usize) -> u64 {
         u64::from_le_bytes(*self.array_at(offset))
     }
 
     /// Writes a little-endian number at an offset.
+    #[inline]
     pub fn put_u16(&mut self, offset: usize, value: u16) {
         self.bytes[offset..offset + 2].copy_from_slice(&value.to_le_bytes());
     }
 
     /// Writes a little-endian number at an offset.
+    #[inline]
     pub fn put_u32(&mut self, offset: usize, value: u32) {
         self.bytes[offset..offset + 4].copy_from_slice(&value.to_le_bytes());
     }
 
     /// Writes a little-endian number at an offset.
+    #[inline]
     pub fn put_u64(&mut self, offset: usize, value: u64) {
         self.bytes[offset..offset + 8].copy_from_slice(&value.to_le_bytes());
     }
 
+    #[inline]
     fn array_at<const N: usize>(&self, offset: usize) -> &[u8; N] {
         self.bytes[offset..].first_chunk().expect("the field lies on the page")
     }

@@ -48,6 +48,7 @@ impl Slot {
         self.offset != 0
     }
 
+    #[inline]
     const fn decode(raw: u32) -> Slot {
         Slot {
             offset: (raw & 0x3fff) as u16,
@@ -68,11 +69,20 @@ impl Slot {
 
 impl Page {
     /// How many slots the page has, used or not (S2). Zero on an unused page.
+    #[inline]
     pub fn slot_count(&self) -> u16 {
         self.lower().saturating_sub(PAGE_HEADER_BYTES as u16) / SLOT_BYTES as u16
     }
 
+    /// All slots in the order of their numbers.
+    #[inline]
+    pub fn slots(&self) -> impl ExactSizeIterator<Item = Slot> + '_ {
+        let raw = &self.bytes()[PAGE_HEADER_BYTES..][..self.slot_count() as usize * SLOT_BYTES];
+        raw.as_chunks().0.iter().map(|raw| Slot::decode(u32::from_le_bytes(*raw)))
+    }
+
     /// A slot; unused when the page does not have it.
+    #[inline]
     pub fn slot(&self, number: u16) -> Slot {
         if number >= self.slot_count() {
             return Slot::UNUSED;
@@ -91,31 +101,34 @@ impl Page {
     }
 
     /// The bytes that a slot points at; `None` when it points at none, or beyond the page.
+    #[inline]
     pub fn row(&self, number: u16) -> Option<&[u8]> {
         let slot = self.slot(number);
         if slot.has_row() { self.bytes().get(slot.range()) } else { None }
     }
 
     /// The bytes that a slot points at, to be changed in place.
+    #[inline]
     pub fn row_mut(&mut self, number: u16) -> Option<&mut [u8]> {
         let slot = self.slot(number);
         if slot.has_row() { self.bytes_mut().get_mut(slot.range()) } else { None }
     }
 
     /// Bytes between slots and rows. A new slot takes four of them besides its row.
+    #[inline]
     pub fn free_contiguous(&self) -> usize {
         self.upper().saturating_sub(self.lower()) as usize
     }
 
     /// Bytes that would lie between slots and rows after [`Page::compact`].
     pub fn free_total(&self) -> usize {
-        let rows: usize = (0..self.slot_count()).map(|n| self.slot(n)).map(slot_row_bytes).sum();
+        let rows: usize = self.slots().map(slot_row_bytes).sum();
         (self.special_start() as usize).saturating_sub(self.lower() as usize + rows)
     }
 
     /// The lowest unused slot, or the number that a new slot would get.
     pub fn first_unused_slot(&self) -> u16 {
-        (0..self.slot_count()).find(|n| self.slot(*n).is_unused()).unwrap_or(self.slot_count())
+        self.slots().position(Slot::is_unused).map_or(self.slot_count(), |at| at as u16)
     }
 
     /// Puts a row into slot `number`, which is unused or not there yet; slots that come to lie between are unused.
@@ -219,8 +232,7 @@ impl Page {
     pub fn compact(&mut self) {
         let old = self.clone();
         let mut upper = self.special_start() as usize;
-        for number in 0..self.slot_count() {
-            let slot = old.slot(number);
+        for (number, slot) in (0..).zip(old.slots()) {
             if !slot.has_row() {
                 continue;
             }
@@ -235,8 +247,7 @@ impl Page {
     /// Checks S1 and S2; says what is wrong.
     pub fn verify_slots(&self) -> Result<(), String> {
         self.verify_layout()?;
-        let mut rows: Vec<Slot> =
-            (0..self.slot_count()).map(|n| self.slot(n)).filter(|s| s.has_row()).collect();
+        let mut rows: Vec<Slot> = self.slots().filter(|s| s.has_row()).collect();
         rows.sort_unstable_by_key(|s| s.offset);
         let mut end = self.upper() as usize;
         for slot in rows {

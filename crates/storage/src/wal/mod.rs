@@ -34,7 +34,7 @@ mod ticket;
 
 use std::cell::RefCell;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use ochre_base::{Error, Lsn, Result};
@@ -42,6 +42,7 @@ use ochre_env::Env;
 use parking_lot::Mutex;
 
 pub(crate) use reader::WalReader;
+use record::Images;
 pub use record::{BlockView, MAX_BLOCKS, RecordBuilder, WalRecord};
 pub use sink::LogSink;
 pub(crate) use sink::{SegmentFiles, WAL_DIRECTORY};
@@ -96,10 +97,6 @@ const RESERVE_BYTES: u64 = 2 << 20;
 
 /// A flush that takes longer is left to the flusher thread: a thread that serves clients could not answer meanwhile.
 const SLOW_FLUSH_NANOS: u64 = 500_000;
-/// So many waiters call the flusher thread at once.
-const MANY_WAITERS: usize = 64;
-/// How often the flusher thread looks whether somebody waits whom no idle thread has led for.
-const WATCH_PAUSE: Duration = Duration::from_millis(1);
 
 /// The end of the log, where records are added.
 struct Insert {
@@ -114,6 +111,7 @@ pub struct Wal {
     sink: Arc<dyn LogSink>,
     poison: Arc<Poison>,
     full_page_writes: bool,
+    compress_images: bool,
     fsync: bool,
     buffer_limit: usize,
     crc_seed: u32,
@@ -126,8 +124,6 @@ pub struct Wal {
     /// A spare buffer; held while what was taken from `insert` is written (A2).
     writing: Mutex<Vec<u8>>,
     queue: FlushQueue,
-    /// Whether threads call [`Wal::lead_when_idle`].
-    has_idle_leaders: AtomicBool,
     /// What a flush takes, in nanoseconds: a moving average.
     flush_nanos: AtomicU64,
     /// Wakes whoever prepares segments.
@@ -152,6 +148,7 @@ impl Wal {
             sink,
             poison,
             full_page_writes: config.full_page_writes,
+            compress_images: config.compress_images,
             fsync: config.fsync,
             buffer_limit: config.wal_buffer_bytes,
             crc_seed: crc_seed(system_identifier),
@@ -162,7 +159,6 @@ impl Wal {
             flushed: AtomicU64::new(u64::MAX),
             writing: Mutex::default(),
             queue: FlushQueue::default(),
-            has_idle_leaders: AtomicBool::new(false),
             flush_nanos: AtomicU64::new(SLOW_FLUSH_NANOS),
             space_needed: crate::background::Signal::default(),
         }
@@ -260,15 +256,15 @@ impl Wal {
     }
 
     /// Which pages go along whole.
-    fn images(&self, record: &RecordBuilder, pages: &[&mut PageWriteGuard], redo: u64) -> u32 {
-        let mut images = 0;
+    fn images(&self, record: &RecordBuilder, pages: &[&mut PageWriteGuard], redo: u64) -> Images {
+        let mut images = Images { pages: 0, compressed: self.compress_images };
         for (index, page) in pages.iter().enumerate() {
             let whole = match record.block_flags(index) {
                 BlockFlags::INIT => false,
                 BlockFlags::IMAGE => true,
                 _ => self.full_page_writes && page.lsn().0 <= redo, // W3
             };
-            images |= u32::from(whole) << index;
+            images.pages |= u32::from(whole) << index;
         }
         images
     }
@@ -348,7 +344,6 @@ impl Wal {
         let result = self.write_and_sync();
         let mut state = self.queue.state.lock();
         state.leading = false;
-        state.leads += 1;
         let woken = match result {
             Ok(()) => state.take_satisfied(self.flushed()),
             Err(_) => state.take_all(),
@@ -416,57 +411,23 @@ impl Wal {
         self.flush_nanos.store(before - before / 8 + taken / 8, Ordering::Relaxed);
     }
 
-    /// Says that threads will call [`Wal::lead_when_idle`] from now on.
-    pub fn announce_idle_leaders(&self) {
-        self.has_idle_leaders.store(true, Ordering::Relaxed);
-    }
-
-    /// Flushes on the calling thread, which has nothing else to do, for the tasks that wait, if nobody flushes. Does
-    /// nothing on a disk whose flushes take long.
-    pub fn lead_when_idle(&self) {
-        if self.flushed() >= self.position() || !self.leaves_to_idle_threads() {
-            return;
-        }
-        let mut state = self.queue.state.lock();
-        if state.leading || !state.has_waiters() {
-            return;
-        }
-        state.leading = true;
-        drop(state);
-        self.lead(false);
-    }
-
-    fn leaves_to_idle_threads(&self) -> bool {
-        self.has_idle_leaders.load(Ordering::Relaxed)
-            && self.flush_nanos.load(Ordering::Relaxed) < SLOW_FLUSH_NANOS
+    /// Whether the disk is fast enough for a thread that serves clients to wait for a flush.
+    pub fn flushes_fast(&self) -> bool {
+        self.flush_nanos.load(Ordering::Relaxed) < SLOW_FLUSH_NANOS
     }
 
     /// The flusher thread: leads when it is called, or when waiters are left standing, and flushes what nobody waits
     /// for every `tick`.
     pub(crate) fn run_flusher(&self, tick: Duration) {
         let mut state = self.queue.state.lock();
-        // While it watches: the count of flushes when it last saw waiters, and how long it has seen none.
-        let mut seen_at = None;
-        let mut quiet = Duration::ZERO;
         while !state.stopping {
-            let pause = if state.watching { WATCH_PAUSE } else { tick };
-            let timed_out = !state.summoned && self.queue.flusher.wait_for(&mut state, pause).timed_out();
-            let summoned = std::mem::take(&mut state.summoned);
+            let timed_out = !state.summoned && self.queue.flusher.wait_for(&mut state, tick).timed_out();
+            state.summoned = false;
             if state.stopping || state.leading {
                 continue;
             }
-            let mut due = state.has_waiters();
-            if state.watching && timed_out {
-                due = state.has_waiters() && seen_at == Some(state.leads);
-                seen_at = state.has_waiters().then_some(state.leads);
-                quiet = if seen_at.is_some() { Duration::ZERO } else { quiet + WATCH_PAUSE };
-                state.watching = quiet < tick;
-            } else if state.watching && !summoned {
-                continue;
-            }
-            let tick_is_over = timed_out && !state.watching;
-            let unflushed = tick_is_over && self.flushed() < self.position() && self.poison.check().is_ok();
-            if !due && !unflushed {
+            let unflushed = timed_out && self.flushed() < self.position() && self.poison.check().is_ok();
+            if !state.has_waiters() && !unflushed {
                 continue;
             }
             state.leading = true;
@@ -508,16 +469,9 @@ impl Wal {
         }
         let idle = !state.leading && !state.has_waiters();
         state.push(lsn, Waiter::Task(waker.clone()));
-        let call = if self.leaves_to_idle_threads() {
-            let begins_watch = !std::mem::replace(&mut state.watching, true);
-            state.summoned |= state.waiter_count() == MANY_WAITERS;
-            begins_watch || state.summoned
-        } else {
-            state.summoned |= idle;
-            idle
-        };
+        state.summoned |= idle;
         drop(state);
-        if call {
+        if idle {
             self.queue.flusher.notify_one();
         }
         true

@@ -137,12 +137,11 @@ impl RecordBuilder {
         index.checked_sub(1).map_or(0, |before| self.blocks[before].data_end)
     }
 
-    /// Writes header (with length, but without position, incarnation and CRC) and body to `out`. Bit n of `images`
-    /// says that page n goes along whole.
+    /// Writes header (with length, but without position, incarnation and CRC) and body to `out`.
     pub(super) fn encode<'p>(
         &self,
         page: impl Fn(usize) -> (PageKey, &'p Page),
-        images: u32,
+        images: Images,
         out: &mut Vec<u8>,
     ) {
         out.clear();
@@ -152,7 +151,7 @@ impl RecordBuilder {
             let (key, page) = page(index);
             let relation = ForkKey::of(key).relation;
             let data = &self.data[self.block_data_start(index)..part.data_end];
-            let image = (images & (1 << index) != 0).then_some(page);
+            let image = (images.pages & (1 << index) != 0).then_some((page, images.compressed));
             encode_block(key, part.flags, previous == Some(relation), data, image, out);
             previous = Some(relation);
         }
@@ -167,12 +166,21 @@ impl RecordBuilder {
     }
 }
 
+/// Which pages of a record go along whole, and how.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Images {
+    /// Bit n stands for page n.
+    pub(super) pages: u32,
+    /// Whether to try to make them shorter.
+    pub(super) compressed: bool,
+}
+
 fn encode_block(
     key: PageKey,
     flags: BlockFlags,
     same_relation: bool,
     data: &[u8],
-    image: Option<&Page>,
+    image: Option<(&Page, bool)>,
     out: &mut Vec<u8>,
 ) {
     let flags_at = out.len();
@@ -190,7 +198,7 @@ fn encode_block(
     out.extend_from_slice(&key.block.0.to_le_bytes());
     out.extend_from_slice(&(data.len() as u16).to_le_bytes());
     match image {
-        Some(page) => bits |= HAS_IMAGE | encode_image(page, data, out),
+        Some((page, compressed)) => bits |= HAS_IMAGE | encode_image(page, compressed, data, out),
         None => out.extend_from_slice(data),
     }
     out[flags_at] = bits;
@@ -201,41 +209,44 @@ thread_local! {
 }
 
 /// Writes the image's part of the block header, the data and the image; returns the flags that describe the image.
-fn encode_image(page: &Page, data: &[u8], out: &mut Vec<u8>) -> u8 {
+fn encode_image(page: &Page, compressed: bool, data: &[u8], out: &mut Vec<u8>) -> u8 {
     let mut bits = 0;
     let length_at = out.len();
     out.extend_from_slice(&[0; 2]);
     let (lower, upper) = (page.lower(), page.upper());
-    let mut kept = [0; PAGE_SIZE];
-    let bytes: &[u8] = if !page.is_unused() && page.verify_layout().is_ok() && lower < upper {
+    let (before, after) = if !page.is_unused() && page.verify_layout().is_ok() && lower < upper {
         bits |= HAS_HOLE;
         out.extend_from_slice(&lower.to_le_bytes());
         out.extend_from_slice(&(upper - lower).to_le_bytes());
-        let (lower, upper) = (lower as usize, upper as usize);
-        let length = PAGE_SIZE - (upper - lower);
-        kept[..lower].copy_from_slice(&page.bytes()[..lower]);
-        kept[lower..length].copy_from_slice(&page.bytes()[upper..]);
-        &kept[..length]
+        (&page.bytes()[..lower as usize], &page.bytes()[upper as usize..])
     } else {
-        page.bytes()
+        page.bytes().split_at(PAGE_SIZE)
     };
     out.extend_from_slice(data);
-    let length = COMPRESSION.with_borrow_mut(|compressed| {
-        compressed.resize(lz4_flex::block::get_maximum_output_size(PAGE_SIZE), 0);
-        match lz4_flex::block::compress_into(bytes, compressed) {
-            Ok(length) if length < bytes.len() => {
-                bits |= COMPRESSED;
-                out.extend_from_slice(&compressed[..length]);
-                length
-            }
-            _ => {
-                out.extend_from_slice(bytes);
-                bytes.len()
-            }
-        }
-    });
-    out[length_at..length_at + 2].copy_from_slice(&(length as u16).to_le_bytes());
+    let image_at = out.len();
+    out.extend_from_slice(before);
+    out.extend_from_slice(after);
+    if compressed && compress_tail(out, image_at) {
+        bits |= COMPRESSED;
+    }
+    let length = (out.len() - image_at) as u16;
+    out[length_at..length_at + 2].copy_from_slice(&length.to_le_bytes());
     bits
+}
+
+/// Compresses what stands from `at` on, if that makes it shorter; says whether it did.
+fn compress_tail(out: &mut Vec<u8>, at: usize) -> bool {
+    COMPRESSION.with_borrow_mut(|shorter| {
+        shorter.resize(lz4_flex::block::get_maximum_output_size(PAGE_SIZE), 0);
+        match lz4_flex::block::compress_into(&out[at..], shorter) {
+            Ok(length) if length < out.len() - at => {
+                out.truncate(at);
+                out.extend_from_slice(&shorter[..length]);
+                true
+            }
+            _ => false,
+        }
+    })
 }
 
 /// Completes an encoded record with what is known only once its position is.
@@ -465,6 +476,10 @@ mod tests {
     }
 
     fn sample(images: u32) -> Vec<u8> {
+        sample_of(Images { pages: images, compressed: false })
+    }
+
+    fn sample_of(images: Images) -> Vec<u8> {
         let pages = pages();
         let mut record = RecordBuilder::new(RmgrId::HEAP, 7, Xid(99));
         record.main(b"main ").main(b"data");
@@ -481,8 +496,15 @@ mod tests {
 
     #[test]
     fn records_decode_to_what_was_encoded() {
-        let bytes = sample(0b1001);
-        let record = WalRecord::decode(&bytes, Lsn(4096), 5).unwrap();
+        let [plain, compressed] =
+            [false, true].map(|compressed| sample_of(Images { pages: 0b1001, compressed }));
+        assert!(compressed.len() < plain.len());
+        decodes_to_the_sample(&plain);
+        decodes_to_the_sample(&compressed);
+    }
+
+    fn decodes_to_the_sample(bytes: &[u8]) {
+        let record = WalRecord::decode(bytes, Lsn(4096), 5).unwrap();
         assert_eq!((record.rmgr, record.info, record.xid), (RmgrId::HEAP, 7, Xid(99)));
         assert_eq!(record.main, b"main data");
         assert_eq!((record.incarnation, record.end.0 % 8), (3, 0));
