@@ -9,14 +9,15 @@ use ochre_expr::SessionContext;
 use ochre_sql::physical::{
     CommandKind, OutputColumn, PhysicalPlan, PlanNode, PlannedStatement, RelationLock, RowLockStrength,
 };
-use ochre_txn::Snapshot;
 use ochre_txn::locks::RelationLockMode;
 use ochre_txn::suspension::suspended;
+use ochre_txn::{IsolationLevel, Snapshot};
 use ochre_types::Datum;
 
 use super::Session;
 use super::context::StatementSession;
-use super::suspended::Suspended;
+use super::suspended::{Resumption, Suspended};
+use crate::plan_cache::is_insensitive;
 use crate::sink::Sink;
 use crate::tag::CommandTag;
 
@@ -119,18 +120,18 @@ impl Session {
         self.begin_plan(plan)?;
         let transaction = self.transaction.as_mut().expect("N1: a statement runs in a transaction");
         let snapshot = match self.resumed.take() {
-            Some(snapshot) => snapshot,
-            None => transaction.snapshot()?,
+            Some(Resumption::Snapshot(snapshot)) => snapshot,
+            Some(Resumption::Newest) | None => transaction.snapshot()?,
         };
         let mut sent = 0;
-        let idle = self.idle.take(plan);
+        let mut idle = self.idle.take(plan);
         let result = self.with_context(&snapshot, parameters, |session, context| {
-            let mut execution = match idle {
-                Some(mut execution) => {
+            let execution = match &mut idle {
+                Some(execution) => {
                     execution.restart(context)?;
                     execution
                 }
-                None => Execution::new(plan, context.relations)?,
+                none => none.insert(Execution::new(plan, context.relations)?),
             };
             let format = session.format();
             while let Some(batch) = execution.next(context)? {
@@ -139,18 +140,22 @@ impl Session {
                     sink.rows(&batch, &plan.row_shape, format)?;
                 }
             }
-            Ok(execution)
+            Ok(execution.rows_changed())
         });
         if result.is_err()
             && let Some(demand) = self.txn().take_suspension()
         {
-            self.suspended = Some(Suspended::new(self.txn(), demand, snapshot));
+            let resumption = match self.txn().isolation() {
+                IsolationLevel::ReadCommitted if is_insensitive(plan) => Resumption::Newest,
+                _ => Resumption::Snapshot(snapshot),
+            };
+            self.suspended = Some(Suspended::new(self.txn(), demand, resumption));
+            idle.into_iter().for_each(|execution| self.idle.put(execution));
             return Err(suspended());
         }
         drop(snapshot);
-        let execution = result?;
-        let changed = execution.rows_changed();
-        self.idle.put(execution);
+        let changed = result?;
+        idle.into_iter().for_each(|execution| self.idle.put(execution));
         self.end_plan(plan)?;
         let rows = if plan.command == CommandKind::Select { sent } else { changed };
         Ok(CommandTag::of(plan.command, rows))

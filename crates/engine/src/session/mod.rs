@@ -149,8 +149,8 @@ pub struct Session {
     /// Whether the caller can wait for rows without a thread.
     pub(crate) suspends: bool,
     pub(crate) suspended: Option<suspended::Suspended>,
-    /// The snapshot of the statement that runs again after a suspension.
-    pub(crate) resumed: Option<ochre_txn::Snapshot>,
+    /// Of the statement that runs again after a suspension.
+    pub(crate) resumed: Option<suspended::Resumption>,
     /// Room for a text with its literals taken out.
     pub(crate) shape: String,
     /// Values of settings that clients follow, as they were told last.

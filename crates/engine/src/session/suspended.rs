@@ -22,12 +22,20 @@ use crate::sink::Sink;
 /// A suspended statement.
 pub(crate) struct Suspended {
     wait: Suspension,
-    /// What it runs again under, so that it meets what it met.
-    snapshot: Snapshot,
+    resumption: Resumption,
     /// How the wait ended.
     ended: Option<Result<Option<KeptTurn>>>,
     /// What is to run again.
     pub(crate) statement: Option<SuspendedStatement>,
+}
+
+/// What a statement runs again under.
+pub(crate) enum Resumption {
+    /// The snapshot of its first run, so that it meets what it met.
+    Snapshot(Snapshot),
+    /// A new one. What a key says under READ COMMITTED to be the row is looked at in its newest version anyway, so an older
+    /// snapshot would only keep versions alive, one for each of those who wait.
+    Newest,
 }
 
 /// Which call goes on after the wait.
@@ -48,8 +56,8 @@ pub enum Resumed {
 }
 
 impl Suspended {
-    pub(crate) fn new(transaction: &Transaction, demand: RowDemand, snapshot: Snapshot) -> Suspended {
-        Suspended { wait: Suspension::new(transaction, demand), snapshot, ended: None, statement: None }
+    pub(crate) fn new(transaction: &Transaction, demand: RowDemand, resumption: Resumption) -> Suspended {
+        Suspended { wait: Suspension::new(transaction, demand), resumption, ended: None, statement: None }
     }
 }
 
@@ -96,7 +104,7 @@ impl Session {
     /// # Errors
     /// Those of the wait, and the statement's.
     pub fn resume(&mut self, sink: &mut dyn Sink) -> Result<Resumed> {
-        let Some(Suspended { wait, snapshot, ended, statement }) = self.suspended.take() else {
+        let Some(Suspended { wait, resumption, ended, statement }) = self.suspended.take() else {
             return Err(Error::internal("no statement is suspended"));
         };
         drop(wait);
@@ -107,7 +115,7 @@ impl Session {
             None => return Err(Error::internal("a suspended statement is still to wait")),
         };
         self.txn().keep_turn(turn);
-        self.resumed = Some(snapshot);
+        self.resumed = Some(resumption);
         match statement {
             SuspendedStatement::Simple(plan, values) => {
                 let result = self.run_cached(plan, values, sink);
