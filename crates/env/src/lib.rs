@@ -23,7 +23,7 @@ use std::sync::Arc;
 
 pub use clock::Clock;
 pub use error::{IoError, IoErrorKind, IoResult};
-pub use file::{File, FileLock, FileSystem, OpenMode};
+pub use file::{BLOCK_BYTES, File, FileLock, FileSystem, OpenMode};
 pub use random::Random;
 pub use waiting::{BlockThread, Waiting};
 

@@ -5,13 +5,13 @@
 //! error of the rest (for instance ENOSPC) is the one that is reported.
 
 use std::fs::OpenOptions;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use rustix::fs::{FallocateFlags, FlockOperation};
+use rustix::fs::{FallocateFlags, FlockOperation, Mode, OFlags};
 use rustix::io::{Errno, ReadWriteFlags};
 
 use crate::{Clock, File, FileLock, FileSystem, IoError, IoErrorKind, IoResult, OpenMode, Random};
@@ -35,7 +35,7 @@ impl FileSystem for OsFileSystem {
         }
         let operation = if mode == OpenMode::Existing { "open" } else { "create" };
         let file = options.open(path).map_err(|e| IoError::from_os(operation, path, e))?;
-        Ok(Arc::new(OsFile { fd: file.into(), path: path.to_path_buf() }))
+        Ok(Arc::new(OsFile::new(file.into(), path)))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> IoResult<()> {
@@ -99,7 +99,7 @@ impl FileSystem for OsFileSystem {
             }
         })?;
         let fd: OwnedFd = file.into();
-        let lock = OsFile { fd, path: path.to_path_buf() };
+        let lock = OsFile::new(fd, path);
         lock.set_len(0)?;
         lock.write_at(contents.as_bytes(), 0)?;
         Ok(Box::new(OsLock { _file: lock }))
@@ -117,6 +117,8 @@ impl FileLock for OsLock {}
 struct OsFile {
     fd: OwnedFd,
     path: PathBuf,
+    /// A second descriptor that bypasses the page cache, once somebody writes through; none where that is not possible.
+    direct: OnceLock<Option<OwnedFd>>,
 }
 
 #[cold]
@@ -125,6 +127,19 @@ fn os_error(operation: &'static str, path: &Path, errno: Errno) -> IoError {
 }
 
 impl OsFile {
+    fn new(fd: OwnedFd, path: &Path) -> OsFile {
+        OsFile { fd, path: path.to_path_buf(), direct: OnceLock::new() }
+    }
+
+    fn direct(&self) -> Option<&OwnedFd> {
+        let open = || {
+            // By its descriptor: the file may have another name by now.
+            let name = format!("/proc/self/fd/{}", self.fd.as_raw_fd());
+            rustix::fs::open(name, OFlags::RDWR | OFlags::DIRECT | OFlags::CLOEXEC, Mode::empty()).ok()
+        };
+        self.direct.get_or_init(open).as_ref()
+    }
+
     #[cold]
     fn fail(&self, operation: &'static str, errno: Errno) -> IoError {
         os_error(operation, &self.path, errno)
@@ -178,6 +193,26 @@ impl File for OsFile {
                 Ok(()) => return Ok(()),
                 Err(Errno::INTR) => {}
                 Err(e) => return Err(self.fail("fsync", e)),
+            }
+        }
+    }
+
+    fn write_through(&self, blocks: &[u8], offset: u64) -> IoResult<()> {
+        let Some(direct) = self.direct() else {
+            self.write_at(blocks, offset)?;
+            return self.sync_data();
+        };
+        loop {
+            let slices = [std::io::IoSlice::new(blocks)];
+            match rustix::io::pwritev2(direct, &slices, offset, ReadWriteFlags::DSYNC) {
+                Ok(n) if n == blocks.len() => return Ok(()),
+                Err(Errno::INTR) => {}
+                // A file system that takes no such writes, or only larger blocks, and a write that was cut short.
+                Ok(_) | Err(Errno::INVAL | Errno::OPNOTSUPP | Errno::NOSYS) => {
+                    self.write_at(blocks, offset)?;
+                    return self.sync_data();
+                }
+                Err(e) => return Err(self.fail("write", e)),
             }
         }
     }

@@ -366,12 +366,9 @@ impl Wal {
     fn write_and_sync(&self) -> Result<()> {
         let mut spare = self.writing.lock();
         self.poison.check()?;
-        let end = self.write_taken(&mut spare)?;
-        if self.fsync {
-            let began = self.env.clock.monotonic();
-            self.sink.sync().map_err(|error| self.poison.set(&error))?;
-            self.note_flush_time(self.env.clock.monotonic().saturating_sub(began));
-        }
+        let began = self.env.clock.monotonic();
+        let end = self.write_taken(&mut spare, self.fsync)?;
+        self.note_flush_time(self.env.clock.monotonic().saturating_sub(began));
         self.flushed.fetch_max(end.0, Ordering::AcqRel);
         Ok(())
     }
@@ -383,26 +380,27 @@ impl Wal {
             return Ok(()); // Someone else wrote it while we waited.
         }
         self.poison.check()?;
-        self.write_taken(&mut spare)?;
+        self.write_taken(&mut spare, false)?;
         Ok(())
     }
 
-    fn write_taken(&self, spare: &mut Vec<u8>) -> Result<Lsn> {
+    /// Takes what is buffered and writes it; with `durably` it is durable then, with all that was written before.
+    fn write_taken(&self, spare: &mut Vec<u8>, durably: bool) -> Result<Lsn> {
         let (start, end) = self.insert.lock().take(spare);
-        if !spare.is_empty() {
-            let written = self.write_at(start, spare, end);
+        if durably || !spare.is_empty() {
+            let written = self.write_at(start, spare, end, durably);
             spare.clear();
             written.map_err(|error| self.poison.set(&error))?;
         }
         Ok(end)
     }
 
-    fn write_at(&self, start: Lsn, bytes: &[u8], end: Lsn) -> Result<()> {
+    fn write_at(&self, start: Lsn, bytes: &[u8], end: Lsn, durably: bool) -> Result<()> {
         // Appends that overran what `reserve` promised: rare, and no statement can be refused any more.
         while self.sink.prepared() < end {
             self.sink.prepare(true)?;
         }
-        self.sink.write(start, bytes)
+        if durably { self.sink.write_durably(start, bytes) } else { self.sink.write(start, bytes) }
     }
 
     fn note_flush_time(&self, taken: Duration) {

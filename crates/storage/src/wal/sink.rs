@@ -16,18 +16,23 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use ochre_base::{Lsn, Result};
-use ochre_env::{Env, File, OpenMode};
+use ochre_env::{BLOCK_BYTES, Env, File, OpenMode};
 use parking_lot::Mutex;
 
 /// The directory of log segments.
 pub(crate) const WAL_DIRECTORY: &str = "wal";
 const UNFINISHED: &str = "new";
 const FILL_CHUNK_BYTES: usize = 1 << 20;
+/// More than this is written by way of the page cache.
+const MAX_THROUGH_BYTES: usize = 128 << 10;
 
 /// Where the log's bytes go.
 pub trait LogSink: Send + Sync {
     /// Writes bytes that follow those written before. Called by one thread at a time.
     fn write(&self, start: Lsn, bytes: &[u8]) -> Result<()>;
+
+    /// As [`LogSink::write`], and makes everything written durable. After an error it is unknown what is.
+    fn write_durably(&self, start: Lsn, bytes: &[u8]) -> Result<()>;
 
     /// Makes everything written durable. After an error it is unknown what is.
     fn sync(&self) -> Result<()>;
@@ -53,6 +58,7 @@ pub(crate) struct SegmentFiles {
     prepared: AtomicU64,
     /// Open segments by number; taken before `preparing` is released, never the other way.
     segments: Mutex<BTreeMap<u64, Arc<dyn File>>>,
+    tail: Mutex<Tail>,
     /// Segments written since the last sync.
     unsynced: Mutex<Vec<Arc<dyn File>>>,
     preparing: Mutex<()>,
@@ -66,6 +72,7 @@ impl SegmentFiles {
             segment_bytes,
             prepared: AtomicU64::new(0),
             segments: Mutex::default(),
+            tail: Mutex::new(Tail::new()),
             unsynced: Mutex::default(),
             preparing: Mutex::default(),
         }
@@ -83,7 +90,14 @@ impl SegmentFiles {
             next += 1;
         }
         self.prepared.store(next * self.segment_bytes, Ordering::Release);
-        if next == first { self.prepare(true) } else { Ok(()) }
+        if next == first {
+            self.prepare(true)?;
+        }
+        let block = position.0 - position.0 % BLOCK_BYTES as u64;
+        let mut before = vec![0; (position.0 - block) as usize];
+        self.read(Lsn(block), &mut before)?;
+        self.tail.lock().restart(&before);
+        Ok(())
     }
 
     /// Makes what an earlier process wrote durable, for recovery relies on it from now on.
@@ -145,6 +159,16 @@ impl SegmentFiles {
         Ok(done)
     }
 
+    /// Where in which segment a position of the log lies, and how many of `len` bytes from there on.
+    fn place(&self, at: u64, len: usize) -> Result<(Arc<dyn File>, u64, usize)> {
+        assert!(
+            at < self.prepared.load(Ordering::Acquire),
+            "G1: the log is written at {at}, which is not prepared"
+        );
+        let (number, offset) = (at / self.segment_bytes, at % self.segment_bytes);
+        Ok((self.segment(number)?, offset, (self.segment_bytes - offset).min(len as u64) as usize))
+    }
+
     fn fill(&self, file: &dyn File) -> Result<()> {
         let zeros = vec![0; FILL_CHUNK_BYTES.min(self.segment_bytes as usize)];
         let mut offset = 0;
@@ -157,19 +181,59 @@ impl SegmentFiles {
     }
 }
 
+/// The last block of the log as far as it is written, in memory that direct writes can start from: what is written next
+/// begins within it.
+struct Tail {
+    /// Room for one block, and so many bytes more as make it begin at a multiple of a block.
+    memory: Vec<u8>,
+    start: usize,
+    len: usize,
+}
+
+impl Tail {
+    fn new() -> Tail {
+        let memory = vec![0; MAX_THROUGH_BYTES + 3 * BLOCK_BYTES];
+        let start = memory.as_ptr().align_offset(BLOCK_BYTES).min(BLOCK_BYTES);
+        Tail { memory, start, len: 0 }
+    }
+
+    fn restart(&mut self, before: &[u8]) {
+        self.len = 0;
+        self.advance(before);
+    }
+
+    /// The tail with what follows it, filled up with zeros to whole blocks.
+    fn blocks(&mut self, next: &[u8]) -> &[u8] {
+        let end = self.len + next.len();
+        let whole = end.next_multiple_of(BLOCK_BYTES);
+        let room = &mut self.memory[self.start..][..whole];
+        room[self.len..end].copy_from_slice(next);
+        room[end..].fill(0);
+        room
+    }
+
+    /// The log now ends behind `written`.
+    fn advance(&mut self, written: &[u8]) {
+        let end = self.len + written.len();
+        let kept = end % BLOCK_BYTES;
+        let room = &mut self.memory[self.start..];
+        if kept <= written.len() {
+            room[..kept].copy_from_slice(&written[written.len() - kept..]);
+        } else {
+            room[self.len..end].copy_from_slice(written);
+        }
+        self.len = kept;
+    }
+}
+
 impl LogSink for SegmentFiles {
     fn write(&self, start: Lsn, bytes: &[u8]) -> Result<()> {
+        let mut tail = self.tail.lock();
         let mut done = 0;
         while done < bytes.len() {
-            let at = start.0 + done as u64;
-            assert!(
-                at < self.prepared.load(Ordering::Acquire),
-                "G1: the log is written at {at}, which is not prepared"
-            );
-            let (number, offset) = (at / self.segment_bytes, at % self.segment_bytes);
-            let n = (self.segment_bytes - offset).min((bytes.len() - done) as u64) as usize;
-            let file = self.segment(number)?;
+            let (file, offset, n) = self.place(start.0 + done as u64, bytes.len() - done)?;
             file.write_at(&bytes[done..done + n], offset)?;
+            tail.advance(&bytes[done..done + n]);
             let mut unsynced = self.unsynced.lock();
             if !unsynced.iter().any(|known| Arc::ptr_eq(known, &file)) {
                 unsynced.push(file);
@@ -177,6 +241,24 @@ impl LogSink for SegmentFiles {
             done += n;
         }
         Ok(())
+    }
+
+    fn write_durably(&self, start: Lsn, bytes: &[u8]) -> Result<()> {
+        if bytes.len() > MAX_THROUGH_BYTES {
+            self.write(start, bytes)?;
+            return self.sync();
+        }
+        let mut tail = self.tail.lock();
+        let mut done = 0;
+        while done < bytes.len() {
+            let (file, offset, n) = self.place(start.0 + done as u64, bytes.len() - done)?;
+            let before = tail.len as u64;
+            file.write_through(tail.blocks(&bytes[done..done + n]), offset - before)?;
+            tail.advance(&bytes[done..done + n]);
+            done += n;
+        }
+        drop(tail);
+        self.sync()
     }
 
     fn sync(&self) -> Result<()> {
@@ -250,5 +332,50 @@ impl LogSink for SegmentFiles {
 
     fn segment_bytes(&self) -> u64 {
         self.segment_bytes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Writes of all lengths by both ways, over blocks and segments, on the simulated and the real file system.
+    #[test]
+    fn what_was_written_is_read_back() {
+        let directory = std::env::temp_dir().join(format!("ochre-sink-{}", std::process::id()));
+        let sim = Env { fs: Arc::new(ochre_env::sim::SimFileSystem::with_crashes(1)), ..Env::os() };
+        for (env, root) in [(sim, Path::new("/data")), (Env::os(), directory.as_path())] {
+            env.fs.create_dir_all(&root.join(WAL_DIRECTORY)).unwrap();
+            let open = |at: u64| {
+                let sink = SegmentFiles::new(env.clone(), root, 64 << 10);
+                sink.start_at(Lsn(at)).unwrap();
+                sink
+            };
+            let mut sink = open(0);
+            let mut written: Vec<u8> = Vec::new();
+            for round in 0..400_usize {
+                let length = [1, 40, 700, 4096, 4097, 9000, 200_000][(round * round) % 7] + round % 3 * 8;
+                let bytes: Vec<u8> = (0..length).map(|i| (round * 31 + i * 7) as u8).collect();
+                let (start, end) = (Lsn(written.len() as u64), Lsn((written.len() + length) as u64));
+                while sink.prepared() <= end {
+                    sink.prepare(true).unwrap();
+                }
+                match round % 3 {
+                    0 => sink.write(start, &bytes).unwrap(),
+                    _ => sink.write_durably(start, &bytes).unwrap(),
+                }
+                written.extend_from_slice(&bytes);
+                if round % 50 == 49 {
+                    sink = open(written.len() as u64);
+                }
+            }
+            let mut found = vec![0; written.len()];
+            assert_eq!(sink.read(Lsn(0), &mut found).unwrap(), found.len());
+            assert!(
+                found == written,
+                "differs at {:?}",
+                found.iter().zip(&written).position(|(a, b)| a != b)
+            );
+        }
     }
 }
