@@ -78,7 +78,8 @@ impl Info {
     pub const HAS_NULLS: u8 = 1;
     pub const HAS_OVERFLOW: u8 = 2;
     pub const TOMBSTONE: u8 = 4;
-    /// Written with the row locked FOR UPDATE, not just FOR NO KEY UPDATE: who asks FOR KEY SHARE has to wait.
+    /// Written with the row locked FOR UPDATE, not just FOR NO KEY UPDATE, or upon such a version of the same
+    /// transaction: who asks FOR KEY SHARE has to wait. See [`VersionHeader::locks_key`].
     pub const LOCKS_KEY: u8 = 16;
     /// Some older version of the row had other index keys when this one was written.
     pub const KEYS_DIFFER: u8 = 8;
@@ -154,6 +155,13 @@ impl VersionHeader {
             info: Info(head[22]),
         };
         Some((header, payload))
+    }
+
+    /// Whether its creator has locked the row's key: inserted the row, deleted it, or changed a key, by this version or
+    /// by one of its own below it. Nobody may lock the key of such a row while the creator runs. (What a running
+    /// transaction's version lies on stays, so one that lies on nothing is an insert.)
+    pub(crate) fn locks_key(&self) -> bool {
+        self.info.has(Info::LOCKS_KEY) || self.older.is_none()
     }
 
     /// Sets the bit of a version in its form on disk, if `on`.

@@ -68,6 +68,7 @@ pub struct RowWait {
 }
 
 /// A version to be written.
+#[derive(Clone, Copy)]
 struct NewVersion<'a> {
     payload: &'a [u8],
     info: Info,
@@ -225,6 +226,10 @@ impl Heap {
                         Standing::Committed(lsn) => Some((current.header.xid, lsn)),
                         _ => None,
                     };
+                    // What hides a version of the same transaction stands for its lock on the key as well.
+                    let own = matches!(current.standing, Standing::Own(_));
+                    let keeps = own && current.header.locks_key();
+                    let new = &NewVersion { info: new.info.with(Info::LOCKS_KEY, keeps), ..*new };
                     let prunable = self.place(transaction, xid, rid, row, first, current, new)?;
                     transaction.forbid_suspension();
                     let change = if new.info.has(Info::TOMBSTONE) {
@@ -283,7 +288,7 @@ impl Heap {
             return Ok(None);
         }
         let Some((newest, _)) = version_in(&page, rid.slot) else { return Ok(None) };
-        let changes = strength != RowLockStrength::KeyShare || newest.info.has(Info::LOCKS_KEY);
+        let changes = strength != RowLockStrength::KeyShare || newest.locks_key();
         if changes
             && newest.xid != own
             && let Outcome::Running { has_dead: false } = self.manager.outcome(newest.xid)
@@ -346,7 +351,7 @@ impl Heap {
         let gone = current.header.is_tombstone();
         let shares = strength == RowLockStrength::KeyShare && !gone;
         let outcome = match current.standing {
-            Standing::Running(xid, cid) if !shares || current.header.info.has(Info::LOCKS_KEY) => {
+            Standing::Running(xid, cid) if !shares || current.header.locks_key() => {
                 return Ok(Err(Obstacle::Version(xid, cid)));
             }
             Standing::Running(..) => {
@@ -390,13 +395,11 @@ impl Heap {
             match self.standing(Some(transaction), &header) {
                 Standing::Own(_) => return Ok(false),
                 Standing::Committed(lsn) if lsn <= snapshot.lsn() => return Ok(false),
-                Standing::Committed(_) | Standing::Running(..) if header.info.has(Info::LOCKS_KEY) => {
-                    return Ok(true);
-                }
+                // An insert too: a row that the snapshot does not see at all.
+                Standing::Committed(_) | Standing::Running(..) if header.locks_key() => return Ok(true),
                 Standing::Committed(_) | Standing::Running(..) | Standing::Void => {}
             }
             if header.older.is_none() {
-                // A row that the snapshot does not see at all.
                 return Ok(true);
             }
             header = self.with_version(page, block, header.older, |header, _| *header)?;

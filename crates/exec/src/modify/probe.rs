@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use ochre_access::heap::{Heap, KeyShare, RowWait, VersionRef, WriteOutcome, serialization_failure};
-use ochre_base::{Result, RowId};
+use ochre_base::{Error, Result, RowId};
 use ochre_txn::Snapshot;
 
 use crate::ExecContext;
@@ -100,15 +100,17 @@ impl<'a> Probe<'a> {
         }
         let strict = self.strict.is_some();
         let mut wait = RowWait::default();
-        let (reference, decoder) = (self.reference, &mut self.decoder);
-        // What the statement's snapshot sees is the row that the index named: its slot was not given to another since.
-        let snapshot = ctx.statement.snapshot;
-        let outcome = self.heap.lock_key_share(ctx.statement.txn, rid, &mut wait, |version| {
-            let known = !version.recheck_keys && snapshot.sees(version.xid, version.cid);
-            keep(reference, decoder, &version, known)
-        })?;
+        let mut outcome = self.lock(ctx, rid, strict, &mut wait)?;
+        if let KeyShare::Contended(known) = outcome {
+            // Whoever gives a row this key is not waited for, only who takes it from one.
+            if !known? && !self.has_key(ctx, key)? {
+                return Ok(false);
+            }
+            outcome = self.lock(ctx, rid, true, &mut wait)?;
+        }
         *waited |= wait.waited;
         match outcome {
+            KeyShare::Contended(_) => Err(Error::internal("a wait for a row ended while the row is changed")),
             KeyShare::Gone if strict => Err(serialization_failure(WriteOutcome::Changed)),
             KeyShare::Gone => Ok(false),
             KeyShare::Locked(known) => {
@@ -118,6 +120,23 @@ impl<'a> Probe<'a> {
                 if strict { Err(serialization_failure(WriteOutcome::Changed)) } else { Ok(false) }
             }
         }
+    }
+
+    /// Locks a row; tells whether it is known to be the one that the index named, else it is decoded.
+    fn lock(
+        &mut self,
+        ctx: &ExecContext<'_>,
+        rid: RowId,
+        block: bool,
+        wait: &mut RowWait,
+    ) -> Result<KeyShare<Result<bool>>> {
+        let (reference, decoder) = (self.reference, &mut self.decoder);
+        // What the statement's snapshot sees is the row that the index named: its slot was not given to another since.
+        let snapshot = ctx.statement.snapshot;
+        self.heap.lock_key_share(ctx.statement.txn, rid, block, wait, |version| {
+            let known = !version.recheck_keys && snapshot.sees(version.xid, version.cid);
+            keep(reference, decoder, &version, known)
+        })
     }
 
     /// Whether the row that was decoded has a key.
