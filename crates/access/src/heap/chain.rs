@@ -1,4 +1,8 @@
-//! What a chain of versions means for a writer.
+//! What a chain of versions means for a writer, and for the collector.
+//!
+//! # Invariants
+//! - C1: for the collector nothing is void whose creator still runs, or is just being published: index entries of it may
+//!   be in an index that nobody but its creator knows by then.
 
 use ochre_base::{BlockNo, CommandId, Lsn, Result, Xid};
 use ochre_storage::Page;
@@ -29,7 +33,7 @@ pub(super) struct Current {
 }
 
 impl Heap {
-    /// Where a version stands for a transaction, or for nobody in particular.
+    /// Where a version stands for a transaction, or for the collector.
     pub(super) fn standing(&self, transaction: Option<&Transaction>, header: &VersionHeader) -> Standing {
         if let Some(own) = transaction
             && own.xid() == header.xid
@@ -39,10 +43,17 @@ impl Heap {
         let outcomes = self.manager.outcomes();
         match outcomes.outcome(header.xid) {
             Outcome::Aborted => Standing::Void,
-            Outcome::Running { has_dead: true } | Outcome::Committed { has_dead: true, .. }
-                if outcomes.is_dead(header.xid, header.cid) =>
-            {
-                Standing::Void
+            Outcome::Running { has_dead: true } if outcomes.is_dead(header.xid, header.cid) => {
+                match transaction {
+                    Some(_) => Standing::Void,
+                    None => Standing::Running(header.xid, header.cid), // C1
+                }
+            }
+            Outcome::Committed { has_dead: true, lsn } if outcomes.is_dead(header.xid, header.cid) => {
+                match transaction {
+                    None if lsn > self.manager.newest() => Standing::Running(header.xid, header.cid), // C1
+                    _ => Standing::Void,
+                }
             }
             Outcome::Running { .. } => Standing::Running(header.xid, header.cid),
             Outcome::Committed { lsn, .. } => Standing::Committed(lsn),
