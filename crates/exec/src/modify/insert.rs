@@ -120,11 +120,11 @@ impl Insert {
     ) -> Result<Placed> {
         loop {
             match self.find_conflict(ctx, entries, row)? {
-                Some((rid, own)) => {
-                    if let Some(placed) = self.resolve(ctx, new, row, rid, own)? {
+                Some(conflict) => {
+                    if let Some(placed) = self.resolve(ctx, new, entries, row, conflict)? {
                         return Ok(placed);
                     }
-                    // The row went while it was looked at.
+                    // The row went, or got another key, while it was looked at.
                 }
                 None => {
                     if let Some(id) = self.insert_row(ctx, new, entries, row)? {
@@ -142,13 +142,13 @@ impl Insert {
         index.unique && (arbiters.is_empty() || arbiters.contains(&index.oid))
     }
 
-    /// A live row with the key of the proposed one in an index that counts, and whether this command wrote it.
+    /// A live row with the key of the proposed one in an index that counts.
     fn find_conflict(
         &mut self,
         ctx: &ExecContext<'_>,
         entries: &[EntryColumns],
         row: usize,
-    ) -> Result<Option<(RowId, bool)>> {
+    ) -> Result<Option<ConflictingRow>> {
         let mut rows = Vec::new();
         for (number, columns) in entries.iter().enumerate() {
             let index = Arc::clone(&self.target.table.indexes[number]);
@@ -171,7 +171,9 @@ impl Insert {
                 match checker.find_conflict(&rows)? {
                     Found::Nothing => break,
                     Found::Waited => {}
-                    Found::Conflict(rid) => return Ok(Some((rid, checker.own_conflict))),
+                    Found::Conflict(rid) => {
+                        return Ok(Some(ConflictingRow { rid, number, own: checker.own_conflict }));
+                    }
                 }
             }
         }
@@ -226,14 +228,14 @@ impl Insert {
         Ok(Some(rid))
     }
 
-    /// Does what ON CONFLICT says with the row that is there; `None` when it went.
+    /// Does what ON CONFLICT says with the row that is there; `None` when it went or got another key.
     fn resolve(
         &mut self,
         ctx: &ExecContext<'_>,
         new: &NewRows,
+        entries: &[EntryColumns],
         row: usize,
-        rid: RowId,
-        own: bool,
+        ConflictingRow { rid, number, own }: ConflictingRow,
     ) -> Result<Option<Placed>> {
         let txn = ctx.statement.txn;
         let serializable = txn.isolation().uses_transaction_snapshot();
@@ -287,6 +289,16 @@ impl Insert {
             return Ok(None);
         }
         let old = conflict.decoder.take(&self.target.heap)?;
+        if !serializable {
+            // It was found before the snapshot was taken that it is locked under.
+            let index = &self.target.table.indexes[number];
+            let columns = ctx.with_eval(|eval| EntryColumns::compute(index, &old, eval))?;
+            let same = columns.is_included(0)
+                && columns.entry(index, 0)?.key == entries[number].entry(index, row)?.key;
+            if !same {
+                return Ok(None);
+            }
+        }
         let mut image = old.columns.clone();
         image.push(Arc::new(Column::from(vec![rid.to_u64() as i64])));
         let excluded = &new.image.columns[..old.columns.len()];
@@ -309,6 +321,15 @@ impl Insert {
             _ => None,
         })
     }
+}
+
+/// A row that is in the way of a proposed one.
+struct ConflictingRow {
+    rid: RowId,
+    /// The index that says so, by its number.
+    number: usize,
+    /// This command wrote it.
+    own: bool,
 }
 
 /// The columns that DO UPDATE changes, generated ones included.
