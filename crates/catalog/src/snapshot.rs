@@ -10,7 +10,8 @@ use ochre_base::Oid;
 
 use crate::builtin;
 use crate::descriptor::{
-    ConstraintDescriptor, DatabaseDescriptor, NamespaceDescriptor, RelationDescriptor, RoleDescriptor,
+    ConstraintDescriptor, DatabaseDescriptor, IndexDescriptor, NamespaceDescriptor, RelationDescriptor,
+    RoleDescriptor,
 };
 
 /// One change to a catalog. A transaction's changes are applied to its own picture at once, and to the published one,
@@ -80,9 +81,14 @@ impl CatalogSnapshot {
                 self.note_foreign_keys(relation);
                 Arc::make_mut(&mut self.relation_names)
                     .insert((relation.namespace, Arc::clone(&relation.name)), relation.oid);
-                Arc::make_mut(&mut self.relations).insert(relation.oid, Arc::clone(relation));
+                let relation = self.with_its_indexes(relation);
+                if let Some(index) = &relation.index {
+                    self.attach_index(index);
+                }
+                Arc::make_mut(&mut self.relations).insert(relation.oid, relation);
             }
             CatalogChange::DropRelation(oid) => {
+                self.detach_index(*oid);
                 self.forget_relation_name(*oid);
                 self.forget_foreign_keys(*oid);
                 Arc::make_mut(&mut self.relations).remove(oid);
@@ -109,6 +115,54 @@ impl CatalogSnapshot {
                 Arc::make_mut(&mut self.databases).remove(oid);
             }
         }
+    }
+
+    /// A table's descriptor with the indexes that there are: two transactions may each have made one, or changed one,
+    /// without knowing of the other's.
+    fn with_its_indexes(&self, relation: &Arc<RelationDescriptor>) -> Arc<RelationDescriptor> {
+        let known = self.relations.get(&relation.oid).map_or(&[][..], |old| &old.indexes[..]);
+        let newest = |index: &Arc<IndexDescriptor>| self.relations.get(&index.oid)?.index.clone();
+        let mut indexes: Vec<_> =
+            relation.indexes.iter().map(|index| newest(index).unwrap_or_else(|| Arc::clone(index))).collect();
+        for index in known {
+            if indexes.iter().all(|other| other.oid != index.oid) {
+                indexes.extend(newest(index));
+            }
+        }
+        let same = indexes.len() == relation.indexes.len()
+            && indexes.iter().zip(&relation.indexes).all(|(a, b)| Arc::ptr_eq(a, b));
+        if same {
+            return Arc::clone(relation);
+        }
+        indexes.sort_by_key(|index| index.oid);
+        Arc::new(RelationDescriptor { indexes, ..(**relation).clone() })
+    }
+
+    /// Hangs an index that is new or has changed on its table.
+    fn attach_index(&mut self, index: &Arc<IndexDescriptor>) {
+        let Some(table) = self.relations.get(&index.table) else { return };
+        if table.indexes.iter().any(|known| Arc::ptr_eq(known, index)) {
+            return;
+        }
+        let mut table = (**table).clone();
+        table.indexes.retain(|known| known.oid != index.oid);
+        table.indexes.push(Arc::clone(index));
+        table.indexes.sort_by_key(|index| index.oid);
+        Arc::make_mut(&mut self.relations).insert(table.oid, Arc::new(table));
+    }
+
+    /// Takes an index that goes from its table.
+    fn detach_index(&mut self, oid: Oid) {
+        let Some(index) = self.relations.get(&oid).and_then(|relation| relation.index.as_ref()) else {
+            return;
+        };
+        let Some(table) = self.relations.get(&index.table) else { return };
+        if table.indexes.iter().all(|known| known.oid != oid) {
+            return;
+        }
+        let mut table = (**table).clone();
+        table.indexes.retain(|known| known.oid != oid);
+        Arc::make_mut(&mut self.relations).insert(table.oid, Arc::new(table));
     }
 
     fn forget_relation_name(&mut self, oid: Oid) {

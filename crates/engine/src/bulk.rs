@@ -52,7 +52,8 @@ impl Session {
         }
     }
 
-    /// A loader for the rows of a table that is written anew: what they refer to was checked before.
+    /// A loader for the rows of a table that is written anew: what they refer to was checked before, and its indexes are
+    /// built when they are there.
     pub(crate) fn table_rewriter(
         &mut self,
         table: &RelationDescriptor,
@@ -60,6 +61,9 @@ impl Session {
     ) -> Result<TableLoader> {
         let mut insert = self.insert_plan(table, columns)?;
         insert.target.foreign_keys.clear();
+        insert.target.indexes.clear();
+        let bare = RelationDescriptor { indexes: Vec::new(), ..(*insert.target.table).clone() };
+        insert.target.table = Arc::new(bare);
         self.loader_of(&insert)
     }
 
@@ -96,6 +100,11 @@ impl TableLoader {
     fn new(session: &Session, target: &TargetTable, exprs: Vec<Expr>) -> Result<TableLoader> {
         let statement = crate::session::context::StatementSession::new(&session.state, Some(session.txn()));
         Ok(TableLoader { insert: BulkInsert::new(target, &statement)?, exprs })
+    }
+
+    /// Makes the rows count as written long ago, for every snapshot to see: see [`BulkInsert::freeze`].
+    pub(crate) fn freeze(&mut self) {
+        self.insert.freeze();
     }
 
     /// Stores a batch of the columns given.

@@ -7,7 +7,7 @@ use arc_swap::ArcSwap;
 use hashbrown::HashMap;
 use ochre_access::sequence::Sequence;
 use ochre_base::{Error, FileId, Lsn, Oid, Result, SqlState};
-use ochre_catalog::{CatalogChange, CatalogSnapshot, RelationDescriptor};
+use ochre_catalog::{CatalogChange, CatalogSnapshot, IndexDescriptor, RelationDescriptor};
 use ochre_storage::RelationKey;
 use parking_lot::Mutex;
 
@@ -95,12 +95,8 @@ impl Database {
         self.newest_index.fetch_max(position.0, Ordering::AcqRel);
     }
 
-    /// Notes that the catalog tells of commits up to a position.
-    pub(crate) fn note_published(&self, lsn: Lsn) {
-        self.published_at.fetch_max(lsn.0, Ordering::AcqRel);
-    }
-
-    /// The commit that published the newest catalog: replies that tell of it wait until that is durable.
+    /// The commit that published the newest catalog, or one that is about to: replies that tell of it wait until that is
+    /// durable, and snapshots for plans made under it until it is seen.
     pub(crate) fn published_at(&self) -> Lsn {
         Lsn(self.published_at.load(Ordering::Acquire))
     }
@@ -113,15 +109,50 @@ impl Database {
     pub(crate) fn publish(&self, changes: &[CatalogChange], version: u64, lsn: Lsn) {
         let mut catalog = (**self.published.load()).clone();
         for change in changes {
-            catalog.apply(change);
+            match self.built_index(&catalog, change, lsn) {
+                None => catalog.apply(change),
+                Some(built) => catalog.apply(&built),
+            }
         }
         catalog.version = version;
-        self.published.store(Arc::new(catalog));
-        self.published_at.fetch_max(lsn.0, Ordering::AcqRel);
+        self.replace_picture(catalog, lsn);
     }
 
-    /// Publishes a whole picture in the place of the one before.
-    pub(crate) fn replace_picture(&self, catalog: CatalogSnapshot) {
+    /// The change that brings in an index which was built, with the commit as the position from which it may be used:
+    /// it has entries for what its transaction left of the rows, none for what they were before. `None` for any other.
+    fn built_index(
+        &self,
+        before: &CatalogSnapshot,
+        change: &CatalogChange,
+        lsn: Lsn,
+    ) -> Option<CatalogChange> {
+        let CatalogChange::PutRelation(relation) = change else { return None };
+        let index = relation.index.as_ref()?;
+        let known = before.relation(index.oid).and_then(|known| known.index.as_ref());
+        if known.is_some_and(|known| known.file == index.file && known.usable_from == index.usable_from) {
+            return None;
+        }
+        self.note_index(lsn);
+        let index = IndexDescriptor { usable_from: lsn, ..(**index).clone() };
+        let relation = RelationDescriptor { index: Some(Arc::new(index)), ..(**relation).clone() };
+        Some(CatalogChange::PutRelation(Arc::new(relation)))
+    }
+
+    /// Publishes a whole picture in the place of the one before. Called under the publish mutex.
+    pub(crate) fn publish_picture(&self, mut catalog: CatalogSnapshot, lsn: Lsn) {
+        let before = self.catalog();
+        let put = |relation: &Arc<RelationDescriptor>| CatalogChange::PutRelation(Arc::clone(relation));
+        let built: Vec<CatalogChange> = catalog
+            .relations()
+            .filter_map(|relation| self.built_index(&before, &put(relation), lsn))
+            .collect();
+        built.iter().for_each(|change| catalog.apply(change));
+        self.replace_picture(catalog, lsn);
+    }
+
+    fn replace_picture(&self, catalog: CatalogSnapshot, lsn: Lsn) {
+        // Whoever sees the picture finds the commit, and waits for it ([`Database::published_at`]).
+        self.published_at.fetch_max(lsn.0, Ordering::AcqRel);
         self.published.store(Arc::new(catalog));
     }
 

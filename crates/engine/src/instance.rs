@@ -365,8 +365,8 @@ impl Instance {
         self.picture(database.oid(), &rows)
     }
 
-    /// Publishes a whole picture, its shared objects to every open database.
-    pub(crate) fn publish_picture(&self, database: &Database, catalog: CatalogSnapshot) {
+    /// Publishes a whole picture, its shared objects to every open database. Called under the publish mutex.
+    pub(crate) fn publish_picture(&self, database: &Database, catalog: CatalogSnapshot, lsn: Lsn) {
         let old = database.catalog();
         let roles = old.roles().filter(|role| catalog.role(role.oid).is_none());
         let databases = old.databases().filter(|other| catalog.database(other.oid).is_none());
@@ -375,9 +375,7 @@ impl Instance {
         shared.extend(catalog.roles().map(|role| CatalogChange::PutRole(Arc::clone(role))));
         shared.extend(catalog.databases().map(|other| CatalogChange::PutDatabase(Arc::clone(other))));
         let version = catalog.version;
-        database.replace_picture(catalog);
-        let lsn = self.transactions.wal().position();
-        database.note_published(lsn);
+        database.publish_picture(catalog, lsn);
         self.publish_shared(database.oid(), &shared, version, lsn);
     }
 

@@ -11,7 +11,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ochre_base::{Error, Oid, Result, Severity, SqlState, Xid};
+use ochre_base::{Error, Lsn, Oid, Result, Severity, SqlState, Xid};
 use ochre_catalog::{RelationDescriptor, RelationKind};
 use ochre_parser::ast::{DefElem, VacuumRelation, VacuumStmt};
 use ochre_txn::locks::RelationLockMode;
@@ -244,15 +244,14 @@ impl Session {
     /// VACUUM FULL.
     fn rewrite_for_space(&mut self, relation: &Arc<RelationDescriptor>, options: &Options) -> Result<()> {
         let transactions = self.state.instance.transactions();
+        // The table is locked: whoever sees what is committed by now sees the rows that are written.
         let now = transactions.newest();
         let begun = Instant::now();
-        while transactions.open_snapshots().youngest_before(now).is_some()
-            && begun.elapsed() < SNAPSHOT_PATIENCE
-        {
+        while transactions.open_snapshots().any_in(Lsn::ZERO, now) && begun.elapsed() < SNAPSHOT_PATIENCE {
             self.state.interrupt.check()?;
             std::thread::sleep(Duration::from_millis(5));
         }
-        if transactions.open_snapshots().youngest_before(now).is_some() {
+        if transactions.open_snapshots().any_in(Lsn::ZERO, now) {
             return Err(Error::unsupported("VACUUM FULL while an older snapshot is open")
                 .hint("Garbage is removed and its space reused while older snapshots are open; VACUUM does so at once."));
         }

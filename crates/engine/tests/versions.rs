@@ -449,6 +449,65 @@ fn vacuum_full_gives_the_space_back() {
     assert_eq!(fails(&mut s, "INSERT INTO t VALUES (10, '')").sqlstate().as_str(), "23505");
 }
 
+#[test]
+fn entries_of_an_index_that_is_not_committed_when_its_rows_are_rolled_back() {
+    let instance = database();
+    let (mut one, mut two) = (session(&instance), session(&instance));
+    run(
+        &mut one,
+        "CREATE TABLE t (a int, b int); INSERT INTO t VALUES (1, 1), (2, 2); DELETE FROM t WHERE a = 2",
+    );
+    run(
+        &mut one,
+        "BEGIN; CREATE INDEX t_b ON t (b); SAVEPOINT s; INSERT INTO t VALUES (3, 7); \
+         UPDATE t SET b = 8 WHERE a = 1; ROLLBACK TO s",
+    );
+    instance.transactions().wal().flush_to(instance.transactions().wal().position()).expect("flushes");
+    collect(&instance);
+    run(&mut one, "COMMIT");
+    run(&mut two, "INSERT INTO t VALUES (4, 9), (5, 9), (6, 9)");
+    for (key, expected) in [(7, 0), (8, 0), (9, 3), (1, 1)] {
+        let found = by_index_and_scan(&mut two, &format!("SELECT a, b FROM t WHERE b = {key}"));
+        assert_eq!(found.len(), expected, "{key}: {found:?}");
+    }
+    collect(&instance);
+    run(&mut two, "VACUUM t; INSERT INTO t VALUES (7, 9)");
+    for (key, expected) in [(7, 0), (8, 0), (9, 4), (1, 1)] {
+        let found = by_index_and_scan(&mut two, &format!("SELECT a, b FROM t WHERE b = {key}"));
+        assert_eq!(found.len(), expected, "{key}: {found:?}");
+    }
+}
+
+/// Whoever proposes a row for a key never changes a row of another key, however quickly the row that had it moves away.
+#[test]
+fn the_row_of_a_conflict_that_moves_to_another_key() {
+    let instance = database();
+    let mut s = session(&instance);
+    run(&mut s, "CREATE TABLE t (k int PRIMARY KEY, wrong int); CREATE SEQUENCE q START 10");
+    let rounds = 8000;
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut s = session(&instance);
+            for _ in 0..rounds {
+                run(&mut s, "UPDATE t SET k = nextval('q') WHERE k = 1");
+            }
+        });
+        for _ in 0..2 {
+            scope.spawn(|| {
+                let mut s = session(&instance);
+                for _ in 0..rounds {
+                    run(
+                        &mut s,
+                        "INSERT INTO t VALUES (1, 0) ON CONFLICT (k) DO UPDATE \
+                         SET wrong = t.wrong + (t.k <> excluded.k)::int",
+                    );
+                }
+            });
+        }
+    });
+    assert_eq!(table(&mut s, "SELECT k, wrong FROM t WHERE wrong > 0"), [""; 0]);
+}
+
 /// The interval rule: what lies between two open snapshots, and is seen by neither, goes while they are open.
 #[test]
 fn hot_rows_stay_bounded_while_a_snapshot_is_open() {

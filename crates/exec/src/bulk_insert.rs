@@ -30,6 +30,12 @@ impl BulkInsert {
         })
     }
 
+    /// Makes the rows that follow count as written long ago, for every snapshot to see. The table's file is the
+    /// transaction's own, so that nobody meets them should it fail.
+    pub fn freeze(&mut self) {
+        self.target.freeze();
+    }
+
     /// Inserts the active rows of a batch: one column for each column of the table, in order, with defaults in place;
     /// dropped and generated columns are NULL.
     ///

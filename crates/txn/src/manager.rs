@@ -471,6 +471,19 @@ impl TransactionManager {
         Lsn(self.core.newest.load(Ordering::SeqCst))
     }
 
+    /// Waits until a commit that is being published, and has told its position already, is seen by new snapshots.
+    #[inline]
+    pub fn await_published(&self, commit: Lsn) {
+        if self.newest() < commit {
+            self.await_publisher();
+        }
+    }
+
+    #[cold]
+    fn await_publisher(&self) {
+        drop(self.core.publish.lock());
+    }
+
     /// What became of a transaction.
     #[inline]
     pub fn outcome(&self, xid: Xid) -> Outcome {

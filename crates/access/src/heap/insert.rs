@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use ochre_base::{BlockNo, Fork, Result, RowId};
+use ochre_base::{BlockNo, Fork, Result, RowId, Xid};
 use ochre_storage::{PageKind, PageWriteGuard};
 use ochre_txn::{RowChange, Transaction};
 
@@ -23,6 +23,7 @@ const RESERVE_FOR_ROWS_BELOW: usize = 400;
 pub struct RowBatch {
     bytes: Vec<u8>,
     rows: Vec<BatchRow>,
+    frozen: bool,
 }
 
 #[derive(Debug)]
@@ -40,6 +41,12 @@ impl RowBatch {
         self.bytes.extend_from_slice(row.payload());
         let pending = if row.pending.is_empty() { Vec::new() } else { row.pending.clone() };
         self.rows.push(BatchRow { start, end: self.bytes.len(), flags: row.flags(), pending });
+    }
+
+    /// Makes the rows, and those of later fillings, count as written long ago: every snapshot sees them. For files that
+    /// the inserting transaction has made, which nobody else meets should it fail.
+    pub fn freeze(&mut self) {
+        self.frozen = true;
     }
 
     /// How many rows there are.
@@ -127,7 +134,8 @@ impl Heap {
         schema_version: u16,
         rids: &mut Vec<RowId>,
     ) -> Result<()> {
-        let xid = transaction.assign_xid()?;
+        let own = transaction.assign_xid()?;
+        let xid = if batch.frozen { Xid::FROZEN } else { own };
         let mut next = 0;
         while next < batch.rows.len() {
             self.storage.wal().reserve()?;

@@ -315,12 +315,8 @@ impl Session {
         self.build_index(&relation, &mut index)?;
         let index = Arc::new(index);
         self.put_index_relation(&relation, &index, columns)?;
-        let mut relation = (*relation).clone();
-        if index.row_estimate > 0.0 {
-            relation.row_estimate = index.row_estimate;
-        }
-        relation.indexes.push(Arc::clone(&index));
-        self.put_relation(relation)?;
+        // The table's own row is not written: others may make indexes of it at the same time.
+        self.state.catalog.borrow_mut().estimate_rows(&self.state.database, table, index.row_estimate);
         Ok(oid)
     }
 
@@ -360,7 +356,7 @@ impl Session {
         Ok(())
     }
 
-    /// Replaces an index's descriptor, on its own relation and on its table.
+    /// Replaces an index's descriptor. Its table need not be locked: the catalog hangs it there.
     pub(crate) fn replace_index(&mut self, index: IndexDescriptor) -> Result<()> {
         let index = Arc::new(index);
         let mut own = (*self.relation(index.oid)).clone();
@@ -376,13 +372,6 @@ impl Session {
         own.page_estimate = index.page_estimate;
         own.index = Some(Arc::clone(&index));
         self.put_relation(own)?;
-        let mut table = (*self.relation(index.table)).clone();
-        for slot in &mut table.indexes {
-            if slot.oid == index.oid {
-                *slot = Arc::clone(&index);
-            }
-        }
-        self.put_relation(table)?;
         Ok(())
     }
 

@@ -36,7 +36,8 @@ impl Session {
         let report = self
             .with_context(&snapshot, &[], |_, context| build_index(context, &table, &access, memory))
             .inspect_err(|_| self.state.instance.btrees().forget(database.file_key(false, index.file)))?;
-        // An older snapshot could miss rows whose versions it sees and the build did not.
+        // An older snapshot could miss rows whose versions it sees and the build did not. For others than this
+        // transaction the index begins with its commit ([`Database::publish`]).
         index.usable_from = snapshot.lsn();
         database.note_index(index.usable_from);
         index.row_estimate = report.entries as f64;
@@ -74,7 +75,8 @@ impl Session {
     }
 
     /// Writes a table anew, in a new file, with one column, if one is given by its number, computed by an expression over
-    /// the old columns; then its indexes. `old` is the table as it was.
+    /// the old columns; then its indexes. `old` is the table as it was. Unless a column changes, the rows are those that
+    /// they were: every open snapshot has to see all of them, and goes on to do so.
     pub(crate) fn rewrite_table(
         &mut self,
         old: &Arc<RelationDescriptor>,
@@ -83,9 +85,6 @@ impl Session {
         let source = self.state.database.table(old)?;
         // Indexes are built when the rows are there.
         let indexes = self.relation(old.oid).indexes.clone();
-        let mut bare = (*self.relation(old.oid)).clone();
-        bare.indexes.clear();
-        self.put_relation(bare)?;
         self.new_table_file(old.oid)?;
         let table = self.relation(old.oid);
         if let Some(file) = old.file {
@@ -99,6 +98,10 @@ impl Session {
         let mut loader = self.table_rewriter(&table, &kept)?;
         self.txn().advance_command()?;
         let snapshot = self.txn().newest_snapshot()?;
+        if conversion.is_none() {
+            // Whoever reads them knows the new file, and waits for this commit to be durable.
+            loader.freeze();
+        }
         self.with_context(&snapshot, &[], |_, context| {
             each_batch(context, &source, |ctx, image| {
                 let converted = match &conversion {
@@ -118,9 +121,6 @@ impl Session {
             })
         })?;
         drop(snapshot);
-        let mut whole = (*self.relation(old.oid)).clone();
-        whole.indexes = indexes.clone();
-        self.put_relation(whole)?;
         for index in indexes {
             self.rebuild_index(index.oid)?;
         }
@@ -229,7 +229,7 @@ impl Session {
             new.columns.push(new_column(i as i16 + 1, name, ty));
         }
         let table = self.create_table_from(namespace, name, new, RelationKind::Table)?;
-        let rows = if with_data { self.fill_from_plan(&table, &plan)? } else { 0 };
+        let rows = if with_data { self.fill_from_plan(&table, &plan, false)? } else { 0 };
         if view_query.is_some() {
             // Only its own statements may write it, so it becomes what it is when its rows are there.
             let mut view = (*self.relation(table.oid)).clone();
@@ -244,16 +244,19 @@ impl Session {
         Ok((table.oid, tag))
     }
 
-    /// Puts a plan's rows into a table; how many they were.
+    /// Puts a plan's rows into a table, whose file is new; how many they were. With `frozen` every snapshot sees them.
     pub(crate) fn fill_from_plan(
         &mut self,
         table: &Arc<RelationDescriptor>,
         plan: &Arc<ochre_sql::physical::PlannedStatement>,
+        frozen: bool,
     ) -> Result<u64> {
         let numbers: Vec<i16> = table.columns.iter().map(|column| column.number).collect();
         let mut loader = self.table_rewriter(table, &numbers)?;
-        let snapshot =
-            self.transaction.as_mut().expect("N1: a statement runs in a transaction").snapshot()?;
+        if frozen {
+            loader.freeze();
+        }
+        let snapshot = self.statement_snapshot()?;
         let width = numbers.len();
         self.with_context(&snapshot, &[], |_, context| {
             let mut execution = Execution::new(plan, context.relations)?;

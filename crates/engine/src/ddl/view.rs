@@ -229,14 +229,12 @@ impl Session {
         let (_, plan) = self.plan_parameterised(&query, &text, &[])?;
         let indexes = view.indexes.clone();
         let mut bare = (*view).clone();
-        bare.indexes.clear();
         bare.kind = RelationKind::Table;
         self.put_relation(bare)?;
         self.new_table_file(view.oid)?;
         let empty = self.relation(view.oid);
-        self.fill_from_plan(&empty, &plan)?;
+        self.fill_from_plan(&empty, &plan, true)?;
         let mut whole = (*self.relation(view.oid)).clone();
-        whole.indexes.clone_from(&indexes);
         whole.kind = RelationKind::MaterializedView;
         self.put_relation(whole)?;
         self.txn().advance_command()?;

@@ -1,5 +1,6 @@
 //! The catalog as one transaction sees it: the published picture, with its own changes on top.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 
 use ochre_base::{Oid, Result};
@@ -16,27 +17,48 @@ use crate::store::RowUndo;
 /// A transaction's own changes to the catalog.
 #[derive(Debug, Default)]
 pub(crate) struct CatalogChanges {
-    /// The published picture with the changes applied; `None` before the first.
-    picture: Option<Arc<CatalogSnapshot>>,
+    /// The picture with the changes; `None` when it is to be made.
+    own: RefCell<Option<OwnPicture>>,
     changes: Vec<CatalogChange>,
     undo: Vec<RowUndo>,
 }
 
+/// The published picture with a transaction's changes on top.
+#[derive(Debug)]
+struct OwnPicture {
+    picture: Arc<CatalogSnapshot>,
+    /// The number of the published one.
+    base: u64,
+}
+
 /// Where the changes stood at a savepoint.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct CatalogMark {
-    picture: Option<Arc<CatalogSnapshot>>,
     changes: usize,
     undo: usize,
 }
 
 impl CatalogChanges {
-    /// The transaction's picture.
+    /// The transaction's picture: what others have published by now, with its own changes. What it has changed others
+    /// cannot, by the locks that it holds; anything else they can.
     pub(crate) fn picture(&self, database: &Database) -> Arc<CatalogSnapshot> {
-        match &self.picture {
-            Some(picture) => Arc::clone(picture),
-            None => database.catalog(),
+        if self.changes.is_empty() {
+            return database.catalog();
         }
+        let mut own = self.own.borrow_mut();
+        if let Some(own) = &*own
+            && own.base == database.catalog_version()
+        {
+            return Arc::clone(&own.picture);
+        }
+        let published = database.catalog();
+        let mut picture = (*published).clone();
+        self.changes.iter().for_each(|change| picture.apply(change));
+        // A number of its own, so that no plan made before is taken for one made under this picture.
+        picture.version = database.instance().next_catalog_version();
+        let picture = Arc::new(picture);
+        *own = Some(OwnPicture { picture: Arc::clone(&picture), base: published.version });
+        picture
     }
 
     /// Whether nothing was changed.
@@ -51,13 +73,15 @@ impl CatalogChanges {
 
     /// For a savepoint.
     pub(crate) fn mark(&self) -> CatalogMark {
-        CatalogMark { picture: self.picture.clone(), changes: self.changes.len(), undo: self.undo.len() }
+        CatalogMark { changes: self.changes.len(), undo: self.undo.len() }
     }
 
     /// Goes back to a savepoint.
     pub(crate) fn rollback_to(&mut self, mark: &CatalogMark, database: &Database) {
-        self.picture.clone_from(&mark.picture);
-        self.changes.truncate(mark.changes);
+        if self.changes.len() > mark.changes {
+            self.changes.truncate(mark.changes);
+            *self.own.get_mut() = None;
+        }
         database.store().undo(self.undo.drain(mark.undo..).rev());
     }
 
@@ -94,6 +118,17 @@ impl CatalogChanges {
         self.write(database, transaction, &before.unwrap_or_default(), &after)?;
         self.apply(database, CatalogChange::PutRelation(Arc::clone(&relation)));
         Ok(relation)
+    }
+
+    /// Notes how many rows a table has, as who made an index of it has counted them: it is not stored, which is left to
+    /// ANALYZE.
+    pub(crate) fn estimate_rows(&mut self, database: &Database, table: Oid, rows: f64) {
+        let picture = self.picture(database);
+        if let Some(table) = picture.relation(table).filter(|table| rows > 0.0 && table.row_estimate != rows)
+        {
+            let table = RelationDescriptor { row_estimate: rows, ..(**table).clone() };
+            self.apply(database, CatalogChange::PutRelation(Arc::new(table)));
+        }
     }
 
     /// Removes a relation's rows. The caller has removed what depends on it.
@@ -229,11 +264,16 @@ impl CatalogChanges {
     }
 
     fn apply(&mut self, database: &Database, change: CatalogChange) {
-        let mut picture = (*self.picture(database)).clone();
-        picture.apply(&change);
-        // A number of its own, so that no plan made before is taken for one made under this picture.
-        picture.version = database.instance().next_catalog_version();
-        self.picture = Some(Arc::new(picture));
+        let own = self.own.get_mut();
+        match own {
+            Some(own) if own.base == database.catalog_version() => {
+                let picture = Arc::make_mut(&mut own.picture);
+                picture.apply(&change);
+                // No plan made before is taken for one made under this picture.
+                picture.version = database.instance().next_catalog_version();
+            }
+            _ => *own = None,
+        }
         self.changes.push(change);
     }
 }

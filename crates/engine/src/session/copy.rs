@@ -189,8 +189,7 @@ impl Session {
         let loader = self.table_loader(&table, &numbers)?;
         let builders =
             columns.iter().map(|column| ColumnBuilder::new(column.ty.physical, BATCH_ROWS)).collect();
-        let snapshot =
-            self.transaction.as_mut().expect("N1: a statement runs in a transaction").snapshot()?;
+        let snapshot = self.statement_snapshot()?;
         sink.copy_in(columns.len());
         let copy = CopyIn {
             table,
@@ -336,8 +335,7 @@ impl Session {
             .collect();
         let format = copy_format(options, &columns, false)?;
         sink.copy_out(columns.len());
-        let snapshot =
-            self.transaction.as_mut().expect("N1: a statement runs in a transaction").snapshot()?;
+        let snapshot = self.statement_snapshot()?;
         let mut rows = 0;
         let mut out = Vec::with_capacity(1024);
         if format.header != Header::None {

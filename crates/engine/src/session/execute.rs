@@ -118,10 +118,9 @@ impl Session {
         sink: &mut dyn Sink,
     ) -> Result<CommandTag> {
         self.begin_plan(plan)?;
-        let transaction = self.transaction.as_mut().expect("N1: a statement runs in a transaction");
         let snapshot = match self.resumed.take() {
             Some(Resumption::Snapshot(snapshot)) => snapshot,
-            Some(Resumption::Newest) | None => transaction.snapshot()?,
+            Some(Resumption::Newest) | None => self.statement_snapshot()?,
         };
         let mut sent = 0;
         let mut idle = self.idle.take(plan);
@@ -159,6 +158,14 @@ impl Session {
         self.end_plan(plan)?;
         let rows = if plan.command == CommandKind::Select { sent } else { changed };
         Ok(CommandTag::of(plan.command, rows))
+    }
+
+    /// What a statement sees that is planned: no less than the catalog tells of that its plan was made under. A commit shows
+    /// its catalog a moment before its rows.
+    #[inline]
+    pub(crate) fn statement_snapshot(&mut self) -> Result<Snapshot> {
+        self.state.instance.transactions().await_published(self.state.database.published_at());
+        self.transaction.as_mut().expect("N1: a statement runs in a transaction").snapshot()
     }
 
     /// Takes a plan's locks and checks that the transaction may run it.

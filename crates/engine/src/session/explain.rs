@@ -80,8 +80,7 @@ impl Session {
         if !plan.read_only {
             self.require_writable("EXPLAIN ANALYZE")?;
         }
-        let snapshot =
-            self.transaction.as_mut().expect("N1: a statement runs in a transaction").snapshot()?;
+        let snapshot = self.statement_snapshot()?;
         let execution = self.with_context(&snapshot, values, |_, context| {
             let mut execution = Execution::instrumented(plan, context.relations)?;
             execution.run(context)?;

@@ -221,8 +221,7 @@ impl Session {
         row_ids: Vec<RowIdColumn>,
     ) -> Result<OpenQuery> {
         self.begin_plan(&plan)?;
-        let transaction = self.transaction.as_mut().expect("N1: a statement runs in a transaction");
-        let snapshot = transaction.snapshot()?;
+        let snapshot = self.statement_snapshot()?;
         let execution =
             self.with_context(&snapshot, &[], |_, context| Execution::new(&plan, context.relations))?;
         let visible = plan.row_shape.len() - row_ids.len();

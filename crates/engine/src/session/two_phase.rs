@@ -178,8 +178,8 @@ impl Session {
                 // The picture is made anew from the stored rows; nobody may publish another one meanwhile.
                 let _alone = instance.catalog_commits().write();
                 let catalog = instance.read_catalog_as(&database, &entry.transaction)?;
-                transactions.commit_prepared(&mut entry.transaction, |_| {
-                    instance.publish_picture(&database, catalog);
+                transactions.commit_prepared(&mut entry.transaction, |lsn| {
+                    instance.publish_picture(&database, catalog, lsn);
                 })?
             }
             None => transactions.commit_prepared(&mut entry.transaction, |_| {})?,

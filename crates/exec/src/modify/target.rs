@@ -35,6 +35,7 @@ pub struct Target {
     /// The table's foreign keys.
     pub references: Vec<Arc<Reference>>,
     rows: RowBatch,
+    frozen: bool,
     row_ids: Vec<RowId>,
     run: EntryRun,
     pub entry: Entry,
@@ -74,10 +75,17 @@ impl Target {
             heap,
             encoder: RowEncoder::default(),
             rows: RowBatch::default(),
+            frozen: false,
             row_ids: Vec::new(),
             run: EntryRun::default(),
             entry: Entry::default(),
         })
+    }
+
+    /// Makes the rows that are inserted from now on count as written long ago.
+    pub fn freeze(&mut self) {
+        self.rows.freeze();
+        self.frozen = true;
     }
 
     /// Computes generated columns of new rows and looks at their constraints. `columns` are the table's, by position.
@@ -162,7 +170,7 @@ impl Target {
         let mut ids = vec![RowId::new(0, 0); image.rows];
         let txn = ctx.statement.txn;
         let version = self.table.codec.schema_version();
-        if image.active_rows() < MANY_ROWS {
+        if image.active_rows() < MANY_ROWS && !self.frozen {
             for row in image.active() {
                 self.verify(ctx, new, row)?;
                 self.encoder.encode(&self.table.codec, &image.columns, row)?;
