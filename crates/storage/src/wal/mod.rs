@@ -455,6 +455,11 @@ impl Wal {
         }
     }
 
+    /// Whether a flusher thread leads for tasks that wait.
+    fn has_flusher(&self) -> bool {
+        self.queue.state.lock().has_flusher
+    }
+
     /// Registers a task for [`DurabilityTicket`]; false when it must flush itself, since nobody else will.
     fn register(&self, lsn: Lsn, waker: &std::task::Waker) -> bool {
         let mut state = self.queue.state.lock();

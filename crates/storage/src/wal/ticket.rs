@@ -52,7 +52,8 @@ impl Future for DurabilityTicket {
             return Poll::Ready(Err(error));
         }
         let waker = context.waker();
-        if self.registered.as_ref().is_some_and(|known| known.will_wake(waker)) {
+        // Who was woken because nobody flushes any more finds no flusher here, and flushes.
+        if self.registered.as_ref().is_some_and(|known| known.will_wake(waker)) && self.wal.has_flusher() {
             return Poll::Pending;
         }
         if !self.wal.register(self.lsn, waker) {
@@ -60,5 +61,41 @@ impl Future for DurabilityTicket {
         }
         self.registered = Some(waker.clone());
         Poll::Pending
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::task::Wake;
+
+    use ochre_base::Xid;
+    use ochre_env::Env;
+
+    use super::*;
+    use crate::wal::{RecordBuilder, RmgrId};
+    use crate::{Storage, StorageConfig};
+
+    struct Nothing;
+
+    impl Wake for Nothing {
+        fn wake(self: Arc<Self>) {}
+    }
+
+    #[test]
+    fn a_task_that_the_flusher_left_behind_flushes() {
+        let config = StorageConfig { background_threads: false, ..StorageConfig::default() };
+        let storage = Storage::open(Env::in_memory(), Path::new("data"), config, Vec::new()).unwrap();
+        let wal = storage.wal();
+        wal.announce_flusher();
+        let record = RecordBuilder::new(RmgrId::STORAGE, crate::records::RESUME, Xid::NONE);
+        let mut ticket = std::pin::pin!(wal.ticket(wal.append(&record, &mut []).unwrap().end));
+        let waker = Arc::new(Nothing).into();
+        let mut context = Context::from_waker(&waker);
+        for _ in 0..2 {
+            assert!(ticket.as_mut().poll(&mut context).is_pending(), "the flusher would lead");
+        }
+        wal.stop_flusher();
+        assert!(matches!(ticket.as_mut().poll(&mut context), Poll::Ready(Ok(()))));
     }
 }
