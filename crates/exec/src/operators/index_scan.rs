@@ -137,7 +137,7 @@ impl IndexScan {
             let Some(pushed) = seen else { continue };
             pushed?;
             if recheck.needed {
-                if !recheck.matches(ctx, heap, &self.index, (&point.key, &[]))? {
+                if !recheck.matches(ctx, heap, &self.index, *rid, (&point.key, &[]))? {
                     continue;
                 }
                 decoder.push(&recheck.version(*rid))?;
@@ -230,7 +230,7 @@ impl IndexScan {
         // IS1: judged after the page's latch is released.
         if recheck.needed {
             let entry = (self.scan.key(self.position), self.scan.payload(self.position));
-            if !recheck.matches(ctx, heap, index, entry)? {
+            if !recheck.matches(ctx, heap, index, rid, entry)? {
                 return Ok(());
             }
             decoder.push(&recheck.version(rid))?;
@@ -393,22 +393,15 @@ impl KeyRecheck {
         ctx: &ExecContext<'_>,
         heap: &ochre_access::heap::Heap,
         index: &IndexAccess,
+        rid: RowId,
         (key, payload): (&[u8], &[u8]),
     ) -> Result<bool> {
-        let head = self.header.expect("kept before");
-        let version = VersionRef {
-            rid: RowId::new(0, 0),
-            xid: head.xid,
-            cid: head.cid,
-            schema_version: head.schema_version,
-            recheck_keys: true,
-            flags: head.flags,
-            payload: &self.payload,
-        };
-        let decoder =
-            self.decoder.get_or_insert_with(|| ImageDecoder::new(&self.codec, &index.exprs.columns_read()));
-        decoder.push(&version)?;
+        let make = || ImageDecoder::new(&self.codec, &index.exprs.columns_read());
+        let mut decoder = self.decoder.take().unwrap_or_else(make);
+        // A large value that the key is computed from belongs to the row, so the row's own id matters.
+        decoder.push(&self.version(rid))?;
         let batch = decoder.take(heap)?;
+        self.decoder = Some(decoder);
         let columns = ctx.with_eval(|eval| EntryColumns::compute(index, &batch, eval))?;
         if !columns.is_included(0) {
             return Ok(false);
