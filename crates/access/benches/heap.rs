@@ -49,7 +49,7 @@ fn main() {
         ..StorageConfig::default()
     };
     let log = TransactionLog::new();
-    let managers: Vec<Arc<dyn ResourceManager>> = vec![log.clone(), HeapLog::new(log.clone())];
+    let managers: Vec<Arc<dyn ResourceManager>> = vec![log.clone(), HeapLog::new()];
     let storage = Storage::open(Env::in_memory(), "/data".as_ref(), config, managers).unwrap();
     let manager = TransactionManager::new(storage.clone(), &log);
     let heaps = Arc::new(Heaps::new(manager.clone()));

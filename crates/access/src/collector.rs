@@ -179,12 +179,17 @@ impl Collector {
                 Some(heap) => {
                     set.to_sorted().into_iter().for_each(|block| heap.note_room_of(Fork::History, block));
                 }
-                None if self.manager.storage().files().exists(relation).unwrap_or(true) => {
+                None if !self.is_gone(relation) => {
                     self.queue.lock().redone_history.insert(relation, set);
                 }
                 None => {}
             }
         }
+    }
+
+    /// Whether a relation has no files any more, or is losing them.
+    fn is_gone(&self, relation: RelationKey) -> bool {
+        !self.manager.storage().files().exists(relation).unwrap_or(true)
     }
 
     /// Queues every block of every heap that is not all-visible (C2).
@@ -255,6 +260,7 @@ impl Collector {
             self.enqueue_all()?;
             self.started.store(true, Ordering::Release);
         }
+        self.manager.storage().files().remove_dropped()?;
         self.look_for_room();
         self.manager.settle();
         // C1: the xids first; their blocks were left behind before.
@@ -284,7 +290,7 @@ impl Collector {
             let mut dead = 0;
             let Some(heap) = self.source.heap(relation) else {
                 // A relation that nobody has opened since the start, or that is being dropped: gone when its file is.
-                if self.manager.storage().files().exists(relation).unwrap_or(true) {
+                if !self.is_gone(relation) {
                     left_void = true;
                     self.queue.lock().ready.entry(relation).or_default().union(&set);
                 }
@@ -298,6 +304,8 @@ impl Collector {
                         left_void |= collected.left_void;
                         self.file(relation, block, &collected);
                     }
+                    // It was dropped, and its files are being removed.
+                    Err(_) if self.is_gone(relation) => {}
                     Err(e) => {
                         left_void = true;
                         self.queue.lock().ready.entry(relation).or_default().insert(block);
@@ -430,12 +438,18 @@ impl Collector {
         for (relation, set) in due {
             let Some(heap) = self.source.heap(relation) else { continue };
             for block in set.to_sorted() {
-                let collected = heap.collect_block(block, true)?;
-                stats.add(&collected);
-                if collected.kept_for.is_some() || collected.running.is_some_and(|xid| xid < self.first_xid) {
-                    self.file(relation, block, &collected);
+                match heap.collect_block(block, true) {
+                    Ok(collected) => {
+                        stats.add(&collected);
+                        let undecided = collected.running.is_some_and(|xid| xid < self.first_xid);
+                        if collected.kept_for.is_some() || undecided {
+                            self.file(relation, block, &collected);
+                        }
+                        self.manager.note_unlinked(relation, collected.dead);
+                    }
+                    Err(_) if self.is_gone(relation) => break,
+                    Err(error) => return Err(error),
                 }
-                self.manager.note_unlinked(relation, collected.dead);
                 pace.rest(0);
                 if *self.stop.lock() {
                     return Ok(());

@@ -9,6 +9,7 @@ use ochre_access::collector::{Collector, HeapSource};
 use ochre_access::heap::{Heap, Heaps, LockOutcome, NoIndexes, RowBatch, RowWait, WriteOutcome};
 use ochre_access::row::{RowBuffer, RowView};
 use ochre_base::{BlockNo, RowId};
+use ochre_env::sim::CrashMode;
 use ochre_storage::RelationKey;
 use ochre_txn::{IsolationLevel, RowLockStrength, Snapshot, Transaction};
 
@@ -472,4 +473,22 @@ fn a_reader_on_a_version_that_is_unlinked_reads_it_to_the_end() {
         assert!(thread.unwrap().join().unwrap().versions >= 1);
     });
     assert_eq!(found, [2, 1], "the version that was running, and the one below it");
+}
+
+/// A transaction that is known by what it did to files or indexes alone is not mistaken for a later one.
+#[test]
+fn the_xid_of_a_record_about_a_file_is_not_given_again() {
+    let machine = Machine::new(1);
+    let db = machine.open().unwrap();
+    let transaction = db.begin(IsolationLevel::ReadCommitted);
+    let xid = transaction.assign_xid().unwrap();
+    let relation = RelationKey::new(ochre_base::Oid(5), db.storage.files().next_file_id());
+    db.storage.files().create(relation, xid).unwrap();
+    db.storage.wal().flush_to(db.storage.wal().position()).unwrap();
+    machine.fs.crash(CrashMode::DropUnsynced);
+    std::mem::forget((transaction, db));
+    let db = machine.open().unwrap();
+    let next = db.begin(IsolationLevel::ReadCommitted).assign_xid().unwrap();
+    assert!(next > xid, "{next} after {xid}");
+    assert!(!db.storage.files().exists(relation).unwrap());
 }

@@ -78,8 +78,7 @@ pub(crate) struct Redoers {
 
 impl Redoers {
     pub(crate) fn new() -> Redoers {
-        let transactions = TransactionLog::new();
-        Redoers { heap: HeapLog::new(Arc::clone(&transactions)), transactions }
+        Redoers { transactions: TransactionLog::new(), heap: HeapLog::new() }
     }
 
     pub(crate) fn managers(&self) -> Vec<Arc<dyn ResourceManager>> {

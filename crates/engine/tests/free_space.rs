@@ -3,20 +3,16 @@
 #[allow(dead_code, reason = "each test file uses a part of what they share")]
 mod common;
 
-use std::path::Path;
 use std::sync::Arc;
 
-use ochre_engine::{Instance, InstanceConfig, Session};
+use ochre_engine::{Instance, Session};
 use ochre_env::Env;
 use ochre_env::sim::CrashMode;
-use ochre_storage::StorageConfig;
 
-use common::{Machine, run, table};
+use common::{Machine, flush, open_alone, run, table};
 
 fn open(env: &Env) -> (Arc<Instance>, Session) {
-    let storage = StorageConfig { background_threads: false, ..StorageConfig::default() };
-    let config = InstanceConfig { storage, background: false, ..InstanceConfig::default() };
-    let instance = Instance::open(env.clone(), Path::new("/data"), config).expect("opens");
+    let instance = open_alone(env);
     let session = instance.session("postgres", "postgres").expect("a session");
     (instance, session)
 }
@@ -76,8 +72,7 @@ fn delete_and_restart(machine: &Machine, before: Before, restart: impl Fn(Arc<In
         run(&mut s, "CHECKPOINT");
     }
     let full = size(&mut s);
-    let wal = instance.transactions().wal();
-    wal.flush_to(wal.position()).expect("flushes");
+    flush(&instance);
     restart(instance, s);
     let (instance, mut s) = open(&machine.env);
     for _ in 0..3 {

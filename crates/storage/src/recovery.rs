@@ -6,12 +6,13 @@
 //! - Y2: a page that a record refers to is there, unless a later record drops its file or cuts it off. What is
 //!   missing is remembered, and is corruption if it stays unexplained.
 //! - Y3: redoing twice is redoing once: a crash during recovery or right after it begins again at the same point.
+//! - Y4: files come and go where the log says so, so that one of an id that was given again is not taken for the other.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use hashbrown::HashMap;
-use ochre_base::{Error, Lsn, PageKey, Result};
+use ochre_base::{Error, Lsn, PageKey, Result, Xid};
 use parking_lot::Mutex;
 
 use crate::buffer::{BufferPool, PageReadGuard, PageWriteGuard};
@@ -85,9 +86,10 @@ impl RedoContext<'_> {
         Ok(RedoPage::Apply(page))
     }
 
-    /// Relation files, for what commit records say about them.
-    pub fn files(&self) -> &Files {
-        self.files
+    /// The record drops a relation: its files go.
+    pub fn drop_relation(&self, relation: RelationKey) -> Result<()> {
+        self.missing.lock().retain(|(fork, _)| fork.relation != relation); // Y2
+        self.files.redo_drop(relation) // Y4
     }
 
     /// The buffer pool, for pages that a record implies without naming them (maps that are hints).
@@ -147,10 +149,12 @@ pub(crate) fn redo(
     let by_id: HashMap<RmgrId, &Arc<dyn ResourceManager>> = managers.iter().map(|m| (m.rmgr(), m)).collect();
     let context = RedoContext { pool, files, missing: Mutex::default() };
     let mut records = 0;
+    let mut youngest = Xid::NONE;
     while let Some(record) = reader.next()? {
         if record.start != checkpoint {
             records += 1;
         }
+        youngest = youngest.max(record.xid);
         let result = match by_id.get(&record.rmgr) {
             _ if record.rmgr == RmgrId::STORAGE => redo_own(&context, &record),
             Some(manager) => manager.redo(&context, &record),
@@ -166,6 +170,9 @@ pub(crate) fn redo(
             checkpoint.0
         )));
     }
+    for manager in managers {
+        manager.note_youngest(youngest);
+    }
     Ok(Redone { end: reader.position(), records, missing: context.missing.into_inner() })
 }
 
@@ -173,17 +180,9 @@ fn redo_own(context: &RedoContext<'_>, record: &WalRecord<'_>) -> Result<()> {
     let mut fields = Fields(record.main);
     match record.info {
         records::FILE_CREATE => {
-            let relation = fields.relation()?;
-            let files = context.files;
-            files.store().raise_next_id(relation.file.0 + 1);
-            files.store().create(relation)?;
-            files.note_creation(relation, record.xid);
+            context.files.redo_create(fields.relation()?, record.xid)?;
         }
-        records::FILE_DROP => {
-            let relation = fields.relation()?;
-            context.missing.lock().retain(|(fork, _)| fork.relation != relation);
-            context.files.drop_at_recovery_end(relation);
-        }
+        records::FILE_DROP => context.drop_relation(fields.relation()?)?,
         records::FILE_TRUNCATE => {
             let (fork, blocks) = (fields.fork()?, fields.u32()?);
             context.missing.lock().retain(|(other, block)| *other != fork || *block < blocks);

@@ -70,6 +70,10 @@ pub trait ResourceManager: Send + Sync {
         Ok(())
     }
 
+    /// The youngest transaction that any redone record names. Those that have no other record than of their files or
+    /// indexes are known by it alone. Called when the log has been redone.
+    fn note_youngest(&self, xid: Xid) {}
+
     /// The log has been redone up to `end`. Called also after a clean start and on a new directory, before
     /// [`Storage::open`] returns and before anything is appended.
     fn recovery_finished(&self, end: Lsn) -> Result<()> {

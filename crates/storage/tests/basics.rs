@@ -262,6 +262,87 @@ fn a_file_whose_creator_did_not_commit_goes() {
 }
 
 #[test]
+fn a_dropped_relation_cannot_be_loaded_again_while_it_is_removed() {
+    let (fs, env) = sim(13);
+    let toy = Arc::new(filled(&env));
+    let file = toy.create(Xid(21)).unwrap();
+    for _ in 0..3 {
+        toy.add_page(file).unwrap();
+    }
+    toy.commit(Xid(21), &[file], &[]).unwrap();
+    // Who meets the pages again would find them in the file.
+    toy.storage.checkpoint(CheckpointKind::Fast).unwrap();
+    let pool = toy.storage.pool();
+    let last = pool.fetch(page_key(file, 2)).unwrap();
+    let end = toy.commit(Xid(22), &[], &[file]).unwrap().end;
+    toy.storage.wal().flush_to(end).unwrap();
+    let remover = {
+        let toy = Arc::clone(&toy);
+        std::thread::spawn(move || toy.storage.files().remove_dropped().unwrap())
+    };
+    while pool.fetch_cached(page_key(file, 0)).is_some() {
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+    assert!(!remover.is_finished(), "a page is pinned");
+    assert!(toy.set(file, 0, 5, 7).is_err(), "L5");
+    assert!(toy.add_page(file).is_err(), "L5");
+    drop(last);
+    remover.join().unwrap();
+    for fork in Fork::ALL {
+        assert!(pool.allocate(relation(file).fork(fork)).is_err(), "L5: {fork:?}");
+    }
+    toy.storage.checkpoint(CheckpointKind::Fast).unwrap();
+    fs.crash(CrashMode::DropUnsynced);
+    drop(toy);
+    let toy = Toy::open(&env, small_config()).unwrap();
+    assert_eq!(toy.snapshot().unwrap().files.into_keys().collect::<Vec<_>>(), [1]);
+}
+
+/// Creates a relation under an id that is given, with a cell set in each of its pages; all of that is durable.
+fn take_place(toy: &Toy, file: u64, xid: u64, blocks: u32, commits: bool) {
+    toy.storage.files().create(relation(file), Xid(xid)).unwrap();
+    for block in 0..blocks {
+        toy.add_page(file).unwrap();
+        toy.set(file, block, 5, xid).unwrap();
+    }
+    if commits {
+        toy.commit(Xid(xid), &[file], &[]).unwrap();
+    }
+    toy.storage.wal().flush_to(toy.storage.wal().position()).unwrap();
+}
+
+/// Stored catalogs have fixed file ids, and a database's id may be given again after a crash.
+#[test]
+fn a_relation_in_the_place_of_another_survives_the_next_crash() {
+    for (seed, mode) in
+        [CrashMode::DropUnsynced, CrashMode::KeepUnsynced, CrashMode::Random].into_iter().enumerate()
+    {
+        let (fs, env) = sim(14 + seed as u64);
+        let crash = |toy: Toy| {
+            fs.crash(mode);
+            drop(toy);
+            Toy::open(&env, small_config()).unwrap()
+        };
+        let toy = filled(&env);
+        let file = 77;
+        take_place(&toy, file, 21, 4, true);
+        let end = toy.commit(Xid(22), &[], &[file]).unwrap().end;
+        toy.storage.wal().flush_to(end).unwrap();
+        let toy = crash(toy);
+        assert!(!toy.storage.files().exists(relation(file)).unwrap());
+        take_place(&toy, file, 23, 2, false);
+        let toy = crash(toy);
+        assert!(!toy.storage.files().exists(relation(file)).unwrap());
+        take_place(&toy, file, 24, 1, true);
+        let toy = crash(crash(toy));
+        let model = toy.snapshot().unwrap();
+        assert_eq!(model.files.get(&file), Some(&1), "L6, {mode:?}");
+        let cells: Vec<_> = model.cells.iter().filter(|((f, ..), _)| *f == file).collect();
+        assert_eq!(cells, [(&(file, 0, 5), &24)], "L6, {mode:?}");
+    }
+}
+
+#[test]
 fn dumps_are_readable() {
     let (_, env) = sim(13);
     let toy = filled(&env);

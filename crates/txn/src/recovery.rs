@@ -43,12 +43,6 @@ impl TransactionLog {
         Arc::new(TransactionLog::default())
     }
 
-    /// Notes an xid that a record carries; other resource managers call it for each record they redo.
-    pub fn note_xid(&self, xid: Xid) {
-        let mut recovery = self.recovery.lock();
-        recovery.max_seen = recovery.max_seen.max(xid);
-    }
-
     /// What recovery found, and up to which position.
     pub(crate) fn recovered(&self) -> (SavedOutcomes, Lsn) {
         let recovery = self.recovery.lock();
@@ -128,12 +122,11 @@ impl ResourceManager for TransactionLog {
 
     fn redo(&self, context: &RedoContext<'_>, record: &WalRecord<'_>) -> Result<()> {
         let mut recovery = self.recovery.lock();
-        recovery.max_seen = recovery.max_seen.max(record.xid);
         match record.info {
             record::COMMIT => {
                 let commit = CommitRecord::decode(record.main)?;
                 for relation in &commit.dropped {
-                    context.files().drop_at_recovery_end(*relation);
+                    context.drop_relation(*relation)?;
                 }
                 recovery.prepared.remove(&record.xid);
                 recovery.committed.insert(record.xid, commit.dead);
@@ -197,6 +190,10 @@ impl ResourceManager for TransactionLog {
         recovery.prepared.clone_from(&saved.prepared);
         recovery.saved = saved;
         Ok(())
+    }
+
+    fn note_youngest(&self, xid: Xid) {
+        self.recovery.lock().max_seen = xid;
     }
 
     fn recovery_finished(&self, end: Lsn) -> Result<()> {

@@ -63,7 +63,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use hashbrown::HashMap;
-use ochre_base::{BlockNo, Fork, Result, RowId};
+use ochre_base::{BlockNo, Error, Fork, Result, RowId};
 use ochre_storage::{PageReadGuard, PageWriteGuard, RelationKey, Storage};
 use ochre_txn::{Transaction, TransactionManager};
 use parking_lot::RwLock;
@@ -183,9 +183,14 @@ impl Heap {
     /// How many blocks the relation has.
     ///
     /// # Errors
-    /// When the file's length cannot be read.
+    /// When the file's length cannot be read, and when it was dropped: that is no empty table.
     pub fn block_count(&self) -> Result<u32> {
-        self.storage.pool().block_count(self.relation.fork(Fork::Main))
+        let blocks = self.storage.pool().block_count(self.relation.fork(Fork::Main))?;
+        if blocks == 0 && !self.storage.files().exists(self.relation)? {
+            let RelationKey { database, file } = self.relation;
+            return Err(Error::corrupt(format!("file \"base/{database}/{file}\" does not exist")));
+        }
+        Ok(blocks)
     }
 
     /// Gives back the pages that inserts go to, before the last checkpoint: what room they have left is known to nobody

@@ -9,7 +9,7 @@ use std::sync::{Arc, OnceLock, Weak};
 use hashbrown::HashMap;
 use ochre_base::{Fork, Lsn, Result};
 use ochre_storage::{RedoContext, RelationKey, ResourceManager, RmgrId, WalRecord};
-use ochre_txn::{BlockSet, TransactionLog};
+use ochre_txn::BlockSet;
 use parking_lot::Mutex;
 
 use super::Heaps;
@@ -26,17 +26,17 @@ pub struct RedoneBlocks {
 }
 
 /// Redoes the records of heap, history and overflow pages and of the visibility map.
+#[derive(Default)]
 pub struct HeapLog {
-    transactions: Arc<TransactionLog>,
     redone: Mutex<HashMap<RelationKey, RedoneBlocks>>,
     /// Whose free space is written with each checkpoint.
     heaps: OnceLock<Weak<Heaps>>,
 }
 
 impl HeapLog {
-    /// A handler that tells the transaction log which xids it met.
-    pub fn new(transactions: Arc<TransactionLog>) -> Arc<HeapLog> {
-        Arc::new(HeapLog { transactions, redone: Mutex::default(), heaps: OnceLock::new() })
+    /// A handler to be given to [`ochre_storage::Storage::open`].
+    pub fn new() -> Arc<HeapLog> {
+        Arc::default()
     }
 
     /// Names the handles whose free space is written with each checkpoint.
@@ -73,7 +73,6 @@ impl ResourceManager for HeapLog {
     }
 
     fn redo(&self, context: &RedoContext<'_>, record: &WalRecord<'_>) -> Result<()> {
-        self.transactions.note_xid(record.xid);
         self.note_redone(record);
         let edits = EditContext::decode(record.xid, record.main)?;
         for (index, block) in record.blocks.iter().enumerate() {

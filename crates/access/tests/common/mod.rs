@@ -81,8 +81,7 @@ pub struct Database {
 impl Database {
     pub fn open(env: Env, config: StorageConfig) -> Result<Database> {
         let log = TransactionLog::new();
-        let managers: Vec<Arc<dyn ochre_storage::ResourceManager>> =
-            vec![log.clone(), HeapLog::new(log.clone())];
+        let managers: Vec<Arc<dyn ochre_storage::ResourceManager>> = vec![log.clone(), HeapLog::new()];
         let storage = Storage::open(env, "/data".as_ref(), config, managers)?;
         let manager = TransactionManager::new(storage.clone(), &log);
         let heaps = Arc::new(Heaps::new(manager.clone()));

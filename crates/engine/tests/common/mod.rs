@@ -7,6 +7,7 @@ use ochre_base::{Error, Result};
 use ochre_engine::{CommandTag, Instance, InstanceConfig, OutputColumn, Session, Sink};
 use ochre_env::Env;
 use ochre_env::sim::{SimClock, SimFileSystem, SimRandom};
+use ochre_storage::StorageConfig;
 use ochre_types::{Batch, FormatContext, print_text_at};
 
 /// Collects rows as text.
@@ -76,6 +77,19 @@ impl Machine {
 /// A database over the given files.
 pub fn open(env: &Env) -> Arc<Instance> {
     Instance::open(env.clone(), Path::new("/data"), InstanceConfig::default()).expect("opens")
+}
+
+/// A database over the given files, with nothing in the background.
+pub fn open_alone(env: &Env) -> Arc<Instance> {
+    let storage = StorageConfig { background_threads: false, ..StorageConfig::default() };
+    let config = InstanceConfig { storage, background: false, ..InstanceConfig::default() };
+    Instance::open(env.clone(), Path::new("/data"), config).expect("opens")
+}
+
+/// Makes everything durable that has been done so far.
+pub fn flush(instance: &Instance) {
+    let wal = instance.transactions().wal();
+    wal.flush_to(wal.position()).expect("flushes");
 }
 
 /// Runs statements that succeed.

@@ -58,7 +58,7 @@ impl Database {
         let config = StorageConfig { background_threads: false, ..StorageConfig::default() };
         let log = TransactionLog::new();
         let managers: Vec<Arc<dyn ResourceManager>> =
-            vec![log.clone(), HeapLog::new(log.clone()), Arc::new(BTreeManager)];
+            vec![log.clone(), HeapLog::new(), Arc::new(BTreeManager)];
         let storage = Storage::open(env.clone(), "/data".as_ref(), config, managers).unwrap();
         let manager = TransactionManager::new(storage.clone(), &log);
         let dir = PathBuf::from("/data/tmp");

@@ -17,6 +17,8 @@
 //!   that meets a page without the mark finds its file in the list to sync.
 //! - B3: bytes that failed their check are never valid.
 //! - B4: a fork's size covers a new page only once its frame can be found.
+//! - B5: who brings a page into memory looks at the fork's size again once the frame can be found. So after a fork was
+//!   retired (its size is zero then) and its pages were looked for and forgotten, none is or comes into memory.
 //!
 //! # Concurrency
 //! Page latch, then shard mutex. A shard mutex is never held across I/O or a latch wait. The latch of a page that is
@@ -31,10 +33,10 @@ mod ring;
 mod table;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering, fence};
 
 use ochre_base::limits::PAGE_SIZE;
-use ochre_base::{BlockNo, DatabaseId, Error, Fork, PageKey, Result, SqlState};
+use ochre_base::{BlockNo, Error, Fork, PageKey, Result, SqlState};
 use ochre_env::Env;
 use parking_lot::Mutex;
 
@@ -240,7 +242,14 @@ impl BufferPool {
                     return Err(behind_the_end(key, &fork));
                 }
                 match self.install(packed, ring.as_deref_mut())? {
-                    Installed::Ours(page) => return self.load(page, &fork, on_damage),
+                    Installed::Ours(page) => {
+                        fence(Ordering::SeqCst);
+                        if key.block.0 >= fork.blocks() {
+                            self.give_up(page); // B5
+                            return Err(behind_the_end(key, &fork));
+                        }
+                        return self.load(page, &fork, on_damage);
+                    }
                     Installed::Theirs(pin) => {
                         if let Some(pin) = self.await_loaded(pin) {
                             return Ok(pin);
@@ -514,10 +523,11 @@ impl BufferPool {
         Ok(cleaned)
     }
 
-    /// Forgets all pages of a relation, changed or not: it is dropped, and nobody uses it any more.
-    pub(crate) fn forget_relation(&self, relation: RelationKey) {
+    /// Forgets all pages of a relation that is retired, changed or not (B5). `sizes` says how many its forks had.
+    pub(crate) fn forget_relation(&self, relation: RelationKey, sizes: [u32; 4]) {
+        // Pairs with the fence of who has just found a frame for a page.
+        fence(Ordering::SeqCst);
         let forks = Fork::ALL.map(|fork| relation.fork(fork));
-        let sizes = forks.map(|fork| self.store.fork(fork).map_or(u32::MAX, |file| file.blocks()));
         let total = sizes.iter().fold(0, |sum: u32, blocks| sum.saturating_add(*blocks));
         if total as usize > self.arena.len() / 8 {
             return self.forget(|key| ForkKey::of(key).relation == relation);
@@ -533,11 +543,6 @@ impl BufferPool {
     /// Forgets the pages of a fork from `first` on.
     pub(crate) fn forget_pages(&self, fork: ForkKey, first: u32) {
         self.forget(|key| ForkKey::of(key) == fork && key.block >= BlockNo(first));
-    }
-
-    /// Forgets all pages of a database.
-    pub(crate) fn forget_database(&self, database: DatabaseId) {
-        self.forget(|key| key.database == database);
     }
 
     fn forget(&self, concerned: impl Fn(PageKey) -> bool) {

@@ -2,8 +2,8 @@
 //!
 //! # On-disk layout
 //! `base/<database>/<file id>` with the suffixes `.hist`, `.free` and `.vis` for the other forks, in segments of 1 GiB
-//! whose second and later ones end in `.1`, `.2` …. File ids are 64-bit and never reused, so a stale log record can
-//! never touch a newer file.
+//! whose second and later ones end in `.1`, `.2` …. File ids are 64-bit and never reused, but for those of the stored
+//! catalogs, which are the same in every database (L6).
 //!
 //! # Life of a relation's files
 //! ```text
@@ -18,6 +18,12 @@
 //! - L3: a file goes only when the commit that drops it is durable.
 //! - L4: a file with an id that neither checkpoint nor log knows was made in an instant before a crash: recovery
 //!   removes it.
+//! - L5: before a relation's pages are forgotten and its files removed, its forks are retired: no page of it enters the
+//!   pool any more, and none is written. A file of a relation is made anew only by [`Files::create`] or while the first
+//!   one is there, and that one goes first. So when a drop is no longer pending, every record about the relation is in
+//!   the log, before any later redo point, and nothing makes its files again.
+//! - L6: redo removes files where the log says so, not at its end: the catalogs of databases have fixed file ids, and a
+//!   database's id may be that of one that was dropped before a crash.
 //!
 //! # Not done
 //! Open files are not closed before they are removed; the limit of open files bounds the number of relations in use.
@@ -93,6 +99,8 @@ pub struct Files {
     wal: Arc<Wal>,
     pool: Arc<BufferPool>,
     pending: Mutex<Pending>,
+    /// One at a time removes dropped relations: who finds no drop pending knows that the files are gone.
+    removing: Mutex<()>,
     /// Held while a file is cut, from before the record is appended until after; closed while the redo point moves.
     gate: RwLock<()>,
 }
@@ -108,7 +116,8 @@ pub(crate) struct Pending {
 
 impl Files {
     pub(crate) fn new(store: Arc<FileStore>, wal: Arc<Wal>, pool: Arc<BufferPool>) -> Files {
-        Files { store, wal, pool, pending: Mutex::default(), gate: RwLock::default() }
+        let (pending, removing) = (Mutex::default(), Mutex::default());
+        Files { store, wal, pool, pending, removing, gate: RwLock::default() }
     }
 
     /// A file id that nothing has used or will use.
@@ -125,7 +134,7 @@ impl Files {
         self.wal.reserve()?;
         if let Err(error) = self.store.create(relation) {
             // What the failure left, if anything, must not stay; the first error is the one that counts.
-            let _ = self.store.remove(relation);
+            let _ = self.erase(relation);
             return Err(error);
         }
         let record = records::file_create(relation, creator);
@@ -143,10 +152,16 @@ impl Files {
     pub fn creation_aborted(&self, relation: RelationKey) -> Result<()> {
         let appended = self.wal.append(&records::file_drop(relation), &mut [])?;
         self.wal.flush_to(appended.end)?;
-        self.pool.forget_relation(relation);
-        self.store.remove(relation)?;
+        self.erase(relation)?;
         self.pending.lock().creations.remove(&relation);
         Ok(())
+    }
+
+    /// Removes a relation's pages and files (L5).
+    fn erase(&self, relation: RelationKey) -> Result<()> {
+        let blocks = self.store.retire(relation)?;
+        self.pool.forget_relation(relation, blocks);
+        self.store.remove(relation)
     }
 
     /// Notes that a relation was dropped by the transaction whose commit record ends at `commit`. Called under the
@@ -156,24 +171,51 @@ impl Files {
         self.pending.lock().drops.insert(relation, commit);
     }
 
-    /// Removes the files of scheduled drops whose commit is durable (L3). Called after the flush and by checkpoints.
+    /// Removes the files of scheduled drops whose commit is durable (L3), and the directories that they leave empty.
+    /// Called now and then, and by checkpoints.
+    ///
+    /// # Errors
+    /// 58030; what is left is tried again the next time.
     pub fn remove_dropped(&self) -> Result<()> {
-        let flushed = self.wal.flushed();
-        loop {
-            let due = {
-                let pending = self.pending.lock();
-                pending.drops.iter().find(|(_, commit)| **commit <= flushed).map(|(relation, _)| *relation)
-            };
-            let Some(relation) = due else { return Ok(()) };
-            self.pool.forget_relation(relation);
-            self.store.remove(relation)?;
-            self.pending.lock().drops.remove(&relation);
+        if self.pending.lock().drops.is_empty() {
+            return Ok(());
         }
+        let _removing = self.removing.lock();
+        let flushed = self.wal.flushed();
+        let mut due: Vec<RelationKey> = {
+            let pending = self.pending.lock();
+            pending.drops.iter().filter(|(_, commit)| **commit <= flushed).map(|(key, _)| *key).collect()
+        };
+        for relation in &due {
+            self.erase(*relation)?;
+            self.pending.lock().drops.remove(relation);
+        }
+        due.dedup_by_key(|relation| relation.database);
+        due.iter().try_for_each(|relation| self.store.remove_empty_directory(relation.database))
     }
 
-    /// In redo of a commit record: the relation's files go when recovery has ended.
-    pub fn drop_at_recovery_end(&self, relation: RelationKey) {
-        self.pending.lock().drops.insert(relation, Lsn::ZERO);
+    /// In redo: a relation that a transaction creates begins empty, whatever of an earlier one of this name is there (L6).
+    pub(crate) fn redo_create(&self, relation: RelationKey, creator: Xid) -> Result<()> {
+        self.store.raise_next_id(relation.file.0 + 1);
+        let known = {
+            let mut pending = self.pending.lock();
+            let dropped = pending.drops.remove(&relation).is_some();
+            pending.creations.insert(relation, creator).is_some() || dropped
+        };
+        if known {
+            self.erase(relation)?;
+        }
+        self.store.create(relation)
+    }
+
+    /// In redo: the relation goes (L6). Until recovery ends, what later records say of it is of no interest.
+    pub(crate) fn redo_drop(&self, relation: RelationKey) -> Result<()> {
+        {
+            let mut pending = self.pending.lock();
+            pending.creations.remove(&relation);
+            pending.drops.insert(relation, Lsn::ZERO);
+        }
+        self.erase(relation)
     }
 
     /// Cuts a fork to `blocks` pages, logged and durable before the file shrinks.
@@ -190,12 +232,6 @@ impl Files {
     pub(crate) fn truncate_now(&self, fork: ForkKey, blocks: u32) -> Result<()> {
         self.pool.forget_pages(fork, blocks);
         self.store.fork(fork)?.truncate(blocks)
-    }
-
-    /// Removes a whole database's directory; the caller has dropped its relations.
-    pub fn remove_database(&self, database: DatabaseId) -> Result<()> {
-        self.pool.forget_database(database);
-        self.store.remove_database(database)
     }
 
     /// How many pages a fork has; zero when it has no file.
@@ -223,7 +259,7 @@ impl Files {
         &self.store
     }
 
-    pub(crate) fn note_creation(&self, relation: RelationKey, creator: Xid) {
+    fn note_creation(&self, relation: RelationKey, creator: Xid) {
         self.pending.lock().creations.insert(relation, creator);
     }
 
@@ -252,9 +288,10 @@ impl Files {
             gone.extend(self.store.list()?.into_iter().filter(|relation| relation.file.0 >= next));
         }
         for relation in &gone {
-            self.pool.forget_relation(*relation);
-            self.store.remove(*relation)?;
+            self.erase(*relation)?;
         }
+        let databases: BTreeSet<DatabaseId> = gone.iter().map(|relation| relation.database).collect();
+        databases.into_iter().try_for_each(|database| self.store.remove_empty_directory(database))?;
         // A prepared creator ends later: its creations stay pending. Those of committed ones do no harm there.
         let mut kept = pending.creations;
         kept.retain(|relation, _| !gone.contains(relation));

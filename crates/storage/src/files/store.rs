@@ -99,7 +99,14 @@ impl FileStore {
         Ok(self.fork(relation.fork(Fork::Main))?.has_file())
     }
 
-    /// Removes all files of a relation. Its pages are not in the pool any more.
+    /// Retires all forks of a relation that is to be removed (L5). Returns how many pages they had.
+    pub(crate) fn retire(&self, relation: RelationKey) -> Result<[u32; 4]> {
+        let [main, history, free, visible] = Fork::ALL.map(|fork| self.fork(relation.fork(fork)));
+        let forks = [main?, history?, free?, visible?];
+        Ok(forks.map(|fork| fork.retire()))
+    }
+
+    /// Removes all files of a relation that is retired, the main file first (L5). Its pages are not in the pool any more.
     pub(crate) fn remove(&self, relation: RelationKey) -> Result<()> {
         for fork in Fork::ALL {
             let key = relation.fork(fork);
@@ -109,22 +116,15 @@ impl FileStore {
         Ok(())
     }
 
-    /// Forgets all open files of a database and removes its directory with what is left in it.
-    pub(crate) fn remove_database(&self, database: DatabaseId) -> Result<()> {
-        for shard in &self.forks {
-            shard.write().retain(|key, _| key.relation.database != database);
-        }
+    /// Removes a database's directory if nothing is left in it: the database was dropped.
+    pub(crate) fn remove_empty_directory(&self, database: DatabaseId) -> Result<()> {
         let directory = database_directory(&self.root, database);
-        let names = match self.env.fs.list(&directory) {
-            Ok(names) => names,
-            Err(error) if error.is_not_found() => return Ok(()),
-            Err(error) => return Err(error.into()),
-        };
-        for name in names {
-            self.env.fs.remove(&directory.join(name))?;
+        match self.env.fs.list(&directory) {
+            Ok(names) if names.is_empty() => {}
+            Err(error) if !error.is_not_found() => return Err(error.into()),
+            _ => return Ok(()),
         }
         self.env.fs.remove_dir(&directory)?;
-        self.changed_directories.paths.lock().remove(&directory);
         self.changed_directories.note_parents(&directory);
         Ok(())
     }

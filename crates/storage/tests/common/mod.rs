@@ -36,7 +36,7 @@ impl ResourceManager for ToyManager {
         if record.info == COMMIT {
             self.committed.lock().unwrap().insert(record.xid);
             for file in record.main.chunks(8) {
-                context.files().drop_at_recovery_end(relation(u64_of(file)));
+                context.drop_relation(relation(u64_of(file)))?;
             }
             return Ok(());
         }
