@@ -10,7 +10,8 @@
 //!
 //! # Invariants
 //! - Q1: the page, and the log, hold a value that no number given out so far has passed (in the direction of the
-//!   increment). After a crash the next number follows that value, so up to [`LOG_AHEAD`] numbers are skipped.
+//!   increment). After a crash the next number follows that value, so up to [`LOG_AHEAD`] numbers are skipped. What is
+//!   logged ahead covers numbers of the rules it was computed by, and none of others.
 //! - Q2: [`Taken::lsn`] is the end of the record that covers the number: a reply that shows it waits for that position.
 //!
 //! # Concurrency
@@ -71,8 +72,10 @@ struct State {
 #[derive(Debug)]
 struct Inner {
     state: State,
-    /// How many further numbers the log covers (Q1).
+    /// How many further numbers the log covers (Q1) under `rules`.
     covered: i64,
+    /// The rules of the number that was given last.
+    rules: Option<SequenceRules>,
     /// End of the last record.
     lsn: Lsn,
 }
@@ -85,20 +88,28 @@ pub struct Sequence {
 }
 
 impl Sequence {
-    /// Writes the first page of a new sequence, whose file exists, and opens it.
+    /// Writes the first page of a new sequence, whose file exists, and opens it. `is_called` says that `last_value` was
+    /// given out by the sequence that this one takes the place of.
     ///
     /// # Errors
     /// 53100, 58030.
-    pub fn create(storage: &Arc<Storage>, relation: RelationKey, xid: Xid, start: i64) -> Result<Sequence> {
-        let state = State { last_value: start, is_called: false };
+    pub fn create(
+        storage: &Arc<Storage>,
+        relation: RelationKey,
+        xid: Xid,
+        last_value: i64,
+        is_called: bool,
+    ) -> Result<Sequence> {
+        let state = State { last_value, is_called };
         storage.wal().reserve()?;
         let mut page = storage.pool().allocate(relation.fork(Fork::Main))?;
         let lsn = log_state(storage, &mut page, xid, state)?;
-        Ok(Sequence {
-            storage: Arc::clone(storage),
-            relation,
-            inner: Mutex::new(Inner { state, covered: 0, lsn }),
-        })
+        Ok(Sequence::with(storage, relation, state, lsn))
+    }
+
+    fn with(storage: &Arc<Storage>, relation: RelationKey, state: State, lsn: Lsn) -> Sequence {
+        let inner = Mutex::new(Inner { state, covered: 0, rules: None, lsn });
+        Sequence { storage: Arc::clone(storage), relation, inner }
     }
 
     /// Opens a sequence that is there.
@@ -117,11 +128,7 @@ impl Sequence {
             State { last_value: page.u64_at(LAST_VALUE) as i64, is_called: page.bytes()[IS_CALLED] != 0 };
         let lsn = page.lsn();
         drop(page);
-        Ok(Sequence {
-            storage: Arc::clone(storage),
-            relation,
-            inner: Mutex::new(Inner { state, covered: 0, lsn }),
-        })
+        Ok(Sequence::with(storage, relation, state, lsn))
     }
 
     /// The next number.
@@ -131,7 +138,7 @@ impl Sequence {
     pub fn next(&self, name: &str, rules: SequenceRules) -> Result<Taken> {
         let mut inner = self.inner.lock();
         let value = following(inner.state, name, rules)?;
-        if inner.covered == 0 || wraps(inner.state, value, rules) {
+        if inner.covered == 0 || inner.rules != Some(rules) || wraps(inner.state, value, rules) {
             // The log gets a value as far ahead as the rules allow without passing a limit.
             let room = if rules.increment > 0 {
                 (i128::from(rules.maximum) - i128::from(value)) / i128::from(rules.increment)
@@ -142,6 +149,7 @@ impl Sequence {
             let logged = State { last_value: value + ahead * rules.increment, is_called: true };
             inner.lsn = self.write(logged)?;
             inner.covered = ahead;
+            inner.rules = Some(rules);
         } else {
             inner.covered -= 1;
         }

@@ -177,6 +177,7 @@ impl Instance {
             instance.btrees.forget(relation);
             if let Some(database) = instance.loaded_database(relation.database) {
                 database.forget_file(relation.file);
+                database.forget_sequence(relation.file);
             }
         });
         if instance.storage.open_kind() == OpenKind::Created {
@@ -759,13 +760,15 @@ impl Instance {
                 let _ = thread.join();
             }
         }
+        // What one of them cannot write must not keep the others, nor the last checkpoint, from being written.
+        let mut outcome = Ok(());
         for database in self.databases.read().values() {
-            database.settle_sequences()?;
+            outcome = outcome.and(database.settle_sequences());
         }
         for heap in self.heaps.all() {
             heap.release_targets();
         }
-        self.storage.close()
+        self.storage.close().and(outcome)
     }
 
     /// Itself, shared.

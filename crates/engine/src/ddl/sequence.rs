@@ -248,7 +248,7 @@ impl Session {
         let database = Arc::clone(&self.state.database);
         let key = database.file_key(false, file);
         let xid = self.txn().assign_xid()?;
-        let open = Sequence::create(self.state.instance.storage(), key, xid, sequence.start)?;
+        let open = Sequence::create(self.state.instance.storage(), key, xid, sequence.start, false)?;
         database.add_sequence(file, open);
         let relation = RelationDescriptor {
             oid: self.new_oid(),
@@ -330,6 +330,12 @@ impl Session {
         relation: &Arc<RelationDescriptor>,
         options: &[SequenceOption],
     ) -> Result<()> {
+        let only_owner = options.iter().all(|option| matches!(option.kind, SequenceOptionKind::OwnedBy(_)));
+        if !only_owner {
+            self.lock_relation(relation.oid, RelationLockMode::AccessExclusive)?;
+        }
+        // It may have changed while the lock was awaited.
+        let relation = self.relation(relation.oid);
         let mut sequence = (**relation.sequence.as_ref().expect("a sequence has its descriptor")).clone();
         let mut bind = |name: &ast::TypeName| self.bind_type(name);
         let asked = apply_options(&mut sequence, options, false, &mut bind)?;
@@ -342,32 +348,52 @@ impl Session {
             }
             sequence.owned_by = self.owner_column(owner)?;
         }
-        let start = sequence.start;
-        let mut changed = (**relation).clone();
-        changed.sequence = Some(Arc::new(sequence));
-        let changed = self.put_relation(changed)?;
-        if let Some(value) = asked.restart {
-            self.restart_sequence(&changed, value.unwrap_or(start))?;
+        let mut changed = (*relation).clone();
+        if only_owner {
+            changed.sequence = Some(Arc::new(sequence));
+            self.put_relation(changed)?;
+            return Ok(());
         }
-        Ok(())
+        let (last_value, is_called) = match asked.restart {
+            Some(value) => (value.unwrap_or(sequence.start), false),
+            None => {
+                let (last_value, is_called, _, lsn) = self.state.database.sequence(&relation)?.state();
+                self.state.note_met(lsn);
+                (last_value, is_called)
+            }
+        };
+        check_within("RESTART", last_value, &sequence)?;
+        changed.sequence = Some(Arc::new(sequence));
+        self.continue_sequence(changed, last_value, is_called)
     }
 
-    /// Starts a sequence again in a new file, so that a rollback leaves it as it was.
+    /// Starts a sequence again.
     pub(crate) fn restart_sequence(&mut self, relation: &RelationDescriptor, start: i64) -> Result<()> {
         self.lock_relation(relation.oid, RelationLockMode::AccessExclusive)?;
+        self.continue_sequence(relation.clone(), start, false)
+    }
+
+    /// Goes on with a sequence, whose rules may have changed, in a new file: a rollback leaves it as it was, with the
+    /// numbers that were given out before, and what the old file has logged ahead counts for nothing. The caller holds
+    /// ACCESS EXCLUSIVE.
+    fn continue_sequence(
+        &mut self,
+        mut relation: RelationDescriptor,
+        last_value: i64,
+        is_called: bool,
+    ) -> Result<()> {
         let file = self.create_file()?;
         let database = Arc::clone(&self.state.database);
         let key = database.file_key(false, file);
         let xid = self.txn().assign_xid()?;
-        let open = Sequence::create(self.state.instance.storage(), key, xid, start)?;
+        let open = Sequence::create(self.state.instance.storage(), key, xid, last_value, is_called)?;
         database.add_sequence(file, open);
         if let Some(old) = relation.file {
             let key = database.file_key(false, old);
             self.transaction.as_mut().expect("N1: a statement runs in a transaction").note_dropped(key);
         }
-        let mut changed = relation.clone();
-        changed.file = Some(file);
-        self.put_relation(changed)?;
+        relation.file = Some(file);
+        self.put_relation(relation)?;
         Ok(())
     }
 
