@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 use ochre_access::btree::{BTreeManager, BTrees};
 use ochre_access::collector::{Collector, CollectorStats};
 use ochre_access::heap::{HeapLog, Heaps};
@@ -91,6 +91,14 @@ impl Redoers {
     }
 }
 
+/// Who is connected.
+#[derive(Default)]
+struct Sessions {
+    open: HashMap<i32, Arc<Activity>>,
+    /// Databases that take no sessions any more: they are being dropped, or were.
+    closed: HashSet<Oid>,
+}
+
 /// An open data directory.
 pub struct Instance {
     storage: Arc<Storage>,
@@ -109,7 +117,7 @@ pub struct Instance {
     opening: Mutex<()>,
     next_oid: AtomicU32,
     catalog_version: AtomicU64,
-    sessions: Mutex<HashMap<i32, Arc<Activity>>>,
+    sessions: Mutex<Sessions>,
     next_process_id: AtomicI32,
     max_sessions: usize,
     stopping: AtomicBool,
@@ -421,6 +429,9 @@ impl Instance {
 
     fn load_database(self: &Arc<Instance>, oid: Oid) -> Result<Arc<Database>> {
         let _one = self.opening.lock();
+        // Changes of shared objects that are published while the rows are read would be in neither: the picture is not
+        // among those that they are published to yet.
+        let _alone = self.catalog_commits.write();
         if let Some(database) = self.databases.read().get(&oid) {
             return Ok(Arc::clone(database));
         }
@@ -558,17 +569,26 @@ impl Instance {
         interrupt: &Arc<Interrupt>,
     ) -> Result<Arc<Activity>> {
         let mut sessions = self.sessions.lock();
-        if sessions.len() >= self.max_sessions {
+        if sessions.open.len() >= self.max_sessions {
             return Err(Error::with_severity(
                 ochre_base::Severity::Fatal,
                 SqlState::TOO_MANY_CONNECTIONS,
                 "sorry, too many clients already",
             ));
         }
-        let mut secret = [0; 32];
-        self.storage.env().random.fill(&mut secret);
         let catalog = database.catalog();
         let name = catalog.database(database.oid()).map(|descriptor| Arc::clone(&descriptor.name));
+        if sessions.closed.contains(&database.oid()) {
+            let gone = errors::undefined_database(name.as_deref().unwrap_or_default());
+            return Err(Error::with_severity(
+                ochre_base::Severity::Fatal,
+                gone.sqlstate(),
+                gone.message().to_string(),
+            )
+            .detail("It seems to have just been dropped or renamed."));
+        }
+        let mut secret = [0; 32];
+        self.storage.env().random.fill(&mut secret);
         let activity = Arc::new(Activity::new(
             self.next_process_id.fetch_add(1, Ordering::Relaxed),
             secret,
@@ -578,18 +598,35 @@ impl Instance {
             interrupt,
         ));
         self.locks.register_session(activity.process_id, interrupt);
-        sessions.insert(activity.process_id, Arc::clone(&activity));
+        sessions.open.insert(activity.process_id, Arc::clone(&activity));
         Ok(activity)
+    }
+
+    /// Lets nobody connect to a database any more, if nobody is connected to it; otherwise returns who is.
+    pub(crate) fn close_database(&self, database: Oid) -> std::result::Result<(), Vec<Arc<Activity>>> {
+        let mut sessions = self.sessions.lock();
+        let users = sessions.open.values().filter(|activity| activity.database == database);
+        let users: Vec<_> = users.cloned().collect();
+        if !users.is_empty() {
+            return Err(users);
+        }
+        sessions.closed.insert(database);
+        Ok(())
+    }
+
+    /// Takes [`Instance::close_database`] back.
+    pub(crate) fn reopen_database(&self, database: Oid) {
+        self.sessions.lock().closed.remove(&database);
     }
 
     pub(crate) fn forget_session(&self, activity: &Activity) {
         self.locks.end_session(activity.process_id);
-        self.sessions.lock().remove(&activity.process_id);
+        self.sessions.lock().open.remove(&activity.process_id);
     }
 
     /// Every session.
     pub fn sessions(&self) -> Vec<Arc<Activity>> {
-        let mut sessions: Vec<_> = self.sessions.lock().values().cloned().collect();
+        let mut sessions: Vec<_> = self.sessions.lock().open.values().cloned().collect();
         sessions.sort_by_key(|activity| activity.process_id);
         sessions
     }
@@ -597,7 +634,7 @@ impl Instance {
     /// Cancels the running statement of the session with this key; a wrong key does nothing. Protocol 3.0 knows only the
     /// first four bytes of a key.
     pub fn cancel(&self, process_id: i32, secret: &[u8]) {
-        let activity = self.sessions.lock().get(&process_id).cloned();
+        let activity = self.sessions.lock().open.get(&process_id).cloned();
         let matches = |activity: &Arc<Activity>| {
             let key = if secret.len() == 4 { &activity.secret[..4] } else { &activity.secret[..] };
             same(key, secret)
@@ -609,7 +646,7 @@ impl Instance {
 
     /// The session of a process id.
     pub(crate) fn activity(&self, process_id: i32) -> Option<Arc<Activity>> {
-        self.sessions.lock().get(&process_id).cloned()
+        self.sessions.lock().open.get(&process_id).cloned()
     }
 
     /// Cancels every running statement, for a shutdown.
@@ -731,7 +768,7 @@ impl Instance {
     /// Cancels statements, and ends sessions whose transactions, have run for longer than they may.
     fn cancel_overdue(&self) {
         let now = self.now();
-        for activity in self.sessions.lock().values() {
+        for activity in self.sessions.lock().open.values() {
             activity.stop_if_overdue(now);
         }
     }

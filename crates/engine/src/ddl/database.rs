@@ -8,9 +8,9 @@ use crate::errors;
 use crate::session::Session;
 use crate::tag::CommandTag;
 
-/// How often, and at what intervals, DROP DATABASE … WITH (FORCE) looks whether other sessions have gone.
-const FORCE_ROUNDS: u32 = 500;
-const FORCE_PAUSE: std::time::Duration = std::time::Duration::from_millis(10);
+/// How often, and at what intervals, DROP DATABASE looks whether other sessions have gone.
+const CLOSE_ROUNDS: u32 = 500;
+const CLOSE_PAUSE: std::time::Duration = std::time::Duration::from_millis(10);
 
 impl Session {
     pub(crate) fn put_database(&mut self, database: DatabaseDescriptor) -> Result<()> {
@@ -140,22 +140,14 @@ impl Session {
         if database.is_template {
             return Err(Error::new(SqlState::WRONG_OBJECT_TYPE, "cannot drop a template database"));
         }
-        if force {
-            self.end_sessions_of(oid)?;
-        }
-        let users = self.state.instance.sessions().iter().filter(|session| session.database == oid).count();
-        if users > 0 {
-            let others = if users == 1 {
-                "There is 1 other session using the database.".to_string()
-            } else {
-                format!("There are {users} other sessions using the database.")
-            };
-            return Err(Error::new(
-                SqlState::OBJECT_IN_USE,
-                format!("database \"{name}\" is being accessed by other users"),
-            )
-            .detail(others));
-        }
+        self.close_database(oid, name, force)?;
+        let instance = self.state.instance.shared();
+        let transaction = self.transaction.as_mut().expect("N1: a statement runs in a transaction");
+        transaction.at_end(move |ended| match ended {
+            // Nobody who has found it before may connect to it any more: it stays closed.
+            ochre_txn::Ended::Committed(_) => instance.forget_database(oid),
+            _ => instance.reopen_database(oid),
+        });
         if self.state.instance.prepared().any_in(oid) {
             return Err(Error::new(
                 SqlState::OBJECT_IN_USE,
@@ -167,39 +159,34 @@ impl Session {
         for key in files.into_iter().filter(|key| key.database == oid) {
             transaction.note_dropped(key);
         }
-        let instance = self.state.instance.shared();
-        transaction.at_end(move |ended| {
-            if matches!(ended, ochre_txn::Ended::Committed(_)) {
-                instance.forget_database(oid);
-            }
-        });
         let transaction = self.transaction.as_ref().expect("N1: a statement runs in a transaction");
         self.state.catalog.borrow_mut().drop_database(&self.state.database, transaction, oid)?;
         Ok(tag)
     }
 
-    /// Ends the sessions of a database and waits until they are gone, for as long as PostgreSQL does.
-    fn end_sessions_of(&self, database: ochre_base::Oid) -> Result<()> {
+    /// Lets nobody connect to a database any more. Waits for its sessions to go, for as long as PostgreSQL does, and ends
+    /// them if `force` says so.
+    fn close_database(&self, database: ochre_base::Oid, name: &str, force: bool) -> Result<()> {
         let instance = &self.state.instance;
-        let ours = |instance: &crate::Instance| -> Vec<i32> {
-            let sessions = instance.sessions();
-            sessions.iter().filter(|s| s.database == database).map(|s| s.process_id).collect()
-        };
-        for _ in 0..FORCE_ROUNDS {
-            let left = ours(instance);
-            if left.is_empty() {
-                break;
+        let mut users = Vec::new();
+        for _ in 0..CLOSE_ROUNDS {
+            match instance.close_database(database) {
+                Ok(()) => return Ok(()),
+                Err(found) => users = found,
             }
-            for process in left {
-                if let Some(activity) = instance.activity(process) {
-                    let reason = "administrator command";
-                    activity.terminate(crate::activity::ended_by(SqlState::ADMIN_SHUTDOWN, reason));
-                }
+            if force {
+                let reason = || crate::activity::ended_by(SqlState::ADMIN_SHUTDOWN, "administrator command");
+                users.iter().for_each(|activity| activity.terminate(reason()));
             }
             self.state.interrupt.check()?;
-            std::thread::sleep(FORCE_PAUSE);
+            instance.storage().env().wait.run(|| std::thread::sleep(CLOSE_PAUSE));
         }
-        Ok(())
+        let others = match users.len() {
+            1 => "There is 1 other session using the database.".to_string(),
+            count => format!("There are {count} other sessions using the database."),
+        };
+        let message = format!("database \"{name}\" is being accessed by other users");
+        Err(Error::new(SqlState::OBJECT_IN_USE, message).detail(others))
     }
 
     pub(crate) fn rename_database(&mut self, old: &str, new: &str) -> Result<CommandTag> {
