@@ -435,8 +435,14 @@ impl Collector {
             let young = std::mem::take(&mut queue.quiet_young);
             std::mem::replace(&mut queue.quiet_old, young)
         };
+        let mut error = None;
         for (relation, set) in due {
-            let Some(heap) = self.source.heap(relation) else { continue };
+            let Some(heap) = self.source.heap(relation) else {
+                if !self.is_gone(relation) {
+                    self.await_quiet(relation, &set);
+                }
+                continue;
+            };
             for block in set.to_sorted() {
                 match heap.collect_block(block, true) {
                     Ok(collected) => {
@@ -448,7 +454,10 @@ impl Collector {
                         self.manager.note_unlinked(relation, collected.dead);
                     }
                     Err(_) if self.is_gone(relation) => break,
-                    Err(error) => return Err(error),
+                    Err(e) => {
+                        self.await_quiet(relation, &BlockSet::from_iter([block]));
+                        error.get_or_insert(e);
+                    }
                 }
                 pace.rest(0);
                 if *self.stop.lock() {
@@ -456,6 +465,6 @@ impl Collector {
                 }
             }
         }
-        Ok(())
+        error.map_or(Ok(()), Err)
     }
 }
