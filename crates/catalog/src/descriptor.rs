@@ -233,6 +233,8 @@ pub struct IndexDescriptor {
     pub predicate: Option<Arc<str>>,
     /// Whether queries may use it.
     pub valid: bool,
+    /// Whether writers maintain it. One that is not ready is not valid either.
+    pub ready: bool,
     /// Only snapshots at or after this position may use the index: older ones could miss rows in it.
     pub usable_from: Lsn,
     /// The constraint that the index implements.

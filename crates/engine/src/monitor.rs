@@ -23,7 +23,12 @@ pub(crate) fn lock_rows(instance: &Instance) -> Vec<Vec<Datum>> {
     for listing in instance.locks().list() {
         // Names that are about to be given are a matter of our own.
         if !matches!(listing.tag, LockTag::Name { .. }) {
-            rows.push(lock_row(instance, &listing, of(listing.process_id), now));
+            let mut row = lock_row(instance, &listing, of(listing.process_id), now);
+            if let LockTag::VirtualTransaction { process_id } = listing.tag {
+                row[5] =
+                    of(process_id).map_or(Datum::Null, |held_by| Datum::text(held_by.virtual_transaction()));
+            }
+            rows.push(row);
         }
     }
     for activity in sessions.iter().filter(|activity| activity.transaction_started().is_some()) {
@@ -78,7 +83,7 @@ fn lock_row(
             row[9] = Datum::Int16(kind);
         }
         LockTag::Transaction(xid) => row[6] = Datum::UInt32(xid.0 as u32),
-        LockTag::Name { .. } => {}
+        LockTag::VirtualTransaction { .. } | LockTag::Name { .. } => {}
     }
     row[10] = owner.map_or(Datum::Null, |owner| Datum::text(owner.virtual_transaction()));
     row[11] = Datum::Int32(listing.process_id);

@@ -50,8 +50,15 @@ impl Database {
             }
             _ => None,
         };
-        let mut indexes = Vec::with_capacity(descriptor.indexes.len());
-        for index in &descriptor.indexes {
+        let mut ready: Vec<&Arc<IndexDescriptor>> =
+            descriptor.indexes.iter().filter(|index| index.ready).collect();
+        if ready.len() < descriptor.indexes.len() || ready.iter().any(|index| !index.valid) {
+            // While two indexes exchange their files, some writers know them as they were before: all go through the files
+            // in the same order, so that no two wait for each other over one key.
+            ready.sort_unstable_by_key(|index| index.file);
+        }
+        let mut indexes = Vec::with_capacity(ready.len());
+        for index in ready {
             let tree = instance.btrees().open(self.file_key(descriptor.shared, index.file))?;
             indexes.push(Arc::new(self.index_access(descriptor, index, tree)?));
         }

@@ -1,7 +1,7 @@
-//! Filling a new index from its table: scan, sort, bulk build.
+//! Filling a new index from its table: scan, sort, bulk build; or, beside writers, entry by entry.
 //!
 //! The index gets the rows that the statement's snapshot sees, so it may be used by that snapshot and later ones only
-//! (`IndexDescriptor::usable_from`); the table must be locked against writers meanwhile.
+//! (`IndexDescriptor::usable_from`); for the bulk build the table must be locked against writers meanwhile.
 //!
 //! # Concurrency
 //! Of a large table a thread of its own reads the rows while the caller makes entries of them ([`each_batch`]), and
@@ -10,7 +10,7 @@
 use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
 
-use ochre_access::btree::{BTreeBuilder, BuildReport};
+use ochre_access::btree::{BTreeBuilder, BuildReport, UniqueChecker, UniqueOutcome, UniqueVerdict};
 use ochre_access::heap::Heap;
 use ochre_access::sort::{EntryBlock, SortConfig, SortEntry, Sorted, Sorter};
 use ochre_base::{BlockNo, Result, RowId, limits};
@@ -23,6 +23,7 @@ use crate::codec::RowDecoder;
 use crate::context::{ExecContext, Frame, StatementContext};
 use crate::index_entry::{Entry, EntryColumns};
 use crate::modify::errors::{TableName, cannot_create_unique};
+use crate::modify::unique::HeapUniqueChecker;
 use crate::relation::{IndexAccess, TableAccess};
 use crate::run_state::RunState;
 
@@ -43,6 +44,63 @@ pub fn build_index(
     index: &IndexAccess,
     memory_bytes: usize,
 ) -> Result<BuildReport> {
+    let (sorted, parallel) = sort_entries(statement, table, index, memory_bytes)?;
+    let mut builder = BTreeBuilder::new(Arc::clone(&index.tree), statement.txn.assign_xid()?);
+    let mut count = 0u64;
+    each_entry(sorted, parallel, |next| {
+        if count.is_multiple_of(4096) {
+            statement.session.check_interrupts()?;
+        }
+        count += 1;
+        let same = builder.add(next.key, next.payload, RowId::from_u64(next.tag))?;
+        if same.is_some() && index.descriptor.unique && is_checked(index, next.key)? {
+            return Err(duplicate(statement, table, index, next.key));
+        }
+        Ok(())
+    })?;
+    builder.finish()
+}
+
+/// Looks whether a unique index would hold a key twice, with `memory_bytes` for the sort.
+///
+/// # Errors
+/// As [`build_index`].
+pub fn look_for_twins(
+    statement: &StatementContext<'_>,
+    table: &TableAccess,
+    index: &IndexAccess,
+    memory_bytes: usize,
+) -> Result<()> {
+    let (sorted, parallel) = sort_entries(statement, table, index, memory_bytes)?;
+    let mut last: Option<Vec<u8>> = None;
+    let mut count = 0u64;
+    each_entry(sorted, parallel, |next| {
+        if count.is_multiple_of(4096) {
+            statement.session.check_interrupts()?;
+        }
+        count += 1;
+        if last.as_deref() == Some(next.key) && is_checked(index, next.key)? {
+            return Err(duplicate(statement, table, index, next.key));
+        }
+        let last = last.get_or_insert_default();
+        last.clear();
+        last.extend_from_slice(next.key);
+        Ok(())
+    })
+}
+
+/// Whether a unique index may hold a key once only.
+fn is_checked(index: &IndexAccess, key: &[u8]) -> Result<bool> {
+    Ok(index.descriptor.nulls_not_distinct || !index.has_null_in_key(key)?)
+}
+
+/// The entries of all rows that the statement sees, in order; whether two threads are worth their while for what follows.
+fn sort_entries(
+    statement: &StatementContext<'_>,
+    table: &TableAccess,
+    index: &IndexAccess,
+    memory_bytes: usize,
+) -> Result<(Sorted, bool)> {
     let config = SortConfig::new(statement.temp.env(), statement.temp.dir(), memory_bytes);
     let parallel = config.threads > 1;
     let mut sorter = Sorter::new(config);
@@ -58,23 +116,7 @@ pub fn build_index(
     })?;
     let sorted = sorter.finish()?;
     let parallel = parallel && sorted.len() > limits::BATCH_ROWS as u64 * 16;
-    let mut builder = BTreeBuilder::new(Arc::clone(&index.tree), statement.txn.assign_xid()?);
-    let mut count = 0u64;
-    each_entry(sorted, parallel, |next| {
-        if count.is_multiple_of(4096) {
-            statement.session.check_interrupts()?;
-        }
-        count += 1;
-        let same = builder.add(next.key, next.payload, RowId::from_u64(next.tag))?;
-        if same.is_some()
-            && index.descriptor.unique
-            && (index.descriptor.nulls_not_distinct || !index.has_null_in_key(next.key)?)
-        {
-            return Err(duplicate(statement, table, index, next.key));
-        }
-        Ok(())
-    })?;
-    builder.finish()
+    Ok((sorted, parallel))
 }
 
 /// Visits entries in order; when `parallel`, while another thread merges the next ones.
@@ -123,6 +165,57 @@ fn duplicate(
     let schema = statement.relations.namespace_name(table.descriptor.namespace);
     let name = TableName { schema, table };
     cannot_create_unique(&name, index, &values.unwrap_or_default(), statement.session.format())
+}
+
+/// Adds the entries of all rows that the statement sees to an index that writers fill too: CREATE INDEX CONCURRENTLY.
+///
+/// Every writer knows the index when the snapshot is taken, so what the snapshot does not see has its entries from its
+/// writer; an entry that a writer was faster with is left as it is. The snapshot must stay registered until this
+/// returns: the collector takes no version away meanwhile whose entry is still to come.
+///
+/// # Errors
+/// 23505 when a row that is there has the key of another; those of the index's expressions; errors of storage.
+pub fn fill_index(statement: &StatementContext<'_>, table: &TableAccess, index: &IndexAccess) -> Result<u64> {
+    let xid = statement.txn.assign_xid()?;
+    let heap = table.heap()?;
+    let mut entry = Entry::default();
+    let mut count = 0;
+    each_batch_of(statement, table, &index.exprs.columns_read(), |ctx, image| {
+        let columns = ctx.with_eval(|eval| EntryColumns::compute(index, &image, eval))?;
+        let ids = image.columns.last().and_then(|column| column.as_i64s()).unwrap_or_default();
+        for row in image.active().filter(|row| columns.is_included(*row)) {
+            columns.write(index, row, &mut entry)?;
+            let rid = RowId::from_u64(ids[row] as u64);
+            count += 1;
+            if !index.descriptor.unique || !is_checked(index, &entry.key)? {
+                index.tree.insert(xid, &entry.key, &entry.payload, rid)?;
+                continue;
+            }
+            let mut checker = HeapUniqueChecker::new(ctx, table, heap, index, &entry.key);
+            let outcome = index.tree.insert_unique(xid, &entry.key, &entry.payload, rid, &mut checker)?;
+            if outcome == UniqueOutcome::Inserted {
+                continue;
+            }
+            if has_key_still(&mut checker, rid)? {
+                return Err(duplicate(statement, table, index, &entry.key));
+            }
+            // Another row has the key now; this one is in the index for older snapshots only.
+            index.tree.insert(xid, &entry.key, &entry.payload, rid)?;
+        }
+        Ok(true)
+    })?;
+    Ok(count)
+}
+
+/// Whether a row that had a key when it was read has it still, once it is decided.
+fn has_key_still(checker: &mut HeapUniqueChecker<'_>, rid: RowId) -> Result<bool> {
+    loop {
+        match checker.check(rid)? {
+            UniqueVerdict::Conflict => return Ok(true),
+            UniqueVerdict::Dead => return Ok(false),
+            UniqueVerdict::Wait(xid) => checker.wait(xid)?,
+        }
+    }
 }
 
 /// Visits target images (the table's columns by position, then the row id) of all rows that the statement sees, until

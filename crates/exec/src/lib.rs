@@ -24,7 +24,7 @@
 //!
 //! # How to implement [`RelationSource`]
 //! Keep for each relation descriptor one [`TableAccess`], made by [`TableAccess::new`] from the heap's handle and the
-//! [`IndexAccess`]es of its indexes in the descriptor's order. An [`IndexAccess`] needs the index's expressions over the
+//! [`IndexAccess`]es of those of its indexes that are ready. An [`IndexAccess`] needs the index's expressions over the
 //! target image: [`IndexExpressions::plain`] makes them for plain columns, others are bound from their SQL texts.
 //!
 //! # For COPY and DDL
@@ -66,7 +66,7 @@ pub use bulk_insert::BulkInsert;
 pub use codec::{ImageDecoder, RowCodec, RowDecoder, RowEncoder};
 pub use context::{ExecContext, Frame, StatementContext};
 pub use execution::Execution;
-pub use index_build::{build_index, each_batch};
+pub use index_build::{build_index, each_batch, fill_index, look_for_twins};
 pub use index_entry::{Entry, EntryColumns};
 pub use modify::after::{run_deferred, validate_foreign_key};
 pub use modify::deferred::{ConstraintTiming, DeferredChecks};

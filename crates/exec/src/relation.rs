@@ -99,7 +99,7 @@ pub struct TableAccess {
     pub heap: Option<Arc<Heap>>,
     /// How rows are stored.
     pub codec: Arc<RowCodec>,
-    /// Its indexes, in the descriptor's order.
+    /// Its indexes that are ready.
     pub indexes: Vec<Arc<IndexAccess>>,
 }
 
@@ -164,13 +164,14 @@ pub struct PayloadColumn {
 }
 
 impl TableAccess {
-    /// A table with its rows and indexes, these in the order of the descriptor's list.
+    /// A table with its rows and those indexes that are ready.
     pub fn new(
         descriptor: &Arc<RelationDescriptor>,
         heap: Option<Arc<Heap>>,
         indexes: Vec<Arc<IndexAccess>>,
     ) -> TableAccess {
-        debug_assert!(descriptor.indexes.iter().zip(&indexes).all(|(a, b)| a.oid == b.descriptor.oid));
+        let known = |oid: Oid| descriptor.indexes.iter().any(|index| index.oid == oid && index.ready);
+        debug_assert!(indexes.iter().all(|index| known(index.descriptor.oid)));
         let codec = Arc::new(RowCodec::new(descriptor));
         TableAccess { descriptor: Arc::clone(descriptor), heap, codec, indexes }
     }

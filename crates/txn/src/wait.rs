@@ -53,16 +53,18 @@ pub enum WaitEvent {
     Object,
     Advisory,
     Sleep,
+    VirtualTransaction,
 }
 
 impl WaitEvent {
-    const ALL: [WaitEvent; 6] = [
+    const ALL: [WaitEvent; 7] = [
         WaitEvent::Relation,
         WaitEvent::Tuple,
         WaitEvent::Transaction,
         WaitEvent::Object,
         WaitEvent::Advisory,
         WaitEvent::Sleep,
+        WaitEvent::VirtualTransaction,
     ];
 
     /// PostgreSQL's `wait_event_type` and `wait_event`.
@@ -74,6 +76,7 @@ impl WaitEvent {
             WaitEvent::Object => ("Lock", "object"),
             WaitEvent::Advisory => ("Lock", "advisory"),
             WaitEvent::Sleep => ("Timeout", "PgSleep"),
+            WaitEvent::VirtualTransaction => ("Lock", "virtualxid"),
         }
     }
 }

@@ -432,6 +432,7 @@ fn index(row: &RowReader<'_>, own: &RelationDescriptor) -> Result<IndexDescripto
         immediate: row.flag("indimmediate"),
         predicate: row.text("indpred"),
         valid: row.flag("indisvalid"),
+        ready: row.flag("indisready"),
         usable_from: Lsn::ZERO,
         constraint: None,
         column_names: own.columns.iter().map(|column| Arc::clone(&column.name)).collect(),

@@ -270,7 +270,7 @@ fn index_row(index: &IndexDescriptor) -> CatalogRow {
         .set("indisclustered", false)
         .set("indisvalid", index.valid)
         .set("indcheckxmin", false)
-        .set("indisready", true)
+        .set("indisready", index.ready)
         .set("indislive", true)
         .set("indisreplident", false)
         .set("indkey", int2_vector(columns))

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use ochre_base::{Error, Oid, Result, Severity, SqlState};
-use ochre_catalog::{ConstraintDescriptor, ConstraintKind, RelationDescriptor, RelationKind};
+use ochre_catalog::{
+    ConstraintDescriptor, ConstraintKind, IndexDescriptor, RelationDescriptor, RelationKind,
+};
 use ochre_parser::ast::{Behavior, DropStmt, ObjectKind, ObjectName, ObjectRef};
 use ochre_txn::locks::RelationLockMode;
 
@@ -22,7 +24,7 @@ impl Session {
             other => return Err(Error::unsupported(format!("DROP {}", other.as_sql()))),
         };
         if statement.concurrently {
-            return Err(Error::unsupported("DROP INDEX CONCURRENTLY"));
+            return self.drop_index_concurrently(statement);
         }
         let mut doomed = Vec::new();
         for object in &statement.objects {
@@ -150,7 +152,7 @@ impl Session {
     }
 
     /// Drops the foreign keys that refer to relations that are about to go, or refuses.
-    fn drop_foreign_keys_of(&mut self, doomed: &[Oid], behavior: Behavior) -> Result<()> {
+    pub(crate) fn drop_foreign_keys_of(&mut self, doomed: &[Oid], behavior: Behavior) -> Result<()> {
         let mut dependents = Vec::new();
         for oid in doomed {
             let relation = self.relation(*oid);
@@ -184,6 +186,13 @@ impl Session {
         kind: RelationKind,
         if_exists: bool,
     ) -> Result<Option<Arc<RelationDescriptor>>> {
+        if kind == RelationKind::Index
+            && let Some(found) = self.state.find_relation(name)?
+            && let Some(index) = &found.index
+        {
+            // Who uses the table uses its indexes without a lock of theirs.
+            self.lock_relation(index.table, RelationLockMode::AccessExclusive)?;
+        }
         let Some(relation) = self.find_and_lock(name, RelationLockMode::AccessExclusive)? else {
             let missing_schema =
                 name.schema().filter(|schema| self.state.catalog().namespace_named(schema).is_none());
@@ -191,7 +200,11 @@ impl Session {
                 return Err(match missing_schema {
                     Some(schema) => crate::errors::undefined_schema(schema),
                     None => Error::new(
-                        SqlState::UNDEFINED_TABLE,
+                        if kind == RelationKind::Index {
+                            SqlState::UNDEFINED_OBJECT
+                        } else {
+                            SqlState::UNDEFINED_TABLE
+                        },
                         format!("{} \"{name}\" does not exist", kind.word()),
                     ),
                 });
@@ -232,23 +245,7 @@ impl Session {
         self.lock_relation(oid, RelationLockMode::AccessExclusive)?;
         let relation = self.relation(oid);
         if let Some(index) = &relation.index {
-            if let Some(constraint) = index.constraint {
-                let table = self.relation(index.table);
-                let name = table
-                    .constraints
-                    .iter()
-                    .find(|c| c.oid == constraint)
-                    .map(|c| c.name.to_string())
-                    .unwrap_or_default();
-                return Err(Error::new(
-                    SqlState::DEPENDENT_OBJECTS_STILL_EXIST,
-                    format!(
-                        "cannot drop index {} because constraint {name} on table {} requires it",
-                        relation.name, table.name
-                    ),
-                )
-                .hint(format!("You can drop constraint {name} on table {} instead.", table.name)));
-            }
+            self.refuse_index_of_constraint(index)?;
             return self.remove_index(oid);
         }
         if let Some((table, column)) = relation.sequence.as_ref().and_then(|sequence| sequence.owned_by) {
@@ -280,6 +277,22 @@ impl Session {
             self.drop_file(file);
         }
         Ok(())
+    }
+
+    /// An index that implements a constraint goes with that only.
+    pub(crate) fn refuse_index_of_constraint(&self, index: &IndexDescriptor) -> Result<()> {
+        let Some(constraint) = index.constraint else { return Ok(()) };
+        let table = self.relation(index.table);
+        let found = table.constraints.iter().find(|c| c.oid == constraint);
+        let name = found.map(|c| c.name.to_string()).unwrap_or_default();
+        Err(Error::new(
+            SqlState::DEPENDENT_OBJECTS_STILL_EXIST,
+            format!(
+                "cannot drop index {} because constraint {name} on table {} requires it",
+                index.name, table.name
+            ),
+        )
+        .hint(format!("You can drop constraint {name} on table {} instead.", table.name)))
     }
 
     /// An owned sequence goes: its column loses its default, or refuses.

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use ochre_base::limits::MAX_INDEX_COLUMNS;
 use ochre_base::{Error, Lsn, Oid, Result, SqlState};
 use ochre_catalog::{
-    ColumnDescriptor, ColumnList, Field, IndexDescriptor, IndexKey, RelationDescriptor, RelationKind,
+    ColumnDescriptor, ColumnList, Field, IndexDescriptor, IndexKey, Persistence, RelationDescriptor,
+    RelationKind,
 };
 use ochre_parser::ast::{self, CreateIndexStmt, DefElem, IndexElem, NullsOrder, ObjectName, SortDirection};
 use ochre_txn::locks::RelationLockMode;
@@ -136,7 +137,7 @@ impl Session {
     pub(crate) fn create_index(&mut self, statement: &CreateIndexStmt) -> Result<CommandTag> {
         let tag = CommandTag::Plain("CREATE INDEX");
         if statement.concurrently {
-            return Err(Error::unsupported("CREATE INDEX CONCURRENTLY"));
+            self.prevent_in_block("CREATE INDEX CONCURRENTLY")?;
         }
         if let Some(method) = statement.method.as_ref().filter(|method| **method != "btree") {
             if ["hash", "gist", "gin", "spgist", "brin"].contains(&method.as_str()) {
@@ -151,7 +152,15 @@ impl Session {
             return Err(Error::unsupported("tablespaces"));
         }
         check_options(&statement.options)?;
-        let table = self.require_and_lock(&statement.table.name, RelationLockMode::Share)?;
+        // Nobody else uses a temporary table.
+        let found = self.state.find_relation(&statement.table.name)?;
+        let temporary = found.is_some_and(|found| found.persistence == Persistence::Temporary);
+        let concurrently = statement.concurrently && !temporary;
+        let mode = match concurrently {
+            true => RelationLockMode::ShareUpdateExclusive,
+            false => RelationLockMode::Share,
+        };
+        let table = self.require_and_lock(&statement.table.name, mode)?;
         self.require_user_relation(&table)?;
         if table.kind != RelationKind::Table && table.kind != RelationKind::MaterializedView {
             return Err(Error::new(
@@ -206,7 +215,11 @@ impl Session {
             immediate: true,
             options: option_texts(&statement.options),
         };
-        self.create_index_on(table.oid, new)?;
+        if concurrently {
+            self.create_index_beside_writers(table.oid, new)?;
+        } else {
+            self.create_index_on(table.oid, new)?;
+        }
         Ok(tag)
     }
 
@@ -260,6 +273,18 @@ impl Session {
 
     /// Makes an index and fills it from the table.
     pub(crate) fn create_index_on(&mut self, table: Oid, new: NewIndex) -> Result<Oid> {
+        let (mut index, columns) = self.new_index(table, new)?;
+        let relation = self.relation(table);
+        self.build_index(&relation, &mut index)?;
+        self.add_index(&relation, index, columns)
+    }
+
+    /// The descriptor of a new index, without a file, and its columns.
+    pub(crate) fn new_index(
+        &mut self,
+        table: Oid,
+        new: NewIndex,
+    ) -> Result<(IndexDescriptor, Vec<ColumnDescriptor>)> {
         let relation = self.relation(table);
         let mut keys = Vec::with_capacity(new.keys.len());
         for key in &new.keys {
@@ -288,7 +313,7 @@ impl Session {
             columns.push(new_column(columns.len() as i16 + 1, &source.name, source.ty));
         }
         let oid = self.new_oid();
-        let mut index = IndexDescriptor {
+        let index = IndexDescriptor {
             oid,
             namespace: relation.namespace,
             name: new.name.as_str().into(),
@@ -303,6 +328,7 @@ impl Session {
             immediate: new.immediate,
             predicate: new.predicate,
             valid: true,
+            ready: true,
             usable_from: Lsn::ZERO,
             constraint: new.constraint,
             column_names: columns.iter().map(|column| Arc::clone(&column.name)).collect(),
@@ -312,11 +338,22 @@ impl Session {
             options: new.options,
         };
         self.lock_relation(oid, RelationLockMode::AccessExclusive)?;
-        self.build_index(&relation, &mut index)?;
+        Ok((index, columns))
+    }
+
+    /// Puts an index into the catalog.
+    pub(crate) fn add_index(
+        &mut self,
+        relation: &Arc<RelationDescriptor>,
+        index: IndexDescriptor,
+        columns: Vec<ColumnDescriptor>,
+    ) -> Result<Oid> {
+        let oid = index.oid;
         let index = Arc::new(index);
-        self.put_index_relation(&relation, &index, columns)?;
+        self.put_index_relation(relation, &index, columns)?;
         // The table's own row is not written: others may make indexes of it at the same time.
-        self.state.catalog.borrow_mut().estimate_rows(&self.state.database, table, index.row_estimate);
+        let database = &self.state.database;
+        self.state.catalog.borrow_mut().estimate_rows(database, relation.oid, index.row_estimate);
         Ok(oid)
     }
 

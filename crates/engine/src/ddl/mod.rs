@@ -11,6 +11,7 @@
 mod alter_column;
 mod alter_table;
 mod comment;
+mod concurrently;
 mod constraint;
 mod create_table;
 mod database;

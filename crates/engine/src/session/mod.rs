@@ -65,6 +65,7 @@ pub(crate) use portal::Scroll;
 pub(crate) use settings::split_dotted;
 pub(crate) use simple::is_plannable;
 use transaction::Savepoint;
+pub(crate) use utility::option_flag;
 
 pub use extended::{ExecuteOutcome, PortalShape, StatementShape};
 pub use simple::Progress;

@@ -155,6 +155,7 @@ impl Session {
             Statement::Select(select) => self.select_into(select),
             Statement::AlterTable(alter) => self.alter_table(alter),
             Statement::CreateIndex(create) => self.create_index(create),
+            Statement::Reindex(reindex) => self.reindex(reindex),
             Statement::CreateSequence(create) => self.create_sequence(create),
             Statement::AlterSequence(alter) => self.alter_sequence(alter),
             Statement::Drop(drop) => self.drop_objects(drop),

@@ -147,6 +147,7 @@ impl Database {
                 immediate: true,
                 predicate: None,
                 valid: true,
+                ready: true,
                 usable_from: Lsn::ZERO,
                 constraint: None,
                 column_names: Vec::new(),

@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
-use ochre_base::{Error, Result, SqlState};
-use ochre_catalog::{ColumnDescriptor, GeneratedKind, IdentityKind, RelationDescriptor, RelationKind};
+use ochre_base::{Error, Oid, Result, SqlState};
+use ochre_catalog::{
+    ColumnDescriptor, GeneratedKind, IdentityKind, IndexDescriptor, RelationDescriptor, RelationKind,
+};
 use ochre_expr::{Expr, functions_named};
 use ochre_parser::ast::{self, Pos};
 use ochre_types::{Datum, SqlType};
@@ -473,7 +475,7 @@ impl Binder<'_> {
                 let found = table.constraints.iter().find(|constraint| *constraint.name == **name);
                 match found {
                     Some(constraint) if constraint.index.is_valid() && constraint.foreign.is_none() => {
-                        vec![constraint.index]
+                        with_twins(table, constraint.index)
                     }
                     Some(_) => {
                         let error = Error::new(
@@ -506,8 +508,10 @@ impl Binder<'_> {
                     None => None,
                 };
                 let mut found = Vec::new();
+                // One that is being built beside its valid twin holds the same keys, and may be met first.
+                let mut has_valid = false;
                 for index in &table.indexes {
-                    if !index.unique || !index.valid {
+                    if !index.unique || !index.ready {
                         continue;
                     }
                     let mut keys = Vec::with_capacity(index.keys.len());
@@ -540,9 +544,10 @@ impl Binder<'_> {
                             continue;
                         }
                     }
+                    has_valid |= index.valid;
                     found.push(index.oid);
                 }
-                if found.is_empty() {
+                if !has_valid {
                     return Err(no_match());
                 }
                 found
@@ -1073,4 +1078,21 @@ fn insert_position(select: &ast::SelectStmt, index: usize) -> Pos {
         }
         _ => select.pos,
     }
+}
+
+/// An index, and those like it that are not valid yet, or no more: REINDEX CONCURRENTLY has two of one kind for a while.
+fn with_twins(table: &RelationDescriptor, oid: Oid) -> Vec<Oid> {
+    let Some(index) = table.indexes.iter().find(|index| index.oid == oid) else { return vec![oid] };
+    let alike = |other: &&Arc<IndexDescriptor>| {
+        let keys = |index: &IndexDescriptor| -> Vec<(i16, Option<Arc<str>>)> {
+            index.keys.iter().map(|key| (key.number, key.expression.clone())).collect()
+        };
+        other.oid == oid
+            || (other.ready
+                && !other.valid
+                && other.unique
+                && other.predicate == index.predicate
+                && keys(other) == keys(index))
+    };
+    table.indexes.iter().filter(alike).map(|index| index.oid).collect()
 }

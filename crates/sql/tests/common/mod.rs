@@ -105,6 +105,7 @@ pub fn catalog() -> CatalogSnapshot {
                     immediate: true,
                     predicate: None,
                     valid: true,
+                    ready: true,
                     usable_from: Lsn::ZERO,
                     constraint: None,
                     column_names: vec![words[0].into()],

@@ -16,6 +16,7 @@ use hashbrown::{HashMap, HashSet};
 use ochre_base::{Error, SqlState, Xid};
 use parking_lot::MutexGuard;
 
+use super::holders::HolderWait;
 use super::mode::RelationLockMode;
 use super::session::{LockSession, node_of};
 use super::table::{LockState, Partition};
@@ -29,6 +30,7 @@ const MAX_EXCHANGES: usize = 16;
 pub(super) struct Standstill<'a> {
     pub(super) partitions: Vec<MutexGuard<'a, Partition>>,
     pub(super) transactions: MutexGuard<'a, XidWaitList>,
+    pub(super) holder_waits: MutexGuard<'a, Vec<HolderWait>>,
 }
 
 /// A wait of one session for another. Sessions are named by the addresses of their interrupts.
@@ -150,6 +152,9 @@ impl Standstill<'_> {
                 graph.add_lock(*tag, state, orders.get(tag));
             }
         }
+        for wait in self.holder_waits.iter().filter(|wait| !wait.is_over(self.state(wait.tag()))) {
+            graph.add_holder_wait(wait);
+        }
         graph.add_transactions(&self.transactions);
         graph
     }
@@ -215,6 +220,17 @@ impl WaitGraph {
         if xid.is_valid() {
             self.by_xid.insert(xid, node);
         }
+    }
+
+    /// Adds a wait for one who holds a lock.
+    fn add_holder_wait(&mut self, wait: &HolderWait) {
+        let (from, to) = (node_of(&wait.interrupt), wait.holder.node());
+        self.process_ids.insert(from, wait.interrupt.process_id());
+        self.process_ids.insert(to, wait.holder.process_id());
+        self.note_xid(wait.interrupt.xid(), from);
+        let tag = LockTag::VirtualTransaction { process_id: wait.holder.process_id() };
+        let edge = Edge { from, to, tag, mode: RelationLockMode::Share, soft: false };
+        self.edges.entry(from).or_default().push(edge);
     }
 
     /// Adds the waits for transactions' ends. Whoever runs without waiting need not be known: nothing leads on from

@@ -21,7 +21,7 @@
 //!
 //! # Concurrency
 //! Order: the list of sessions, a session's mutex, a partition's mutex; for a look at all waits the partitions by number,
-//! then the waits for transactions.
+//! then the waits for transactions, then those for holders.
 //! No latch may be held by who may have to wait. Waiting goes through [`ochre_env::Waiting`].
 //!
 //! # Prepared transactions
@@ -29,6 +29,7 @@
 //! nothing. They move from hand to hand: nobody is granted a lock in between.
 
 mod deadlock;
+mod holders;
 mod mode;
 mod session;
 mod table;
@@ -46,6 +47,7 @@ use ochre_storage::RelationKey;
 use parking_lot::{Mutex, RwLock};
 
 use self::deadlock::{Finding, Standstill};
+use self::holders::HolderWait;
 pub use self::mode::RelationLockMode;
 use self::session::Local;
 pub use self::session::{LockMark, LockSession};
@@ -102,6 +104,7 @@ pub struct LockManager {
     strong: Vec<AtomicU32>,
     sessions: RwLock<HashMap<i32, Arc<LockSession>>>,
     transactions: XidWaits,
+    holder_waits: Mutex<Vec<HolderWait>>,
     relation_names: OnceLock<RelationNames>,
 }
 
@@ -129,6 +132,7 @@ impl LockManager {
             strong: (0..STRONG_COUNTERS).map(|_| AtomicU32::new(0)).collect(),
             sessions: RwLock::default(),
             transactions: XidWaits::default(),
+            holder_waits: Mutex::default(),
             relation_names: OnceLock::new(),
         }
     }
@@ -300,7 +304,11 @@ impl LockManager {
     /// Gives back an advisory lock of the session; false when it holds none (PostgreSQL warns then:
     /// `you don't own a lock of type ExclusiveLock`).
     pub fn unlock_advisory(&self, session: &Arc<LockSession>, tag: LockTag, exclusive: bool) -> bool {
-        let mode = advisory_mode(exclusive);
+        self.give_back(session, tag, advisory_mode(exclusive))
+    }
+
+    /// Gives back a lock that the session holds for itself; false when it holds none.
+    pub fn give_back(&self, session: &Arc<LockSession>, tag: LockTag, mode: RelationLockMode) -> bool {
         let mut local = session.local.lock();
         let Some(held) = local.held.get_mut(&(tag, mode)) else { return false };
         if held.session == 0 {
@@ -398,6 +406,9 @@ impl LockManager {
         let mut shared: smallvec::SmallVec<[(LockTag, RelationLockMode); 8]> = smallvec::SmallVec::new();
         {
             let mut local = session.local.lock();
+            if mark.0 == 0 {
+                session.ended.fetch_add(1, Ordering::Release);
+            }
             while local.order.len() > mark.0 {
                 let (tag, mode) = local.order.pop().expect("the list is longer than the mark");
                 if !local.release_fast(tag, mode) && local.release_held(tag, mode) {
@@ -533,7 +544,8 @@ impl LockManager {
     /// All waits of this moment.
     fn standstill(&self) -> Standstill<'_> {
         let partitions = self.partitions.iter().map(|partition| partition.lock()).collect();
-        Standstill { partitions, transactions: self.transactions.list() }
+        let transactions = self.transactions.list();
+        Standstill { partitions, transactions, holder_waits: self.holder_waits.lock() }
     }
 
     /// Looks for a cycle of waits, with nobody moving meanwhile (D1).
@@ -760,6 +772,7 @@ impl LockManager {
                 ..row(LockTag::Transaction(*holder), RelationLockMode::Share, wait.interrupt.process_id())
             }));
         }
+        rows.extend(self.holder_waits.lock().iter().map(HolderWait::listing));
         rows.extend(self.running().into_iter().map(|(xid, _, process_id)| {
             row(LockTag::Transaction(xid), RelationLockMode::Exclusive, process_id)
         }));

@@ -1,6 +1,7 @@
 //! What one session holds.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use hashbrown::HashMap;
 use parking_lot::Mutex;
@@ -18,6 +19,8 @@ pub struct LockSession {
     /// Names the session, also where it waits for a transaction's end, and tells its transaction.
     interrupt: Arc<Interrupt>,
     pub(super) local: Mutex<Local>,
+    /// How many transactions of the session have ended: tells one from the next.
+    pub(super) ended: AtomicU64,
 }
 
 /// A position in a session's list of locks: what ROLLBACK TO goes back to.
@@ -50,7 +53,7 @@ pub(super) struct Held {
 
 impl LockSession {
     pub(super) fn new(process_id: i32, interrupt: Arc<Interrupt>) -> LockSession {
-        LockSession { process_id, interrupt, local: Mutex::default() }
+        LockSession { process_id, interrupt, local: Mutex::default(), ended: AtomicU64::new(0) }
     }
 
     /// The number that clients know the session by.

@@ -22,6 +22,8 @@ pub enum LockTag {
     Row { relation: RelationKey, row: RowId },
     /// The end of a transaction. Only in descriptions: such waits are not kept here.
     Transaction(Xid),
+    /// The end of a session's transaction, which may have no xid. Only in descriptions, too.
+    VirtualTransaction { process_id: i32 },
 }
 
 /// The two key spaces of advisory locks.
@@ -58,6 +60,7 @@ impl LockTag {
                 [5, database.0.into(), u64::from(a as u32), u64::from(b as u32)]
             }
             LockTag::Transaction(xid) => [6, xid.0, 0, 0],
+            LockTag::VirtualTransaction { process_id } => [8, u64::from(process_id as u32), 0, 0],
             LockTag::Row { relation, row } => [7, relation.database.0.into(), relation.file.0, row.to_u64()],
         }
     }
@@ -76,6 +79,7 @@ impl LockTag {
                 key: AdvisoryKey::Pair(b as u32 as i32, c as u32 as i32),
             },
             6 => LockTag::Transaction(Xid(a)),
+            8 => LockTag::VirtualTransaction { process_id: a as u32 as i32 },
             7 => LockTag::Row { relation: RelationKey::new(oid(a), FileId(b)), row: RowId::from_u64(c) },
             _ => return None,
         })
@@ -89,6 +93,7 @@ impl LockTag {
             LockTag::Advisory { .. } => WaitEvent::Advisory,
             LockTag::Row { .. } => WaitEvent::Tuple,
             LockTag::Transaction(_) => WaitEvent::Transaction,
+            LockTag::VirtualTransaction { .. } => WaitEvent::VirtualTransaction,
         }
     }
 
@@ -100,6 +105,7 @@ impl LockTag {
             LockTag::Advisory { .. } => "advisory",
             LockTag::Row { .. } => "tuple",
             LockTag::Transaction(_) => "transactionid",
+            LockTag::VirtualTransaction { .. } => "virtualxid",
         }
     }
 }
@@ -126,6 +132,9 @@ impl fmt::Display for LockTag {
                 write!(f, "tuple {row} of relation {} of database {}", relation.file, relation.database)
             }
             LockTag::Transaction(xid) => write!(f, "transaction {xid}"),
+            LockTag::VirtualTransaction { process_id } => {
+                write!(f, "the transaction of process {process_id}")
+            }
         }
     }
 }
