@@ -1,5 +1,5 @@
 //! The server is killed while clients prepare transactions and end them: what was prepared is prepared still, what was
-//! ended is ended, and nothing is half there.
+//! ended is ended, and nothing is half there. `ochre check` finds nothing.
 
 use std::collections::HashSet;
 use std::net::TcpListener;
@@ -54,7 +54,14 @@ struct Told {
 async fn load(port: u16, first: i64, told: Arc<Mutex<Told>>) {
     let Some(client) = connect(port).await else { return };
     for number in first.. {
-        let work = format!("BEGIN; INSERT INTO a VALUES ({number}); INSERT INTO b VALUES ({number})");
+        let begin = if number % 2 == 0 { "BEGIN" } else { "BEGIN ISOLATION LEVEL SERIALIZABLE" };
+        let table = if number % 10 == 0 {
+            format!("CREATE TABLE made_{number} (n int PRIMARY KEY);")
+        } else {
+            String::new()
+        };
+        let work =
+            format!("{begin}; {table} INSERT INTO a VALUES ({number}); INSERT INTO b VALUES ({number})");
         let prepare = format!("PREPARE TRANSACTION 'x{number}'");
         if client.batch_execute(&work).await.is_err() {
             return;
@@ -158,4 +165,7 @@ async fn what_was_prepared_survives_kill_9() {
     }
     server.kill().expect("it runs");
     server.wait().expect("it is gone");
+    let check = Command::new(env!("CARGO_BIN_EXE_ochre")).arg("check").arg(&data).output();
+    let check = check.expect("the check runs");
+    assert!(check.status.success(), "{}", String::from_utf8_lossy(&check.stdout));
 }

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use ochre_base::{Error, Oid, Result, Severity, SqlState};
 use ochre_txn::locks::{AdvisoryKey, LockListing, LockTag};
+use ochre_txn::{SerialGranule, SerialLockListing};
 use ochre_types::{ArrayValue, Datum, SqlType};
 
 use crate::activity::{Activity, ActivityState, ended_by};
@@ -30,6 +31,9 @@ pub(crate) fn lock_rows(instance: &Instance) -> Vec<Vec<Datum>> {
             }
             rows.push(row);
         }
+    }
+    for listing in instance.transactions().serializable_locks() {
+        rows.push(predicate_lock_row(instance, &listing, of(listing.process_id)));
     }
     for activity in sessions.iter().filter(|activity| activity.transaction_started().is_some()) {
         let name = Datum::text(activity.virtual_transaction());
@@ -91,6 +95,37 @@ fn lock_row(
     row[13] = Datum::Bool(listing.granted);
     row[14] = Datum::Bool(listing.fast_path);
     row[15] = listing.waited.map_or(Datum::Null, |waited| Datum::Int64(now - waited.as_micros() as i64));
+    row
+}
+
+/// What a serializable transaction has read. Keys of an index show as a page of it that has no number, because they are
+/// locked as ranges.
+fn predicate_lock_row(
+    instance: &Instance,
+    listing: &SerialLockListing,
+    owner: Option<&Arc<Activity>>,
+) -> Vec<Datum> {
+    let mut row = vec![Datum::Null; 16];
+    let (kind, block, slot) = match listing.granule {
+        SerialGranule::Relation => ("relation", None, None),
+        SerialGranule::Keys => ("page", None, None),
+        SerialGranule::Page(block) => ("page", Some(block), None),
+        SerialGranule::Row(row) => ("tuple", Some(row.block), Some(row.slot)),
+    };
+    let oid = instance.locks().relation_name(listing.relation).map(|(found, _)| found);
+    row[0] = Datum::text(kind);
+    row[1] = Datum::UInt32(listing.relation.database.0);
+    row[2] = oid.map_or(Datum::Null, |oid| Datum::UInt32(oid.0));
+    row[3] = block.map_or(Datum::Null, |block| Datum::Int32(block.0 as i32));
+    row[4] = slot.map_or(Datum::Null, |slot| Datum::Int16(slot as i16 + 1));
+    row[10] = owner.map_or(Datum::Null, |owner| Datum::text(owner.virtual_transaction()));
+    row[11] = match listing.process_id {
+        0 => Datum::Null,
+        process_id => Datum::Int32(process_id),
+    };
+    row[12] = Datum::text("SIReadLock");
+    row[13] = Datum::Bool(true);
+    row[14] = Datum::Bool(false);
     row
 }
 

@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicI32, Ordering};
 use hashbrown::HashMap;
 use hashbrown::hash_map::Entry;
 use ochre_base::{Error, Oid, Result, SqlState};
+use ochre_storage::RelationKey;
 use ochre_txn::Transaction;
 use ochre_txn::locks::{LockTag, RelationLockMode};
 use parking_lot::Mutex;
@@ -93,6 +94,17 @@ impl PreparedTransactions {
     /// Fills a reserved name, or puts back what could not be ended.
     pub(crate) fn put(&self, prepared: PreparedTransaction) {
         self.by_gid.lock().insert(Arc::clone(&prepared.facts.gid), Some(prepared));
+    }
+
+    /// The files that prepared transactions have made, with the names of those.
+    pub(crate) fn created_files(&self) -> Vec<(Arc<str>, RelationKey)> {
+        let by_gid = self.by_gid.lock();
+        let all = by_gid.values().flatten();
+        all.flat_map(|entry| {
+            let files = entry.transaction.created_files().iter();
+            files.map(|file| (Arc::clone(&entry.facts.gid), *file))
+        })
+        .collect()
     }
 
     /// Gives a name free.

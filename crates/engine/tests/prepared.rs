@@ -297,3 +297,194 @@ fn power_may_go_at_any_moment() {
         }
     }
 }
+
+/// Two transactions that read what the other writes; one is prepared first, and so the other has to fail.
+#[test]
+fn a_prepared_serializable_transaction_is_not_the_one_to_fail() {
+    for (crash, finish) in [(false, "COMMIT"), (false, "ROLLBACK"), (true, "COMMIT"), (true, "ROLLBACK")] {
+        let machine = Machine::new(7);
+        let mut instance = start(&machine).expect("opens");
+        let mut a = session(&instance);
+        run(&mut a, "CREATE TABLE doctors (id int PRIMARY KEY, on_call bool)");
+        run(&mut a, "INSERT INTO doctors VALUES (1, true), (2, true)");
+        run(&mut a, "CREATE TABLE notes (n int); CREATE TABLE sums (s int PRIMARY KEY); SELECT 1");
+        run(&mut a, "BEGIN ISOLATION LEVEL SERIALIZABLE");
+        assert_eq!(table(&mut a, "SELECT count(*) FROM doctors WHERE on_call"), ["2"]);
+        assert_eq!(table(&mut a, "SELECT s FROM sums WHERE s = 5"), [""; 0]);
+        run(&mut a, "UPDATE doctors SET on_call = false WHERE id = 1");
+        let locks = "SELECT count(*) > 1 FROM pg_locks WHERE mode = 'SIReadLock' AND pid = pg_backend_pid()";
+        assert_eq!(table(&mut a, locks), ["t"]);
+        let relations =
+            "SELECT DISTINCT relation::regclass FROM pg_locks WHERE mode = 'SIReadLock' ORDER BY 1";
+        let held = table(&mut a, relations);
+        assert!(held.iter().any(|name| name.starts_with("doctors")), "{held:?}");
+        acknowledged(&mut a, "PREPARE TRANSACTION 'leave'").expect("is prepared");
+        if crash {
+            machine.fs.crash(CrashMode::DropUnsynced);
+            std::mem::forget((a, instance));
+            instance = start(&machine).expect("opens");
+            a = session(&instance);
+        }
+        assert_eq!(table(&mut a, relations), held, "what it has read, after a crash: {crash}");
+        // Writes what the prepared one has read, and reads what it has written.
+        let mut b = session(&instance);
+        run(&mut b, "BEGIN ISOLATION LEVEL SERIALIZABLE");
+        let outcome = (|| {
+            let rows = &mut Rows::default();
+            b.simple_query("SELECT count(*) FROM doctors WHERE on_call", rows)?;
+            b.simple_query("UPDATE doctors SET on_call = false WHERE id = 2", rows)?;
+            b.simple_query("COMMIT", rows).map(|_| ())
+        })();
+        assert_eq!(outcome.expect_err("it fails").sqlstate().as_str(), "40001", "crash: {crash}");
+        run(&mut b, "ROLLBACK");
+        // Who has nothing to do with it does not fail.
+        run(
+            &mut b,
+            "BEGIN ISOLATION LEVEL SERIALIZABLE; INSERT INTO notes SELECT count(*) FROM notes; COMMIT",
+        );
+        run(&mut b, &format!("{finish} PREPARED 'leave'"));
+        let left = if finish == "COMMIT" { "1" } else { "2" };
+        run(&mut b, "BEGIN ISOLATION LEVEL SERIALIZABLE");
+        assert_eq!(table(&mut b, "SELECT count(*) FROM doctors WHERE on_call"), [left]);
+        run(&mut b, "UPDATE doctors SET on_call = false WHERE id = 2; COMMIT");
+        assert_eq!(table(&mut b, "SELECT count(*) FROM pg_locks WHERE mode = 'SIReadLock'"), ["0"]);
+        run(&mut b, "SELECT 1");
+    }
+}
+
+/// A key that a prepared transaction has looked for in vain comes; it has written what the other reads.
+#[test]
+fn the_gaps_that_a_prepared_transaction_has_read_survive_a_crash() {
+    for crash in [false, true] {
+        let machine = Machine::new(8);
+        let mut instance = start(&machine).expect("opens");
+        let mut a = session(&instance);
+        run(
+            &mut a,
+            "CREATE TABLE k (id int PRIMARY KEY); INSERT INTO k SELECT g * 10 FROM generate_series(1, 100) g",
+        );
+        run(&mut a, "CREATE TABLE seen (n int PRIMARY KEY); INSERT INTO seen VALUES (0)");
+        run(&mut a, "SET enable_seqscan = off");
+        run(&mut a, "BEGIN ISOLATION LEVEL SERIALIZABLE");
+        assert_eq!(table(&mut a, "SELECT count(*) FROM k WHERE id BETWEEN 51 AND 59"), ["0"]);
+        run(&mut a, "UPDATE seen SET n = 1");
+        acknowledged(&mut a, "PREPARE TRANSACTION 'p'").expect("is prepared");
+        if crash {
+            machine.fs.crash(CrashMode::KeepUnsynced);
+            std::mem::forget((a, instance));
+            instance = start(&machine).expect("opens");
+            a = session(&instance);
+        }
+        let attempt = |session: &mut Session, id: i32| -> Result<()> {
+            let rows = &mut Rows::default();
+            session.simple_query("SET enable_seqscan = off", rows)?;
+            session.simple_query("BEGIN ISOLATION LEVEL SERIALIZABLE", rows)?;
+            session.simple_query("SELECT n FROM seen WHERE n = 0", rows)?;
+            session.simple_query(&format!("INSERT INTO k VALUES ({id})"), rows)?;
+            session.simple_query("COMMIT", rows).map(|_| ())
+        };
+        let mut b = session(&instance);
+        assert_eq!(attempt(&mut b, 55).expect_err("a cycle").sqlstate().as_str(), "40001");
+        run(&mut b, "ROLLBACK");
+        if !crash {
+            // After a crash it counts as if somebody had written over what it read and committed.
+            attempt(&mut b, 995).expect("another gap");
+        }
+        run(&mut a, "COMMIT PREPARED 'p'");
+        attempt(&mut b, 56).expect("nothing stands against it any more");
+    }
+}
+
+/// Three serializable transactions on one snapshot, and one on a snapshot that nobody has any more.
+#[test]
+fn a_serializable_transaction_imports_the_snapshot_of_another() {
+    let instance = open(&Env::in_memory());
+    let (mut a, mut b, mut c) = (session(&instance), session(&instance), session(&instance));
+    run(&mut a, "CREATE TABLE t (id int PRIMARY KEY, v int)");
+    run(&mut a, "INSERT INTO t VALUES (1, 10), (2, 20)");
+    let export = |session: &mut Session| table(session, "SELECT pg_export_snapshot()").remove(0);
+    run(&mut a, "BEGIN ISOLATION LEVEL SERIALIZABLE");
+    let name = export(&mut a);
+    run(&mut c, "UPDATE t SET v = 11 WHERE id = 1");
+    run(&mut c, "UPDATE t SET v = 21 WHERE id = 2");
+    run(&mut b, "BEGIN ISOLATION LEVEL SERIALIZABLE");
+    run(&mut b, &format!("SET TRANSACTION SNAPSHOT '{name}'"));
+    assert_eq!(table(&mut b, "SELECT sum(v) FROM t"), ["30"]);
+    assert_eq!(table(&mut a, "SELECT sum(v) FROM t"), ["30"]);
+    // Each writes what the other has read: one of them fails.
+    run(&mut a, "INSERT INTO t VALUES (3, 30)");
+    let mut failed = 0;
+    let mut attempt = |session: &mut Session, sql: &str| {
+        if let Err(error) = session.simple_query(sql, &mut Rows::default()) {
+            assert_eq!(error.sqlstate().as_str(), "40001");
+            failed += 1;
+        }
+    };
+    attempt(&mut b, "INSERT INTO t VALUES (4, 40)");
+    attempt(&mut a, "COMMIT");
+    attempt(&mut b, "COMMIT");
+    assert!(failed >= 1, "write skew between two on one snapshot");
+    run(&mut a, "ROLLBACK");
+    run(&mut b, "ROLLBACK");
+    // Its owner has ended.
+    run(&mut b, "BEGIN ISOLATION LEVEL SERIALIZABLE");
+    let error = fails(&mut b, &format!("SET TRANSACTION SNAPSHOT '{name}'"));
+    assert_eq!(error.sqlstate().as_str(), "42704");
+    run(&mut b, "ROLLBACK");
+    for (exporter, importer, message) in [
+        (
+            "REPEATABLE READ",
+            "SERIALIZABLE",
+            "a serializable transaction cannot import a snapshot from a non-serializable transaction",
+        ),
+        (
+            "SERIALIZABLE READ ONLY",
+            "SERIALIZABLE",
+            "a non-read-only serializable transaction cannot import a snapshot from a read-only transaction",
+        ),
+        (
+            "SERIALIZABLE",
+            "SERIALIZABLE READ ONLY, DEFERRABLE",
+            "a snapshot-importing transaction must not be READ ONLY DEFERRABLE",
+        ),
+    ] {
+        run(&mut a, &format!("BEGIN ISOLATION LEVEL {exporter}"));
+        let name = export(&mut a);
+        run(&mut b, &format!("BEGIN ISOLATION LEVEL {importer}"));
+        let error = fails(&mut b, &format!("SET TRANSACTION SNAPSHOT '{name}'"));
+        assert_eq!((error.sqlstate().as_str(), error.message()), ("0A000", message));
+        run(&mut b, "ROLLBACK");
+        // One that only reads may have it.
+        run(&mut b, "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY");
+        run(&mut b, &format!("SET TRANSACTION SNAPSHOT '{name}'"));
+        assert_eq!(fails(&mut a, "PREPARE TRANSACTION 'x'").sqlstate().as_str(), "0A000");
+        run(&mut b, "COMMIT");
+        run(&mut a, "ROLLBACK");
+    }
+}
+
+/// The anomaly of a reader that only reads, on a snapshot that it has imported.
+#[test]
+fn a_reader_on_an_imported_snapshot_takes_part() {
+    let instance = open(&Env::in_memory());
+    let (mut a, mut b, mut reader) = (session(&instance), session(&instance), session(&instance));
+    run(&mut a, "CREATE TABLE t (id int PRIMARY KEY, v int)");
+    run(&mut a, "INSERT INTO t VALUES (1, 0), (2, 0)");
+    run(&mut a, "SET enable_seqscan = off");
+    run(&mut reader, "SET enable_seqscan = off");
+    // T2 has read the savings before T3's deposit, and T3 commits.
+    run(&mut a, "BEGIN ISOLATION LEVEL SERIALIZABLE");
+    assert_eq!(table(&mut a, "SELECT v FROM t WHERE id = 2"), ["0"]);
+    run(&mut b, "BEGIN ISOLATION LEVEL SERIALIZABLE; UPDATE t SET v = 20 WHERE id = 2; COMMIT");
+    // A snapshot in between, which the reader takes over.
+    run(&mut b, "BEGIN ISOLATION LEVEL SERIALIZABLE");
+    let name = table(&mut b, "SELECT pg_export_snapshot()").remove(0);
+    run(&mut reader, "BEGIN ISOLATION LEVEL SERIALIZABLE READ ONLY");
+    run(&mut reader, &format!("SET TRANSACTION SNAPSHOT '{name}'"));
+    run(&mut a, "UPDATE t SET v = -11 WHERE id = 1");
+    run(&mut a, "COMMIT");
+    run(&mut b, "COMMIT");
+    assert_eq!(table(&mut reader, "SELECT v FROM t WHERE id = 2"), ["20"]);
+    let error = fails(&mut reader, "SELECT v FROM t WHERE id = 1");
+    assert_eq!(error.sqlstate().as_str(), "40001");
+}

@@ -39,7 +39,7 @@ pub use outcomes::{DeadRange, Outcome, Outcomes};
 pub use recovery::TransactionLog;
 pub use registry::OpenSnapshots;
 pub use row_locks::RowLockStrength;
-pub use serializable::{KeyRange, ScannedRange, SerialTransaction};
+pub use serializable::{KeyRange, ScannedRange, SerialGranule, SerialLockListing, SerialTransaction};
 pub use snapshot::Snapshot;
 pub use suspension::{KeptTurn, RowDemand, RowObstacle, Suspension};
 pub use transaction::{Ended, IsolationLevel, SavepointDepth, Transaction, TransactionOptions};

@@ -24,7 +24,7 @@ use crate::record::{self, CommitRecord};
 use crate::recovery::TransactionLog;
 use crate::registry::{OpenSnapshots, SnapshotRegistry};
 use crate::row_locks::{RowLockStrength, RowLocks};
-use crate::serializable::{Limits, Serializable};
+use crate::serializable::{Limits, SerialLockListing, Serializable};
 use crate::transaction::{EndOfTransaction, Ended, ExportedSnapshots, Transaction, TransactionOptions};
 
 type DroppedHook = Box<dyn Fn(RelationKey) + Send + Sync>;
@@ -255,7 +255,7 @@ impl TransactionManager {
         self.forget_serial(transaction);
     }
 
-    fn forget_serial(&self, transaction: &mut Transaction) {
+    pub(crate) fn forget_serial(&self, transaction: &mut Transaction) {
         if let Some(tracked) = transaction.take_serial() {
             self.core.serializable.abort(&tracked);
         }
@@ -268,16 +268,9 @@ impl TransactionManager {
         self.core.serializable.retains(creator)
     }
 
-    /// For PREPARE TRANSACTION: the check before a commit. From here on the transaction can no longer be made to fail by
-    /// others, who fail in its place.
-    ///
-    /// # Errors
-    /// 40001.
-    pub fn prepare_serializable(&self, transaction: &Transaction) -> Result<()> {
-        if let Some(tracked) = transaction.serial() {
-            self.core.serializable.pre_commit(tracked)?.prepared(self.newest());
-        }
-        Ok(())
+    /// What serializable transactions have read, as long as that matters.
+    pub fn serializable_locks(&self) -> Vec<SerialLockListing> {
+        self.core.serializable.list()
     }
 
     /// Makes what serializable transactions have read of a relation or an index count for all of `to`: the rows have

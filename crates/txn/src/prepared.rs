@@ -12,7 +12,8 @@
 //!
 //! # On-disk layout
 //! The prepare record: format (u8) · dead ranges · dropped relations · created relations · row locks · written blocks ·
-//! next command (u32) · the engine's own bytes, each list with its length (u32) before it, little endian. Checkpoints
+//! next command (u32) · the engine's own bytes · of a serializable transaction, as a list of one, its snapshot and its SIREAD
+//! locks, each list with its length (u32) before it, little endian. Checkpoints
 //! carry the records of the transactions that are prepared.
 //!
 //! # Invariants
@@ -35,6 +36,7 @@ use crate::manager::{CommitTicket, TransactionManager};
 use crate::outcomes::DeadRange;
 use crate::record::{self, CommitRecord, Reader};
 use crate::row_locks::RowLockStrength;
+use crate::serializable::{KeyRange, PreparedSerial, SavedLock};
 use crate::transaction::Transaction;
 
 /// The records of prepared transactions, by xid.
@@ -53,6 +55,7 @@ pub(crate) struct PrepareRecord {
     pub written: Vec<(RelationKey, Vec<(u32, u64)>)>,
     pub next_command: CommandId,
     pub payload: Vec<u8>,
+    pub serial: Option<PreparedSerial>,
 }
 
 impl PrepareRecord {
@@ -90,6 +93,12 @@ impl PrepareRecord {
         out.extend_from_slice(&self.next_command.0.to_le_bytes());
         count(&mut out, self.payload.len());
         out.extend_from_slice(&self.payload);
+        count(&mut out, usize::from(self.serial.is_some()));
+        if let Some(serial) = &self.serial {
+            out.extend_from_slice(&serial.snapshot.0.to_le_bytes());
+            count(&mut out, serial.locks.len());
+            serial.locks.iter().for_each(|lock| encode_lock(lock, &mut out));
+        }
         out
     }
 
@@ -116,8 +125,58 @@ impl PrepareRecord {
         prepare.next_command = CommandId(r.u32()?);
         let length = r.u32()? as usize;
         prepare.payload = r.bytes(length)?.to_vec();
+        for _ in 0..r.u32()? {
+            let snapshot = Lsn(r.u64()?);
+            let mut locks = Vec::new();
+            for _ in 0..r.u32()? {
+                locks.push(decode_lock(&mut r)?);
+            }
+            prepare.serial = Some(PreparedSerial { snapshot, locks });
+        }
         Ok(prepare)
     }
+}
+
+fn encode_lock(lock: &SavedLock, out: &mut Vec<u8>) {
+    let mut begin = |kind: u32, key: &RelationKey| {
+        out.extend_from_slice(&kind.to_le_bytes());
+        out.extend_from_slice(&key.database.0.to_le_bytes());
+        out.extend_from_slice(&key.file.0.to_le_bytes());
+    };
+    match lock {
+        SavedLock::Relation(relation) => begin(0, relation),
+        SavedLock::Page(relation, block) => {
+            begin(1, relation);
+            out.extend_from_slice(&block.0.to_le_bytes());
+        }
+        SavedLock::Row(relation, row) => {
+            begin(2, relation);
+            out.extend_from_slice(&row.to_u64().to_le_bytes());
+        }
+        SavedLock::Range(index, range) => {
+            begin(if range.high.is_some() { 4 } else { 3 }, index);
+            for bound in std::iter::once(&range.low).chain(&range.high) {
+                out.extend_from_slice(&(bound.len() as u32).to_le_bytes());
+                out.extend_from_slice(bound);
+            }
+        }
+    }
+}
+
+fn decode_lock(r: &mut Reader<'_>) -> Result<SavedLock> {
+    let (kind, relation) = (r.u32()?, r.relation()?);
+    let bound = |r: &mut Reader<'_>| -> Result<Box<[u8]>> {
+        let length = r.u32()? as usize;
+        Ok(r.bytes(length)?.into())
+    };
+    Ok(match kind {
+        0 => SavedLock::Relation(relation),
+        1 => SavedLock::Page(relation, BlockNo(r.u32()?)),
+        2 => SavedLock::Row(relation, RowId::from_u64(r.u64()?)),
+        3 => SavedLock::Range(relation, KeyRange { low: bound(r)?, high: None }),
+        4 => SavedLock::Range(relation, KeyRange { low: bound(r)?, high: Some(bound(r)?) }),
+        other => return Err(Error::corrupt(format!("prepare record with a SIREAD lock of kind {other}"))),
+    })
 }
 
 fn strength(number: u32) -> Result<RowLockStrength> {
@@ -133,13 +192,19 @@ impl TransactionManager {
     /// wrote and every row that it locked. `payload` comes back from [`TransactionManager::take_recovered`].
     ///
     /// # Errors
-    /// When the log takes no more records; the transaction is as it was then.
+    /// When the log takes no more records, and 40001 for a serializable transaction that is part of an anomaly; the
+    /// transaction is as it was then.
     pub fn prepare(&self, transaction: &mut Transaction, payload: &[u8]) -> Result<CommitTicket> {
         let core = &self.core;
         let met = transaction.gate_lsn();
         let xid = transaction.force_xid();
         core.wal.reserve()?;
-        let bytes: Arc<[u8]> = transaction.prepare_record(payload).encode().into();
+        let tracked = transaction.serial().filter(|serial| !serial.is_safe()).cloned();
+        let mut contents = transaction.prepare_record(payload);
+        contents.serial = tracked.as_ref().and_then(|tracked| tracked.saved());
+        let bytes: Arc<[u8]> = contents.encode().into();
+        // From here on the transaction can no longer be made to fail by others, who fail in its place.
+        let committing = tracked.as_deref().map(|t| core.serializable.pre_commit(t)).transpose()?;
         let mut record = RecordBuilder::new(RmgrId::TXN, record::PREPARE, xid);
         record.main(&bytes);
         let lsn = {
@@ -150,6 +215,9 @@ impl TransactionManager {
             })?;
             appended.end
         };
+        if let Some(committing) = committing {
+            committing.prepared(lsn);
+        }
         transaction.become_prepared();
         Ok(CommitTicket::new(lsn.max(met), &core.wal))
     }
@@ -168,6 +236,8 @@ impl TransactionManager {
         core.wal.reserve()?;
         let mut record = RecordBuilder::new(RmgrId::TXN, record::COMMIT, xid);
         let end = transaction.take_end();
+        let tracked = transaction.serial().cloned();
+        let committing = tracked.as_deref().map(|tracked| core.serializable.commit_prepared(tracked));
         CommitRecord::encode(&end.dead, &end.dropped, &end.note, &mut |bytes| {
             record.main(bytes);
         });
@@ -185,6 +255,9 @@ impl TransactionManager {
             core.newest.store(appended.end.0, Ordering::SeqCst);
             appended.end
         };
+        if let Some(committing) = committing {
+            committing.committed(lsn);
+        }
         transaction.finished = true;
         self.after_commit(xid, lsn, end);
         Ok(CommitTicket::new(lsn, &core.wal))
@@ -209,6 +282,7 @@ impl TransactionManager {
             appended.end
         };
         transaction.finished = true;
+        self.forget_serial(transaction);
         let end = transaction.take_end();
         self.after_abort(xid, end);
         Ok(CommitTicket::new(lsn, &core.wal))
@@ -270,6 +344,16 @@ mod tests {
             written: vec![(key, vec![(0, 5), (9, u64::MAX)])],
             next_command: CommandId(17),
             payload: b"gid".to_vec(),
+            serial: Some(PreparedSerial {
+                snapshot: Lsn(77),
+                locks: vec![
+                    SavedLock::Relation(key),
+                    SavedLock::Page(key, BlockNo(3)),
+                    SavedLock::Row(key, RowId::new(4, 5)),
+                    SavedLock::Range(key, KeyRange::all()),
+                    SavedLock::Range(key, KeyRange { low: [1, 2].into(), high: Some([9].into()) }),
+                ],
+            }),
         };
         let bytes = prepare.encode();
         assert_eq!(PrepareRecord::decode(&bytes).unwrap(), prepare);

@@ -247,6 +247,8 @@ impl Transaction {
         }
         transaction.created = record.created;
         transaction.dropped = record.dropped;
+        transaction.serial =
+            record.serial.map(|serial| transaction.manager.core.serializable.restore(xid, &serial));
         transaction.prepared = true;
         transaction.interrupt.set_xid(xid);
         Ok(transaction)
@@ -268,6 +270,7 @@ impl Transaction {
             written: crate::prepared::sorted_words(written),
             next_command: CommandId(self.current_cid().0 + 1),
             payload: payload.to_vec(),
+            serial: None,
         }
     }
 
@@ -407,18 +410,68 @@ impl Transaction {
                 Arc::new(Registration::new(core.clone(), slot, lsn))
             }
         };
-        let name = core.exported.add(&registration, self.interrupt.process_id());
+        let name = core.exported.add(self.interrupt.process_id(), &registration, self);
         let exported =
             ExportedSnapshot { core: core.clone(), name: name.clone(), _registration: registration };
         self.exported.lock().push(exported);
         Ok(name)
     }
 
-    /// Sees from now on what another transaction exported; false when there is no such snapshot (any more).
-    pub fn import_snapshot(&mut self, name: &str) -> bool {
-        self.base = self.manager.core.exported.find(name);
-        self.has_queried |= self.base.is_some();
-        self.base.is_some()
+    /// Sees from now on what another transaction exported.
+    ///
+    /// # Errors
+    /// 42704 when there is no such snapshot (any more), 0A000 when a serializable transaction cannot have it.
+    pub fn import_snapshot(&mut self, name: &str) -> Result<()> {
+        let unsupported = |message: &str| Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message));
+        let core = &self.manager.core;
+        let Some(exported) = core.exported.find(name) else {
+            return Err(Error::new(
+                SqlState::UNDEFINED_OBJECT,
+                format!("snapshot \"{name}\" does not exist"),
+            ));
+        };
+        if self.isolation == IsolationLevel::Serializable {
+            if exported.isolation != IsolationLevel::Serializable {
+                return unsupported(
+                    "a serializable transaction cannot import a snapshot from a non-serializable transaction",
+                );
+            }
+            if exported.read_only && !self.read_only {
+                return unsupported(
+                    "a non-read-only serializable transaction cannot import a snapshot from a read-only transaction",
+                );
+            }
+            if self.read_only && self.deferrable {
+                return unsupported("a snapshot-importing transaction must not be READ ONLY DEFERRABLE");
+            }
+            // A safe snapshot is safe for all who only read.
+            let is_safe = exported.serial.as_ref().is_none_or(|serial| serial.is_safe());
+            if !is_safe {
+                let tracked =
+                    core.serializable.begin_imported(exported.registration.lsn, &self.serial_begin());
+                let gone = || {
+                    Error::new(
+                        SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
+                        "could not import the requested snapshot",
+                    )
+                    .detail("The source transaction is not running anymore.")
+                };
+                self.serial = Some(tracked.ok_or_else(gone)?);
+            }
+        }
+        self.base = Some(exported.registration);
+        self.has_queried = true;
+        Ok(())
+    }
+
+    /// The files that it has made.
+    pub fn created_files(&self) -> &[RelationKey] {
+        &self.created
+    }
+
+    /// Whether other transactions may take over its snapshot.
+    pub fn has_exported(&self) -> bool {
+        !self.exported.lock().is_empty()
     }
 
     /// Whether it may not write.
@@ -499,12 +552,7 @@ impl Transaction {
         if self.isolation != IsolationLevel::Serializable {
             return core.registry.register(&core.newest);
         }
-        let begin = Begin {
-            registry: &core.registry,
-            newest: &core.newest,
-            read_only: self.read_only && !self.xid().is_valid(),
-            xid: self.xid(),
-        };
+        let begin = self.serial_begin();
         if begin.read_only && self.deferrable {
             let wait = SafeWait { waiting: &core.storage.env().wait, interrupt: &self.interrupt };
             return core.serializable.begin_deferrable(&begin, &wait);
@@ -512,6 +560,17 @@ impl Transaction {
         let (slot, lsn, serial) = core.serializable.begin(&begin)?;
         self.serial = serial;
         Ok((slot, lsn))
+    }
+
+    fn serial_begin(&self) -> Begin<'_> {
+        let core = &self.manager.core;
+        Begin {
+            registry: &core.registry,
+            newest: &core.newest,
+            read_only: self.read_only && !self.xid().is_valid(),
+            xid: self.xid(),
+            process_id: self.interrupt.process_id(),
+        }
     }
 
     /// Its part in SERIALIZABLE, from its first snapshot on: what it writes has to be checked with it. What it reads is
@@ -752,23 +811,52 @@ impl Drop for ExportedSnapshot {
     }
 }
 
+/// What is known of an exported snapshot.
+struct Exported {
+    registration: Weak<Registration>,
+    isolation: IsolationLevel,
+    read_only: bool,
+    serial: Option<Arc<SerialTransaction>>,
+}
+
+/// An exported snapshot that is registered.
+struct FoundSnapshot {
+    registration: Arc<Registration>,
+    isolation: IsolationLevel,
+    read_only: bool,
+    serial: Option<Arc<SerialTransaction>>,
+}
+
 /// The exported snapshots of all transactions, by name.
 #[derive(Default)]
 pub(crate) struct ExportedSnapshots {
     count: AtomicU32,
-    names: Mutex<HashMap<String, Weak<Registration>>>,
+    names: Mutex<HashMap<String, Exported>>,
 }
 
 impl ExportedSnapshots {
-    fn add(&self, registration: &Arc<Registration>, process_id: i32) -> String {
+    fn add(&self, process_id: i32, registration: &Arc<Registration>, owner: &Transaction) -> String {
         let number = self.count.fetch_add(1, Ordering::Relaxed) + 1;
         let name = format!("{process_id:08X}-{number:08X}-1");
-        self.names.lock().insert(name.clone(), Arc::downgrade(registration));
+        let exported = Exported {
+            registration: Arc::downgrade(registration),
+            isolation: owner.isolation,
+            read_only: owner.read_only,
+            serial: owner.serial.clone(),
+        };
+        self.names.lock().insert(name.clone(), exported);
         name
     }
 
-    fn find(&self, name: &str) -> Option<Arc<Registration>> {
-        self.names.lock().get(name)?.upgrade()
+    fn find(&self, name: &str) -> Option<FoundSnapshot> {
+        let names = self.names.lock();
+        let exported = names.get(name)?;
+        Some(FoundSnapshot {
+            registration: exported.registration.upgrade()?,
+            isolation: exported.isolation,
+            read_only: exported.read_only,
+            serial: exported.serial.clone(),
+        })
     }
 
     fn remove(&self, name: &str) {

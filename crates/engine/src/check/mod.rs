@@ -188,6 +188,9 @@ impl Check<'_> {
                 self.names.insert(RelationKey::new(Oid::INVALID, file), name);
             }
         }
+        for (gid, key) in instance.prepared().created_files() {
+            self.names.entry(key).or_insert_with(|| format!("prepared transaction \"{gid}\""));
+        }
         // Pages are read from the files: what is newer in memory goes there first.
         self.attempt(root.display(), instance.checkpoint());
         self.files(instance);

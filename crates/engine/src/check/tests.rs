@@ -110,6 +110,45 @@ fn a_directory_in_which_much_has_happened_is_clean() {
     assert_eq!(check(&env).1, Vec::<String>::new());
 }
 
+/// Transactions that are prepared still have files of their own, rows and entries that nobody sees.
+#[test]
+fn what_is_prepared_is_no_problem() {
+    let env = worked_on();
+    let instance = open(&env);
+    let mut session = instance.session("postgres", "postgres").unwrap();
+    for sql in [
+        "BEGIN",
+        "CREATE TABLE fresh (id int PRIMARY KEY, body text, s serial)",
+        "INSERT INTO fresh SELECT i, repeat('x', i % 50) FROM generate_series(1, 500) AS i",
+        "CREATE INDEX fresh_body ON fresh (body)",
+        "UPDATE items SET id = id + 1000000, name = 'moved ' || id WHERE id % 4 = 0",
+        "DELETE FROM items WHERE id % 4 = 1",
+        "PREPARE TRANSACTION 'one'",
+        "BEGIN",
+        "DROP TABLE calm",
+        "ALTER TABLE large ADD COLUMN more int DEFAULT 5",
+        "CREATE UNIQUE INDEX large_more ON large (more, id)",
+        "PREPARE TRANSACTION 'two'",
+    ] {
+        run(&mut session, sql);
+    }
+    drop(session);
+    instance.close().unwrap();
+    assert_eq!(check(&env).1, Vec::<String>::new());
+    for (first, second) in [("COMMIT", "ROLLBACK"), ("", "")] {
+        if !first.is_empty() {
+            let instance = open(&env);
+            let mut session = instance.session("postgres", "postgres").unwrap();
+            run(&mut session, &format!("{first} PREPARED 'one'"));
+            run(&mut session, &format!("{second} PREPARED 'two'"));
+            run(&mut session, "VACUUM");
+            drop(session);
+            instance.close().unwrap();
+        }
+        assert_eq!(check(&env).1, Vec::<String>::new());
+    }
+}
+
 #[test]
 fn a_flipped_byte_is_found_in_each_kind_of_file() {
     for (relation, suffix) in [

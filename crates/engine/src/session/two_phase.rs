@@ -9,7 +9,6 @@
 use std::sync::Arc;
 
 use ochre_base::{Error, Result, SqlState};
-use ochre_txn::IsolationLevel;
 
 use super::{Block, Session};
 use crate::prepared::{PreparedFacts, PreparedTransaction};
@@ -58,8 +57,11 @@ impl Session {
         }
         self.require_no_notifications()?;
         self.run_all_deferred_checks()?;
-        if self.txn().isolation() == IsolationLevel::Serializable {
-            return Err(Error::unsupported("PREPARE TRANSACTION of a SERIALIZABLE transaction"));
+        if self.txn().has_exported() {
+            return Err(Error::new(
+                SqlState::FEATURE_NOT_SUPPORTED,
+                "cannot PREPARE a transaction that has exported snapshots",
+            ));
         }
         let instance = Arc::clone(&self.state.instance);
         let prepared = instance.prepared();

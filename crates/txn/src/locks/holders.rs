@@ -90,14 +90,13 @@ impl LockManager {
         tag: LockTag,
         mode: RelationLockMode,
     ) -> Result<()> {
-        for (session, ended) in self.holders_against(own, tag, mode) {
-            let is_over = || session.local.lock().ended != ended || !self.holds_against(&session, tag, mode);
-            self.wait_for_holder(waiter, &session, &is_over)?;
+        for holder in self.holders_against(own, tag, mode) {
+            self.wait_for_holder(waiter, holder, tag, mode)?;
         }
         // One of them may have been prepared meanwhile: it runs on under another number.
-        for (session, _) in self.holders_against(own, tag, mode) {
-            if session.process_id() < 0 {
-                self.wait_for_holder(waiter, &session, &|| !self.holds_against(&session, tag, mode))?;
+        for holder in self.holders_against(own, tag, mode) {
+            if holder.0.process_id() < 0 {
+                self.wait_for_holder(waiter, holder, tag, mode)?;
             }
         }
         Ok(())

@@ -22,6 +22,7 @@
 //! # Invariants
 //! - G1: an edge has both ends among active and prepared transactions, and is in both nodes' lists.
 //! - G2: a committed node is kept while an active snapshot lies before its bound: only then is somebody concurrent.
+//! - G3: a prepared writer counts for its readers as one that has committed: it can no longer be made to fail.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -48,6 +49,7 @@ type Ids = SmallVec<[SerialId; 4]>;
 struct Node {
     snapshot: Lsn,
     xid: Xid,
+    process_id: i32,
     /// Declared so, or committed without having written.
     read_only: bool,
     state: State,
@@ -169,6 +171,7 @@ impl Graph {
         snapshot: Lsn,
         read_only: bool,
         xid: Xid,
+        process_id: i32,
     ) -> Option<(SerialId, Arc<Flags>)> {
         let id = SerialId(self.last + 1);
         let mut undecided = 0;
@@ -184,11 +187,24 @@ impl Graph {
                 return None;
             }
         }
+        Some(self.add_node(snapshot, read_only, undecided, xid, process_id))
+    }
+
+    fn add_node(
+        &mut self,
+        snapshot: Lsn,
+        read_only: bool,
+        undecided: usize,
+        xid: Xid,
+        process_id: i32,
+    ) -> (SerialId, Arc<Flags>) {
         self.last += 1;
+        let id = SerialId(self.last);
         let flags = Arc::new(Flags::default());
         let node = Node {
             snapshot,
             xid: Xid::NONE,
+            process_id,
             read_only,
             state: State::Active,
             flags: flags.clone(),
@@ -206,7 +222,63 @@ impl Graph {
         if xid.is_valid() {
             self.note_xid(id, xid);
         }
+        (id, flags)
+    }
+
+    /// Begins a transaction on the snapshot of one that runs: what that one needs is kept, so it has what this one needs.
+    /// `None` when no transaction with the snapshot runs any more.
+    pub(super) fn begin_imported(
+        &mut self,
+        snapshot: Lsn,
+        read_only: bool,
+        xid: Xid,
+        process_id: i32,
+    ) -> Option<(SerialId, Arc<Flags>)> {
+        let all = (snapshot, SerialId(0))..=(snapshot, SerialId(u64::MAX));
+        let exporters: Ids = self.active.range(all).map(|(_, id)| *id).collect();
+        if exporters.is_empty() {
+            return None;
+        }
+        if read_only {
+            // What committed since the snapshot may have made it unsafe: it never becomes safe.
+            return Some(self.add_node(snapshot, true, 1, xid, process_id));
+        }
+        // Who waits for a decision about the exporter has the same to fear from this one.
+        let mut watchers: SmallVec<[SerialId; 2]> = SmallVec::new();
+        for exporter in exporters {
+            let watched_by = &self.nodes[&exporter].watched_by;
+            watchers.extend(watched_by.iter().copied().filter(|id| !watchers.contains(id)).collect::<Ids>());
+        }
+        for watcher in &watchers {
+            if let Some(node) = self.nodes.get_mut(watcher) {
+                node.undecided += 1;
+            }
+        }
+        let (id, flags) = self.add_node(snapshot, false, 0, xid, process_id);
+        self.nodes.get_mut(&id).expect("just added").watched_by = watchers;
         Some((id, flags))
+    }
+
+    /// Puts a transaction back that was prepared when the engine stopped. What became of those that it conflicted with is
+    /// not known any more: it counts as if one had committed first that wrote over what it has read.
+    pub(super) fn restore(&mut self, snapshot: Lsn, xid: Xid) -> (SerialId, Arc<Flags>) {
+        let (id, flags) = self.add_node(snapshot, false, 0, xid, 0);
+        let node = self.nodes.get_mut(&id).expect("just added");
+        node.state = State::Prepared(snapshot);
+        node.earliest_out = snapshot;
+        (id, flags)
+    }
+
+    /// The session of a transaction; 0 for one that was prepared, or summarised.
+    pub(super) fn process_id(&self, id: SerialId) -> i32 {
+        match self.nodes.get(&id) {
+            Some(node) if !matches!(node.state, State::Prepared(_)) => node.process_id,
+            _ => 0,
+        }
+    }
+
+    pub(super) fn snapshot(&self, id: SerialId) -> Option<Lsn> {
+        self.nodes.get(&id).map(|node| node.snapshot)
     }
 
     pub(super) fn note_xid(&mut self, id: SerialId, xid: Xid) {
@@ -261,7 +333,11 @@ impl Graph {
         }
         match w.state {
             State::Committed(commit) => self.fold_out(reader, commit),
-            State::Active | State::Prepared(_) => self.add_edge(reader, id),
+            State::Active => self.add_edge(reader, id),
+            State::Prepared(prepared) => {
+                self.fold_out(reader, prepared); // G3
+                self.add_edge(reader, id);
+            }
         }
         Ok(())
     }
@@ -361,8 +437,10 @@ impl Graph {
     }
 
     pub(super) fn prepare(&mut self, id: SerialId, lsn: Lsn) {
-        if let Some(node) = self.nodes.get_mut(&id) {
-            node.state = State::Prepared(lsn);
+        let Some(node) = self.nodes.get_mut(&id) else { return };
+        node.state = State::Prepared(lsn);
+        for reader in node.readers.clone() {
+            self.fold_out(reader, lsn); // G3
         }
     }
 

@@ -22,7 +22,7 @@ use parking_lot::{Mutex, MutexGuard};
 use smallvec::SmallVec;
 
 use super::range::KeyRange;
-use super::{Limits, SerialId};
+use super::{Limits, SavedLock, SerialGranule, SerialId};
 
 const PAGE_SHARDS: usize = 64;
 const FILE_SHARDS: usize = 16;
@@ -301,6 +301,83 @@ impl PredicateLocks {
                 lock.range = part;
             }
         }
+    }
+
+    /// Takes a lock that was saved.
+    pub(super) fn restore(&self, limits: &Limits, holder: Holder, own: &mut OwnLocks, lock: &SavedLock) {
+        match lock {
+            SavedLock::Relation(relation) => self.lock_relation(holder, own, *relation),
+            SavedLock::Row(relation, row) => self.lock_row(limits, holder, own, *relation, *row),
+            SavedLock::Page(relation, block) => {
+                if own.relation(*relation).whole {
+                    return;
+                }
+                self.lock_page(holder, (*relation, *block));
+                own.pages.insert((*relation, *block), OwnPage::Whole);
+                own.relation(*relation).granules += 1;
+            }
+            SavedLock::Range(index, range) => {
+                if let Some(number) = self.lock_range(limits, holder, own, *index, range.clone()) {
+                    self.settle_range(*index, holder.id, number, None);
+                }
+            }
+        }
+    }
+
+    /// The locks that a transaction has, the coarse ones first.
+    pub(super) fn saved(&self, id: SerialId, own: &OwnLocks) -> Vec<SavedLock> {
+        let whole = own.relations.iter().filter(|relation| relation.whole);
+        let mut saved: Vec<SavedLock> = whole.map(|own| SavedLock::Relation(own.relation)).collect();
+        for (&(relation, block), page) in &own.pages {
+            match page {
+                OwnPage::Whole => saved.push(SavedLock::Page(relation, block)),
+                OwnPage::Rows(rows) => saved
+                    .extend(rows.iter().map(|slot| SavedLock::Row(relation, RowId { block, slot: *slot }))),
+            }
+        }
+        for (index, of_index) in &own.indexes {
+            for key in &of_index.keys {
+                let range = KeyRange { low: key.clone(), high: Some(KeyRange::above(key)) };
+                saved.push(SavedLock::Range(*index, range));
+            }
+            if let Some(locks) = self.indexes_of(*index).get(index) {
+                let ranges = locks.ranges.iter().filter(|lock| lock.holder.id == id);
+                saved.extend(ranges.map(|lock| SavedLock::Range(*index, lock.range.clone())));
+            }
+        }
+        saved
+    }
+
+    /// All locks, for those who watch.
+    pub(super) fn list(&self) -> Vec<(SerialId, RelationKey, SerialGranule)> {
+        let mut all = Vec::new();
+        for shard in &self.relations {
+            for (relation, holders) in &*shard.lock() {
+                all.extend(holders.iter().map(|h| (h.id, *relation, SerialGranule::Relation)));
+            }
+        }
+        for shard in &self.pages {
+            for ((relation, block), locks) in &*shard.lock() {
+                let page = SerialGranule::Page(*block);
+                all.extend(locks.whole.iter().map(|h| (h.id, *relation, page)));
+                all.extend(locks.rows.iter().map(|(slot, h)| {
+                    (h.id, *relation, SerialGranule::Row(RowId { block: *block, slot: *slot }))
+                }));
+            }
+        }
+        for shard in &self.indexes {
+            for (index, locks) in &*shard.lock() {
+                let keys = locks.keys.values().flatten().map(|h| (h.id, *index, SerialGranule::Keys));
+                all.extend(keys);
+                all.extend(locks.ranges.iter().map(|lock| {
+                    let whole = lock.range == KeyRange::all();
+                    let granule = if whole { SerialGranule::Relation } else { SerialGranule::Keys };
+                    (lock.holder.id, *index, granule)
+                }));
+            }
+        }
+        all.sort_unstable();
+        all
     }
 
     fn lock_index(&self, holder: Holder, own: &mut OwnLocks, index: RelationKey) {

@@ -51,7 +51,7 @@ mod tests;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
-use ochre_base::{Error, Lsn, Result, RowId, SqlState, Xid};
+use ochre_base::{BlockNo, Error, Lsn, Result, RowId, SqlState, Xid};
 use ochre_env::Waiting;
 use ochre_storage::RelationKey;
 use parking_lot::{Mutex, MutexGuard};
@@ -135,6 +135,44 @@ pub(crate) struct Begin<'a> {
     pub(crate) read_only: bool,
     /// The transaction's xid if it has one already.
     pub(crate) xid: Xid,
+    /// Its session.
+    pub(crate) process_id: i32,
+}
+
+/// What a serializable transaction takes along when it is prepared.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct PreparedSerial {
+    pub(crate) snapshot: Lsn,
+    pub(crate) locks: Vec<SavedLock>,
+}
+
+/// A SIREAD lock outside of the tables.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum SavedLock {
+    Relation(RelationKey),
+    Page(RelationKey, BlockNo),
+    Row(RelationKey, RowId),
+    Range(RelationKey, KeyRange),
+}
+
+/// A SIREAD lock, for `pg_locks`.
+#[derive(Debug, Clone)]
+pub struct SerialLockListing {
+    /// The session; 0 when the transaction is prepared, or merged with others.
+    pub process_id: i32,
+    pub relation: RelationKey,
+    pub granule: SerialGranule,
+}
+
+/// How much a SIREAD lock covers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum SerialGranule {
+    /// A relation, or all of an index.
+    Relation,
+    Page(BlockNo),
+    Row(RowId),
+    /// Some keys of an index.
+    Keys,
 }
 
 /// Where a wait for a safe snapshot can be broken off.
@@ -167,14 +205,62 @@ impl Serializable {
         let mut graph = self.graph.lock();
         // Z3: under the mutex.
         let (slot, lsn) = begin.registry.register(begin.newest)?;
-        let Some((id, flags)) = graph.begin(lsn, begin.read_only, begin.xid) else {
+        let Some((id, flags)) = graph.begin(lsn, begin.read_only, begin.xid, begin.process_id) else {
             return Ok((slot, lsn, None));
         };
         self.count_writers(&graph);
         drop(graph);
+        Ok((slot, lsn, Some(self.tracked(id, flags))))
+    }
+
+    fn tracked(self: &Arc<Serializable>, id: SerialId, flags: Arc<Flags>) -> Arc<SerialTransaction> {
         let own = Mutex::new(OwnLocks::default());
-        let tracked = SerialTransaction { all: self.clone(), id, flags, own, last_unseen: AtomicU64::new(0) };
-        Ok((slot, lsn, Some(Arc::new(tracked))))
+        Arc::new(SerialTransaction { all: self.clone(), id, flags, own, last_unseen: AtomicU64::new(0) })
+    }
+
+    /// Begins to track a transaction on the snapshot of another one; `None` when none with it runs any more.
+    pub(crate) fn begin_imported(
+        self: &Arc<Serializable>,
+        snapshot: Lsn,
+        begin: &Begin<'_>,
+    ) -> Option<Arc<SerialTransaction>> {
+        let mut graph = self.graph.lock();
+        let (id, flags) = graph.begin_imported(snapshot, begin.read_only, begin.xid, begin.process_id)?;
+        self.count_writers(&graph);
+        drop(graph);
+        Some(self.tracked(id, flags))
+    }
+
+    /// Puts a prepared transaction back, with what it has read.
+    pub(crate) fn restore(
+        self: &Arc<Serializable>,
+        xid: Xid,
+        prepared: &PreparedSerial,
+    ) -> Arc<SerialTransaction> {
+        let mut graph = self.graph.lock();
+        let (id, flags) = graph.restore(prepared.snapshot, xid);
+        self.count_writers(&graph);
+        drop(graph);
+        let tracked = self.tracked(id, flags);
+        let (holder, mut own) = (tracked.holder(), tracked.own.lock());
+        for lock in &prepared.locks {
+            self.locks.restore(&self.limits, holder, &mut own, lock);
+        }
+        drop(own);
+        tracked
+    }
+
+    /// All SIREAD locks.
+    pub(crate) fn list(&self) -> Vec<SerialLockListing> {
+        let held = self.locks.list();
+        let graph = self.graph.lock();
+        held.into_iter()
+            .map(|(id, relation, granule)| SerialLockListing {
+                process_id: graph.process_id(id),
+                relation,
+                granule,
+            })
+            .collect()
     }
 
     /// As [`Serializable::begin`], of a read-only transaction, but waits for a snapshot that is safe.
@@ -213,6 +299,11 @@ impl Serializable {
             graph.pre_commit(tracked.id)?;
         }
         Ok(Committing { all: self, graph, tracked })
+    }
+
+    /// The commit of a prepared transaction, which is past its check.
+    pub(crate) fn commit_prepared<'a>(&'a self, tracked: &'a SerialTransaction) -> Committing<'a> {
+        Committing { all: self, graph: self.graph.lock(), tracked }
     }
 
     /// A transaction that rolled back, or needs no tracking any more.
@@ -347,6 +438,13 @@ impl SerialTransaction {
     #[inline]
     pub fn is_safe(&self) -> bool {
         self.flags.safe.load(Ordering::Relaxed)
+    }
+
+    /// What the transaction takes along when it is prepared; nothing when it needs no looking after any more.
+    pub(crate) fn saved(&self) -> Option<PreparedSerial> {
+        let snapshot = self.all.graph.lock().snapshot(self.id)?;
+        let own = self.own.lock();
+        Some(PreparedSerial { snapshot, locks: self.all.locks.saved(self.id, &own) })
     }
 
     fn tracks(relation: RelationKey) -> bool {

@@ -38,7 +38,13 @@ impl World {
     }
 
     fn begin_as(&self, read_only: bool) -> Txn<'_> {
-        let begin = Begin { registry: &self.registry, newest: &self.newest, read_only, xid: Xid::NONE };
+        let begin = Begin {
+            registry: &self.registry,
+            newest: &self.newest,
+            read_only,
+            xid: Xid::NONE,
+            process_id: 0,
+        };
         let (slot, snapshot, tracked) = self.all.begin(&begin).unwrap();
         Txn { world: self, tracked, slot, snapshot, xid: Xid::NONE }
     }
