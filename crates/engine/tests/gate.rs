@@ -199,3 +199,67 @@ fn the_collector_waits_for_the_flush_of_a_delete() {
     let instance = machine.open();
     assert_eq!(table(&mut session(&instance), "SELECT * FROM t"), ["1|1"]);
 }
+
+#[test]
+fn notifications_wait() {
+    let machine = Machine::new();
+    let instance = machine.prepared(TABLE);
+    let (mut writer, mut listener) = (session(&instance), session(&instance));
+    run(&mut listener, "LISTEN news");
+    pass(&listener);
+    for write in
+        ["BEGIN; INSERT INTO t VALUES (2, 2); NOTIFY news, 'two'; COMMIT", "NOTIFY news, 'nothing written'"]
+    {
+        run(&mut writer, write);
+        assert!(waits(&writer) || write.starts_with("NOTIFY"), "its own commit");
+        let heard = listener.take_notifications();
+        assert_eq!(heard.len(), 1, "{write}");
+        assert!(waits(&listener), "it tells of a commit that a crash takes back: {write}");
+    }
+    machine.fs.crash(CrashMode::DropUnsynced);
+    drop((writer, listener));
+    std::mem::forget(instance);
+    let instance = machine.open();
+    assert_eq!(table(&mut session(&instance), "SELECT * FROM t"), ["1|1"]);
+}
+
+/// Locks are free before the flush, and everything that was committed is seen by then: whoever gets the lock finds as many
+/// rows as the counter says.
+#[test]
+fn who_gets_a_lock_sees_all_that_its_holder_committed() {
+    for lock in [
+        "SELECT v FROM counter WHERE id = 1 FOR UPDATE",
+        "UPDATE counter SET v = v WHERE id = 1 RETURNING v",
+        "SELECT pg_advisory_xact_lock(9)",
+        "LOCK TABLE counter IN EXCLUSIVE MODE",
+    ] {
+        let instance =
+            Instance::open(Env::in_memory(), Path::new("/data"), InstanceConfig::default()).expect("opens");
+        run(
+            &mut session(&instance),
+            "CREATE TABLE counter (id int PRIMARY KEY, v int); INSERT INTO counter VALUES (1, 0)",
+        );
+        run(&mut session(&instance), "CREATE TABLE entries (n int PRIMARY KEY)");
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    let mut s = session(&instance);
+                    for _ in 0..100 {
+                        run(&mut s, "BEGIN");
+                        run(&mut s, lock);
+                        let both = table(
+                            &mut s,
+                            "SELECT (SELECT v FROM counter WHERE id = 1), (SELECT count(*) FROM entries)",
+                        );
+                        let (counter, entries) = both[0].split_once('|').expect("two");
+                        assert_eq!(counter, entries, "after {lock}");
+                        run(&mut s, &format!("INSERT INTO entries VALUES ({counter})"));
+                        run(&mut s, "UPDATE counter SET v = v + 1 WHERE id = 1");
+                        run(&mut s, "COMMIT");
+                    }
+                });
+            }
+        });
+        assert_eq!(table(&mut session(&instance), "SELECT v FROM counter"), ["400"]);
+    }
+}
