@@ -409,6 +409,10 @@ fn system(session: &StatementSession<'_>, name: &str, args: &[Datum]) -> Result<
         "pg_conf_load_time" | "pg_postmaster_start_time" => Datum::Int64(instance.started_at()),
         "inet_client_addr" | "inet_server_addr" | "inet_client_port" | "inet_server_port" => Datum::Null,
         "pg_trigger_depth" => Datum::Int32(0),
+        "pg_current_wal_lsn" | "pg_current_wal_insert_lsn" => {
+            Datum::UInt64(instance.transactions().wal().position().0)
+        }
+        "pg_current_wal_flush_lsn" => Datum::UInt64(instance.transactions().wal().flushed().0),
         _ => return Ok(None),
     }))
 }
