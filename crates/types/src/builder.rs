@@ -173,6 +173,45 @@ impl ColumnBuilder {
         store::decode_into(self, bytes)
     }
 
+    /// Adds values from their stored forms, of which none is NULL.
+    ///
+    /// # Errors
+    /// As [`ColumnBuilder::push_stored`].
+    pub fn extend_stored<'a>(&mut self, stored: impl ExactSizeIterator<Item = &'a [u8]>) -> Result<()> {
+        let added = stored.len();
+        macro_rules! fixed {
+            ($vector:expr, $type:ty) => {{
+                $vector.reserve(added);
+                for bytes in stored {
+                    $vector.push(<$type>::from_le_bytes(bytes.try_into().map_err(|_| store::damaged())?));
+                }
+            }};
+        }
+        match &mut self.values {
+            ColumnValues::Int16(v) => fixed!(v, i16),
+            ColumnValues::Int32(v) => fixed!(v, i32),
+            ColumnValues::UInt32(v) => fixed!(v, u32),
+            ColumnValues::Int64(v) => fixed!(v, i64),
+            ColumnValues::Float64(v) => fixed!(v, f64),
+            ColumnValues::Numeric(v) => {
+                v.reserve(added);
+                for bytes in stored {
+                    v.push(Numeric::decode_stored(bytes).ok_or_else(store::damaged)?);
+                }
+            }
+            _ => {
+                for bytes in stored {
+                    store::decode_into(self, bytes)?;
+                }
+                return Ok(());
+            }
+        }
+        if let Some(validity) = &mut self.validity {
+            validity.extend_with(added, true);
+        }
+        Ok(())
+    }
+
     /// Lets `push` add one value to the vector; whether it did, is its answer.
     #[inline]
     pub(crate) fn push_decoded(

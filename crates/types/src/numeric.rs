@@ -132,6 +132,32 @@ impl Numeric {
         }
     }
 
+    /// The coefficient and the scale of a number whose coefficient has at most 64 bits: nearly every one.
+    #[inline]
+    pub fn narrow(&self) -> Option<(i64, u16)> {
+        match &self.0 {
+            Repr::Small { low, high, scale } if *high == (*low as i64) >> 63 => Some((*low as i64, *scale)),
+            _ => None,
+        }
+    }
+
+    /// Two narrow numbers at the larger of their scales, unless the scales lie too far apart.
+    #[inline]
+    fn narrow_pair(&self, other: &Numeric) -> Option<(i128, i128, u16)> {
+        let ((a, a_scale), (b, b_scale)) = (self.narrow()?, other.narrow()?);
+        let (a, b) = (i128::from(a), i128::from(b));
+        // Below 2^63 times 10^18, both stay below 2^123.
+        if a_scale == b_scale {
+            Some((a, b, a_scale))
+        } else if a_scale < b_scale && b_scale - a_scale <= 18 {
+            Some((a * i128::from(POW10[(b_scale - a_scale) as usize] as i64), b, b_scale))
+        } else if b_scale < a_scale && a_scale - b_scale <= 18 {
+            Some((a, b * i128::from(POW10[(a_scale - b_scale) as usize] as i64), a_scale))
+        } else {
+            None
+        }
+    }
+
     /// The number in limbs; NaN and infinities read as zero.
     fn limbs(&self) -> Limbs {
         match self.kind() {
@@ -180,6 +206,13 @@ impl Numeric {
     /// 22003 past the format's range.
     #[inline]
     pub fn add(&self, other: &Numeric) -> Result<Numeric> {
+        if let Some((a, b, scale)) = self.narrow_pair(other) {
+            return Ok(Numeric::small(a + b, scale));
+        }
+        self.add_slowly(other)
+    }
+
+    fn add_slowly(&self, other: &Numeric) -> Result<Numeric> {
         if let (Kind::Small(a, a_scale), Kind::Small(b, b_scale)) = (self.kind(), other.kind())
             && let Some((a, b, scale)) = align(a, a_scale, b, b_scale)
         {
@@ -198,7 +231,11 @@ impl Numeric {
     ///
     /// # Errors
     /// 22003 past the format's range.
+    #[inline]
     pub fn sub(&self, other: &Numeric) -> Result<Numeric> {
+        if let Some((a, b, scale)) = self.narrow_pair(other) {
+            return Ok(Numeric::small(a - b, scale));
+        }
         self.add(&other.neg())
     }
 
@@ -208,6 +245,16 @@ impl Numeric {
     /// 22003 past the format's range.
     #[inline]
     pub fn mul(&self, other: &Numeric) -> Result<Numeric> {
+        if let (Some((a, a_scale)), Some((b, b_scale))) = (self.narrow(), other.narrow())
+            && i32::from(a_scale + b_scale) <= SMALL_SCALE
+        {
+            // At most 2^126, which is less than 10^38.
+            return Ok(Numeric::small(i128::from(a) * i128::from(b), a_scale + b_scale));
+        }
+        self.mul_slowly(other)
+    }
+
+    fn mul_slowly(&self, other: &Numeric) -> Result<Numeric> {
         if let (Kind::Small(a, a_scale), Kind::Small(b, b_scale)) = (self.kind(), other.kind())
             && a_scale + b_scale <= SMALL_SCALE
             && let Some(product) = a.checked_mul(b)
@@ -548,6 +595,13 @@ impl Numeric {
     /// SQL's order: by value, NaN above all.
     #[inline]
     pub fn compare(&self, other: &Numeric) -> Ordering {
+        if let Some((a, b, _)) = self.narrow_pair(other) {
+            return a.cmp(&b);
+        }
+        self.compare_slowly(other)
+    }
+
+    fn compare_slowly(&self, other: &Numeric) -> Ordering {
         match (self.kind(), other.kind()) {
             (Kind::Small(a, a_scale), Kind::Small(b, b_scale)) => {
                 if a_scale == b_scale {

@@ -276,6 +276,6 @@ fn decode_record(mut bytes: &[u8]) -> Result<Arc<[Datum]>> {
 }
 
 #[cold]
-fn damaged() -> Error {
+pub(crate) fn damaged() -> Error {
     Error::corrupt("stored value has a damaged form")
 }

@@ -204,37 +204,120 @@ pub(super) struct Numerics {
     pub average: bool,
 }
 
-impl Fold for Numerics {
-    type State = (Option<Numeric>, i64);
+/// Values so far and their sum. Narrow values are added in 128 bits at the largest scale seen among them; 2^64 of them
+/// fit. Others are added apart.
+#[derive(Clone, Default)]
+pub(super) struct NumericSum {
+    narrow: i128,
+    scale: u16,
+    /// Whether there was a narrow value.
+    some: bool,
+    other: Option<Box<Numeric>>,
+    count: i64,
+}
 
-    fn add(&self, (sum, count): &mut Self::State, args: &[Arc<Column>], row: usize) -> Result<usize> {
-        if args[0].is_null(row) {
-            return Ok(0);
+impl NumericSum {
+    #[inline]
+    fn add(&mut self, value: &Numeric) -> Result<()> {
+        self.count += 1;
+        match value.narrow() {
+            Some((coefficient, scale)) if scale == self.scale => {
+                self.narrow += i128::from(coefficient);
+                self.some = true;
+                Ok(())
+            }
+            _ => self.add_slowly(value),
         }
-        let values = args[0].as_numerics().ok_or_else(|| wrong_form("a numeric"))?;
-        let value = &values[row * args[0].stride()];
-        *sum = Some(match sum {
-            None => value.clone(),
-            Some(sum) => sum.add(value)?,
-        });
-        *count += 1;
-        Ok(0)
     }
 
-    fn join(&self, state: &mut Self::State, later: Self::State) -> Result<()> {
-        state.1 += later.1;
-        state.0 = match (state.0.take(), later.0) {
-            (Some(a), Some(b)) => Some(a.add(&b)?),
-            (a, b) => a.or(b),
-        };
+    fn add_slowly(&mut self, value: &Numeric) -> Result<()> {
+        let Some((coefficient, scale)) = value.narrow() else { return self.add_other(value) };
+        if !self.some {
+            (self.narrow, self.scale, self.some) = (i128::from(coefficient), scale, true);
+            return Ok(());
+        }
+        if scale > self.scale {
+            // What has been added moves to the larger scale by way of the other sum, which has room for it.
+            let before = Numeric::from_i128(std::mem::take(&mut self.narrow), self.scale);
+            self.scale = scale;
+            self.narrow = i128::from(coefficient);
+            return self.add_other(&before);
+        }
+        if self.scale - scale <= 18 {
+            // Below 2^123 each: so many of them could overflow, so they do not stay here for long.
+            let wide = i128::from(coefficient) * 10i128.pow(u32::from(self.scale - scale));
+            match self.narrow.checked_add(wide) {
+                Some(sum) if sum.unsigned_abs() < 1 << 125 => self.narrow = sum,
+                _ => return self.add_other(value),
+            }
+            return Ok(());
+        }
+        self.add_other(value)
+    }
+
+    fn add_other(&mut self, value: &Numeric) -> Result<()> {
+        self.other = Some(Box::new(match self.other.take() {
+            Some(sum) => sum.add(value)?,
+            None => value.clone(),
+        }));
         Ok(())
     }
 
-    fn result(&self, (sum, count): &Self::State, _ctx: &EvalContext<'_>) -> Result<Datum> {
-        match sum {
+    fn total(&self) -> Result<Option<Numeric>> {
+        let narrow = self.some.then(|| Numeric::from_i128(self.narrow, self.scale));
+        Ok(match (narrow, &self.other) {
+            (Some(narrow), Some(other)) => Some(narrow.add(other)?),
+            (narrow, other) => narrow.or_else(|| other.as_deref().cloned()),
+        })
+    }
+}
+
+impl Fold for Numerics {
+    type State = NumericSum;
+
+    fn add(&self, state: &mut NumericSum, args: &[Arc<Column>], row: usize) -> Result<usize> {
+        if args[0].is_valid(row) {
+            let values = args[0].as_numerics().ok_or_else(|| wrong_form("a numeric"))?;
+            state.add(&values[row * args[0].stride()])?;
+        }
+        Ok(0)
+    }
+
+    fn add_each(
+        &self,
+        states: &mut [NumericSum],
+        groups: &[u32],
+        args: &[Arc<Column>],
+        rows: Rows<'_>,
+    ) -> Result<usize> {
+        let values = args[0].as_numerics().ok_or_else(|| wrong_form("a numeric"))?;
+        let stride = args[0].stride();
+        match args[0].validity() {
+            None => rows.try_each(|row| states[groups[row] as usize].add(&values[row * stride]))?,
+            Some(validity) => rows.try_each(|row| {
+                if validity.get(row * stride) {
+                    states[groups[row] as usize].add(&values[row * stride])?;
+                }
+                Ok(())
+            })?,
+        }
+        Ok(0)
+    }
+
+    fn join(&self, state: &mut NumericSum, later: NumericSum) -> Result<()> {
+        let count = state.count + later.count;
+        if let Some(total) = later.total()? {
+            state.add_slowly(&total)?;
+        }
+        state.count = count;
+        Ok(())
+    }
+
+    fn result(&self, state: &NumericSum, _ctx: &EvalContext<'_>) -> Result<Datum> {
+        match state.total()? {
             None => Ok(Datum::Null),
-            Some(sum) if self.average => Ok(Datum::Numeric(sum.div(&Numeric::from_i64(*count))?)),
-            Some(sum) => Ok(Datum::Numeric(sum.clone())),
+            Some(sum) if self.average => Ok(Datum::Numeric(sum.div(&Numeric::from_i64(state.count))?)),
+            Some(sum) => Ok(Datum::Numeric(sum)),
         }
     }
 }

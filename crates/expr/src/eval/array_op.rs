@@ -7,6 +7,7 @@ use ochre_types::{ArrayValue, Bitmap, Column, ColumnValues, Datum, Selection};
 
 use super::Rows;
 use crate::Function;
+use crate::functions::trim_blanks;
 
 /// The answer for each row, where the function is an equality of integers or strings (or, for ALL, an inequality) and
 /// the array has only values of the column's own form; `None` otherwise.
@@ -24,6 +25,9 @@ pub(super) fn search(
         "int2ne" | "int4ne" | "int8ne" | "oidne" | "date_ne" | "timestamp_ne" => (true, true),
         "texteq" | "nameeq" | "byteaeq" => (false, false),
         "textne" | "namene" | "byteane" => (false, true),
+        // Trailing blanks do not count.
+        "bpchareq" => (false, false),
+        "bpcharne" => (false, true),
         _ => return None,
     };
     if is_inequality != all || array.is_empty() || column.is_constant() {
@@ -43,9 +47,15 @@ pub(super) fn search(
             _ => return None,
         }
     } else {
-        let set: HashSet<&[u8]> = values.map(Datum::as_bytes).collect::<Option<_>>()?;
         let ColumnValues::Bytes(v) = column.values() else { return None };
-        selected.each(|i| found[i] = set.contains(v.get(i)));
+        if function.source.starts_with("bpchar") {
+            let set: HashSet<&[u8]> =
+                values.map(|value| value.as_bytes().map(trim_blanks)).collect::<Option<_>>()?;
+            selected.each(|i| found[i] = set.contains(trim_blanks(v.get(i))));
+        } else {
+            let set: HashSet<&[u8]> = values.map(Datum::as_bytes).collect::<Option<_>>()?;
+            selected.each(|i| found[i] = set.contains(v.get(i)));
+        }
     }
     // A value that is not found among elements with a null may or may not equal it: unknown.
     let validity = (has_null || column.validity().is_some())

@@ -250,6 +250,12 @@ fn slice<T: Native>(column: &Column) -> Result<&[T]> {
     T::slice(column).ok_or_else(form)
 }
 
+fn numerics(args: &[Arc<Column>]) -> Result<(&[Numeric], &[Numeric])> {
+    let a = args[0].as_numerics().ok_or_else(form)?;
+    let b = args[1].as_numerics().ok_or_else(form)?;
+    Ok((a, b))
+}
+
 fn native<T: Native>(datum: &Datum) -> Result<T> {
     T::of(datum).ok_or_else(form)
 }
@@ -448,6 +454,72 @@ impl Implementations {
             let a = args[0].as_bytes().ok_or_else(form)?;
             let b = args[1].as_bytes().ok_or_else(form)?;
             Ok(Datum::Bool(f(a, b)))
+        });
+        self.add(source, Implementation::Batch { batch, row });
+    }
+
+    /// A kernel of two numerics with a numeric result: a loop over the slices for the selected valid rows.
+    pub(crate) fn numeric2(
+        &mut self,
+        source: &'static str,
+        f: impl Fn(&Numeric, &Numeric) -> Result<Numeric> + Copy + Send + Sync + 'static,
+    ) {
+        let batch: BatchFn = Arc::new(move |_, args, rows, selection| {
+            let (a, b) = numerics(args)?;
+            let validity = validity_of(args);
+            let mut values: Vec<Numeric> = Vec::with_capacity(rows);
+            match (selection, &validity, args[0].is_constant(), args[1].is_constant()) {
+                (None, None, false, false) => {
+                    for (a, b) in a.iter().zip(b) {
+                        values.push(f(a, b)?);
+                    }
+                }
+                (None, None, true, false) => {
+                    for b in b {
+                        values.push(f(&a[0], b)?);
+                    }
+                }
+                (None, None, false, true) => {
+                    for a in a {
+                        values.push(f(a, &b[0])?);
+                    }
+                }
+                _ => {
+                    let (sa, sb) = (args[0].stride(), args[1].stride());
+                    values.resize(rows, Numeric::ZERO);
+                    Rows::new(rows, selection).try_each(|row| {
+                        if validity.as_ref().is_none_or(|validity| validity.get(row)) {
+                            values[row] = f(&a[row * sa], &b[row * sb])?;
+                        }
+                        Ok(())
+                    })?;
+                }
+            }
+            Ok(Arc::new(Column::new(ColumnValues::Numeric(values), validity)))
+        });
+        let row: RowFn = Arc::new(move |_, args| {
+            let (Datum::Numeric(a), Datum::Numeric(b)) = (&args[0], &args[1]) else { return Err(form()) };
+            Ok(Datum::Numeric(f(a, b)?))
+        });
+        self.add(source, Implementation::Batch { batch, row });
+    }
+
+    /// A comparison of two numerics.
+    pub(crate) fn numeric_test(
+        &mut self,
+        source: &'static str,
+        f: impl Fn(std::cmp::Ordering) -> bool + Copy + Send + Sync + 'static,
+    ) {
+        let batch: BatchFn = Arc::new(move |_, args, rows, selection| {
+            let (a, b) = numerics(args)?;
+            let (sa, sb) = (args[0].stride(), args[1].stride());
+            let mut values = vec![false; rows];
+            Rows::new(rows, selection).each(|row| values[row] = f(a[row * sa].compare(&b[row * sb])));
+            Ok(column::<bool>(values, args))
+        });
+        let row: RowFn = Arc::new(move |_, args| {
+            let (Datum::Numeric(a), Datum::Numeric(b)) = (&args[0], &args[1]) else { return Err(form()) };
+            Ok(Datum::Bool(f(a.compare(b))))
         });
         self.add(source, Implementation::Batch { batch, row });
     }

@@ -31,6 +31,7 @@ pub(crate) use float::{order64, overflow as float_overflow};
 pub(crate) use json::{append_json, json_of, key_text};
 pub(crate) use kernels::Native;
 pub(crate) use system::session_value;
+pub(crate) use text::trim_blanks;
 
 /// Implementations by PostgreSQL's internal function name; for functions written in SQL, by `name(argument oids)`.
 pub(crate) struct Implementations {

@@ -10,18 +10,18 @@ use super::integer::int4_range;
 
 #[rustfmt::skip]
 pub(super) fn register(r: &mut Implementations) {
-    r.f2::<Numeric, Numeric, bool>("numeric_eq", |a, b| Ok(a.compare(b) == Ordering::Equal));
-    r.f2::<Numeric, Numeric, bool>("numeric_ne", |a, b| Ok(a.compare(b) != Ordering::Equal));
-    r.f2::<Numeric, Numeric, bool>("numeric_lt", |a, b| Ok(a.compare(b) == Ordering::Less));
-    r.f2::<Numeric, Numeric, bool>("numeric_le", |a, b| Ok(a.compare(b) != Ordering::Greater));
-    r.f2::<Numeric, Numeric, bool>("numeric_gt", |a, b| Ok(a.compare(b) == Ordering::Greater));
-    r.f2::<Numeric, Numeric, bool>("numeric_ge", |a, b| Ok(a.compare(b) != Ordering::Less));
+    r.numeric_test("numeric_eq", Ordering::is_eq);
+    r.numeric_test("numeric_ne", Ordering::is_ne);
+    r.numeric_test("numeric_lt", Ordering::is_lt);
+    r.numeric_test("numeric_le", Ordering::is_le);
+    r.numeric_test("numeric_gt", Ordering::is_gt);
+    r.numeric_test("numeric_ge", Ordering::is_ge);
     r.f2::<Numeric, Numeric, i32>("numeric_cmp", |a, b| Ok(a.compare(b) as i32));
     r.f2::<Numeric, Numeric, Numeric>("numeric_larger", |a, b| Ok(if a.compare(b).is_ge() { a } else { b }.clone()));
     r.f2::<Numeric, Numeric, Numeric>("numeric_smaller", |a, b| Ok(if a.compare(b).is_le() { a } else { b }.clone()));
-    r.f2::<Numeric, Numeric, Numeric>("numeric_add", |a, b| a.add(b));
-    r.f2::<Numeric, Numeric, Numeric>("numeric_sub", |a, b| a.sub(b));
-    r.f2::<Numeric, Numeric, Numeric>("numeric_mul", |a, b| a.mul(b));
+    r.numeric2("numeric_add", |a, b| a.add(b));
+    r.numeric2("numeric_sub", |a, b| a.sub(b));
+    r.numeric2("numeric_mul", |a, b| a.mul(b));
     r.f2::<Numeric, Numeric, Numeric>("numeric_div", |a, b| a.div(b));
     r.f2::<Numeric, Numeric, Numeric>("numeric_div_trunc", |a, b| a.div_trunc(b));
     r.f2::<Numeric, Numeric, Numeric>("numeric_mod", |a, b| a.rem(b));

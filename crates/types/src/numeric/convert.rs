@@ -245,7 +245,21 @@ impl Numeric {
     }
 
     /// Reads the stored form; `None` when it is none.
+    #[inline]
     pub fn decode_stored(bytes: &[u8]) -> Option<Numeric> {
+        let (tag, rest) = bytes.split_first()?;
+        // Up to 64 bits the coefficient is far below the limit: nearly every number.
+        if *tag <= 38 && (1..=8).contains(&rest.len()) {
+            let mut wide = [0u8; 8];
+            wide[..rest.len()].copy_from_slice(rest);
+            let spare = 64 - 8 * rest.len() as u32;
+            let value = (i64::from_le_bytes(wide) << spare) >> spare;
+            return Some(Numeric::small(i128::from(value), u16::from(*tag)));
+        }
+        Numeric::decode_stored_slowly(bytes)
+    }
+
+    fn decode_stored_slowly(bytes: &[u8]) -> Option<Numeric> {
         let (tag, rest) = bytes.split_first()?;
         match *tag {
             scale @ 0..=38 => {
