@@ -142,6 +142,7 @@ impl Page {
     }
 
     /// Flags of the kind's own.
+    #[inline]
     pub fn flags(&self) -> u16 {
         self.u16_at(FLAGS)
     }

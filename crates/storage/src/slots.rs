@@ -44,6 +44,7 @@ impl Slot {
     }
 
     /// Whether the slot points at bytes.
+    #[inline]
     pub const fn has_row(self) -> bool {
         self.offset != 0
     }
@@ -62,6 +63,7 @@ impl Slot {
         (self.offset as u32) | ((flags & 3) << 14) | ((self.len as u32) << 16) | ((flags & 0xc) << 28)
     }
 
+    #[inline]
     fn range(self) -> std::ops::Range<usize> {
         self.offset as usize..self.offset as usize + self.len as usize
     }
@@ -291,6 +293,7 @@ impl Page {
     }
 }
 
+#[inline]
 const fn slot_offset(number: u16) -> usize {
     PAGE_HEADER_BYTES + number as usize * SLOT_BYTES
 }

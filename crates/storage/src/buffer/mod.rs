@@ -360,17 +360,26 @@ impl BufferPool {
 
     /// A frame that is ours to give a key: one of the ring's, a free one, a fresh one, or an evicted one.
     fn find_frame(&self, ring: Option<&mut ScanRing>) -> Result<Claim> {
+        let fills = ring.as_ref().is_none_or(|ring| ring.fills_pool());
+        if fills && let Some(claim) = self.find_unused() {
+            return Ok(claim);
+        }
         if let Some(claim) = ring.and_then(|ring| self.reuse(ring)) {
             return Ok(claim);
         }
-        let free = self.free.lock().pop();
-        if let Some(index) = free {
-            return Ok(self.arena.frame(index as usize).reclaim());
-        }
-        if let Some(claim) = self.arena.take_fresh() {
+        if !fills && let Some(claim) = self.find_unused() {
             return Ok(claim);
         }
         self.evict()
+    }
+
+    /// A frame that holds no page.
+    fn find_unused(&self) -> Option<Claim> {
+        let free = self.free.lock().pop();
+        if let Some(index) = free {
+            return Some(self.arena.frame(index as usize).reclaim());
+        }
+        self.arena.take_fresh()
     }
 
     /// The ring's oldest frame, if only the ring uses it and its page can be written without waiting for the log.

@@ -12,19 +12,26 @@ pub struct ScanRing {
     capacity: usize,
     frames: Vec<(u32, PackedKey)>,
     next: usize,
+    reads: bool,
 }
 
 impl ScanRing {
     /// For reading a relation once.
     #[must_use]
     pub fn bulk_read() -> ScanRing {
-        ScanRing { capacity: BULK_READ_FRAMES, frames: Vec::new(), next: 0 }
+        ScanRing { capacity: BULK_READ_FRAMES, frames: Vec::new(), next: 0, reads: true }
     }
 
     /// For writing a relation once (COPY, index builds).
     #[must_use]
     pub fn bulk_write() -> ScanRing {
-        ScanRing { capacity: BULK_WRITE_FRAMES, frames: Vec::new(), next: 0 }
+        ScanRing { capacity: BULK_WRITE_FRAMES, frames: Vec::new(), next: 0, reads: false }
+    }
+
+    /// Whether frames that hold nothing are taken before its own: what is read fills the pool as long as that pushes
+    /// nothing out.
+    pub(super) fn fills_pool(&self) -> bool {
+        self.reads
     }
 
     /// The frame whose turn it is, with the page that it held for us.
