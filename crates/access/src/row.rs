@@ -105,6 +105,14 @@ impl RowLayout {
         self.fields[field].kind
     }
 
+    /// Where a field of fixed length lies in every row without nulls (R1).
+    pub fn fixed_offset(&self, field: usize) -> Option<usize> {
+        match self.fields[field] {
+            LayoutField { kind: FieldKind::Fixed(_), place } => Some(place as usize),
+            _ => None,
+        }
+    }
+
     fn bitmap_bytes(&self) -> usize {
         self.fields.len().div_ceil(8)
     }
@@ -167,6 +175,7 @@ pub enum Field<'a> {
 
 impl<'a> Field<'a> {
     /// The value, if it is there as it is.
+    #[inline]
     pub fn inline(self) -> Option<&'a [u8]> {
         match self {
             Field::Inline(bytes) => Some(bytes),
@@ -648,6 +657,7 @@ fn damaged() -> Error {
     Error::corrupt("a row's bytes do not fit its layout")
 }
 
+#[inline]
 fn u16_at(bytes: &[u8], at: usize) -> Result<u16> {
     bytes.get(at..).and_then(|b| b.first_chunk()).map(|b| u16::from_le_bytes(*b)).ok_or_else(damaged)
 }

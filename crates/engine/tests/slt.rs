@@ -86,30 +86,67 @@ fn check(session: &mut Session, record: &Record) -> Option<String> {
     }
 }
 
-#[test]
-fn files_give_postgresqls_answers() {
+/// The files whose names contain `wanted`, in order.
+fn files(wanted: &str) -> Vec<PathBuf> {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/slt");
-    let wanted = std::env::var("OCHRE_SLT").unwrap_or_default();
     let mut files: Vec<PathBuf> = std::fs::read_dir(&directory)
         .expect("the directory is there")
         .map(|entry| entry.expect("an entry").path())
         .filter(|path| path.extension().is_some_and(|extension| extension == "slt"))
-        .filter(|path| path.to_string_lossy().contains(&wanted))
+        .filter(|path| path.to_string_lossy().contains(wanted))
         .collect();
     files.sort();
+    files
+}
+
+/// Runs a file on a new database in which `setup` was run first: how many records it has, and those that failed.
+fn run(path: &Path, setup: &[String]) -> (usize, Vec<String>) {
+    let text = std::fs::read_to_string(path).expect("the file is readable");
+    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let instance = open(&Env::in_memory());
+    let mut session = instance.session("postgres", "postgres").expect("a session");
+    for sql in setup {
+        session.simple_query(sql, &mut Rows::default()).expect("a setting");
+    }
+    let records = parse(&text);
+    let failed = |record: &Record| {
+        let problem = check(&mut session, record)?;
+        Some(format!("{name}:{} {setup:?}: {}\n{problem}\n", record.line, record.sql))
+    };
+    (records.len(), records.iter().filter_map(failed).collect())
+}
+
+#[test]
+fn files_give_postgresqls_answers() {
+    let wanted = std::env::var("OCHRE_SLT").unwrap_or_default();
     let (mut total, mut failures) = (0, Vec::new());
-    for path in files {
-        let text = std::fs::read_to_string(&path).expect("the file is readable");
-        let instance = open(&Env::in_memory());
-        let mut session = instance.session("postgres", "postgres").expect("a session");
-        for record in parse(&text) {
-            total += 1;
-            if let Some(problem) = check(&mut session, &record) {
-                let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-                failures.push(format!("{name}:{}: {}\n{problem}\n", record.line, record.sql));
-            }
-        }
+    for path in files(&wanted) {
+        let (records, failed) = run(&path, &[]);
+        total += records;
+        failures.extend(failed);
     }
     assert!(total > 0, "no record was run");
     assert!(failures.is_empty(), "{} of {total} records failed:\n{}", failures.len(), failures.join("\n"));
+}
+
+/// Batches of one row, hash tables and sorts that spill, and each rule of the optimizer left out change no answer.
+#[test]
+fn how_it_is_run_changes_no_answer() {
+    let mut setups = vec![
+        vec!["SET ochre.batch_rows = 1".to_owned()],
+        vec!["SET work_mem = '64kB'".to_owned(), "SET hash_mem_multiplier = 1".to_owned()],
+        vec!["SET enable_hashjoin = off".to_owned()],
+    ];
+    for rule in ochre_sql::optimize::RULES {
+        setups.push(vec![format!("SET ochre.disabled_rules = '{}'", rule.name)]);
+    }
+    let mut failures = Vec::new();
+    for file in ["queries", "grouping", "rewrites"] {
+        for path in files(file) {
+            for setup in &setups {
+                failures.extend(run(&path, setup).1);
+            }
+        }
+    }
+    assert!(failures.is_empty(), "{} records failed:\n{}", failures.len(), failures.join("\n"));
 }

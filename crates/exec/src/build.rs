@@ -149,7 +149,7 @@ impl Builder<'_> {
                     inner_keys: node.inner_keys.clone(),
                     null_safe: node.null_safe.clone(),
                     residual: node.residual.clone(),
-                    filter: node.filter.clone(),
+                    output: node.output.clone(),
                     inner_unique: node.inner_unique,
                     null_aware_mark: node.null_aware_mark,
                     outer_types: physical_types(&node.outer).into(),

@@ -132,13 +132,32 @@ impl RowCodec {
     }
 
     /// A version's fields, when it was written under the newest list.
+    #[inline]
     pub(crate) fn view<'a>(&'a self, version: &VersionRef<'a>) -> Option<RowView<'a>> {
         let list = &self.lists[self.current];
         (list.version == version.schema_version)
             .then(|| RowView::new(&list.layout, version.payload, version.flags))
     }
 
+    /// Whether a version was written under the newest list, without NULLs.
+    #[inline]
+    pub(crate) fn is_plain(&self, version: &VersionRef<'_>) -> bool {
+        version.schema_version == self.lists[self.current].version && !version.flags.has_nulls
+    }
+
+    /// A version's fields by the newest list.
+    #[inline]
+    pub(crate) fn view_plain<'a>(&'a self, version: &VersionRef<'a>) -> RowView<'a> {
+        RowView::new(&self.lists[self.current].layout, version.payload, version.flags)
+    }
+
+    /// Where a field of the newest list lies in every plain version, if its length is fixed.
+    pub(crate) fn offset_of(&self, field: usize) -> Option<usize> {
+        self.lists[self.current].layout.fixed_offset(field)
+    }
+
     /// The field of a column in the newest list.
+    #[inline]
     pub(crate) fn field_of(&self, position: usize) -> Option<(usize, PhysicalType)> {
         let list = &self.lists[self.current];
         list.places[position].map(|field| (field, list.fields[field].1.physical))
@@ -364,6 +383,49 @@ impl RowDecoder {
             self.push_other(self.others[i], version);
         }
         self.rows += 1;
+        Ok(())
+    }
+
+    /// Adds versions, column by column where they allow it.
+    ///
+    /// # Errors
+    /// XX001 when one is damaged.
+    pub fn push_many(&mut self, versions: &[VersionRef<'_>]) -> Result<()> {
+        let codec = Arc::clone(&self.codec);
+        let list = &codec.lists[codec.current];
+        let simple = self.others.is_empty()
+            && versions.len() > 1
+            && versions.iter().all(|version| {
+                version.schema_version == list.version
+                    && !version.flags.has_nulls
+                    && !version.flags.has_overflow
+            });
+        if !simple {
+            return versions.iter().try_for_each(|version| self.push(version));
+        }
+        let mut fields: smallvec::SmallVec<[&[u8]; 128]> = smallvec::SmallVec::new();
+        for i in 0..self.steps.len() {
+            let (field, target) = self.steps[i];
+            fields.clear();
+            for version in versions {
+                match RowView::new(&list.layout, version.payload, version.flags).field(field)? {
+                    Field::Inline(bytes) => fields.push(bytes),
+                    _ => break,
+                }
+            }
+            if fields.len() == versions.len() {
+                self.builders[target].extend_stored(fields.iter().copied())?;
+                continue;
+            }
+            // Some value is compressed.
+            for (at, version) in versions.iter().enumerate() {
+                let view = RowView::new(&list.layout, version.payload, version.flags);
+                let RowDecoder { builders, rows, large, scratch, .. } = self;
+                let mut place = Place { row: *rows + at, rid: version.rid, large, scratch };
+                place.put(&mut builders[target], target, view.field(field)?)?;
+            }
+        }
+        self.rows += versions.len();
         Ok(())
     }
 

@@ -40,6 +40,8 @@ pub struct StatementContext<'a> {
     pub temp: &'a Arc<TempFiles>,
     /// Bytes of memory that one operator may use before it spills.
     pub work_mem_bytes: usize,
+    /// The same for hash tables.
+    pub hash_mem_bytes: usize,
     /// Rows in a batch at most: 2,048, and less in tests.
     pub batch_rows: usize,
 }
@@ -107,6 +109,11 @@ impl<'a> ExecContext<'a> {
     /// Bytes of memory that one operator may use.
     pub fn work_mem_bytes(&self) -> usize {
         self.statement.work_mem_bytes
+    }
+
+    /// Bytes of memory that one hash table may use.
+    pub fn hash_mem_bytes(&self) -> usize {
+        self.statement.hash_mem_bytes
     }
 
     /// Where operators spill.

@@ -126,7 +126,7 @@ pub fn each_expr<'p>(plan: &'p PhysicalPlan, visit: &mut dyn FnMut(&'p Expr)) {
         }
         PlanNode::HashJoin(node) => {
             let keys = node.outer_keys.iter().chain(&node.inner_keys);
-            keys.chain(&node.residual).chain(&node.filter).for_each(visit);
+            keys.chain(&node.residual).for_each(visit);
         }
         PlanNode::MergeJoin(node) => {
             let keys = node.outer_keys.iter().chain(&node.inner_keys);

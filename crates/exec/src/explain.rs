@@ -78,6 +78,10 @@ impl Operator for Instrumented {
         batch
     }
 
+    fn narrow(&mut self, column: usize, keys: &Arc<crate::key_filter::KeyFilter>) -> bool {
+        self.inner.narrow(column, keys)
+    }
+
     fn rescan(&mut self, ctx: &ExecContext<'_>) -> Result<()> {
         self.started = false;
         self.first = true;

@@ -15,6 +15,8 @@ use ochre_types::{Column, ColumnValues, KeyOrder, PhysicalType, SqlType, ValueOr
 pub struct KeyLayout {
     orders: Vec<(PhysicalType, ValueOrder)>,
     word: bool,
+    /// Two integers of at most 32 bits make one word.
+    packed: bool,
     /// Columns whose NULLs do not make a key NULL; empty when there are none.
     null_safe: Vec<bool>,
 }
@@ -24,6 +26,8 @@ pub struct KeyLayout {
 pub struct BatchKeys {
     /// Keys by row, with a layout of words.
     pub words: Vec<u64>,
+    /// Second halves of packed words.
+    second: Vec<u64>,
     /// The key of row `i` is `bytes[ends[i - 1]..ends[i]]`, with a layout of bytes.
     bytes: Vec<u8>,
     ends: Vec<u32>,
@@ -36,13 +40,29 @@ impl KeyLayout {
     pub fn new(types: impl IntoIterator<Item = SqlType>) -> KeyLayout {
         let orders: Vec<_> = types.into_iter().map(|ty| (ty.physical, ty.order())).collect();
         let word = orders.len() == 1 && is_word(orders[0].0);
-        KeyLayout { orders, word, null_safe: Vec::new() }
+        KeyLayout { orders, word, packed: false, null_safe: Vec::new() }
+    }
+
+    /// The layout for keys of these types where a key with a NULL is looked at no further: more of them are words.
+    pub fn without_nulls(types: impl IntoIterator<Item = SqlType>) -> KeyLayout {
+        let mut layout = KeyLayout::new(types);
+        let half = |physical: PhysicalType| {
+            matches!(physical, PhysicalType::Int16 | PhysicalType::Int32 | PhysicalType::UInt32)
+        };
+        if let [(first, _), (second, _)] = layout.orders.as_slice()
+            && half(*first)
+            && half(*second)
+        {
+            layout.word = true;
+            layout.packed = true;
+        }
+        layout
     }
 
     /// The same keys, as bytes in any case: then NULL has a key of its own.
     #[must_use]
     pub fn into_bytes(self) -> KeyLayout {
-        KeyLayout { word: false, ..self }
+        KeyLayout { word: false, packed: false, ..self }
     }
 
     /// The same keys, where NULLs of the columns marked equal each other: such a NULL does not make the key NULL.
@@ -51,7 +71,7 @@ impl KeyLayout {
         if !null_safe.contains(&true) {
             return self;
         }
-        KeyLayout { word: false, null_safe: null_safe.to_vec(), ..self }
+        KeyLayout { word: false, packed: false, null_safe: null_safe.to_vec(), ..self }
     }
 
     /// Whether keys are single words; a NULL key then has no word and is known by [`BatchKeys::is_null`] only.
@@ -81,6 +101,12 @@ impl KeyLayout {
         }
         if self.word {
             encode_words(&columns[0], rows, &mut keys.words);
+            if self.packed {
+                encode_words(&columns[1], rows, &mut keys.second);
+                for (word, second) in keys.words.iter_mut().zip(&keys.second) {
+                    *word = *word << 32 | (*second & 0xFFFF_FFFF);
+                }
+            }
             return Ok(());
         }
         keys.ends.reserve(rows);
@@ -119,6 +145,7 @@ impl BatchKeys {
 
     fn clear(&mut self) {
         self.words.clear();
+        self.second.clear();
         self.bytes.clear();
         self.ends.clear();
         self.nulls.clear();
@@ -197,6 +224,12 @@ fn encode_part(
             let bytes = v.get(entry);
             out.extend_from_slice(&(bytes.len() as u32).to_le_bytes());
             out.extend_from_slice(bytes);
+        }
+        ColumnValues::Bytes(v) if order == ValueOrder::TrimBlanks => {
+            let bytes = v.get(entry);
+            let len = bytes.iter().rposition(|byte| *byte != b' ').map_or(0, |last| last + 1);
+            out.extend_from_slice(&(len as u32).to_le_bytes());
+            out.extend_from_slice(&bytes[..len]);
         }
         _ => {
             let order = KeyOrder { order, ..KeyOrder::ASCENDING };

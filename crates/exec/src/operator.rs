@@ -1,9 +1,12 @@
 //! What every operator is.
 
+use std::sync::Arc;
+
 use ochre_base::Result;
 use ochre_types::Batch;
 
 use crate::ExecContext;
+use crate::key_filter::KeyFilter;
 
 /// A running node of a plan: it owns its inputs and its run state, and gives batches when asked.
 ///
@@ -25,6 +28,13 @@ pub trait Operator: Send {
     /// Starts anew with the guarantee that no slot has changed since the last run began.
     fn rewind(&mut self, ctx: &ExecContext<'_>) -> Result<()> {
         self.rescan(ctx)
+    }
+
+    /// Rows whose output column `column` is not among the keys need not be given: whoever asks throws them away. Says
+    /// whether anything below makes use of it. Valid until the next rescan or rewind, which forget it; called before the
+    /// first `next` after one.
+    fn narrow(&mut self, _column: usize, _keys: &Arc<KeyFilter>) -> bool {
+        false
     }
 }
 

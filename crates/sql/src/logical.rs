@@ -78,6 +78,8 @@ pub struct LogicalStatement {
     pub work_tables: usize,
     /// Relations used: views too, since they are locked and their privileges are checked.
     pub relations: Vec<(Arc<RelationDescriptor>, RelationAccess)>,
+    /// Correlated aggregates have become joins, which need not be cheaper.
+    pub unnested_aggregates: bool,
 }
 
 /// The two kinds of statements.

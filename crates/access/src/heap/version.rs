@@ -96,11 +96,13 @@ impl Info {
     }
 
     /// Whether a bit is set.
+    #[inline]
     pub const fn has(self, bit: u8) -> bool {
         self.0 & bit != 0
     }
 
     /// What it says about the payload.
+    #[inline]
     pub const fn row_flags(self) -> RowFlags {
         RowFlags { has_nulls: self.has(Info::HAS_NULLS), has_overflow: self.has(Info::HAS_OVERFLOW) }
     }

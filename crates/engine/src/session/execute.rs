@@ -21,9 +21,6 @@ use crate::plan_cache::is_insensitive;
 use crate::sink::Sink;
 use crate::tag::CommandTag;
 
-/// Rows in a batch.
-const BATCH_ROWS: usize = ochre_base::limits::BATCH_ROWS;
-
 /// Plans that are estimated to cost more, some milliseconds, run as something that other sessions need not wait for:
 /// the thread that a server's tasks share is not kept from them.
 const LONG_COST: f64 = 1000.0;
@@ -215,7 +212,11 @@ impl Session {
     ) -> Result<R> {
         let transaction = self.txn();
         let session = StatementSession::new(&self.state, Some(transaction));
-        let work_mem = self.state.settings.borrow().parsed().work_mem_bytes;
+        let (work_mem_bytes, hash_mem_bytes, batch_rows) = {
+            let settings = self.state.settings.borrow();
+            let parsed = settings.parsed();
+            (parsed.work_mem_bytes, parsed.hash_mem_bytes, parsed.batch_rows)
+        };
         let context = StatementContext {
             params: parameters,
             session: &session,
@@ -223,8 +224,9 @@ impl Session {
             txn: transaction,
             snapshot,
             temp: self.state.instance.temp(),
-            work_mem_bytes: work_mem,
-            batch_rows: BATCH_ROWS,
+            work_mem_bytes,
+            hash_mem_bytes,
+            batch_rows,
         };
         run(&session, &context)
     }

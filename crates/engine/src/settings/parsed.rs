@@ -17,6 +17,9 @@ pub struct Parsed {
     pub transaction_timeout: Option<Duration>,
     pub deadlock_timeout: Duration,
     pub work_mem_bytes: usize,
+    /// What a hash table may take: `work_mem` times `hash_mem_multiplier`.
+    pub hash_mem_bytes: usize,
+    pub batch_rows: usize,
     /// `synchronous_commit`: whether a commit's answer waits for the log.
     pub synchronous_commit: bool,
     pub default_isolation: IsolationLevel,
@@ -40,6 +43,8 @@ impl Parsed {
             transaction_timeout: timeout(settings.integer("transaction_timeout")),
             deadlock_timeout: timeout(settings.integer("deadlock_timeout")).unwrap_or_default(),
             work_mem_bytes,
+            hash_mem_bytes: (work_mem_bytes as f64 * settings.real("hash_mem_multiplier")) as usize,
+            batch_rows: settings.integer("ochre.batch_rows") as usize,
             synchronous_commit: settings.text("synchronous_commit") != "off",
             default_isolation: isolation(settings.text("default_transaction_isolation")),
             default_read_only: settings.flag("default_transaction_read_only"),
@@ -62,6 +67,13 @@ impl Parsed {
                 cpu_operator_cost: settings.real("cpu_operator_cost"),
                 effective_cache_size: settings.integer("effective_cache_size") as f64,
                 work_mem_bytes: work_mem_bytes as f64,
+                disabled_rules: settings
+                    .text("ochre.disabled_rules")
+                    .split(',')
+                    .map(str::trim)
+                    .filter(|name| !name.is_empty())
+                    .map(str::to_owned)
+                    .collect(),
                 ..PlannerSettings::default()
             },
             plan_fingerprint: settings.fingerprint(),

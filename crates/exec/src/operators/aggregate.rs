@@ -23,12 +23,14 @@ use ochre_sql::physical::{AggregateCall, AggregateStrategy};
 use ochre_types::{Batch, Column, ColumnBuilder, KeyOrder, PhysicalType, Selection, SqlType};
 
 use crate::columns::builders;
+use crate::key_filter::KeyFilter;
 use crate::key_table::KeyTable;
 use crate::keys::{BatchKeys, KeyLayout};
 use crate::operators::sort::key_orders;
 use crate::partition::{MAX_DEPTH, Partitioner, key_hash};
 use crate::row_sorter::RowSorter;
 use crate::row_store::RowStore;
+use crate::short_keys::{ShortKeys, ShortLayout, ShortTable};
 use crate::{BoxOperator, ExecContext, Operator};
 
 /// What an [`Aggregate`] needs to know.
@@ -69,6 +71,9 @@ struct GroupTable {
     positions: Vec<usize>,
     layout: KeyLayout,
     table: KeyTable,
+    /// Groups of the keys in `table`, when short keys are kept apart from it.
+    long_groups: Vec<u32>,
+    short: Option<(ShortLayout, ShortTable, ShortKeys)>,
     /// With keys of words: the group whose key is NULL.
     null_group: Option<u32>,
     groups: usize,
@@ -246,6 +251,16 @@ impl Operator for Aggregate {
         }
     }
 
+    /// Groups of other keys need not be made.
+    fn narrow(&mut self, column: usize, keys: &Arc<KeyFilter>) -> bool {
+        match self.spec.keys.get(column) {
+            Some(Expr::Column { index, .. }) if self.spec.grouping_sets.is_none() => {
+                self.input.narrow(*index, keys)
+            }
+            _ => false,
+        }
+    }
+
     fn rescan(&mut self, ctx: &ExecContext<'_>) -> Result<()> {
         self.tables.clear();
         self.jobs.clear();
@@ -277,12 +292,17 @@ impl GroupTable {
         depth: u32,
     ) -> Result<GroupTable> {
         let layout = KeyLayout::new(positions.iter().map(|i| spec.keys[*i].ty()));
+        let short = (spec.strategy == AggregateStrategy::Hashed && !layout.is_word())
+            .then(|| ShortLayout::new(positions.iter().map(|i| spec.keys[*i].ty())))
+            .flatten();
         let key_types: Vec<PhysicalType> = spec.keys.iter().map(|key| key.ty().physical).collect();
         let states = spec.aggregates.iter().map(|call| State::new(ctx, call)).collect::<Result<_>>()?;
         Ok(GroupTable {
             spec: Arc::clone(spec),
             set,
             table: if layout.is_word() { KeyTable::words() } else { KeyTable::bytes() },
+            long_groups: Vec::new(),
+            short: short.map(|short| (short, ShortTable::default(), ShortKeys::default())),
             layout,
             positions,
             null_group: None,
@@ -304,7 +324,8 @@ impl GroupTable {
 
     fn memory_bytes(&self) -> usize {
         let states: usize = self.states.iter().map(State::memory_bytes).sum();
-        states + self.table.memory_bytes() + self.groups * self.keys.len() * 24
+        let short = self.short.as_ref().map_or(0, |(_, table, _)| table.memory_bytes());
+        states + short + self.table.memory_bytes() + self.groups * self.keys.len() * 24
     }
 
     /// For sorted input: whether it is time to give groups out.
@@ -328,10 +349,19 @@ impl GroupTable {
         }
         let own: Vec<Arc<Column>> = self.positions.iter().map(|i| Arc::clone(&keys[*i])).collect();
         let mut batch_keys = std::mem::take(&mut self.batch_keys);
-        self.layout.encode(&own, batch.rows, batch.active(), &mut batch_keys)?;
+        match &mut self.short {
+            Some((layout, _, keys)) => {
+                layout.encode(&own, batch.rows, batch.active(), keys);
+                if keys.any_long {
+                    let long: Vec<usize> = batch.active().filter(|row| keys.is_long(*row)).collect();
+                    self.layout.encode(&own, batch.rows, long.into_iter(), &mut batch_keys)?;
+                }
+            }
+            None => self.layout.encode(&own, batch.rows, batch.active(), &mut batch_keys)?,
+        }
         let full = may_spill
             && self.groups > 0
-            && (self.spill.is_some() || self.memory_bytes() > ctx.work_mem_bytes());
+            && (self.spill.is_some() || self.memory_bytes() > ctx.hash_mem_bytes());
         let mut numbers = std::mem::take(&mut self.numbers);
         numbers.clear();
         numbers.resize(batch.rows, 0);
@@ -347,7 +377,10 @@ impl GroupTable {
                     }
                 }
                 None => {
-                    let hash = key_hash(&self.layout, &batch_keys, row);
+                    let hash = match &self.short {
+                        Some((_, _, keys)) if !keys.is_long(row) => keys.hash(row),
+                        _ => key_hash(&self.layout, &batch_keys, row),
+                    };
                     let spill = self.spill.get_or_insert_with(|| {
                         Partitioner::new(&self.spec.input_types, self.depth, ctx.temp())
                     });
@@ -367,7 +400,15 @@ impl GroupTable {
     }
 
     fn find(&self, keys: &BatchKeys, row: usize) -> Option<u32> {
+        if let Some((_, table, keys)) = &self.short
+            && !keys.is_long(row)
+        {
+            return table.find(keys, row);
+        }
         match () {
+            () if self.short.is_some() => {
+                self.table.find_bytes(keys.bytes(row)).map(|key| self.long_groups[key as usize])
+            }
             () if !self.layout.is_word() => {
                 self.table.find_bytes(keys.bytes(row)).map(|key| self.group_of(key))
             }
@@ -386,16 +427,29 @@ impl GroupTable {
 
     /// The number of a row's group, which is made when it is new.
     fn number(&mut self, keys: &BatchKeys, columns: &[Arc<Column>], row: usize) -> u32 {
-        let (number, new) = match () {
-            () if !self.layout.is_word() => self.table.insert_bytes(keys.bytes(row)),
-            () if keys.is_null(row) => match self.null_group {
+        let next = self.groups as u32;
+        let short = match &mut self.short {
+            Some((_, table, short)) if !short.is_long(row) => Some(table.insert(short, row, next)),
+            _ => None,
+        };
+        let (number, new) = match short {
+            Some(found) => found,
+            None if self.short.is_some() => {
+                let (key, new) = self.table.insert_bytes(keys.bytes(row));
+                if new {
+                    self.long_groups.push(next);
+                }
+                (self.long_groups[key as usize], new)
+            }
+            None if !self.layout.is_word() => self.table.insert_bytes(keys.bytes(row)),
+            None if keys.is_null(row) => match self.null_group {
                 Some(number) => (number, false),
                 None => {
-                    self.null_group = Some(self.groups as u32);
-                    (self.groups as u32, true)
+                    self.null_group = Some(next);
+                    (next, true)
                 }
             },
-            () => {
+            None => {
                 let (key, new) = self.table.insert_word(keys.words[row]);
                 (self.group_of(key), new)
             }

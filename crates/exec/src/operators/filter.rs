@@ -1,9 +1,12 @@
 //! Filter: rows that satisfy a predicate.
 
+use std::sync::Arc;
+
 use ochre_base::Result;
-use ochre_expr::Expr;
+use ochre_expr::{Expr, Volatility};
 use ochre_types::Batch;
 
+use crate::key_filter::KeyFilter;
 use crate::{BoxOperator, ExecContext, Operator};
 
 /// Narrows the selection of its input's batches; copies nothing.
@@ -27,6 +30,10 @@ impl Operator for Filter {
             }
         }
         Ok(None)
+    }
+
+    fn narrow(&mut self, column: usize, keys: &Arc<KeyFilter>) -> bool {
+        self.predicate.volatility() != Volatility::Volatile && self.input.narrow(column, keys)
     }
 
     fn rescan(&mut self, ctx: &ExecContext<'_>) -> Result<()> {

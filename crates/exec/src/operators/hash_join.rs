@@ -1,9 +1,12 @@
 //! Hash join: a table of the inner (build) side, probed by the outer side. Every join type.
 //!
 //! # How
-//! The build side is read to its end: its rows go to columns, their keys to a [`KeyTable`], and the rows of one key
-//! form a chain in their order of arrival. Then each outer batch is probed; pairs are gathered, checked against the
-//! residual condition, and completed with NULLs where the join type asks for it.
+//! The build side is read to its end: its rows go to columns, their keys to a [`JoinIndex`]. Then each outer batch is
+//! probed; pairs are checked against the residual condition, for which only the columns that it reads are gathered, and
+//! what comes out is gathered for those that are left, completed with NULLs where the join type asks for it.
+//!
+//! Where outer rows without a partner are of no account, the outer side is told which keys there are before it runs
+//! ([`Operator::narrow`]), so that a scan leaves most rows out while it reads a page.
 //!
 //! When the build side exceeds the memory budget, both sides are split by the hash of the key into partitions on disk,
 //! which are then joined one by one; a partition that is still too large is split again by other bits.
@@ -24,7 +27,8 @@ use ochre_types::{Batch, Column, ColumnBuilder, PhysicalType, Selection};
 
 use crate::columns::{NO_ROW, active_bytes, append_active, builders, gather, gather_optional, null_columns};
 use crate::dependencies::{Dependencies, DependencyValues};
-use crate::key_table::KeyTable;
+use crate::join_table::{JoinIndex, JoinKeys};
+use crate::key_filter::KeyFilter;
 use crate::keys::{BatchKeys, KeyLayout};
 use crate::partition::{MAX_DEPTH, Partitioner, key_hash};
 use crate::row_store::RowStore;
@@ -37,7 +41,8 @@ pub struct HashJoinSpec {
     pub inner_keys: Vec<Expr>,
     pub null_safe: Vec<bool>,
     pub residual: Option<Expr>,
-    pub filter: Option<Expr>,
+    /// Which of the join type's columns come out.
+    pub output: Vec<usize>,
     pub inner_unique: bool,
     pub null_aware_mark: bool,
     pub outer_types: Arc<[PhysicalType]>,
@@ -57,8 +62,19 @@ pub struct HashJoin {
     /// HJ2.
     inner_rows: u64,
     inner_has_null_key: bool,
+    /// The keys by outer column, once they are known.
+    filters: Option<Vec<(usize, Arc<KeyFilter>)>>,
+    /// The build side has been told keys by what stands above: it is not the same after a rescan.
+    inner_narrowed: bool,
+    /// Fewer rows than this wait for more: few at first, for a LIMIT above.
+    few_rows: usize,
+    /// The columns of outer and inner rows, one after the other, that the residual reads.
+    residual_columns: Vec<usize>,
     output: VecDeque<Batch>,
 }
+
+/// So many rows come out at once, where there are enough.
+const MANY_ROWS: usize = 1024;
 
 #[allow(clippy::large_enum_variant, reason = "one a join")]
 enum State {
@@ -84,13 +100,10 @@ struct Job {
 struct Table {
     columns: Vec<Arc<Column>>,
     rows: usize,
-    keys: KeyTable,
-    /// First row of each key's chain, and the row after each row.
-    heads: Vec<u32>,
-    next: Vec<u32>,
-    /// For right and full joins: which rows found a partner; then how far unmatched ones have been output.
+    index: JoinIndex,
+    /// Where build rows are output by whether they found a partner: which did; then how far they have been looked at.
     matched: Vec<bool>,
-    unmatched_next: usize,
+    judged: usize,
 }
 
 /// A build side that grows.
@@ -98,50 +111,20 @@ struct TableBuilder {
     builders: Vec<ColumnBuilder>,
     rows: usize,
     bytes: usize,
-    keys: KeyTable,
-    heads: Vec<u32>,
-    tails: Vec<u32>,
-    next: Vec<u32>,
+    keys: JoinKeys,
 }
 
 impl TableBuilder {
     fn new(types: &[PhysicalType], layout: &KeyLayout) -> TableBuilder {
-        TableBuilder {
-            builders: builders(types, 0),
-            rows: 0,
-            bytes: 0,
-            keys: if layout.is_word() { KeyTable::words() } else { KeyTable::bytes() },
-            heads: Vec::new(),
-            tails: Vec::new(),
-            next: Vec::new(),
-        }
+        TableBuilder { builders: builders(types, 0), rows: 0, bytes: 0, keys: JoinKeys::new(layout) }
     }
 
     fn memory_bytes(&self) -> usize {
-        self.bytes + self.keys.memory_bytes() + (self.heads.len() + self.tails.len() + self.next.len()) * 4
+        self.bytes + self.keys.memory_bytes()
     }
 
-    fn add(&mut self, batch: &Batch, keys: &BatchKeys, layout: &KeyLayout) {
-        for row in batch.active() {
-            let number = self.next.len() as u32;
-            self.next.push(NO_ROW);
-            let key = match () {
-                () if keys.is_null(row) => continue,
-                () if layout.is_word() => self.keys.insert_word(keys.words[row]),
-                () => self.keys.insert_bytes(keys.bytes(row)),
-            };
-            match key {
-                (_, true) => {
-                    self.heads.push(number);
-                    self.tails.push(number);
-                }
-                (key, false) => {
-                    let tail = &mut self.tails[key as usize];
-                    self.next[*tail as usize] = number;
-                    *tail = number;
-                }
-            }
-        }
+    fn add(&mut self, batch: &Batch, keys: &BatchKeys) {
+        self.keys.add(keys, batch.active());
         for (i, builder) in self.builders.iter_mut().enumerate() {
             append_active(builder, batch, i);
         }
@@ -153,11 +136,9 @@ impl TableBuilder {
         Table {
             columns: self.builders.iter_mut().map(|builder| Arc::new(builder.take())).collect(),
             rows: self.rows,
-            keys: self.keys,
-            heads: self.heads,
-            next: self.next,
+            index: self.keys.finish(),
             matched: vec![false; if track_matches { self.rows } else { 0 }],
-            unmatched_next: 0,
+            judged: 0,
         }
     }
 }
@@ -165,7 +146,11 @@ impl TableBuilder {
 impl HashJoin {
     /// Joins two inputs.
     pub fn new(outer: BoxOperator, inner: BoxOperator, spec: HashJoinSpec) -> HashJoin {
-        let layout = KeyLayout::new(spec.inner_keys.iter().map(Expr::ty)).with_null_safe(&spec.null_safe);
+        let layout = KeyLayout::without_nulls(spec.inner_keys.iter().map(Expr::ty));
+        let layout = layout.with_null_safe(&spec.null_safe);
+        let mut residual_columns: Vec<usize> = spec.residual.iter().flat_map(Expr::columns).collect();
+        residual_columns.sort_unstable();
+        residual_columns.dedup();
         HashJoin {
             spec,
             layout,
@@ -175,13 +160,61 @@ impl HashJoin {
             built_with: DependencyValues::default(),
             inner_rows: 0,
             inner_has_null_key: false,
+            filters: None,
+            inner_narrowed: false,
+            few_rows: 1,
+            residual_columns,
             output: VecDeque::new(),
         }
     }
 
-    /// Whether build rows without a partner are output.
+    /// Whether build rows are output by whether they found a partner.
     fn tracks_matches(&self) -> bool {
-        matches!(self.spec.join, JoinType::Right | JoinType::Full)
+        self.judges_inner() || matches!(self.spec.join, JoinType::Right | JoinType::Full)
+    }
+
+    /// Whether build rows alone are output.
+    fn judges_inner(&self) -> bool {
+        matches!(self.spec.join, JoinType::RightSemi | JoinType::RightAnti)
+    }
+
+    /// Whether outer rows without a partner are of no account.
+    fn drops_outer(&self) -> bool {
+        use JoinType as J;
+        matches!(self.spec.join, J::Inner | J::Semi | J::Right | J::RightSemi | J::RightAnti)
+    }
+
+    /// Tells the outer side which keys there are.
+    fn narrow_outer(&mut self, ctx: &ExecContext<'_>, table: &Table) -> Result<()> {
+        if !self.drops_outer() {
+            return Ok(());
+        }
+        if self.filters.is_none() {
+            self.filters = Some(self.key_filters(ctx, table)?);
+        }
+        for (index, keys) in self.filters.iter().flatten() {
+            self.outer.narrow(*index, keys);
+        }
+        Ok(())
+    }
+
+    fn key_filters(&self, ctx: &ExecContext<'_>, table: &Table) -> Result<Vec<(usize, Arc<KeyFilter>)>> {
+        let mut filters = Vec::new();
+        for (i, (outer, inner)) in self.spec.outer_keys.iter().zip(&self.spec.inner_keys).enumerate() {
+            let Expr::Column { index, .. } = outer else { continue };
+            if self.spec.null_safe.get(i) == Some(&true) {
+                continue;
+            }
+            let keys = match inner {
+                Expr::Column { index, .. } => Arc::clone(&table.columns[*index]),
+                key if table.rows <= ctx.batch_rows() => {
+                    ctx.eval(key, &Batch::new(table.columns.clone(), table.rows))?
+                }
+                _ => continue,
+            };
+            filters.extend(KeyFilter::of(&keys).map(|filter| (*index, Arc::new(filter))));
+        }
+        Ok(filters)
     }
 
     /// Reads the inner side; when it does not fit, also splits the outer side.
@@ -194,14 +227,20 @@ impl HashJoin {
         while let Some(batch) = self.inner.next(ctx)? {
             ctx.check_interrupts()?;
             self.note_inner(ctx, &batch, &mut keys)?;
-            table.add(&batch, &keys, &self.layout);
-            if table.memory_bytes() > ctx.work_mem_bytes() {
+            table.add(&batch, &keys);
+            if table.memory_bytes() > ctx.hash_mem_bytes() {
                 return self.split(ctx, table);
             }
         }
         let useless = self.inner_rows == 0
-            && matches!(self.spec.join, JoinType::Inner | JoinType::Semi | JoinType::Right);
-        Ok(if useless { State::Ended } else { State::Memory(table.finish(self.tracks_matches())) })
+            && (self.judges_inner()
+                || matches!(self.spec.join, JoinType::Inner | JoinType::Semi | JoinType::Right));
+        if useless {
+            return Ok(State::Ended);
+        }
+        let table = table.finish(self.tracks_matches());
+        self.narrow_outer(ctx, &table)?;
+        Ok(State::Memory(table))
     }
 
     /// Forms an inner batch's keys and notes what NOT IN must know (HJ2).
@@ -265,8 +304,9 @@ impl HashJoin {
             number += 1;
             let columns = ctx.eval_all(&self.spec.inner_keys, &batch)?;
             self.layout.encode(&columns, batch.rows, batch.active(), &mut keys)?;
-            table.add(&batch, &keys, &self.layout);
-            if table.memory_bytes() > ctx.work_mem_bytes() && job.depth < MAX_DEPTH && table.keys.len() > 1 {
+            table.add(&batch, &keys);
+            let splits = job.depth < MAX_DEPTH && table.keys.are_varied();
+            if table.memory_bytes() > ctx.hash_mem_bytes() && splits {
                 drop(table);
                 self.split_job(ctx, &job, jobs)?;
                 return Ok(None);
@@ -308,39 +348,113 @@ impl HashJoin {
         let columns = ctx.eval_all(&self.spec.outer_keys, &batch)?;
         let mut keys = BatchKeys::default();
         self.layout.encode(&columns, batch.rows, batch.active(), &mut keys)?;
-        let mut matched = vec![false; batch.rows];
-        let exists_only = !self.spec.join.keeps_inner() && self.spec.residual.is_none();
-        let first_only = exists_only || (self.spec.inner_unique && self.spec.residual.is_none());
-        let mut pairs = Pairs::default();
-        for row in batch.active() {
-            let Some(key) = self.find(table, &keys, row) else { continue };
-            if exists_only {
-                matched[row] = true;
-                continue;
-            }
-            let mut inner = table.heads[key as usize];
-            while inner != NO_ROW {
-                pairs.outer.push(row as u32);
-                pairs.inner.push(inner);
-                if pairs.outer.len() == ctx.batch_rows() {
-                    self.join_pairs(ctx, table, &batch, &mut pairs, &mut matched)?;
-                }
-                if first_only {
-                    break;
-                }
-                inner = table.next[inner as usize];
-            }
+        let mut found = Pairs::default();
+        table.index.find(&keys, batch.active(), &mut found.outer, &mut found.inner);
+        if self.judges_inner() {
+            return self.mark_inner(ctx, table, &batch, found);
         }
-        self.join_pairs(ctx, table, &batch, &mut pairs, &mut matched)?;
-        self.finish_outer(ctx, batch, &keys, &matched)
+        let mut matched =
+            vec![false; if self.drops_outer() && self.spec.join.keeps_inner() { 0 } else { batch.rows }];
+        if self.spec.residual.is_none() && !self.spec.join.keeps_inner() {
+            found.outer.iter().for_each(|row| matched[*row as usize] = true);
+            return self.finish_outer(batch, &keys, &matched);
+        }
+        let one_each = table.index.is_unique() || self.spec.inner_unique && self.spec.residual.is_none();
+        if one_each {
+            let chunk = ctx.batch_rows();
+            let mut start = 0;
+            while start < found.outer.len() {
+                let end = found.outer.len().min(start + chunk);
+                let mut pairs = Pairs {
+                    outer: found.outer[start..end].to_vec(),
+                    inner: found.inner[start..end].to_vec(),
+                };
+                self.join_pairs(ctx, table, &batch, &mut pairs, &mut matched)?;
+                start = end;
+            }
+        } else {
+            let mut pairs = Pairs::default();
+            for (row, first) in found.outer.iter().zip(&found.inner) {
+                let mut inner = *first;
+                while inner != NO_ROW {
+                    pairs.outer.push(*row);
+                    pairs.inner.push(inner);
+                    if pairs.outer.len() == ctx.batch_rows() {
+                        self.join_pairs(ctx, table, &batch, &mut pairs, &mut matched)?;
+                    }
+                    inner = table.index.after(inner);
+                }
+            }
+            self.join_pairs(ctx, table, &batch, &mut pairs, &mut matched)?;
+        }
+        self.finish_outer(batch, &keys, &matched)
     }
 
-    fn find(&self, table: &Table, keys: &BatchKeys, row: usize) -> Option<u32> {
-        match () {
-            () if keys.is_null(row) => None,
-            () if self.layout.is_word() => table.keys.find_word(keys.words[row]),
-            () => table.keys.find_bytes(keys.bytes(row)),
+    /// Notes which build rows have a partner in an outer batch.
+    fn mark_inner(
+        &mut self,
+        ctx: &ExecContext<'_>,
+        table: &mut Table,
+        batch: &Batch,
+        found: Pairs,
+    ) -> Result<()> {
+        let all = self.spec.residual.is_none();
+        let mut pairs = Pairs::default();
+        for (row, first) in found.outer.iter().zip(&found.inner) {
+            // Without a residual the rows of a chain are marked together.
+            if all && table.matched[*first as usize] {
+                continue;
+            }
+            let mut inner = *first;
+            while inner != NO_ROW {
+                if all {
+                    table.matched[inner as usize] = true;
+                } else if !table.matched[inner as usize] {
+                    pairs.outer.push(*row);
+                    pairs.inner.push(inner);
+                    if pairs.outer.len() == ctx.batch_rows() {
+                        self.filter_pairs(ctx, table, batch, &mut pairs)?;
+                        pairs.inner.iter().for_each(|row| table.matched[*row as usize] = true);
+                        pairs.clear();
+                    }
+                }
+                inner = table.index.after(inner);
+            }
         }
+        self.filter_pairs(ctx, table, batch, &mut pairs)?;
+        pairs.inner.iter().for_each(|row| table.matched[*row as usize] = true);
+        Ok(())
+    }
+
+    /// Leaves the pairs that satisfy the residual.
+    fn filter_pairs(
+        &self,
+        ctx: &ExecContext<'_>,
+        table: &Table,
+        batch: &Batch,
+        pairs: &mut Pairs,
+    ) -> Result<()> {
+        let Some(residual) = &self.spec.residual else { return Ok(()) };
+        if pairs.outer.is_empty() {
+            return Ok(());
+        }
+        let rows = pairs.outer.len();
+        let width = batch.columns.len();
+        // Columns that are not read stand for nothing.
+        let blank = Arc::new(Column::nulls(PhysicalType::Bool, rows));
+        let mut columns = vec![blank; width + table.columns.len()];
+        for index in &self.residual_columns {
+            columns[*index] = pairs.gather(batch, table, *index);
+        }
+        match ctx.filter(residual, Batch::new(columns, rows))? {
+            None => pairs.clear(),
+            Some(Batch { selection: Some(selection), .. }) => {
+                pairs.outer = selection.iter().map(|i| pairs.outer[i]).collect();
+                pairs.inner = selection.iter().map(|i| pairs.inner[i]).collect();
+            }
+            Some(_) => {}
+        }
+        Ok(())
     }
 
     fn join_pairs(
@@ -355,43 +469,54 @@ impl HashJoin {
             return Ok(());
         }
         ctx.check_interrupts()?;
-        let rows = pairs.outer.len();
-        let mut columns = gather(&batch.columns, &pairs.outer);
-        columns.extend(gather(&table.columns, &pairs.inner));
-        let joined = ctx.filter_if(self.spec.residual.as_ref(), Batch::new(columns, rows))?;
-        if let Some(joined) = joined {
-            for row in joined.active() {
-                matched[pairs.outer[row] as usize] = true;
-                if !table.matched.is_empty() {
-                    table.matched[pairs.inner[row] as usize] = true;
-                }
-            }
-            if self.spec.join.keeps_inner()
-                && let Some(joined) = ctx.filter_if(self.spec.filter.as_ref(), joined)?
-            {
-                self.output.push_back(joined);
-            }
+        self.filter_pairs(ctx, table, batch, pairs)?;
+        if !matched.is_empty() {
+            pairs.outer.iter().for_each(|row| matched[*row as usize] = true);
         }
-        pairs.outer.clear();
-        pairs.inner.clear();
+        if !table.matched.is_empty() {
+            pairs.inner.iter().for_each(|row| table.matched[*row as usize] = true);
+        }
+        if self.spec.join.keeps_inner() && !pairs.outer.is_empty() {
+            let columns = self.spec.output.iter().map(|index| pairs.gather(batch, table, *index)).collect();
+            self.give(Batch::new(columns, pairs.outer.len()));
+        }
+        pairs.clear();
         Ok(())
     }
 
+    /// Puts rows out, those of small batches together with the ones before.
+    fn give(&mut self, batch: Batch) {
+        if let Some(last) = self.output.back_mut()
+            && last.rows + batch.rows <= MANY_ROWS.min(self.few_rows * 2)
+            && last.selection.is_none()
+            && batch.selection.is_none()
+        {
+            let columns = last
+                .columns
+                .iter()
+                .zip(&batch.columns)
+                .map(|(a, b)| Arc::new(Column::concat(a.physical(), &[a, b])))
+                .collect();
+            *last = Batch::new(columns, last.rows + batch.rows);
+            return;
+        }
+        self.output.push_back(batch);
+    }
+
+    /// The columns of outer rows that come out.
+    fn cut(&self, batch: &mut Batch) {
+        batch.columns = self.spec.output.iter().map(|index| Arc::clone(&batch.columns[*index])).collect();
+    }
+
     /// What an outer batch gives when all its pairs have been looked at.
-    fn finish_outer(
-        &mut self,
-        ctx: &ExecContext<'_>,
-        batch: Batch,
-        keys: &BatchKeys,
-        matched: &[bool],
-    ) -> Result<()> {
+    fn finish_outer(&mut self, batch: Batch, keys: &BatchKeys, matched: &[bool]) -> Result<()> {
         let inner_empty = self.inner_rows == 0;
         let keep = |wanted: &dyn Fn(usize) -> bool| {
             let rows: Vec<u16> = batch.active().filter(|row| wanted(*row)).map(|row| row as u16).collect();
             Selection::new(rows)
         };
         let selection = match self.spec.join {
-            JoinType::Inner | JoinType::Right => return Ok(()),
+            JoinType::Inner | JoinType::Right | JoinType::RightSemi | JoinType::RightAnti => return Ok(()),
             JoinType::Left | JoinType::Full => {
                 let lone: Vec<u32> =
                     batch.active().filter(|row| !matched[*row]).map(|row| row as u32).collect();
@@ -400,14 +525,16 @@ impl HashJoin {
                 }
                 let mut columns = gather(&batch.columns, &lone);
                 columns.extend(null_columns(&self.spec.inner_types, lone.len()));
-                let rows = Batch::new(columns, lone.len());
-                self.output.extend(ctx.filter_if(self.spec.filter.as_ref(), rows)?);
+                let mut rows = Batch::new(columns, lone.len());
+                self.cut(&mut rows);
+                self.output.push_back(rows);
                 return Ok(());
             }
             JoinType::Mark => {
                 let mark = self.mark_column(&batch, keys, matched);
                 let mut batch = batch;
                 batch.columns.push(Arc::new(mark));
+                self.cut(&mut batch);
                 self.output.push_back(batch);
                 return Ok(());
             }
@@ -418,7 +545,9 @@ impl HashJoin {
             JoinType::AntiNullAware => keep(&|row| !matched[row] && !keys.is_null(row)),
         };
         if !selection.is_empty() {
-            self.output.push_back(batch.with_selection(selection));
+            let mut batch = batch.with_selection(selection);
+            self.cut(&mut batch);
+            self.output.push_back(batch);
         }
         Ok(())
     }
@@ -436,25 +565,29 @@ impl HashJoin {
         mark.finish()
     }
 
-    /// The next build rows that found no partner, beside NULLs; false when there are no more.
-    fn emit_unmatched(&mut self, ctx: &ExecContext<'_>, table: &mut Table) -> Result<bool> {
+    /// The next build rows that are output by themselves: those that found a partner, or those that did not; false when
+    /// there are no more.
+    fn emit_judged(&mut self, ctx: &ExecContext<'_>, table: &mut Table) -> Result<bool> {
         if !self.tracks_matches() {
             return Ok(false);
         }
+        let wanted = self.spec.join == JoinType::RightSemi;
         let mut rows = Vec::new();
-        while table.unmatched_next < table.rows && rows.len() < ctx.batch_rows() {
-            if !table.matched[table.unmatched_next] {
-                rows.push(table.unmatched_next as u32);
+        while table.judged < table.rows && rows.len() < ctx.batch_rows() {
+            if table.matched[table.judged] == wanted {
+                rows.push(table.judged as u32);
             }
-            table.unmatched_next += 1;
+            table.judged += 1;
         }
         if rows.is_empty() {
             return Ok(false);
         }
-        let mut columns = null_columns(&self.spec.outer_types, rows.len());
+        let mut columns =
+            if self.judges_inner() { Vec::new() } else { null_columns(&self.spec.outer_types, rows.len()) };
         columns.extend(gather_optional(&table.columns, &rows));
-        let batch = Batch::new(columns, rows.len());
-        self.output.extend(ctx.filter_if(self.spec.filter.as_ref(), batch)?);
+        let mut batch = Batch::new(columns, rows.len());
+        self.cut(&mut batch);
+        self.output.push_back(batch);
         Ok(true)
     }
 
@@ -472,7 +605,7 @@ impl HashJoin {
                         self.probe(ctx, &mut table, batch)?;
                         true
                     }
-                    None => self.emit_unmatched(ctx, &mut table)?,
+                    None => self.emit_judged(ctx, &mut table)?,
                 };
                 // The table is kept at the end too: a rescan may use it again.
                 self.state = State::Memory(table);
@@ -485,7 +618,7 @@ impl HashJoin {
                             self.probe(ctx, &mut table, batch)?;
                             Some((table, probe, number + 1))
                         }
-                        None if self.emit_unmatched(ctx, &mut table)? => Some((table, probe, number)),
+                        None if self.emit_judged(ctx, &mut table)? => Some((table, probe, number)),
                         None => None,
                     },
                     None => match jobs.pop() {
@@ -501,21 +634,42 @@ impl HashJoin {
 
     fn outer_batch(&mut self, ctx: &ExecContext<'_>, table: &Table) -> Result<Option<Batch>> {
         // After the end, while unmatched rows are output, the outer side is not asked again.
-        if table.unmatched_next > 0 { Ok(None) } else { self.outer.next(ctx) }
+        if table.judged > 0 { Ok(None) } else { self.outer.next(ctx) }
     }
 }
 
+/// Rows of an outer batch with build rows.
 #[derive(Default)]
 struct Pairs {
     outer: Vec<u32>,
     inner: Vec<u32>,
 }
 
+impl Pairs {
+    /// Column `index` of the pairs, outer columns first.
+    fn gather(&self, batch: &Batch, table: &Table, index: usize) -> Arc<Column> {
+        let width = batch.columns.len();
+        let (column, rows) = match index.checked_sub(width) {
+            None => (&batch.columns[index], &self.outer),
+            Some(index) => (&table.columns[index], &self.inner),
+        };
+        Arc::new(column.gather(rows.iter().map(|row| *row as usize)))
+    }
+
+    fn clear(&mut self) {
+        self.outer.clear();
+        self.inner.clear();
+    }
+}
+
 impl Operator for HashJoin {
     fn next(&mut self, ctx: &ExecContext<'_>) -> Result<Option<Batch>> {
         loop {
-            if let Some(batch) = self.output.pop_front() {
-                return Ok(Some(batch));
+            // A small batch waits for more rows, as long as there are some.
+            let waits = |batch: &Batch| batch.rows < self.few_rows && batch.selection.is_none();
+            if self.output.len() > 1 || self.output.front().is_some_and(|batch| !waits(batch)) {
+                self.few_rows = (self.few_rows * 4).min(MANY_ROWS / 2).min(ctx.batch_rows());
+                return Ok(self.output.pop_front());
             }
             if !self.step(ctx)? {
                 return Ok(self.output.pop_front());
@@ -523,16 +677,43 @@ impl Operator for HashJoin {
         }
     }
 
+    fn narrow(&mut self, column: usize, keys: &Arc<KeyFilter>) -> bool {
+        use JoinType as J;
+        let Some(position) = self.spec.output.get(column).copied() else { return false };
+        let width = self.spec.outer_types.len();
+        match self.spec.join {
+            J::Inner | J::RightSemi | J::RightAnti if position >= width || self.judges_inner() => {
+                let position = if self.judges_inner() { position } else { position - width };
+                let used = self.inner.narrow(position, keys);
+                self.inner_narrowed |= used;
+                used
+            }
+            J::Inner | J::Left | J::Semi | J::Anti if position < width => self.outer.narrow(position, keys),
+            _ => false,
+        }
+    }
+
     fn rescan(&mut self, ctx: &ExecContext<'_>) -> Result<()> {
         self.output.clear();
+        self.few_rows = 1;
         match &mut self.state {
             State::New => return Ok(()),
-            State::Memory(table) if self.spec.inner_dependencies.unchanged(ctx, &self.built_with) => {
+            State::Memory(table)
+                if !self.inner_narrowed && self.spec.inner_dependencies.unchanged(ctx, &self.built_with) =>
+            {
                 table.matched.fill(false);
-                table.unmatched_next = 0;
+                table.judged = 0;
+                self.outer.rescan(ctx)?;
+                if let State::Memory(table) = std::mem::replace(&mut self.state, State::Ended) {
+                    self.narrow_outer(ctx, &table)?;
+                    self.state = State::Memory(table);
+                }
+                return Ok(());
             }
             _ => {
                 self.state = State::New;
+                self.filters = None;
+                self.inner_narrowed = false;
                 self.inner.rescan(ctx)?;
             }
         }

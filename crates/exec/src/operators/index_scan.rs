@@ -295,7 +295,10 @@ impl IndexOnly {
     }
 
     fn push(&mut self, index: &IndexAccess, key: &[u8], payload: &[u8]) -> Result<()> {
-        decode_entry(index, key, payload, &mut self.entry)?;
+        // count(*) asks for no column.
+        if !self.sources.is_empty() {
+            decode_entry(index, key, payload, &mut self.entry)?;
+        }
         self.rows += 1;
         Ok(())
     }
@@ -304,7 +307,8 @@ impl IndexOnly {
     fn push_row(&mut self, rows: &mut ScanRows, _ctx: &ExecContext<'_>) -> Result<()> {
         let table = Arc::clone(&rows.table);
         let batch = rows.decoder.take(table.heap()?)?;
-        for (column, builder) in self.entry.iter_mut().enumerate() {
+        let wanted = self.entry.iter_mut().enumerate().filter(|_| !self.sources.is_empty());
+        for (column, builder) in wanted {
             match self.sources.iter().position(|source| *source == column) {
                 Some(fetched) => builder.push_from(&batch.columns[fetched], 0),
                 None => builder.push_null(),
@@ -316,6 +320,9 @@ impl IndexOnly {
 
     fn take(&mut self) -> Batch {
         let rows = std::mem::take(&mut self.rows);
+        if self.sources.is_empty() {
+            return Batch::new(Vec::new(), rows);
+        }
         let batch = take_batch(&mut self.entry, rows);
         let columns = self.sources.iter().map(|source| Arc::clone(&batch.columns[*source])).collect();
         debug_assert_eq!(self.entry.len(), self.entry_types.len());

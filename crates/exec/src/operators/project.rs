@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use ochre_base::Result;
-use ochre_expr::Expr;
+use ochre_expr::{Expr, Volatility};
 use ochre_types::Batch;
 
+use crate::key_filter::KeyFilter;
 use crate::{BoxOperator, ExecContext, Operator};
 
 /// Computes columns; the selection stays. A plain column is passed on without a copy.
@@ -56,6 +57,18 @@ impl Operator for Project {
             });
         }
         Ok(Some(Batch { columns, rows: batch.rows, selection: batch.selection }))
+    }
+
+    fn narrow(&mut self, column: usize, keys: &Arc<KeyFilter>) -> bool {
+        match self.exprs.get(column) {
+            // What a volatile expression does to its surroundings it does for each row.
+            Some(Expr::Column { index, .. })
+                if self.exprs.iter().all(|expr| expr.volatility() != Volatility::Volatile) =>
+            {
+                self.input.narrow(*index, keys)
+            }
+            _ => false,
+        }
     }
 
     fn rescan(&mut self, ctx: &ExecContext<'_>) -> Result<()> {

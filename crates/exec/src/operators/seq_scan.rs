@@ -1,9 +1,11 @@
 //! Sequential scan: every row of a table.
 //!
 //! Pages are read one after the other, each under one latch; their rows are decoded at once and gathered into batches.
+//! What the filter says of single fields, and what joins above have no use for, is left out while the page is read.
 //! The first batches are small, so that a LIMIT above stops the scan early. Large tables are read through a ring of
 //! frames, so that one pass over them does not empty the buffer pool.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use ochre_base::{BlockNo, Result};
@@ -11,7 +13,9 @@ use ochre_sql::physical::{PhysicalPlan, ScanSource};
 use ochre_storage::ScanRing;
 use ochre_types::Batch;
 
+use crate::key_filter::KeyFilter;
 use crate::operators::scan::ScanRows;
+use crate::raw_filter::RawFilter;
 use crate::relation::TableAccess;
 use crate::{ExecContext, Operator};
 
@@ -30,12 +34,21 @@ pub struct SeqScan {
     end_block: Option<u32>,
     ring: Option<ScanRing>,
     batch_rows: usize,
+    raw: RawFilter,
+    /// Rows that pages held since the last batch.
+    looked_at: usize,
+    /// Batches that came of one that was larger than the statement's are.
+    pending: VecDeque<Batch>,
 }
 
 impl SeqScan {
     /// A scan of a table.
     pub fn new(table: Arc<TableAccess>, source: &ScanSource, plan: &PhysicalPlan) -> SeqScan {
+        let raw = RawFilter::new(&table.codec, &source.fetch, source.filter.as_ref());
         SeqScan {
+            raw,
+            looked_at: 0,
+            pending: VecDeque::new(),
             rows: ScanRows::new(table, source, plan),
             builtin: None,
             next_block: 0,
@@ -66,6 +79,16 @@ impl SeqScan {
         Ok(None)
     }
 
+    /// A page's rows in smaller batches than the page has rows: tests ask for that.
+    fn split(&mut self, batch: Batch, rows: usize) {
+        let batch = batch.compact();
+        for start in (0..batch.rows).step_by(rows) {
+            let count = rows.min(batch.rows - start);
+            let columns = batch.columns.iter().map(|column| Arc::new(column.slice(start, count)));
+            self.pending.push_back(Batch::new(columns.collect(), count));
+        }
+    }
+
     /// Decodes pages until the batch is full or the table ends; false when there was no page left.
     fn read_pages(&mut self, ctx: &ExecContext<'_>) -> Result<bool> {
         let Some(heap) = &self.rows.table.heap else { return Ok(false) };
@@ -81,15 +104,22 @@ impl SeqScan {
                 *self.end_block.insert(end)
             }
         };
+        let codec = Arc::clone(&self.rows.table.codec);
         let decoder = &mut self.rows.decoder;
+        let (raw, looked_at) = (&mut self.raw, &mut self.looked_at);
+        let all = raw.is_empty();
         let mut read = false;
         while self.next_block < end && decoder.rows() + PAGE_ROWS <= self.batch_rows.max(PAGE_ROWS) {
             ctx.check_interrupts()?;
-            heap.scan_page(
+            heap.scan_page_together(
                 BlockNo(self.next_block),
                 ctx.statement.snapshot,
                 self.ring.as_mut(),
-                |version| decoder.push(&version),
+                |version| {
+                    *looked_at += 1;
+                    all || raw.passes(&codec, version)
+                },
+                |versions| decoder.push_many(versions),
             )?;
             self.next_block += 1;
             read = true;
@@ -103,24 +133,38 @@ impl SeqScan {
 
 impl Operator for SeqScan {
     fn next(&mut self, ctx: &ExecContext<'_>) -> Result<Option<Batch>> {
+        if let Some(batch) = self.pending.pop_front() {
+            return Ok(Some(batch));
+        }
         if let Some(batch) = self.next_builtin(ctx)? {
             return Ok(Some(batch));
         }
         while self.read_pages(ctx)? {
             self.batch_rows = (self.batch_rows * 4).min(ochre_base::limits::BATCH_ROWS);
+            let table = Arc::clone(&self.rows.table);
+            table.heap()?.scans.read(std::mem::take(&mut self.looked_at));
             if self.rows.decoder.rows() == 0 {
                 continue;
             }
-            let table = Arc::clone(&self.rows.table);
-            table.heap()?.scans.read(self.rows.decoder.rows());
             if let Some(batch) = self.rows.take(ctx, table.heap()?)? {
-                return Ok(Some(batch));
+                if batch.active_rows() <= ctx.batch_rows().max(PAGE_ROWS) && ctx.batch_rows() >= PAGE_ROWS {
+                    return Ok(Some(batch));
+                }
+                self.split(batch, ctx.batch_rows());
+                return Ok(self.pending.pop_front());
             }
         }
         Ok(None)
     }
 
+    fn narrow(&mut self, column: usize, keys: &Arc<KeyFilter>) -> bool {
+        let Some(fetched) = self.rows.source.fetch.get(column) else { return false };
+        self.raw.hand(&self.rows.table.codec, *fetched, keys)
+    }
+
     fn rescan(&mut self, _ctx: &ExecContext<'_>) -> Result<()> {
+        self.raw.forget();
+        self.pending.clear();
         self.builtin = None;
         self.next_block = 0;
         self.end_block = None;

@@ -233,6 +233,7 @@ impl Database {
             snapshot,
             temp: &self.temp,
             work_mem_bytes: self.work_mem_bytes,
+            hash_mem_bytes: self.work_mem_bytes,
             batch_rows: self.batch_rows,
         })
     }

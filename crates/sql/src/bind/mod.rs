@@ -186,6 +186,7 @@ impl<'a> Binder<'a> {
             ctes,
             work_tables: self.work_tables,
             relations: self.relations,
+            unnested_aggregates: false,
         })
     }
 

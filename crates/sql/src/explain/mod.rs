@@ -362,6 +362,8 @@ impl<'a> Printer<'a> {
                 JoinType::Anti => " Anti",
                 JoinType::AntiNullAware => " Anti (NOT IN)",
                 JoinType::Mark => " Mark",
+                JoinType::RightSemi => " Right Semi",
+                JoinType::RightAnti => " Right Anti",
             };
             match (method, join) {
                 ("Nested Loop", JoinType::Inner) => "Nested Loop".to_owned(),

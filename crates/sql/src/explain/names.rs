@@ -165,7 +165,15 @@ impl<'a> Names<'a> {
                 }
             },
             PlanNode::NestedLoop(join) => self.joined(&join.outer, &join.inner, index, fallback),
-            PlanNode::HashJoin(join) => self.joined(&join.outer, &join.inner, index, fallback),
+            PlanNode::HashJoin(join) => {
+                let position = join.output.get(index).copied().unwrap_or(index);
+                match join.join {
+                    crate::physical::JoinType::RightSemi | crate::physical::JoinType::RightAnti => {
+                        self.describe(&join.inner, position)
+                    }
+                    _ => self.joined(&join.outer, &join.inner, position, fallback),
+                }
+            }
             PlanNode::MergeJoin(join) => self.joined(&join.outer, &join.inner, index, fallback),
             PlanNode::Aggregate(aggregate) => {
                 if let Some(key) = aggregate.keys.get(index) {

@@ -1,11 +1,12 @@
 //! Constant folding: immutable calls of constants become constants; AND, OR, NOT and CASE lose what is decided.
 
 use ochre_base::Result;
-use ochre_expr::{CastKind, EvalContext, Expr, SessionContext, Volatility, eval_const};
-use ochre_types::{Datum, SqlType};
+use ochre_expr::{CastKind, EvalContext, Expr, SessionContext, Volatility, btree_comparison, eval_const};
+use ochre_types::{Datum, SqlType, oids};
 
 use super::each_root;
 use crate::logical::{Logical, LogicalBody, LogicalStatement};
+use crate::plan::{Operation, comparison_of};
 use crate::walk::{each_expr_mut, inputs_mut};
 
 /// Folds every expression of a statement.
@@ -89,7 +90,7 @@ fn fold_node(node: Expr, context: &EvalContext<'_>) -> Expr {
                 {
                     return Expr::null(ty);
                 }
-                return node;
+                return date_bound(&node).unwrap_or(node);
             }
             if function.volatility != Volatility::Immutable {
                 return node;
@@ -127,6 +128,38 @@ fn fold_node(node: Expr, context: &EvalContext<'_>) -> Expr {
         Expr::Case { operand: None, branches, otherwise, ty } => fold_case(branches, otherwise, ty),
         other => other,
     }
+}
+
+/// A date compared with a moment, as `d < date '…' + interval '…'` gives it: the same question asked of dates, which the
+/// statistics and an index know.
+fn date_bound(node: &Expr) -> Option<Expr> {
+    let (operation, left, right) = comparison_of(node)?;
+    let (column, value, operation) = match (left, right) {
+        (column, Expr::Constant { value, ty }) if ty.oid == oids::TIMESTAMP => (column, value, operation),
+        (Expr::Constant { value, ty }, column) if ty.oid == oids::TIMESTAMP => {
+            (column, value, operation.commuted())
+        }
+        _ => return None,
+    };
+    let Datum::Int64(moment) = value else { return None };
+    if column.ty().oid != oids::DATE || matches!(*moment, i64::MIN | i64::MAX) {
+        return None;
+    }
+    const DAY_MICROS: i64 = 86_400_000_000;
+    let day = i32::try_from(moment.div_euclid(DAY_MICROS)).ok()?;
+    let dates = btree_comparison(oids::DATE)?;
+    let midnight = moment.rem_euclid(DAY_MICROS) == 0;
+    // Within a day all of it lies before the moment: its date is the last one that does.
+    let operator = match operation {
+        Operation::Equal if midnight => dates.equal,
+        Operation::Less if midnight => dates.less,
+        Operation::GreaterOrEqual if midnight => dates.greater_or_equal,
+        Operation::Less | Operation::LessOrEqual => dates.less_or_equal,
+        Operation::Greater | Operation::GreaterOrEqual => dates.greater,
+        _ => return None,
+    };
+    let bound = Expr::constant(Datum::Int32(day), SqlType::DATE);
+    Some(Expr::call(operator.function, vec![column.clone(), bound], SqlType::BOOL))
 }
 
 fn is_constant(expr: &Expr) -> bool {

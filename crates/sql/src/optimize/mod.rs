@@ -5,16 +5,21 @@ mod fold;
 mod inline_ctes;
 mod min_max;
 mod or_lists;
+mod or_restrictions;
 mod outer_join;
 mod pushdown;
+mod semi_joins;
 mod transitive;
 mod unnest;
+mod unnest_aggregates;
 
 use ochre_base::Result;
 use ochre_expr::SessionContext;
 
 use crate::logical::{Logical, LogicalBody, LogicalStatement};
 use crate::plan::PlannerSettings;
+
+pub(crate) use or_restrictions::or_restriction;
 
 /// A rule: its name and what it does to a statement.
 pub struct Rule {
@@ -23,12 +28,18 @@ pub struct Rule {
     apply: fn(&mut LogicalStatement, &dyn SessionContext) -> Result<()>,
 }
 
+/// The rule whose result the planner compares with the plan without it.
+pub(crate) const UNNEST_AGGREGATES: &str = "unnest_aggregates";
+
 /// The rules in the order in which they run.
 pub const RULES: &[Rule] = &[
     Rule { name: "fold_constants", apply: fold::apply },
     Rule { name: "lists_from_or", apply: or_lists::apply },
+    Rule { name: "restrict_by_or", apply: or_restrictions::apply },
     Rule { name: "inline_with_entries", apply: inline_ctes::apply },
     Rule { name: "unnest_subqueries", apply: unnest::apply },
+    Rule { name: UNNEST_AGGREGATES, apply: unnest_aggregates::apply },
+    Rule { name: "semi_to_inner_joins", apply: semi_joins::apply },
     Rule { name: "simplify_outer_joins", apply: outer_join::apply },
     Rule { name: "derive_equalities", apply: transitive::apply },
     Rule { name: "push_down_predicates", apply: pushdown::apply },

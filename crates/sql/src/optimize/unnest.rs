@@ -222,7 +222,7 @@ fn is_candidate(predicate: &Expr) -> bool {
     )
 }
 
-fn has_subplan(expr: &Expr) -> bool {
+pub(super) fn has_subplan(expr: &Expr) -> bool {
     expr.any(|node| matches!(node, Expr::SubPlan { .. }))
 }
 
@@ -256,7 +256,7 @@ fn strip_for_exists(plan: &mut Logical) -> Option<()> {
 }
 
 /// Takes conditions that mention outer columns out of the filters at the top of a plan, through projections and inner joins.
-fn pull_filters(plan: &mut Logical, outer: &IdSet, parts: Parts<'_>, pulled: &mut Vec<Expr>) {
+pub(super) fn pull_filters(plan: &mut Logical, outer: &IdSet, parts: Parts<'_>, pulled: &mut Vec<Expr>) {
     let mentions = |predicate: &Expr| {
         let mut ids = IdSet::default();
         crate::walk::mentioned(predicate, parts, &mut ids);
@@ -291,7 +291,7 @@ fn pull_filters(plan: &mut Logical, outer: &IdSet, parts: Parts<'_>, pulled: &mu
 }
 
 /// Makes projections at the top of a plan hand an id on that stands below them.
-fn pass_through(plan: &mut Logical, id: ColumnId, tables: &[TableUse]) -> bool {
+pub(super) fn pass_through(plan: &mut Logical, id: ColumnId, tables: &[TableUse]) -> bool {
     match plan {
         Logical::Project { input, items } => {
             let below = produced(input, tables).contains(id) || pass_through(input, id, tables);

@@ -393,7 +393,7 @@ pub fn each_expr<'p>(plan: &'p PhysicalPlan, visit: &mut dyn FnMut(&'p Expr)) {
         }
         PlanNode::HashJoin(node) => {
             node.outer_keys.iter().chain(&node.inner_keys).for_each(&mut *visit);
-            node.residual.iter().chain(&node.filter).for_each(visit);
+            node.residual.iter().for_each(visit);
         }
         PlanNode::MergeJoin(node) => {
             node.outer_keys.iter().chain(&node.inner_keys).for_each(&mut *visit);

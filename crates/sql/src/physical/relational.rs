@@ -91,6 +91,10 @@ pub enum JoinType {
     /// Every outer row once. Output: the outer columns, then a boolean: true when it has a partner. With
     /// `null_aware_mark` the boolean is null where IN would be null.
     Mark,
+    /// Inner rows with a partner, once each (hash join only). Output: the inner columns.
+    RightSemi,
+    /// Inner rows without a partner (hash join only). Output: the inner columns.
+    RightAnti,
 }
 
 impl JoinType {
@@ -150,8 +154,8 @@ pub struct HashJoinPlan {
     pub null_safe: Vec<bool>,
     /// What else a pair must satisfy, over the outer columns followed by the inner columns.
     pub residual: Option<Expr>,
-    /// Applied after unmatched rows were completed, as in [`NestedLoopJoin::filter`].
-    pub filter: Option<Expr>,
+    /// Which of the join type's columns come out, ascending.
+    pub output: Vec<usize>,
     /// At most one inner row matches each outer row.
     pub inner_unique: bool,
     /// With [`JoinType::Mark`]: the mark is null where IN would be null.

@@ -1,22 +1,20 @@
 //! Joins: in which order, and how each.
 //!
-//! Inner joins that stand next to each other form a *cluster*: a set of relations and a set of conditions. The order is
-//! found by dynamic programming over subsets of relations (left-deep, either side as build side of a hash join) for up to
-//! [`MAX_EXHAUSTIVE`] relations, greedily beyond. An outer, semi or anti join is a relation of the cluster around it.
+//! Inner joins that stand next to each other form a *cluster*: a set of relations and a set of conditions, whose order is
+//! found by [`super::join_order`]. An outer, semi or anti join is a relation of the cluster around it.
 //!
 //! # Not done
-//! Bushy orders, reordering across outer joins.
+//! Reordering across outer joins.
 
 use std::sync::Arc;
 
-use hashbrown::HashMap;
 use ochre_base::{Error, Result, SqlState};
 use ochre_expr::{CastKind, CastMethod, Expr};
 use ochre_types::{SqlType, oids};
 
 use super::index_match::{Operation, comparison_of, operation_of};
-use super::scan::{ScanPath, expr_cost};
-use super::settings::DISABLED_COST;
+use super::join_order::{JoinGraph, MAX_RELATIONS, Mask, Memo, Method};
+use super::scan::ScanPath;
 use super::{Node, PlanBuilder, Wanted, cost};
 use crate::idset::IdSet;
 use crate::logical::{ColumnId, Join, JoinKind, Logical, Ordering, TableId};
@@ -25,57 +23,31 @@ use crate::physical::{
     SlotAssignment,
 };
 
-/// Clusters of more relations are ordered greedily.
-const MAX_EXHAUSTIVE: usize = 12;
-
 /// A relation of a cluster.
-struct Relation<'p> {
-    plan: &'p Logical,
+pub(super) struct Relation<'p> {
+    pub plan: &'p Logical,
     /// Ids it produces.
-    ids: IdSet,
+    pub ids: IdSet,
     /// Conditions on it alone.
-    local: Vec<Expr>,
+    pub local: Vec<Expr>,
     /// Relations that it mentions (LATERAL), as a bit mask.
-    needs: u32,
+    pub needs: Mask,
     /// The relation planned by itself; none for one that needs others.
-    node: Option<Node>,
+    pub node: Option<Node>,
     /// Rows after its own conditions.
-    rows: f64,
-    width: u32,
+    pub rows: f64,
+    pub width: u32,
 }
 
-/// A condition that spans relations.
-struct Condition {
-    expr: Expr,
-    /// The relations it mentions.
-    mask: u32,
-}
-
-/// A way to join a set of relations: the last step, and the set before it.
-#[derive(Clone, Copy)]
-struct Step {
-    /// The set without the relation that came last.
-    before: u32,
-    /// The relation that came last.
-    last: usize,
-    method: Method,
-    estimate: Estimate,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Method {
-    /// The first relation.
-    First,
-    /// Hash join; the new relation is the build side, or with `swapped` the probe side.
-    Hash { swapped: bool },
-    /// Merge join of sorted sides.
-    Merge,
-    /// Nested loop over the kept rows of the new relation.
-    Loop,
-    /// Nested loop with an index scan of the new relation for each outer row.
-    Index,
-    /// Nested loop over a relation that mentions outer columns.
-    Lateral,
+/// A cluster whose joins are ordered.
+struct Cluster<'p> {
+    relations: Vec<Relation<'p>>,
+    graph: JoinGraph,
+    memo: Memo,
+    /// What any of its joins reads, or what stands above it.
+    needed: IdSet,
+    /// What comes out.
+    above: IdSet,
 }
 
 /// The two sides of an equality that joins.
@@ -93,10 +65,9 @@ impl PlanBuilder<'_> {
         plan: &Logical,
         predicates: &[Expr],
         required: &IdSet,
-        wanted: &Wanted,
     ) -> Result<Node> {
         if join.kind == JoinKind::Inner {
-            return self.plan_cluster(plan, predicates, required, wanted);
+            return self.plan_cluster(plan, predicates, required);
         }
         let mut needed = required.clone();
         for predicate in predicates {
@@ -185,14 +156,14 @@ impl PlanBuilder<'_> {
                         rows,
                         width: self.join_width(kind, &left_node, &inner),
                     };
-                    return self.build_loop(kind, left_node, inner, parameters, None, estimate, required);
+                    return self.build_loop(kind, left_node, inner, parameters, None, estimate);
                 }
             }
         }
         let right_node = self.plan_node(right, &needed, &Wanted::default())?;
         let rows = self.outer_rows(kind, left_node.plan.estimate, right_node.rows(), &join.on);
         if !keys.is_empty() {
-            return self.build_hash(kind, left_node, right_node, keys, residual, rows, required);
+            return self.build_hash_of(kind, left_node, right_node, keys, residual, rows, required);
         }
         match kind {
             JoinKind::Full | JoinKind::Right => Err(Error::new(
@@ -218,7 +189,7 @@ impl PlanBuilder<'_> {
                     rows,
                     width: self.join_width(kind, &left_node, &inner),
                 };
-                self.build_loop(kind, left_node, inner, Vec::new(), condition, estimate, required)
+                self.build_loop(kind, left_node, inner, Vec::new(), condition, estimate)
             }
         }
     }
@@ -306,7 +277,7 @@ impl PlanBuilder<'_> {
         let estimate =
             Estimate { startup_cost, total_cost, rows, width: self.join_width(kind, &left, &inner) };
         let condition = if on.is_empty() { None } else { Some(Expr::and(on.iter().cloned())) };
-        self.build_loop(kind, left, inner, parameters, condition, estimate, needed)
+        self.build_loop(kind, left, inner, parameters, condition, estimate)
     }
 
     #[allow(clippy::too_many_arguments)]
@@ -318,7 +289,6 @@ impl PlanBuilder<'_> {
         parameters: Vec<SlotAssignment>,
         condition: Option<Expr>,
         estimate: Estimate,
-        _required: &IdSet,
     ) -> Result<Node> {
         let mut both = outer.ids.clone();
         both.extend(&inner.ids);
@@ -343,22 +313,57 @@ impl PlanBuilder<'_> {
         Ok(Node { plan, ids, order: outer.order, unique })
     }
 
+    /// An outer, semi or anti join by hashing, with the cheaper side as the build side.
+    #[allow(clippy::too_many_arguments)]
+    fn build_hash_of(
+        &mut self,
+        kind: JoinKind,
+        left: Node,
+        right: Node,
+        keys: Vec<EquiKey>,
+        residual: Vec<Expr>,
+        rows: f64,
+        required: &IdSet,
+    ) -> Result<Node> {
+        let (straight, swapped) = match kind {
+            JoinKind::Inner => (JoinType::Inner, Some(JoinType::Inner)),
+            JoinKind::Left => (JoinType::Left, Some(JoinType::Right)),
+            JoinKind::Right => (JoinType::Right, Some(JoinType::Left)),
+            JoinKind::Full => (JoinType::Full, None),
+            JoinKind::Semi => (JoinType::Semi, Some(JoinType::RightSemi)),
+            JoinKind::Anti => (JoinType::Anti, Some(JoinType::RightAnti)),
+            JoinKind::AntiNullAware => (JoinType::AntiNullAware, None),
+            JoinKind::Mark(_) => (JoinType::Mark, None),
+        };
+        let mark = if let JoinKind::Mark(id) = kind { Some(id) } else { None };
+        let (l, r) = (left.plan.estimate, right.plan.estimate);
+        let cost_of = |outer, inner| cost::hash_join(self.settings(), outer, inner, keys.len(), rows, rows).1;
+        match swapped {
+            Some(join) if cost_of(r, l) < cost_of(l, r) => {
+                let swap = |key: EquiKey| EquiKey { left: key.right, right: key.left, ..key };
+                let keys = keys.into_iter().map(swap).collect();
+                self.build_hash(join, right, left, keys, residual, rows, mark, required)
+            }
+            _ => self.build_hash(straight, left, right, keys, residual, rows, mark, required),
+        }
+    }
+
+    /// A hash join of which the needed columns come out; `mark` is the id of a mark join's answer.
     #[allow(clippy::too_many_arguments)]
     fn build_hash(
         &mut self,
-        kind: JoinKind,
+        join: JoinType,
         outer: Node,
         inner: Node,
         keys: Vec<EquiKey>,
         residual: Vec<Expr>,
         rows: f64,
-        _required: &IdSet,
+        mark: Option<ColumnId>,
+        needed: &IdSet,
     ) -> Result<Node> {
         let settings = self.settings();
         let (startup_cost, total_cost) =
             cost::hash_join(settings, outer.plan.estimate, inner.plan.estimate, keys.len(), rows, rows);
-        let estimate =
-            Estimate { startup_cost, total_cost, rows, width: self.join_width(kind, &outer, &inner) };
         let mut outer_keys = Vec::with_capacity(keys.len());
         let mut inner_keys = Vec::with_capacity(keys.len());
         let mut null_safe = Vec::with_capacity(keys.len());
@@ -381,15 +386,24 @@ impl PlanBuilder<'_> {
         both.extend(&inner.ids);
         let residual =
             if residual.is_empty() { None } else { Some(self.resolve(&Expr::and(residual), &both)?) };
-        let (join, ids) = join_output(kind, &outer.ids, both)?;
-        let columns = self.output_columns(&ids);
-        let keeps_order = !matches!(join, JoinType::Right | JoinType::Full);
-        let unique = if inner_unique && kind == JoinKind::Inner || !kind.keeps_right() {
-            outer.unique
-        } else {
-            Vec::new()
+        let all = match join {
+            JoinType::Semi | JoinType::Anti | JoinType::AntiNullAware => outer.ids.clone(),
+            JoinType::RightSemi | JoinType::RightAnti => inner.ids.clone(),
+            JoinType::Mark => outer.ids.iter().copied().chain(mark).collect(),
+            _ => both,
         };
-        let _ = keeps_order;
+        let output: Vec<usize> =
+            (0..all.len()).filter(|i| needed.contains(all[*i]) || Some(all[*i]) == mark).collect();
+        let ids: Vec<ColumnId> = output.iter().map(|i| all[*i]).collect();
+        let columns = self.output_columns(&ids);
+        let unique = match join {
+            JoinType::Semi | JoinType::Anti | JoinType::AntiNullAware => outer.unique,
+            JoinType::RightSemi | JoinType::RightAnti => inner.unique,
+            JoinType::Inner | JoinType::Left if inner_unique => outer.unique,
+            _ => Vec::new(),
+        };
+        let unique = unique.into_iter().filter(|set| set.iter().all(|id| ids.contains(id))).collect();
+        let estimate = Estimate { startup_cost, total_cost, rows, width: self.width_of(&ids) };
         let plan = PhysicalPlan {
             node: PlanNode::HashJoin(HashJoinPlan {
                 join,
@@ -399,9 +413,9 @@ impl PlanBuilder<'_> {
                 inner_keys,
                 null_safe,
                 residual,
-                filter: None,
+                output,
                 inner_unique,
-                null_aware_mark: matches!(kind, JoinKind::Mark(_)),
+                null_aware_mark: mark.is_some(),
             }),
             columns,
             estimate,
@@ -470,67 +484,62 @@ impl PlanBuilder<'_> {
 
     // Clusters of inner joins.
 
-    fn plan_cluster(
-        &mut self,
-        plan: &Logical,
-        predicates: &[Expr],
-        required: &IdSet,
-        wanted: &Wanted,
-    ) -> Result<Node> {
+    fn plan_cluster(&mut self, plan: &Logical, predicates: &[Expr], required: &IdSet) -> Result<Node> {
         let mut leaves: Vec<&Logical> = Vec::new();
         let mut conditions: Vec<Expr> = predicates.to_vec();
         flatten(plan, &mut leaves, &mut conditions);
-        if leaves.len() > 31 {
-            return Err(Error::unsupported("a join of more than 31 relations"));
+        if leaves.len() > MAX_RELATIONS {
+            return Err(Error::unsupported("a join of more than 64 relations"));
         }
+        let free: Vec<IdSet> =
+            leaves.iter().map(|leaf| crate::walk::free_columns(leaf, self.parts())).collect();
         let mut relations: Vec<Relation<'_>> = leaves
             .iter()
-            .map(|leaf| Relation {
-                plan: leaf,
-                ids: crate::walk::produced(leaf, &self.tables),
-                local: Vec::new(),
-                needs: 0,
-                node: None,
-                rows: 1.0,
-                width: 0,
+            .zip(&free)
+            .map(|(leaf, free)| {
+                // A lateral item may hand on columns of others under their own ids: they are the others'.
+                let mut ids = crate::walk::produced(leaf, &self.tables);
+                ids.remove_all(free);
+                Relation { plan: leaf, ids, local: Vec::new(), needs: 0, node: None, rows: 1.0, width: 0 }
             })
             .collect();
-        let needs: Vec<u32> = relations
+        let needs: Vec<Mask> = free
             .iter()
-            .enumerate()
-            .map(|(i, relation)| {
-                let free = crate::walk::free_columns(relation.plan, self.parts());
-                let others =
-                    relations.iter().enumerate().filter(|(j, other)| *j != i && free.intersects(&other.ids));
-                others.fold(0u32, |mask, (j, _)| mask | 1 << j)
+            .map(|free| {
+                let others = relations.iter().enumerate().filter(|(_, other)| free.intersects(&other.ids));
+                others.fold(0, |mask: Mask, (j, _)| mask | 1 << j)
             })
             .collect();
         for (relation, needs) in relations.iter_mut().zip(needs) {
             relation.needs = needs;
         }
-        let mut spanning: Vec<Condition> = Vec::new();
+        let mut spanning: Vec<(Expr, Mask, IdSet)> = Vec::new();
         let mut needed = required.clone();
         for expr in conditions {
             let mut ids = IdSet::default();
             crate::walk::mentioned(&expr, self.parts(), &mut ids);
             let mask = (0..relations.len())
                 .filter(|i| ids.intersects(&relations[*i].ids))
-                .fold(0u32, |mask, i| mask | 1 << i);
+                .fold(0, |mask: Mask, i| mask | 1 << i);
             if mask.count_ones() == 1 {
                 relations[mask.trailing_zeros() as usize].local.push(expr);
             } else if mask == 0 {
                 relations[0].local.push(expr);
             } else {
                 needed.extend(&ids);
-                spanning.push(Condition { expr, mask });
+                spanning.push((expr, mask, ids));
             }
         }
         // What laterals mention must come out of the others.
+        let mut lateral = IdSet::default();
         for relation in relations.iter().filter(|relation| relation.needs != 0) {
-            needed.extend(&crate::walk::free_columns(relation.plan, self.parts()));
+            lateral.extend(&crate::walk::free_columns(relation.plan, self.parts()));
         }
+        needed.extend(&lateral);
         for relation in &mut relations {
             if relation.needs != 0 {
+                relation.rows = 10.0;
+                relation.width = 32;
                 continue;
             }
             let local = std::mem::take(&mut relation.local);
@@ -540,8 +549,18 @@ impl PlanBuilder<'_> {
             relation.width = node.plan.estimate.width;
             relation.node = Some(node);
         }
-        let order = self.order_cluster(&relations, &spanning, &needed)?;
-        self.build_cluster(relations, spanning, order, &needed, wanted)
+        if let [relation] = relations.as_mut_slice()
+            && let Some(node) = relation.node.take()
+        {
+            return Ok(node);
+        }
+        let graph = self.join_graph(&relations, spanning);
+        let memo = self.order_cluster(&relations, &graph, &needed)?;
+        let mut above = required.clone();
+        above.extend(&lateral);
+        let all = (0..relations.len()).fold(0, |mask: Mask, i| mask | 1 << i);
+        let mut cluster = Cluster { relations, graph, memo, needed, above };
+        self.build_set(&mut cluster, all)
     }
 
     fn plan_relation(&mut self, plan: &Logical, local: &[Expr], needed: &IdSet) -> Result<Node> {
@@ -552,301 +571,98 @@ impl PlanBuilder<'_> {
         self.plan_node(&filtered, needed, &Wanted::default())
     }
 
-    /// The best sequence of steps.
-    fn order_cluster(
-        &self,
-        relations: &[Relation<'_>],
-        conditions: &[Condition],
-        needed: &IdSet,
-    ) -> Result<Vec<Step>> {
-        let count = relations.len();
-        let all = if count == 32 { u32::MAX } else { (1u32 << count) - 1 };
-        let mut best: HashMap<u32, Step> = HashMap::new();
-        for (i, relation) in relations.iter().enumerate() {
-            if let Some(node) = &relation.node {
-                let mask = 1 << i;
-                let step = Step { before: 0, last: i, method: Method::First, estimate: node.plan.estimate };
-                best.insert(mask, step);
+    /// Builds the cheapest plan of a set of a cluster's relations.
+    fn build_set(&mut self, cluster: &mut Cluster<'_>, set: Mask) -> Result<Node> {
+        stacker::maybe_grow(
+            ochre_base::limits::STACK_RED_ZONE_BYTES,
+            ochre_base::limits::STACK_GROWTH_BYTES,
+            || self.build_step(cluster, set),
+        )
+    }
+
+    fn build_step(&mut self, cluster: &mut Cluster<'_>, set: Mask) -> Result<Node> {
+        let Some(step) = cluster.memo.get(set).copied() else {
+            return Err(Error::internal("a join was ordered but not planned"));
+        };
+        if step.method == Method::Single {
+            let node = cluster.relations[set.trailing_zeros() as usize].node.take();
+            return node.ok_or_else(|| Error::internal("a relation is joined twice"));
+        }
+        let outer = self.build_set(cluster, step.outer)?;
+        let exprs = cluster.graph.exprs_between(step.outer, step.inner);
+        let estimate = step.estimate;
+        let mut needed = cluster.above.clone();
+        cluster.graph.needed_outside(set, &mut needed);
+        let single = step.inner.trailing_zeros() as usize;
+        match step.method {
+            Method::Single => Err(Error::internal("a join of one relation")),
+            Method::Lateral => {
+                let relation = &mut cluster.relations[single];
+                let local = std::mem::take(&mut relation.local);
+                let right = if local.is_empty() {
+                    relation.plan.clone()
+                } else {
+                    Logical::Filter { input: Box::new(relation.plan.clone()), predicates: local }
+                };
+                self.build_lateral(JoinKind::Inner, outer, &right, &cluster.needed, &exprs)
             }
-        }
-        let exhaustive = count <= MAX_EXHAUSTIVE;
-        let mut frontier: Vec<u32> = best.keys().copied().collect();
-        frontier.sort_unstable();
-        if !exhaustive {
-            // Greedy: start with the smallest relation, always take the cheapest next step.
-            let start = frontier
-                .iter()
-                .copied()
-                .min_by(|a, b| best[a].estimate.rows.total_cmp(&best[b].estimate.rows));
-            frontier = start.into_iter().collect();
-        }
-        for _ in 1..count {
-            let mut next: Vec<u32> = Vec::new();
-            for set in &frontier {
-                let so_far = best[set].estimate;
-                let mut cheapest: Option<(u32, Step)> = None;
-                let connected = (0..count).any(|i| {
-                    set & (1 << i) == 0
-                        && conditions.iter().any(|c| c.mask & (1 << i) != 0 && c.mask & set != 0)
-                });
-                for i in 0..count {
-                    let bit = 1u32 << i;
-                    if set & bit != 0 || relations[i].needs & !set != 0 {
-                        continue;
-                    }
-                    let joined = conditions.iter().any(|c| c.mask & bit != 0 && c.mask & set != 0)
-                        || relations[i].needs != 0;
-                    // Cross products only where nothing else is left.
-                    if connected && !joined {
-                        continue;
-                    }
-                    let step = self.best_step(relations, conditions, *set, so_far, i, needed);
-                    let target = set | bit;
-                    if exhaustive {
-                        let better = best
-                            .get(&target)
-                            .is_none_or(|known| step.estimate.total_cost < known.estimate.total_cost);
-                        if better {
-                            if !next.contains(&target) {
-                                next.push(target);
-                            }
-                            best.insert(target, step);
-                        }
-                    } else if cheapest.is_none_or(|(_, known)| {
-                        (step.estimate.rows, step.estimate.total_cost)
-                            < (known.estimate.rows, known.estimate.total_cost)
-                    }) {
-                        cheapest = Some((target, step));
-                    }
+            Method::Index => {
+                let relation = &cluster.relations[single];
+                let path = self.parameterised_path(relation, &exprs, &cluster.needed, outer.rows());
+                let (Some(path), Some((table, mut all))) = (path, base_table(relation.plan)) else {
+                    // With exactly so many runs the index is not worth it after all.
+                    let inner = self.build_set(cluster, step.inner)?;
+                    return self.build_hash_or_loop(outer, inner, exprs, estimate, &needed);
+                };
+                all.extend(relation.local.iter().cloned());
+                all.extend(exprs);
+                let mark = self.outside.len();
+                let inner = self.build_scan(table, &all, &needed, path)?;
+                let parameters = self.take_parameters(mark, &outer.ids)?;
+                self.build_loop(JoinKind::Inner, outer, inner, parameters, None, estimate)
+            }
+            Method::Loop => {
+                let inner = self.build_set(cluster, step.inner)?;
+                let inner = self.materialize(inner);
+                let condition = if exprs.is_empty() { None } else { Some(Expr::and(exprs)) };
+                self.build_loop(JoinKind::Inner, outer, inner, Vec::new(), condition, estimate)
+            }
+            Method::Hash => {
+                let inner = self.build_set(cluster, step.inner)?;
+                self.build_hash_or_loop(outer, inner, exprs, estimate, &needed)
+            }
+            Method::Merge => {
+                let inner = self.build_set(cluster, step.inner)?;
+                let (left, right) = (IdSet::of(outer.ids.clone()), IdSet::of(inner.ids.clone()));
+                if self.split_keys(&exprs, &left, &right).0.is_empty() {
+                    return self.build_hash_or_loop(outer, inner, exprs, estimate, &needed);
                 }
-                if let Some((target, step)) = cheapest {
-                    best.insert(target, step);
-                    next.push(target);
-                }
+                self.build_merge(outer, inner, &exprs, estimate)
             }
-            frontier = next;
         }
-        let mut steps = Vec::with_capacity(count);
-        let mut set = all;
-        while set != 0 {
-            let Some(step) = best.get(&set) else {
-                return Err(Error::internal("no order for a join was found"));
-            };
-            steps.push(*step);
-            set = step.before;
-        }
-        steps.reverse();
-        Ok(steps)
     }
 
-    /// The cheapest way to add a relation to a set.
-    fn best_step(
-        &self,
-        relations: &[Relation<'_>],
-        conditions: &[Condition],
-        set: u32,
-        so_far: Estimate,
-        last: usize,
-        needed: &IdSet,
-    ) -> Step {
-        let settings = self.settings();
-        let relation = &relations[last];
-        let applicable: Vec<Expr> = applicable(conditions, set, last);
-        let selectivity = self.selectivity_of_all(&applicable, so_far.rows.max(relation.rows));
-        let rows = (so_far.rows * relation.rows * selectivity).max(1.0).round();
-        let width = so_far.width + relation.width;
-        let with = |(startup_cost, total_cost): (f64, f64), disabled: bool| Estimate {
-            startup_cost,
-            total_cost: total_cost + if disabled { DISABLED_COST } else { 0.0 },
-            rows,
-            width,
-        };
-        let Some(node) = &relation.node else {
-            let inner = Estimate { startup_cost: 0.0, total_cost: 10.0, rows: 10.0, width: 32 };
-            let estimate = with(
-                cost::nested_loop(
-                    settings,
-                    so_far,
-                    inner,
-                    inner.total_cost,
-                    settings.cpu_operator_cost,
-                    rows,
-                ),
-                false,
-            );
-            return Step { before: set, last, method: Method::Lateral, estimate };
-        };
-        let inner = node.plan.estimate;
-        let qual = applicable.iter().map(expr_cost).sum::<f64>() * settings.cpu_operator_cost;
-        let kept = Estimate {
-            total_cost: inner.total_cost + 2.0 * settings.cpu_operator_cost * inner.rows,
-            ..inner
-        };
-        let rescan = inner.rows * settings.cpu_operator_cost;
-        let mut best = Step {
-            before: set,
-            last,
-            method: Method::Loop,
-            estimate: with(
-                cost::nested_loop(settings, so_far, kept, rescan, qual, rows),
-                !settings.enable_nestloop,
-            ),
-        };
-        let mut consider = |method: Method, estimate: Estimate| {
-            if estimate.total_cost < best.estimate.total_cost {
-                best = Step { before: set, last, method, estimate };
-            }
-        };
-        let mut left = IdSet::default();
-        for (i, other) in relations.iter().enumerate() {
-            if set & (1 << i) != 0 {
-                left.extend(&other.ids);
-            }
-        }
-        let (keys, _) = self.split_keys(&applicable, &left, &relation.ids);
-        if !keys.is_empty() {
-            let off = !settings.enable_hashjoin;
-            consider(
-                Method::Hash { swapped: false },
-                with(cost::hash_join(settings, so_far, inner, keys.len(), rows, rows), off),
-            );
-            consider(
-                Method::Hash { swapped: true },
-                with(cost::hash_join(settings, inner, so_far, keys.len(), rows, rows), off),
-            );
-            if settings.enable_mergejoin && keys.iter().all(|key| !key.null_safe) {
-                let l = cost::sort(settings, so_far, None);
-                let r = cost::sort(settings, inner, None);
-                consider(
-                    Method::Merge,
-                    with(
-                        cost::merge_join(
-                            settings,
-                            Estimate { rows: so_far.rows, ..l },
-                            Estimate { rows: inner.rows, ..r },
-                            keys.len(),
-                            rows,
-                        ),
-                        false,
-                    ),
-                );
-            }
-        }
-        if let Some(path) = self.parameterised_path(relation, &applicable, needed, so_far.rows) {
-            let estimate = with(
-                cost::nested_loop(settings, so_far, path.estimate, path.estimate.total_cost, 0.0, rows),
-                !settings.enable_nestloop,
-            );
-            consider(Method::Index, estimate);
-        }
-        best
-    }
-
-    /// An index scan of a relation by values of the relations before it.
-    fn parameterised_path(
-        &self,
-        relation: &Relation<'_>,
-        applicable: &[Expr],
-        needed: &IdSet,
-        loops: f64,
-    ) -> Option<ScanPath> {
-        let (table, mut all) = base_table(relation.plan)?;
-        if !self.settings().enable_indexscan {
-            return None;
-        }
-        all.extend(relation.local.iter().cloned());
-        let local = all.len();
-        all.extend(applicable.iter().cloned());
-        if all[local..].iter().any(super::node::has_subplan) {
-            return None;
-        }
-        let path = self.choose_scan(table, &all, needed, &Wanted::default(), loops.max(2.0));
-        path.is_narrowed().then_some(path)
-    }
-
-    fn build_cluster(
+    /// A hash join, or a nested loop where nothing can be hashed.
+    fn build_hash_or_loop(
         &mut self,
-        mut relations: Vec<Relation<'_>>,
-        mut conditions: Vec<Condition>,
-        steps: Vec<Step>,
+        outer: Node,
+        inner: Node,
+        exprs: Vec<Expr>,
+        estimate: Estimate,
         needed: &IdSet,
-        _wanted: &Wanted,
     ) -> Result<Node> {
-        let mut steps = steps.into_iter();
-        let Some(first) = steps.next() else { return Err(Error::internal("a join of nothing")) };
-        let mut node = relations[first.last]
-            .node
-            .take()
-            .ok_or_else(|| Error::internal("a join starts with a lateral item"))?;
-        let mut set = 1u32 << first.last;
-        for step in steps {
-            let exprs = applicable(&conditions, set, step.last);
-            conditions.retain(|condition| {
-                let bit = 1u32 << step.last;
-                !(condition.mask & bit != 0 && condition.mask & !(set | bit) == 0)
-            });
-            let relation = &mut relations[step.last];
-            let estimate = step.estimate;
-            node = match step.method {
-                Method::First => return Err(Error::internal("a join starts twice")),
-                Method::Lateral => {
-                    let local = std::mem::take(&mut relation.local);
-                    let right = if local.is_empty() {
-                        relation.plan.clone()
-                    } else {
-                        Logical::Filter { input: Box::new(relation.plan.clone()), predicates: local }
-                    };
-                    let right_needed = needed.clone();
-                    self.build_lateral(JoinKind::Inner, node, &right, &right_needed, &exprs)?
-                }
-                Method::Index => {
-                    let path = self.parameterised_path(relation, &exprs, needed, node.rows());
-                    let (Some(path), Some((table, mut all))) = (path, base_table(relation.plan)) else {
-                        return Err(Error::internal("an index scan that was planned is gone"));
-                    };
-                    all.extend(relation.local.iter().cloned());
-                    all.extend(exprs);
-                    let mark = self.outside.len();
-                    let inner = self.build_scan(table, &all, needed, path)?;
-                    let parameters = self.take_parameters(mark, &node.ids)?;
-                    self.build_loop(JoinKind::Inner, node, inner, parameters, None, estimate, needed)?
-                }
-                Method::Loop => {
-                    let inner =
-                        relation.node.take().ok_or_else(|| Error::internal("a relation is joined twice"))?;
-                    let inner = self.materialize(inner);
-                    let condition = if exprs.is_empty() { None } else { Some(Expr::and(exprs)) };
-                    self.build_loop(JoinKind::Inner, node, inner, Vec::new(), condition, estimate, needed)?
-                }
-                Method::Hash { swapped } => {
-                    let other =
-                        relation.node.take().ok_or_else(|| Error::internal("a relation is joined twice"))?;
-                    let (outer, inner) = if swapped { (other, node) } else { (node, other) };
-                    let (keys, residual) = self.split_keys(
-                        &exprs,
-                        &IdSet::of(outer.ids.iter().copied()),
-                        &IdSet::of(inner.ids.iter().copied()),
-                    );
-                    self.build_hash(JoinKind::Inner, outer, inner, keys, residual, estimate.rows, needed)?
-                }
-                Method::Merge => {
-                    let other =
-                        relation.node.take().ok_or_else(|| Error::internal("a relation is joined twice"))?;
-                    self.build_merge(node, other, &exprs, estimate)?
-                }
-            };
-            set |= 1 << step.last;
-            if !conditions.is_empty() {
-                node = self.drop_unused(node, needed);
-            }
+        let (keys, residual) = self.split_keys(
+            &exprs,
+            &IdSet::of(outer.ids.iter().copied()),
+            &IdSet::of(inner.ids.iter().copied()),
+        );
+        if !keys.is_empty() {
+            let rows = estimate.rows;
+            return self.build_hash(JoinType::Inner, outer, inner, keys, residual, rows, None, needed);
         }
-        let rest: Vec<Expr> = conditions.into_iter().map(|condition| condition.expr).collect();
-        self.add_filter(node, &rest)
-    }
-
-    /// Columns that nothing above needs stay in joins' output: they cost nothing there.
-    fn drop_unused(&self, node: Node, _needed: &IdSet) -> Node {
-        node
+        let inner = self.materialize(inner);
+        let condition = if exprs.is_empty() { None } else { Some(Expr::and(exprs)) };
+        self.build_loop(JoinKind::Inner, outer, inner, Vec::new(), condition, estimate)
     }
 
     fn build_merge(&mut self, left: Node, right: Node, exprs: &[Expr], estimate: Estimate) -> Result<Node> {
@@ -894,16 +710,6 @@ impl PlanBuilder<'_> {
     }
 }
 
-/// The conditions that become applicable when a relation joins a set.
-fn applicable(conditions: &[Condition], set: u32, last: usize) -> Vec<Expr> {
-    let bit = 1u32 << last;
-    conditions
-        .iter()
-        .filter(|condition| condition.mask & bit != 0 && condition.mask & !(set | bit) == 0)
-        .map(|condition| condition.expr.clone())
-        .collect()
-}
-
 /// Splits a tree of inner joins (and filters between them) into relations and conditions.
 fn flatten<'p>(plan: &'p Logical, leaves: &mut Vec<&'p Logical>, conditions: &mut Vec<Expr>) {
     match plan {
@@ -922,7 +728,7 @@ fn flatten<'p>(plan: &'p Logical, leaves: &mut Vec<&'p Logical>, conditions: &mu
 }
 
 /// A table with the conditions on it.
-fn base_table(plan: &Logical) -> Option<(TableId, Vec<Expr>)> {
+pub(super) fn base_table(plan: &Logical) -> Option<(TableId, Vec<Expr>)> {
     match plan {
         Logical::Get(table) => Some((*table, Vec::new())),
         Logical::Filter { input, predicates } => {

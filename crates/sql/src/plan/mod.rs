@@ -11,6 +11,7 @@
 mod cost;
 mod index_match;
 mod join;
+mod join_order;
 mod modify;
 mod node;
 mod scan;
@@ -72,9 +73,30 @@ impl<'a> Planner<'a> {
         let mut logical = self.bind(statement, params)?;
         let parameters = params.decided()?;
         self.optimize(&mut logical)?;
+        let compare = logical.unnested_aggregates;
         let mut planned = self.plan_logical(logical)?;
+        if compare {
+            let other = self.plan_with_subqueries(statement, params)?;
+            if running_cost(&other) < running_cost(&planned) {
+                planned = other;
+            }
+        }
         planned.parameters = parameters;
         Ok(planned)
+    }
+
+    /// The plan in which correlated aggregates are run for each row.
+    fn plan_with_subqueries(
+        &self,
+        statement: &ast::Statement,
+        params: &mut ParamTypes,
+    ) -> Result<PlannedStatement> {
+        let mut settings = self.settings.clone();
+        settings.disabled_rules.push(optimize::UNNEST_AGGREGATES.to_owned());
+        let planner = Planner { settings: &settings, ..*self };
+        let mut logical = planner.bind(statement, params)?;
+        planner.optimize(&mut logical)?;
+        planner.plan_logical(logical)
     }
 
     /// Binds a statement.
@@ -98,8 +120,9 @@ impl<'a> Planner<'a> {
     /// # Errors
     /// 0A000 for what has no operator.
     pub fn plan_logical(&self, statement: LogicalStatement) -> Result<PlannedStatement> {
-        let LogicalStatement { command, body, columns, tables, subqueries, ctes, work_tables, relations } =
-            statement;
+        let LogicalStatement {
+            command, body, columns, tables, subqueries, ctes, work_tables, relations, ..
+        } = statement;
         let mut builder = PlanBuilder {
             planner: *self,
             columns,
@@ -441,14 +464,24 @@ impl<'a> PlanBuilder<'a> {
 
     /// Plans the WITH entries of a frame that are still in use.
     fn plan_ctes_of(&mut self, frame: usize) -> Result<()> {
-        for index in 0..self.ctes.len() {
-            if self.ctes[index].frame != frame || self.cte_numbers[index].is_some() {
-                continue;
+        (0..self.ctes.len()).try_for_each(|index| self.plan_cte(index, frame))
+    }
+
+    /// Plans a WITH entry of a frame, after those that it reads: an entry inside another one has a higher number.
+    fn plan_cte(&mut self, index: usize, frame: usize) -> Result<()> {
+        let wanted = |cte: &LogicalCte| {
+            cte.frame == frame && (cte.references > 0 || matches!(cte.body, LogicalBody::Modify(_)))
+        };
+        if self.cte_numbers[index].is_none() && wanted(&self.ctes[index]) {
+            let mut read = Vec::new();
+            match &self.ctes[index].body {
+                LogicalBody::Query(query) => ctes_read(&query.plan, &mut read),
+                LogicalBody::Modify(modify) => ctes_read(&modify.source.plan, &mut read),
+            }
+            for other in read.into_iter().filter(|other| *other != index) {
+                self.plan_cte(other, frame)?;
             }
             let modifies = matches!(self.ctes[index].body, LogicalBody::Modify(_));
-            if self.ctes[index].references == 0 && !modifies {
-                continue;
-            }
             let body = std::mem::replace(
                 &mut self.ctes[index].body,
                 LogicalBody::Query(Query { plan: Logical::Dummy { row: false }, output: Vec::new() }),
@@ -474,6 +507,46 @@ impl<'a> PlanBuilder<'a> {
         }
         Ok(())
     }
+}
+
+/// The WITH entries that a plan reads, those of its subqueries excepted.
+fn ctes_read(plan: &Logical, read: &mut Vec<usize>) {
+    if let Logical::CteScan { cte, .. } = plan {
+        read.push(*cte);
+    }
+    crate::walk::inputs(plan).into_iter().for_each(|input| ctes_read(input, read));
+}
+
+/// The cost of a statement with what its subqueries cost for each row that asks them.
+fn running_cost(statement: &PlannedStatement) -> f64 {
+    fn asked(plan: &PhysicalPlan, statement: &PlannedStatement, depth: u32) -> f64 {
+        let children = plan.children();
+        // A scan's filter is asked for more rows than come out of it.
+        let rows = match children
+            .iter()
+            .map(|child| child.estimate.rows)
+            .fold(None, |most: Option<f64>, rows| Some(most.map_or(rows, |most| most.max(rows))))
+        {
+            Some(rows) => rows,
+            None => plan.estimate.rows * 3.0,
+        };
+        let mut cost = 0.0;
+        crate::physical::each_expr(plan, &mut |expr| {
+            let _ = expr.walk(&mut |node| {
+                if let Expr::SubPlan { plan: number, .. } = node
+                    && let Some(subplan) = statement.subplans.get(*number)
+                {
+                    let once = subplan.plan.estimate.total_cost
+                        + if depth < 8 { asked(&subplan.plan, statement, depth + 1) } else { 0.0 };
+                    cost += if subplan.run_once { once } else { once * rows.max(1.0) };
+                }
+                std::ops::ControlFlow::<()>::Continue(())
+            });
+        });
+        cost + children.into_iter().map(|child| asked(child, statement, depth)).sum::<f64>()
+    }
+    let ctes = statement.ctes.iter().map(|cte| &cte.plan);
+    ctes.chain([&statement.plan]).map(|plan| plan.estimate.total_cost + asked(plan, statement, 0)).sum()
 }
 
 /// What the operator above would like.

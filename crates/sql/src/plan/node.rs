@@ -38,7 +38,7 @@ impl PlanBuilder<'_> {
             Logical::Filter { input, predicates } => self.plan_filter(input, predicates, required, wanted),
             Logical::Project { input, items } => self.plan_project(input, items, required, wanted),
             Logical::ProjectSet { input, items } => self.plan_project_set(input, items, required),
-            Logical::Join(join) => self.plan_join(join, plan, &[], required, wanted),
+            Logical::Join(join) => self.plan_join(join, plan, &[], required),
             Logical::Aggregate(grouping) => self.plan_aggregate(grouping, &[], required, wanted),
             Logical::Window(window) => self.plan_window(window, required),
             Logical::Distinct { input, columns } => self.plan_distinct(input, columns, wanted),
@@ -239,7 +239,7 @@ impl PlanBuilder<'_> {
                 all.extend(predicates.iter().cloned());
                 self.plan_filter(input, &all, required, wanted)
             }
-            Logical::Join(join) => self.plan_join(join, input, predicates, required, wanted),
+            Logical::Join(join) => self.plan_join(join, input, predicates, required),
             Logical::Function(function) => self.plan_function(function, predicates),
             Logical::CteScan { .. } | Logical::WorkTable { .. } => {
                 self.plan_cte_scan(input, predicates, required)

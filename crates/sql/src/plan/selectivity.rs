@@ -271,7 +271,9 @@ impl PlanBuilder<'_> {
         let distinct = self.distinct_values(id, f64::MAX);
         let Some(statistics) = self.statistics(id) else { return 1.0 / distinct };
         let common: f64 = statistics.most_common.iter().map(|(_, share)| share).sum();
-        if let Expr::Constant { value, .. } = value {
+        if let Expr::Constant { value, .. } = value
+            && value.physical() == Some(self.columns[id].ty.physical)
+        {
             let order = self.columns[id].ty.order();
             if let Some((_, share)) = statistics
                 .most_common
@@ -293,6 +295,10 @@ impl PlanBuilder<'_> {
         };
         if value.is_null() {
             return 0.0;
+        }
+        // Statistics of another type say nothing: the comparison is one between types.
+        if value.physical() != Some(self.columns[id].ty.physical) {
+            return DEFAULT_INEQUAL;
         }
         let order = self.columns[id].ty.order();
         let below = |known: &Datum| {

@@ -222,15 +222,16 @@ LockRows
 
 SELECT o.id FROM customer c, orders o, item i WHERE c.id = o.customer AND o.id = i.order_id AND c.name = 'Smith' AND i.qty > 10;
 ----
-Nested Loop
-  ->  Nested Loop
-        ->  Index Scan using customer_name_idx on customer c
-              Index Cond: (c.name = 'Smith'::text)
-        ->  Index Scan using orders_customer_idx on orders o
-              Index Cond: (o.customer = c.id)
-  ->  Index Scan using item_order_id_idx on item i
-        Index Cond: (i.order_id = o.id)
+Hash Join
+  Hash Cond: (i.order_id = o.id)
+  ->  Seq Scan on item i
         Filter: (i.qty > 10)
+  ->  Hash
+        ->  Nested Loop
+              ->  Index Scan using customer_name_idx on customer c
+                    Index Cond: (c.name = 'Smith'::text)
+              ->  Index Scan using orders_customer_idx on orders o
+                    Index Cond: (o.customer = c.id)
 
 SELECT a.id FROM emp a FULL JOIN dept b ON a.dept = b.id;
 ----
@@ -306,7 +307,7 @@ Sort
 
 SELECT * FROM emp e WHERE e.dept IN (SELECT id FROM dept WHERE city = 'Oslo');
 ----
-Hash Semi Join
+Hash Join
   Hash Cond: (e.dept = dept.id)
   ->  Seq Scan on emp e
   ->  Hash
@@ -315,15 +316,15 @@ Hash Semi Join
 
 SELECT * FROM emp e WHERE NOT EXISTS (SELECT * FROM orders o, customer c WHERE o.customer = c.id AND c.id = e.id);
 ----
-Hash Anti Join
-  Hash Cond: (e.id = c.id)
-  ->  Seq Scan on emp e
+Hash Right Anti Join
+  Hash Cond: (c.id = e.id)
+  ->  Hash Join
+        Hash Cond: (o.customer = c.id)
+        ->  Seq Scan on orders o
+        ->  Hash
+              ->  Seq Scan on customer c
   ->  Hash
-        ->  Hash Join
-              Hash Cond: (o.customer = c.id)
-              ->  Seq Scan on orders o
-              ->  Hash
-                    ->  Seq Scan on customer c
+        ->  Seq Scan on emp e
 
 SELECT min(id), max(id) FROM emp;
 ----

@@ -1,0 +1,216 @@
+//! Correlated scalar aggregates become joins: `x < (SELECT avg(y) FROM t WHERE t.k = o.k)` reads the averages of all `k` at
+//! once, grouped, and joins them with `o`.
+//!
+//! # How
+//! The subquery's equalities with outer columns become the group keys on one side and the join's condition on the other.
+//! The join is a left one: a row without partner has the aggregates of no rows, NULL, and 0 for counts. Where the condition
+//! rejects NULL, the rule about outer joins makes it an inner one.
+//!
+//! # Differences
+//! PostgreSQL runs such a subquery for each row. That is better for few outer rows and an index on the key, so the
+//! planner makes both plans and takes the cheaper one ([`LogicalStatement::unnested_aggregates`]).
+//!
+//! # Not done
+//! Subqueries in a select list, with HAVING, or that mention outer columns elsewhere than in an equality.
+//!
+//! # References
+//! Galindo-Legaria and Joshi, "Orthogonal Optimization of Subqueries and Aggregation" (2001).
+
+use ochre_base::Result;
+use ochre_expr::{Expr, SessionContext, SubPlanKind, Volatility};
+
+use super::unnest::{has_subplan, pass_through, pull_filters};
+use crate::idset::IdSet;
+use crate::logical::{
+    ColumnId, ColumnInfo, Grouping, Join, JoinKind, Logical, LogicalBody, LogicalStatement, Query,
+};
+use crate::plan::{Operation, comparison_of};
+use crate::walk::{Parts, free_columns, inputs_mut, produced};
+
+/// Unnests in every query of a statement, inner ones first.
+pub(super) fn apply(statement: &mut LogicalStatement, _session: &dyn SessionContext) -> Result<()> {
+    // A subquery's own subqueries have lower numbers.
+    for index in 0..statement.subqueries.len() {
+        let frame = statement.subqueries[index].frame;
+        let plan = &mut statement.subqueries[index].query.plan;
+        let mut plan = std::mem::replace(plan, Logical::Dummy { row: false });
+        rewrite(statement, frame, &mut plan);
+        statement.subqueries[index].query.plan = plan;
+    }
+    if statement.subqueries.is_empty() {
+        return Ok(());
+    }
+    for index in 0..statement.ctes.len() {
+        let frame = statement.ctes[index].frame;
+        let empty = LogicalBody::Query(Query { plan: Logical::Dummy { row: false }, output: Vec::new() });
+        let mut body = std::mem::replace(&mut statement.ctes[index].body, empty);
+        rewrite_body(statement, frame, &mut body);
+        statement.ctes[index].body = body;
+    }
+    let empty = LogicalBody::Query(Query { plan: Logical::Dummy { row: false }, output: Vec::new() });
+    let mut body = std::mem::replace(&mut statement.body, empty);
+    rewrite_body(statement, 0, &mut body);
+    statement.body = body;
+    Ok(())
+}
+
+fn rewrite_body(statement: &mut LogicalStatement, frame: usize, body: &mut LogicalBody) {
+    // The rows that UPDATE and DELETE change are looked at again when they have changed, with the subquery as it is.
+    if let LogicalBody::Query(query) = body {
+        rewrite(statement, frame, &mut query.plan);
+    }
+}
+
+fn rewrite(statement: &mut LogicalStatement, frame: usize, plan: &mut Logical) {
+    stacker::maybe_grow(
+        ochre_base::limits::STACK_RED_ZONE_BYTES,
+        ochre_base::limits::STACK_GROWTH_BYTES,
+        || {
+            if matches!(plan, Logical::LockRows { .. }) {
+                return;
+            }
+            if let Logical::Filter { input, predicates } = plan {
+                let mut found = Vec::new();
+                predicates.iter().for_each(|predicate| scalars(predicate, &mut found));
+                for index in found {
+                    unnest(statement, frame, input, predicates, index);
+                }
+            }
+            for input in inputs_mut(plan) {
+                rewrite(statement, frame, input);
+            }
+        },
+    );
+}
+
+/// Scalar subqueries that are run whatever the rest of the condition gives.
+fn scalars(expr: &Expr, found: &mut Vec<usize>) {
+    match expr {
+        Expr::SubPlan { plan, kind: SubPlanKind::Scalar, .. } if !found.contains(plan) => found.push(*plan),
+        Expr::Call { args, .. } => args.iter().for_each(|arg| scalars(arg, found)),
+        Expr::Cast { arg, .. } | Expr::Not(arg) | Expr::IsNull { arg, .. } => scalars(arg, found),
+        _ => {}
+    }
+}
+
+/// Puts a join below the predicates in place of a subquery, if it can be one.
+fn unnest(
+    statement: &mut LogicalStatement,
+    frame: usize,
+    input: &mut Logical,
+    predicates: &mut [Expr],
+    index: usize,
+) -> Option<()> {
+    let outer = produced(input, &statement.tables);
+    let query = statement.subqueries[index].query.clone();
+    let parts = Parts { tables: &statement.tables, subqueries: &statement.subqueries, ctes: &statement.ctes };
+    if !free_columns(&query.plan, parts).intersects(&outer) {
+        return None;
+    }
+    let [(result, _)] = query.output.as_slice() else { return None };
+    let result_ty = query.output[0].1.ty;
+    let (mut grouping, value) = aggregate_of(query.plan, Expr::Column { index: *result, ty: result_ty })?;
+    if !grouping.keys.is_empty() || grouping.sets.is_some() || has_subplan(&value) {
+        return None;
+    }
+    if value.volatility() == Volatility::Volatile {
+        return None;
+    }
+    let mut pulled = Vec::new();
+    pull_filters(&mut grouping.input, &outer, parts, &mut pulled);
+    let plan = Logical::Aggregate(grouping);
+    if pulled.is_empty() || free_columns(&plan, parts).intersects(&outer) {
+        return None;
+    }
+    let Logical::Aggregate(mut grouping) = plan else { return None };
+    let inner = produced(&grouping.input, &statement.tables);
+    let depth = statement.columns[grouping.aggregates.first()?.0].depth;
+    let mut on = Vec::with_capacity(pulled.len());
+    for predicate in pulled {
+        let (Operation::Equal, left, right) = comparison_of(&predicate)? else { return None };
+        let side = |expr: &Expr| {
+            let ids = IdSet::of(expr.columns());
+            match (ids.is_empty(), ids.is_subset(&outer), ids.intersects(&outer)) {
+                (false, true, _) => Some(true),
+                (false, _, false) => Some(false),
+                _ => None,
+            }
+        };
+        let inner_is_left = match (side(left)?, side(right)?) {
+            (false, true) => true,
+            (true, false) => false,
+            _ => return None,
+        };
+        let key = if inner_is_left { left } else { right };
+        for id in key.columns() {
+            if !inner.contains(id) && !pass_through(&mut grouping.input, id, &statement.tables) {
+                return None;
+            }
+        }
+        let id = match key {
+            Expr::Column { index, .. } => *index,
+            _ => {
+                let info =
+                    ColumnInfo { name: "?column?".into(), ty: key.ty(), origin: None, depth, table: None };
+                statement.columns.push(info);
+                statement.columns.len() - 1
+            }
+        };
+        let column = Expr::Column { index: id, ty: key.ty() };
+        if !grouping.keys.iter().any(|(known, _)| *known == id) {
+            grouping.keys.push((id, key.clone()));
+        }
+        let Expr::Call { function, args, variadic_array, ty, pos } = predicate.clone() else { return None };
+        let [left, right]: [Expr; 2] = args.try_into().ok()?;
+        let args = if inner_is_left { vec![column, right] } else { vec![left, column] };
+        on.push(Expr::Call { function, args, variadic_array, ty, pos });
+    }
+    // What the aggregates of no rows are: NULL, or 0.
+    let counts: Vec<ColumnId> = grouping
+        .aggregates
+        .iter()
+        .filter(|(_, call)| matches!(&*call.function.0.function.name, "count" | "regr_count"))
+        .map(|(id, _)| *id)
+        .collect();
+    let value = value.transform(&mut |node| match node {
+        Expr::Column { index, ty } if counts.contains(&index) => Expr::Coalesce {
+            args: vec![Expr::Column { index, ty }, Expr::constant(ochre_types::Datum::Int64(0), ty)],
+            ty,
+        },
+        other => other,
+    });
+    for predicate in predicates {
+        let taken = std::mem::replace(predicate, Expr::bool(true));
+        *predicate = taken.transform(&mut |node| match node {
+            Expr::SubPlan { plan, kind: SubPlanKind::Scalar, .. } if plan == index => value.clone(),
+            other => other,
+        });
+    }
+    let left = std::mem::replace(input, Logical::Dummy { row: false });
+    let right = Logical::Aggregate(grouping);
+    *input = Logical::Join(Box::new(Join { kind: JoinKind::Left, left, right, on, lateral: false }));
+    let from = statement.subqueries[index].frame;
+    for cte in statement.ctes.iter_mut().filter(|cte| cte.frame == from) {
+        cte.frame = frame;
+    }
+    statement.unnested_aggregates = true;
+    Some(())
+}
+
+/// The aggregation below projections, and the value over its results.
+fn aggregate_of(plan: Logical, value: Expr) -> Option<(Box<Grouping>, Expr)> {
+    match plan {
+        Logical::Aggregate(grouping) => Some((grouping, value)),
+        Logical::Project { input, items } => {
+            let value = value.transform(&mut |node| match node {
+                Expr::Column { index, ty } => match items.iter().find(|(id, _)| *id == index) {
+                    Some((_, expr)) => expr.clone(),
+                    None => Expr::Column { index, ty },
+                },
+                other => other,
+            });
+            aggregate_of(*input, value)
+        }
+        _ => None,
+    }
+}

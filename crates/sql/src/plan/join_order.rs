@@ -1,0 +1,697 @@
+//! In which order the relations of a cluster of inner joins are joined, and how each pair of sets.
+//!
+//! # How
+//! Relations are bits of a mask. Equalities between plain columns form *classes*: within a set of relations all columns of
+//! a class are equal, so two sets are joined by one equality per class that both have, whichever was written. Everything
+//! else that spans relations is a *condition*, applied where all that it mentions is there.
+//!
+//! Up to [`MAX_EXHAUSTIVE`] relations every connected set is built from every pair of connected parts (dynamic programming
+//! over subsets, bushy trees included), as long as the work stays under [`MAX_PAIRS`]. Beyond that the pair of parts with
+//! the fewest resulting rows is joined first, again and again.
+//!
+//! # Rows
+//! The rows of a set depend on the set alone: the product of its relations' rows, of one selectivity per class (one over
+//! the product of its relations' distinct values, the smallest left out), of those of its conditions, and of one
+//! correction for each relation whose unique key is covered by columns of another one: then the key's columns are not
+//! independent, and the pair has no more rows than the other side.
+//!
+//! # References
+//! Moerkotte and Neumann, "Analysis of Two Existing and One New Dynamic Programming Algorithm" (2006); Fegaras, "A New
+//! Heuristic for Optimizing Large Queries" (1998).
+
+use hashbrown::HashMap;
+use ochre_base::{Error, Result};
+use ochre_expr::{Expr, btree_comparison};
+use ochre_types::SqlType;
+
+use super::index_match::{Operation, comparison_of};
+use super::join::{Relation, base_table};
+use super::scan::{ScanPath, expr_cost};
+use super::settings::DISABLED_COST;
+use super::{PlanBuilder, Wanted, cost};
+use crate::idset::IdSet;
+use crate::logical::ColumnId;
+use crate::physical::Estimate;
+
+/// Clusters of more relations are ordered greedily.
+const MAX_EXHAUSTIVE: usize = 12;
+/// So many pairs of sets are looked at before the exhaustive search is given up.
+const MAX_PAIRS: usize = 40_000;
+/// A cluster has no more relations than a mask has bits.
+pub(super) const MAX_RELATIONS: usize = 64;
+
+/// A set of relations, one bit each.
+pub(super) type Mask = u64;
+
+/// A condition that spans relations.
+pub(super) struct Condition {
+    pub expr: Expr,
+    /// The relations it mentions.
+    pub mask: Mask,
+    /// The columns that it and its subqueries mention.
+    ids: IdSet,
+    selectivity: f64,
+    cost: f64,
+    /// It equates an expression of one set of relations with one of another: a hash join can use it.
+    equates: Option<(Mask, Mask)>,
+}
+
+/// Columns of several relations that are equal in every row of the result.
+struct Class {
+    /// The columns with their relations.
+    members: Vec<(ColumnId, usize)>,
+    ty: SqlType,
+    mask: Mask,
+    /// For each relation of the mask the distinct values of its member.
+    distinct: Vec<(usize, f64)>,
+}
+
+/// A way to make a set: the two parts and how they are joined.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Step {
+    pub outer: Mask,
+    pub inner: Mask,
+    pub method: Method,
+    pub estimate: Estimate,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Method {
+    /// A single relation.
+    Single,
+    /// Hash join; the inner side is the build side.
+    Hash,
+    /// Merge join of sorted sides.
+    Merge,
+    /// Nested loop over the kept rows of the inner side.
+    Loop,
+    /// Nested loop with an index scan of the inner relation for each outer row.
+    Index,
+    /// Nested loop over a relation that mentions outer columns.
+    Lateral,
+}
+
+/// The relations of a cluster and what joins them.
+pub(super) struct JoinGraph {
+    pub conditions: Vec<Condition>,
+    classes: Vec<Class>,
+    /// For each relation those that it mentions.
+    needs: Vec<Mask>,
+    rows: Vec<f64>,
+    widths: Vec<u32>,
+    /// Pairs of relations and by what their rows are more than the product of selectivities says.
+    corrections: Vec<(Mask, f64)>,
+    /// Sets of relations that nothing connects with others.
+    components: Vec<Mask>,
+    /// Relations of the cluster that an index scan by values of others may read.
+    probed: Vec<bool>,
+}
+
+/// The steps found so far.
+#[derive(Default)]
+pub(super) struct Memo {
+    dense: Vec<Option<Step>>,
+    sparse: HashMap<Mask, Step>,
+}
+
+impl Memo {
+    pub(super) fn get(&self, set: Mask) -> Option<&Step> {
+        if self.dense.is_empty() { self.sparse.get(&set) } else { self.dense[set as usize].as_ref() }
+    }
+
+    fn put(&mut self, set: Mask, step: Step) {
+        if self.dense.is_empty() {
+            self.sparse.insert(set, step);
+        } else {
+            self.dense[set as usize] = Some(step);
+        }
+    }
+}
+
+/// The relations of a mask.
+pub(super) fn bits(mut mask: Mask) -> impl Iterator<Item = usize> {
+    std::iter::from_fn(move || {
+        let bit = (mask != 0).then(|| mask.trailing_zeros() as usize)?;
+        mask &= mask - 1;
+        Some(bit)
+    })
+}
+
+impl JoinGraph {
+    /// What joins the two sets: equalities of classes first, then conditions.
+    pub(super) fn exprs_between(&self, outer: Mask, inner: Mask) -> Vec<Expr> {
+        let mut exprs: Vec<Expr> = Vec::new();
+        for class in &self.classes {
+            let of = |set: Mask| class.members.iter().find(|(_, relation)| set & (1 << relation) != 0);
+            if let (Some((left, _)), Some((right, _))) = (of(outer), of(inner)) {
+                exprs.extend(equality(*left, *right, class.ty));
+            }
+        }
+        exprs.extend(self.conditions.iter().filter(|c| spans(c.mask, outer, inner)).map(|c| c.expr.clone()));
+        exprs
+    }
+
+    /// The columns of a set that joins with others will read.
+    pub(super) fn needed_outside(&self, set: Mask, needed: &mut IdSet) {
+        for class in self.classes.iter().filter(|class| class.mask & !set != 0 && class.mask & set != 0) {
+            if let Some((id, _)) = class.members.iter().find(|(_, relation)| set & (1 << relation) != 0) {
+                needed.insert(*id);
+            }
+        }
+        for condition in self.conditions.iter().filter(|c| c.mask & !set != 0 && c.mask & set != 0) {
+            needed.extend(&condition.ids);
+        }
+    }
+
+    fn connected(&self, a: Mask, b: Mask) -> bool {
+        self.classes.iter().any(|class| class.mask & a != 0 && class.mask & b != 0)
+            || self.conditions.iter().any(|c| spans(c.mask, a, b))
+            || bits(a).any(|i| self.needs[i] & b != 0)
+            || bits(b).any(|i| self.needs[i] & a != 0)
+            || self.is_whole(a) && self.is_whole(b)
+    }
+
+    /// Whether a set takes no part of a component without the rest: then only a cross product is left.
+    fn is_whole(&self, set: Mask) -> bool {
+        self.components.len() > 1 && self.components.iter().all(|part| part & set == 0 || part & !set == 0)
+    }
+
+    fn set_rows(&self, set: Mask) -> f64 {
+        let mut rows: f64 = bits(set).map(|i| self.rows[i]).product();
+        for class in &self.classes {
+            if (class.mask & set).count_ones() < 2 {
+                continue;
+            }
+            let (mut product, mut smallest) = (1.0f64, f64::MAX);
+            for (_, distinct) in class.distinct.iter().filter(|(i, _)| set & (1 << i) != 0) {
+                product *= distinct;
+                smallest = smallest.min(*distinct);
+            }
+            rows *= smallest / product;
+        }
+        for condition in self.conditions.iter().filter(|c| c.mask & !set == 0) {
+            rows *= condition.selectivity;
+        }
+        for (_, factor) in self.corrections.iter().filter(|(pair, _)| pair & !set == 0) {
+            rows *= factor;
+        }
+        rows.max(1.0).round()
+    }
+
+    /// How many equalities join two sets, and what the other conditions cost.
+    fn keys_between(&self, a: Mask, b: Mask) -> (usize, f64) {
+        let mut keys = self.classes.iter().filter(|class| class.mask & a != 0 && class.mask & b != 0).count();
+        let mut rest = 0.0;
+        for condition in self.conditions.iter().filter(|c| spans(c.mask, a, b)) {
+            match condition.equates {
+                Some((l, r)) if l & !a == 0 && r & !b == 0 || l & !b == 0 && r & !a == 0 => keys += 1,
+                _ => rest += condition.cost,
+            }
+        }
+        (keys, rest)
+    }
+}
+
+/// Whether a condition on `mask` becomes applicable when two sets are joined.
+fn spans(mask: Mask, a: Mask, b: Mask) -> bool {
+    mask & a != 0 && mask & b != 0 && mask & !(a | b) == 0
+}
+
+fn equality(left: ColumnId, right: ColumnId, ty: SqlType) -> Option<Expr> {
+    let comparison = btree_comparison(ty.oid)?;
+    let args = vec![Expr::Column { index: left, ty }, Expr::Column { index: right, ty }];
+    Some(Expr::call(comparison.equal.function, args, SqlType::BOOL))
+}
+
+impl PlanBuilder<'_> {
+    /// Sorts the conditions of a cluster whose relations are planned.
+    pub(super) fn join_graph(
+        &self,
+        relations: &[Relation<'_>],
+        spanning: Vec<(Expr, Mask, IdSet)>,
+    ) -> JoinGraph {
+        let mut classes: Vec<Class> = Vec::new();
+        let mut conditions: Vec<Condition> = Vec::new();
+        let of = |id: ColumnId| relations.iter().position(|relation| relation.ids.contains(id));
+        for (expr, mask, ids) in spanning {
+            if let Some((left, right, ty)) = class_equality(&expr)
+                && let (Some(l), Some(r)) = (of(left), of(right))
+                && relations[l].needs == 0
+                && relations[r].needs == 0
+                && add_equality(&mut classes, (left, l), (right, r), ty)
+            {
+                continue;
+            }
+            let rows = bits(mask).map(|i| relations[i].rows).fold(1.0, f64::max);
+            let equates = match comparison_of(&expr) {
+                Some((Operation::Equal, l, r)) => {
+                    let side = |expr: &Expr| {
+                        expr.columns().into_iter().filter_map(of).fold(0, |mask: Mask, i| mask | 1 << i)
+                    };
+                    let (l, r) = (side(l), side(r));
+                    (l != 0 && r != 0 && l & r == 0).then_some((l, r))
+                }
+                _ => None,
+            };
+            let mut selectivity = self.selectivity(&expr, rows);
+            // What each relation's share of an OR has already left out is not left out again.
+            if let Expr::Or(_) = &expr {
+                for i in bits(mask) {
+                    if let Some(part) =
+                        crate::optimize::or_restriction(&expr, &|id| relations[i].ids.contains(id))
+                    {
+                        selectivity /= self.selectivity(&part, rows).max(1e-6);
+                    }
+                }
+                selectivity = selectivity.min(1.0);
+            }
+            conditions.push(Condition { selectivity, cost: expr_cost(&expr), equates, expr, mask, ids });
+        }
+        for class in &mut classes {
+            for (id, relation) in &class.members {
+                let distinct = self.distinct_values(*id, relations[*relation].rows);
+                match class.distinct.iter_mut().find(|(known, _)| known == relation) {
+                    Some((_, known)) => *known = known.max(distinct),
+                    None => class.distinct.push((*relation, distinct)),
+                }
+            }
+        }
+        let corrections = self.key_corrections(relations, &classes);
+        let needs: Vec<Mask> = relations.iter().map(|relation| relation.needs).collect();
+        let probed = relations
+            .iter()
+            .map(|relation| {
+                relation.needs == 0
+                    && base_table(relation.plan).is_some_and(|(table, _)| {
+                        self.tables[table].table.indexes.iter().any(|index| {
+                            index.keys.first().is_some_and(|key| {
+                                key.number <= 0 || self.joins_on(table, key.number, &classes, &conditions)
+                            })
+                        })
+                    })
+            })
+            .collect();
+        let mut graph = JoinGraph {
+            conditions,
+            classes,
+            needs,
+            rows: relations.iter().map(|relation| relation.rows).collect(),
+            widths: relations.iter().map(|relation| relation.width).collect(),
+            corrections,
+            components: Vec::new(),
+            probed,
+        };
+        graph.components = components(&graph, relations.len());
+        graph
+    }
+
+    /// Whether a column of a table is joined with anything.
+    fn joins_on(&self, table: usize, number: i16, classes: &[Class], conditions: &[Condition]) -> bool {
+        let position = number as usize - 1;
+        let column = self.tables[table]
+            .columns
+            .iter()
+            .find(|(column, _)| matches!(column, crate::physical::ScanColumn::Table(at) if *at == position));
+        let Some((_, id)) = column else { return false };
+        classes.iter().any(|class| class.members.iter().any(|(member, _)| member == id))
+            || conditions.iter().any(|condition| condition.expr.columns().contains(id))
+    }
+
+    /// Pairs of relations of which one's unique key of several columns is equal to columns of the other.
+    fn key_corrections(&self, relations: &[Relation<'_>], classes: &[Class]) -> Vec<(Mask, f64)> {
+        let mut corrections = Vec::new();
+        for (j, relation) in relations.iter().enumerate() {
+            let Some((table, _)) = base_table(relation.plan) else { continue };
+            let used = &self.tables[table];
+            for index in used.table.indexes.iter().filter(|index| index.unique && index.predicate.is_none()) {
+                if index.keys.len() < 2 {
+                    continue;
+                }
+                let of_key: Option<Vec<&Class>> = index
+                    .keys
+                    .iter()
+                    .map(|key| {
+                        let position = usize::try_from(key.number).ok()?.checked_sub(1)?;
+                        let (_, id) = used.columns.iter().find(|(column, _)| {
+                            matches!(column, crate::physical::ScanColumn::Table(at) if *at == position)
+                        })?;
+                        classes.iter().find(|class| class.members.iter().any(|(member, _)| member == id))
+                    })
+                    .collect();
+                let Some(of_key) = of_key else { continue };
+                let (_, tuples) = super::selectivity::table_size(used);
+                for i in (0..relations.len()).filter(|i| *i != j) {
+                    let mut selectivity = 1.0;
+                    let all = of_key.iter().all(|class| {
+                        let of = |relation| {
+                            class.distinct.iter().find(|(known, _)| *known == relation).map(|(_, d)| *d)
+                        };
+                        let (Some(a), Some(b)) = (of(i), of(j)) else { return false };
+                        selectivity /= a.max(b);
+                        true
+                    });
+                    let factor = 1.0 / tuples.max(1.0) / selectivity;
+                    if all && factor > 1.0 {
+                        corrections.push((1 << i | 1 << j, factor));
+                    }
+                }
+            }
+        }
+        corrections
+    }
+
+    /// The cheapest way to join all relations: for each set on the way its last step.
+    pub(super) fn order_cluster(
+        &self,
+        relations: &[Relation<'_>],
+        graph: &JoinGraph,
+        needed: &IdSet,
+    ) -> Result<Memo> {
+        let count = relations.len();
+        let all = if count == MAX_RELATIONS { Mask::MAX } else { (1 << count) - 1 };
+        let mut search = Search {
+            builder: self,
+            relations,
+            graph,
+            needed,
+            paths: HashMap::new(),
+            memo: Memo::default(),
+            pairs: 0,
+        };
+        if count <= MAX_EXHAUSTIVE {
+            search.memo.dense = vec![None; 1 << count];
+            search.singles();
+            if search.exhaustive(all) {
+                return Ok(search.memo);
+            }
+        }
+        search.memo = Memo::default();
+        search.singles();
+        search.greedy(all)?;
+        Ok(search.memo)
+    }
+}
+
+/// The columns and the type of an equality that can be one of a class.
+fn class_equality(expr: &Expr) -> Option<(ColumnId, ColumnId, SqlType)> {
+    let (Operation::Equal, Expr::Column { index: left, ty }, Expr::Column { index: right, ty: other }) =
+        comparison_of(expr)?
+    else {
+        return None;
+    };
+    let comparison = btree_comparison(ty.oid)?;
+    let own = comparison.equal.left == ty.oid && comparison.equal.right == ty.oid;
+    (ty.oid == other.oid && own).then_some((*left, *right, ty.with_typmod(-1)))
+}
+
+/// Makes two columns members of one class. Not when it would have two columns of one relation: those need not be equal in
+/// the relation's own rows.
+fn add_equality(
+    classes: &mut Vec<Class>,
+    left: (ColumnId, usize),
+    right: (ColumnId, usize),
+    ty: SqlType,
+) -> bool {
+    let find = |classes: &[Class], id: ColumnId| {
+        classes.iter().position(|class| class.members.iter().any(|(member, _)| *member == id))
+    };
+    let at = match (find(classes, left.0), find(classes, right.0)) {
+        (None, None) => {
+            classes.push(Class { members: Vec::new(), ty, mask: 0, distinct: Vec::new() });
+            classes.len() - 1
+        }
+        (Some(at), None) if classes[at].mask & 1 << right.1 == 0 => at,
+        (None, Some(at)) if classes[at].mask & 1 << left.1 == 0 => at,
+        (Some(a), Some(b)) if a == b => return true,
+        (Some(a), Some(b)) if classes[a].mask & classes[b].mask == 0 => {
+            let (keep, gone) = (a.min(b), a.max(b));
+            let merged = classes.remove(gone);
+            classes[keep].mask |= merged.mask;
+            classes[keep].members.extend(merged.members);
+            keep
+        }
+        _ => return false,
+    };
+    let class = &mut classes[at];
+    for member in [left, right] {
+        if !class.members.contains(&member) {
+            class.members.push(member);
+            class.mask |= 1 << member.1;
+        }
+    }
+    true
+}
+
+/// The sets of relations that are connected in any way.
+fn components(graph: &JoinGraph, count: usize) -> Vec<Mask> {
+    let mut parts: Vec<Mask> = (0..count).map(|i| 1 << i).collect();
+    let edges = graph
+        .classes
+        .iter()
+        .map(|class| class.mask)
+        .chain(graph.conditions.iter().map(|condition| condition.mask))
+        .chain(graph.needs.iter().enumerate().map(|(i, needs)| needs | 1 << i));
+    for edge in edges {
+        let (touched, mut others): (Vec<Mask>, Vec<Mask>) = parts.iter().partition(|part| *part & edge != 0);
+        others.push(touched.into_iter().fold(0, |all, part| all | part));
+        parts = others;
+    }
+    parts
+}
+
+struct Search<'s, 'p> {
+    builder: &'s PlanBuilder<'p>,
+    relations: &'s [Relation<'s>],
+    graph: &'s JoinGraph,
+    needed: &'s IdSet,
+    /// Index scans of relations by the conditions that they use and the order of magnitude of their runs.
+    paths: HashMap<(usize, u64, i32), Option<ScanPath>>,
+    memo: Memo,
+    pairs: usize,
+}
+
+impl Search<'_, '_> {
+    fn singles(&mut self) {
+        for (i, relation) in self.relations.iter().enumerate() {
+            if let Some(node) = &relation.node {
+                let estimate = node.plan.estimate;
+                self.memo.put(1 << i, Step { outer: 0, inner: 0, method: Method::Single, estimate });
+            }
+        }
+    }
+
+    /// Every set from every pair of its parts; false when that is too much work.
+    fn exhaustive(&mut self, all: Mask) -> bool {
+        let mut rows = 0.0;
+        for set in 3..=all {
+            if set & (set - 1) == 0 {
+                continue;
+            }
+            let mut known = false;
+            // Each pair once: the first part has the lowest relation.
+            let lowest = set & set.wrapping_neg();
+            let rest = set ^ lowest;
+            let mut part = rest;
+            loop {
+                part = part.wrapping_sub(1) & rest;
+                // `part` runs through the proper subsets of `rest`, the empty one last.
+                let (a, b) = (part | lowest, rest ^ part);
+                if self.possible(a, b) {
+                    if !known {
+                        rows = self.graph.set_rows(set);
+                        known = true;
+                    }
+                    self.pairs += 1;
+                    if self.pairs > MAX_PAIRS {
+                        return false;
+                    }
+                    self.consider(a, b, rows);
+                }
+                if part == 0 {
+                    break;
+                }
+            }
+        }
+        all & (all - 1) == 0 || self.memo.get(all).is_some()
+    }
+
+    /// Joins the two parts with the fewest resulting rows until one is left.
+    fn greedy(&mut self, all: Mask) -> Result<()> {
+        let mut parts: Vec<Mask> = (0..self.relations.len()).map(|i| 1 << i).collect();
+        let mut cross = false;
+        while parts.len() > 1 {
+            let mut best: Option<(f64, usize, usize)> = None;
+            for i in 0..parts.len() {
+                for j in i + 1..parts.len() {
+                    let (a, b) = (parts[i], parts[j]);
+                    if !self.complete(a, b) || !(cross || self.graph.connected(a, b)) {
+                        continue;
+                    }
+                    let rows = self.graph.set_rows(a | b);
+                    if best.is_none_or(|(fewest, ..)| rows < fewest) {
+                        best = Some((rows, i, j));
+                    }
+                }
+            }
+            let Some((rows, i, j)) = best else {
+                if cross {
+                    return Err(Error::internal("no order for a join was found"));
+                }
+                // Conditions over three and more relations may leave nothing but cross products.
+                cross = true;
+                continue;
+            };
+            cross = false;
+            let (a, b) = (parts[i], parts[j]);
+            self.consider(a, b, rows);
+            parts.remove(j);
+            parts[i] = a | b;
+        }
+        match self.memo.get(all) {
+            Some(_) => Ok(()),
+            None => Err(Error::internal("no order for a join was found")),
+        }
+    }
+
+    /// Whether both parts can be made, or one is a lateral relation that has what it mentions in the other.
+    fn complete(&self, a: Mask, b: Mask) -> bool {
+        let lateral = |inner: Mask, outer: Mask| {
+            inner & (inner - 1) == 0
+                && self.graph.needs[inner.trailing_zeros() as usize] != 0
+                && self.graph.needs[inner.trailing_zeros() as usize] & !outer == 0
+        };
+        match (self.memo.get(a).is_some(), self.memo.get(b).is_some()) {
+            (true, true) => true,
+            (true, false) => lateral(b, a),
+            (false, true) => lateral(a, b),
+            (false, false) => false,
+        }
+    }
+
+    fn possible(&self, a: Mask, b: Mask) -> bool {
+        self.complete(a, b) && self.graph.connected(a, b)
+    }
+
+    /// Notes the cheapest way to join two parts, either way round, if it is the cheapest for their set.
+    fn consider(&mut self, a: Mask, b: Mask, rows: f64) {
+        let settings = self.builder.settings();
+        let set = a | b;
+        let width = bits(set).map(|i| self.graph.widths[i]).sum();
+        let (Some(first), Some(second)) = (self.memo.get(a).copied(), self.memo.get(b).copied()) else {
+            let (outer, inner) = if self.memo.get(a).is_some() { (a, b) } else { (b, a) };
+            let Some(so_far) = self.memo.get(outer).map(|step| step.estimate) else { return };
+            let once = Estimate { startup_cost: 0.0, total_cost: 10.0, rows: 10.0, width: 32 };
+            let (startup_cost, total_cost) =
+                cost::nested_loop(settings, so_far, once, 10.0, settings.cpu_operator_cost, rows);
+            let estimate = Estimate { startup_cost, total_cost, rows, width };
+            self.offer(set, Step { outer, inner, method: Method::Lateral, estimate });
+            return;
+        };
+        let (keys, rest) = self.graph.keys_between(a, b);
+        let estimate = |(startup_cost, total_cost): (f64, f64), on: bool| Estimate {
+            startup_cost,
+            total_cost: total_cost + if on { 0.0 } else { DISABLED_COST },
+            rows,
+            width,
+        };
+        let qual = (rest + keys as f64) * settings.cpu_operator_cost;
+        for (outer, inner, o, i) in
+            [(a, b, first.estimate, second.estimate), (b, a, second.estimate, first.estimate)]
+        {
+            let kept = Estimate { total_cost: i.total_cost + 2.0 * settings.cpu_operator_cost * i.rows, ..i };
+            let rescan = i.rows * settings.cpu_operator_cost;
+            let looped = cost::nested_loop(settings, o, kept, rescan, qual, rows);
+            let on = settings.enable_nestloop;
+            self.offer(set, Step { outer, inner, method: Method::Loop, estimate: estimate(looped, on) });
+            if keys > 0 {
+                let hashed = cost::hash_join(settings, o, i, keys, rows, rows);
+                let on = settings.enable_hashjoin;
+                self.offer(set, Step { outer, inner, method: Method::Hash, estimate: estimate(hashed, on) });
+            }
+            if inner & (inner - 1) == 0 && settings.enable_indexscan {
+                let relation = inner.trailing_zeros() as usize;
+                if self.graph.probed[relation]
+                    && let Some(path) = self.probe(outer, relation, o.rows)
+                {
+                    let probed = cost::nested_loop(settings, o, path, path.total_cost, 0.0, rows);
+                    let on = settings.enable_nestloop;
+                    let estimate = estimate(probed, on);
+                    self.offer(set, Step { outer, inner, method: Method::Index, estimate });
+                }
+            }
+        }
+        if keys > 0 && settings.enable_mergejoin {
+            let l = cost::sort(settings, first.estimate, None);
+            let r = cost::sort(settings, second.estimate, None);
+            let merged = cost::merge_join(
+                settings,
+                Estimate { rows: first.estimate.rows, ..l },
+                Estimate { rows: second.estimate.rows, ..r },
+                keys,
+                rows,
+            );
+            let step = Step { outer: a, inner: b, method: Method::Merge, estimate: estimate(merged, true) };
+            self.offer(set, step);
+        }
+    }
+
+    fn offer(&mut self, set: Mask, step: Step) {
+        let cheaper =
+            self.memo.get(set).is_none_or(|known| step.estimate.total_cost < known.estimate.total_cost);
+        if cheaper {
+            self.memo.put(set, step);
+        }
+    }
+
+    /// What an index scan of a relation by values of a set takes.
+    fn probe(&mut self, outer: Mask, relation: usize, loops: f64) -> Option<Estimate> {
+        let graph = self.graph;
+        let inner = 1 << relation;
+        let mut used = 0u64;
+        for (number, class) in graph.classes.iter().enumerate() {
+            if class.mask & outer != 0 && class.mask & inner != 0 {
+                used |= 1 << (number % 64);
+            }
+        }
+        for (number, condition) in graph.conditions.iter().enumerate() {
+            if spans(condition.mask, outer, inner) {
+                used ^= (number as u64 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+            }
+        }
+        let magnitude = loops.max(1.0).log2().round() as i32;
+        let key = (relation, used, magnitude);
+        if let Some(path) = self.paths.get(&key) {
+            return path.as_ref().map(|path| path.estimate);
+        }
+        let applicable = graph.exprs_between(outer, inner);
+        let path =
+            self.builder.parameterised_path(&self.relations[relation], &applicable, self.needed, loops);
+        let estimate = path.as_ref().map(|path| path.estimate);
+        self.paths.insert(key, path);
+        estimate
+    }
+}
+
+impl PlanBuilder<'_> {
+    /// An index scan of a relation by values of the relations before it.
+    pub(super) fn parameterised_path(
+        &self,
+        relation: &Relation<'_>,
+        applicable: &[Expr],
+        needed: &IdSet,
+        loops: f64,
+    ) -> Option<ScanPath> {
+        let (table, mut all) = base_table(relation.plan)?;
+        if !self.settings().enable_indexscan {
+            return None;
+        }
+        all.extend(relation.local.iter().cloned());
+        let local = all.len();
+        all.extend(applicable.iter().cloned());
+        if all[local..].iter().any(super::node::has_subplan) {
+            return None;
+        }
+        let path = self.choose_scan(table, &all, needed, &Wanted::default(), loops.max(2.0));
+        path.is_narrowed().then_some(path)
+    }
+}
