@@ -47,7 +47,8 @@ impl Session {
                         (random % seen as u64) as usize
                     };
                     if place < sample.len() {
-                        sample[place] = (0..width).map(|column| image.columns[column].datum(row)).collect();
+                        let values = image.columns[..width].iter().map(|column| column.datum(row).detached());
+                        sample[place] = values.collect();
                     }
                 }
                 Ok(true)

@@ -54,6 +54,18 @@ impl SharedBytes {
         SharedBytes(Repr::Shared { buffer: buffer.clone(), offset, length })
     }
 
+    /// The same bytes, in a buffer with nothing else in it: for values that outlive their batch, which would keep all of
+    /// its strings.
+    #[must_use]
+    pub fn detached(self) -> SharedBytes {
+        match &self.0 {
+            Repr::Shared { buffer, length, .. } if buffer.capacity() > *length as usize => {
+                SharedBytes::new(self.as_slice())
+            }
+            _ => self,
+        }
+    }
+
     /// The bytes.
     pub fn as_slice(&self) -> &[u8] {
         match &self.0 {
@@ -167,5 +179,23 @@ impl fmt::Debug for SharedBytes {
             Ok(text) => fmt::Debug::fmt(text, f),
             Err(_) => fmt::Debug::fmt(self.as_slice(), f),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_detached_value_lets_go_of_its_buffer() {
+        let buffer = Arc::new((0..=255).cycle().take(1000).collect::<Vec<u8>>());
+        let window = SharedBytes::from_shared(&buffer, 10, 100);
+        assert_eq!(Arc::strong_count(&buffer), 2);
+        let detached = window.detached();
+        assert_eq!(Arc::strong_count(&buffer), 1);
+        assert_eq!(detached.as_slice(), &buffer[10..110]);
+        let whole = SharedBytes::from_vec(buffer[..100].to_vec());
+        let at = whole.as_slice().as_ptr();
+        assert_eq!(whole.detached().as_slice().as_ptr(), at, "what is alone in its buffer is not copied");
     }
 }

@@ -34,6 +34,15 @@ impl Datum {
         Datum::Bytes(text.into())
     }
 
+    /// The same value without a hold on the buffer of the batch that it was taken from.
+    #[must_use]
+    pub fn detached(self) -> Datum {
+        match self {
+            Datum::Bytes(bytes) => Datum::Bytes(bytes.detached()),
+            other => other,
+        }
+    }
+
     /// Whether it is NULL.
     pub fn is_null(&self) -> bool {
         matches!(self, Datum::Null)

@@ -6,7 +6,6 @@ use ochre_base::{Error, Result, SqlState};
 use ochre_types::{ArrayDimension, ArrayValue, Column, Datum, SqlType};
 
 use super::Fold;
-use super::extreme::own;
 use crate::EvalContext;
 
 /// `any_value`: the first value that is not null.
@@ -17,7 +16,7 @@ impl Fold for FirstValue {
 
     fn add(&self, state: &mut Option<Datum>, args: &[Arc<Column>], row: usize) -> Result<usize> {
         if state.is_none() && args[0].is_valid(row) {
-            *state = Some(own(args[0].datum(row)));
+            *state = Some(args[0].datum(row).detached());
         }
         Ok(0)
     }
@@ -90,7 +89,7 @@ impl Fold for Elements {
     type State = Vec<Datum>;
 
     fn add(&self, state: &mut Vec<Datum>, args: &[Arc<Column>], row: usize) -> Result<usize> {
-        let value = own(args[0].datum(row));
+        let value = args[0].datum(row).detached();
         let bytes = size_of::<Datum>() + value.as_bytes().map_or(0, <[u8]>::len);
         state.push(value);
         Ok(bytes)

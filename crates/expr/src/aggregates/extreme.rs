@@ -192,7 +192,7 @@ impl Fold for Values {
         }
         let value = args[0].datum(row);
         if self.better(&value, &state.0) {
-            state.0 = own(value);
+            state.0 = value.detached();
         }
         Ok(0)
     }
@@ -206,14 +206,6 @@ impl Fold for Values {
 
     fn result(&self, state: &Best, _ctx: &EvalContext<'_>) -> Result<Datum> {
         Ok(state.0.clone())
-    }
-}
-
-/// A value that does not hold a batch's whole buffer for the sake of one string.
-pub(super) fn own(value: Datum) -> Datum {
-    match value {
-        Datum::Bytes(bytes) => Datum::text(bytes.as_slice()),
-        other => other,
     }
 }
 

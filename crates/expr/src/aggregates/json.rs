@@ -7,7 +7,6 @@ use ochre_types::jsonb::{Json, print_string};
 use ochre_types::{Column, Datum, SqlType};
 
 use super::Fold;
-use super::extreme::own;
 use crate::EvalContext;
 use crate::functions::{append_json, json_of, key_text};
 
@@ -27,7 +26,7 @@ impl Fold for Elements {
         if self.strict && args[0].is_null(row) {
             return Ok(0);
         }
-        let value = own(args[0].datum(row));
+        let value = args[0].datum(row).detached();
         let bytes = size_of::<Datum>() + value.as_bytes().map_or(0, <[u8]>::len);
         values.push(value);
         Ok(bytes)
@@ -92,7 +91,7 @@ impl Fold for Members {
         if self.strict && args[1].is_null(row) {
             return Ok(0);
         }
-        let (key, value) = (own(args[0].datum(row)), own(args[1].datum(row)));
+        let (key, value) = (args[0].datum(row).detached(), args[1].datum(row).detached());
         let bytes = [&key, &value].iter().filter_map(|v| v.as_bytes()).map(<[u8]>::len).sum::<usize>();
         members.push((key, value));
         Ok(2 * size_of::<Datum>() + bytes)

@@ -6,7 +6,6 @@ use ochre_base::{Error, Result, SqlState};
 use ochre_types::{ArrayValue, Column, Datum, Interval, SqlType, compare, datetime};
 
 use super::Fold;
-use super::extreme::own;
 use crate::EvalContext;
 use crate::errors::wrong_form;
 
@@ -67,7 +66,7 @@ impl Fold for OrderedSet {
         if args[0].is_null(row) {
             return Ok(0);
         }
-        let value = own(args[0].datum(row));
+        let value = args[0].datum(row).detached();
         let bytes = size_of::<Datum>() + value.as_bytes().map_or(0, <[u8]>::len);
         state.push(value);
         Ok(bytes)
