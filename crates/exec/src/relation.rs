@@ -179,10 +179,12 @@ impl TableAccess {
     /// The table's rows, of a table that has some.
     ///
     /// # Errors
-    /// XX000 for a relation without stored rows.
+    /// 0A000 for a built-in relation whose rows are not stored: they can be read, not locked or fetched by place.
     pub fn heap(&self) -> Result<&Arc<Heap>> {
         let name = &self.descriptor.name;
-        self.heap.as_ref().ok_or_else(|| Error::internal(format!("relation \"{name}\" has no stored rows")))
+        self.heap.as_ref().ok_or_else(|| {
+            Error::unsupported(format_args!("access to single rows of the built-in relation \"{name}\""))
+        })
     }
 
     /// The index with this id.

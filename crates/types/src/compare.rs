@@ -2,12 +2,12 @@
 
 use std::cmp::Ordering;
 
-use ochre_base::Oid;
+use ochre_base::{Error, Oid, Result, SqlState};
 
 use crate::column::ByteView;
 use crate::jsonb::JsonRef;
 use crate::range::{order_key, range_subtype};
-use crate::{ArrayValue, BytesValues, Column, ColumnValues, Datum, KeyOrder, Selection, oids};
+use crate::{ArrayValue, BytesValues, Column, ColumnValues, Datum, KeyOrder, PhysicalType, Selection, oids};
 
 /// Which order a type has beyond its physical type. Equality and hashing go with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -93,10 +93,8 @@ pub fn compare_arrays(a: &ArrayValue, b: &ArrayValue) -> Ordering {
         })
 }
 
-/// Compares two values of one type. NULLs compare equal to each other and above everything else.
-///
-/// # Panics
-/// When the physical types differ.
+/// Compares two values of one type. NULLs compare equal to each other and above everything else. Values of different
+/// types, which only records can bring together, are in the order of their types; [`try_compare`] refuses them.
 pub fn compare_datums(a: &Datum, b: &Datum, order: ValueOrder) -> Ordering {
     match (a, b) {
         (Datum::Null, Datum::Null) => Ordering::Equal,
@@ -117,14 +115,83 @@ pub fn compare_datums(a: &Datum, b: &Datum, order: ValueOrder) -> Ordering {
         (Datum::Uuid(a), Datum::Uuid(b)) => a.cmp(b),
         (Datum::Array(a), Datum::Array(b)) => compare_arrays(a, b),
         (Datum::Record(a), Datum::Record(b)) => compare_records(a, b),
-        (a, b) => panic!("{:?} compared with {:?}", a.physical(), b.physical()),
+        (a, b) => type_number(a).cmp(&type_number(b)),
     }
 }
 
-/// Compares records field by field.
+fn type_number(value: &Datum) -> Option<u8> {
+    Datum::physical(value).map(|physical| physical as u8)
+}
+
+/// As [`compare_datums`], for values that SQL compares directly: records must have the same shape as far as they are
+/// looked at.
 ///
-/// # Panics
-/// When the physical types of two fields differ.
+/// # Errors
+/// 42804 when fields of records differ in type or number.
+pub fn try_compare(a: &Datum, b: &Datum) -> Result<Ordering> {
+    match (a, b) {
+        (Datum::Record(a), Datum::Record(b)) => {
+            for (position, (a, b)) in a.iter().zip(b.iter()).enumerate() {
+                if let (Some(one), Some(other)) = (a.physical(), b.physical())
+                    && one != other
+                {
+                    return Err(dissimilar(one, other, position + 1));
+                }
+                let ordering = try_compare(a, b)?;
+                if ordering.is_ne() {
+                    return Ok(ordering);
+                }
+            }
+            if a.len() == b.len() { Ok(Ordering::Equal) } else { Err(different_lengths()) }
+        }
+        (Datum::Array(x), Datum::Array(y)) if x.element.physical == PhysicalType::Record => {
+            for (a, b) in x.elements.iter().zip(&y.elements) {
+                let ordering = try_compare(a, b)?;
+                if ordering.is_ne() {
+                    return Ok(ordering);
+                }
+            }
+            Ok(compare_arrays(x, y))
+        }
+        _ => Ok(compare_datums(a, b, ValueOrder::Natural)),
+    }
+}
+
+#[cold]
+fn dissimilar(one: PhysicalType, other: PhysicalType, position: usize) -> Error {
+    let name = |physical: PhysicalType| match physical {
+        PhysicalType::Bool => "boolean",
+        PhysicalType::Char => "\"char\"",
+        PhysicalType::Int16 => "smallint",
+        PhysicalType::Int32 => "integer",
+        PhysicalType::UInt32 => "oid",
+        PhysicalType::Int64 => "bigint",
+        PhysicalType::UInt64 => "xid8",
+        PhysicalType::Float32 => "real",
+        PhysicalType::Float64 => "double precision",
+        PhysicalType::Numeric => "numeric",
+        PhysicalType::Bytes => "text",
+        PhysicalType::Interval => "interval",
+        PhysicalType::Uuid => "uuid",
+        PhysicalType::Array => "anyarray",
+        PhysicalType::Record => "record",
+    };
+    Error::new(
+        SqlState::DATATYPE_MISMATCH,
+        format!(
+            "cannot compare dissimilar column types {} and {} at record column {position}",
+            name(one),
+            name(other)
+        ),
+    )
+}
+
+#[cold]
+fn different_lengths() -> Error {
+    Error::new(SqlState::DATATYPE_MISMATCH, "cannot compare record types with different numbers of columns")
+}
+
+/// Compares records field by field.
 pub fn compare_records(a: &[Datum], b: &[Datum]) -> Ordering {
     let fields = a.iter().zip(b).map(|(a, b)| compare_datums(a, b, ValueOrder::Natural));
     fields.into_iter().find(|ordering| ordering.is_ne()).unwrap_or_else(|| a.len().cmp(&b.len()))

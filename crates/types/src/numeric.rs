@@ -215,9 +215,9 @@ impl Numeric {
     fn add_slowly(&self, other: &Numeric) -> Result<Numeric> {
         if let (Kind::Small(a, a_scale), Kind::Small(b, b_scale)) = (self.kind(), other.kind())
             && let Some((a, b, scale)) = align(a, a_scale, b, b_scale)
+            && let Some(sum) = a.checked_add(b)
         {
-            // Both are below 10^38, so the sum fits 128 bits.
-            return Ok(Numeric::from_i128(a + b, scale as u16));
+            return Ok(Numeric::from_i128(sum, scale as u16));
         }
         match self.pair(other) {
             Pair::Finite(a, b) => Numeric::from_limbs(a.limbs().add(&b.limbs())),

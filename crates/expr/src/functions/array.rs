@@ -118,8 +118,8 @@ fn too_many_dimensions(count: usize) -> Error {
 }
 
 /// Arrays in SQL's order: element by element, then number of elements, dimensions, bounds.
-fn order(a: &Datum, b: &Datum) -> Ordering {
-    compare::compare_datums(a, b, ochre_types::ValueOrder::Natural)
+fn order(args: &[Datum]) -> Result<Ordering> {
+    compare::try_compare(&args[0], &args[1])
 }
 
 #[rustfmt::skip]
@@ -129,14 +129,14 @@ fn compare_arrays(r: &mut Implementations) {
         ("array_lt", "record_lt", Ordering::is_lt), ("array_le", "record_le", Ordering::is_le),
         ("array_gt", "record_gt", Ordering::is_gt), ("array_ge", "record_ge", Ordering::is_ge),
     ] {
-        r.row(array_source, move |_, args| Ok(Datum::Bool(holds(order(&args[0], &args[1])))));
-        r.row(record_source, move |_, args| Ok(Datum::Bool(holds(order(&args[0], &args[1])))));
+        r.row(array_source, move |_, args| Ok(Datum::Bool(holds(order(args)?))));
+        r.row(record_source, move |_, args| Ok(Datum::Bool(holds(order(args)?))));
     }
     for source in ["btarraycmp", "btrecordcmp"] {
-        r.row(source, |_, args| Ok(Datum::Int32(order(&args[0], &args[1]) as i32)));
+        r.row(source, |_, args| Ok(Datum::Int32(order(args)? as i32)));
     }
-    r.row("array_larger", |_, args| Ok(args[usize::from(order(&args[0], &args[1]).is_lt())].clone()));
-    r.row("array_smaller", |_, args| Ok(args[usize::from(order(&args[0], &args[1]).is_gt())].clone()));
+    r.row("array_larger", |_, args| Ok(args[usize::from(order(args)?.is_lt())].clone()));
+    r.row("array_smaller", |_, args| Ok(args[usize::from(order(args)?.is_gt())].clone()));
     r.f2::<Arr, Arr, bool>("arraycontains", |a, b| Ok(b.elements.iter().all(|e| has(a, e))));
     r.f2::<Arr, Arr, bool>("arraycontained", |a, b| Ok(a.elements.iter().all(|e| has(b, e))));
     r.f2::<Arr, Arr, bool>("arrayoverlap", |a, b| Ok(a.elements.iter().any(|e| has(b, e))));

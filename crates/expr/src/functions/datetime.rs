@@ -178,21 +178,11 @@ fn convert(r: &mut Implementations) {
         let local = dt::timestamptz_to_timestamp(a, zone(call))?;
         Ok(Some(TimeTz { micros: time_of(local), zone: offset_west(a, zone(call))? }))
     });
-    r.f2::<i32, i64, i64>("datetime_timestamp", |date, time| {
-        let base = dt::date_to_timestamp(date)?;
-        Ok(if infinite(base) { base } else { base + time })
-    });
-    r.f2::<i32, TimeTzArg, i64>("datetimetz_timestamptz", |date, time| {
-        let base = dt::date_to_timestamp(date)?;
-        Ok(if infinite(base) { base } else { base + time.micros + i64::from(time.zone) * USECS_PER_SEC })
-    });
-    r.c2::<i32, i64, i64>("timestamptz(1082 1083)", |call, date, time| {
-        dt::timestamp_to_timestamptz(dt::date_to_timestamp(date)? + time, zone(call))
-    });
-    r.f2::<i64, i32, i64>("timedate_pl(1083 1082)", |time, date| Ok(dt::date_to_timestamp(date)? + time));
-    r.f2::<TimeTzArg, i32, i64>("timetzdate_pl(1266 1082)", |time, date| {
-        Ok(dt::date_to_timestamp(date)? + time.micros + i64::from(time.zone) * USECS_PER_SEC)
-    });
+    r.f2::<i32, i64, i64>("datetime_timestamp", at_time);
+    r.f2::<i32, TimeTzArg, i64>("datetimetz_timestamptz", |date, time| at_time(date, greenwich(time)));
+    r.c2::<i32, i64, i64>("timestamptz(1082 1083)", |call, date, time| dt::timestamp_to_timestamptz(at_time(date, time)?, zone(call)));
+    r.f2::<i64, i32, i64>("timedate_pl(1083 1082)", |time, date| at_time(date, time));
+    r.f2::<TimeTzArg, i32, i64>("timetzdate_pl(1266 1082)", |time, date| at_time(date, greenwich(time)));
     r.f1::<i64, Interval>("time_interval", |a| Ok(Interval { months: 0, days: 0, micros: a }));
     r.f1::<Interval, i64>("interval_time", |a| Ok(a.micros.rem_euclid(USECS_PER_DAY)));
     r.c1::<i64, TimeTz>("time_timetz", |call, a| {
@@ -204,6 +194,16 @@ fn convert(r: &mut Implementations) {
     r.row("timestamp_scale", |_, args| rescale(args[0].clone(), SqlType::TIMESTAMP, integer(&args[1])?));
     r.row("timestamptz_scale", |_, args| rescale(args[0].clone(), SqlType::TIMESTAMPTZ, integer(&args[1])?));
     r.row("interval_scale", |_, args| rescale(args[0].clone(), SqlType::INTERVAL, integer(&args[1])?));
+}
+
+/// A time of day on a date; infinite dates stay what they are.
+fn at_time(date: i32, micros: i64) -> Result<i64> {
+    dt::timestamp_add(dt::date_to_timestamp(date)?, Interval { months: 0, days: 0, micros })
+}
+
+/// The time of day that it is in Greenwich, beyond midnight or before it where the zone makes it so.
+fn greenwich(time: TimeTz) -> i64 {
+    time.micros + i64::from(time.zone) * USECS_PER_SEC
 }
 
 fn integer(datum: &Datum) -> Result<i32> {

@@ -1,7 +1,7 @@
 //! Integers, object ids, booleans and "char": arithmetic, comparison, conversion.
 
 use ochre_base::{Error, Result, SqlState};
-use ochre_types::Numeric;
+use ochre_types::{Datum, Numeric};
 
 use super::Implementations;
 use super::kernels::{Bytes, Text};
@@ -132,8 +132,13 @@ fn compare(r: &mut Implementations) {
     integer_comparisons!(r, u8, u8, u8, "chareq" "charne" "charlt" "charle" "chargt" "charge", "btcharcmp");
     integer_comparisons!(r, u64, u64, u64, "xid8eq" "xid8ne" "xid8lt" "xid8le" "xid8gt" "xid8ge", "xid8cmp");
     integer_comparisons!(r, bool, bool, bool, "booleq" "boolne" "boollt" "boolle" "boolgt" "boolge", "btboolcmp");
-    r.map2::<u32, u32, bool>("xideq", |a, b| a == b);
-    r.map2::<u32, u32, bool>("xidneq", |a, b| a != b);
+    // Two functions share each: the other argument is an xid or an int4.
+    for (source, equal) in [("xideq", true), ("xidneq", false)] {
+        r.row(source, move |_, args| {
+            let number = |value: &Datum| value.as_i64().map(|number| number as u32);
+            Ok(Datum::Bool((number(&args[0]) == number(&args[1])) == equal))
+        });
+    }
     r.map2::<u32, u32, bool>("cideq", |a, b| a == b);
     r.map2::<u32, u32, u32>("oidlarger", |a, b| a.max(b));
     r.map2::<u32, u32, u32>("oidsmaller", |a, b| a.min(b));

@@ -38,7 +38,7 @@ pub(super) fn register(r: &mut Implementations) {
     r.f2::<Bytes, Bytes, Vec<u8>>("timetz_smaller", |a, b| Ok(a.min(b).to_vec()));
     for (source, wanted) in [("record_larger", Ordering::Less), ("record_smaller", Ordering::Greater)] {
         r.row(source, move |_, args| {
-            let order = compare::compare_datums(&args[0], &args[1], ochre_types::ValueOrder::Natural);
+            let order = compare::try_compare(&args[0], &args[1])?;
             Ok(args[usize::from(order == wanted)].clone())
         });
     }

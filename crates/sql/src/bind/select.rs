@@ -165,7 +165,7 @@ impl Binder<'_> {
         if after_limit {
             return self.finish_late(plan, entries, visible, &sort, select, scope);
         }
-        let (items, ids) = self.project_entries(&entries, scope.depth);
+        let (items, ids) = self.project_entries(&plan, &entries, scope.depth);
         plan = project(plan, items);
         let sort_keys: Vec<Ordering> = sort
             .iter()
@@ -222,7 +222,7 @@ impl Binder<'_> {
         let late: Vec<bool> = entries.iter().enumerate().map(|(i, entry)| is_late(i, entry)).collect();
         let early: Vec<TargetEntry> =
             entries.iter().zip(&late).filter(|(_, late)| !**late).map(|(entry, _)| entry.clone()).collect();
-        let (mut items, early_ids) = self.project_entries(&early, scope.depth);
+        let (mut items, early_ids) = self.project_entries(&plan, &early, scope.depth);
         let mut needed = Vec::new();
         for (entry, _) in entries.iter().zip(&late).filter(|(_, late)| **late) {
             needed.extend(entry.expr.columns());
@@ -273,7 +273,7 @@ impl Binder<'_> {
                 None => entry.clone(),
             })
             .collect();
-        let (items, ids) = self.project_entries(&shown, scope.depth);
+        let (items, ids) = self.project_entries(&plan, &shown, scope.depth);
         let output = entries[..visible]
             .iter()
             .zip(&shown)
@@ -294,14 +294,18 @@ impl Binder<'_> {
     /// An id for each entry; a plain column keeps its own.
     fn project_entries(
         &mut self,
+        plan: &Logical,
         entries: &[TargetEntry],
         depth: u32,
     ) -> (Vec<(ColumnId, Expr)>, Vec<ColumnId>) {
         let mut items: Vec<(ColumnId, Expr)> = Vec::with_capacity(entries.len());
         let mut ids = Vec::with_capacity(entries.len());
+        // A column of an outer query or of an item beside this one is a value here: under its own id, two relations would
+        // make the same column.
+        let own = (depth > 0).then(|| crate::walk::produced(plan, &self.tables));
         for entry in entries {
             let id = match &entry.expr {
-                Expr::Column { index, .. } => *index,
+                Expr::Column { index, .. } if own.as_ref().is_none_or(|own| own.contains(*index)) => *index,
                 expr => {
                     // Equal stable expressions are computed once.
                     let known = items.iter().find(|(_, known)| known == expr);
@@ -566,7 +570,7 @@ impl Binder<'_> {
         let plan = sort_plan(plan, sort_keys.clone());
         let plan = Logical::LockRows { input: Box::new(plan), locks: bound, predicates };
         let plan = self.bind_limit(plan, select, sort_keys, scope)?;
-        let (items, ids) = self.project_entries(&entries[..visible], scope.depth);
+        let (items, ids) = self.project_entries(&plan, &entries[..visible], scope.depth);
         let output = entries[..visible]
             .iter()
             .zip(&ids)

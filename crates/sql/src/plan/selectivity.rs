@@ -5,7 +5,8 @@ use std::cmp::Ordering;
 use ochre_catalog::ColumnStatistics;
 use ochre_expr::{BooleanTest, Expr};
 use ochre_types::compare::compare_datums;
-use ochre_types::{Datum, SqlType};
+use ochre_types::datetime::USECS_PER_DAY;
+use ochre_types::{Datum, Numeric, PhysicalType, SqlType, oids};
 
 use super::PlanBuilder;
 use super::index_match::{Operation, comparison_of, strip_relabel};
@@ -271,8 +272,8 @@ impl PlanBuilder<'_> {
         let distinct = self.distinct_values(id, f64::MAX);
         let Some(statistics) = self.statistics(id) else { return 1.0 / distinct };
         let common: f64 = statistics.most_common.iter().map(|(_, share)| share).sum();
-        if let Expr::Constant { value, .. } = value
-            && value.physical() == Some(self.columns[id].ty.physical)
+        if let Expr::Constant { value, ty } = value
+            && let Some(value) = &as_column_value(self.columns[id].ty, value, *ty)
         {
             let order = self.columns[id].ty.order();
             if let Some((_, share)) = statistics
@@ -290,16 +291,13 @@ impl PlanBuilder<'_> {
 
     /// `column < value` and its like, by the histogram.
     fn range_selectivity(&self, id: ColumnId, operation: Operation, value: &Expr) -> f64 {
-        let (Some(statistics), Expr::Constant { value, .. }) = (self.statistics(id), value) else {
+        let (Some(statistics), Expr::Constant { value, ty }) = (self.statistics(id), value) else {
             return DEFAULT_INEQUAL;
         };
         if value.is_null() {
             return 0.0;
         }
-        // Statistics of another type say nothing: the comparison is one between types.
-        if value.physical() != Some(self.columns[id].ty.physical) {
-            return DEFAULT_INEQUAL;
-        }
+        let Some(value) = &as_column_value(self.columns[id].ty, value, *ty) else { return DEFAULT_INEQUAL };
         let order = self.columns[id].ty.order();
         let below = |known: &Datum| {
             let comparison = compare_datums(known, value, order);
@@ -339,6 +337,46 @@ impl PlanBuilder<'_> {
         };
         (common + rest * share).clamp(1.0e-6, 1.0)
     }
+}
+
+/// A value as a column's type has it, near enough for an estimate: an operator may compare different types, a histogram
+/// holds values of one. `None` where the two cannot be brought together.
+fn as_column_value(column: SqlType, value: &Datum, ty: SqlType) -> Option<Datum> {
+    let days = |ty: SqlType| match ty.oid {
+        oids::DATE => Some(true),
+        oids::TIMESTAMP | oids::TIMESTAMPTZ => Some(false),
+        _ => None,
+    };
+    match (days(column), days(ty)) {
+        (Some(true), Some(false)) => {
+            let day = value.as_i64()?.div_euclid(USECS_PER_DAY);
+            return Some(Datum::Int32(day.clamp(i32::MIN.into(), i32::MAX.into()) as i32));
+        }
+        (Some(false), Some(true)) => {
+            return Some(Datum::Int64(value.as_i64()?.saturating_mul(USECS_PER_DAY)));
+        }
+        _ => {}
+    }
+    if value.physical().is_none_or(|physical| physical == column.physical) {
+        return Some(value.clone());
+    }
+    let number = match value {
+        Datum::Float32(number) => f64::from(*number),
+        Datum::Float64(number) => *number,
+        Datum::Numeric(number) => number.to_f64_lossy(),
+        other => other.as_i64()? as f64,
+    };
+    // Casts from floats stop at the type's bounds.
+    Some(match column.physical {
+        PhysicalType::Int16 => Datum::Int16(number as i16),
+        PhysicalType::Int32 => Datum::Int32(number as i32),
+        PhysicalType::UInt32 => Datum::UInt32(number as u32),
+        PhysicalType::Int64 => Datum::Int64(number as i64),
+        PhysicalType::Float32 => Datum::Float32(number as f32),
+        PhysicalType::Float64 => Datum::Float64(number),
+        PhysicalType::Numeric => Datum::Numeric(Numeric::from_f64(number)),
+        _ => return None,
+    })
 }
 
 /// Where a value lies between two bounds, 0 to 1.

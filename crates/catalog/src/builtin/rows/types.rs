@@ -10,20 +10,31 @@ use crate::stored::RowWriter;
 
 pub(super) fn types() -> Rows {
     let mut rows: Rows = type_infos().iter().map(type_row).collect();
-    // Row types of built-in relations that the table of types does not list.
+    // Row types of built-in relations that the table of types does not list, and their arrays.
     for relation in builtin::relations() {
         if relation.row_type.is_valid() && ochre_types::type_info(relation.row_type).is_none() {
             let record = ochre_types::SqlType::RECORD.info().expect("record is built in");
-            let info = TypeInfo {
+            let row_info = TypeInfo {
                 oid: relation.row_type,
                 kind: b'c',
                 category: b'C',
-                array: Oid::INVALID,
+                array: row_array(relation.row_type),
                 align: b'd',
                 storage: b'x',
                 ..*record
             };
-            rows.push(row(&info, &relation.name, relation.namespace, relation.oid));
+            rows.push(row(&row_info, &relation.name, relation.namespace, relation.oid));
+            let array = ochre_types::SqlType::TEXT_ARRAY.info().expect("text[] is built in");
+            let array_info = TypeInfo {
+                oid: row_array(relation.row_type),
+                element: relation.row_type,
+                align: b'd',
+                collation: Oid::INVALID,
+                ..*array
+            };
+            if array_info.oid.is_valid() {
+                rows.push(row(&array_info, &format!("_{}", relation.name), relation.namespace, Oid::INVALID));
+            }
         }
     }
     rows
@@ -65,4 +76,22 @@ fn row(info: &TypeInfo, name: &str, namespace: Oid, relation: Oid) -> Vec<ochre_
         .set("typndims", 0)
         .set("typcollation", info.collation)
         .values()
+}
+
+/// The type of arrays of a built-in relation's rows: PostgreSQL gives it the id before the row type's, except for the row
+/// types whose ids were fixed before there were such arrays.
+fn row_array(row_type: Oid) -> Oid {
+    match row_type.0 {
+        71 => Oid(210),
+        75 => Oid(270),
+        81 => Oid(272),
+        83 => Oid(273),
+        1248 => Oid(10_052),
+        2842 => Oid(10_057),
+        2843 => Oid(10_058),
+        4066 => Oid(10_093),
+        6101 => Oid(10_112),
+        automatic if automatic > 10_000 => Oid(automatic - 1),
+        _ => Oid::INVALID,
+    }
 }
