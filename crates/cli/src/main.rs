@@ -9,10 +9,12 @@ mod shell;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use ochre_env::memory::Counting;
 
-/// Many small blocks from many threads: glibc's allocator costs more of a short statement's time.
+/// Many small blocks from many threads: glibc's allocator costs more of a short statement's time. Counted, so that a
+/// statement fails before the process runs out of memory.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: Counting<mimalloc::MiMalloc> = Counting(mimalloc::MiMalloc);
 
 /// OchreDB: a PostgreSQL-compatible relational database.
 #[derive(Debug, Parser)]

@@ -14,6 +14,7 @@
 mod clock;
 mod error;
 mod file;
+pub mod memory;
 pub mod os;
 mod random;
 pub mod sim;

@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 
 use hashbrown::HashMap;
 use ochre_base::{Error, Result, SqlState, Xid};
-use ochre_env::Waiting;
+use ochre_env::{Waiting, memory};
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
 /// How a session is told to stop waiting or running: shared by the session and whoever cancels it.
@@ -192,13 +192,17 @@ impl Interrupt {
         *self.reason.lock() = None;
     }
 
-    /// Fails when the interrupt was raised. One load when it was not.
+    /// Fails when the interrupt was raised, or when the thread has taken more memory than its work may. Three loads when
+    /// neither is the case.
     ///
     /// # Errors
-    /// What [`Interrupt::raise`] was given.
+    /// What [`Interrupt::raise`] was given; 53200.
     #[inline]
     pub fn check(&self) -> Result<()> {
-        if self.raised.load(Ordering::Relaxed) { Err(self.error()) } else { Ok(()) }
+        if self.raised.load(Ordering::Relaxed) {
+            return Err(self.error());
+        }
+        if memory::exceeded() { Err(out_of_memory()) } else { Ok(()) }
     }
 
     #[cold]
@@ -418,4 +422,10 @@ impl Drop for Entered<'_> {
     fn drop(&mut self) {
         self.waits.remove(self.interrupt, self.holder);
     }
+}
+
+#[cold]
+fn out_of_memory() -> Error {
+    Error::new(SqlState::OUT_OF_MEMORY, "out of memory")
+        .detail("The statement took more memory than \"query_memory_limit\" allows.")
 }

@@ -148,6 +148,12 @@ impl ColumnBuilder {
         self.push_view(ByteView::outside(bytes, number as u32, offset));
     }
 
+    /// How many buffers of long byte strings have been filled: a measure of growth that costs nothing to ask for.
+    #[inline]
+    pub fn full_buffers(&self) -> usize {
+        self.closed.len()
+    }
+
     fn close_buffer(&mut self) {
         if !self.open.is_empty() {
             self.closed.push(Arc::new(std::mem::take(&mut self.open)));

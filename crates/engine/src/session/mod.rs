@@ -46,6 +46,7 @@ use std::time::Duration;
 use hashbrown::HashMap;
 use ochre_base::{Error, Lsn, Oid, Result, SqlState};
 use ochre_catalog::{CatalogSnapshot, RelationDescriptor};
+use ochre_env::memory::Budget;
 use ochre_exec::DeferredChecks;
 use ochre_parser::ast::ObjectName;
 use ochre_txn::locks::{LockSession, LockTag, LockWait, RelationLockMode};
@@ -307,6 +308,18 @@ impl Session {
     /// 42704 for an unknown name.
     pub fn show(&self, name: &str) -> Result<String> {
         self.state.settings.borrow().show(name)
+    }
+
+    /// Bounds what the calling thread may take for the session's work, by `query_memory_limit`, until the value is dropped.
+    /// Work beyond it fails with 53200. It counts where the program's allocator is [`ochre_env::memory::Counting`].
+    pub fn memory_budget(&self) -> Budget {
+        Budget::begin(self.state.settings.borrow().parsed().query_memory_bytes)
+    }
+
+    /// How often a caller is to look whether its client is still there while a statement runs
+    /// (`client_connection_check_interval`), for [`Activity::probe_client`].
+    pub fn client_check_interval(&self) -> Option<Duration> {
+        self.state.settings.borrow().parsed().client_check_interval
     }
 
     /// Aborts the statement that a caller could not finish, for instance because it panicked or its message was broken:

@@ -16,10 +16,14 @@ pub struct Parsed {
     pub idle_session_timeout: Option<Duration>,
     pub transaction_timeout: Option<Duration>,
     pub deadlock_timeout: Duration,
+    /// `client_connection_check_interval`.
+    pub client_check_interval: Option<Duration>,
     pub work_mem_bytes: usize,
     /// What a hash table may take: `work_mem` times `hash_mem_multiplier`.
     pub hash_mem_bytes: usize,
     pub batch_rows: usize,
+    /// What a statement may take in all before it fails.
+    pub query_memory_bytes: Option<u64>,
     /// `synchronous_commit`: whether a commit's answer waits for the log.
     pub synchronous_commit: bool,
     pub default_isolation: IsolationLevel,
@@ -42,9 +46,14 @@ impl Parsed {
             idle_session_timeout: timeout(settings.integer("idle_session_timeout")),
             transaction_timeout: timeout(settings.integer("transaction_timeout")),
             deadlock_timeout: timeout(settings.integer("deadlock_timeout")).unwrap_or_default(),
+            client_check_interval: timeout(settings.integer("client_connection_check_interval")),
             work_mem_bytes,
             hash_mem_bytes: (work_mem_bytes as f64 * settings.real("hash_mem_multiplier")) as usize,
             batch_rows: settings.integer("ochre.batch_rows") as usize,
+            query_memory_bytes: u64::try_from(settings.integer("query_memory_limit"))
+                .ok()
+                .filter(|kilobytes| *kilobytes > 0)
+                .map(|kilobytes| kilobytes * 1024),
             synchronous_commit: settings.text("synchronous_commit") != "off",
             default_isolation: isolation(settings.text("default_transaction_isolation")),
             default_read_only: settings.flag("default_transaction_read_only"),

@@ -9,17 +9,33 @@ use super::Rows;
 use crate::function::{RowFn, Volatility};
 use crate::{CallContext, Implementation, errors};
 
+/// Bytes of a value from which on it is worth a look whether the statement may go on.
+const LARGE_BYTES: usize = 64 * 1024;
+
 /// Calls a function on single values.
 pub(crate) fn call_row(call: &CallContext<'_, '_>, args: &[Datum]) -> Result<Datum> {
     let function = call.function;
     if function.strict && args.iter().any(Datum::is_null) {
         return Ok(Datum::Null);
     }
-    match &function.implementation {
+    let value = match &function.implementation {
         Implementation::Row(row) | Implementation::Batch { row, .. } => row(call, args),
         Implementation::Session => call.eval.session.call(function, args),
         _ => Err(not_scalar(call)),
-    }
+    }?;
+    interrupt_if_large(call, &value)?;
+    Ok(value)
+}
+
+/// Looks for an interrupt, that of a memory limit above all, behind a value that may be one of many large ones.
+#[inline]
+fn interrupt_if_large(call: &CallContext<'_, '_>, value: &Datum) -> Result<()> {
+    let large = match value {
+        Datum::Bytes(bytes) => bytes.as_slice().len() >= LARGE_BYTES,
+        Datum::Array(array) => array.elements.len() >= LARGE_BYTES / size_of::<Datum>(),
+        _ => false,
+    };
+    if large { call.eval.session.check_interrupts() } else { Ok(()) }
 }
 
 /// Calls a function on columns that are `rows` long.
@@ -72,7 +88,9 @@ fn by_row(
             }
             values.push(value);
         }
-        row(call, &values)
+        let value = row(call, &values)?;
+        interrupt_if_large(call, &value)?;
+        Ok(value)
     })
 }
 

@@ -543,8 +543,10 @@ impl Implementations {
     }
 }
 
-/// Runs `push` for the selected rows without nulls; all others become null.
+/// Runs `push` for the selected rows without nulls; all others become null. Looks for an interrupt as the values grow: a
+/// batch of short arguments may become one of long results.
 fn typed_loop(
+    call: &CallContext<'_, '_>,
     physical: PhysicalType,
     args: &[Arc<Column>],
     rows: usize,
@@ -552,16 +554,21 @@ fn typed_loop(
     mut push: impl FnMut(usize, &mut ColumnBuilder) -> Result<()>,
 ) -> Result<Arc<Column>> {
     let mut builder = ColumnBuilder::new(physical, rows);
+    let mut buffers = 0;
     Rows::new(rows, selection).try_each(|row| {
         while builder.len() < row {
             builder.push_null();
         }
         if valid(args, row) {
-            push(row, &mut builder)
+            push(row, &mut builder)?;
+            if builder.full_buffers() != buffers || physical == PhysicalType::Array {
+                buffers = builder.full_buffers();
+                call.eval.session.check_interrupts()?;
+            }
         } else {
             builder.push_null();
-            Ok(())
         }
+        Ok(())
     })?;
     while builder.len() < rows {
         builder.push_null();
@@ -596,7 +603,7 @@ macro_rules! typed {
                     let of_row = f.clone();
                     let batch: BatchFn = Arc::new(move |call, args, rows, selection| {
                         check_result::<R>(call)?;
-                        typed_loop(R::PHYSICAL, args, rows, selection, |row, builder| {
+                        typed_loop(call, R::PHYSICAL, args, rows, selection, |row, builder| {
                             $(let $value = $arg::at(&args[$index], row).ok_or_else(form)?;)*
                             f(call, $($value),*)?.push(builder);
                             Ok(())
