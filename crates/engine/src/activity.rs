@@ -62,6 +62,15 @@ pub struct Activity {
     application_name: Mutex<String>,
     /// Wakes the task that waits for the client's next message.
     waker: Mutex<Option<Waker>>,
+    /// How it is found out whether the client is still there while a statement runs.
+    probe: Mutex<Option<Probe>>,
+}
+
+/// `client_connection_check_interval`: what to ask, how often, and when it was asked last.
+struct Probe {
+    is_connected: Box<dyn Fn() -> bool + Send>,
+    interval_micros: i64,
+    last: i64,
 }
 
 impl Activity {
@@ -92,6 +101,7 @@ impl Activity {
             query: Mutex::default(),
             application_name: Mutex::default(),
             waker: Mutex::default(),
+            probe: Mutex::default(),
         }
     }
 
@@ -198,6 +208,27 @@ impl Activity {
         *self.waker.lock() = Some(waker.clone());
     }
 
+    /// While statements run, `is_connected` is asked this often from another thread, and the session ends when it says no.
+    pub fn probe_client(&self, interval: Duration, is_connected: impl Fn() -> bool + Send + 'static) {
+        let interval_micros = interval.as_micros() as i64;
+        *self.probe.lock() = Some(Probe { is_connected: Box::new(is_connected), interval_micros, last: 0 });
+    }
+
+    /// The client is not asked for any more.
+    pub fn forget_probe(&self) {
+        *self.probe.lock() = None;
+    }
+
+    fn is_abandoned(&self, now: i64) -> bool {
+        match &mut *self.probe.lock() {
+            Some(probe) if now.saturating_sub(probe.last) >= probe.interval_micros => {
+                probe.last = now;
+                !(probe.is_connected)()
+            }
+            _ => false,
+        }
+    }
+
     /// Why the session has to end, if it has: asked while nothing runs.
     #[inline]
     pub fn termination(&self) -> Option<Error> {
@@ -212,6 +243,10 @@ impl Activity {
         };
         if self.transaction_started().is_some_and(|started| is_over(started, &self.transaction_timeout)) {
             self.terminate(ended_by(SqlState::TRANSACTION_TIMEOUT, "transaction timeout"));
+        }
+        if self.is_running() && self.is_abandoned(now) {
+            let reason = "connection to client lost";
+            self.terminate(Error::with_severity(Severity::Fatal, SqlState::CONNECTION_FAILURE, reason));
         }
         if self.is_running() && is_over(self.statement_started(), &self.timeout) {
             self.cancel(Error::new(SqlState::QUERY_CANCELED, "canceling statement due to statement timeout"));

@@ -30,6 +30,8 @@ use crate::stream::DetachedStream;
 /// Room for input that is asked for at a time at least, and, while a COPY streams in, at most.
 const READ_BYTES: usize = 8 * 1024;
 const COPY_READ_BYTES: usize = 64 * 1024;
+/// Bytes of a statement that the server's log shows beside an internal error.
+const LOGGED_BYTES: usize = 16 * 1024;
 /// Time that a client has to take the reason why its connection ends.
 const FAREWELL_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -54,8 +56,16 @@ pub(crate) async fn serve(stream: DetachedStream, greeting: Greeting, shared: Ar
     let mut input = Input { bytes: greeting.input, start: 0, watches_stop: false };
     let activity = Arc::clone(session.activity());
     session.allow_suspension();
-    let mut talk =
-        Talk { session, activity, output, skipping: false, copying: None, waiting: Protocol::Simple };
+    output.set_activity(&activity);
+    let mut talk = Talk {
+        session,
+        activity,
+        output,
+        skipping: false,
+        copying: None,
+        waiting: Protocol::Simple,
+        probed: None,
+    };
     if let Some(error) = converse(&mut talk, &mut input, &shared).await {
         // A client that does not read is not waited for.
         let _ = tokio::time::timeout(FAREWELL_TIMEOUT, talk.end(&error)).await;
@@ -120,8 +130,8 @@ async fn converse(talk: &mut Talk, input: &mut Input, shared: &Arc<Shared>) -> O
             next => next,
         };
         match next {
-            Next::Go | Next::Wait => {}
-            Next::Send => {
+            Next::Go | Next::Wait if !talk.output.is_full() => {}
+            Next::Go | Next::Wait | Next::Send => {
                 if let Err(error) = talk.send().await {
                     return Some(error);
                 }
@@ -150,6 +160,9 @@ async fn wait_for_input<F: Future<Output = ()>>(
     let patience = talk.session.patience();
     let read = std::future::poll_fn(|context| {
         // Asked once in a task's life: its waker stays the same, and asking takes a lock that all connections share.
+        if std::mem::take(&mut talk.output.took_waker) {
+            talk.activity.watch_termination(context.waker());
+        }
         if !std::mem::replace(&mut input.watches_stop, true) {
             talk.activity.watch_termination(context.waker());
             if stop.as_mut().poll(context).is_ready() {
@@ -234,6 +247,8 @@ struct Talk {
     copying: Option<Protocol>,
     /// By which protocol the statement came that waits for a row.
     waiting: Protocol,
+    /// How often it is asked whether the client is still there.
+    probed: Option<Duration>,
 }
 
 /// Which protocol a statement came by.
@@ -371,7 +386,13 @@ impl Talk {
 
     /// Calls the session; a panic of it becomes an error, its transaction is aborted, and the connection goes on.
     fn run<R>(&mut self, call: impl FnOnce(&mut Session, &mut Output) -> Result<R>) -> Result<R> {
+        let wanted = self.session.client_check_interval();
+        if wanted != self.probed {
+            self.probe_client(wanted);
+        }
+        let budget = self.session.memory_budget();
         let (result, panicked) = contain(|| call(&mut self.session, &mut self.output));
+        drop(budget);
         if panicked {
             let (_, panicked_again) = contain(|| {
                 self.session.abort_statement();
@@ -382,6 +403,19 @@ impl Talk {
             }
         }
         result
+    }
+
+    /// Has the client asked for while statements run, or no longer.
+    #[cold]
+    fn probe_client(&mut self, interval: Option<Duration>) {
+        self.probed = interval;
+        match interval {
+            None => self.activity.forget_probe(),
+            Some(interval) => match self.output.stream.probe() {
+                Ok(probe) => self.activity.probe_client(interval, probe),
+                Err(error) => tracing::warn!("could not watch a connection: {error}"),
+            },
+        }
     }
 
     fn query(&mut self, text: &str) -> Next {
@@ -470,6 +504,10 @@ impl Talk {
         self.copying = None;
         if self.output.is_gone() || error.fields().severity >= Severity::Fatal {
             return Next::Close(Some(error.clone()));
+        }
+        if is_our_fault(error) {
+            let statement = text.map_or("", |text| &text[..text.floor_char_boundary(LOGGED_BYTES)]);
+            tracing::error!(statement, "{}: {}", error.sqlstate(), error.fields().message);
         }
         self.output.error(error, text);
         match protocol {
@@ -571,6 +609,11 @@ impl<'a, I: Iterator<Item = Option<&'a [u8]>>> Iterator for Values<'_, 'a, I> {
 }
 
 impl<'a, I: Iterator<Item = Option<&'a [u8]>>> ExactSizeIterator for Values<'_, 'a, I> {}
+
+/// Whether an error tells of a fault in the server or its files, which whoever runs it must learn of.
+fn is_our_fault(error: &Error) -> bool {
+    error.sqlstate().as_str().starts_with("XX")
+}
 
 #[cold]
 fn as_fatal(mut error: Error) -> Error {

@@ -5,9 +5,12 @@ use std::net::{SocketAddr, TcpListener as StdTcpListener};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener as StdUnixListener, UnixStream as StdUnixStream};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use ochre_base::{Error, Result, SqlState};
-use tokio::net::{TcpListener, UnixListener};
+use ochre_engine::settings::Settings;
+use rustix::net::sockopt;
+use tokio::net::{TcpListener, TcpStream, UnixListener};
 
 use crate::stream::Stream;
 
@@ -95,14 +98,55 @@ pub(crate) enum Listener {
 }
 
 impl Listener {
-    pub(crate) async fn accept(&self) -> io::Result<Stream> {
+    pub(crate) async fn accept(&self, keepalive: &Keepalive) -> io::Result<Stream> {
         Ok(match self {
             Listener::Tcp(listener) => {
                 let (stream, _) = listener.accept().await?;
                 stream.set_nodelay(true)?;
+                keepalive.apply(&stream)?;
                 Stream::Tcp(stream)
             }
             Listener::Unix(listener) => Stream::Unix(listener.accept().await?.0),
         })
+    }
+}
+
+/// How it is noticed that the other end of a TCP connection is gone without having said so. Zero leaves a value to the
+/// system, as in PostgreSQL.
+#[derive(Debug)]
+pub(crate) struct Keepalive {
+    idle: Duration,
+    interval: Duration,
+    count: u32,
+    user_timeout_ms: u32,
+}
+
+impl Keepalive {
+    /// The settings `tcp_…`.
+    pub(crate) fn of(settings: &Settings) -> Keepalive {
+        let seconds = |name: &'static str| Duration::from_secs(settings.integer(name) as u64);
+        Keepalive {
+            idle: seconds("tcp_keepalives_idle"),
+            interval: seconds("tcp_keepalives_interval"),
+            count: settings.integer("tcp_keepalives_count") as u32,
+            user_timeout_ms: settings.integer("tcp_user_timeout") as u32,
+        }
+    }
+
+    fn apply(&self, stream: &TcpStream) -> io::Result<()> {
+        sockopt::set_socket_keepalive(stream, true)?;
+        if !self.idle.is_zero() {
+            sockopt::set_tcp_keepidle(stream, self.idle)?;
+        }
+        if !self.interval.is_zero() {
+            sockopt::set_tcp_keepintvl(stream, self.interval)?;
+        }
+        if self.count > 0 {
+            sockopt::set_tcp_keepcnt(stream, self.count)?;
+        }
+        if self.user_timeout_ms > 0 {
+            sockopt::set_tcp_user_timeout(stream, self.user_timeout_ms)?;
+        }
+        Ok(())
     }
 }

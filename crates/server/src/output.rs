@@ -6,9 +6,10 @@
 //! - O1: the buffer always ends with a whole message; a row whose value cannot be printed is cut off again.
 
 use std::sync::Arc;
+use std::task::Poll;
 
 use ochre_base::{Error, Lsn, Result, Severity, SqlState};
-use ochre_engine::{CommandTag, OutputColumn, Sink};
+use ochre_engine::{Activity, CommandTag, OutputColumn, Sink};
 use ochre_pgwire::{Encoder, FieldDescription, Format, TransactionStatus};
 use ochre_types::{
     Batch, Column, ColumnValues, FormatContext, SqlType, encode_binary_at, oids, print_text_at,
@@ -34,6 +35,10 @@ pub(crate) struct Output {
     tag: String,
     /// The socket failed: there is nobody to answer.
     gone: bool,
+    /// How the session is told to end while a client does not take its answer.
+    activity: Option<Arc<Activity>>,
+    /// [`Output::flush`] has waited, so the task that waits for input is no longer the one to be told.
+    pub(crate) took_waker: bool,
 }
 
 impl Output {
@@ -46,6 +51,8 @@ impl Output {
             shape_told: false,
             tag: String::new(),
             gone: false,
+            activity: None,
+            took_waker: false,
         }
     }
 
@@ -69,6 +76,16 @@ impl Output {
     /// Whether something waits to be sent.
     pub(crate) fn is_pending(&self) -> bool {
         !self.buffer.is_empty()
+    }
+
+    /// The session that writes here.
+    pub(crate) fn set_activity(&mut self, activity: &Arc<Activity>) {
+        self.activity = Some(Arc::clone(activity));
+    }
+
+    /// Whether so much waits to be sent that it should be (N1).
+    pub(crate) fn is_full(&self) -> bool {
+        self.buffer.len() >= DRAIN_BYTES
     }
 
     /// Whether the client is gone.
@@ -130,10 +147,22 @@ impl Output {
                 return Err(error);
             }
         }
+        let (activity, took_waker) = (&self.activity, &mut self.took_waker);
+        // A client that does not read keeps its session waiting here, and the session must end all the same when told to.
+        let ended = std::future::poll_fn(|context| {
+            let Some(activity) = activity else { return Poll::Pending };
+            *took_waker = true;
+            activity.watch_termination(context.waker());
+            match activity.termination() {
+                Some(_) => Poll::Ready(()),
+                None => Poll::Pending,
+            }
+        });
         let result = tokio::select! {
             biased;
             result = self.stream.write_all(&self.buffer) => result,
             () = self.shared.force_stop.raised() => Err(std::io::ErrorKind::Interrupted.into()),
+            () = ended => Err(std::io::ErrorKind::Interrupted.into()),
         };
         self.buffer.clear();
         result.map_err(|error| {

@@ -24,8 +24,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
 
 use crate::connection;
-use crate::listener::{Listener, Listeners, SocketFile};
-use crate::startup::{self, Arrival, STARTUP_TIMEOUT};
+use crate::listener::{Keepalive, Listener, Listeners, SocketFile};
+use crate::startup::{self, Arrival};
 use crate::stream::Stream;
 use crate::workers::{Placement, Workers};
 
@@ -88,6 +88,9 @@ pub(crate) struct Shared {
     /// Connections end whatever they do.
     pub(crate) force_stop: Flag,
     max_connections: usize,
+    /// Time that a client has to tell who it is (`authentication_timeout`).
+    startup_timeout: Duration,
+    keepalive: Keepalive,
     connections: AtomicUsize,
     /// A connection ended.
     ended: Notify,
@@ -135,7 +138,12 @@ impl Server {
         let count = self.config.worker_threads.unwrap_or(processors.max(2));
         let workers =
             Workers::start(count, self.config.max_connections).map_err(|error| no_threads(&error))?;
+        let settings = instance.settings();
+        let startup_timeout = Duration::from_secs(settings.integer("authentication_timeout") as u64);
+        let keepalive = Keepalive::of(settings);
         let shared = Arc::new(Shared {
+            startup_timeout,
+            keepalive,
             instance,
             stop: Flag::default(),
             force_stop: Flag::default(),
@@ -300,7 +308,7 @@ fn accept_all(listeners: Listeners, shared: &Arc<Shared>, placement: &Placement)
 /// Accepts on one socket until the server stops.
 async fn accept(listener: Listener, shared: Arc<Shared>, placement: Placement) {
     loop {
-        match listener.accept().await {
+        match listener.accept(&shared.keepalive).await {
             Ok(stream) => {
                 // Without a seat the socket is closed at once.
                 if let Some(seat) = shared.take_seat() {
@@ -317,7 +325,7 @@ async fn accept(listener: Listener, shared: Arc<Shared>, placement: Placement) {
 
 /// Learns what a new connection wants, and hands sessions to the workers.
 async fn receive(mut stream: Stream, seat: Seat, shared: Arc<Shared>, placement: Placement) {
-    let Ok(arrival) = tokio::time::timeout(STARTUP_TIMEOUT, startup::greet(&mut stream)).await else {
+    let Ok(arrival) = tokio::time::timeout(shared.startup_timeout, startup::greet(&mut stream)).await else {
         return;
     };
     match arrival {

@@ -1,15 +1,10 @@
 //! From a new socket to a client that wants a session, or to one that wants to cancel another's statement.
 
-use std::time::Duration;
-
 use ochre_base::{Error, Result, Severity, SqlState};
 use ochre_engine::settings::{Settings, Source, boolean};
 use ochre_pgwire::{Decoded, Encoder, LATEST_MINOR, Startup, StartupParameters, decode_startup};
 
 use crate::stream::Stream;
-
-/// Time that a client has to tell who it is.
-pub(crate) const STARTUP_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A client that asked for a session.
 #[derive(Debug)]

@@ -2,9 +2,11 @@
 
 use std::future::Future;
 use std::io;
+use std::os::fd::AsFd;
 use std::pin::pin;
 use std::task::{Context, Poll};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
 
@@ -55,6 +57,21 @@ impl Stream {
             Stream::Tcp(stream) => stream.shutdown().await,
             Stream::Unix(stream) => stream.shutdown().await,
         };
+    }
+
+    /// Asks whether the client has closed its end, without reading from it; works from any thread.
+    pub(crate) fn probe(&self) -> io::Result<impl Fn() -> bool + Send + 'static> {
+        let socket = match self {
+            Stream::Tcp(stream) => stream.as_fd().try_clone_to_owned(),
+            Stream::Unix(stream) => stream.as_fd().try_clone_to_owned(),
+        }?;
+        Ok(move || {
+            let gone = PollFlags::RDHUP | PollFlags::HUP | PollFlags::ERR;
+            let mut asked = [PollFd::new(&socket, gone)];
+            let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+            // What cannot be asked is taken to be there.
+            poll(&mut asked, Some(&now)).map_or(true, |_| !asked[0].revents().intersects(gone))
+        })
     }
 
     /// Takes the socket away from the runtime it was opened in.
