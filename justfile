@@ -32,6 +32,11 @@ bench-parser:
 fuzz-parser seconds="600":
     OCHRE_FUZZ_SECONDS={{seconds}} cargo test -p ochre-parser --test mutations -- --nocapture
 
+# Random and changed input for so many seconds each: messages, COPY data, statements.
+fuzz seconds="120":
+    OCHRE_FUZZ_SECONDS={{seconds}} cargo test -p ochre-pgwire --test mutations -- --nocapture
+    OCHRE_FUZZ_SECONDS={{seconds}} cargo test -p ochre-engine --test copy_mutations --test random_statements -- --nocapture
+
 # The parser's trees against PostgreSQL's own parser; needs libclang.
 parser-differential:
     cargo run --release --manifest-path tools/parser-differential/Cargo.toml
