@@ -357,12 +357,18 @@ impl Binder<'_> {
                 expr: Expr::Column { index: *id, ty: column.ty },
             })
             .collect();
+        let mut plan = query.plan;
+        // A column of another item that is handed on is a column of its own: beside a missing row it is NULL.
+        let inner_depth = inner.depth;
+        if subquery.lateral && query.output.iter().any(|(id, _)| self.columns[*id].depth < inner_depth) {
+            (plan, columns) = self.rename_output(plan, columns, scope.depth, None);
+        }
         if let Some(renames) = &subquery.alias {
             self.rename_columns(&mut columns, renames, subquery.pos)?;
         }
         let alias = subquery.alias.as_ref().map(|alias| Arc::from(alias.name.as_str()));
         let item = ScopeItem::visible(alias, ItemColumns::Listed(columns));
-        Ok(FromPart { plan: query.plan, items: vec![item], lateral: subquery.lateral })
+        Ok(FromPart { plan, items: vec![item], lateral: subquery.lateral })
     }
 
     fn bind_from_function(&mut self, from: &ast::FromFunction, scope: &Scope<'_>) -> Result<FromPart> {

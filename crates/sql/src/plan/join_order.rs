@@ -269,7 +269,10 @@ impl PlanBuilder<'_> {
         }
         for class in &mut classes {
             for (id, relation) in &class.members {
-                let distinct = self.distinct_values(*id, relations[*relation].rows);
+                // Of a table whose conditions leave few rows, the rows that went had their share of partners.
+                let of_table = self.column_of(*id).is_some();
+                let rows = if of_table { f64::MAX } else { relations[*relation].rows };
+                let distinct = self.distinct_values(*id, rows);
                 match class.distinct.iter_mut().find(|(known, _)| known == relation) {
                     Some((_, known)) => *known = known.max(distinct),
                     None => class.distinct.push((*relation, distinct)),

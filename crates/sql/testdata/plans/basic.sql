@@ -222,16 +222,15 @@ LockRows
 
 SELECT o.id FROM customer c, orders o, item i WHERE c.id = o.customer AND o.id = i.order_id AND c.name = 'Smith' AND i.qty > 10;
 ----
-Hash Join
-  Hash Cond: (i.order_id = o.id)
-  ->  Seq Scan on item i
+Nested Loop
+  ->  Nested Loop
+        ->  Index Scan using customer_name_idx on customer c
+              Index Cond: (c.name = 'Smith'::text)
+        ->  Index Scan using orders_customer_idx on orders o
+              Index Cond: (o.customer = c.id)
+  ->  Index Scan using item_order_id_idx on item i
+        Index Cond: (i.order_id = o.id)
         Filter: (i.qty > 10)
-  ->  Hash
-        ->  Nested Loop
-              ->  Index Scan using customer_name_idx on customer c
-                    Index Cond: (c.name = 'Smith'::text)
-              ->  Index Scan using orders_customer_idx on orders o
-                    Index Cond: (o.customer = c.id)
 
 SELECT a.id FROM emp a FULL JOIN dept b ON a.dept = b.id;
 ----
