@@ -1,16 +1,20 @@
 //! A simulated file's bytes: what reads see, what is durable, and the writes between.
 
+use std::sync::Arc;
+
 use super::files::CrashMode;
 use super::random::SimRandom;
 
-const CHUNK_BYTES: usize = 64 * 1024;
+/// Two pages: what a copy of a file has to copy of its own for each write.
+const CHUNK_BYTES: usize = 16 * 1024;
 /// What a disk writes at once.
 const SECTOR_BYTES: usize = 512;
 
-/// Bytes in chunks, so that a large file grows without being copied; chunks that are not there are zeros.
+/// Bytes in chunks, so that a large file grows without being copied; chunks that are not there are zeros. A clone shares
+/// them until it is written to.
 #[derive(Default, Clone)]
 struct Bytes {
-    chunks: Vec<Option<Box<[u8]>>>,
+    chunks: Vec<Option<Arc<[u8]>>>,
     len: u64,
 }
 
@@ -40,8 +44,8 @@ impl Bytes {
             if self.chunks.len() <= chunk {
                 self.chunks.resize(chunk + 1, None);
             }
-            let into = self.chunks[chunk].get_or_insert_with(|| vec![0; CHUNK_BYTES].into_boxed_slice());
-            into[start..start + n].copy_from_slice(&bytes[done..done + n]);
+            let into = self.chunks[chunk].get_or_insert_with(|| Arc::from([0; CHUNK_BYTES].as_slice()));
+            Arc::make_mut(into)[start..start + n].copy_from_slice(&bytes[done..done + n]);
             done += n;
         }
         self.len = self.len.max(offset + bytes.len() as u64);
@@ -54,20 +58,21 @@ impl Bytes {
             if tail != 0
                 && let Some(Some(last)) = self.chunks.get_mut(len as usize / CHUNK_BYTES)
             {
-                last[tail..].fill(0);
+                Arc::make_mut(last)[tail..].fill(0);
             }
         }
         self.len = len;
     }
 }
 
+#[derive(Clone)]
 enum Change {
-    Write { offset: u64, bytes: Vec<u8> },
+    Write { offset: u64, bytes: Arc<[u8]> },
     SetLen(u64),
 }
 
 /// What a crash must know besides the current bytes.
-#[derive(Default)]
+#[derive(Default, Clone)]
 struct Durability {
     synced: Bytes,
     /// Not synced yet, in order.
@@ -77,7 +82,7 @@ struct Durability {
 }
 
 /// One file.
-#[derive(Default)]
+#[derive(Default, Clone)]
 pub(super) struct Content {
     current: Bytes,
     durability: Option<Box<Durability>>,
@@ -96,7 +101,15 @@ impl Content {
     pub(super) fn write(&mut self, bytes: &[u8], offset: u64) {
         self.current.write(bytes, offset);
         if let Some(durability) = &mut self.durability {
-            durability.pending.push(Change::Write { offset, bytes: bytes.to_vec() });
+            durability.pending.push(Change::Write { offset, bytes: bytes.into() });
+        }
+    }
+
+    /// Changes bytes that are there, as if they had always been so.
+    pub(super) fn overwrite(&mut self, bytes: &[u8], offset: u64) {
+        self.current.write(bytes, offset);
+        if let Some(durability) = &mut self.durability {
+            durability.synced.write(bytes, offset);
         }
     }
 

@@ -1,6 +1,6 @@
 //! A simulated file system.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -8,6 +8,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use parking_lot::{Mutex, RwLock};
 
 use super::content::Content;
+use super::faults::{Fault, Faults, Fired, Lies, OperationKind, Refusal};
+use super::names::{NameChange, Names, Node, is_root};
 use super::random::SimRandom;
 use crate::{File, FileLock, FileSystem, IoError, IoErrorKind, IoResult, OpenMode};
 
@@ -22,34 +24,6 @@ pub enum CrashMode {
     Random,
 }
 
-/// Kinds of operation that change something; only these are counted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OperationKind {
-    /// A file is created.
-    Create,
-    /// Bytes are written.
-    Write,
-    /// `sync_data`.
-    Sync,
-    /// `set_len`.
-    SetLen,
-    /// `preallocate`.
-    Preallocate,
-    /// A name changes or goes, or a directory is made.
-    Name,
-    /// `sync_dir`.
-    SyncDir,
-}
-
-/// How an operation fails.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fault {
-    /// The device reports an error (EIO).
-    Io,
-    /// The device is full (ENOSPC).
-    NoSpace,
-}
-
 /// Files in memory.
 pub struct SimFileSystem {
     shared: Arc<Shared>,
@@ -62,41 +36,27 @@ struct Shared {
     /// Raised by every power cut: handles of an older generation are dead (X2).
     generation: AtomicU64,
     operations: AtomicU64,
+    reads: AtomicU64,
+    /// A number that all operations so far have made, in their order.
+    trace: AtomicU64,
+    /// A line for each operation, if it was asked for.
+    recorded: Mutex<Option<Vec<String>>>,
+    /// Whether `lies` needs to be looked at.
+    lying: AtomicBool,
+    lies: Mutex<Lies>,
+    /// Whether `kept` needs to be looked at.
+    keeping: AtomicBool,
+    kept: Mutex<Kept>,
     /// Whether `faults` needs to be looked at, so that files without faults pay one load.
     armed: AtomicBool,
     faults: Mutex<Faults>,
 }
 
+/// States of the files that are kept for later.
 #[derive(Default)]
-struct Names {
-    current: BTreeMap<PathBuf, Node>,
-    durable: BTreeMap<PathBuf, Node>,
-    /// Changes since the last `sync_dir` of their directory, in order.
-    pending: Vec<NameChange>,
-    locks: BTreeMap<PathBuf, String>,
-}
-
-#[derive(Clone)]
-enum Node {
-    Directory,
-    File(Arc<RwLock<Content>>),
-}
-
-#[derive(Clone)]
-enum NameChange {
-    Add(PathBuf, Node),
-    Remove(PathBuf),
-    Rename(PathBuf, PathBuf, Node),
-}
-
-#[derive(Default)]
-struct Faults {
-    power_lost: bool,
-    cut_at: Option<u64>,
-    fail_at: Vec<(u64, Fault)>,
-    fail_next: Option<(OperationKind, Fault)>,
-    fail_all: Option<(OperationKind, Fault)>,
-    space_limit: Option<u64>,
+struct Kept {
+    wanted: BTreeSet<u64>,
+    states: BTreeMap<u64, SimFileSystem>,
 }
 
 impl SimFileSystem {
@@ -119,6 +79,13 @@ impl SimFileSystem {
             names: RwLock::default(),
             generation: AtomicU64::new(0),
             operations: AtomicU64::new(0),
+            reads: AtomicU64::new(0),
+            trace: AtomicU64::new(0),
+            recorded: Mutex::default(),
+            lying: AtomicBool::new(false),
+            lies: Mutex::default(),
+            keeping: AtomicBool::new(false),
+            kept: Mutex::default(),
             armed: AtomicBool::new(false),
             faults: Mutex::default(),
         };
@@ -128,6 +95,88 @@ impl SimFileSystem {
     /// How many operations that change something there have been.
     pub fn operations(&self) -> u64 {
         self.shared.operations.load(Ordering::SeqCst)
+    }
+
+    /// How many reads there have been.
+    pub fn reads(&self) -> u64 {
+        self.shared.reads.load(Ordering::SeqCst)
+    }
+
+    /// A number that all operations so far have made, with their paths, places and bytes, in their order: two runs that
+    /// did the same have the same.
+    pub fn trace(&self) -> u64 {
+        self.shared.trace.load(Ordering::SeqCst)
+    }
+
+    /// Writes down every operation from now on.
+    pub fn record(&self) {
+        *self.shared.recorded.lock() = Some(Vec::new());
+    }
+
+    /// What was written down: a line for each operation.
+    pub fn recorded(&self) -> Vec<String> {
+        self.shared.recorded.lock().clone().unwrap_or_default()
+    }
+
+    /// Another machine whose files are as these are now, durable and not, with its own luck. Nobody has them open there,
+    /// and no faults are planned.
+    pub fn fork(&self, seed: u64) -> SimFileSystem {
+        self.shared.fork(seed)
+    }
+
+    /// Keeps a copy of the files as they are after each of these operations, by the numbers that
+    /// [`SimFileSystem::operations`] gives. A number inside a call that makes several directories has none.
+    pub fn keep_states(&self, after: impl IntoIterator<Item = u64>) {
+        self.shared.kept.lock().wanted.extend(after);
+        self.shared.keeping.store(true, Ordering::SeqCst);
+    }
+
+    /// The copies that were kept, by the numbers of their operations; nothing is kept any more.
+    pub fn take_states(&self) -> BTreeMap<u64, SimFileSystem> {
+        self.shared.keep_state();
+        self.shared.keeping.store(false, Ordering::SeqCst);
+        std::mem::take(&mut *self.shared.kept.lock()).states
+    }
+
+    /// Says from now on of each file below `prefix` that it is synced, and does not sync it.
+    pub fn pretend_file_syncs(&self, prefix: &Path) {
+        self.shared.lies.lock().files.push(prefix.to_path_buf());
+        self.shared.lying.store(true, Ordering::SeqCst);
+    }
+
+    /// Says from now on that a directory is synced, and does not sync it.
+    pub fn pretend_directory_syncs(&self, directory: &Path) {
+        self.shared.lies.lock().directories.push(directory.to_path_buf());
+        self.shared.lying.store(true, Ordering::SeqCst);
+    }
+
+    /// Syncs are done from now on.
+    pub fn stop_pretending(&self) {
+        *self.shared.lies.lock() = Lies::default();
+    }
+
+    /// Does the file syncs that were pretended so far, and any that is missing of those files.
+    pub fn make_pretended_syncs_true(&self) {
+        let names = self.shared.names.read();
+        let lies = self.shared.lies.lock();
+        for (_, node) in names.current.iter().filter(|(path, _)| lies.about_file(path)) {
+            if let Node::File(content) = node {
+                content.write().sync();
+            }
+        }
+    }
+
+    /// Changes bytes behind everybody's back, durably: what bad memory and worn disks do.
+    ///
+    /// # Panics
+    /// When there is no such file.
+    pub fn damage(&self, path: &Path, offset: u64, change: impl FnOnce(&mut [u8]), len: usize) {
+        let content = self.shared.names.read().file(path).expect("the file is there");
+        let mut bytes = vec![0; len];
+        let mut content = content.write();
+        let read = content.read(&mut bytes, offset);
+        change(&mut bytes[..read]);
+        content.overwrite(&bytes[..read], offset);
     }
 
     /// Cuts the power at the `n`-th operation from now (1 is the next): it and everything after it fails.
@@ -140,6 +189,17 @@ impl SimFileSystem {
     pub fn fail_operation(&self, n: u64, fault: Fault) {
         let at = self.operations() + n;
         self.arm(|faults| faults.fail_at.push((at, fault)));
+    }
+
+    /// Makes the `n`-th read from now (1 is the next) fail; those after it work.
+    pub fn fail_read(&self, n: u64, fault: Fault) {
+        let at = self.reads() + n;
+        self.arm(|faults| faults.fail_read_at = Some((at, fault)));
+    }
+
+    /// Cuts the power now: everything fails until [`SimFileSystem::crash`].
+    pub fn cut_power(&self) {
+        self.arm(|faults| faults.power_lost = true);
     }
 
     /// Makes the next operation of a kind fail.
@@ -164,7 +224,18 @@ impl SimFileSystem {
 
     /// Takes back all planned faults.
     pub fn heal(&self) {
-        self.arm(|faults| *faults = Faults { power_lost: faults.power_lost, ..Faults::default() });
+        self.arm(|faults| {
+            *faults = Faults {
+                power_lost: faults.power_lost,
+                fired: std::mem::take(&mut faults.fired),
+                ..Faults::default()
+            }
+        });
+    }
+
+    /// The operations that were made to fail since the machine was started.
+    pub fn fired(&self) -> Vec<Fired> {
+        self.shared.faults.lock().fired.clone()
     }
 
     /// Whether a planned power cut has happened.
@@ -205,6 +276,14 @@ impl Shared {
     /// and `at_cut` set means that it is the one during which the power goes: its effect may survive.
     fn begin(&self, kind: OperationKind, operation: &'static str, path: &Path) -> Result<(), Refusal> {
         let number = self.operations.fetch_add(1, Ordering::SeqCst) + 1;
+        if self.remember_synced {
+            self.mix(kind as u64);
+            self.mix_bytes(path.as_os_str().as_encoded_bytes());
+            if let Some(recorded) = &mut *self.recorded.lock() {
+                let trace = self.trace.load(Ordering::SeqCst);
+                recorded.push(format!("{number} {kind:?} {} ({trace:016x})", path.display()));
+            }
+        }
         if !self.armed.load(Ordering::SeqCst) {
             return Ok(());
         }
@@ -218,10 +297,60 @@ impl Shared {
             faults.power_lost = true;
             return Err(Refusal { error: power_lost(), at_cut: true });
         }
-        match faults.planned(number, kind) {
+        match faults.planned(number, kind, path) {
             Some(fault) => Err(Refusal { error: fault.error(operation, path), at_cut: false }),
             None => Ok(()),
         }
+    }
+
+    fn begin_read(&self, path: &Path) -> IoResult<()> {
+        let number = self.reads.fetch_add(1, Ordering::SeqCst) + 1;
+        if self.armed.load(Ordering::SeqCst)
+            && let Some(fault) = self.faults.lock().planned(number, OperationKind::Read, path)
+        {
+            return Err(fault.error("read", path));
+        }
+        Ok(())
+    }
+
+    fn mix(&self, value: u64) {
+        let mixed = (self.trace.load(Ordering::SeqCst) ^ value).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        self.trace.store(mixed.rotate_left(29), Ordering::SeqCst);
+    }
+
+    /// Some of the bytes stand for all.
+    fn mix_bytes(&self, bytes: &[u8]) {
+        let step = bytes.len() / 64 + 1;
+        bytes.iter().step_by(step).for_each(|byte| self.mix(u64::from(*byte)));
+    }
+
+    /// Keeps a copy of the files if it was asked for. Called without a lock on names, before an operation.
+    fn keep_state(&self) {
+        if !self.keeping.load(Ordering::SeqCst) {
+            return;
+        }
+        let now = self.operations.load(Ordering::SeqCst);
+        let mut kept = self.kept.lock();
+        if kept.wanted.remove(&now) {
+            kept.states.insert(now, self.fork(now));
+        }
+    }
+
+    fn fork(&self, seed: u64) -> SimFileSystem {
+        let fork = SimFileSystem::build(seed, self.remember_synced);
+        *fork.shared.names.write() = self.names.read().fork();
+        *fork.shared.lies.lock() = self.lies.lock().clone();
+        fork.shared.lying.store(self.lying.load(Ordering::SeqCst), Ordering::SeqCst);
+        fork.shared.operations.store(self.operations.load(Ordering::SeqCst), Ordering::SeqCst);
+        fork
+    }
+
+    fn pretends_file(&self, path: &Path) -> bool {
+        self.lying.load(Ordering::SeqCst) && self.lies.lock().about_file(path)
+    }
+
+    fn pretends_directory(&self, path: &Path) -> bool {
+        self.lying.load(Ordering::SeqCst) && self.lies.lock().about_directory(path)
     }
 
     fn check_power(&self, operation: &'static str, path: &Path) -> IoResult<()> {
@@ -237,7 +366,14 @@ impl Shared {
         }
         let Some(limit) = self.faults.lock().space_limit else { return Ok(()) };
         if self.space_used() + more > limit {
-            return Err(Fault::NoSpace.error(operation, path));
+            let kind = match operation {
+                "write" => OperationKind::Write,
+                "truncate" => OperationKind::SetLen,
+                _ => OperationKind::Preallocate,
+            };
+            let fault = Fault::NoSpace;
+            self.faults.lock().fired.push(Fired { kind, fault, path: path.to_path_buf() });
+            return Err(fault.error(operation, path));
         }
         Ok(())
     }
@@ -252,129 +388,10 @@ impl Shared {
     }
 }
 
-struct Refusal {
-    error: IoError,
-    at_cut: bool,
-}
-
-impl Faults {
-    fn planned(&mut self, number: u64, kind: OperationKind) -> Option<Fault> {
-        if let Some(index) = self.fail_at.iter().position(|(at, _)| *at == number) {
-            return Some(self.fail_at.swap_remove(index).1);
-        }
-        if let Some((_, fault)) = self.fail_next.take_if(|(wanted, _)| *wanted == kind) {
-            return Some(fault);
-        }
-        self.fail_all.filter(|(wanted, _)| *wanted == kind).map(|(_, fault)| fault)
-    }
-}
-
-impl Fault {
-    fn error(self, operation: &'static str, path: &Path) -> IoError {
-        match self {
-            Fault::Io => IoError::new(IoErrorKind::Other, operation, path, "Input/output error"),
-            Fault::NoSpace => IoError::new(IoErrorKind::NoSpace, operation, path, "No space left on device"),
-        }
-    }
-}
-
-impl Names {
-    fn change(&mut self, change: NameChange, remember: bool) {
-        change.apply(&mut self.current);
-        if remember {
-            self.pending.push(change);
-        }
-    }
-
-    fn sync(&mut self, directory: &Path) {
-        let durable = &mut self.durable;
-        self.pending.retain(|change| {
-            let concerned =
-                change.directory().is_some_and(|d| d == directory || is_root(d) && is_root(directory));
-            if concerned {
-                change.apply(durable);
-            }
-            !concerned
-        });
-    }
-
-    fn crash(&mut self, mode: CrashMode, random: &SimRandom) {
-        let mut cut_directories: Vec<PathBuf> = Vec::new();
-        for change in std::mem::take(&mut self.pending) {
-            let directory = change.directory().unwrap_or(Path::new("")).to_path_buf();
-            let survives = match mode {
-                CrashMode::DropUnsynced => false,
-                CrashMode::KeepUnsynced => true,
-                CrashMode::Random => !cut_directories.contains(&directory) && random.below(4) != 0,
-            };
-            if survives {
-                change.apply(&mut self.durable);
-            } else {
-                cut_directories.push(directory);
-            }
-        }
-        self.drop_orphans();
-        for node in self.durable.values() {
-            if let Node::File(content) = node {
-                content.write().crash(mode, random);
-            }
-        }
-        self.current = self.durable.clone();
-        self.locks.clear();
-    }
-
-    /// A name whose directory did not survive is gone with it.
-    fn drop_orphans(&mut self) {
-        let all = self.durable.clone();
-        self.durable.retain(|path, _| {
-            path.ancestors().skip(1).all(|above| is_root(above) || all.contains_key(above))
-        });
-    }
-
-    fn file(&self, path: &Path) -> Option<Arc<RwLock<Content>>> {
-        match self.current.get(path) {
-            Some(Node::File(content)) => Some(Arc::clone(content)),
-            _ => None,
-        }
-    }
-
-    fn has_directory(&self, path: &Path) -> bool {
-        is_root(path) || matches!(self.current.get(path), Some(Node::Directory))
-    }
-}
-
-fn is_root(path: &Path) -> bool {
-    path.as_os_str().is_empty() || path == Path::new("/") || path == Path::new(".")
-}
-
-impl NameChange {
-    fn apply(&self, names: &mut BTreeMap<PathBuf, Node>) {
-        match self {
-            NameChange::Add(path, node) => {
-                names.insert(path.clone(), node.clone());
-            }
-            NameChange::Remove(path) => {
-                names.remove(path);
-            }
-            NameChange::Rename(from, to, node) => {
-                names.remove(from);
-                names.insert(to.clone(), node.clone());
-            }
-        }
-    }
-
-    fn directory(&self) -> Option<&Path> {
-        match self {
-            NameChange::Add(path, _) | NameChange::Remove(path) | NameChange::Rename(_, path, _) => {
-                path.parent()
-            }
-        }
-    }
-}
-
 impl FileSystem for SimFileSystem {
     fn open(&self, path: &Path, mode: OpenMode) -> IoResult<Arc<dyn File>> {
         self.shared.check_power("open", path)?;
+        self.shared.keep_state();
         let mut names = self.shared.names.write();
         let content = match names.file(path) {
             Some(_) if mode == OpenMode::New => {
@@ -401,6 +418,7 @@ impl FileSystem for SimFileSystem {
     }
 
     fn rename(&self, from: &Path, to: &Path) -> IoResult<()> {
+        self.shared.keep_state();
         let mut names = self.shared.names.write();
         let Some(content) = names.file(from) else { return Err(not_found("rename", from)) };
         let change = NameChange::Rename(from.to_path_buf(), to.to_path_buf(), Node::File(content));
@@ -408,6 +426,7 @@ impl FileSystem for SimFileSystem {
     }
 
     fn remove(&self, path: &Path) -> IoResult<()> {
+        self.shared.keep_state();
         let mut names = self.shared.names.write();
         if names.file(path).is_none() {
             return Err(not_found("remove", path));
@@ -417,6 +436,7 @@ impl FileSystem for SimFileSystem {
     }
 
     fn remove_dir(&self, path: &Path) -> IoResult<()> {
+        self.shared.keep_state();
         let mut names = self.shared.names.write();
         if !names.has_directory(path) {
             return Err(not_found("remove", path));
@@ -439,6 +459,7 @@ impl FileSystem for SimFileSystem {
     }
 
     fn create_dir_all(&self, path: &Path) -> IoResult<()> {
+        self.shared.keep_state();
         let mut names = self.shared.names.write();
         let mut missing: Vec<&Path> = path.ancestors().filter(|above| !names.has_directory(above)).collect();
         missing.reverse();
@@ -450,12 +471,15 @@ impl FileSystem for SimFileSystem {
     }
 
     fn sync_dir(&self, path: &Path) -> IoResult<()> {
+        self.shared.keep_state();
         let mut names = self.shared.names.write();
         if !names.has_directory(path) {
             return Err(not_found("fsync", path));
         }
         self.shared.begin(OperationKind::SyncDir, "fsync", path).map_err(|refusal| refusal.error)?;
-        names.sync(path);
+        if !self.shared.pretends_directory(path) {
+            names.sync(path);
+        }
         Ok(())
     }
 
@@ -560,6 +584,7 @@ impl SimFile {
         change: impl FnOnce(&mut Content),
     ) -> IoResult<()> {
         self.check_alive(operation)?;
+        self.shared.keep_state();
         match self.shared.begin(kind, operation, &self.path) {
             Ok(()) => {
                 change(&mut self.content.write());
@@ -586,6 +611,7 @@ impl SimFile {
 impl File for SimFile {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> IoResult<usize> {
         self.check_alive("read")?;
+        self.shared.begin_read(&self.path)?;
         Ok(self.content.read().read(buffer, offset))
     }
 
@@ -595,14 +621,21 @@ impl File for SimFile {
 
     fn write_at(&self, buffer: &[u8], offset: u64) -> IoResult<()> {
         self.check_space(offset + buffer.len() as u64, "write")?;
+        if self.shared.remember_synced {
+            self.shared.mix(offset);
+            self.shared.mix_bytes(buffer);
+        }
         self.change(OperationKind::Write, "write", |content| content.write(buffer, offset))
     }
 
     fn sync_data(&self) -> IoResult<()> {
         self.check_alive("fsync")?;
+        self.shared.keep_state();
         match self.shared.begin(OperationKind::Sync, "fsync", &self.path) {
             Ok(()) => {
-                self.content.write().sync();
+                if !self.shared.pretends_file(&self.path) {
+                    self.content.write().sync();
+                }
                 Ok(())
             }
             Err(refusal) => {
@@ -753,5 +786,48 @@ mod tests {
         assert_eq!((refused.kind, refused.reason.as_str()), (IoErrorKind::Locked, "pid 1"));
         drop(lock);
         assert!(fs.lock(Path::new("LOCK"), "pid 2").is_ok());
+    }
+
+    #[test]
+    fn a_state_that_was_kept_goes_its_own_way() {
+        let fs = SimFileSystem::with_crashes(1);
+        let file = synced_file(&fs, "f");
+        fs.keep_states([fs.operations() + 1]);
+        file.write_at(b"1", 0).unwrap();
+        file.sync_data().unwrap();
+        file.write_at(b"2", 0).unwrap();
+        let mut kept = fs.take_states();
+        let before_the_sync = kept.pop_first().unwrap().1;
+        assert!(kept.is_empty());
+        assert_eq!(contents(&before_the_sync, "f"), b"1");
+        before_the_sync.crash(CrashMode::DropUnsynced);
+        assert_eq!(contents(&before_the_sync, "f"), b"");
+        fs.crash(CrashMode::DropUnsynced);
+        assert_eq!(contents(&fs, "f"), b"1");
+    }
+
+    #[test]
+    fn a_pretended_sync_is_none_until_it_is_made_true() {
+        let fs = SimFileSystem::with_crashes(1);
+        fs.create_dir_all(Path::new("d")).unwrap();
+        fs.sync_dir(Path::new("")).unwrap();
+        let file = fs.open(Path::new("d/f"), OpenMode::New).unwrap();
+        fs.pretend_directory_syncs(Path::new("d"));
+        fs.sync_dir(Path::new("d")).unwrap();
+        let other = fs.fork(1);
+        other.crash(CrashMode::DropUnsynced);
+        assert_eq!(other.list(Path::new("d")).unwrap(), [""; 0]);
+        let fs = SimFileSystem::with_crashes(1);
+        let kept = synced_file(&fs, "f");
+        fs.pretend_file_syncs(Path::new("f"));
+        kept.write_at(b"1", 0).unwrap();
+        kept.sync_data().unwrap();
+        let other = fs.fork(1);
+        other.crash(CrashMode::DropUnsynced);
+        assert_eq!(contents(&other, "f"), b"");
+        fs.make_pretended_syncs_true();
+        fs.crash(CrashMode::DropUnsynced);
+        assert_eq!(contents(&fs, "f"), b"1");
+        drop(file);
     }
 }

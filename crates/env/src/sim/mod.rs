@@ -12,15 +12,22 @@
 //! - After a `sync_data` that failed, what it should have made durable stays in doubt for ever: a later one that
 //!   succeeds does not vouch for it. That is what Linux does.
 //!
+//! # States that are kept
+//! A copy of the files costs little, so a run can leave one after each operation ([`SimFileSystem::keep_states`]), and
+//! each can be cut from power and recovered without running again what led there.
+//!
 //! # Invariants
 //! - X1: with the same seed and the same sequence of calls, everything is the same.
 //! - X2: a handle or lock from before a power cut answers [`IoErrorKind::PowerLost`](crate::IoErrorKind) for ever.
 
 mod clock;
 mod content;
+mod faults;
 mod files;
+mod names;
 mod random;
 
 pub use clock::SimClock;
-pub use files::{CrashMode, Fault, OperationKind, SimFileSystem};
+pub use faults::{Fault, Fired, OperationKind};
+pub use files::{CrashMode, SimFileSystem};
 pub use random::SimRandom;
