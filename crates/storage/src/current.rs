@@ -84,9 +84,10 @@ impl Current {
         }
         let version = fields.u32()?;
         if version != FORMAT_VERSION {
-            return Err(Error::corrupt(format!(
+            let error = Error::corrupt(format!(
                 "the data directory has format version {version}, and this release reads version {FORMAT_VERSION}"
-            )));
+            ));
+            return Err(error.hint("Open it with the release that wrote it, or a newer one."));
         }
         let page_size = fields.u32()?;
         if page_size as usize != PAGE_SIZE {

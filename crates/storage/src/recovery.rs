@@ -7,6 +7,8 @@
 //!   missing is remembered, and is corruption if it stays unexplained.
 //! - Y3: redoing twice is redoing once: a crash during recovery or right after it begins again at the same point.
 //! - Y4: files come and go where the log says so, so that one of an id that was given again is not taken for the other.
+//! - Y5: what the process before wrote to files, and which it made, may be nowhere but in the system's cache: the first
+//!   checkpoint syncs all files and directories, whether recovery changed them or not.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -134,6 +136,7 @@ impl Redone {
 pub(crate) fn redo(
     mut reader: WalReader<'_>,
     checkpoint: Lsn,
+    clean: bool,
     data: &CheckpointData,
     pool: &BufferPool,
     files: &Files,
@@ -164,16 +167,31 @@ pub(crate) fn redo(
             error.context(format!("while redoing the log record at {:016x}", record.start.0))
         })?;
     }
-    if reader.position() <= checkpoint {
-        return Err(Error::corrupt(format!(
-            "the log ends before the checkpoint record at {:016x}",
-            checkpoint.0
+    let end = reader.position();
+    if end <= checkpoint {
+        return Err(damaged_log(format!(
+            "the log is damaged at {:016x}, before the checkpoint record at {:016x}",
+            end.0, checkpoint.0
+        )));
+    }
+    // After a clean end nobody has written behind the checkpoint's record.
+    if !clean && let Some(proof) = reader.find_proof_of_damage()? {
+        return Err(damaged_log(format!(
+            "the log is damaged at {:016x}: the record at {:016x} tells that it was whole there",
+            end.0, proof.0
         )));
     }
     for manager in managers {
         manager.note_youngest(youngest);
     }
-    Ok(Redone { end: reader.position(), records, missing: context.missing.into_inner() })
+    Ok(Redone { end, records, missing: context.missing.into_inner() })
+}
+
+/// What was committed behind the damage is lost with it, so nobody goes on from there unasked.
+fn damaged_log(message: String) -> Error {
+    Error::corrupt(message)
+        .detail("What was committed behind that place cannot be recovered.")
+        .hint("Restore a backup. \"ochre inspect wal\" prints the log up to the damage.")
 }
 
 fn redo_own(context: &RedoContext<'_>, record: &WalRecord<'_>) -> Result<()> {

@@ -357,11 +357,20 @@ impl Core {
         let seed = crc_seed(found.system_identifier);
         if !found.shut_down {
             self.segments.sync_existing()?; // Y1
+            self.env.fs.sync_dir(&self.root)?;
+            self.files.store().distrust_existing()?; // Y5
         }
         let data = self.read_checkpoint(&found, seed)?;
         let reader = WalReader::new(&self.segments, seed, found.redo);
-        let redone =
-            recovery::redo(reader, found.checkpoint, &data, &self.pool, &self.files, &self.managers)?;
+        let redone = recovery::redo(
+            reader,
+            found.checkpoint,
+            found.shut_down,
+            &data,
+            &self.pool,
+            &self.files,
+            &self.managers,
+        )?;
         let clean = found.shut_down && redone.records == 0;
         for manager in &self.managers {
             manager.recovery_finished(redone.end)?;

@@ -216,6 +216,35 @@ fn one_run(seed: u64, cut: u64, mode: CrashMode) {
     assert_eq!(check.problems, Vec::new(), "{what}");
 }
 
+/// Names and pages that were never synced by who made them, and that recovery found in the system's cache: the checkpoint
+/// after it moves the redo point past them.
+#[test]
+fn what_a_killed_process_left_is_synced_by_the_next_checkpoint() {
+    let (fs, env) = environment(1);
+    let config = config(TORN_SEEDS);
+    let toy = Toy::open(&env, config.clone()).unwrap();
+    let file = toy.create(Xid(100)).unwrap();
+    toy.add_page(file).unwrap();
+    let block = toy.add_page(file).unwrap();
+    toy.set(file, block, 7, 4242).unwrap();
+    // More pages than frames: some are written.
+    for _ in 0..40 {
+        toy.add_page(file).unwrap();
+    }
+    let committed = toy.commit(Xid(100), &[file], &[]).unwrap();
+    toy.storage.wal().flush_to(committed.end).unwrap();
+    fs.kill();
+    drop(toy);
+    let toy = Toy::open(&env, config.clone()).unwrap();
+    toy.storage.checkpoint(CheckpointKind::Fast).unwrap();
+    let before = toy.snapshot().unwrap();
+    fs.crash(CrashMode::DropUnsynced);
+    drop(toy);
+    let toy = Toy::open(&env, config).unwrap();
+    assert_eq!(toy.snapshot().unwrap().cells, before.cells);
+    assert_eq!(before.cells.get(&(file, block, 7)), Some(&4242));
+}
+
 fn operations(seed: u64) -> u64 {
     let (fs, env) = environment(seed);
     let toy = Toy::open(&env, config(seed)).unwrap();

@@ -212,6 +212,14 @@ impl ForkFile {
         Ok(())
     }
 
+    /// Notes that nothing that is in the files need be durable.
+    pub(super) fn distrust(&self) {
+        for segment in self.segments.read().iter().flatten() {
+            segment.needs_sync.store(true, Ordering::Release);
+            self.needs_sync.store(true, Ordering::Release);
+        }
+    }
+
     /// Makes everything written so far durable. An error leaves the state of the file unknown.
     pub(super) fn sync(&self) -> Result<()> {
         if !self.needs_sync.swap(false, Ordering::AcqRel) {

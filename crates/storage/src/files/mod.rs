@@ -244,6 +244,12 @@ impl Files {
         self.store.exists(relation)
     }
 
+    /// Whether the relation's creator has not ended, or its drop is not carried out.
+    pub fn is_pending(&self, relation: RelationKey) -> bool {
+        let pending = self.pending.lock();
+        pending.creations.contains_key(&relation) || pending.drops.contains_key(&relation)
+    }
+
     /// Every relation that has a file on disk, sorted.
     pub fn list(&self) -> Result<Vec<RelationKey>> {
         self.store.list()

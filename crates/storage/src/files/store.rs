@@ -146,11 +146,28 @@ impl FileStore {
         Ok(found.into_iter().collect())
     }
 
+    /// Notes of every file and directory that is there that it may not be durable: who wrote it last did not live to
+    /// sync it.
+    pub(crate) fn distrust_existing(&self) -> Result<()> {
+        let base = self.root.join(names::BASE_DIRECTORY);
+        self.changed_directories.note(&base);
+        for relation in self.list()? {
+            self.changed_directories.note(&database_directory(&self.root, relation.database));
+            for fork in Fork::ALL {
+                self.fork(relation.fork(fork))?.distrust();
+            }
+        }
+        Ok(())
+    }
+
     /// Makes all files and names durable, for a checkpoint. After an error it is unknown what is.
     pub(crate) fn sync_all(&self) -> Result<()> {
         for shard in &self.forks {
-            let forks: Vec<Arc<ForkFile>> = shard.read().values().cloned().collect();
-            for fork in forks {
+            let mut forks: Vec<(ForkKey, Arc<ForkFile>)> =
+                shard.read().iter().map(|(key, fork)| (*key, Arc::clone(fork))).collect();
+            // In one order, so that the same work does the same operations.
+            forks.sort_unstable_by_key(|(key, _)| *key);
+            for (_, fork) in forks {
                 fork.sync()?;
             }
         }

@@ -241,7 +241,9 @@ impl Wal {
                     continue; // A3
                 }
                 let start = Lsn(insert.position);
-                record::seal(bytes, body_crc, start, self.incarnation.load(Ordering::Relaxed));
+                let unflushed =
+                    self.fsync.then(|| start.0.saturating_sub(self.flushed.load(Ordering::Relaxed)));
+                record::seal(bytes, body_crc, start, self.incarnation.load(Ordering::Relaxed), unflushed);
                 let appended = insert.push(bytes);
                 self.position.store(appended.end.0, Ordering::Release);
                 let answer = publish(appended);

@@ -4,10 +4,12 @@
 //! - R1: a record counts only if its CRC, its position and the system identifier are right.
 //! - R2: incarnations never decrease along the log. So a stale record behind a tail that was cut and written anew
 //!   never counts, even when it begins exactly where the new tail ends.
+//! - R3: what was written but not synced when the power went may have come to the disk in part, so whole records can lie
+//!   behind the end. One of them that tells that the log was durable beyond the end proves that the end is damage.
 
 use ochre_base::{Lsn, Result};
 
-use super::record::{HEADER_BYTES, Header, WalRecord, aligned_end};
+use super::record::{ALIGNMENT, HEADER_BYTES, Header, WalRecord, aligned_end};
 use super::sink::SegmentFiles;
 
 const WINDOW_BYTES: usize = 1 << 20;
@@ -51,6 +53,46 @@ impl<'s> WalReader<'s> {
         self.next = Lsn(aligned_end(at.0, header.length));
         self.incarnation = header.incarnation;
         Ok(Some(record))
+    }
+
+    /// Looks behind the end, once [`WalReader::next`] has returned `None`, for a record that proves that there was more
+    /// (R3); returns where it is.
+    pub(crate) fn find_proof_of_damage(&mut self) -> Result<Option<Lsn>> {
+        let end = self.next;
+        let mut at = end.0 + ALIGNMENT;
+        while self.fill(at, HEADER_BYTES)?.is_some() {
+            let window = &self.window[(at - self.window_start) as usize..];
+            // Nearly everything is passed over for its position alone.
+            let own = |step: &usize| {
+                let position = window[*step + 8..].first_chunk().map(|bytes| u64::from_le_bytes(*bytes));
+                position == Some(at + *step as u64)
+            };
+            let last = window.len() - HEADER_BYTES;
+            let Some(step) = (0..=last).step_by(ALIGNMENT as usize).find(own) else {
+                at += (last as u64 / ALIGNMENT + 1) * ALIGNMENT;
+                continue;
+            };
+            at += step as u64;
+            if self.proves_damage(at, end)? {
+                return Ok(Some(Lsn(at)));
+            }
+            at += ALIGNMENT;
+        }
+        Ok(None)
+    }
+
+    fn proves_damage(&mut self, at: u64, end: Lsn) -> Result<bool> {
+        let Some(bytes) = self.fill(at, HEADER_BYTES)? else { return Ok(false) };
+        let header = Header::decode(bytes.first_chunk().expect("a header's bytes were asked for"));
+        if !header.is_plausible(Lsn(at))
+            || header.incarnation < self.incarnation
+            || header.durable_before().is_none_or(|durable| durable <= end)
+        {
+            return Ok(false);
+        }
+        let seed = self.crc_seed;
+        let Some(record) = self.fill(at, header.length)? else { return Ok(false) };
+        Ok(WalRecord::decode(record, Lsn(at), seed).is_some())
     }
 
     /// Makes the window hold `count` bytes from `at` on; `None` when the log has not so many.

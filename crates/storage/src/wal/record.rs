@@ -13,7 +13,7 @@
 //! | 28 | 1 | resource manager |
 //! | 29 | 1 | the manager's kind of record |
 //! | 30 | 1 | number of pages |
-//! | 31 | 1 | zero |
+//! | 31 | 1 | how much of the log before the record was not known to be durable when it was appended: 0 says nothing, 1 nothing of it, n fewer than 2^(n-1) bytes |
 //!
 //! The body: for each page its header (a byte of flags; database u32 and file u64 unless as before; block u32; length
 //! of the data u16; if there is an image, its length u16; if that leaves out the hole between slots and rows, where it
@@ -249,10 +249,16 @@ fn compress_tail(out: &mut Vec<u8>, at: usize) -> bool {
     })
 }
 
-/// Completes an encoded record with what is known only once its position is.
-pub(super) fn seal(record: &mut [u8], body_crc: u32, start: Lsn, incarnation: u32) {
+/// Completes an encoded record with what is known only once its position is. `unflushed` are the bytes before it that
+/// are not known to be durable.
+pub(super) fn seal(record: &mut [u8], body_crc: u32, start: Lsn, incarnation: u32, unflushed: Option<u64>) {
     record[8..16].copy_from_slice(&start.0.to_le_bytes());
     record[24..28].copy_from_slice(&incarnation.to_le_bytes());
+    record[31] = match unflushed {
+        None => 0,
+        Some(0) => 1,
+        Some(bytes) => 2 + bytes.ilog2() as u8,
+    };
     let crc = header_crc(record, body_crc);
     record[4..8].copy_from_slice(&crc.to_le_bytes());
 }
@@ -281,6 +287,7 @@ pub(crate) struct Header {
     rmgr: RmgrId,
     info: u8,
     blocks: u8,
+    unflushed: u8,
 }
 
 impl Header {
@@ -298,7 +305,18 @@ impl Header {
             rmgr: RmgrId(bytes[28]),
             info: bytes[29],
             blocks: bytes[30],
+            unflushed: bytes[31],
         }
+    }
+
+    /// Everything before this was durable when the record was appended, if it tells.
+    pub(crate) fn durable_before(&self) -> Option<Lsn> {
+        let bytes = match self.unflushed {
+            0 => return None,
+            1 => 0,
+            code => 1_u64.checked_shl(u32::from(code) - 1)?,
+        };
+        self.start.0.checked_sub(bytes).map(Lsn)
     }
 
     pub(crate) fn is_plausible(&self, at: Lsn) -> bool {
@@ -490,7 +508,7 @@ mod tests {
         let mut out = Vec::new();
         record.encode(|n| (pages[n].0, &pages[n].1), images, &mut out);
         let crc = body_crc(&out, 5);
-        seal(&mut out, crc, Lsn(4096), 3);
+        seal(&mut out, crc, Lsn(4096), 3, Some(100));
         out
     }
 
@@ -522,6 +540,22 @@ mod tests {
         assert!(record.blocks[3].restore(&mut page));
         assert!(page.is_unused());
         assert!(!record.blocks[2].restore(&mut page));
+    }
+
+    #[test]
+    fn a_record_tells_what_was_durable_before_it() {
+        for (unflushed, expected) in [
+            (None, None),
+            (Some(0), Some(4096)),
+            (Some(1), Some(4094)),
+            (Some(100), Some(4096 - 128)),
+            (Some(1 << 40), None),
+        ] {
+            let mut out = vec![0; HEADER_BYTES];
+            seal(&mut out, 0, Lsn(4096), 1, unflushed);
+            let header = Header::decode(out.first_chunk().unwrap());
+            assert_eq!(header.durable_before(), expected.map(Lsn), "{unflushed:?}");
+        }
     }
 
     #[test]
