@@ -18,7 +18,7 @@ use ochre_catalog::{
 };
 use ochre_env::Env;
 use ochre_exec::TempFiles;
-use ochre_storage::{CheckpointKind, OpenKind, ResourceManager, Storage, StorageConfig};
+use ochre_storage::{CheckpointKind, OpenKind, RelationKey, ResourceManager, Storage, StorageConfig};
 use ochre_txn::locks::LockManager;
 use ochre_txn::{Interrupt, IsolationLevel, TransactionLog, TransactionManager, TransactionOptions};
 use parking_lot::{Mutex, RwLock};
@@ -188,7 +188,12 @@ impl Instance {
                 database.forget_sequence(relation.file);
             }
         });
-        if instance.storage.open_kind() == OpenKind::Created {
+        let unfinished = match instance.storage.open_kind() {
+            OpenKind::Created => true,
+            OpenKind::Recovered => !instance.is_bootstrapped()?,
+            OpenKind::Clean => false,
+        };
+        if unfinished {
             instance.bootstrap()?;
             if let Some(xid) = config.first_xid {
                 instance.transactions.skip_to(xid)?;
@@ -204,23 +209,47 @@ impl Instance {
         Ok(instance)
     }
 
-    /// Fills a new directory: three databases, a role, and the namespace `public` in each database.
+    /// Whether the filling of a new directory came to its end: the database that is made last is there.
+    fn is_bootstrapped(self: &Arc<Instance>) -> Result<bool> {
+        Ok(self.has_catalog_files()? && self.has_database(oids::POSTGRES)?)
+    }
+
+    /// Whether the stored catalogs have their files: one transaction makes them all.
+    fn has_catalog_files(&self) -> Result<bool> {
+        let (_, file) = builtin::STORED[0];
+        let shared = builtin::relation(builtin::STORED[0].0).is_some_and(|relation| relation.shared);
+        let database = if shared { Oid::INVALID } else { oids::POSTGRES };
+        self.storage.files().exists(RelationKey::new(database, file))
+    }
+
+    fn has_database(self: &Arc<Instance>, oid: Oid) -> Result<bool> {
+        let (_, rows) = CatalogStore::load(self, oids::TEMPLATE1)?;
+        Ok(stored::databases(&rows).iter().any(|database| database.oid == oid))
+    }
+
+    /// Fills a new directory: three databases, a role, and the namespace `public` in each database. What an attempt
+    /// has done that was cut short is not done again.
     fn bootstrap(self: &Arc<Instance>) -> Result<()> {
-        let mut transaction = self.begin_own();
-        for (shared, database) in [
-            (true, Oid::INVALID),
-            (false, oids::TEMPLATE1),
-            (false, oids::TEMPLATE0),
-            (false, oids::POSTGRES),
-        ] {
-            self.create_catalog_files(&mut transaction, shared, database)?;
+        if !self.has_catalog_files()? {
+            let mut transaction = self.begin_own();
+            for (shared, database) in [
+                (true, Oid::INVALID),
+                (false, oids::TEMPLATE1),
+                (false, oids::TEMPLATE0),
+                (false, oids::POSTGRES),
+            ] {
+                self.create_catalog_files(&mut transaction, shared, database)?;
+            }
+            self.transactions.commit(transaction)?;
         }
-        self.transactions.commit(transaction)?;
         for (oid, name, is_template, allow_connections, comment) in [
             (oids::TEMPLATE1, "template1", true, true, "default template for new databases"),
             (oids::TEMPLATE0, "template0", true, false, "unmodifiable empty database"),
             (oids::POSTGRES, "postgres", false, true, "default administrative connection database"),
         ] {
+            if self.has_database(oid)? {
+                continue;
+            }
             let database = self.blank_database(oid)?;
             let transaction = self.begin_own();
             let mut changes = CatalogChanges::default();
