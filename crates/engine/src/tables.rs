@@ -6,7 +6,7 @@ use hashbrown::HashMap;
 use ochre_access::btree::BTree;
 use ochre_base::{FileId, Oid, Result};
 use ochre_catalog::{IndexDescriptor, RelationDescriptor, RelationKind};
-use ochre_exec::{IndexAccess, IndexExpressions, TableAccess};
+use ochre_exec::{IndexAccess, IndexExpressions, RowCodec, TableAccess};
 use ochre_expr::NoSession;
 use ochre_sql::bind::{RowExpression, RowExpressionBinder};
 use parking_lot::RwLock;
@@ -62,7 +62,10 @@ impl Database {
             let tree = instance.btrees().open(self.file_key(descriptor.shared, index.file))?;
             indexes.push(Arc::new(self.index_access(descriptor, index, tree)?));
         }
-        Ok(TableAccess::new(descriptor, heap, indexes))
+        // The collector meets rows of changes that were rolled back: their lists are in the store, not in the descriptor.
+        let lists = self.store().column_lists(descriptor.oid);
+        let lists = if lists.is_empty() { &descriptor.column_lists } else { &lists };
+        Ok(TableAccess::with_codec(descriptor, RowCodec::with_lists(descriptor, lists), heap, indexes))
     }
 
     /// An index of a table, its expressions bound.

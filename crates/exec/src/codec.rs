@@ -16,7 +16,7 @@ use std::sync::Arc;
 use ochre_access::heap::{Heap, VersionRef};
 use ochre_access::row::{Field, FieldKind, OverflowReference, RowBuffer, RowLayout, RowView, decompress};
 use ochre_base::{Error, Oid, Result, RowId};
-use ochre_catalog::RelationDescriptor;
+use ochre_catalog::{ColumnList, RelationDescriptor};
 use ochre_sql::physical::ScanColumn;
 use ochre_types::{Batch, Column, ColumnBuilder, ColumnValues, Datum, Numeric, PhysicalType, SqlType, store};
 
@@ -67,6 +67,12 @@ impl ListCodec {
 impl RowCodec {
     /// The codec of a table.
     pub fn new(table: &RelationDescriptor) -> RowCodec {
+        RowCodec::with_lists(table, &table.column_lists)
+    }
+
+    /// The codec of a table in which rows may lie that were written under any of these lists: those of a change of the
+    /// table that was rolled back stay among them.
+    pub fn with_lists(table: &RelationDescriptor, lists: &[Arc<ColumnList>]) -> RowCodec {
         let columns: Vec<CodecColumn> = table
             .columns
             .iter()
@@ -76,8 +82,7 @@ impl RowCodec {
                 missing: column.missing.clone().unwrap_or(Datum::Null),
             })
             .collect();
-        let mut lists: Vec<ListCodec> = table
-            .column_lists
+        let mut lists: Vec<ListCodec> = lists
             .iter()
             .map(|list| {
                 let fields = list.fields.iter().map(|field| (field.number as usize - 1, field.ty)).collect();
@@ -295,6 +300,8 @@ pub struct RowDecoder {
     rows: usize,
     large: Vec<LargeValue>,
     scratch: Vec<u8>,
+    /// Whether it serves an [`ImageDecoder`].
+    images: bool,
 }
 
 impl RowDecoder {
@@ -331,6 +338,7 @@ impl RowDecoder {
             rows: 0,
             large: Vec::new(),
             scratch: Vec::new(),
+            images: false,
         }
     }
 
@@ -466,10 +474,11 @@ impl RowDecoder {
                             place.put(&mut builders[target], target, value)?;
                         } else {
                             let value = match value {
-                                Field::Null => Datum::Null,
-                                Field::Inline(bytes) => widen(store::decode_field(stored, bytes)?, wanted)?,
-                                _ => return Err(unwidenable()),
+                                Field::Null => Ok(Datum::Null),
+                                Field::Inline(bytes) => widen(store::decode_field(stored, bytes)?, wanted),
+                                _ => Err(unwidenable()),
                             };
+                            let value = if self.images { value.unwrap_or(Datum::Null) } else { value? };
                             self.builders[target].push(&value);
                         }
                     }
@@ -541,6 +550,8 @@ impl RowDecoder {
 
 /// Decodes versions into target images (the table's columns by position) in which only some columns have their values, as
 /// those that an index is made of. The others are NULL; large values of theirs are not read, nor need they still be there.
+/// A value that cannot be one of its column's type is NULL, too: it was written under a change of the table that was rolled
+/// back, and its entries went with the indexes of that change.
 pub struct ImageDecoder {
     decoder: RowDecoder,
     /// For each column of the table its place among what is decoded.
@@ -552,7 +563,8 @@ impl ImageDecoder {
     pub fn new(codec: &Arc<RowCodec>, columns: &[usize]) -> ImageDecoder {
         let fetch: Vec<ScanColumn> = columns.iter().map(|column| ScanColumn::Table(*column)).collect();
         let places = (0..codec.column_count()).map(|column| columns.binary_search(&column).ok()).collect();
-        ImageDecoder { decoder: RowDecoder::new(codec, &fetch), places }
+        let decoder = RowDecoder { images: true, ..RowDecoder::new(codec, &fetch) };
+        ImageDecoder { decoder, places }
     }
 
     /// Adds a version.

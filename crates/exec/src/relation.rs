@@ -170,10 +170,19 @@ impl TableAccess {
         heap: Option<Arc<Heap>>,
         indexes: Vec<Arc<IndexAccess>>,
     ) -> TableAccess {
+        TableAccess::with_codec(descriptor, RowCodec::new(descriptor), heap, indexes)
+    }
+
+    /// As [`TableAccess::new`], with a codec that knows more than the descriptor.
+    pub fn with_codec(
+        descriptor: &Arc<RelationDescriptor>,
+        codec: RowCodec,
+        heap: Option<Arc<Heap>>,
+        indexes: Vec<Arc<IndexAccess>>,
+    ) -> TableAccess {
         let known = |oid: Oid| descriptor.indexes.iter().any(|index| index.oid == oid && index.ready);
         debug_assert!(indexes.iter().all(|index| known(index.descriptor.oid)));
-        let codec = Arc::new(RowCodec::new(descriptor));
-        TableAccess { descriptor: Arc::clone(descriptor), heap, codec, indexes }
+        TableAccess { descriptor: Arc::clone(descriptor), heap, codec: Arc::new(codec), indexes }
     }
 
     /// The table's rows, of a table that has some.

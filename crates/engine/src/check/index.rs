@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use ochre_access::sort::{SortConfig, SortEntry, Sorted, Sorter};
 use ochre_base::{Result, RowId};
-use ochre_exec::{Entry, EntryColumns, IndexAccess, RowDecoder, TableAccess};
+use ochre_exec::{Entry, EntryColumns, ImageDecoder, IndexAccess, TableAccess};
 use ochre_expr::{EvalContext, NoSession};
 
 use super::Check;
@@ -183,7 +183,10 @@ impl Merge<'_> {
     /// Whether any version of a row, whatever became of it, has this entry.
     fn some_version_had(&self, key: &[u8], rid: RowId, payload: &[u8]) -> Result<bool> {
         let heap = self.table.heap()?;
-        let mut decoder = RowDecoder::all_columns(&self.table.codec);
+        let mut read: Vec<usize> = self.index.exprs.columns_read();
+        read.sort_unstable();
+        read.dedup();
+        let mut decoder = ImageDecoder::new(&self.table.codec, &read);
         heap.each_version(rid, |version| decoder.push(&version))?;
         let batch = decoder.take(heap)?;
         let session = NoSession::default();
