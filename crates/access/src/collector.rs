@@ -76,7 +76,8 @@ impl CollectorStats {
     }
 }
 
-type Blocks = HashMap<RelationKey, BlockSet>;
+/// In an order, so that the same garbage goes in the same steps.
+type Blocks = BTreeMap<RelationKey, BlockSet>;
 
 /// Work at a stretch, and the pause after it.
 const STRETCH: Duration = Duration::from_millis(4);
@@ -111,7 +112,8 @@ struct Queue {
     /// Clean or prunable, but written lately; the older half is visited next, and becomes all-visible if it can.
     quiet_young: Blocks,
     quiet_old: Blocks,
-    turned_at: Option<Instant>,
+    /// By the clock of the surroundings.
+    turned_at: Option<Duration>,
     /// Under a transaction of before the start that still runs and has written in them (C3).
     undecided: BTreeMap<Xid, Blocks>,
     /// Aborted transactions whose blocks have been visited or are in `ready` (C1).
@@ -427,11 +429,12 @@ impl Collector {
 
     fn mark_quiet_blocks(&self, pace: &mut Pace, stats: &mut CollectorStats) -> Result<()> {
         let due = {
+            let now = self.manager.storage().env().clock.monotonic();
             let mut queue = self.queue.lock();
-            if queue.turned_at.is_some_and(|at| at.elapsed() < QUIET_INTERVAL) {
+            if queue.turned_at.is_some_and(|at| now.saturating_sub(at) < QUIET_INTERVAL) {
                 return Ok(());
             }
-            queue.turned_at = Some(Instant::now());
+            queue.turned_at = Some(now);
             let young = std::mem::take(&mut queue.quiet_young);
             std::mem::replace(&mut queue.quiet_old, young)
         };

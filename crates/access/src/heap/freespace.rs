@@ -169,7 +169,7 @@ impl Heap {
         let large = self.overflow_free.take_changed().into_iter();
         let large = large.map(|(block, byte)| (block, if byte == 0 { 0 } else { byte | OVERFLOW }, 1));
         let mut changed: Vec<(BlockNo, u8, u32)> = main.chain(history).chain(large).collect();
-        changed.sort_unstable_by_key(|(block, _, odd)| (block.0 / BLOCKS_PER_PAGE, *odd));
+        changed.sort_unstable_by_key(|(block, byte, odd)| (block.0 / BLOCKS_PER_PAGE, *odd, *block, *byte));
         let fork = self.relation.fork(Fork::FreeSpace);
         let mut page: Option<PageWriteGuard> = None;
         for (block, byte, odd) in changed {

@@ -256,7 +256,10 @@ impl Heaps {
 
     /// The handles that are open.
     pub fn all(&self) -> Vec<Arc<Heap>> {
-        self.open.read().values().cloned().collect()
+        let mut all: Vec<Arc<Heap>> = self.open.read().values().cloned().collect();
+        // In one order, so that the same work does the same operations on files.
+        all.sort_unstable_by_key(|heap| heap.relation);
+        all
     }
 
     /// Forgets a relation that was dropped.
