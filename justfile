@@ -52,3 +52,7 @@ bench-bulk rows="1000000":
 # A 4 GiB table under shared_buffers = 64MB, in a directory with 25 GB of room.
 bench-beyond-memory directory:
     tools/bench/beyond-memory.sh target/release/ochre {{directory}}
+
+# Simulated crashes: seeds from one on, for so many minutes.
+torture seed="1" minutes="10":
+    cargo run --release -- torture --seed {{seed}} --minutes {{minutes}}

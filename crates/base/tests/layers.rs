@@ -51,6 +51,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         &["ochre-base", "ochre-env", "ochre-pgwire", "ochre-types", "ochre-storage", "ochre-engine"],
     ),
     ("ochredb", &["ochre-base", "ochre-env", "ochre-types", "ochre-engine"]),
+    ("ochre-torture", &["ochre-base", "ochre-env", "ochre-types", "ochre-storage", "ochre-engine"]),
 ];
 
 /// The normal dependencies of each package of the workspace on others of it, from `cargo metadata`.

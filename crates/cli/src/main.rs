@@ -5,6 +5,7 @@ mod configuration;
 mod inspect;
 mod serve;
 mod shell;
+mod torture;
 
 use std::process::ExitCode;
 
@@ -34,6 +35,8 @@ enum Command {
     Check(check::Check),
     /// Show what is on disk, or what the parser makes of a statement.
     Inspect(inspect::Inspect),
+    /// Prove that crashes lose nothing: random work on simulated files, cut from power, recovered and compared.
+    Torture(torture::Torture),
 }
 
 fn main() -> ExitCode {
@@ -42,6 +45,7 @@ fn main() -> ExitCode {
         Some(Command::Shell(shell)) => shell.run(),
         Some(Command::Check(check)) => check.run(),
         Some(Command::Inspect(inspect)) => inspect.run().map(|()| ExitCode::SUCCESS),
+        Some(Command::Torture(torture)) => torture.run(),
         None => shell::Shell::on_default_directory().run(),
     };
     match result {

@@ -1,0 +1,285 @@
+//! Single operations that fail: the statement that met it is told so with the right code, and the engine goes on where that
+//! is safe and stops writing where it is not.
+//!
+//! # What must hold
+//! - F1: ENOSPC is 53100 and EIO 58030; an engine that has stopped says 58030.
+//! - F2: a sync that failed stops the engine. A file that could not be made, grown, renamed, removed or read does not.
+//! - F3: while it goes on, what a failed statement did is undone, and nothing else is.
+//! - F4: after a restart all that was acknowledged is there. What was under way when the engine stopped may be.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use ochre_base::{Error, SqlState};
+use ochre_engine::Instance;
+use ochre_env::sim::{CrashMode, Fault, Fired, OperationKind, SimRandom};
+
+use crate::campaign::make_sequence;
+use crate::client::{connect, query};
+use crate::machine::{Machine, ROOT, Settings, path};
+use crate::model::World;
+use crate::verify;
+use crate::workload::{History, Names, UnderFault, Workload};
+
+/// Few buffers: pages are written and read often. A segment leaves room for what one operation appends at most.
+const SETTINGS: Settings =
+    Settings { buffers: 48, segment_bytes: 512 << 10, wal_buffer_bytes: 512, full_page_writes: true };
+/// Steps before anything fails, and after.
+const STEPS_BEFORE: u64 = 25;
+const STEPS_AFTER: u64 = 12;
+
+/// What fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Target {
+    /// The n-th operation that changes something.
+    Changes,
+    /// The n-th read.
+    Reads,
+}
+
+/// What became of the faults of a sweep.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Swept {
+    pub faults: u64,
+    /// A statement was told.
+    pub told: u64,
+    /// The engine stopped writing.
+    pub stopped: u64,
+}
+
+/// Makes the first operation fail, then, in a run that is the same up to there, the `stride`-th after it, and so on over
+/// a workload of some steps.
+///
+/// # Errors
+/// What is wrong.
+pub fn sweep(seed: u64, target: Target, fault: Fault, stride: u64, steps: u64) -> Result<Swept, String> {
+    let mut swept = Swept::default();
+    for n in (1..).step_by(stride as usize) {
+        match one(seed, target, fault, n, steps) {
+            Ok(None) => return Ok(swept),
+            Ok(Some(one)) => {
+                swept.faults += 1;
+                swept.told += one.told;
+                swept.stopped += one.stopped;
+            }
+            Err(what) => return Err(format!("seed {seed}, {fault:?} at number {n} of {target:?}: {what}")),
+        }
+    }
+    Ok(swept)
+}
+
+/// One run with one fault; `None` when the workload was over before it.
+fn one(seed: u64, target: Target, fault: Fault, n: u64, steps: u64) -> Result<Option<Swept>, String> {
+    let random = SimRandom::new(seed);
+    let machine = Machine::with_database(SETTINGS, seed).map_err(told)?;
+    let instance = machine.open(SETTINGS).map_err(told)?;
+    make_sequence(&instance).map_err(told)?;
+    let mut names = Names::default();
+    let mut workload = Workload::new(&machine, Arc::clone(&instance), &random, &mut names, World::default())?;
+    for _ in 0..STEPS_BEFORE {
+        workload.step()?;
+    }
+    match target {
+        Target::Changes => machine.fs.fail_operation(n, fault),
+        Target::Reads => machine.fs.fail_read(n, fault),
+    }
+    let mut swept = Swept::default();
+    let mut left = steps;
+    let fired = loop {
+        if left == 0 {
+            return Ok(None);
+        }
+        left -= 1;
+        let outcome = workload.step_under_fault();
+        let Some(fired) = machine.fs.fired().pop() else {
+            if let UnderFault::Told(error) = outcome? {
+                return Err(format!("{error:?}"));
+            }
+            continue;
+        };
+        let explain = |what: String| format!("{fired:?}: {what}\n{}", workload.shown());
+        if let UnderFault::Told(error) = outcome.map_err(explain)? {
+            swept.told += 1;
+            right_code(&fired, &error).map_err(explain)?;
+        }
+        break fired;
+    };
+    let stopped = instance.transactions().wal().poisoned().is_some();
+    swept.stopped += u64::from(stopped);
+    let explain = |what: String, workload: &Workload<'_>| format!("{fired:?}: {what}\n{}", workload.shown());
+    right_to_stop(&fired, stopped).map_err(|what| explain(what, &workload))?;
+    if stopped {
+        refuses_writes(&instance).map_err(|what| explain(what, &workload))?;
+    } else {
+        for _ in 0..STEPS_AFTER {
+            workload.step().map_err(|what| explain(what, &workload))?;
+        }
+        workload.end_all().map_err(|what| explain(what, &workload))?;
+        verify::holds(&instance, workload.newest()).map_err(|what| explain(what, &workload))?;
+    }
+    // Half of the runs end cleanly, if they can.
+    if n.is_multiple_of(2) && !stopped {
+        verify::sound(&instance).map_err(|what| explain(what, &workload))?;
+        workload.acknowledge_all().map_err(|what| explain(what, &workload))?;
+        instance.close().map_err(told)?;
+    }
+    let operations = machine.fs.operations();
+    machine.fs.cut_power();
+    let shown = workload.shown();
+    let attempt = if stopped { workload.attempt().cloned() } else { None };
+    let history = workload.into_history();
+    drop(instance);
+    machine.fs.crash(CrashMode::Random);
+    let recovered = restart(&machine, &history, attempt, operations);
+    recovered.map_err(|what| format!("{fired:?}: after the restart: {what}\n{shown}"))?;
+    Ok(Some(swept))
+}
+
+fn told(error: Error) -> String {
+    format!("{error:?}")
+}
+
+/// F1.
+fn right_code(fired: &Fired, error: &Error) -> Result<(), String> {
+    let expected = match fired.fault {
+        Fault::NoSpace => SqlState::DISK_FULL,
+        Fault::Io => SqlState::IO_ERROR,
+    };
+    let stopped = error.sqlstate() == SqlState::IO_ERROR && error.message().contains("has stopped writing");
+    if error.sqlstate() == expected || stopped { Ok(()) } else { Err(format!("it is told as {error:?}")) }
+}
+
+/// F2.
+fn right_to_stop(fired: &Fired, stopped: bool) -> Result<(), String> {
+    let below = |directory: &str| fired.path.starts_with(path(directory));
+    // A segment in the making is thrown away.
+    let unfinished = fired.path == path("wal/new");
+    let must = fired.kind == OperationKind::Sync && !unfinished;
+    let may = must
+        || matches!(fired.kind, OperationKind::Sync | OperationKind::SyncDir)
+        || fired.kind == OperationKind::Write && !below("base") && !unfinished;
+    match stopped {
+        true if !may => Err("the engine has stopped without need".to_string()),
+        false if must => Err("the engine goes on".to_string()),
+        _ => Ok(()),
+    }
+}
+
+/// An engine that has stopped takes no more writes.
+fn refuses_writes(instance: &Arc<Instance>) -> Result<(), String> {
+    let mut session = connect(instance).map_err(told)?;
+    match query(&mut session, "CREATE TABLE nothing_is_written_any_more (a int)") {
+        Ok(_) => Err("a stopped engine takes writes".to_string()),
+        Err(error) if error.sqlstate() == SqlState::IO_ERROR => Ok(()),
+        Err(error) => Err(told(error)),
+    }
+}
+
+/// F4.
+fn restart(
+    machine: &Machine,
+    history: &History,
+    attempt: Option<World>,
+    operations: u64,
+) -> Result<(), String> {
+    let instance = machine.open(SETTINGS).map_err(told)?;
+    let done = attempt.is_some_and(|world| verify::holds(&instance, &world).is_ok());
+    if !done {
+        verify::identify(&instance, history, history.possible(operations), history.drawn(operations))?;
+    }
+    verify::sound(&instance)?;
+    instance.close().map_err(told)
+}
+
+/// Makes each operation of a recovery fail in turn: the start fails with the right code or does not need the operation,
+/// and the next start finds everything.
+///
+/// # Errors
+/// What is wrong.
+pub fn sweep_recovery(seed: u64, target: Target, fault: Fault) -> Result<Swept, String> {
+    let random = SimRandom::new(seed);
+    let machine = Machine::with_database(SETTINGS, seed).map_err(told)?;
+    let instance = machine.open(SETTINGS).map_err(told)?;
+    make_sequence(&instance).map_err(told)?;
+    let mut names = Names::default();
+    let mut workload = Workload::new(&machine, Arc::clone(&instance), &random, &mut names, World::default())?;
+    for _ in 0..80 {
+        workload.step()?;
+    }
+    let files = machine.fs.fork(seed);
+    machine.fs.cut_power();
+    let history = workload.into_history();
+    drop(instance);
+    files.crash(CrashMode::Random);
+    let operations = files.operations();
+    let mut swept = Swept::default();
+    for n in 1.. {
+        let machine = Machine::over(files.fork(seed ^ n), seed);
+        match target {
+            Target::Changes => machine.fs.fail_operation(n, fault),
+            Target::Reads => machine.fs.fail_read(n, fault),
+        }
+        let opened = machine.open(SETTINGS);
+        let Some(fired) = machine.fs.fired().pop() else { return Ok(swept) };
+        let explain =
+            |what: String| format!("seed {seed}, {fault:?} at number {n} of recovery, {fired:?}: {what}");
+        swept.faults += 1;
+        if let Err(error) = &opened {
+            swept.told += 1;
+            right_code(&fired, error).map_err(explain)?;
+        }
+        machine.fs.cut_power();
+        drop(opened);
+        machine.fs.crash(CrashMode::Random);
+        restart(&machine, &history, None, operations).map_err(explain)?;
+    }
+    Ok(swept)
+}
+
+/// A device that is full for a while: statements fail with 53100, reads go on, and when there is space again everything
+/// works by itself.
+///
+/// # Errors
+/// What is wrong.
+pub fn fill_the_disk(seed: u64) -> Result<Swept, String> {
+    let random = SimRandom::new(seed);
+    let machine = Machine::with_database(SETTINGS, seed).map_err(told)?;
+    let instance = machine.open(SETTINGS).map_err(told)?;
+    make_sequence(&instance).map_err(told)?;
+    let mut names = Names::default();
+    let mut workload = Workload::new(&machine, Arc::clone(&instance), &random, &mut names, World::default())?;
+    let mut swept = Swept::default();
+    for round in 0..6 {
+        for _ in 0..30 {
+            workload.step()?;
+        }
+        machine.fs.limit_space(machine.fs.space_used() + round * 20_000);
+        for _ in 0..60 {
+            let before = machine.fs.fired().len();
+            let outcome = workload.step_under_fault();
+            let explain = |what: String| format!("seed {seed}, a full disk: {what}\n{}", workload.shown());
+            if let UnderFault::Told(error) = outcome.map_err(explain)? {
+                let full = machine.fs.fired().len() > before;
+                swept.told += 1;
+                if !full || error.sqlstate() != SqlState::DISK_FULL {
+                    return Err(explain(told(error)));
+                }
+            }
+            if let Some(error) = instance.transactions().wal().poisoned() {
+                return Err(explain(format!("the engine has stopped: {error:?}")));
+            }
+        }
+        swept.faults += machine.fs.fired().len() as u64;
+        machine.fs.heal();
+        workload.end_all()?;
+        verify::holds(&instance, workload.newest())?;
+    }
+    verify::sound(&instance)?;
+    instance.close().map_err(told)?;
+    Ok(swept)
+}
+
+/// Where the data directory is, for tests.
+pub fn root() -> &'static Path {
+    Path::new(ROOT)
+}

@@ -1,0 +1,123 @@
+//! Single flipped bits: whatever file they are in, they are reported with their place and never served.
+
+use std::path::{Path, PathBuf};
+
+use ochre_engine::check::check_directory;
+use ochre_env::sim::SimRandom;
+use ochre_env::{FileSystem, OpenMode};
+use ochre_torture::damage::{Scene, scene};
+use ochre_torture::machine::{Machine, ROOT, path};
+
+/// Every file of a directory, with its length.
+fn files(machine: &Machine, below: &str) -> Vec<(PathBuf, u64)> {
+    let mut found = Vec::new();
+    let mut directories = vec![path(below)];
+    while let Some(directory) = directories.pop() {
+        for name in machine.fs.list(&directory).unwrap() {
+            let path = directory.join(name);
+            match machine.fs.open(&path, OpenMode::Existing) {
+                Ok(file) => found.push((path, file.len().unwrap())),
+                Err(_) => directories.push(path),
+            }
+        }
+    }
+    found.retain(|(_, len)| *len > 0);
+    found.sort();
+    found
+}
+
+/// What `ochre check` says of a copy of the machine with one bit changed.
+fn check(scene: &Scene, file: &Path, offset: u64, bit: u8) -> Vec<String> {
+    let machine = scene.copy();
+    machine.fs.damage(file, offset, |bytes| bytes[0] ^= 1 << bit, 1);
+    let mut problems = Vec::new();
+    check_directory(&machine.env(), Path::new(ROOT), scene.settings.config(), &mut |problem| {
+        problems.push(problem.to_string());
+    })
+    .unwrap();
+    problems
+}
+
+#[test]
+fn a_flipped_bit_of_a_page_is_found_and_never_served() {
+    let scene = scene(11, true);
+    let random = SimRandom::new(11);
+    let files = files(&scene.machine, "base");
+    let (mut found, mut refused) = (0, 0);
+    for _ in 0..150 {
+        let (file, len) = &files[random.below(files.len() as u64) as usize];
+        let (offset, bit) = (random.below(*len), random.below(8) as u8);
+        let what = format!("{} byte {offset} bit {bit}", file.display());
+        if file.extension().is_some_and(|extension| extension == "free") {
+            // A hint: it is made anew.
+            assert_eq!(check(&scene, file, offset, bit), [""; 0], "{what}");
+        } else {
+            let problems = check(&scene, file, offset, bit);
+            let block = format!("block {}", offset / 8192);
+            let name = file.strip_prefix(ROOT).unwrap().to_str().unwrap();
+            assert!(
+                problems.iter().any(|problem| problem.contains(&block) || problem.contains(name)),
+                "{what} is not found, or not in its place: {problems:?}"
+            );
+            found += 1;
+        }
+        let machine = scene.copy();
+        machine.fs.damage(file, offset, |bytes| bytes[0] ^= 1 << bit, 1);
+        refused +=
+            u64::from(scene.is_never_wrong(&machine).unwrap_or_else(|wrong| panic!("{what}: {wrong}")));
+    }
+    println!("{found} found by the check, {refused} refused to a reader");
+    assert!(found > 50 && refused > 20);
+}
+
+#[test]
+fn a_flipped_bit_of_the_control_file_is_found() {
+    for shut_down in [true, false] {
+        let scene = scene(12, shut_down);
+        for copy in [0, 4096] {
+            for at in 0..76 {
+                let problems = check(&scene, &path("CURRENT"), copy + at, (at % 8) as u8);
+                assert!(
+                    problems.iter().any(|p| p.contains("CURRENT") || p.contains("checkpoint")),
+                    "{at}: {problems:?}"
+                );
+                let machine = scene.copy();
+                machine.fs.damage(&path("CURRENT"), copy + at, |bytes| bytes[0] ^= 1 << (at % 8), 1);
+                scene
+                    .is_never_wrong(&machine)
+                    .unwrap_or_else(|wrong| panic!("byte {at} of copy {copy}: {wrong}"));
+            }
+        }
+    }
+}
+
+/// The log of a directory that has to be recovered: a bit in what was durable is an error, and in the last flush it ends
+/// the log before.
+#[test]
+fn a_flipped_bit_of_the_log_is_an_error_or_its_end() {
+    let (mut errors, mut ends) = (0, 0);
+    for seed in 13..16 {
+        let scene = scene(seed, false);
+        let (first, last) = scene.log();
+        let random = SimRandom::new(seed);
+        for round in 0..60 {
+            // The end is tried more often than it would be by chance.
+            let from = if round % 3 == 0 { last.saturating_sub(300).max(first) } else { first };
+            let at = from + random.below(last - from);
+            let (file, offset) = scene.log_file(at);
+            let machine = scene.copy();
+            machine.fs.damage(&file, offset, |bytes| bytes[0] ^= 1 << random.below(8), 1);
+            match scene.recovers_to_a_state(&machine) {
+                Ok(()) => ends += 1,
+                Err(error) => {
+                    assert_eq!(error.sqlstate().as_str(), "XX001", "{error:?}");
+                    let place = error.message().contains("log");
+                    assert!(place, "{error:?}");
+                    errors += 1;
+                }
+            }
+        }
+    }
+    println!("{errors} errors, {ends} ends");
+    assert!(errors > 20 && ends > 5, "{errors} errors, {ends} ends");
+}
