@@ -24,6 +24,8 @@ use common::{Rows, open, run, table};
 const PATIENCE: Duration = Duration::from_secs(20);
 /// How often a statement that runs is looked at.
 const POLL: Duration = Duration::from_millis(5);
+/// Who is still blocked after so long is taken to wait: on a busy machine who was let go may not run at once.
+const CERTAINTY: Duration = Duration::from_millis(25);
 
 /// How the sessions of a scenario wait for rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -163,7 +165,7 @@ impl Stage {
             }
             if !until_it_ends && self.is_blocked(name) {
                 // It may have come to its end since it was asked for.
-                std::thread::sleep(POLL);
+                std::thread::sleep(CERTAINTY);
                 if self.is_blocked(name)
                     && self.clients[name].answers.recv_timeout(POLL).map(|a| self.tell(name, a)).is_err()
                 {

@@ -161,7 +161,9 @@ impl Fuzz {
     fn new() -> Fuzz {
         let seconds = std::env::var("OCHRE_FUZZ_SECONDS").ok().and_then(|s| s.parse().ok()).unwrap_or(2);
         let clock = SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |time| time.as_nanos() as u64);
-        let seed = std::env::var("OCHRE_FUZZ_SEED").ok().and_then(|s| s.parse().ok()).unwrap_or(clock);
+        // A short run is the same every time; a long one looks for what is new.
+        let usual = if std::env::var_os("OCHRE_FUZZ_SECONDS").is_some() { clock } else { 1 };
+        let seed = std::env::var("OCHRE_FUZZ_SEED").ok().and_then(|s| s.parse().ok()).unwrap_or(usual);
         Fuzz { random: Random(seed | 1), seed, seconds }
     }
 

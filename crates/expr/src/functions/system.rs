@@ -387,9 +387,9 @@ fn random_uuid(call: &CallContext<'_, '_>) -> [u8; 16] {
 /// Version 7: milliseconds since 1970, a fraction of the millisecond, random bits.
 fn ordered_uuid(call: &CallContext<'_, '_>, timestamp: i64) -> [u8; 16] {
     let mut uuid = random_uuid(call);
-    let micros = timestamp + UNIX_TO_2000_MICROS;
-    uuid[..6].copy_from_slice(&(micros / 1000).to_be_bytes()[2..]);
-    let fraction = (micros % 1000 * 4096 / 1000) as u16;
+    let micros = timestamp.wrapping_add(UNIX_TO_2000_MICROS);
+    uuid[..6].copy_from_slice(&micros.div_euclid(1000).to_be_bytes()[2..]);
+    let fraction = (micros.rem_euclid(1000) * 4096 / 1000) as u16;
     uuid[6] = 0x70 | (fraction >> 8) as u8;
     uuid[7] = fraction as u8;
     uuid
