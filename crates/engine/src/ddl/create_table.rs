@@ -452,6 +452,30 @@ pub(crate) fn is_system_column(name: &str) -> bool {
     matches!(name, "ctid" | "xmin" | "cmin" | "xmax" | "cmax" | "tableoid")
 }
 
+/// The columns of a relation that is made from a query's, under the names that the statement gives to the first of them.
+///
+/// # Errors
+/// 42701; 42P16 for what no column can hold.
+pub(super) fn columns_of_query<'q>(
+    columns: impl Iterator<Item = (&'q str, SqlType)>,
+    names: &[impl AsRef<str>],
+) -> Result<NewColumns> {
+    let mut new = NewColumns::default();
+    for (i, (own_name, ty)) in columns.enumerate() {
+        let name = names.get(i).map_or(own_name, |name| name.as_ref());
+        if new.columns.iter().any(|other| *other.name == *name) {
+            return Err(Error::new(
+                SqlState::DUPLICATE_COLUMN,
+                format!("column \"{name}\" specified more than once"),
+            ));
+        }
+        let ty = if ty == SqlType::UNKNOWN { SqlType::TEXT } else { ty };
+        check_column_type(name, ty)?;
+        new.columns.push(new_column(i as i16 + 1, name, ty));
+    }
+    Ok(new)
+}
+
 /// Refuses pseudo-types as columns.
 pub(crate) fn check_column_type(name: &str, ty: SqlType) -> Result<()> {
     let Some(info) = type_info(ty.oid) else {

@@ -8,9 +8,9 @@ use ochre_exec::{Execution, build_index, each_batch};
 use ochre_expr::Expr;
 use ochre_parser::ast::{self, CreateTableAsStmt, SelectBody, SelectStmt, Statement};
 use ochre_txn::locks::RelationLockMode;
-use ochre_types::{Batch, SqlType};
+use ochre_types::Batch;
 
-use super::create_table::{NewColumns, new_column};
+use super::create_table::columns_of_query;
 use crate::errors;
 use crate::session::Session;
 use crate::tag::CommandTag;
@@ -215,19 +215,8 @@ impl Session {
         if names.len() > plan.row_shape.len() {
             return Err(Error::new(SqlState::SYNTAX_ERROR, "too many column names were specified"));
         }
-        let mut new = NewColumns::default();
-        for (i, column) in plan.row_shape.iter().enumerate() {
-            let name: &str = names.get(i).map_or(&*column.name, |name| name.as_str());
-            if new.columns.iter().any(|other| *other.name == *name) {
-                return Err(Error::new(
-                    SqlState::DUPLICATE_COLUMN,
-                    format!("column \"{name}\" specified more than once"),
-                ));
-            }
-            let ty = if column.ty == SqlType::UNKNOWN { SqlType::TEXT } else { column.ty };
-            super::create_table::check_column_type(name, ty)?;
-            new.columns.push(new_column(i as i16 + 1, name, ty));
-        }
+        let columns = plan.row_shape.iter().map(|column| (&*column.name, column.ty));
+        let new = columns_of_query(columns, names)?;
         let table = self.create_table_from(namespace, name, new, RelationKind::Table)?;
         let rows = if with_data { self.fill_from_plan(&table, &plan, false)? } else { 0 };
         if view_query.is_some() {

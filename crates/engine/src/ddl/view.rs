@@ -18,9 +18,8 @@ use ochre_parser::ast::{
 };
 use ochre_sql::bind::view::{OID_NAMESPACE, ViewBinding, apply_edits, bind_view_query};
 use ochre_txn::locks::RelationLockMode;
-use ochre_types::SqlType;
 
-use super::create_table::{NewColumns, check_column_type, new_column};
+use super::create_table::columns_of_query;
 use crate::errors;
 use crate::session::Session;
 use crate::session::context::StatementSession;
@@ -328,20 +327,8 @@ fn view_columns(bound: &ViewBinding, names: &[ast::Name]) -> Result<Vec<ColumnDe
             "CREATE VIEW specifies more column names than columns",
         ));
     }
-    let mut new = NewColumns::default();
-    for (i, column) in bound.columns.iter().enumerate() {
-        let name: &str = names.get(i).map_or(&*column.name, |name| name.as_str());
-        if new.columns.iter().any(|other| *other.name == *name) {
-            return Err(Error::new(
-                SqlState::DUPLICATE_COLUMN,
-                format!("column \"{name}\" specified more than once"),
-            ));
-        }
-        let ty = if column.ty == SqlType::UNKNOWN { SqlType::TEXT } else { column.ty };
-        check_column_type(name, ty)?;
-        new.columns.push(new_column(i as i16 + 1, name, ty));
-    }
-    Ok(new.columns)
+    let columns = bound.columns.iter().map(|column| (&*column.name, column.ty));
+    Ok(columns_of_query(columns, names)?.columns)
 }
 
 /// A view's query as `pg_get_viewdef` shows it.
