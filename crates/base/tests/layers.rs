@@ -6,6 +6,7 @@ use std::process::Command;
 /// For each crate the crates of ours that it may use.
 const ALLOWED: &[(&str, &[&str])] = &[
     ("ochre-base", &[]),
+    ("ochre-fuzzing", &[]),
     ("ochre-env", &["ochre-base"]),
     ("ochre-parser", &["ochre-base"]),
     ("ochre-pgwire", &["ochre-base"]),

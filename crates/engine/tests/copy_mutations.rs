@@ -1,28 +1,14 @@
 //! COPY data with random changes, in pieces of any size: no panic, no internal error, and the pieces do not matter.
-//! Two seconds a run; `OCHRE_FUZZ_SECONDS` and `OCHRE_FUZZ_SEED` say otherwise.
 
 #[allow(dead_code, reason = "each test file uses a part of what they share")]
 mod common;
 
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
-
 use ochre_base::SqlState;
 use ochre_engine::{Progress, Session};
 use ochre_env::Env;
+use ochre_fuzzing::{Campaign, Random};
 
 use common::{Rows, open, run, table};
-
-/// A small generator; good enough to pick places.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, limit: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 % limit.max(1) as u64) as usize
-    }
-}
 
 /// Statements with data that they take.
 const COPIES: [(&str, &str); 6] = [
@@ -96,33 +82,21 @@ fn copy(
 
 #[test]
 fn changed_data_is_read_or_refused() {
-    let seconds = std::env::var("OCHRE_FUZZ_SECONDS").ok().and_then(|s| s.parse().ok()).unwrap_or(2);
-    let clock = SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |time| time.as_nanos() as u64);
-    // A short run is the same every time; a long one looks for what is new.
-    let usual = if std::env::var_os("OCHRE_FUZZ_SECONDS").is_some() { clock } else { 1 };
-    let seed = std::env::var("OCHRE_FUZZ_SEED").ok().and_then(|s| s.parse().ok()).unwrap_or(usual);
-    let mut random = Random(seed | 1);
     let instance = open(&Env::in_memory());
     let mut session = instance.session("postgres", "postgres").expect("a session");
     run(&mut session, "CREATE TABLE t (id int, v text, n numeric, a int[], d date)");
     for (statement, data) in COPIES {
         copy(&mut session, statement, data.as_bytes(), |left| left).expect(statement);
     }
-    let start = Instant::now();
-    let mut count = 0u64;
-    while start.elapsed() < Duration::from_secs(seconds) {
-        let (statement, data) = COPIES[random.below(COPIES.len())];
-        let data = mutate(&mut random, data.as_bytes().to_vec());
-        let checked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            let whole = copy(&mut session, statement, &data, |left| left);
-            let pieces = copy(&mut session, statement, &data, |_| 1 + random.below(7));
-            assert_eq!(whole, pieces);
-        }));
-        if let Err(panic) = checked {
-            eprintln!("seed {seed}, copy {count}: {statement}: {:?}", String::from_utf8_lossy(&data));
-            std::panic::resume_unwind(panic);
-        }
-        count += 1;
-    }
-    println!("{count} copies, seed {seed}");
+    let make = |random: &mut Random| {
+        let (statement, data) = *random.pick(&COPIES);
+        let data = mutate(random, data.as_bytes().to_vec());
+        (statement, data, random.fork())
+    };
+    Campaign::new(5_000).run(make, |(statement, data, random)| {
+        let mut random = random.clone();
+        let whole = copy(&mut session, statement, data, |left| left);
+        let pieces = copy(&mut session, statement, data, |_| 1 + random.below(7));
+        assert_eq!(whole, pieces, "{}", String::from_utf8_lossy(data));
+    });
 }

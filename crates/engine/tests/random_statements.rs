@@ -1,33 +1,21 @@
 //! Random statements over a schema with every type: calls of every function and operator with values at the edges, and
 //! the corpus of PostgreSQL's statements with changes. Whatever they answer, it is no internal error and no panic.
-//! Two seconds each; `OCHRE_FUZZ_SECONDS` and `OCHRE_FUZZ_SEED` say otherwise.
 
 #[allow(dead_code, reason = "each test file uses a part of what they share")]
 mod common;
 
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use ochre_base::{Error, SqlState};
 use ochre_engine::Session;
 use ochre_env::Env;
+use ochre_fuzzing::{Campaign, Random};
 
 use common::{Rows, open, run, table};
 
-/// A small generator; good enough to pick places.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, limit: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 % limit.max(1) as u64) as usize
-    }
-
-    fn pick<'a, T>(&mut self, from: &'a [T]) -> &'a T {
-        &from[self.below(from.len())]
-    }
-}
+/// What a statement may take before it is cancelled, and when it is one that nothing cancels (a busy machine is slow).
+const TIMEOUT: Duration = Duration::from_secs(5);
+const HANGS_AFTER: Duration = Duration::from_secs(60);
 
 const SCHEMA: &str = "
     CREATE TABLE numbers (id serial PRIMARY KEY, i2 int2, i4 int4, i8 int8, n numeric, f4 float4, f8 float8, b bool, o oid);
@@ -151,52 +139,34 @@ fn is_left_out(name: &str) -> bool {
     parts.iter().any(|part| name.contains(part))
 }
 
-struct Fuzz {
-    random: Random,
-    seed: u64,
-    seconds: u64,
-}
-
-impl Fuzz {
-    fn new() -> Fuzz {
-        let seconds = std::env::var("OCHRE_FUZZ_SECONDS").ok().and_then(|s| s.parse().ok()).unwrap_or(2);
-        let clock = SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |time| time.as_nanos() as u64);
-        // A short run is the same every time; a long one looks for what is new.
-        let usual = if std::env::var_os("OCHRE_FUZZ_SECONDS").is_some() { clock } else { 1 };
-        let seed = std::env::var("OCHRE_FUZZ_SEED").ok().and_then(|s| s.parse().ok()).unwrap_or(usual);
-        Fuzz { random: Random(seed | 1), seed, seconds }
-    }
-
-    /// Runs statements until the time is over, and fails with a list of those that broke something.
-    fn run(mut self, session: &mut Session, mut next: impl FnMut(&mut Random) -> String) {
-        let start = Instant::now();
-        let (mut count, mut fine) = (0u64, 0u64);
-        let mut broken: Vec<String> = Vec::new();
-        while start.elapsed() < Duration::from_secs(self.seconds) && broken.len() < 20 {
-            let sql = next(&mut self.random);
-            count += 1;
-            let began = Instant::now();
-            let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-                session.simple_query(&sql, &mut Rows::default())
-            }));
-            let wrong = match result {
-                Ok(Ok(_)) => {
-                    fine += 1;
-                    None
-                }
-                Ok(Err(error)) => told(&error),
-                Err(panic) => Some(format!("panic {:?}", panic.downcast_ref::<String>())),
-            };
-            session.reset_transaction();
-            let slow = (began.elapsed() > Duration::from_secs(10)).then(|| "takes too long".to_string());
-            if let Some(wrong) = wrong.or(slow) {
-                println!("{wrong}: {sql};");
-                broken.push(wrong);
+/// Runs random statements, and fails with a list of those that broke something.
+fn fuzz(session: &mut Session, usual: u64, mut next: impl FnMut(&mut Random) -> String) {
+    let mut campaign = Campaign::new(usual);
+    let mut fine = 0u64;
+    let mut broken: Vec<String> = Vec::new();
+    while broken.len() < 20 && campaign.goes_on() {
+        let sql = next(&mut campaign.random);
+        let began = Instant::now();
+        let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            session.simple_query(&sql, &mut Rows::default())
+        }));
+        let wrong = match result {
+            Ok(Ok(_)) => {
+                fine += 1;
+                None
             }
+            Ok(Err(error)) => told(&error),
+            Err(panic) => Some(format!("panic {:?}", panic.downcast_ref::<String>())),
+        };
+        session.reset_transaction();
+        let hangs = (began.elapsed() > HANGS_AFTER).then(|| "takes too long".to_string());
+        if let Some(wrong) = wrong.or(hangs) {
+            println!("{wrong}: {sql};");
+            broken.push(wrong);
         }
-        println!("{count} statements, {fine} of them fine, seed {}", self.seed);
-        assert!(broken.is_empty(), "{} statements broke something, seed {}", broken.len(), self.seed);
     }
+    println!("{campaign}, {fine} of them fine");
+    assert!(broken.is_empty(), "{} statements broke something, {campaign}", broken.len());
 }
 
 fn told(error: &Error) -> Option<String> {
@@ -208,7 +178,7 @@ fn functions_and_operators_bear_values_at_the_edges() {
     let instance = open(&Env::in_memory());
     let mut session = instance.session("postgres", "postgres").expect("a session");
     run(&mut session, SCHEMA);
-    run(&mut session, "SET statement_timeout = '5s'");
+    run(&mut session, &format!("SET statement_timeout = {}", TIMEOUT.as_millis()));
     let functions: Vec<(String, Vec<String>, bool)> = table(
         &mut session,
         "SELECT proname, array_to_string(ARRAY(SELECT format_type(t, NULL) FROM unnest(proargtypes) WITH ORDINALITY AS a (t, n) ORDER BY n), ','),
@@ -237,7 +207,7 @@ fn functions_and_operators_bear_values_at_the_edges() {
     })
     .collect();
     assert!(functions.len() > 1000 && operators.len() > 500);
-    Fuzz::new().run(&mut session, |random| {
+    fuzz(&mut session, 2_000, |random| {
         if random.below(3) == 0 {
             let (name, left, right) = random.pick(&operators).clone();
             let right = argument(random, &right);
@@ -300,10 +270,10 @@ fn changed_statements_bear_a_schema() {
     let instance = open(&Env::in_memory());
     let mut session = instance.session("postgres", "postgres").expect("a session");
     run(&mut session, SCHEMA);
-    run(&mut session, "SET statement_timeout = '5s'");
+    run(&mut session, &format!("SET statement_timeout = {}", TIMEOUT.as_millis()));
     let corpus = corpus();
     assert!(corpus.len() > 5000);
-    Fuzz::new().run(&mut session, |random| {
+    fuzz(&mut session, 2_000, |random| {
         let mut parts = pieces(random.pick::<String>(&corpus));
         let keyword = |part: &str| {
             const KEPT: &[&str] = &[

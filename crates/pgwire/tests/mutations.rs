@@ -1,21 +1,7 @@
 //! Messages with random changes: no panic, no claim to bytes that are not there, and what is whole is taken whole.
-//! Two seconds a run; `OCHRE_FUZZ_SECONDS` and `OCHRE_FUZZ_SEED` say otherwise.
 
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
-
+use ochre_fuzzing::{Campaign, Random};
 use ochre_pgwire::{Decoded, Frontend, MAX_MESSAGE_BYTES, Startup, decode, decode_startup};
-
-/// A small generator; good enough to pick places.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, limit: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 % limit.max(1) as u64) as usize
-    }
-}
 
 fn message(kind: u8, body: &[u8]) -> Vec<u8> {
     let mut bytes = vec![kind];
@@ -108,30 +94,15 @@ fn check(bytes: &[u8]) {
 
 #[test]
 fn changed_messages_never_panic() {
-    let seconds = std::env::var("OCHRE_FUZZ_SECONDS").ok().and_then(|s| s.parse().ok()).unwrap_or(2);
-    let clock = SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |time| time.as_nanos() as u64);
-    // A short run is the same every time; a long one looks for what is new.
-    let usual = if std::env::var_os("OCHRE_FUZZ_SECONDS").is_some() { clock } else { 1 };
-    let seed = std::env::var("OCHRE_FUZZ_SEED").ok().and_then(|s| s.parse().ok()).unwrap_or(usual);
-    let mut random = Random(seed | 1);
     let (messages, packets) = (messages(), packets());
     messages.iter().chain(&packets).for_each(|bytes| check(bytes));
-    let start = Instant::now();
-    let mut count = 0u64;
-    while start.elapsed() < Duration::from_secs(seconds) {
-        for _ in 0..1000 {
-            let of = if random.below(4) == 0 { &packets } else { &messages };
-            let mut bytes = of[random.below(of.len())].clone();
-            if random.below(3) == 0 {
-                bytes.extend_from_slice(&messages[random.below(messages.len())]);
-            }
-            let bytes = mutate(&mut random, bytes);
-            if let Err(panic) = std::panic::catch_unwind(|| check(&bytes)) {
-                eprintln!("seed {seed}, message {count}: {bytes:?}");
-                std::panic::resume_unwind(panic);
-            }
-            count += 1;
+    let make = |random: &mut Random| {
+        let of = if random.below(4) == 0 { &packets } else { &messages };
+        let mut bytes = random.pick(of).clone();
+        if random.below(3) == 0 {
+            bytes.extend_from_slice(random.pick::<Vec<u8>>(&messages));
         }
-    }
-    println!("{count} messages, seed {seed}");
+        mutate(random, bytes)
+    };
+    Campaign::new(500_000).run(make, |bytes| check(bytes));
 }

@@ -116,17 +116,17 @@ impl Parser<'_> {
     /// xmlexists_argument: `PASSING [BY REF] expr [BY REF]`.
     fn xml_passing(&mut self) -> Result<Expr> {
         self.expect_kw(K::Passing)?;
-        self.passing_mechanism()?;
+        self.eat_passing_mechanism();
         let document = self.c_expr()?;
-        self.passing_mechanism()?;
+        self.eat_passing_mechanism();
         Ok(document)
     }
 
-    fn passing_mechanism(&mut self) -> Result<()> {
-        if self.eat_kw(K::By) && !self.eat_kw(K::Ref) {
-            self.expect_kw(K::Value)?;
+    /// `[BY REF | BY VALUE]`; without the second word, `by` is a name.
+    fn eat_passing_mechanism(&mut self) {
+        if !self.eat_words(&[K::By, K::Ref]) {
+            self.eat_words(&[K::By, K::Value]);
         }
-        Ok(())
     }
 
     /// `XMLTABLE(…)` in FROM, the name being the current token.
