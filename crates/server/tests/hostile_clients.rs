@@ -328,6 +328,48 @@ fn messages_of_wrong_length_end_the_connection_and_nothing_else() {
 }
 
 #[test]
+fn a_client_that_never_reads_keeps_nobody_from_working_and_can_be_ended() {
+    with_server(10, &[], |fixture| async move {
+        let client = fixture.connect().await;
+        client
+            .batch_execute(
+                "create table big as select i, repeat('x', 500) as t from generate_series(1, 20000) i",
+            )
+            .await
+            .unwrap();
+        let silent = {
+            let fixture = Arc::clone(&fixture);
+            tokio::task::spawn_blocking(move || {
+                let mut socket = start_session(&fixture);
+                socket.write_all(&query("select * from big, generate_series(1, 100)")).unwrap();
+                socket
+            })
+        };
+        let silent = silent.await.unwrap();
+        let others = "select pid from pg_stat_activity where query like '%generate_series(1, 100)' and pid <> pg_backend_pid()";
+        let deadline = Instant::now() + Duration::from_secs(60);
+        let pid: i32 = loop {
+            match client.query_opt(others, &[]).await.unwrap() {
+                Some(row) => break row.get(0),
+                None => assert!(Instant::now() < deadline, "the statement does not run"),
+            }
+        };
+        // The statement has filled its buffers, or does so while others work.
+        client
+            .batch_execute("update big set t = 'y' where i < 100; insert into big values (0, '')")
+            .await
+            .unwrap();
+        client.batch_execute("create index on big (i); checkpoint").await.unwrap();
+        client.execute("select pg_terminate_backend($1)", &[&pid]).await.unwrap();
+        while !client.query(others, &[]).await.unwrap().is_empty() {
+            assert!(Instant::now() < deadline, "the session goes on");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        drop(silent);
+    });
+}
+
+#[test]
 fn a_statement_whose_client_is_gone_is_ended() {
     let set = [("client_connection_check_interval", "50ms")];
     with_server(10, &set, |fixture| async move {
