@@ -53,6 +53,10 @@ bench-bulk rows="1000000":
 bench-beyond-memory directory:
     tools/bench/beyond-memory.sh target/release/ochre {{directory}}
 
+# The real server killed under load, so many times.
+kill rounds="1000":
+    TEST_KILL_ROUNDS={{rounds}} cargo test -p ochre-cli --test kill -- --nocapture
+
 # Simulated crashes: seeds from one on, for so many minutes.
 torture seed="1" minutes="10":
     cargo run --release -- torture --seed {{seed}} --minutes {{minutes}}
