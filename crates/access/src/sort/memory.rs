@@ -335,6 +335,17 @@ impl MemoryCursor {
         }
     }
 
+    /// Whether the last entry of the set is at most `other`.
+    pub(super) fn ends_before(&self, other: SortEntry<'_>) -> bool {
+        let Some(item) = self.items.last() else { return true };
+        match self.form {
+            Form::Short(len) => {
+                SortEntry { key: &item.0.to_be_bytes()[..len], tag: item.short_tag(), payload: &[] } <= other
+            }
+            _ => decode(&self.arena[item.offset()..]) <= other,
+        }
+    }
+
     /// What the merge compares of the entry stepped to.
     #[inline]
     pub(super) fn front(&self) -> Front {

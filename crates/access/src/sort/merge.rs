@@ -2,7 +2,10 @@
 //!
 //! The tree has one inner node a source; each holds the source that lost there, the winner stands at node 0. After the
 //! winner has stepped on, one comparison a level finds the next. A comparison looks at twelve bytes of the key first, and
-//! at the tag when those are all.
+//! at the tag when those are all. Sources of which each ends before the next one begins, as those of sorted input do, are
+//! read one after the other instead, without comparing.
+
+use std::cmp::Ordering;
 
 use ochre_base::Result;
 
@@ -16,24 +19,24 @@ enum Source {
 }
 
 impl Source {
-    /// Steps to the next entry.
+    /// Steps to the next entry; false at the end.
     #[inline]
-    fn advance(&mut self, shared: usize) -> Result<Front> {
+    fn advance(&mut self) -> Result<bool> {
+        match self {
+            Source::Memory(cursor) => Ok(cursor.advance()),
+            Source::Run(reader) => reader.advance(),
+        }
+    }
+
+    /// Steps to the next entry, for the tree to compare.
+    #[inline]
+    fn advance_front(&mut self, shared: usize) -> Result<Front> {
+        if !self.advance()? {
+            return Ok(Front::ENDED);
+        }
         Ok(match self {
-            Source::Memory(cursor) => {
-                if cursor.advance() {
-                    cursor.front()
-                } else {
-                    Front::ENDED
-                }
-            }
-            Source::Run(reader) => {
-                if reader.advance()? {
-                    front_of(reader.current(), shared)
-                } else {
-                    Front::ENDED
-                }
-            }
+            Source::Memory(cursor) => cursor.front(),
+            Source::Run(reader) => front_of(reader.current(), shared),
         })
     }
 
@@ -42,6 +45,14 @@ impl Source {
         match self {
             Source::Memory(cursor) => cursor.current(),
             Source::Run(reader) => reader.current(),
+        }
+    }
+
+    /// Whether the last entry is at most `other`.
+    fn ends_before(&self, other: SortEntry<'_>) -> bool {
+        match self {
+            Source::Memory(cursor) => cursor.ends_before(other),
+            Source::Run(reader) => reader.ends_before(other),
         }
     }
 }
@@ -81,6 +92,8 @@ pub(super) struct Merge {
     fronts: Vec<Front>,
     /// `tree[0]` is the source with the least entry, the others are the losers of their nodes.
     tree: Vec<u32>,
+    /// The sources after `tree[0]`, the next one last, when each ends before the next one begins; the tree is not used.
+    chain: Option<Vec<u32>>,
     /// Whether the winner's entry has been handed out and it must step on first.
     taken: bool,
 }
@@ -88,19 +101,19 @@ pub(super) struct Merge {
 impl Merge {
     /// A merge of no sources; all keys share `shared` bytes at their start.
     pub(super) fn new(shared: usize) -> Merge {
-        Merge { shared, sources: Vec::new(), fronts: Vec::new(), tree: Vec::new(), taken: false }
+        Merge { shared, sources: Vec::new(), fronts: Vec::new(), tree: Vec::new(), chain: None, taken: false }
     }
 
     pub(super) fn add_memory(&mut self, mut cursor: MemoryCursor) {
         cursor.join_merge(self.shared);
         let mut source = Source::Memory(cursor);
-        self.fronts.push(source.advance(self.shared).expect("memory is read without an error"));
+        self.fronts.push(source.advance_front(self.shared).expect("memory is read without an error"));
         self.sources.push(source);
     }
 
     pub(super) fn add_run(&mut self, reader: RunReader) -> Result<()> {
         let mut source = Source::Run(reader);
-        self.fronts.push(source.advance(self.shared)?);
+        self.fronts.push(source.advance_front(self.shared)?);
         self.sources.push(source);
         Ok(())
     }
@@ -109,6 +122,11 @@ impl Merge {
     pub(super) fn start(&mut self) {
         let count = self.sources.len();
         self.tree = vec![0; count.max(1)];
+        self.chain = self.chain_of_sources();
+        if let Some(chain) = &mut self.chain {
+            self.tree[0] = chain.pop().unwrap_or(0);
+            return;
+        }
         // Winners of the nodes from the leaves (count..2*count) up.
         let mut winners: Vec<u32> =
             (0..2 * count as u32).map(|node| node.saturating_sub(count as u32)).collect();
@@ -118,12 +136,26 @@ impl Merge {
             winners[node] = winner;
             self.tree[node] = loser;
         }
-        if count > 0 {
-            self.tree[0] = winners[1];
-        }
-        if count == 1 {
-            self.tree[0] = 0;
-        }
+        self.tree[0] = winners[1];
+    }
+
+    /// The sources in descending order, if each ends before the one that begins next.
+    fn chain_of_sources(&self) -> Option<Vec<u32>> {
+        let mut chain: Vec<u32> = (0..self.sources.len() as u32).collect();
+        chain.sort_unstable_by(|a, b| {
+            if self.less(*a, *b) {
+                Ordering::Greater
+            } else if self.less(*b, *a) {
+                Ordering::Less
+            } else {
+                Ordering::Equal
+            }
+        });
+        let follows = |next: u32, one: u32| {
+            let (next, one) = (next as usize, one as usize);
+            self.fronts[next].ended || self.sources[one].ends_before(self.sources[next].current())
+        };
+        chain.windows(2).all(|pair| follows(pair[0], pair[1])).then_some(chain)
     }
 
     /// The next entry.
@@ -148,7 +180,14 @@ impl Merge {
     fn step(&mut self) -> Result<()> {
         let mut winner = self.tree[0];
         let index = winner as usize;
-        self.fronts[index] = self.sources[index].advance(self.shared)?;
+        if let Some(chain) = &mut self.chain {
+            if !self.sources[index].advance()? {
+                self.fronts[index] = Front::ENDED;
+                self.tree[0] = chain.pop().unwrap_or(winner);
+            }
+            return Ok(());
+        }
+        self.fronts[index] = self.sources[index].advance_front(self.shared)?;
         let mut node = (index + self.sources.len()) / 2;
         while node > 0 {
             let other = self.tree[node];

@@ -18,6 +18,8 @@ static NEXT_FILE: AtomicU64 = AtomicU64::new(0);
 pub(super) struct Run {
     file: Arc<dyn File>,
     bytes: u64,
+    /// Its last entry; empty when it has none.
+    last: Vec<u8>,
 }
 
 impl Run {
@@ -30,6 +32,8 @@ impl Run {
 pub(super) struct RunWriter {
     run: Run,
     buffer: Vec<u8>,
+    /// Where in the buffer the last entry begins.
+    last: usize,
 }
 
 impl RunWriter {
@@ -38,7 +42,11 @@ impl RunWriter {
         let path = directory.join(format!("sort.{number}"));
         let file = fs.open(&path, OpenMode::New)?;
         fs.remove(&path)?;
-        Ok(RunWriter { run: Run { file, bytes: 0 }, buffer: Vec::with_capacity(WRITE_BUFFER_BYTES) })
+        Ok(RunWriter {
+            run: Run { file, bytes: 0, last: Vec::new() },
+            last: 0,
+            buffer: Vec::with_capacity(WRITE_BUFFER_BYTES),
+        })
     }
 
     #[inline]
@@ -46,11 +54,13 @@ impl RunWriter {
         if self.buffer.len() >= WRITE_BUFFER_BYTES {
             self.flush()?;
         }
+        self.last = self.buffer.len();
         memory::encode(&mut self.buffer, entry);
         Ok(())
     }
 
     pub(super) fn finish(mut self) -> Result<Run> {
+        self.run.last = self.buffer[self.last..].to_vec();
         self.flush()?;
         Ok(self.run)
     }
@@ -126,6 +136,11 @@ impl RunReader {
         self.filled += got;
         self.file_offset += got as u64;
         Ok(true)
+    }
+
+    /// Whether the last entry of the run is at most `other`.
+    pub(super) fn ends_before(&self, other: SortEntry<'_>) -> bool {
+        self.run.last.is_empty() || memory::decode(&self.run.last) <= other
     }
 
     /// The entry stepped to.
