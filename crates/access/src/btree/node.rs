@@ -99,6 +99,9 @@ pub(crate) struct EntryRef<'a> {
     pub payload: &'a [u8],
 }
 
+/// How many slots a search looks at to both sides of where it guesses an entry to be.
+const NARROWED_SLOTS: usize = 8;
+
 /// Greater than every row id: a search for (key, this) lands behind all entries of the key.
 pub(crate) const AFTER_ALL_RIDS: u64 = u64::MAX;
 
@@ -579,6 +582,34 @@ impl<'a> Probe<'a> {
     }
 }
 
+/// A part of the slots from `low` to `high` that holds the place of a head: what lies around where it would be if heads
+/// grew evenly, as those of numbers often do. A search of that part touches two or three cache lines, where halving the
+/// whole page touches six.
+#[inline(always)]
+fn narrow(page: &Page, low: usize, high: usize, head: u32) -> (usize, usize) {
+    if high - low < 8 * NARROWED_SLOTS {
+        return (low, high);
+    }
+    let last = high - 1;
+    let (least, most) = (head_at(page, low), head_at(page, last));
+    if head <= least || head >= most {
+        return (low, high);
+    }
+    let guess = low + (u64::from(head - least) * (last - low) as u64 / u64::from(most - least)) as usize;
+    let from = guess.saturating_sub(NARROWED_SLOTS).max(low);
+    match head_at(page, from).cmp(&head) {
+        Ordering::Equal => return (low, high),
+        Ordering::Greater => return (low, from),
+        Ordering::Less => {}
+    }
+    let to = (guess + NARROWED_SLOTS).min(last);
+    match head_at(page, to).cmp(&head) {
+        Ordering::Equal => (from + 1, high),
+        Ordering::Greater => (from + 1, to),
+        Ordering::Less => (to + 1, high),
+    }
+}
+
 /// The first entry from `first` on for which `less` no longer holds of its order relative to the target.
 #[inline(always)]
 fn partition(page: &Page, first: usize, target: &Target<'_>, less: impl Fn(Ordering) -> bool) -> usize {
@@ -588,7 +619,7 @@ fn partition(page: &Page, first: usize, target: &Target<'_>, less: impl Fn(Order
         Err(order) => return if order.is_lt() { count.max(first) } else { first },
     };
     let probe = Probe::new(suffix, target.entry);
-    let (mut low, mut high) = (first, count.max(first));
+    let (mut low, mut high) = narrow(page, first, count.max(first), probe.head);
     while low < high {
         let middle = (low + high) / 2;
         let head = head_at(page, middle);

@@ -1,6 +1,6 @@
 //! A page against a sorted list.
 
-use ochre_base::BlockNo;
+use ochre_base::{BlockNo, RowId};
 use ochre_storage::Page;
 
 use super::node::{self, EntryBuf, EntryRef};
@@ -201,6 +201,35 @@ fn damaged_pages_do_not_validate_or_are_harmless() {
                 node::entry_at(damaged.bytes(), index);
             }
             node::lower_bound(damaged.bytes(), EntryRef::before(b"\x01xyz"));
+        }
+    }
+}
+
+#[test]
+fn searches_find_their_place_however_keys_are_spread() {
+    let spreads: [fn(u32) -> u32; 5] =
+        [|i| i, |i| i * 1000, |i| i * i * i, |i| u32::MAX - (1 << 30) / (i + 1), |i| i / 40 * 1_000_000];
+    for spread in spreads {
+        let mut page = new_page(0);
+        let mut model: Vec<EntryBuf> = Vec::new();
+        for i in 0..300 {
+            let entry = EntryBuf {
+                key: spread(i).to_be_bytes().to_vec(),
+                rid: RowId::from_u64(u64::from(i)).to_u64(),
+                payload: Vec::new(),
+            };
+            assert!(node::insert(page.bytes_mut(), model.len(), entry.as_ref(), BlockNo(0)));
+            model.push(entry);
+        }
+        for number in model.iter().flat_map(|entry| {
+            let number = u32::from_be_bytes(*entry.key.first_chunk().unwrap());
+            [number.saturating_sub(1), number, number.saturating_add(1)]
+        }) {
+            for rid in [0, 150, node::AFTER_ALL_RIDS] {
+                let target = EntryBuf { key: number.to_be_bytes().to_vec(), rid, payload: Vec::new() };
+                let expected = model.partition_point(|entry| *entry < target);
+                assert_eq!(node::lower_bound(page.bytes(), target.as_ref()), expected, "{target:?}");
+            }
         }
     }
 }
