@@ -11,6 +11,7 @@ use crate::explain::{Instrumentation, Instrumented};
 use crate::modify::delete::Delete;
 use crate::modify::insert::Insert;
 use crate::modify::lock_rows::LockRows;
+use crate::modify::merge::Merge;
 use crate::modify::update::Update;
 use crate::operator::BoxOperator;
 use crate::operators::aggregate::{Aggregate, AggregateSpec};
@@ -237,6 +238,10 @@ impl Builder<'_> {
             PlanNode::Delete(node) => {
                 let source = self.build(&node.source)?;
                 Box::new(Delete::new(node, source, self.relations, self.is_root(plan))?)
+            }
+            PlanNode::Merge(node) => {
+                let source = self.build(&node.source)?;
+                Box::new(Merge::new(node, source, self.relations, self.is_root(plan))?)
             }
             PlanNode::Window(node) => Box::new(Window::new(
                 self.build(&node.input)?,

@@ -9,7 +9,7 @@ use ochre_base::limits;
 use ochre_expr::Expr;
 use ochre_sql::physical::{
     AggregateCall, BitmapSource, FrameBound, FunctionInScan, IndexBounds, KeyCondition, LimitPlan,
-    PhysicalPlan, PlanNode, PlannedStatement, ProjectItem, TidCondition, WindowCall,
+    MergeAction, PhysicalPlan, PlanNode, PlannedStatement, ProjectItem, TidCondition, WindowCall,
 };
 use ochre_types::Datum;
 
@@ -162,6 +162,10 @@ pub fn each_expr<'p>(plan: &'p PhysicalPlan, visit: &mut dyn FnMut(&'p Expr)) {
             values.chain(node.returning.iter().flatten()).for_each(visit);
         }
         PlanNode::Delete(node) => node.returning.iter().flatten().for_each(visit),
+        PlanNode::Merge(node) => {
+            node.actions.iter().flat_map(MergeAction::exprs).for_each(&mut *visit);
+            node.returning.iter().flatten().for_each(visit);
+        }
         PlanNode::Materialize(_)
         | PlanNode::Distinct(_)
         | PlanNode::Unique(_)

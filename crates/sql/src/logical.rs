@@ -23,8 +23,8 @@ use ochre_expr::{Aggregate, Expr, FunctionRef};
 use ochre_types::SqlType;
 
 use crate::physical::{
-    ColumnOrigin, CommandKind, FrameExclusion, FrameMode, OutputColumn, RelationAccess, RowLockStrength,
-    RowLockWait, ScanColumn, SetOpKind,
+    ColumnOrigin, CommandKind, FrameExclusion, FrameMode, MergeMatch, OutputColumn, RelationAccess,
+    RowLockStrength, RowLockWait, ScanColumn, SetOpKind,
 };
 
 /// A column's number within a statement.
@@ -88,7 +88,7 @@ pub struct LogicalStatement {
 pub enum LogicalBody {
     /// A query.
     Query(Query),
-    /// INSERT, UPDATE or DELETE.
+    /// INSERT, UPDATE, DELETE or MERGE.
     Modify(Box<Modify>),
 }
 
@@ -385,17 +385,17 @@ pub struct RowLock {
     pub wait: RowLockWait,
 }
 
-/// INSERT, UPDATE or DELETE.
+/// INSERT, UPDATE, DELETE or MERGE.
 #[derive(Debug)]
 pub struct Modify {
     /// The command.
     pub command: CommandKind,
-    /// The target. Its ids mean the rows of the source (UPDATE, DELETE), or the existing row in DO UPDATE.
+    /// The target. Its ids mean the rows of the source (UPDATE, DELETE, MERGE), or the existing row in DO UPDATE.
     pub target: TableId,
     /// The rows: of an INSERT complete rows in `source.output`, one column for each of the table's; of UPDATE and DELETE
-    /// the rows that qualify, with at least the target's ids.
+    /// the rows that qualify, with at least the target's ids; of MERGE the join of target and source.
     pub source: Query,
-    /// The row id among the source's columns (UPDATE, DELETE).
+    /// The row id among the source's columns (UPDATE, DELETE, MERGE).
     pub row_id: Option<ColumnId>,
     /// What every row of the source satisfies, to be looked at again when a row has changed.
     pub predicates: Vec<Expr>,
@@ -407,10 +407,60 @@ pub struct Modify {
     pub returning: Option<Vec<(Expr, OutputColumn)>>,
     /// A use of the target whose ids mean the row as it is after the statement; of a DELETE the same as `target`.
     pub image: TableId,
+    /// A use of the target whose ids mean in RETURNING the row that a kind of change does not have: OLD of an INSERT, NEW of
+    /// DELETE and MERGE.
+    pub counterpart: Option<TableId>,
+    /// The actions of a MERGE.
+    pub merge: Option<LogicalMerge>,
     /// A use of the target whose ids mean `excluded`.
     pub excluded: Option<TableId>,
     /// What a new row must satisfy.
     pub rules: TargetRules,
+}
+
+/// What a MERGE does with the rows of its source.
+#[derive(Debug)]
+pub struct LogicalMerge {
+    /// WHEN clauses, in order.
+    pub actions: Vec<LogicalMergeAction>,
+    /// A column of the source that is NULL in a target row that nothing matches.
+    pub source_present: Option<ColumnId>,
+    /// What `merge_action()` stands for.
+    pub action_name: ColumnId,
+}
+
+/// A WHEN clause.
+#[derive(Debug)]
+pub struct LogicalMergeAction {
+    /// Which rows it is for.
+    pub matched: MergeMatch,
+    /// Whether it is for this row.
+    pub condition: Option<Expr>,
+    /// What to do.
+    pub change: LogicalMergeChange,
+}
+
+/// What a WHEN clause does.
+#[derive(Debug)]
+pub enum LogicalMergeChange {
+    Nothing,
+    Delete,
+    /// New values by column position.
+    Update(Vec<(usize, Expr)>),
+    /// A complete row.
+    Insert(Vec<Expr>),
+}
+
+impl LogicalMergeAction {
+    /// The action's expressions.
+    pub fn exprs_mut(&mut self) -> Vec<&mut Expr> {
+        let values: Vec<&mut Expr> = match &mut self.change {
+            LogicalMergeChange::Nothing | LogicalMergeChange::Delete => Vec::new(),
+            LogicalMergeChange::Update(assignments) => assignments.iter_mut().map(|(_, v)| v).collect(),
+            LogicalMergeChange::Insert(values) => values.iter_mut().collect(),
+        };
+        self.condition.iter_mut().chain(values).collect()
+    }
 }
 
 /// ON CONFLICT with everything bound.

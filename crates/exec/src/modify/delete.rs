@@ -7,7 +7,7 @@ use ochre_base::{Result, RowId};
 use ochre_expr::Expr;
 use ochre_sql::physical::{DeletePlan, ScanColumn};
 use ochre_txn::Snapshot;
-use ochre_types::{Batch, Column};
+use ochre_types::Batch;
 
 use crate::codec::RowDecoder;
 use crate::modify::after::note_key;
@@ -18,6 +18,74 @@ use crate::modify::update::join_batches;
 use crate::relation::RelationSource;
 use crate::{BoxOperator, ExecContext, Operator};
 
+/// Deletes rows and notes what may refer to them.
+pub struct RowDeleter {
+    /// Reads the keys of deleted rows that others may refer to.
+    keys: Option<RowDecoder>,
+    /// Positions of the columns that it reads, sorted.
+    columns: Vec<usize>,
+}
+
+impl RowDeleter {
+    /// For rows of a table.
+    pub fn new(target: &Target) -> RowDeleter {
+        let mut columns: Vec<usize> =
+            target.plan.referenced_by.iter().flat_map(|key| key.columns.iter().copied()).collect();
+        columns.sort_unstable();
+        columns.dedup();
+        let fetch: Vec<ScanColumn> = columns.iter().copied().map(ScanColumn::Table).collect();
+        let keys = (!fetch.is_empty()).then(|| RowDecoder::new(&target.table.codec, &fetch));
+        RowDeleter { keys, columns }
+    }
+
+    /// Deletes a row, if nobody has changed it since the snapshot.
+    ///
+    /// # Errors
+    /// Errors of storage, and of waiting.
+    pub fn delete_row(
+        &mut self,
+        ctx: &ExecContext<'_>,
+        target: &Target,
+        rid: RowId,
+        snapshot: &Snapshot,
+        wait: &mut RowWait,
+    ) -> Result<WriteOutcome> {
+        let txn = ctx.statement.txn;
+        let outcome = target.heap.delete(txn, snapshot, rid, wait)?;
+        if outcome != WriteOutcome::Done {
+            return Ok(outcome);
+        }
+        if let Some(serial) = txn.serial() {
+            serial.check_row(target.heap.relation(), rid, wait.wrote_over)?;
+        }
+        if let Some(decoder) = &mut self.keys {
+            let seen = target.heap.fetch(snapshot, rid, |version| decoder.push(&version))?;
+            seen.unwrap_or(Ok(()))?;
+        }
+        Ok(outcome)
+    }
+
+    /// Notes that others may refer to the keys of the rows deleted so far.
+    ///
+    /// # Errors
+    /// Errors of storage.
+    pub fn note_keys(&mut self, ctx: &ExecContext<'_>, target: &Target) -> Result<()> {
+        let Some(decoder) = &mut self.keys else { return Ok(()) };
+        let batch = decoder.take(&target.heap)?;
+        for row in 0..batch.rows {
+            for key in &target.plan.referenced_by {
+                let value = |column: &usize| {
+                    let at = self.columns.binary_search(column).expect("all referenced columns are read");
+                    batch.columns[at].datum(row)
+                };
+                let old = key.columns.iter().map(value).collect();
+                note_key(ctx, &target.table, key, old, Vec::new())?;
+            }
+        }
+        Ok(())
+    }
+}
+
 /// Deletes the rows of its source.
 pub struct Delete {
     target: Target,
@@ -27,8 +95,7 @@ pub struct Delete {
     /// For each column of the table the source's column that has its old value.
     old_columns: Vec<Option<usize>>,
     returning: Option<Vec<Expr>>,
-    /// Reads the keys of deleted rows that others may refer to.
-    keys: Option<RowDecoder>,
+    deleter: RowDeleter,
     is_root: bool,
 }
 
@@ -50,14 +117,9 @@ impl Delete {
                 old_columns[*column] = Some(*position);
             }
         }
-        let mut referenced: Vec<usize> =
-            plan.target.referenced_by.iter().flat_map(|key| key.columns.iter().copied()).collect();
-        referenced.sort_unstable();
-        referenced.dedup();
-        let fetch: Vec<ScanColumn> = referenced.into_iter().map(ScanColumn::Table).collect();
         Ok(Delete {
-            keys: (!fetch.is_empty()).then(|| RowDecoder::new(&target.table.codec, &fetch)),
             recheck: Recheck::new(&target.table.codec, &plan.recheck),
+            deleter: RowDeleter::new(&target),
             target,
             source,
             row_id: plan.row_id,
@@ -75,59 +137,22 @@ impl Delete {
         row: usize,
         rid: RowId,
     ) -> Result<(bool, Option<Batch>)> {
-        let txn = ctx.statement.txn;
         let mut wait = RowWait::default();
-        let mut outcome = self.target.heap.delete(txn, ctx.statement.snapshot, rid, &mut wait)?;
+        let snapshot = ctx.statement.snapshot;
+        let mut outcome = self.deleter.delete_row(ctx, &self.target, rid, snapshot, &mut wait)?;
         let mut again = None;
-        let mut newest = None;
         loop {
             match outcome {
-                WriteOutcome::Done => {
-                    if let Some(serial) = txn.serial() {
-                        serial.check_row(self.target.heap.relation(), rid, wait.wrote_over)?;
-                    }
-                    self.keep_keys(ctx.statement.snapshot, newest.as_ref(), rid)?;
-                    return Ok((true, again));
-                }
+                WriteOutcome::Done => return Ok((true, again)),
                 WriteOutcome::SelfModified => return Ok((false, None)),
                 WriteOutcome::Changed | WriteOutcome::Deleted => {}
             }
             ctx.check_interrupts()?;
             let current = self.recheck.newest(ctx, &self.target.heap, source, row, rid, outcome)?;
             let Some(current) = current else { return Ok((false, None)) };
-            outcome = self.target.heap.delete(txn, &current.snapshot, rid, &mut wait)?;
+            outcome = self.deleter.delete_row(ctx, &self.target, rid, &current.snapshot, &mut wait)?;
             again = Some(current.source);
-            newest = Some(current.snapshot);
         }
-    }
-
-    /// Reads the keys of a row that was deleted, as the snapshot saw it that it was deleted by.
-    fn keep_keys(&mut self, statement: &Snapshot, newest: Option<&Snapshot>, rid: RowId) -> Result<()> {
-        let Some(decoder) = &mut self.keys else { return Ok(()) };
-        let snapshot = newest.unwrap_or(statement);
-        let seen = self.target.heap.fetch(snapshot, rid, |version| decoder.push(&version))?;
-        seen.unwrap_or(Ok(()))
-    }
-
-    /// Notes that others may refer to the keys of deleted rows.
-    fn note_keys(&mut self, ctx: &ExecContext<'_>) -> Result<()> {
-        let Some(decoder) = &mut self.keys else { return Ok(()) };
-        let batch = decoder.take(&self.target.heap)?;
-        let mut positions: Vec<usize> =
-            self.target.plan.referenced_by.iter().flat_map(|key| key.columns.iter().copied()).collect();
-        positions.sort_unstable();
-        positions.dedup();
-        for row in 0..batch.rows {
-            for key in &self.target.plan.referenced_by {
-                let value = |column: &usize| {
-                    let at = positions.binary_search(column).expect("all referenced columns are read");
-                    batch.columns[at].datum(row)
-                };
-                let old = key.columns.iter().map(value).collect();
-                note_key(ctx, &self.target.table, key, old, Vec::new())?;
-            }
-        }
-        Ok(())
     }
 
     fn delete_batch(&mut self, ctx: &ExecContext<'_>, source: Batch) -> Result<Vec<Batch>> {
@@ -155,9 +180,7 @@ impl Delete {
                 Some(_) => {}
             }
         }
-        if self.keys.is_some() {
-            self.note_keys(ctx)?;
-        }
+        self.deleter.note_keys(ctx, &self.target)?;
         if self.is_root {
             ctx.run.rows_changed.set(ctx.run.rows_changed.get() + count);
         }
@@ -169,16 +192,7 @@ impl Delete {
 
     /// RETURNING of some rows.
     fn returned(&self, ctx: &ExecContext<'_>, source: Batch, rows: Vec<u16>) -> Result<Batch> {
-        let codec = &self.target.table.codec;
-        let mut columns: Vec<Arc<Column>> = self
-            .old_columns
-            .iter()
-            .enumerate()
-            .map(|(position, column)| match column {
-                Some(column) => Arc::clone(&source.columns[*column]),
-                None => Arc::new(Column::nulls(codec.column_type(position).physical, source.rows)),
-            })
-            .collect();
+        let mut columns = self.target.old_image(&source, &self.old_columns).columns;
         columns.push(Arc::clone(&source.columns[self.row_id]));
         columns.extend(source.columns);
         let image = Batch::new(columns, source.rows);

@@ -10,6 +10,7 @@ use ochre_txn::{RowLockStrength, Snapshot};
 use ochre_types::{Batch, Column, Selection};
 
 use crate::codec::RowDecoder;
+use crate::columns::null_columns;
 use crate::index_entry::EntryColumns;
 use crate::modify::errors::{conflict_twice, deferrable_arbiter};
 use crate::modify::target::{NewRows, Target, is_checked, with_row_ids};
@@ -38,8 +39,8 @@ struct Conflict {
 /// What became of a proposed row.
 enum Placed {
     Inserted(RowId),
-    /// DO UPDATE changed the row that was there; this is its new image.
-    Updated(Batch),
+    /// DO UPDATE changed the row that was there: its new image and its old one.
+    Updated(Batch, Batch),
     Skipped,
 }
 
@@ -85,6 +86,8 @@ impl Insert {
     fn insert_with_conflicts(&mut self, ctx: &ExecContext<'_>, new: &NewRows) -> Result<Option<Batch>> {
         let mut results: Vec<Batch> = Vec::new();
         let entries = self.entry_columns(ctx, &new.image)?;
+        let mut types: Vec<_> = new.image.columns.iter().map(|column| column.physical()).collect();
+        let updates = self.on_conflict.as_ref().is_some_and(|conflict| conflict.plan.updates());
         for row in new.image.active() {
             ctx.check_interrupts()?;
             let one = || {
@@ -93,13 +96,24 @@ impl Insert {
             };
             match self.place(ctx, new, &entries, row)? {
                 Placed::Skipped => continue,
-                Placed::Inserted(id) => results.push(with_row_ids(one(), &[id])),
-                Placed::Updated(image) => results.push(image),
+                Placed::Inserted(id) => {
+                    let mut image = with_row_ids(one(), &[id]);
+                    if updates {
+                        image.columns.extend(null_columns(&types, 1));
+                    }
+                    results.push(image);
+                }
+                Placed::Updated(mut image, old) => {
+                    image.columns.extend(old.columns);
+                    results.push(image);
+                }
             }
             self.count(ctx, 1);
         }
         let (Some(returning), false) = (&self.returning, results.is_empty()) else { return Ok(None) };
-        let types: Vec<_> = new.image.columns.iter().map(|column| column.physical()).collect();
+        if updates {
+            types.extend(types.clone());
+        }
         let rows = results.len();
         let image = Batch::new(crate::columns::concat_batches(&types, &results), rows);
         project(ctx, returning, image).map(Some)
@@ -315,7 +329,11 @@ impl Insert {
         let updater = &mut conflict.updater;
         let outcome = updater.update_one(ctx, &mut self.target, &old, &changed, rid, snapshot, &mut wait)?;
         Ok(match outcome {
-            WriteOutcome::Done => Some(Placed::Updated(with_row_ids(changed.image, &[rid]))),
+            WriteOutcome::Done => {
+                let mut old = old;
+                old.columns.push(Arc::new(Column::from(vec![rid.to_u64() as i64])));
+                Some(Placed::Updated(with_row_ids(changed.image, &[rid]), old))
+            }
             WriteOutcome::SelfModified => return Err(conflict_twice()),
             outcome if serializable => return Err(serialization_failure(outcome)),
             _ => None,

@@ -1,4 +1,4 @@
-//! Changing rows: INSERT, UPDATE, DELETE, and what they share with COPY and DDL.
+//! Changing rows: INSERT, UPDATE, DELETE, MERGE, and what they share with COPY and DDL.
 
 pub mod after;
 pub mod deferred;
@@ -6,6 +6,7 @@ pub mod delete;
 pub mod errors;
 pub mod insert;
 pub mod lock_rows;
+pub mod merge;
 mod probe;
 pub mod recheck;
 pub mod reference;

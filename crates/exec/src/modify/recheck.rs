@@ -46,6 +46,33 @@ impl Recheck {
         rid: RowId,
         outcome: WriteOutcome,
     ) -> Result<Option<CurrentRow>> {
+        match self.reread(ctx, heap, source, row, rid, outcome)? {
+            Some(current) => Ok(self.fits(ctx, &current.source)?.then_some(current)),
+            None => Ok(None),
+        }
+    }
+
+    /// Whether a row satisfies the query's conditions.
+    ///
+    /// # Errors
+    /// Those of the conditions.
+    pub fn fits(&self, ctx: &ExecContext<'_>, source: &Batch) -> Result<bool> {
+        Ok(ctx.filter_if(self.plan.predicate.as_ref(), source.clone())?.is_some())
+    }
+
+    /// As [`Recheck::newest`], whatever the row satisfies now; `None` when it is gone.
+    ///
+    /// # Errors
+    /// 40001 above READ COMMITTED.
+    pub fn reread(
+        &mut self,
+        ctx: &ExecContext<'_>,
+        heap: &Heap,
+        source: &Batch,
+        row: usize,
+        rid: RowId,
+        outcome: WriteOutcome,
+    ) -> Result<Option<CurrentRow>> {
         let txn = ctx.statement.txn;
         if txn.isolation().uses_transaction_snapshot() {
             return Err(serialization_failure(outcome));
@@ -66,8 +93,6 @@ impl Recheck {
         for ((position, _), column) in self.plan.columns.iter().zip(values.columns) {
             columns[*position] = column;
         }
-        let source = Batch::new(columns, 1);
-        let source = ctx.filter_if(self.plan.predicate.as_ref(), source)?;
-        Ok(source.map(|source| CurrentRow { source, snapshot }))
+        Ok(Some(CurrentRow { source: Batch::new(columns, 1), snapshot }))
     }
 }

@@ -11,7 +11,7 @@ use ochre_access::btree::{EntryRun, UniqueOutcome};
 use ochre_access::heap::{Heap, RowBatch};
 use ochre_base::{Error, Result, RowId};
 use ochre_sql::physical::TargetTable;
-use ochre_types::{Batch, Column, PhysicalType};
+use ochre_types::{Batch, Column, PhysicalType, Selection};
 
 use crate::ExecContext;
 use crate::codec::RowEncoder;
@@ -48,6 +48,17 @@ pub struct NewRows {
     violations: Vec<Violation>,
 }
 
+impl NewRows {
+    /// Some of the rows.
+    pub fn of_rows(&self, rows: Vec<u16>) -> NewRows {
+        NewRows {
+            image: self.image.clone().with_selection(Selection::new(rows)),
+            violations: self.violations.clone(),
+        }
+    }
+}
+
+#[derive(Clone)]
 struct Violation {
     row: usize,
     kind: ViolationKind,
@@ -88,6 +99,17 @@ impl Target {
         self.frozen = true;
     }
 
+    /// The table's columns of source rows, as they were; NULLs where the source has none.
+    pub fn old_image(&self, source: &Batch, old_columns: &[Option<usize>]) -> Batch {
+        let codec = &self.table.codec;
+        let column = |(position, column): (usize, &Option<usize>)| match column {
+            Some(column) => Arc::clone(&source.columns[*column]),
+            None => Arc::new(Column::nulls(codec.column_type(position).physical, source.rows)),
+        };
+        let columns = old_columns.iter().enumerate().map(column).collect();
+        Batch { columns, rows: source.rows, selection: source.selection.clone() }
+    }
+
     /// Computes generated columns of new rows and looks at their constraints. `columns` are the table's, by position.
     ///
     /// # Errors
@@ -124,7 +146,7 @@ impl Target {
     fn without(&self, image: &Batch, violations: &[Violation]) -> Batch {
         let sound = |row: &usize| !violations.iter().any(|violation| violation.row == *row);
         let rows: Vec<u16> = image.active().filter(sound).map(|row| row as u16).collect();
-        image.clone().with_selection(ochre_types::Selection::new(rows))
+        image.clone().with_selection(Selection::new(rows))
     }
 
     /// Fails if something is wrong with a row.

@@ -11,7 +11,7 @@ use ochre_base::{Result, RowId};
 use ochre_expr::Expr;
 use ochre_sql::physical::{Assignment, ReferencedKey, UpdatePlan};
 use ochre_txn::{RowLockStrength, Snapshot};
-use ochre_types::{Batch, Column, store};
+use ochre_types::{Batch, store};
 
 use crate::index_entry::{Entry, EntryColumns};
 use crate::modify::after::{note_key, note_row};
@@ -32,6 +32,17 @@ pub struct RowUpdater {
     references: Vec<Arc<Reference>>,
     /// Foreign keys that refer to columns that the statement changes.
     referenced_by: Vec<Arc<ReferencedKey>>,
+}
+
+/// A batch of source rows, ready to be written.
+pub struct Prepared {
+    /// The rows as the source gave them.
+    pub source: Batch,
+    /// Their old images.
+    pub old: Batch,
+    /// Their new ones.
+    pub new: NewRows,
+    entries: Entries,
 }
 
 /// What the indexes concerned hold of old and new rows.
@@ -72,6 +83,52 @@ impl RowUpdater {
             .iter()
             .map(|reference| Ok((reference.keys(ctx, old)?, reference.keys(ctx, new)?)));
         Ok(Entries { old: compute(old)?, new: compute(new)?, references: references.collect::<Result<_>>()? })
+    }
+
+    /// Computes the new images of source rows; `old_columns` says where the source has the table's old values.
+    ///
+    /// # Errors
+    /// Those of the expressions.
+    pub fn prepare(
+        &self,
+        ctx: &ExecContext<'_>,
+        target: &Target,
+        source: Batch,
+        old_columns: &[Option<usize>],
+        assignments: &[Assignment],
+    ) -> Result<Prepared> {
+        let old = target.old_image(&source, old_columns);
+        let mut changed = old.clone();
+        for Assignment { column, value } in assignments {
+            changed.columns[*column] = ctx.eval(value, &source)?;
+        }
+        let new = target.prepare(ctx, changed)?;
+        let entries = self.entries(ctx, &old, &new.image)?;
+        Ok(Prepared { source, old, new, entries })
+    }
+
+    /// Writes one of the rows, if nothing is wrong with it and nobody has changed it since the snapshot.
+    ///
+    /// # Errors
+    /// 23502, 23514, 23505; errors of storage, and of waiting.
+    #[allow(clippy::too_many_arguments, reason = "the facts of one write")]
+    pub fn update_row(
+        &mut self,
+        ctx: &ExecContext<'_>,
+        target: &mut Target,
+        prepared: &Prepared,
+        row: usize,
+        rid: RowId,
+        snapshot: &Snapshot,
+        wait: &mut RowWait,
+    ) -> Result<WriteOutcome> {
+        let Prepared { old, new, entries, .. } = prepared;
+        target.verify(ctx, new, row)?;
+        let outcome = self.write(ctx, target, entries, new, row, rid, snapshot, wait)?;
+        if outcome == WriteOutcome::Done && self.has_references() {
+            self.note_references(ctx, target, entries, (old, &new.image), row, rid)?;
+        }
+        Ok(outcome)
     }
 
     /// Writes row `row` of a new image in place of the same row of the old one.
@@ -170,7 +227,8 @@ impl RowUpdater {
         Ok(())
     }
 
-    fn has_references(&self) -> bool {
+    /// Whether what it writes may have to be looked at after the statement.
+    pub fn has_references(&self) -> bool {
         !self.references.is_empty() || !self.referenced_by.is_empty()
     }
 
@@ -233,14 +291,6 @@ pub struct Update {
     is_root: bool,
 }
 
-/// A batch of source rows, ready to be written.
-struct Prepared {
-    source: Batch,
-    old: Batch,
-    new: NewRows,
-    entries: Entries,
-}
-
 impl Update {
     /// Updates what `source` gives.
     ///
@@ -269,24 +319,7 @@ impl Update {
     }
 
     fn prepare(&self, ctx: &ExecContext<'_>, source: Batch) -> Result<Prepared> {
-        let codec = &self.target.table.codec;
-        let columns: Vec<Arc<Column>> = self
-            .old_columns
-            .iter()
-            .enumerate()
-            .map(|(position, column)| match column {
-                Some(column) => Arc::clone(&source.columns[*column]),
-                None => Arc::new(Column::nulls(codec.column_type(position).physical, source.rows)),
-            })
-            .collect();
-        let old = Batch { columns, rows: source.rows, selection: source.selection.clone() };
-        let mut changed = old.clone();
-        for Assignment { column, value } in &self.assignments {
-            changed.columns[*column] = ctx.eval(value, &source)?;
-        }
-        let new = self.target.prepare(ctx, changed)?;
-        let entries = self.updater.entries(ctx, &old, &new.image)?;
-        Ok(Prepared { source, old, new, entries })
+        self.updater.prepare(ctx, &self.target, source, &self.old_columns, &self.assignments)
     }
 
     /// Writes one row; `Some` holds the row as it was computed anew, when it was.
@@ -298,28 +331,13 @@ impl Update {
         rid: RowId,
     ) -> Result<Written> {
         let mut wait = RowWait::default();
-        self.target.verify(ctx, &prepared.new, row)?;
-        let mut outcome = self.updater.write(
-            ctx,
-            &mut self.target,
-            &prepared.entries,
-            &prepared.new,
-            row,
-            rid,
-            ctx.statement.snapshot,
-            &mut wait,
-        )?;
+        let (updater, target) = (&mut self.updater, &mut self.target);
+        let snapshot = ctx.statement.snapshot;
+        let mut outcome = updater.update_row(ctx, target, prepared, row, rid, snapshot, &mut wait)?;
         let mut again: Option<Prepared> = None;
         loop {
             match outcome {
-                WriteOutcome::Done => {
-                    if self.updater.has_references() {
-                        let (done, row) = again.as_ref().map_or((prepared, row), |again| (again, 0));
-                        let images = (&done.old, &done.new.image);
-                        self.updater.note_references(ctx, &self.target, &done.entries, images, row, rid)?;
-                    }
-                    return Ok(Written::Yes(again));
-                }
+                WriteOutcome::Done => return Ok(Written::Yes(again)),
                 WriteOutcome::SelfModified => return Ok(Written::No),
                 WriteOutcome::Changed | WriteOutcome::Deleted => {}
             }
@@ -328,17 +346,8 @@ impl Update {
             let current = self.recheck.newest(ctx, &heap, &prepared.source, row, rid, outcome)?;
             let Some(current) = current else { return Ok(Written::No) };
             let anew = self.prepare(ctx, current.source)?;
-            self.target.verify(ctx, &anew.new, 0)?;
-            outcome = self.updater.write(
-                ctx,
-                &mut self.target,
-                &anew.entries,
-                &anew.new,
-                0,
-                rid,
-                &current.snapshot,
-                &mut wait,
-            )?;
+            let (updater, target) = (&mut self.updater, &mut self.target);
+            outcome = updater.update_row(ctx, target, &anew, 0, rid, &current.snapshot, &mut wait)?;
             again = Some(anew);
         }
     }

@@ -31,6 +31,9 @@ enum Resolution {
 impl Binder<'_> {
     /// Binds a call where any kind of function may stand.
     pub(crate) fn bind_call(&mut self, call: &ast::FuncCall, scope: &Scope<'_>) -> Result<Expr> {
+        if call.syntax == ast::CallSyntax::MergeAction {
+            return self.bind_merge_action(call.pos);
+        }
         let functions = self.functions_of(call)?;
         let kind = functions.first().map_or(FunctionKind::Function, |function| function.kind);
         if kind == FunctionKind::Aggregate && call.over.is_none() {

@@ -294,16 +294,33 @@ fn mentions_name(statement: &ast::Statement, name: &ast::Name) -> bool {
                 ast::Statement::Update(update) => {
                     update.from.iter().any(|item| self.from(item))
                         || update.where_clause.as_ref().is_some_and(|e| self.expr(e))
-                        || update.set.iter().any(|set| match set {
-                            ast::Assignment::Single { value, .. } => self.expr(value),
-                            ast::Assignment::Multi { source, .. } => self.expr(source),
-                        })
+                        || update.set.iter().any(|set| self.assignment(set))
                 }
                 ast::Statement::Delete(delete) => {
                     delete.using.iter().any(|item| self.from(item))
                         || delete.where_clause.as_ref().is_some_and(|e| self.expr(e))
                 }
+                ast::Statement::Merge(merge) => {
+                    let in_action = |action: &ast::MergeAction| match action {
+                        ast::MergeAction::Update(set) => set.iter().any(|set| self.assignment(set)),
+                        ast::MergeAction::Insert { values, .. } => {
+                            values.iter().flatten().any(|value| self.expr(value))
+                        }
+                        ast::MergeAction::Nothing | ast::MergeAction::Delete => false,
+                    };
+                    self.from(&merge.source)
+                        || self.expr(&merge.on)
+                        || merge.when.iter().any(|when| {
+                            when.condition.as_ref().is_some_and(|e| self.expr(e)) || in_action(&when.action)
+                        })
+                }
                 _ => false,
+            }
+        }
+        fn assignment(&self, assignment: &ast::Assignment) -> bool {
+            match assignment {
+                ast::Assignment::Single { value, .. } => self.expr(value),
+                ast::Assignment::Multi { source, .. } => self.expr(source),
             }
         }
         fn body(&self, body: &ast::SelectBody) -> bool {

@@ -1,4 +1,4 @@
-//! INSERT, UPDATE, DELETE, ON CONFLICT, RETURNING.
+//! INSERT, UPDATE, DELETE, ON CONFLICT, and what MERGE shares with them.
 
 use std::sync::Arc;
 
@@ -13,20 +13,32 @@ use ochre_types::{Datum, SqlType};
 use super::Binder;
 use super::ddl::RowExpression;
 use super::level::Clause;
+use super::returning::ReturningRows;
 use super::scope::{ItemColumns, Scope, ScopeItem};
 use super::select::{collect_predicates, filter};
+use super::updatable::Verb;
 use crate::logical::{
     ColumnId, Join, JoinKind, Logical, LogicalConflict, Modify, Query, TableId, TargetRules,
 };
 use crate::physical::{CommandKind, OutputColumn, RelationAccess, ScanColumn};
 
+/// The target of an INSERT as its statement names it.
+#[derive(Clone, Copy)]
+pub(super) struct InsertShape<'a> {
+    /// The base table under the names of the view.
+    pub table: &'a RelationDescriptor,
+    pub view: Option<&'a Arc<RelationDescriptor>>,
+    /// For each column of the view its position in the base.
+    pub positions: &'a [Option<usize>],
+}
+
 impl Binder<'_> {
     /// The table that a statement changes.
-    fn bind_target(
+    pub(super) fn bind_target(
         &mut self,
         name: &ast::ObjectName,
         access: RelationAccess,
-        verb: &str,
+        verb: Verb,
     ) -> Result<(Arc<RelationDescriptor>, Option<Arc<RelationDescriptor>>)> {
         let mut table = self.find_relation(name, name.pos)?;
         let mut view = None;
@@ -43,10 +55,21 @@ impl Binder<'_> {
             };
             Err(error)
         };
+        let no_merge = |kind: &str| {
+            let message = format!("cannot execute MERGE on relation \"{}\"", table.name);
+            let detail = format!("This operation is not supported for {kind}.");
+            Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message).detail(detail))
+        };
         match table.kind {
             RelationKind::Table => {}
+            RelationKind::MaterializedView if verb.merge => return no_merge("materialized views"),
+            RelationKind::Sequence if verb.merge => return no_merge("sequences"),
             RelationKind::View => {
-                return Err(Error::unsupported(format_args!("{verb} of view \"{}\"", table.name)));
+                return Err(Error::unsupported(format_args!(
+                    "{} of view \"{}\"",
+                    verb.command(),
+                    table.name
+                )));
             }
             RelationKind::MaterializedView => {
                 return Err(Error::new(
@@ -110,7 +133,7 @@ impl Binder<'_> {
             scope.ctes = self.bind_with(with, &scope.clone())?;
         }
         let access = RelationAccess { insert: true, ..RelationAccess::default() };
-        let (base, view) = self.bind_target(&insert.table, access, "INSERT into")?;
+        let (base, view) = self.bind_target(&insert.table, access, Verb::INSERT)?;
         let shown = view.as_ref().unwrap_or(&base);
         let alias: Arc<str> =
             insert.alias.as_ref().map_or_else(|| Arc::clone(&shown.name), |alias| Arc::from(alias.as_str()));
@@ -124,41 +147,17 @@ impl Binder<'_> {
         let mut expanded = None;
         let mut positions = Vec::new();
         if let Some(view) = &view {
-            let columns = self.expand_view(view, image, scope.depth, "INSERT into")?;
+            let columns = self.expand_view(view, image, scope.depth, Verb::INSERT)?;
             (table, positions) = self.renamed_base(&base, image, &columns);
             expanded = Some(columns);
         }
-        let mut targets: Vec<usize> = Vec::with_capacity(table.columns.len());
-        for target in &insert.columns {
-            if !target.indirection.is_empty() {
-                return Err(self.at(Error::unsupported("an INSERT into part of a column"), target.pos));
-            }
-            self.check_view_column(view.as_ref(), &table, target, "INSERT")?;
-            let position = self.target_column(&table, target)?;
-            if targets.contains(&position) {
-                let error = Error::new(
-                    SqlState::DUPLICATE_COLUMN,
-                    format!("column \"{}\" specified more than once", target.column),
-                );
-                return Err(self.at(error, target.pos));
-            }
-            targets.push(position);
-        }
+        let given = insert.source.as_ref().map_or(0, |select| match &select.body {
+            ast::SelectBody::Values(rows) => rows.first().map_or(0, Vec::len),
+            _ => positions.len(),
+        });
+        let shape = InsertShape { table: &table, view: view.as_ref(), positions: &positions };
+        let targets = self.insert_targets(shape, &insert.columns, given, Verb::INSERT)?;
         let explicit = !insert.columns.is_empty();
-        if let (false, Some(view)) = (explicit, &view) {
-            let given = insert.source.as_ref().map_or(0, |select| match &select.body {
-                ast::SelectBody::Values(rows) => rows.first().map_or(0, Vec::len),
-                _ => positions.len(),
-            });
-            for (column, position) in view.live_columns().zip(&positions).take(given) {
-                match position {
-                    Some(position) => targets.push(*position),
-                    None => return Err(super::updatable::column_not_updatable(view, &column.name, "INSERT")),
-                }
-            }
-        } else if !explicit {
-            targets.extend(table.columns.iter().enumerate().filter(|(_, c)| !c.dropped).map(|(i, _)| i));
-        }
         let query = match &insert.source {
             None => self.insert_rows(&table, &targets, &[Vec::new()], explicit, insert, &scope)?,
             Some(select) => match &select.body {
@@ -183,15 +182,10 @@ impl Binder<'_> {
             }
             None => None,
         };
-        let returning = self.bind_returning(
-            insert.returning.as_ref(),
-            image,
-            None,
-            &alias,
-            Vec::new(),
-            &scope,
-            view.as_ref(),
-        )?;
+        let old = self.add_table(Arc::clone(&base), Arc::clone(&alias));
+        let rows = ReturningRows { image, old, new: image, others: Vec::new(), merge: None };
+        let returning =
+            self.bind_returning(insert.returning.as_ref(), rows, &alias, &scope, view.as_ref())?;
         Ok(Modify {
             command: CommandKind::Insert,
             target,
@@ -202,9 +196,56 @@ impl Binder<'_> {
             on_conflict,
             returning,
             image,
+            counterpart: Some(old),
+            merge: None,
             excluded,
             rules,
         })
+    }
+
+    /// The positions that an INSERT's values go to; `given` is how many values there are.
+    pub(super) fn insert_targets(
+        &self,
+        shape: InsertShape<'_>,
+        columns: &[ast::AssignTarget],
+        given: usize,
+        verb: Verb,
+    ) -> Result<Vec<usize>> {
+        let InsertShape { table, view, positions } = shape;
+        let mut targets: Vec<usize> = Vec::with_capacity(table.columns.len());
+        for target in columns {
+            if !target.indirection.is_empty() {
+                return Err(self.at(Error::unsupported("an INSERT into part of a column"), target.pos));
+            }
+            self.check_view_column(view, table, target, verb)?;
+            let position = self.target_column(table, target)?;
+            if targets.contains(&position) {
+                let error = Error::new(
+                    SqlState::DUPLICATE_COLUMN,
+                    format!("column \"{}\" specified more than once", target.column),
+                );
+                return Err(self.at(error, target.pos));
+            }
+            targets.push(position);
+        }
+        if !columns.is_empty() {
+            return Ok(targets);
+        }
+        match view {
+            Some(view) => {
+                for (column, position) in view.live_columns().zip(positions).take(given) {
+                    match position {
+                        Some(position) => targets.push(*position),
+                        None => return Err(super::updatable::column_not_updatable(view, &column.name, verb)),
+                    }
+                }
+            }
+            None => {
+                let live = table.columns.iter().enumerate().filter(|(_, column)| !column.dropped);
+                targets.extend(live.map(|(position, _)| position));
+            }
+        }
+        Ok(targets)
     }
 
     /// `INSERT … VALUES` and DEFAULT VALUES: complete rows.
@@ -248,46 +289,53 @@ impl Binder<'_> {
         insert: &ast::InsertStmt,
         scope: &Scope<'_>,
     ) -> Result<Vec<Vec<Expr>>> {
-        let default_values = insert.source.is_none();
         let mut bound = Vec::with_capacity(rows.len());
+        let columns = explicit.then_some(insert.columns.as_slice());
         for cells in rows {
-            if !default_values {
-                if cells.len() > targets.len() {
-                    let error =
-                        Error::new(SqlState::SYNTAX_ERROR, "INSERT has more expressions than target columns");
-                    return Err(self.at(error, cells[targets.len()].pos()));
-                }
-                if cells.len() < targets.len() && explicit {
-                    let error =
-                        Error::new(SqlState::SYNTAX_ERROR, "INSERT has more target columns than expressions");
-                    return Err(self.at(error, insert.columns[cells.len()].pos));
-                }
-                if cells.len() != rows[0].len() {
-                    let error =
-                        Error::new(SqlState::SYNTAX_ERROR, "VALUES lists must all be the same length");
-                    return Err(self.at(error, cells.first().map_or(Pos::NONE, ast::Expr::pos)));
-                }
+            if insert.source.is_some() && cells.len() == rows[0].len() || rows.len() == 1 {
+                let columns = columns.filter(|_| insert.source.is_some());
+                bound.push(self.bind_insert_row(table, targets, columns, cells, insert.overriding, scope)?);
+                continue;
             }
-            let mut row: Vec<Option<Expr>> = vec![None; table.columns.len()];
-            for (cell, position) in cells.iter().zip(targets) {
-                let column = &table.columns[*position];
-                if matches!(cell, ast::Expr::Default(_)) {
-                    continue;
-                }
-                if self.ignores_given_value(column, insert)? {
-                    continue;
-                }
-                let expr = self.bind_expr(cell, scope)?;
-                row[*position] =
-                    Some(self.assign(expr, &column.name, column.ty, cell.pos(), RowExpression::Generated)?);
-            }
-            bound.push(self.complete_row(table, row)?);
+            let error = Error::new(SqlState::SYNTAX_ERROR, "VALUES lists must all be the same length");
+            return Err(self.at(error, cells.first().map_or(Pos::NONE, ast::Expr::pos)));
         }
         Ok(bound)
     }
 
+    /// One row of an INSERT; `columns` are those that the statement names.
+    pub(super) fn bind_insert_row(
+        &mut self,
+        table: &Arc<RelationDescriptor>,
+        targets: &[usize],
+        columns: Option<&[ast::AssignTarget]>,
+        cells: &[ast::Expr],
+        overriding: ast::Overriding,
+        scope: &Scope<'_>,
+    ) -> Result<Vec<Expr>> {
+        if cells.len() > targets.len() {
+            let error = Error::new(SqlState::SYNTAX_ERROR, "INSERT has more expressions than target columns");
+            return Err(self.at(error, cells[targets.len()].pos()));
+        }
+        if let Some(columns) = columns.filter(|columns| cells.len() < columns.len()) {
+            let error = Error::new(SqlState::SYNTAX_ERROR, "INSERT has more target columns than expressions");
+            return Err(self.at(error, columns[cells.len()].pos));
+        }
+        let mut row: Vec<Option<Expr>> = vec![None; table.columns.len()];
+        for (cell, position) in cells.iter().zip(targets) {
+            let column = &table.columns[*position];
+            if matches!(cell, ast::Expr::Default(_)) || self.ignores_given_value(column, overriding)? {
+                continue;
+            }
+            let expr = self.bind_expr(cell, scope)?;
+            row[*position] =
+                Some(self.assign(expr, &column.name, column.ty, cell.pos(), RowExpression::Generated)?);
+        }
+        self.complete_row(table, row)
+    }
+
     /// Whether a given value for the column is to be left out (OVERRIDING USER VALUE); an error where it is not allowed.
-    fn ignores_given_value(&self, column: &ColumnDescriptor, insert: &ast::InsertStmt) -> Result<bool> {
+    fn ignores_given_value(&self, column: &ColumnDescriptor, overriding: ast::Overriding) -> Result<bool> {
         if column.generated.is_some() {
             return Err(Error::new(
                 SqlState::GENERATED_ALWAYS,
@@ -295,7 +343,7 @@ impl Binder<'_> {
             )
             .detail(format!("Column \"{}\" is a generated column.", column.name)));
         }
-        match (column.identity, insert.overriding) {
+        match (column.identity, overriding) {
             (Some(_), ast::Overriding::User) => Ok(true),
             (Some(IdentityKind::Always), ast::Overriding::None) => Err(Error::new(
                 SqlState::GENERATED_ALWAYS,
@@ -377,7 +425,7 @@ impl Binder<'_> {
         let mut row: Vec<Option<Expr>> = vec![None; table.columns.len()];
         for (i, position) in targets.iter().enumerate().take(query.output.len()) {
             let column = &table.columns[*position];
-            if self.ignores_given_value(column, insert)? {
+            if self.ignores_given_value(column, insert.overriding)? {
                 continue;
             }
             let pos = insert_position(select, i);
@@ -404,7 +452,7 @@ impl Binder<'_> {
     }
 
     /// What a new row of the table must satisfy.
-    fn bind_rules(&mut self, table: &Arc<RelationDescriptor>) -> Result<TargetRules> {
+    pub(super) fn bind_rules(&mut self, table: &Arc<RelationDescriptor>) -> Result<TargetRules> {
         let mut rules = TargetRules::default();
         for (position, column) in table.columns.iter().enumerate() {
             if column.dropped {
@@ -608,7 +656,7 @@ impl Binder<'_> {
     }
 
     /// SET: positions and values.
-    fn bind_assignments(
+    pub(super) fn bind_assignments(
         &mut self,
         set: &[ast::Assignment],
         table: &Arc<RelationDescriptor>,
@@ -797,7 +845,7 @@ impl Binder<'_> {
             outer.ctes = self.bind_with(with, scope)?;
         }
         let access = RelationAccess { update: true, select: true, ..RelationAccess::default() };
-        let (table, view) = self.bind_target(&update.table.name, access, "UPDATE")?;
+        let (table, view) = self.bind_target(&update.table.name, access, Verb::UPDATE)?;
         let shown = view.as_ref().unwrap_or(&table);
         let alias: Arc<str> =
             update.alias.as_ref().map_or_else(|| Arc::clone(&shown.name), |alias| Arc::from(alias.as_str()));
@@ -805,7 +853,7 @@ impl Binder<'_> {
         let (mut inner, mut plan) = self.bind_modified_rows(target, &alias, &update.from, &outer)?;
         let mut named = Arc::clone(&table);
         if let Some(view) = &view {
-            let expanded = self.expand_view(view, target, inner.depth, "UPDATE")?;
+            let expanded = self.expand_view(view, target, inner.depth, Verb::UPDATE)?;
             (named, _) = self.renamed_base(&table, target, &expanded);
             plan = filter(plan, expanded.predicates());
             inner.items[0].columns = ItemColumns::Listed(expanded.columns);
@@ -815,7 +863,7 @@ impl Binder<'_> {
                     ast::Assignment::Multi { targets, .. } => targets.as_slice(),
                 };
                 for to in targets {
-                    self.check_view_column(Some(view), &named, to, "UPDATE")?;
+                    self.check_view_column(Some(view), &named, to, Verb::UPDATE)?;
                 }
             }
         }
@@ -824,19 +872,13 @@ impl Binder<'_> {
         })?;
         plan = self.bind_modified_where(plan, update.where_clause.as_ref(), &inner)?;
         let image = self.add_table(Arc::clone(&table), Arc::clone(&alias));
-        let items = inner.items[1..].to_vec();
-        let returning = self.bind_returning(
-            update.returning.as_ref(),
-            image,
-            Some(target),
-            &alias,
-            items,
-            &outer,
-            view.as_ref(),
-        )?;
+        let others = inner.items[1..].to_vec();
+        let rows = ReturningRows { image, old: target, new: image, others, merge: None };
+        let returning =
+            self.bind_returning(update.returning.as_ref(), rows, &alias, &outer, view.as_ref())?;
         let mut rules = self.bind_rules(&table)?;
         if let Some(view) = &view {
-            let expanded = self.expand_view(view, image, inner.depth, "UPDATE")?;
+            let expanded = self.expand_view(view, image, inner.depth, Verb::UPDATE)?;
             rules.view_checks = self.view_checks(&expanded, image)?;
         }
         // Every old value is part of the row to write.
@@ -864,30 +906,25 @@ impl Binder<'_> {
             outer.ctes = self.bind_with(with, scope)?;
         }
         let access = RelationAccess { delete: true, select: true, ..RelationAccess::default() };
-        let (table, view) = self.bind_target(&delete.table.name, access, "DELETE from")?;
+        let (table, view) = self.bind_target(&delete.table.name, access, Verb::DELETE)?;
         let shown = view.as_ref().unwrap_or(&table);
         let alias: Arc<str> =
             delete.alias.as_ref().map_or_else(|| Arc::clone(&shown.name), |alias| Arc::from(alias.as_str()));
         let target = self.add_table(Arc::clone(&table), Arc::clone(&alias));
         let (mut inner, mut plan) = self.bind_modified_rows(target, &alias, &delete.using, &outer)?;
         if let Some(view) = &view {
-            let expanded = self.expand_view(view, target, inner.depth, "DELETE from")?;
+            let expanded = self.expand_view(view, target, inner.depth, Verb::DELETE)?;
             plan = filter(plan, expanded.predicates());
             inner.items[0].columns = ItemColumns::Listed(expanded.columns);
         }
         plan = self.bind_modified_where(plan, delete.where_clause.as_ref(), &inner)?;
         // RETURNING reads the old row, which is the source's.
-        let items = inner.items[1..].to_vec();
-        let returning = self.bind_returning(
-            delete.returning.as_ref(),
-            target,
-            Some(target),
-            &alias,
-            items,
-            &outer,
-            view.as_ref(),
-        )?;
-        self.finish_modify(
+        let others = inner.items[1..].to_vec();
+        let new = self.add_table(Arc::clone(&table), Arc::clone(&alias));
+        let rows = ReturningRows { image: target, old: target, new, others, merge: None };
+        let returning =
+            self.bind_returning(delete.returning.as_ref(), rows, &alias, &outer, view.as_ref())?;
+        let modify = self.finish_modify(
             CommandKind::Delete,
             target,
             plan,
@@ -896,7 +933,8 @@ impl Binder<'_> {
             target,
             TargetRules::default(),
             inner.depth,
-        )
+        )?;
+        Ok(Modify { counterpart: Some(new), ..modify })
     }
 
     /// The rows to change: the target joined with FROM or USING.
@@ -951,7 +989,7 @@ impl Binder<'_> {
     }
 
     #[allow(clippy::too_many_arguments)]
-    fn finish_modify(
+    pub(super) fn finish_modify(
         &mut self,
         command: CommandKind,
         target: TableId,
@@ -983,90 +1021,26 @@ impl Binder<'_> {
             on_conflict: None,
             returning,
             image,
+            counterpart: None,
+            merge: None,
             excluded: None,
             rules,
         })
     }
 
     /// 0A000 for a column of a view that is an expression.
-    fn check_view_column(
+    pub(super) fn check_view_column(
         &self,
         view: Option<&Arc<RelationDescriptor>>,
         renamed: &RelationDescriptor,
         to: &ast::AssignTarget,
-        verb: &str,
+        verb: Verb,
     ) -> Result<()> {
         let Some(view) = view else { return Ok(()) };
         if view.column_named(&to.column).is_some() && renamed.column_named(&to.column).is_none() {
             return Err(super::updatable::column_not_updatable(view, &to.column, verb));
         }
         Ok(())
-    }
-
-    /// RETURNING: the new row (the old one of a DELETE), OLD and NEW, and the other FROM items.
-    #[allow(clippy::too_many_arguments)]
-    fn bind_returning(
-        &mut self,
-        returning: Option<&ast::Returning>,
-        image: TableId,
-        old: Option<TableId>,
-        alias: &Arc<str>,
-        others: Vec<ScopeItem>,
-        outer: &Scope<'_>,
-        view: Option<&Arc<RelationDescriptor>>,
-    ) -> Result<Option<Vec<(Expr, OutputColumn)>>> {
-        let Some(returning) = returning else { return Ok(None) };
-        let mut scope = outer.clone();
-        let columns_of = |binder: &mut Self, table: TableId| match view {
-            Some(view) => {
-                let expanded = binder.expand_view(view, table, outer.depth, "UPDATE")?;
-                Ok(ItemColumns::Listed(expanded.columns))
-            }
-            None => Ok::<_, Error>(ItemColumns::Table(table)),
-        };
-        let new_columns = columns_of(self, image)?;
-        let old_columns = match old {
-            Some(old) => Some(columns_of(self, old)?),
-            None => None,
-        };
-        scope.items = vec![ScopeItem::visible(Some(Arc::clone(alias)), new_columns.clone())];
-        scope.items.extend(others);
-        let named = |new: bool, default: &str| -> Arc<str> {
-            let option = returning.options.iter().find(|option| option.new == new);
-            option.map_or_else(|| Arc::from(default), |option| Arc::from(option.name.as_str()))
-        };
-        let known = |scope: &Scope<'_>, name: &str| {
-            scope.items.iter().any(|item| item.relation_visible && item.alias.as_deref() == Some(name))
-        };
-        let new_name = named(true, "new");
-        if !known(&scope, &new_name) && old != Some(image) {
-            let mut item = ScopeItem::visible(Some(new_name), new_columns);
-            item.columns_visible = false;
-            scope.items.push(item);
-        }
-        let old_name = named(false, "old");
-        if let Some(old_columns) = old_columns
-            && !known(&scope, &old_name)
-        {
-            let mut item = ScopeItem::visible(Some(old_name), old_columns);
-            item.columns_visible = false;
-            scope.items.push(item);
-        }
-        let relation = Arc::clone(&self.tables[image].table);
-        self.use_relation(&relation, RelationAccess { select: true, ..RelationAccess::default() });
-        let entries = self.in_level(Clause::Returning, scope.depth, |binder| {
-            let mut entries = binder.bind_targets(&returning.targets, &scope)?;
-            binder.resolve_targets(&mut entries)?;
-            Ok(entries)
-        })?;
-        let described = entries
-            .into_iter()
-            .map(|entry| {
-                let column = self.describe(&entry.name, &entry.expr);
-                (entry.expr, column)
-            })
-            .collect();
-        Ok(Some(described))
     }
 }
 

@@ -11,7 +11,9 @@ use ochre_types::{PhysicalType, SqlType, oids};
 use super::level::Clause;
 use super::scope::{CteScope, CteTarget, ItemColumn, ItemColumns, Scope, ScopeItem};
 use super::{Binder, MAX_VIEW_DEPTH};
-use crate::logical::{ColumnId, FunctionCall, FunctionGet, Join, JoinKind, Logical, TableId, TableUse};
+use crate::logical::{
+    ColumnId, FunctionCall, FunctionGet, Join, JoinKind, Logical, LogicalBody, TableId, TableUse,
+};
 use crate::physical::RelationAccess;
 
 /// A bound FROM item: its plan, the names it brings, and whether it may mention items to its left.
@@ -283,6 +285,15 @@ impl Binder<'_> {
         (Logical::Project { input: Box::new(plan), items }, renamed)
     }
 
+    /// Whether a WITH entry changes rows and gives none.
+    fn returns_nothing(&self, cte: usize) -> bool {
+        let entry = self.ctes[cte].as_ref();
+        entry.is_some_and(|entry| match &entry.body {
+            LogicalBody::Modify(modify) => modify.returning.is_none(),
+            LogicalBody::Query(_) => false,
+        })
+    }
+
     fn bind_cte_reference(
         &mut self,
         target: &CteTarget,
@@ -303,6 +314,13 @@ impl Binder<'_> {
             (items, ids)
         };
         let (plan, mut columns) = match target {
+            CteTarget::Cte { index, .. } if self.returns_nothing(*index) => {
+                let error = Error::new(
+                    SqlState::FEATURE_NOT_SUPPORTED,
+                    format!("WITH query \"{name}\" does not have a RETURNING clause"),
+                );
+                return Err(self.at(error, table.pos));
+            }
             CteTarget::Cte { index, columns } => {
                 let (items, ids) = fresh(self, columns);
                 self.cte_references[*index] += 1;

@@ -5,7 +5,7 @@
 //! - what a name means: [`scope`], FROM items: [`from`]
 //! - expressions: [`expr`], calls: [`call`], overloads: [`overload`], conversions: [`coerce`], type names: [`type_name`]
 //! - queries: [`select`], grouping: [`group`], WITH: [`cte`]
-//! - INSERT, UPDATE, DELETE: [`dml`], expressions of DDL: [`ddl`]
+//! - INSERT, UPDATE, DELETE: [`dml`], MERGE: [`merge`], RETURNING: [`returning`], expressions of DDL: [`ddl`]
 //!
 //! # Not done
 //! An aggregate that belongs to an outer query and has a subquery among its arguments.
@@ -20,7 +20,9 @@ mod foreign_key;
 mod from;
 mod group;
 mod level;
+mod merge;
 mod overload;
+mod returning;
 mod scope;
 mod select;
 mod target;
@@ -118,6 +120,8 @@ pub struct Binder<'a> {
     view_depth: u32,
     /// The queries being bound, outermost first.
     levels: Vec<level::Level>,
+    /// What `merge_action()` stands for, in RETURNING of MERGE.
+    merge_action: Option<ColumnId>,
     /// Text of a view or a stored expression is being bound: positions mean nothing to the client.
     hide_positions: u32,
     /// What names meant, when that is asked for (CREATE VIEW).
@@ -149,6 +153,7 @@ impl<'a> Binder<'a> {
             relations: Vec::new(),
             view_depth: 0,
             levels: Vec::new(),
+            merge_action: None,
             hide_positions: 0,
             edits: None,
         }
@@ -206,7 +211,9 @@ impl<'a> Binder<'a> {
             ast::Statement::Delete(delete) => {
                 (CommandKind::Delete, LogicalBody::Modify(Box::new(self.bind_delete(delete, scope)?)))
             }
-            ast::Statement::Merge(_) => return Err(Error::unsupported("MERGE")),
+            ast::Statement::Merge(merge) => {
+                (CommandKind::Merge, LogicalBody::Modify(Box::new(self.bind_merge(merge, scope)?)))
+            }
             _ => return Err(Error::internal("a utility statement has no plan")),
         })
     }

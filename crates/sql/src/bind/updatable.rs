@@ -20,6 +20,43 @@ use super::{Binder, MAX_VIEW_DEPTH};
 use crate::logical::TableId;
 use crate::physical::ScanColumn;
 
+/// What a statement is about to do to its target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Verb {
+    pub change: Change,
+    /// It is an action of MERGE.
+    pub merge: bool,
+}
+
+/// The changes that a view can pass on to its table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Change {
+    Insert,
+    Update,
+    Delete,
+}
+
+impl Verb {
+    pub(crate) const INSERT: Verb = Verb { change: Change::Insert, merge: false };
+    pub(crate) const UPDATE: Verb = Verb { change: Change::Update, merge: false };
+    pub(crate) const DELETE: Verb = Verb { change: Change::Delete, merge: false };
+
+    /// As an action of MERGE.
+    pub(crate) fn merge(change: Change) -> Verb {
+        Verb { change, merge: true }
+    }
+
+    /// The command.
+    pub(crate) fn command(self) -> &'static str {
+        match self.change {
+            _ if self.merge => "MERGE",
+            Change::Insert => "INSERT",
+            Change::Update => "UPDATE",
+            Change::Delete => "DELETE",
+        }
+    }
+}
+
 /// A view's columns and conditions over a use of its base table.
 pub(crate) struct ExpandedView {
     pub columns: Vec<ItemColumn>,
@@ -90,7 +127,7 @@ impl Binder<'_> {
     pub(crate) fn base_of_view(
         &mut self,
         view: &Arc<RelationDescriptor>,
-        verb: &str,
+        verb: Verb,
     ) -> Result<Arc<RelationDescriptor>> {
         let mut current = Arc::clone(view);
         for _ in 0..MAX_VIEW_DEPTH {
@@ -137,7 +174,7 @@ impl Binder<'_> {
         view: &Arc<RelationDescriptor>,
         table: TableId,
         depth: u32,
-        verb: &str,
+        verb: Verb,
     ) -> Result<ExpandedView> {
         let select = self.view_select(view)?;
         let ast::SelectBody::Select(core) = &select.body else {
@@ -273,31 +310,31 @@ impl Binder<'_> {
 }
 
 /// 55000 with PostgreSQL's hint.
-fn not_updatable(view: &RelationDescriptor, verb: &str, detail: &str) -> Error {
-    let (what, trigger) = match verb {
-        "INSERT into" => ("insert into", "INSERT"),
-        "UPDATE" => ("update", "UPDATE"),
-        "DELETE from" => ("delete from", "DELETE"),
-        _ => ("merge into", "MERGE"),
+fn not_updatable(view: &RelationDescriptor, verb: Verb, detail: &str) -> Error {
+    let (what, doing, trigger) = match verb.change {
+        Change::Insert => ("insert into", "inserting into the view", "INSERT"),
+        Change::Update => ("update", "updating the view", "UPDATE"),
+        Change::Delete => ("delete from", "deleting from the view", "DELETE"),
     };
-    let hint = match trigger {
-        "INSERT" => "inserting into the view",
-        "UPDATE" => "updating the view",
-        _ => "deleting from the view",
+    let hint = if verb.merge {
+        format!("To enable {doing} using MERGE, provide an INSTEAD OF {trigger} trigger.")
+    } else {
+        format!(
+            "To enable {doing}, provide an INSTEAD OF {trigger} trigger or an unconditional ON {trigger} DO INSTEAD rule."
+        )
     };
-    Error::new(
-        SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
-        format!("cannot {what} view \"{}\"", view.name),
-    )
-    .detail(detail)
-    .hint(format!(
-        "To enable {hint}, provide an INSTEAD OF {trigger} trigger or an unconditional ON {trigger} DO INSTEAD rule."
-    ))
+    Error::new(SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE, format!("cannot {what} view \"{}\"", view.name))
+        .detail(detail)
+        .hint(hint)
 }
 
 /// 0A000 for a column that is an expression.
-pub(crate) fn column_not_updatable(view: &RelationDescriptor, column: &str, verb: &str) -> Error {
-    let what = if verb == "UPDATE" { "update column" } else { "insert into column" };
+pub(crate) fn column_not_updatable(view: &RelationDescriptor, column: &str, verb: Verb) -> Error {
+    let what = match verb.change {
+        _ if verb.merge => "merge into column",
+        Change::Update => "update column",
+        _ => "insert into column",
+    };
     Error::new(
         SqlState::FEATURE_NOT_SUPPORTED,
         format!("cannot {what} \"{column}\" of view \"{}\"", view.name),

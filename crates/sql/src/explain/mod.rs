@@ -434,6 +434,9 @@ impl<'a> Printer<'a> {
             PlanNode::Delete(delete) => {
                 format!("Delete on {}", named(&delete.target.table.name, &delete.target.alias))
             }
+            PlanNode::Merge(merge) => {
+                format!("Merge on {}", named(&merge.target.table.name, &merge.target.alias))
+            }
         }
     }
 

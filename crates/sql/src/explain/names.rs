@@ -215,7 +215,9 @@ impl<'a> Names<'a> {
                 Some(input) => self.describe(input, index),
                 None => fallback(),
             },
-            PlanNode::Insert(_) | PlanNode::Update(_) | PlanNode::Delete(_) => fallback(),
+            PlanNode::Insert(_) | PlanNode::Update(_) | PlanNode::Delete(_) | PlanNode::Merge(_) => {
+                fallback()
+            }
         }
     }
 

@@ -23,6 +23,8 @@ pub(super) fn apply(statement: &mut LogicalStatement, session: &dyn SessionConte
             if let Some(returning) = &mut modify.returning {
                 returning.iter_mut().for_each(|(expr, _)| fold(expr, &context));
             }
+            let actions = modify.merge.iter_mut().flat_map(|merge| &mut merge.actions);
+            actions.flat_map(|action| action.exprs_mut()).for_each(|expr| fold(expr, &context));
             if let Some((assignments, filter)) =
                 modify.on_conflict.as_mut().and_then(|conflict| conflict.update.as_mut())
             {

@@ -36,7 +36,8 @@ use ochre_types::SqlType;
 
 pub use modify::{
     Assignment, CheckExpression, ConflictAction, DeletePlan, ForeignKeyCheck, GeneratedColumn,
-    IndexMaintenance, InsertPlan, KeyPart, OnConflict, ReferencedKey, RowRecheck, TargetTable, UpdatePlan,
+    IndexMaintenance, InsertPlan, KeyPart, MergeAction, MergeChange, MergeMatch, MergePlan, OnConflict,
+    ReferencedKey, RowRecheck, TargetTable, UpdatePlan,
 };
 pub use relational::{
     AggregateCall, AggregatePlan, AggregateStrategy, AppendPlan, CteScanPlan, DistinctPlan, FilterPlan,
@@ -273,6 +274,8 @@ pub enum PlanNode {
     Update(Box<UpdatePlan>),
     /// DELETE.
     Delete(Box<DeletePlan>),
+    /// MERGE.
+    Merge(Box<MergePlan>),
 }
 
 impl PhysicalPlan {
@@ -314,6 +317,7 @@ impl PhysicalPlan {
             PlanNode::Insert(node) => vec![&node.source],
             PlanNode::Update(node) => vec![&node.source],
             PlanNode::Delete(node) => vec![&node.source],
+            PlanNode::Merge(node) => vec![&node.source],
         }
     }
 }
@@ -432,6 +436,10 @@ pub fn each_expr<'p>(plan: &'p PhysicalPlan, visit: &mut dyn FnMut(&'p Expr)) {
             node.returning.iter().flatten().for_each(visit);
         }
         PlanNode::Delete(node) => node.returning.iter().flatten().for_each(visit),
+        PlanNode::Merge(node) => {
+            node.actions.iter().flat_map(MergeAction::exprs).for_each(&mut *visit);
+            node.returning.iter().flatten().for_each(visit);
+        }
         PlanNode::LockRows(node) => {
             node.relations.iter().flat_map(|relation| &relation.recheck.predicate).for_each(visit);
         }

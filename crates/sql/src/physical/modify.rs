@@ -1,4 +1,4 @@
-//! INSERT, UPDATE and DELETE.
+//! INSERT, UPDATE, DELETE and MERGE.
 //!
 //! The *target image* of a row is what CHECK, generated columns, index expressions and RETURNING read: the values of
 //! `RelationDescriptor::columns` by position (a dropped column is null), followed by the row id (`tid`) at position
@@ -108,7 +108,8 @@ pub struct InsertPlan {
     pub source: Arc<PhysicalPlan>,
     /// ON CONFLICT.
     pub on_conflict: Option<OnConflict>,
-    /// Over the target image of the row that was inserted (or updated).
+    /// Over the target image of the row that was inserted (or updated); of an INSERT with DO UPDATE followed by the
+    /// target image of the row that was there, which is all NULL for one that was inserted.
     pub returning: Option<Vec<Expr>>,
 }
 
@@ -119,6 +120,13 @@ pub struct OnConflict {
     pub arbiters: Vec<Oid>,
     /// What to do.
     pub action: ConflictAction,
+}
+
+impl OnConflict {
+    /// Whether it is DO UPDATE.
+    pub fn updates(&self) -> bool {
+        matches!(self.action, ConflictAction::Update { .. })
+    }
 }
 
 /// What to do with a row that exists.
@@ -180,6 +188,76 @@ pub struct DeletePlan {
     /// Over the target image of the old row (only columns that RETURNING reads need be filled), followed by the source's
     /// columns.
     pub returning: Option<Vec<Expr>>,
+}
+
+/// MERGE. Output: RETURNING.
+#[derive(Debug, Clone)]
+pub struct MergePlan {
+    /// The table.
+    pub target: TargetTable,
+    /// Yields the join of the target with the source of the statement: target rows with their old values and row ids, and
+    /// whatever the expressions below need of both.
+    pub source: Arc<PhysicalPlan>,
+    /// Position of the row id in the source's columns; NULL in a row that no target row matches.
+    pub row_id: usize,
+    /// Position of a column that is NULL in a target row that nothing matches; `None` when there are none.
+    pub source_present: Option<usize>,
+    /// For each column of the table the position in the source's columns of its old value.
+    pub old_columns: Vec<Option<usize>>,
+    /// What to do, the first that fits: expressions over the source's columns.
+    pub actions: Vec<MergeAction>,
+    /// What to do with a matched row that changed since the snapshot; the predicate is whether it matches still.
+    pub recheck: RowRecheck,
+    /// Over the target image of the row (the new one, the old one of a DELETE), the target image of the new row (all NULL for
+    /// a DELETE), the action's name, and the source's columns.
+    pub returning: Option<Vec<Expr>>,
+}
+
+/// A WHEN clause of MERGE.
+#[derive(Debug, Clone)]
+pub struct MergeAction {
+    /// Which rows it is for.
+    pub matched: MergeMatch,
+    /// Whether it is for this row.
+    pub condition: Option<Expr>,
+    /// What to do.
+    pub change: MergeChange,
+}
+
+/// The kinds of rows of a MERGE.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MergeMatch {
+    /// A pair that fits.
+    Matched,
+    /// A target row that no source row fits.
+    NotMatchedBySource,
+    /// A source row that no target row fits.
+    NotMatchedByTarget,
+}
+
+/// What a WHEN clause does.
+#[derive(Debug, Clone)]
+pub enum MergeChange {
+    /// DO NOTHING.
+    Nothing,
+    /// DELETE.
+    Delete,
+    /// UPDATE.
+    Update(Vec<Assignment>),
+    /// INSERT: a complete row, as [`InsertPlan::source`] yields them.
+    Insert(Vec<Expr>),
+}
+
+impl MergeAction {
+    /// The action's expressions.
+    pub fn exprs(&self) -> Vec<&Expr> {
+        let values: Vec<&Expr> = match &self.change {
+            MergeChange::Nothing | MergeChange::Delete => Vec::new(),
+            MergeChange::Update(assignments) => assignments.iter().map(|a| &a.value).collect(),
+            MergeChange::Insert(values) => values.iter().collect(),
+        };
+        self.condition.iter().chain(values).collect()
+    }
 }
 
 /// READ COMMITTED's second look at a row that a concurrent transaction changed: the newest version's values replace the old

@@ -1,4 +1,4 @@
-//! INSERT, UPDATE, DELETE.
+//! INSERT, UPDATE, DELETE, MERGE.
 
 use std::sync::Arc;
 
@@ -10,11 +10,13 @@ use super::node::has_subplan;
 use super::{PlanBuilder, Wanted};
 use crate::bind::{RowExpression, RowExpressionBinder, foreign_keys_of, referenced_tables};
 use crate::idset::IdSet;
-use crate::logical::{ColumnId, LogicalConflict, Modify, TableId, TargetRules};
+use crate::logical::{
+    ColumnId, ColumnInfo, LogicalConflict, LogicalMergeChange, Modify, TableId, TargetRules,
+};
 use crate::physical::{
     Assignment, CheckExpression, CommandKind, ConflictAction, DeletePlan, Estimate, GeneratedColumn,
-    IndexMaintenance, InsertPlan, OnConflict, OutputColumn, PhysicalPlan, PlanNode, RowRecheck, ScanColumn,
-    TargetTable, UpdatePlan,
+    IndexMaintenance, InsertPlan, MergeAction, MergeChange, MergePlan, OnConflict, OutputColumn,
+    PhysicalPlan, PlanNode, RowRecheck, ScanColumn, TargetTable, UpdatePlan,
 };
 
 impl PlanBuilder<'_> {
@@ -24,19 +26,30 @@ impl PlanBuilder<'_> {
             CommandKind::Insert => self.plan_insert(modify),
             CommandKind::Update => self.plan_update(modify),
             CommandKind::Delete => self.plan_delete(modify),
-            _ => Err(Error::internal("not a data-modifying statement")),
+            CommandKind::Merge => self.plan_merge(modify),
+            CommandKind::Select => Err(Error::internal("not a data-modifying statement")),
         }
     }
 
     fn plan_insert(&mut self, modify: Modify) -> Result<PhysicalPlan> {
         let source = self.plan_query(&modify.source)?;
         let target = self.target_table(modify.target, modify.rules, |_| true)?;
-        let image = self.image_ids(modify.image);
         let on_conflict = match modify.on_conflict {
             Some(conflict) => Some(self.plan_conflict(conflict, modify.target, modify.excluded)?),
             None => None,
         };
-        let returning = self.plan_returning(modify.returning.as_deref(), &image)?;
+        let updates = on_conflict.as_ref().is_some_and(OnConflict::updates);
+        let mut returned = Vec::new();
+        for (expr, column) in modify.returning.iter().flatten() {
+            let expr = self.expand_image(expr, modify.image, Presence::Always)?;
+            let presence = if updates { Presence::WithRowId } else { Presence::Never };
+            returned.push((self.expand_counterpart(&expr, modify.counterpart, presence)?, column.clone()));
+        }
+        let mut image = self.image_ids(modify.image);
+        if let (true, Some(old)) = (updates, modify.counterpart) {
+            image.extend(self.image_ids(old));
+        }
+        let returning = self.plan_returning(modify.returning.is_some().then_some(&returned), &image)?;
         let columns = returning_columns(modify.returning.as_deref());
         let estimate = modify_estimate(source.estimate, returning.is_some());
         let plan = InsertPlan { target, source: Arc::new(source), on_conflict, returning };
@@ -59,27 +72,84 @@ impl PlanBuilder<'_> {
     }
 
     /// Replaces mentions of an image's `tableoid` and whole row by what they are.
-    fn expand_image(&self, expr: &Expr, table: TableId) -> Result<Expr> {
-        let used = &self.tables[table];
-        let special: Vec<(ScanColumn, ColumnId)> = used
+    fn expand_image(&mut self, expr: &Expr, table: TableId, presence: Presence) -> Result<Expr> {
+        let plain = |column: &ScanColumn| matches!(column, ScanColumn::Table(_) | ScanColumn::RowId);
+        let special: Vec<(ScanColumn, ColumnId)> = self.tables[table]
             .columns
             .iter()
             .copied()
-            .filter(|(column, _)| !matches!(column, ScanColumn::Table(_) | ScanColumn::RowId))
+            .filter(|(column, _)| presence == Presence::Never || !plain(column))
             .collect();
         if special.is_empty() {
             return Ok(expr.clone());
         }
-        expr.clone().try_transform(&mut |node| match node {
+        let expanded = expr.clone().try_transform(&mut |node| match node {
             Expr::Column { index, ty } => match special.iter().find(|(_, id)| *id == index) {
                 None => Ok(Expr::Column { index, ty }),
-                Some((ScanColumn::TableOid, _)) => {
-                    Ok(Expr::constant(ochre_types::Datum::UInt32(used.table.oid.0), SqlType::OID))
+                Some(_) if presence == Presence::Never => Ok(Expr::null(ty)),
+                Some((column, _)) => {
+                    let value = self.image_column(table, *column, ty)?;
+                    if presence == Presence::Always {
+                        return Ok(value);
+                    }
+                    let row_id = self.image_id(table, ScanColumn::RowId, SqlType::TID);
+                    let row_id = Box::new(Expr::Column { index: row_id, ty: SqlType::TID });
+                    let present = Expr::IsNull { arg: row_id, negated: true, row: false };
+                    Ok(Expr::Case { operand: None, branches: vec![(present, value)], otherwise: None, ty })
                 }
-                Some(_) => Err(Error::unsupported("this system column or a whole row here")),
             },
             other => Ok(other),
-        })
+        })?;
+        // A sub-plan reads columns of its own accord.
+        let mut left = IdSet::default();
+        crate::walk::mentioned(&expanded, self.parts(), &mut left);
+        match special.iter().any(|(_, id)| left.contains(*id)) {
+            true => Err(Error::unsupported("OLD, NEW or a whole row in a subquery of RETURNING")),
+            false => Ok(expanded),
+        }
+    }
+
+    fn expand_counterpart(
+        &mut self,
+        expr: &Expr,
+        table: Option<TableId>,
+        presence: Presence,
+    ) -> Result<Expr> {
+        match table {
+            Some(table) => self.expand_image(expr, table, presence),
+            None => Ok(expr.clone()),
+        }
+    }
+
+    /// A system column, or the whole row, of an image.
+    fn image_column(&mut self, table: TableId, column: ScanColumn, ty: SqlType) -> Result<Expr> {
+        let descriptor = Arc::clone(&self.tables[table].table);
+        match column {
+            ScanColumn::TableOid => Ok(Expr::constant(ochre_types::Datum::UInt32(descriptor.oid.0), ty)),
+            ScanColumn::WholeRow => {
+                let live = descriptor.columns.iter().enumerate().filter(|(_, column)| !column.dropped);
+                let fields = live
+                    .map(|(position, column)| {
+                        let index = self.image_id(table, ScanColumn::Table(position), column.ty);
+                        Expr::Column { index, ty: column.ty }
+                    })
+                    .collect();
+                Ok(Expr::Row { fields, ty })
+            }
+            _ => Err(Error::unsupported("this system column in RETURNING")),
+        }
+    }
+
+    /// The id of a column of an image.
+    fn image_id(&mut self, table: TableId, column: ScanColumn, ty: SqlType) -> ColumnId {
+        if let Some((_, id)) = self.tables[table].columns.iter().find(|(known, _)| *known == column) {
+            return *id;
+        }
+        let name = Arc::clone(&self.tables[table].alias);
+        self.columns.push(ColumnInfo { name, ty, origin: None, depth: 0, table: Some(table) });
+        let id = self.columns.len() - 1;
+        self.tables[table].columns.push((column, id));
+        id
     }
 
     fn plan_conflict(
@@ -91,22 +161,26 @@ impl PlanBuilder<'_> {
         let action = match conflict.update {
             None => ConflictAction::Nothing,
             Some((assignments, filter)) => {
+                let mut expanded = Vec::with_capacity(assignments.len());
+                for (column, value) in assignments {
+                    expanded.push((column, self.expand_conflict(&value, existing, excluded)?));
+                }
+                let filter = match filter {
+                    Some(filter) => Some(self.expand_conflict(&filter, existing, excluded)?),
+                    None => None,
+                };
                 let mut ids = self.image_ids(existing);
                 if let Some(excluded) = excluded {
                     let mut proposed = self.image_ids(excluded);
                     proposed.pop();
                     ids.extend(proposed);
                 }
-                let mut resolved = Vec::with_capacity(assignments.len());
-                for (column, value) in assignments {
-                    let value = self.expand_image(&value, existing)?;
+                let mut resolved = Vec::with_capacity(expanded.len());
+                for (column, value) in expanded {
                     resolved.push(Assignment { column, value: self.resolve(&value, &ids)? });
                 }
                 let filter = match filter {
-                    Some(filter) => {
-                        let filter = self.expand_image(&filter, existing)?;
-                        Some(self.resolve(&filter, &ids)?)
-                    }
+                    Some(filter) => Some(self.resolve(&filter, &ids)?),
                     None => None,
                 };
                 ConflictAction::Update { assignments: resolved, filter }
@@ -115,9 +189,14 @@ impl PlanBuilder<'_> {
         Ok(OnConflict { arbiters: conflict.arbiters, action })
     }
 
+    fn expand_conflict(&mut self, expr: &Expr, existing: TableId, excluded: Option<TableId>) -> Result<Expr> {
+        let expr = self.expand_image(expr, existing, Presence::Always)?;
+        self.expand_counterpart(&expr, excluded, Presence::Always)
+    }
+
     fn plan_returning(
         &mut self,
-        returning: Option<&[(Expr, OutputColumn)]>,
+        returning: Option<&Vec<(Expr, OutputColumn)>>,
         ids: &[ColumnId],
     ) -> Result<Option<Vec<Expr>>> {
         let Some(returning) = returning else { return Ok(None) };
@@ -169,7 +248,7 @@ impl PlanBuilder<'_> {
     fn plan_update(&mut self, modify: Modify) -> Result<PhysicalPlan> {
         let mut returned = Vec::new();
         for (expr, column) in modify.returning.iter().flatten() {
-            returned.push((self.expand_image(expr, modify.image)?, column.clone()));
+            returned.push((self.expand_image(expr, modify.image, Presence::Always)?, column.clone()));
         }
         let old: Vec<Expr> = self.tables[modify.target]
             .columns
@@ -189,7 +268,7 @@ impl PlanBuilder<'_> {
         let mut image = self.image_ids(modify.image);
         image.extend(&ids);
         let has_returning = modify.returning.is_some();
-        let returning = self.plan_returning(has_returning.then_some(returned.as_slice()), &image)?;
+        let returning = self.plan_returning(has_returning.then_some(&returned), &image)?;
         let columns = returning_columns(modify.returning.as_deref());
         let mut changed: Vec<usize> = modify.assignments.iter().map(|(column, _)| *column).collect();
         changed.extend(modify.rules.generated.iter().map(|(column, _)| *column));
@@ -210,13 +289,18 @@ impl PlanBuilder<'_> {
     }
 
     fn plan_delete(&mut self, modify: Modify) -> Result<PhysicalPlan> {
-        let returned: Vec<&Expr> = modify.returning.iter().flatten().map(|(expr, _)| expr).collect();
-        let (source, ids, row_id, recheck) = self.plan_modify_source(&modify, &returned)?;
+        let mut returned = Vec::new();
+        for (expr, column) in modify.returning.iter().flatten() {
+            let expr = self.expand_counterpart(expr, modify.counterpart, Presence::Never)?;
+            returned.push((expr, column.clone()));
+        }
+        let needed: Vec<&Expr> = returned.iter().map(|(expr, _)| expr).collect();
+        let (source, ids, row_id, recheck) = self.plan_modify_source(&modify, &needed)?;
         // The image's columns come first; everything is read from the source behind them.
         let width = self.tables[modify.target].table.columns.len() + 1;
         let mut image = vec![usize::MAX; width];
         image.extend(&ids);
-        let returning = self.plan_returning(modify.returning.as_deref(), &image)?;
+        let returning = self.plan_returning(modify.returning.is_some().then_some(&returned), &image)?;
         let columns = returning_columns(modify.returning.as_deref());
         // Rows that go need not refer to anything.
         let referenced = self.referenced.len();
@@ -226,6 +310,81 @@ impl PlanBuilder<'_> {
         let estimate = modify_estimate(source.estimate, returning.is_some());
         let plan = DeletePlan { target, source: Arc::new(source), row_id, recheck, returning };
         Ok(PhysicalPlan { node: PlanNode::Delete(Box::new(plan)), columns, estimate })
+    }
+
+    fn plan_merge(&mut self, modify: Modify) -> Result<PhysicalPlan> {
+        let Some(merge) = &modify.merge else { return Err(Error::internal("a MERGE without actions")) };
+        let mut returned = Vec::new();
+        for (expr, column) in modify.returning.iter().flatten() {
+            let expr = self.expand_image(expr, modify.image, Presence::Always)?;
+            let expr = self.expand_counterpart(&expr, modify.counterpart, Presence::WithRowId)?;
+            returned.push((expr, column.clone()));
+        }
+        let column = |(_, id): &(ScanColumn, ColumnId)| Expr::Column { index: *id, ty: self.columns[*id].ty };
+        let old = self.tables[modify.target].columns.iter();
+        let mut owned: Vec<Expr> =
+            old.filter(|(column, _)| matches!(column, ScanColumn::Table(_))).map(column).collect();
+        owned.extend(merge.source_present.map(|index| Expr::Column { index, ty: SqlType::BOOL }));
+        let mut extra: Vec<&Expr> = owned.iter().collect();
+        for action in &merge.actions {
+            extra.extend(&action.condition);
+            match &action.change {
+                LogicalMergeChange::Nothing | LogicalMergeChange::Delete => {}
+                LogicalMergeChange::Update(assignments) => {
+                    extra.extend(assignments.iter().map(|(_, value)| value));
+                }
+                LogicalMergeChange::Insert(values) => extra.extend(values),
+            }
+        }
+        extra.extend(returned.iter().map(|(expr, _)| expr));
+        let (source, ids, row_id, recheck) = self.plan_modify_source(&modify, &extra)?;
+        let position_of = |id: ColumnId| ids.iter().position(|known| *known == id);
+        let source_present = merge.source_present.and_then(position_of);
+        let old_columns = self.old_columns(modify.target, &ids);
+        let mut actions = Vec::with_capacity(merge.actions.len());
+        for action in &merge.actions {
+            let condition = match &action.condition {
+                Some(condition) => Some(self.resolve(condition, &ids)?),
+                None => None,
+            };
+            let change = match &action.change {
+                LogicalMergeChange::Nothing => MergeChange::Nothing,
+                LogicalMergeChange::Delete => MergeChange::Delete,
+                LogicalMergeChange::Update(assignments) => {
+                    let mut resolved = Vec::with_capacity(assignments.len());
+                    for (column, value) in assignments {
+                        resolved.push(Assignment { column: *column, value: self.resolve(value, &ids)? });
+                    }
+                    MergeChange::Update(resolved)
+                }
+                LogicalMergeChange::Insert(values) => {
+                    let resolved = values.iter().map(|value| self.resolve(value, &ids));
+                    MergeChange::Insert(resolved.collect::<Result<_>>()?)
+                }
+            };
+            actions.push(MergeAction { matched: action.matched, condition, change });
+        }
+        let mut image = self.image_ids(modify.image);
+        if let Some(new) = modify.counterpart {
+            image.extend(self.image_ids(new));
+        }
+        image.push(merge.action_name);
+        image.extend(&ids);
+        let returning = self.plan_returning(modify.returning.is_some().then_some(&returned), &image)?;
+        let columns = returning_columns(modify.returning.as_deref());
+        let target = self.target_table(modify.target, modify.rules, |_| true)?;
+        let estimate = modify_estimate(source.estimate, returning.is_some());
+        let plan = MergePlan {
+            target,
+            source: Arc::new(source),
+            row_id,
+            source_present,
+            old_columns,
+            actions,
+            recheck,
+            returning,
+        };
+        Ok(PhysicalPlan { node: PlanNode::Merge(Box::new(plan)), columns, estimate })
     }
 
     fn old_columns(&self, table: TableId, ids: &[ColumnId]) -> Vec<Option<usize>> {
@@ -306,6 +465,15 @@ impl PlanBuilder<'_> {
             referenced_by,
         })
     }
+}
+
+/// Whether the row of an image exists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Presence {
+    Always,
+    Never,
+    /// When its row id is not NULL.
+    WithRowId,
 }
 
 fn returning_columns(returning: Option<&[(Expr, OutputColumn)]>) -> Vec<OutputColumn> {

@@ -1,0 +1,403 @@
+//! MERGE, with RETURNING.
+//!
+//! # How
+//! The source is a join of the target with the rows to merge; what is NULL in a joined row says which kind of row it is.
+//! For a whole batch each row gets the first action that fits, and new images are computed action by action; then the
+//! rows are gone through in the source's order, by [`RowUpdater`], [`RowDeleter`] and [`Target::insert`], which are those
+//! of the other statements. Insertions that follow each other go to the table together.
+//!
+//! A matched row that a concurrent transaction has changed is read again: if it matches still, the actions for matched
+//! rows are tried from the first on; if not, it is a row that nothing matches, and so is what it was joined with.
+//!
+//! # Differences
+//! PostgreSQL locks the newest version before it looks for an action, and keeps the lock when none fits. RETURNING of a row
+//! that lost its source row to a concurrent change has NULLs for it; PostgreSQL shows the row that matched before.
+
+use std::sync::Arc;
+
+use ochre_access::heap::{RowWait, WriteOutcome};
+use ochre_base::{Error, Result, RowId, SqlState};
+use ochre_expr::Expr;
+use ochre_sql::physical::{MergeAction, MergeChange, MergeMatch, MergePlan};
+use ochre_txn::Snapshot;
+use ochre_types::{Batch, Column, ColumnBuilder, Datum, PhysicalType, Selection};
+
+use crate::build::physical_types;
+use crate::columns::{builders, null_columns, take_batch};
+use crate::modify::delete::RowDeleter;
+use crate::modify::recheck::Recheck;
+use crate::modify::target::{NewRows, Target};
+use crate::modify::update::{Prepared, RowUpdater};
+use crate::relation::RelationSource;
+use crate::{BoxOperator, ExecContext, Operator};
+
+/// Does to each row of its source what the first action that fits says.
+pub struct Merge {
+    target: Target,
+    source: BoxOperator,
+    row_id: usize,
+    source_present: Option<usize>,
+    old_columns: Vec<Option<usize>>,
+    actions: Vec<MergeAction>,
+    /// For each action that updates.
+    updaters: Vec<Option<RowUpdater>>,
+    deleter: RowDeleter,
+    recheck: Recheck,
+    /// For each column of the source whether it comes from the target.
+    of_target: Vec<bool>,
+    returning: Option<Returning>,
+    rows_changed: u64,
+    is_root: bool,
+}
+
+/// Rows of the source with the action for each and what it needs.
+struct Work {
+    source: Batch,
+    /// By position in the batch.
+    actions: Vec<Option<usize>>,
+    /// By action.
+    changes: Vec<Change>,
+}
+
+enum Change {
+    None,
+    Update(Prepared),
+    Insert(NewRows),
+}
+
+/// Gathers what RETURNING reads, in the order of the rows.
+struct Returning {
+    exprs: Vec<Expr>,
+    types: Vec<PhysicalType>,
+    /// Columns of a target image.
+    width: usize,
+    gathered: Vec<ColumnBuilder>,
+    rows: usize,
+}
+
+impl Returning {
+    /// Adds a row: the image after the change, or before a deletion.
+    fn push(&mut self, action: &MergeChange, image: &Batch, rid: RowId, source: &Batch, row: usize) {
+        let name = match action {
+            MergeChange::Insert(_) => "INSERT",
+            MergeChange::Delete => "DELETE",
+            _ => "UPDATE",
+        };
+        let is_new = !matches!(action, MergeChange::Delete);
+        let (images, rest) = self.gathered.split_at_mut(2 * self.width);
+        for (number, part) in images.chunks_mut(self.width).enumerate() {
+            if number == 1 && !is_new {
+                part.iter_mut().for_each(ColumnBuilder::push_null);
+                continue;
+            }
+            let (columns, id) = part.split_at_mut(self.width - 1);
+            for (builder, column) in columns.iter_mut().zip(&image.columns) {
+                builder.push_from(column, row);
+            }
+            id[0].push(&Datum::Int64(rid.to_u64() as i64));
+        }
+        let (action, columns) = rest.split_at_mut(1);
+        action[0].push_bytes(name.as_bytes());
+        for (builder, column) in columns.iter_mut().zip(&source.columns) {
+            builder.push_from(column, row);
+        }
+        self.rows += 1;
+    }
+
+    /// RETURNING of the rows gathered.
+    fn take(&mut self, ctx: &ExecContext<'_>) -> Result<Option<Batch>> {
+        let rows = std::mem::take(&mut self.rows);
+        if rows == 0 {
+            return Ok(None);
+        }
+        let batch = take_batch(&mut self.gathered, rows);
+        self.gathered = builders(&self.types, 0);
+        Ok(Some(Batch::new(ctx.eval_all(&self.exprs, &batch)?, rows)))
+    }
+}
+
+impl Merge {
+    /// Merges what `source` gives.
+    ///
+    /// # Errors
+    /// What opening relations fails with.
+    pub fn new(
+        plan: &MergePlan,
+        source: BoxOperator,
+        relations: &dyn RelationSource,
+        is_root: bool,
+    ) -> Result<Merge> {
+        let target = Target::open(&plan.target, relations)?;
+        let updater = |action: &MergeAction| match &action.change {
+            MergeChange::Update(assignments) => {
+                let generated = target.plan.generated.iter().map(|generated| generated.column);
+                let changed = assignments.iter().map(|assignment| assignment.column).chain(generated);
+                Some(RowUpdater::new(&target, changed.collect()))
+            }
+            _ => None,
+        };
+        let source_types = physical_types(&plan.source);
+        let mut of_target = vec![false; source_types.len()];
+        plan.recheck.columns.iter().for_each(|(position, _)| of_target[*position] = true);
+        let returning = plan.returning.as_ref().map(|exprs| {
+            let codec = &target.table.codec;
+            let mut image: Vec<PhysicalType> =
+                (0..codec.column_count()).map(|position| codec.column_type(position).physical).collect();
+            image.push(PhysicalType::Int64);
+            let mut types = image.clone();
+            types.extend(&image);
+            types.push(PhysicalType::Bytes);
+            types.extend(&source_types);
+            Returning {
+                exprs: exprs.clone(),
+                width: image.len(),
+                gathered: builders(&types, 0),
+                types,
+                rows: 0,
+            }
+        });
+        Ok(Merge {
+            updaters: plan.actions.iter().map(updater).collect(),
+            deleter: RowDeleter::new(&target),
+            recheck: Recheck::new(&target.table.codec, &plan.recheck),
+            target,
+            source,
+            row_id: plan.row_id,
+            source_present: plan.source_present,
+            old_columns: plan.old_columns.clone(),
+            actions: plan.actions.clone(),
+            of_target,
+            returning,
+            rows_changed: 0,
+            is_root,
+        })
+    }
+
+    fn kind_of(&self, source: &Batch, row: usize) -> MergeMatch {
+        if source.columns[self.row_id].is_null(row) {
+            MergeMatch::NotMatchedByTarget
+        } else if self.source_present.is_some_and(|column| source.columns[column].is_null(row)) {
+            MergeMatch::NotMatchedBySource
+        } else {
+            MergeMatch::Matched
+        }
+    }
+
+    /// Chooses the action for each row and computes new images.
+    fn prepare(&self, ctx: &ExecContext<'_>, source: Batch) -> Result<Work> {
+        let mut rows: Vec<(u16, MergeMatch)> =
+            source.active().map(|row| (row as u16, self.kind_of(&source, row))).collect();
+        let mut actions = vec![None; source.rows];
+        let mut changes = Vec::with_capacity(self.actions.len());
+        for (number, action) in self.actions.iter().enumerate() {
+            let of_kind = rows.iter().filter(|(_, kind)| *kind == action.matched).map(|(row, _)| *row);
+            let candidates = source.clone().with_selection(Selection::new(of_kind.collect::<Vec<u16>>()));
+            let chosen = match ctx.filter_if(action.condition.as_ref(), candidates)? {
+                Some(chosen) => chosen,
+                None => {
+                    changes.push(Change::None);
+                    continue;
+                }
+            };
+            chosen.active().for_each(|row| actions[row] = Some(number));
+            rows.retain(|(row, _)| actions[*row as usize].is_none());
+            changes.push(match (&action.change, &self.updaters[number]) {
+                (MergeChange::Update(assignments), Some(updater)) => Change::Update(updater.prepare(
+                    ctx,
+                    &self.target,
+                    chosen,
+                    &self.old_columns,
+                    assignments,
+                )?),
+                (MergeChange::Insert(values), _) => {
+                    let columns = ctx.eval_all(values, &chosen)?;
+                    let given = Batch { columns, rows: chosen.rows, selection: chosen.selection };
+                    Change::Insert(self.target.prepare(ctx, given)?)
+                }
+                _ => Change::None,
+            });
+        }
+        Ok(Work { source, actions, changes })
+    }
+
+    /// Does a whole batch.
+    fn merge_batch(&mut self, ctx: &ExecContext<'_>, source: Batch) -> Result<()> {
+        let work = self.prepare(ctx, source)?;
+        let acted: Vec<u16> =
+            work.source.active().filter(|row| work.actions[*row].is_some()).map(|row| row as u16).collect();
+        let mut rest = acted.as_slice();
+        let mut number = 0_usize;
+        while let Some(first) = rest.first() {
+            if number.is_multiple_of(64) {
+                ctx.check_interrupts()?;
+            }
+            number += 1;
+            let action = work.actions[*first as usize].expect("only rows with an action are left");
+            if let Change::Insert(new) = &work.changes[action] {
+                let same = |row: &&u16| work.actions[**row as usize] == Some(action);
+                let (run, others) = rest.split_at(rest.iter().take_while(same).count());
+                self.insert(ctx, &work.source, action, new, run)?;
+                rest = others;
+                continue;
+            }
+            rest = &rest[1..];
+            self.change_or_look_again(ctx, &work, *first as usize)?;
+        }
+        self.deleter.note_keys(ctx, &self.target)?;
+        if self.updaters.iter().flatten().any(RowUpdater::has_references) {
+            ctx.run.after.borrow_mut().relieve(ctx)?;
+        }
+        Ok(())
+    }
+
+    fn insert(
+        &mut self,
+        ctx: &ExecContext<'_>,
+        source: &Batch,
+        action: usize,
+        new: &NewRows,
+        rows: &[u16],
+    ) -> Result<()> {
+        let part;
+        let new = if rows.len() == new.image.active_rows() {
+            new
+        } else {
+            part = new.of_rows(rows.to_vec());
+            &part
+        };
+        let ids = self.target.insert(ctx, new)?;
+        self.rows_changed += rows.len() as u64;
+        if let Some(returning) = &mut self.returning {
+            for row in rows.iter().map(|row| *row as usize) {
+                returning.push(&self.actions[action].change, &new.image, ids[row], source, row);
+            }
+        }
+        Ok(())
+    }
+
+    /// Updates or deletes a row; how that ended.
+    fn change(
+        &mut self,
+        ctx: &ExecContext<'_>,
+        work: &Work,
+        row: usize,
+        rid: RowId,
+        snapshot: &Snapshot,
+        wait: &mut RowWait,
+    ) -> Result<WriteOutcome> {
+        let Some(number) = work.actions[row] else { return Ok(WriteOutcome::Done) };
+        let action = &self.actions[number].change;
+        let outcome = match (action, &work.changes[number], &mut self.updaters[number]) {
+            (MergeChange::Delete, ..) => self.deleter.delete_row(ctx, &self.target, rid, snapshot, wait)?,
+            (_, Change::Update(prepared), Some(updater)) => {
+                updater.update_row(ctx, &mut self.target, prepared, row, rid, snapshot, wait)?
+            }
+            _ => return Ok(WriteOutcome::Done),
+        };
+        match outcome {
+            WriteOutcome::Done => {
+                self.rows_changed += 1;
+                if let Some(returning) = &mut self.returning {
+                    match &work.changes[number] {
+                        Change::Update(prepared) => {
+                            returning.push(action, &prepared.new.image, rid, &work.source, row);
+                        }
+                        _ => {
+                            let old = self.target.old_image(&work.source, &self.old_columns);
+                            returning.push(action, &old, rid, &work.source, row);
+                        }
+                    }
+                }
+                Ok(outcome)
+            }
+            WriteOutcome::SelfModified => Err(affected_twice()),
+            outcome => Ok(outcome),
+        }
+    }
+
+    /// Updates or deletes a row, or, when it has changed meanwhile, does what is to be done with it as it is now.
+    fn change_or_look_again(&mut self, ctx: &ExecContext<'_>, work: &Work, row: usize) -> Result<()> {
+        let rid = RowId::from_u64(work.source.columns[self.row_id].datum(row).as_i64().unwrap_or(0) as u64);
+        let mut wait = RowWait::default();
+        ctx.cross_check(&self.target.heap, rid)?;
+        let mut outcome = self.change(ctx, work, row, rid, ctx.statement.snapshot, &mut wait)?;
+        let mut source = slice(&work.source, row);
+        let mut rest = None;
+        while outcome != WriteOutcome::Done {
+            ctx.check_interrupts()?;
+            let matched = self.kind_of(&source, 0) == MergeMatch::Matched;
+            let heap = Arc::clone(&self.target.heap);
+            let Some(current) = self.recheck.reread(ctx, &heap, &source, 0, rid, outcome)? else {
+                if matched {
+                    rest = Some(self.without(&source, true));
+                }
+                break;
+            };
+            source = current.source;
+            if matched && !self.recheck.fits(ctx, &source)? {
+                rest = Some(self.without(&source, true));
+                if self.source_present.is_none() {
+                    break;
+                }
+                source = self.without(&source, false);
+            }
+            let anew = self.prepare(ctx, source.clone())?;
+            outcome = self.change(ctx, &anew, 0, rid, &current.snapshot, &mut wait)?;
+        }
+        // What the row was joined with has no partner now.
+        if let Some(source) = rest {
+            let work = self.prepare(ctx, source)?;
+            if let Some(action) = work.actions[0]
+                && let Change::Insert(new) = &work.changes[action]
+            {
+                self.insert(ctx, &work.source, action, new, &[0])?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A source row without the target's columns, or with those alone.
+    fn without(&self, source: &Batch, target: bool) -> Batch {
+        let column = |(column, of_target): (&Arc<Column>, &bool)| {
+            if *of_target == target {
+                null_columns(&[column.physical()], 1).remove(0)
+            } else {
+                Arc::clone(column)
+            }
+        };
+        Batch::new(source.columns.iter().zip(&self.of_target).map(column).collect(), 1)
+    }
+}
+
+/// One row of a batch.
+fn slice(source: &Batch, row: usize) -> Batch {
+    Batch::new(source.columns.iter().map(|column| Arc::new(column.slice(row, 1))).collect(), 1)
+}
+
+#[cold]
+fn affected_twice() -> Error {
+    Error::new(SqlState::CARDINALITY_VIOLATION, "MERGE command cannot affect row a second time")
+        .hint("Ensure that not more than one source row matches any one target row.")
+}
+
+impl Operator for Merge {
+    fn next(&mut self, ctx: &ExecContext<'_>) -> Result<Option<Batch>> {
+        while let Some(batch) = self.source.next(ctx)? {
+            self.merge_batch(ctx, batch)?;
+            let changed = std::mem::take(&mut self.rows_changed);
+            if self.is_root {
+                ctx.run.rows_changed.set(ctx.run.rows_changed.get() + changed);
+            }
+            if let Some(returning) = &mut self.returning
+                && let Some(rows) = returning.take(ctx)?
+            {
+                return Ok(Some(rows));
+            }
+        }
+        Ok(None)
+    }
+
+    fn rescan(&mut self, ctx: &ExecContext<'_>) -> Result<()> {
+        self.source.rescan(ctx)
+    }
+}
