@@ -1,4 +1,8 @@
 //! Peers and frames: which rows of its partition a row's window function sees.
+//!
+//! # How
+//! Rows are gone through in order, and both ends of their frames only ever move forward: each end is either plain
+//! arithmetic or a cursor that follows. No row is looked at before a frame reaches it.
 
 use std::cmp::Ordering;
 use std::sync::Arc;
@@ -6,220 +10,462 @@ use std::sync::Arc;
 use ochre_base::{Error, Result, SqlState};
 use ochre_expr::{Expr, operators_named};
 use ochre_sql::physical::{FrameBound, FrameExclusion, FrameMode, SortKey, WindowFrame};
-use ochre_types::{Batch, Column, Datum, KeyOrder, Numeric, PhysicalType, SqlType, compare};
+use ochre_types::{Batch, Column, Datum, KeyOrder, Numeric, PhysicalType, SqlType, ValueOrder, compare};
 
+use super::rows::{Columns, PartitionRows, Reader, View};
 use crate::ExecContext;
 
-/// Rows of equal order keys stand together; each row knows its group.
-pub struct Peers {
-    /// The number of each row's group.
-    pub group: Vec<usize>,
-    /// Where each group begins, and behind the last one the number of rows.
-    pub starts: Vec<usize>,
+/// Which columns the order keys are, and how they compare.
+struct OrderKeys {
+    first: usize,
+    orders: Vec<ValueOrder>,
 }
 
-impl Peers {
-    /// The peers of a partition sorted by `keys`.
-    pub fn new(columns: &[Arc<Column>], keys: &[SortKey], rows: usize) -> Peers {
-        let (mut group, mut starts) = (Vec::with_capacity(rows), Vec::new());
-        for row in 0..rows {
-            let same = row > 0
-                && columns.iter().zip(keys).all(|(column, key)| {
-                    compare::equal_rows(column, row - 1, column, row, key.expr.ty().order())
-                });
-            if !same {
-                starts.push(row);
-            }
-            group.push(starts.len() - 1);
-        }
-        starts.push(rows);
-        Peers { group, starts }
-    }
-
-    /// How many rows the partition has.
-    pub fn rows(&self) -> usize {
-        self.group.len()
-    }
-
-    /// The first of a row's peers.
-    pub fn start(&self, row: usize) -> usize {
-        self.starts[self.group[row]]
-    }
-
-    /// The row behind the last of a row's peers.
-    pub fn end(&self, row: usize) -> usize {
-        self.starts[self.group[row] + 1]
+impl OrderKeys {
+    fn equal(&self, a: &View, row_a: usize, b: &View, row_b: usize) -> bool {
+        let (at_a, at_b) = (a.position(row_a), b.position(row_b));
+        self.orders.iter().enumerate().all(|(i, order)| {
+            let column = self.first + i;
+            compare::equal_rows(&a.columns[column], at_a, &b.columns[column], at_b, *order)
+        })
     }
 }
 
-/// The frame of each row.
+/// The current row, its peers (rows of equal order keys) and its frame.
 pub struct Frames {
-    frames: Vec<(usize, usize)>,
+    keys: OrderKeys,
+    /// Whether anything depends on which rows are peers.
+    tracks_peers: bool,
+    /// The current row and its block.
+    row: usize,
+    view: Option<View>,
+    /// The first of the row's peers, and how many groups of peers come before them.
+    peers_start: usize,
+    group: usize,
+    /// The row behind the last peer, once somebody has asked.
+    peers_end: Option<usize>,
+    ahead: Reader,
+    start: End,
+    end: End,
     exclusion: FrameExclusion,
-    /// For an exclusion: each row's peers.
-    peers: Vec<(usize, usize)>,
+    frame: (usize, usize),
+}
+
+/// One end of the frames: a row, and for the start whether it is the first within, for the end the first behind.
+enum End {
+    First,
+    Last,
+    Row { is_start: bool },
+    Peers { is_start: bool },
+    Rows { count: usize, preceding: bool, is_start: bool },
+    Groups { count: usize, preceding: bool, is_start: bool, cursor: GroupCursor },
+    Range { is_start: bool, cursor: Box<RangeCursor> },
 }
 
 impl Frames {
-    /// The frames of a partition.
+    /// Frames of rows whose columns from `first_key` on are the order keys `keys`; and whether anything else than the
+    /// frames depends on peers.
     ///
     /// # Errors
-    /// 22004, 22013 for bad offsets; 0A000 for RANGE offsets of other types than numbers, dates and timestamps.
+    /// 22004, 22013 for bad offsets.
     pub fn new(
         ctx: &ExecContext<'_>,
         frame: &WindowFrame,
-        columns: &[Arc<Column>],
         keys: &[SortKey],
-        peers: &Peers,
+        first_key: usize,
+        peers_are_used: bool,
     ) -> Result<Frames> {
-        let starts = ends(ctx, frame.mode, &frame.start, true, columns, keys, peers)?;
-        let ends = ends(ctx, frame.mode, &frame.end, false, columns, keys, peers)?;
-        let frames = starts.into_iter().zip(ends).map(|(start, end)| (start, end.max(start))).collect();
-        let excludes = frame.exclusion != FrameExclusion::NoOthers;
-        let of_row = |row| (peers.start(row), peers.end(row));
-        let peers = if excludes { (0..peers.rows()).map(of_row).collect() } else { Vec::new() };
-        Ok(Frames { frames, exclusion: frame.exclusion, peers })
+        let start = End::new(ctx, frame.mode, &frame.start, true, keys, first_key)?;
+        let end = End::new(ctx, frame.mode, &frame.end, false, keys, first_key)?;
+        let by_peers = start.is_by_peers() || end.is_by_peers() || concerns_peers(frame.exclusion);
+        Ok(Frames {
+            keys: OrderKeys {
+                first: first_key,
+                orders: keys.iter().map(|key| key.expr.ty().order()).collect(),
+            },
+            tracks_peers: peers_are_used || by_peers,
+            row: 0,
+            view: None,
+            peers_start: 0,
+            group: 0,
+            peers_end: None,
+            ahead: Reader::default(),
+            start,
+            end,
+            exclusion: frame.exclusion,
+            frame: (0, 0),
+        })
     }
 
-    /// A row's frame, as up to three ranges of rows in order; unused ones are empty.
-    pub fn ranges(&self, row: usize) -> [(usize, usize); 3] {
-        let (start, end) = self.frames[row];
+    /// Goes to a partition's first row.
+    pub fn begin_partition(&mut self, view: View) {
+        (self.row, self.peers_start, self.group) = (0, 0, 0);
+        self.peers_end = None;
+        self.view = Some(view);
+        self.start.reset();
+        self.end.reset();
+    }
+
+    /// Goes to the row behind the current one.
+    pub fn advance(&mut self, view: &View) {
+        let last = self.view.as_ref().expect("a partition begins with a row");
+        let row = self.row + 1;
+        let same = match self.peers_end {
+            _ if !self.tracks_peers => true,
+            Some(end) => row < end,
+            None => self.keys.equal(last, self.row, view, row),
+        };
+        if !same {
+            self.peers_start = row;
+            self.group += 1;
+            self.peers_end = None;
+        }
+        if view.start != last.start {
+            self.view = Some(view.clone());
+        }
+        self.row = row;
+    }
+
+    /// The number of the current row.
+    pub fn row(&self) -> usize {
+        self.row
+    }
+
+    /// The current row's block.
+    pub fn view(&self) -> &View {
+        self.view.as_ref().expect("a partition begins with a row")
+    }
+
+    /// The first of the current row's peers.
+    pub fn peers_start(&self) -> usize {
+        self.peers_start
+    }
+
+    /// How many groups of peers come before the current row's.
+    pub fn group(&self) -> usize {
+        self.group
+    }
+
+    /// The row behind the last of the current row's peers.
+    pub fn peers_end(&mut self, ctx: &ExecContext<'_>, rows: &mut PartitionRows) -> Result<usize> {
+        if let Some(end) = self.peers_end {
+            return Ok(end);
+        }
+        let end = if self.keys.orders.is_empty() {
+            rows.total(ctx)?
+        } else {
+            let own = self.view.as_ref().expect("a partition begins with a row");
+            let mut end = self.row + 1;
+            while rows.has(ctx, end)? && self.keys.equal(own, self.row, self.ahead.view(rows, end)?, end) {
+                end += 1;
+            }
+            end
+        };
+        self.peers_end = Some(end);
+        Ok(end)
+    }
+
+    /// Computes the current row's frame.
+    ///
+    /// # Errors
+    /// 0A000 for RANGE offsets of other types than numbers, dates and timestamps.
+    pub fn locate(&mut self, ctx: &ExecContext<'_>, rows: &mut PartitionRows) -> Result<()> {
+        // Its peers are known before the cursors move, which borrow the frames otherwise.
+        if self.start.needs_peers_end() || self.end.needs_peers_end() || concerns_peers(self.exclusion) {
+            self.peers_end(ctx, rows)?;
+        }
+        let place = Current {
+            row: self.row,
+            group: self.group,
+            peers: (self.peers_start, self.peers_end.unwrap_or(self.row + 1)),
+            view: self.view.as_ref().expect("a partition begins with a row"),
+            keys: &self.keys,
+        };
+        let start = self.start.find(ctx, rows, &place)?;
+        let end = self.end.find(ctx, rows, &place)?;
+        self.frame = (start, end.max(start));
+        Ok(())
+    }
+
+    /// The current row's frame, as up to three ranges of rows in order; unused ones are empty.
+    pub fn ranges(&self) -> [(usize, usize); 3] {
+        let (start, end) = self.frame;
         let cut = |from: usize, to: usize| {
             let from = from.clamp(start, end);
             (from, to.clamp(from, end))
         };
+        let (first, behind) = (self.peers_start, self.peers_end.unwrap_or(self.row + 1));
         match self.exclusion {
             FrameExclusion::NoOthers => [(start, end), (end, end), (end, end)],
-            FrameExclusion::CurrentRow => [cut(start, row), cut(row + 1, end), (end, end)],
-            FrameExclusion::Group => {
-                let (first, behind) = self.peers[row];
-                [cut(start, first), cut(behind, end), (end, end)]
-            }
-            FrameExclusion::Ties => {
-                let (first, behind) = self.peers[row];
-                [cut(start, first), cut(row, row + 1), cut(behind, end)]
-            }
+            FrameExclusion::CurrentRow => [cut(start, self.row), cut(self.row + 1, end), (end, end)],
+            FrameExclusion::Group => [cut(start, first), cut(behind, end), (end, end)],
+            FrameExclusion::Ties => [cut(start, first), cut(self.row, self.row + 1), cut(behind, end)],
         }
     }
 
-    /// Whether every frame begins with the partition and is no smaller than the one before.
+    /// Whether every frame begins with the partition and leaves nothing out: each row of it is met once.
     pub fn only_grow(&self) -> bool {
-        self.exclusion == FrameExclusion::NoOthers
-            && self.frames.iter().all(|(start, _)| *start == 0)
-            && self.frames.windows(2).all(|pair| pair[0].1 <= pair[1].1)
+        self.exclusion == FrameExclusion::NoOthers && matches!(self.start, End::First)
+    }
+
+    /// The first row of the current frame: no later frame begins before it.
+    pub fn frame_start(&self) -> usize {
+        self.frame.0
+    }
+
+    /// The first row that the cursors, or the peers, may need again.
+    pub fn keeps_from(&self) -> usize {
+        self.row.min(self.start.keeps_from()).min(self.end.keeps_from())
     }
 }
 
-/// For each row the first row of its frame, or the row behind its last one.
-fn ends(
-    ctx: &ExecContext<'_>,
-    mode: FrameMode,
-    bound: &FrameBound,
-    is_start: bool,
-    columns: &[Arc<Column>],
-    keys: &[SortKey],
-    peers: &Peers,
-) -> Result<Vec<usize>> {
-    let rows = peers.rows();
-    let (offset, preceding) = match bound {
-        FrameBound::UnboundedPreceding => return Ok(vec![0; rows]),
-        FrameBound::UnboundedFollowing => return Ok(vec![rows; rows]),
-        FrameBound::CurrentRow => {
-            return Ok((0..rows)
-                .map(|row| match (mode, is_start) {
-                    (FrameMode::Rows, true) => row,
-                    (FrameMode::Rows, false) => row + 1,
-                    (_, true) => peers.start(row),
-                    (_, false) => peers.end(row),
-                })
-                .collect());
+/// What an end of a frame depends on.
+struct Current<'a> {
+    row: usize,
+    group: usize,
+    peers: (usize, usize),
+    view: &'a View,
+    keys: &'a OrderKeys,
+}
+
+impl End {
+    fn new(
+        ctx: &ExecContext<'_>,
+        mode: FrameMode,
+        bound: &FrameBound,
+        is_start: bool,
+        keys: &[SortKey],
+        first_key: usize,
+    ) -> Result<End> {
+        let (offset, preceding) = match bound {
+            FrameBound::UnboundedPreceding => return Ok(End::First),
+            FrameBound::UnboundedFollowing => return Ok(End::Last),
+            FrameBound::CurrentRow if mode == FrameMode::Rows => return Ok(End::Row { is_start }),
+            FrameBound::CurrentRow => return Ok(End::Peers { is_start }),
+            FrameBound::Preceding(expr) => (expr, true),
+            FrameBound::Following(expr) => (expr, false),
+        };
+        let value = ctx.eval_value(offset)?;
+        let word = if is_start { "starting" } else { "ending" };
+        if value.is_null() {
+            let message = format!("frame {word} offset must not be null");
+            return Err(Error::new(SqlState::NULL_VALUE_NOT_ALLOWED, message));
         }
-        FrameBound::Preceding(expr) => (expr, true),
-        FrameBound::Following(expr) => (expr, false),
-    };
-    let value = ctx.eval_value(offset)?;
-    let word = if is_start { "starting" } else { "ending" };
-    if value.is_null() {
-        let message = format!("frame {word} offset must not be null");
-        return Err(Error::new(SqlState::NULL_VALUE_NOT_ALLOWED, message));
-    }
-    if mode == FrameMode::Range {
-        return range_ends(ctx, &value, offset.ty(), preceding, is_start, columns, keys, peers);
-    }
-    let count = value.as_i64().and_then(|count| usize::try_from(count).ok()).ok_or_else(|| {
-        Error::new(
-            SqlState::INVALID_PRECEDING_OR_FOLLOWING_SIZE,
-            format!("frame {word} offset must not be negative"),
-        )
-    })?;
-    let groups = peers.starts.len() - 1;
-    Ok((0..rows)
-        .map(|row| match (mode, preceding) {
-            (FrameMode::Rows, true) if is_start => row.saturating_sub(count),
-            (FrameMode::Rows, true) => (row + 1).saturating_sub(count),
-            (FrameMode::Rows, false) if is_start => row.saturating_add(count).min(rows),
-            (FrameMode::Rows, false) => row.saturating_add(count).saturating_add(1).min(rows),
-            (_, true) => match peers.group[row].checked_sub(count) {
-                Some(group) if is_start => peers.starts[group],
-                Some(group) => peers.starts[group + 1],
-                None => 0,
-            },
-            (_, false) => {
-                let group = peers.group[row].saturating_add(count);
-                let group = if is_start { group } else { group.saturating_add(1) };
-                peers.starts[group.min(groups)]
-            }
+        if mode == FrameMode::Range {
+            let cursor = RangeCursor::new(value, offset.ty(), preceding, keys, first_key)?;
+            return Ok(End::Range { is_start, cursor: Box::new(cursor) });
+        }
+        let count = value.as_i64().and_then(|count| usize::try_from(count).ok()).ok_or_else(|| {
+            Error::new(
+                SqlState::INVALID_PRECEDING_OR_FOLLOWING_SIZE,
+                format!("frame {word} offset must not be negative"),
+            )
+        })?;
+        Ok(match mode {
+            FrameMode::Rows => End::Rows { count, preceding, is_start },
+            _ => End::Groups { count, preceding, is_start, cursor: GroupCursor::default() },
         })
-        .collect())
+    }
+
+    fn reset(&mut self) {
+        match self {
+            End::Groups { cursor, .. } => (cursor.group, cursor.start, cursor.ended) = (0, 0, false),
+            End::Range { cursor, .. } => cursor.low = None,
+            _ => {}
+        }
+    }
+
+    fn is_by_peers(&self) -> bool {
+        matches!(self, End::Peers { .. } | End::Groups { .. } | End::Range { .. })
+    }
+
+    fn needs_peers_end(&self) -> bool {
+        matches!(self, End::Peers { is_start: false } | End::Range { is_start: false, .. })
+    }
+
+    fn keeps_from(&self) -> usize {
+        match self {
+            End::Groups { cursor, .. } => cursor.start,
+            End::Range { cursor, .. } => cursor.low.unwrap_or(usize::MAX),
+            _ => usize::MAX,
+        }
+    }
+
+    fn find(&mut self, ctx: &ExecContext<'_>, rows: &mut PartitionRows, at: &Current<'_>) -> Result<usize> {
+        let row = at.row;
+        match self {
+            End::First => Ok(0),
+            End::Last => rows.total(ctx),
+            End::Row { is_start } => Ok(if *is_start { row } else { row + 1 }),
+            End::Peers { is_start } => Ok(if *is_start { at.peers.0 } else { at.peers.1 }),
+            End::Rows { count, preceding, is_start } => match (*preceding, *is_start) {
+                (true, true) => Ok(row.saturating_sub(*count)),
+                (true, false) => Ok((row + 1).saturating_sub(*count)),
+                (false, true) => rows.clamp(ctx, row.saturating_add(*count)),
+                (false, false) => rows.clamp(ctx, row.saturating_add(*count).saturating_add(1)),
+            },
+            End::Groups { count, preceding, is_start, cursor } => {
+                let group =
+                    if *preceding { at.group.checked_sub(*count) } else { at.group.checked_add(*count) };
+                match group {
+                    Some(group) if *is_start => cursor.seek(ctx, rows, at.keys, group),
+                    Some(group) => cursor.seek(ctx, rows, at.keys, group.saturating_add(1)),
+                    None if *preceding => Ok(0),
+                    None => rows.total(ctx),
+                }
+            }
+            End::Range { is_start, cursor } => cursor.seek(ctx, rows, at, *is_start),
+        }
+    }
 }
 
-/// Ends of RANGE frames with an offset: by the distance of the order key's value.
-#[allow(clippy::too_many_arguments, reason = "one question about a whole partition")]
-fn range_ends(
-    ctx: &ExecContext<'_>,
-    offset: &Datum,
-    offset_type: SqlType,
-    preceding: bool,
-    is_start: bool,
-    columns: &[Arc<Column>],
-    keys: &[SortKey],
-    peers: &Peers,
-) -> Result<Vec<usize>> {
-    let ([column], [key]) = (columns, keys) else {
-        return Err(Error::internal("RANGE with an offset has one order key"));
-    };
-    if is_negative(offset) {
-        return Err(Error::new(
-            SqlState::INVALID_PRECEDING_OR_FOLLOWING_SIZE,
-            "invalid preceding or following size in window function",
-        ));
+/// Goes along the groups of peers.
+#[derive(Default)]
+struct GroupCursor {
+    group: usize,
+    /// The first row of the group.
+    start: usize,
+    ended: bool,
+    own: Reader,
+    ahead: Reader,
+}
+
+impl GroupCursor {
+    /// The first row of a group, none before the last one that was asked for.
+    fn seek(
+        &mut self,
+        ctx: &ExecContext<'_>,
+        rows: &mut PartitionRows,
+        keys: &OrderKeys,
+        group: usize,
+    ) -> Result<usize> {
+        while self.group < group && !self.ended {
+            let own = self.own.view(rows, self.start)?;
+            let mut next = self.start + 1;
+            loop {
+                if !rows.has(ctx, next)? {
+                    self.ended = true;
+                    break;
+                }
+                if !keys.equal(own, self.start, self.ahead.view(rows, next)?, next) {
+                    break;
+                }
+                next += 1;
+            }
+            self.start = next;
+            self.group += 1;
+        }
+        Ok(self.start)
     }
-    // Going back in a descending order means going to larger values.
-    let subtract = preceding != key.descending;
-    let (values, bounds) = distances(ctx, column, key.expr.ty(), offset, offset_type, subtract)?;
-    let rows = peers.rows();
-    // NULLs stand at one end, and only with each other.
-    let first = (0..rows).find(|row| column.is_valid(*row)).unwrap_or(rows);
-    let behind = (first..rows).find(|row| column.is_null(*row)).unwrap_or(rows);
-    let order = KeyOrder { descending: key.descending, nulls_first: false, order: Default::default() };
-    Ok((0..rows)
-        .map(|row| {
-            if column.is_null(row) {
-                return if is_start { peers.start(row) } else { peers.end(row) };
-            }
-            let (mut low, mut high) = (first, behind);
-            while low < high {
-                let middle = low + (high - low) / 2;
-                let before = match compare::compare_rows(&values, middle, &bounds, row, order) {
-                    Ordering::Less => true,
-                    Ordering::Equal => !is_start,
-                    Ordering::Greater => false,
-                };
-                if before { low = middle + 1 } else { high = middle }
-            }
-            low
+}
+
+/// Goes along the rows by the distance of their order key's value.
+struct RangeCursor {
+    column: usize,
+    ty: SqlType,
+    descending: bool,
+    offset: Datum,
+    offset_type: SqlType,
+    /// Going back in a descending order means going to larger values.
+    subtract: bool,
+    /// The first row that is not before the bound asked for last; `None` before the first key that is not NULL.
+    low: Option<usize>,
+    reader: Reader,
+    /// Values and bounds of the blocks used last.
+    known: Vec<Distances>,
+}
+
+/// Keys and bounds in a type in which they compare and do not overflow, for the columns of a block.
+struct Distances {
+    of: Arc<Columns>,
+    values: Arc<Column>,
+    bounds: Arc<Column>,
+}
+
+/// Blocks whose distances are kept: the current row's, the cursor's, and those that they go to next.
+const KNOWN_DISTANCES: usize = 4;
+
+impl RangeCursor {
+    fn new(
+        offset: Datum,
+        offset_type: SqlType,
+        preceding: bool,
+        keys: &[SortKey],
+        column: usize,
+    ) -> Result<RangeCursor> {
+        let [key] = keys else {
+            return Err(Error::internal("RANGE with an offset has one order key"));
+        };
+        if is_negative(&offset) {
+            return Err(Error::new(
+                SqlState::INVALID_PRECEDING_OR_FOLLOWING_SIZE,
+                "invalid preceding or following size in window function",
+            ));
+        }
+        Ok(RangeCursor {
+            column,
+            ty: key.expr.ty(),
+            descending: key.descending,
+            offset,
+            offset_type,
+            subtract: preceding != key.descending,
+            low: None,
+            reader: Reader::default(),
+            known: Vec::new(),
         })
-        .collect())
+    }
+
+    fn seek(
+        &mut self,
+        ctx: &ExecContext<'_>,
+        rows: &mut PartitionRows,
+        at: &Current<'_>,
+        is_start: bool,
+    ) -> Result<usize> {
+        let position = at.view.position(at.row);
+        if at.view.columns[self.column].is_null(position) {
+            // NULLs stand at one end, and only with each other.
+            return Ok(if is_start { at.peers.0 } else { at.peers.1 });
+        }
+        let own = self.distances(ctx, &at.view.columns)?;
+        let bounds = Arc::clone(&self.known[own].bounds);
+        let order = KeyOrder { descending: self.descending, nulls_first: false, order: Default::default() };
+        let mut low = self.low.unwrap_or(at.row);
+        while rows.has(ctx, low)? {
+            let view = self.reader.view(rows, low)?;
+            let (columns, low_position) = (Arc::clone(&view.columns), view.position(low));
+            if columns[self.column].is_null(low_position) {
+                break;
+            }
+            let found = self.distances(ctx, &columns)?;
+            let values = &self.known[found].values;
+            let before = match compare::compare_rows(values, low_position, &bounds, position, order) {
+                Ordering::Less => true,
+                Ordering::Equal => !is_start,
+                Ordering::Greater => false,
+            };
+            if !before {
+                break;
+            }
+            low += 1;
+        }
+        self.low = Some(low);
+        Ok(low)
+    }
+
+    /// The place in `known` of the distances of a block's columns.
+    fn distances(&mut self, ctx: &ExecContext<'_>, columns: &Arc<Columns>) -> Result<usize> {
+        if let Some(found) = self.known.iter().position(|known| Arc::ptr_eq(&known.of, columns)) {
+            return Ok(found);
+        }
+        let key = &columns[self.column];
+        let (values, bounds) = distances(ctx, key, self.ty, &self.offset, self.offset_type, self.subtract)?;
+        if self.known.len() == KNOWN_DISTANCES {
+            self.known.remove(0);
+        }
+        self.known.push(Distances { of: Arc::clone(columns), values, bounds });
+        Ok(self.known.len() - 1)
+    }
 }
 
 fn is_negative(offset: &Datum) -> bool {
@@ -236,6 +482,10 @@ fn is_negative(offset: &Datum) -> bool {
         }
         value => value.as_i64().is_some_and(|value| value < 0),
     }
+}
+
+fn concerns_peers(exclusion: FrameExclusion) -> bool {
+    matches!(exclusion, FrameExclusion::Group | FrameExclusion::Ties)
 }
 
 /// The keys' values and each row's bound, in a type in which they compare and do not overflow.
