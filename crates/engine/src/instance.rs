@@ -537,6 +537,11 @@ impl Instance {
         &self.temp
     }
 
+    /// Bytes that operators have put into temporary files since the start.
+    pub fn temp_bytes_written(&self) -> u64 {
+        self.temp.bytes_written()
+    }
+
     /// Runs one cycle of the collector now, beside its own thread if it has one.
     ///
     /// # Errors

@@ -99,8 +99,9 @@ fn files(wanted: &str) -> Vec<PathBuf> {
     files
 }
 
-/// Runs a file on a new database in which `setup` was run first: how many records it has, and those that failed.
-fn run(path: &Path, setup: &[String]) -> (usize, Vec<String>) {
+/// Runs a file on a new database in which `setup` was run first: how many records it has, those that failed, and how
+/// many bytes were spilled.
+fn run(path: &Path, setup: &[String]) -> (usize, Vec<String>, u64) {
     let text = std::fs::read_to_string(path).expect("the file is readable");
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let instance = open(&Env::in_memory());
@@ -113,7 +114,8 @@ fn run(path: &Path, setup: &[String]) -> (usize, Vec<String>) {
         let problem = check(&mut session, record)?;
         Some(format!("{name}:{} {setup:?}: {}\n{problem}\n", record.line, record.sql))
     };
-    (records.len(), records.iter().filter_map(failed).collect())
+    let failed = records.iter().filter_map(failed).collect();
+    (records.len(), failed, instance.temp_bytes_written())
 }
 
 #[test]
@@ -121,7 +123,7 @@ fn files_give_postgresqls_answers() {
     let wanted = std::env::var("OCHRE_SLT").unwrap_or_default();
     let (mut total, mut failures) = (0, Vec::new());
     for path in files(&wanted) {
-        let (records, failed) = run(&path, &[]);
+        let (records, failed, _) = run(&path, &[]);
         total += records;
         failures.extend(failed);
     }
@@ -149,4 +151,18 @@ fn how_it_is_run_changes_no_answer() {
         }
     }
     assert!(failures.is_empty(), "{} records failed:\n{}", failures.len(), failures.join("\n"));
+}
+
+/// Every file with operators that put into temporary files what they can.
+#[test]
+fn spilling_changes_no_answer() {
+    let wanted = std::env::var("OCHRE_SLT").unwrap_or_default();
+    let (mut spilled, mut failures) = (0, Vec::new());
+    for path in files(&wanted) {
+        let (_, failed, bytes) = run(&path, &["SET ochre.force_spill = on".to_owned()]);
+        failures.extend(failed);
+        spilled += bytes;
+    }
+    assert!(failures.is_empty(), "{} records failed:\n{}", failures.len(), failures.join("\n"));
+    assert!(spilled > 0 || !wanted.is_empty(), "nothing was spilled");
 }

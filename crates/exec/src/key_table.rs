@@ -79,6 +79,18 @@ impl KeyTable {
         }
     }
 
+    /// The word with a number.
+    pub fn word_at(&self, number: u32) -> u64 {
+        let Keys::Words(words) = &self.keys else { unreachable!("a table of words") };
+        words[number as usize]
+    }
+
+    /// The key of bytes with a number.
+    pub fn bytes_at(&self, number: u32) -> &[u8] {
+        let Keys::Bytes { arena, ends, .. } = &self.keys else { unreachable!("a table of bytes") };
+        key_at(arena, ends, number)
+    }
+
     /// Bytes of memory held.
     pub fn memory_bytes(&self) -> usize {
         let keys = match &self.keys {

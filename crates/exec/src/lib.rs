@@ -49,6 +49,7 @@ mod index_build;
 mod index_entry;
 mod join_table;
 mod key_filter;
+mod key_set;
 mod key_table;
 mod keys;
 pub mod modify;

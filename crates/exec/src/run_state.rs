@@ -16,10 +16,11 @@ use ochre_base::{Error, Result};
 use ochre_expr::SubPlanRunner;
 use ochre_sql::physical::{CommandKind, PhysicalPlan, PlanNode, PlannedStatement, ResultPlan, SubPlan};
 use ochre_txn::Snapshot;
-use ochre_types::{Batch, Datum, PhysicalType, SqlType};
+use ochre_types::{Batch, Datum, PhysicalType, Selection, SqlType};
 
 use crate::build::Builder;
 use crate::context::{ExecContext, Frame};
+use crate::key_set::{Key, KeySet};
 use crate::key_table::KeyTable;
 use crate::keys::{BatchKeys, KeyLayout};
 use crate::modify::after::AfterStatement;
@@ -60,10 +61,12 @@ struct SubPlanState {
 /// The rows of an uncorrelated `IN (SELECT …)`.
 struct HashedRows {
     layout: KeyLayout,
-    table: KeyTable,
+    keys: KeySet,
     rows: u64,
-    /// Whether a row with a NULL was met, and those rows when there are several columns.
-    nulls: Vec<Vec<Datum>>,
+    /// Rows with a NULL: those of several columns, each once as long as `known_nulls` has room, and of single NULLs one.
+    nulls: RowStore,
+    /// The rows in `nulls`, within half of the memory budget.
+    known_nulls: KeyTable,
 }
 
 struct CteState {
@@ -261,7 +264,7 @@ impl SubPlanRunner for ExecContext<'_> {
                 Err(error) => return Some(Err(error)),
             }
         }
-        state.hashed.as_ref().map(|hashed| hashed.probe(definition, left))
+        state.hashed.as_mut().map(|hashed| hashed.probe(self, definition, left))
     }
 }
 
@@ -342,37 +345,63 @@ fn can_probe(definition: &SubPlan, left: &[Datum]) -> bool {
 fn hash_rows(ctx: &ExecContext<'_>, state: &mut SubPlanState, number: usize) -> Result<HashedRows> {
     let definition = &ctx.run.plan.subplans[number];
     let layout = KeyLayout::new(key_types(definition));
+    let null_layout = layout.clone().into_bytes();
+    let is_word = layout.is_word();
     let mut hashed = HashedRows {
-        table: if layout.is_word() { KeyTable::words() } else { KeyTable::bytes() },
+        keys: KeySet::new(is_word, ctx.temp(), ctx.hash_mem_bytes()),
         layout,
         rows: 0,
-        nulls: Vec::new(),
+        nulls: RowStore::new(Arc::clone(&state.types), ctx.temp(), ctx.work_mem_bytes()),
+        known_nulls: KeyTable::bytes(),
     };
     state.start(ctx, number, &[])?;
     let inner = ctx.in_frame(&ctx.run.frames[number]);
     let root = state.root.as_mut().expect("a sub-plan's root is there for the whole execution");
-    let mut keys = BatchKeys::default();
+    let (mut keys, mut null_keys) = (BatchKeys::default(), BatchKeys::default());
     while let Some(batch) = root.next(&inner)? {
+        ctx.check_interrupts()?;
         hashed.layout.encode(&batch.columns, batch.rows, batch.active(), &mut keys)?;
-        for row in batch.active() {
-            hashed.rows += 1;
-            if keys.is_null(row) {
-                // One row of NULLs says all that a single column can say.
-                if batch.columns.len() > 1 || hashed.nulls.is_empty() {
-                    hashed.nulls.push(batch.row(row));
-                }
-            } else if hashed.layout.is_word() {
-                hashed.table.insert_word(keys.words[row]);
+        hashed.rows += batch.active_rows() as u64;
+        for row in batch.active().filter(|row| !keys.is_null(*row)) {
+            hashed.keys.add(if is_word {
+                Key::Word(keys.words[row])
             } else {
-                hashed.table.insert_bytes(keys.bytes(row));
-            }
+                Key::Bytes(keys.bytes(row))
+            })?;
+        }
+        if keys.has_nulls() {
+            let with_null: Vec<usize> = batch.active().filter(|row| keys.is_null(*row)).collect();
+            null_layout.encode(&batch.columns, batch.rows, with_null.iter().copied(), &mut null_keys)?;
+            hashed.keep_nulls(ctx, &batch, &with_null, &null_keys)?;
         }
     }
     Ok(hashed)
 }
 
 impl HashedRows {
-    fn probe(&self, definition: &SubPlan, left: &[Datum]) -> Result<Option<bool>> {
+    /// Keeps rows with a NULL, leaving out those known to be kept already.
+    fn keep_nulls(
+        &mut self,
+        ctx: &ExecContext<'_>,
+        batch: &Batch,
+        rows: &[usize],
+        keys: &BatchKeys,
+    ) -> Result<()> {
+        let mut fresh: Vec<u16> = Vec::new();
+        for row in rows {
+            let has_room = self.known_nulls.memory_bytes() < ctx.hash_mem_bytes() / 2;
+            let known = match has_room || self.known_nulls.len() == 0 {
+                true => !self.known_nulls.insert_bytes(keys.bytes(*row)).1,
+                false => self.known_nulls.find_bytes(keys.bytes(*row)).is_some(),
+            };
+            if !known {
+                fresh.push(*row as u16);
+            }
+        }
+        self.nulls.append(batch.clone().with_selection(Selection::new(fresh)))
+    }
+
+    fn probe(&mut self, ctx: &ExecContext<'_>, definition: &SubPlan, left: &[Datum]) -> Result<Option<bool>> {
         if self.rows == 0 {
             return Ok(Some(false));
         }
@@ -383,26 +412,28 @@ impl HashedRows {
         if left.len() == 1 && left[0].is_null() {
             return Ok(None);
         }
-        if !left.iter().any(Datum::is_null) {
-            let columns: Vec<_> = types
-                .iter()
-                .zip(left)
-                .map(|(ty, value)| Arc::new(ochre_types::Column::constant(ty.physical, value, 1)))
-                .collect();
-            let mut keys = BatchKeys::default();
-            self.layout.encode(&columns, 1, 0..1, &mut keys)?;
-            let found = if self.layout.is_word() {
-                self.table.find_word(keys.words[0])
-            } else {
-                self.table.find_bytes(keys.bytes(0))
-            };
-            if found.is_some() {
-                return Ok(Some(true));
-            }
-            let unknown = self.nulls.iter().any(|row| may_equal(row, left, &types));
-            return Ok(if unknown { None } else { Some(false) });
+        if left.iter().any(Datum::is_null) {
+            return Err(Error::internal("a hashed sub-plan is probed with a NULL among several columns"));
         }
-        Err(Error::internal("a hashed sub-plan is probed with a NULL among several columns"))
+        let columns: Vec<_> = types
+            .iter()
+            .zip(left)
+            .map(|(ty, value)| Arc::new(ochre_types::Column::constant(ty.physical, value, 1)))
+            .collect();
+        let mut keys = BatchKeys::default();
+        self.layout.encode(&columns, 1, 0..1, &mut keys)?;
+        let key = if self.layout.is_word() { Key::Word(keys.words[0]) } else { Key::Bytes(keys.bytes(0)) };
+        if self.keys.contains(key)? {
+            return Ok(Some(true));
+        }
+        for number in 0..self.nulls.batch_count() {
+            ctx.check_interrupts()?;
+            let batch = self.nulls.batch(number)?.expect("its number is below the count");
+            if batch.active().any(|row| may_equal(&batch.row(row), left, &types)) {
+                return Ok(None);
+            }
+        }
+        Ok(Some(false))
     }
 }
 

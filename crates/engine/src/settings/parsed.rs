@@ -37,6 +37,8 @@ pub struct Parsed {
 impl Parsed {
     pub(super) fn of(settings: &Settings) -> Parsed {
         let work_mem_bytes = settings.integer("work_mem") as usize * 1024;
+        let hash_mem_bytes = (work_mem_bytes as f64 * settings.real("hash_mem_multiplier")) as usize;
+        let spills = settings.flag("ochre.force_spill");
         Parsed {
             statement_timeout: timeout(settings.integer("statement_timeout")),
             lock_timeout: timeout(settings.integer("lock_timeout")),
@@ -47,8 +49,8 @@ impl Parsed {
             transaction_timeout: timeout(settings.integer("transaction_timeout")),
             deadlock_timeout: timeout(settings.integer("deadlock_timeout")).unwrap_or_default(),
             client_check_interval: timeout(settings.integer("client_connection_check_interval")),
-            work_mem_bytes,
-            hash_mem_bytes: (work_mem_bytes as f64 * settings.real("hash_mem_multiplier")) as usize,
+            work_mem_bytes: if spills { 0 } else { work_mem_bytes },
+            hash_mem_bytes: if spills { 0 } else { hash_mem_bytes },
             batch_rows: settings.integer("ochre.batch_rows") as usize,
             query_memory_bytes: u64::try_from(settings.integer("query_memory_limit"))
                 .ok()

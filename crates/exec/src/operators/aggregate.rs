@@ -7,6 +7,9 @@
 //! When the tables exceed the memory budget, rows of groups that are not yet in memory are split by the hash of their
 //! key into partitions on disk; groups in memory go on. Partitions are aggregated one by one afterwards.
 //!
+//! Values of an aggregate with DISTINCT that are not known yet when their table is full go to partitions too, and are
+//! looked through at the end.
+//!
 //! Sorted input has the rows of a group side by side: whenever enough groups are complete they are given out and
 //! forgotten, so memory stays small and the order is kept.
 //!
@@ -90,9 +93,20 @@ struct GroupTable {
 struct State {
     state: Box<dyn AggregateState>,
     /// With DISTINCT: the (group, arguments) that have been seen.
-    distinct: Option<(KeyLayout, KeyTable, BatchKeys)>,
+    distinct: Option<DistinctRows>,
     /// With ORDER BY: rows (group, arguments) that wait for the end.
     ordered: Option<RowSorter>,
+}
+
+/// The rows (group, arguments) of an aggregate with DISTINCT.
+struct DistinctRows {
+    types: Arc<[PhysicalType]>,
+    layout: KeyLayout,
+    seen: KeyTable,
+    keys: BatchKeys,
+    /// Rows that were not seen when `seen` was full: all of a value, or none.
+    aside: Option<Partitioner>,
+    depth: u32,
 }
 
 impl Aggregate {
@@ -518,20 +532,25 @@ impl State {
         } else {
             create_state(call)?
         };
-        let distinct = call.distinct.then(|| {
-            let layout = KeyLayout::new(std::iter::once(SqlType::INT8).chain(types())).into_bytes();
-            (layout, KeyTable::bytes(), BatchKeys::default())
+        let columns: Arc<[PhysicalType]> =
+            std::iter::once(SqlType::INT8).chain(types()).map(|ty| ty.physical).collect();
+        let distinct = call.distinct.then(|| DistinctRows {
+            types: Arc::clone(&columns),
+            layout: KeyLayout::new(std::iter::once(SqlType::INT8).chain(types())).into_bytes(),
+            seen: KeyTable::bytes(),
+            keys: BatchKeys::default(),
+            aside: None,
+            depth: 0,
         });
-        let ordered = (!call.order_by.is_empty()).then(|| {
-            let columns = std::iter::once(SqlType::INT8).chain(types()).map(|ty| ty.physical).collect();
-            let orders: Vec<KeyOrder> = key_orders(&call.order_by);
-            RowSorter::new(columns, orders, None, ctx.temp(), ctx.work_mem_bytes())
-        });
+        let mut orders: Vec<KeyOrder> = key_orders(&call.order_by);
+        orders.extend(implied_order(call).map(|arg| KeyOrder::new(arg.ty(), false, false)));
+        let ordered = (!orders.is_empty())
+            .then(|| RowSorter::new(columns.to_vec(), orders, None, ctx.temp(), ctx.work_mem_bytes()));
         Ok(State { state, distinct, ordered })
     }
 
     fn memory_bytes(&self) -> usize {
-        self.state.memory_bytes() + self.distinct.as_ref().map_or(0, |(_, table, _)| table.memory_bytes())
+        self.state.memory_bytes() + self.distinct.as_ref().map_or(0, |rows| rows.seen.memory_bytes())
     }
 
     /// Adds a batch's rows: those that pass the filter, once each with DISTINCT, at once or into the sort.
@@ -559,26 +578,38 @@ impl State {
         }
         let mut columns = vec![Arc::new(group_column(groups, batch.rows))];
         columns.extend(args.iter().map(Arc::clone));
-        let mut selection = batch.selection.clone();
-        if let Some((layout, table, keys)) = &mut self.distinct {
-            layout.encode(&columns, batch.rows, batch.active(), keys)?;
-            let fresh: Vec<u16> = batch
-                .active()
-                .filter(|row| table.insert_bytes(keys.bytes(*row)).1)
-                .map(|row| row as u16)
-                .collect();
-            if fresh.is_empty() {
-                return Ok(());
+        let mut rows = Batch { columns, rows: batch.rows, selection: batch.selection.clone() };
+        if let Some(distinct) = &mut self.distinct {
+            match distinct.fresh(ctx, rows)? {
+                Some(fresh) => rows = fresh,
+                None => return Ok(()),
             }
-            selection = Some(Selection::new(fresh));
         }
         match &mut self.ordered {
-            None => self.update(ctx, groups, &args, batch.rows, selection.as_ref()),
+            None => self.update(ctx, groups, &args, rows.rows, rows.selection.as_ref()),
             Some(sorter) => {
-                let keys = ctx.eval_all(call.order_by.iter().map(|key| &key.expr), batch)?;
-                sorter.add(&Batch { columns, rows: batch.rows, selection }, &keys)
+                let keys = call.order_by.iter().map(|key| &key.expr).chain(implied_order(call));
+                sorter.add(&rows, &ctx.eval_all(keys, batch)?)
             }
         }
+    }
+
+    /// Takes rows (group, arguments) of an aggregate with DISTINCT that had been put aside.
+    fn add_late(&mut self, ctx: &ExecContext<'_>, call: &AggregateCall, rows: &Batch) -> Result<()> {
+        let Some(sorter) = &mut self.ordered else {
+            let numbers = group_numbers(&rows.columns[0])?;
+            let selection = rows.selection.as_ref();
+            return self.update(ctx, Groups::Each(&numbers), &rows.columns[1..], rows.rows, selection);
+        };
+        // With DISTINCT, what is ordered by is among the arguments.
+        let column_of = |expr: &Expr| {
+            let position = call.args.iter().position(|arg| arg == expr);
+            position.map(|position| Arc::clone(&rows.columns[position + 1]))
+        };
+        let keys = call.order_by.iter().map(|key| &key.expr).chain(implied_order(call));
+        let keys: Option<Vec<_>> = keys.map(column_of).collect();
+        let keys = keys.ok_or_else(|| Error::internal("DISTINCT is ordered by what is no argument"))?;
+        sorter.add(rows, &keys)
     }
 
     fn update(
@@ -592,21 +623,84 @@ impl State {
         ctx.with_eval(|eval| self.state.update(groups, args, rows, selection, eval))
     }
 
-    fn finish(mut self, ctx: &ExecContext<'_>, _call: &AggregateCall, groups: usize) -> Result<Column> {
+    fn finish(mut self, ctx: &ExecContext<'_>, call: &AggregateCall, groups: usize) -> Result<Column> {
         self.state.grow(groups);
+        if let Some(mut distinct) = self.distinct.take() {
+            let mut jobs = distinct.take_aside()?;
+            while let Some((rows, depth)) = jobs.pop() {
+                distinct.seen.clear();
+                distinct.depth = depth;
+                for number in 0..rows.batch_count() {
+                    ctx.check_interrupts()?;
+                    let batch = rows.batch(number)?.expect("its number is below the count");
+                    if let Some(fresh) = distinct.fresh(ctx, batch)? {
+                        self.add_late(ctx, call, &fresh)?;
+                    }
+                }
+                jobs.extend(distinct.take_aside()?);
+            }
+        }
         if let Some(sorter) = self.ordered.take() {
             let mut rows = sorter.finish()?;
             while let Some(batch) = rows.next(ctx.batch_rows())? {
-                let numbers: Vec<u32> = match batch.columns[0].as_i64s() {
-                    Some(values) => values.iter().map(|number| *number as u32).collect(),
-                    None => return Err(Error::internal("group numbers are integers")),
-                };
+                ctx.check_interrupts()?;
+                let numbers = group_numbers(&batch.columns[0])?;
                 self.update(ctx, Groups::Each(&numbers), &batch.columns[1..], batch.rows, None)?;
             }
         }
         let column = ctx.with_eval(|eval| self.state.finish(eval))?;
         Ok(column.expanded())
     }
+}
+
+impl DistinctRows {
+    /// The rows of a batch that did not come before; when there is no room to remember more, new ones are put aside.
+    fn fresh(&mut self, ctx: &ExecContext<'_>, batch: Batch) -> Result<Option<Batch>> {
+        self.layout.encode(&batch.columns, batch.rows, batch.active(), &mut self.keys)?;
+        let full = self.aside.is_some()
+            || (self.seen.memory_bytes() > ctx.hash_mem_bytes() && self.depth < MAX_DEPTH);
+        let mut fresh: Vec<u16> = Vec::new();
+        for row in batch.active() {
+            let key = self.keys.bytes(row);
+            if !full || self.seen.len() == 0 {
+                if self.seen.insert_bytes(key).1 {
+                    fresh.push(row as u16);
+                }
+            } else if self.seen.find_bytes(key).is_none() {
+                let hash = key_hash(&self.layout, &self.keys, row);
+                let (types, depth) = (&self.types, self.depth);
+                self.aside
+                    .get_or_insert_with(|| Partitioner::new(types, depth, ctx.temp()))
+                    .add(&batch, row, hash)?;
+            }
+        }
+        Ok((!fresh.is_empty()).then(|| batch.with_selection(Selection::new(fresh))))
+    }
+
+    /// What was put aside, with its level of splitting.
+    fn take_aside(&mut self) -> Result<Vec<(RowStore, u32)>> {
+        let Some(aside) = self.aside.take() else { return Ok(Vec::new()) };
+        let parts = aside.finish()?.into_iter().filter(|part| !part.is_empty());
+        Ok(parts.map(|part| (part, self.depth + 1)).collect())
+    }
+}
+
+/// The arguments by which rows of an aggregate with DISTINCT are ordered beyond its ORDER BY, where the order shows in
+/// the result: PostgreSQL finds what is distinct by sorting, so `array_agg(DISTINCT x)` is in order.
+fn implied_order(call: &AggregateCall) -> impl Iterator<Item = &Expr> {
+    let shows = call.distinct
+        && !matches!(
+            &*call.function.function.name,
+            "count" | "sum" | "avg" | "min" | "max" | "bool_and" | "bool_or"
+        );
+    let ordered = |arg: &&Expr| !call.order_by.iter().any(|key| key.expr == **arg);
+    call.args.iter().filter(move |_| shows).filter(ordered)
+}
+
+fn group_numbers(column: &Column) -> Result<Vec<u32>> {
+    let values = column.as_i64s().ok_or_else(|| Error::internal("group numbers are integers"))?;
+    let stride = column.stride();
+    Ok((0..column.len()).map(|row| values[row * stride] as u32).collect())
 }
 
 /// The group of each row as a column.

@@ -2,10 +2,18 @@
 //!
 //! # How
 //! Both sides are read row by row in key order. For each key, the inner rows with that key are gathered (the *run*);
-//! every outer row with the key is then joined with the whole run at once. The run stands in memory.
+//! every outer row with the key is then joined with the run, block by block. A run beyond the memory budget goes to a
+//! temporary file, and is read again for each outer row.
+//!
+//! # States
+//! ```text
+//! merging ──outer row has the run's key──► joining (block by block) ──► merging
+//!    └──────no later outer row has it──► finishing (right, full: block by block) ──► merging
+//! ```
 //!
 //! # Invariants
 //! - MJ1: NULL keys match nothing: such rows are unmatched, wherever NULLs sort.
+//! - MJ2: a step joins at most one block, so what waits for output stays small.
 
 use std::cmp::Ordering;
 use std::collections::VecDeque;
@@ -17,6 +25,7 @@ use ochre_sql::physical::JoinType;
 use ochre_types::{Batch, Column, ColumnBuilder, KeyOrder, PhysicalType, compare};
 
 use crate::columns::{builders, null_columns, take_batch};
+use crate::row_store::RowStore;
 use crate::{BoxOperator, ExecContext, Operator};
 
 /// What a [`MergeJoin`] needs to know.
@@ -39,6 +48,7 @@ pub struct MergeJoin {
     outer: Side,
     inner: Side,
     run: Run,
+    phase: Phase,
     output: VecDeque<Batch>,
     /// Single rows that wait until there are enough of them.
     gathered: Vec<ColumnBuilder>,
@@ -54,12 +64,52 @@ struct Side {
     ended: bool,
 }
 
+#[derive(Clone, Copy)]
+enum Phase {
+    /// Comparing the next rows of both sides.
+    Merging,
+    /// The current outer row is to be joined with the run's blocks from this one on, and has found a partner or not.
+    Joining { block: usize, matched: bool },
+    /// The run's rows from this block on are to be output unless they found a partner.
+    Finishing { block: usize },
+}
+
 /// The inner rows of one key.
+#[derive(Default)]
 struct Run {
     keys: Vec<Arc<Column>>,
-    columns: Vec<Arc<Column>>,
+    /// Blocks of so many rows each, when the run is longer than one.
+    store: Option<RowStore>,
+    /// The rows behind those in `store`.
+    last: Vec<Arc<Column>>,
     rows: usize,
-    matched: Vec<bool>,
+    /// For right and full joins: a bit a row, set when it found a partner.
+    matched: Vec<u64>,
+}
+
+/// Rows in a block of a run.
+const BLOCK_ROWS: usize = 1024;
+
+impl Run {
+    fn block_count(&self) -> usize {
+        self.rows.div_ceil(BLOCK_ROWS)
+    }
+
+    fn block(&self, number: usize) -> Result<Batch> {
+        if let Some(batch) = self.store.as_ref().map(|store| store.batch(number)).transpose()?.flatten() {
+            return Ok(batch);
+        }
+        Ok(Batch::new(self.last.clone(), self.rows - number * BLOCK_ROWS))
+    }
+
+    fn clear(&mut self) {
+        self.rows = 0;
+        self.store = None;
+    }
+
+    fn is_matched(&self, row: usize) -> bool {
+        self.matched[row / 64] >> (row % 64) & 1 != 0
+    }
 }
 
 impl Side {
@@ -125,7 +175,8 @@ impl MergeJoin {
             orders,
             outer: Side::new(outer),
             inner: Side::new(inner),
-            run: Run { keys: Vec::new(), columns: Vec::new(), rows: 0, matched: Vec::new() },
+            run: Run::default(),
+            phase: Phase::Merging,
             output: VecDeque::new(),
             gathered: builders(&types, 0),
             gathered_rows: 0,
@@ -144,23 +195,37 @@ impl MergeJoin {
         Ordering::Equal
     }
 
-    /// Advances the merge by one outer row, or one inner row that has no partner. False at the end.
     fn step(&mut self, ctx: &ExecContext<'_>) -> Result<bool> {
+        match self.phase {
+            Phase::Merging => self.merge(ctx),
+            Phase::Joining { block, matched } => self.join_block(ctx, block, matched).map(|()| true),
+            Phase::Finishing { block } => self.finish_block(ctx, block).map(|()| true),
+        }
+    }
+
+    fn tracks_matches(&self) -> bool {
+        matches!(self.spec.join, JoinType::Right | JoinType::Full)
+    }
+
+    /// Advances the merge by one row of a side, or to another phase. False at the end.
+    fn merge(&mut self, ctx: &ExecContext<'_>) -> Result<bool> {
         let has_outer = self.outer.fill(ctx, &self.spec.outer_keys)?;
         if has_outer && self.run.rows > 0 {
             let (_, keys, row) = self.outer.current();
             if self.compare((keys, row), (&self.run.keys, 0)) == Ordering::Equal {
-                self.join_run(ctx)?;
-                self.outer.next += 1;
+                self.phase = Phase::Joining { block: 0, matched: false };
                 return Ok(true);
             }
         }
         if self.run.rows > 0 {
             // No later outer row has the run's key.
-            self.finish_run(ctx)?;
+            if self.tracks_matches() {
+                self.phase = Phase::Finishing { block: 0 };
+                return Ok(true);
+            }
+            self.run.clear();
         }
-        let keeps_lone_inner = matches!(self.spec.join, JoinType::Right | JoinType::Full);
-        if !has_outer && !keeps_lone_inner {
+        if !has_outer && !self.tracks_matches() {
             return Ok(false);
         }
         let has_inner = self.inner.fill(ctx, &self.spec.inner_keys)?;
@@ -192,71 +257,104 @@ impl MergeJoin {
         let (_, current, row) = self.inner.current();
         keys.iter_mut().zip(current).for_each(|(builder, column)| builder.push_from(column, row));
         self.run.keys = keys.iter_mut().map(|builder| Arc::new(builder.take())).collect();
-        self.run.rows = 0;
+        self.run.clear();
+        let mut rows = 0;
         while self.inner.fill(ctx, &self.spec.inner_keys)? {
             let (batch, keys, row) = self.inner.current();
             if self.compare((keys, row), (&self.run.keys, 0)) != Ordering::Equal {
                 break;
             }
+            if rows == BLOCK_ROWS {
+                self.run
+                    .store
+                    .get_or_insert_with(|| {
+                        let types = self.spec.inner_types.clone().into();
+                        RowStore::new(types, ctx.temp(), ctx.work_mem_bytes())
+                    })
+                    .append(take_batch(&mut columns, rows))?;
+                rows = 0;
+            }
             columns
                 .iter_mut()
                 .zip(&batch.columns)
                 .for_each(|(builder, column)| builder.push_from(column, row));
+            rows += 1;
             self.run.rows += 1;
             self.inner.next += 1;
         }
-        self.run.columns = columns.iter_mut().map(|builder| Arc::new(builder.take())).collect();
-        self.run.matched = vec![false; self.run.rows];
+        self.run.last = columns.iter_mut().map(|builder| Arc::new(builder.take())).collect();
+        self.run.matched.clear();
+        if self.tracks_matches() {
+            self.run.matched.resize(self.run.rows.div_ceil(64), 0);
+        }
         Ok(())
     }
 
-    /// Joins the current outer row with the run.
-    fn join_run(&mut self, ctx: &ExecContext<'_>) -> Result<()> {
+    /// Joins the current outer row with a block of the run, and goes to the next block or row.
+    fn join_block(&mut self, ctx: &ExecContext<'_>, block: usize, mut matched: bool) -> Result<()> {
+        ctx.check_interrupts()?;
         let (batch, _, row) = self.outer.current();
         let outer: Vec<_> =
             batch.columns.iter().map(|column| (column.physical(), column.datum(row))).collect();
-        let mut matched = false;
-        for start in (0..self.run.rows).step_by(ctx.batch_rows()) {
-            let rows = ctx.batch_rows().min(self.run.rows - start);
+        let inner = self.run.block(block)?;
+        let mut next = block + 1;
+        for start in (0..inner.rows).step_by(ctx.batch_rows()) {
+            let rows = ctx.batch_rows().min(inner.rows - start);
             let mut columns: Vec<Arc<Column>> = outer
                 .iter()
                 .map(|(physical, value)| Arc::new(Column::constant(*physical, value, rows)))
                 .collect();
-            columns.extend(self.run.columns.iter().map(|column| Arc::new(column.slice(start, rows))));
+            columns.extend(inner.columns.iter().map(|column| Arc::new(column.slice(start, rows))));
             let Some(joined) = ctx.filter_if(self.spec.residual.as_ref(), Batch::new(columns, rows))? else {
                 continue;
             };
             matched = true;
             if !self.spec.join.keeps_inner() {
+                next = self.run.block_count();
                 break;
             }
-            for row in joined.active() {
-                self.run.matched[start + row] = true;
+            if self.tracks_matches() {
+                for row in joined.active().map(|row| block * BLOCK_ROWS + start + row) {
+                    self.run.matched[row / 64] |= 1 << (row % 64);
+                }
             }
             if let Some(joined) = ctx.filter_if(self.spec.filter.as_ref(), joined)? {
                 self.put(ctx, joined);
             }
+        }
+        if next < self.run.block_count() {
+            self.phase = Phase::Joining { block: next, matched };
+            return Ok(());
         }
         let lone = match self.spec.join {
             JoinType::Left | JoinType::Full | JoinType::Anti => !matched,
             JoinType::Semi => matched,
             _ => false,
         };
-        if lone { self.put_outer(ctx) } else { Ok(()) }
+        if lone {
+            self.put_outer(ctx)?;
+        }
+        self.outer.next += 1;
+        self.phase = Phase::Merging;
+        Ok(())
     }
 
-    /// Outputs the run's rows that found no partner, if the join type wants them, and forgets it.
-    fn finish_run(&mut self, ctx: &ExecContext<'_>) -> Result<()> {
-        if matches!(self.spec.join, JoinType::Right | JoinType::Full) {
-            for row in 0..self.run.rows {
-                if !self.run.matched[row] {
-                    let inner =
-                        self.run.columns.iter().map(|column| Arc::new(column.slice(row, 1))).collect();
-                    self.put_inner(ctx, inner)?;
-                }
+    /// Outputs a block's rows that found no partner; behind the last one, forgets the run.
+    fn finish_block(&mut self, ctx: &ExecContext<'_>, block: usize) -> Result<()> {
+        ctx.check_interrupts()?;
+        let inner = self.run.block(block)?;
+        for row in 0..inner.rows {
+            if self.run.is_matched(block * BLOCK_ROWS + row) {
+                continue;
             }
+            let columns = inner.columns.iter().map(|column| Arc::new(column.slice(row, 1))).collect();
+            self.put_inner(ctx, columns)?;
         }
-        self.run.rows = 0;
+        self.phase = Phase::Finishing { block: block + 1 };
+        if block + 1 == self.run.block_count() {
+            self.run.clear();
+            self.phase = Phase::Merging;
+        }
         Ok(())
     }
 
@@ -337,7 +435,8 @@ impl Operator for MergeJoin {
     }
 
     fn rescan(&mut self, ctx: &ExecContext<'_>) -> Result<()> {
-        self.run.rows = 0;
+        self.run.clear();
+        self.phase = Phase::Merging;
         self.output.clear();
         self.gathered_rows = 0;
         self.gathered.iter_mut().for_each(|builder| drop(builder.take()));

@@ -2,13 +2,14 @@
 //!
 //! The initial term's rows are output and become the work table; then the recursive term runs over the work table, and
 //! its rows (those that are new, for UNION) are output and become the next work table, until a round finds nothing.
+//! What a UNION has seen, and the work tables, go to temporary files beyond the memory budget.
 
 use std::sync::Arc;
 
 use ochre_base::Result;
 use ochre_types::{Batch, PhysicalType, Selection, SqlType};
 
-use crate::key_table::KeyTable;
+use crate::key_set::{Key, KeySet};
 use crate::keys::{BatchKeys, KeyLayout};
 use crate::row_store::RowStore;
 use crate::{BoxOperator, ExecContext, Operator};
@@ -20,7 +21,7 @@ pub struct RecursiveUnion {
     work_table: usize,
     types: Arc<[PhysicalType]>,
     /// For UNION: the rows that came before.
-    seen: Option<(KeyLayout, KeyTable)>,
+    seen: Option<(KeyLayout, Option<KeySet>)>,
     /// Rows of the round that runs.
     found: Option<RowStore>,
     round: Round,
@@ -43,7 +44,7 @@ impl RecursiveUnion {
         distinct: bool,
         types: &[SqlType],
     ) -> RecursiveUnion {
-        let seen = distinct.then(|| (KeyLayout::new(types.iter().copied()).into_bytes(), KeyTable::bytes()));
+        let seen = distinct.then(|| (KeyLayout::new(types.iter().copied()).into_bytes(), None));
         RecursiveUnion {
             initial,
             recursive,
@@ -57,15 +58,17 @@ impl RecursiveUnion {
     }
 
     /// Rows that did not come before.
-    fn fresh(&mut self, batch: Batch) -> Result<Option<Batch>> {
-        let Some((layout, table)) = &mut self.seen else { return Ok(Some(batch)) };
+    fn fresh(&mut self, ctx: &ExecContext<'_>, batch: Batch) -> Result<Option<Batch>> {
+        let Some((layout, seen)) = &mut self.seen else { return Ok(Some(batch)) };
+        let seen = seen.get_or_insert_with(|| KeySet::new(false, ctx.temp(), ctx.hash_mem_bytes()));
         let mut keys = BatchKeys::default();
         layout.encode(&batch.columns, batch.rows, batch.active(), &mut keys)?;
-        let rows: Vec<u16> = batch
-            .active()
-            .filter(|row| table.insert_bytes(keys.bytes(*row)).1)
-            .map(|row| row as u16)
-            .collect();
+        let mut rows: Vec<u16> = Vec::new();
+        for row in batch.active() {
+            if seen.insert(Key::Bytes(keys.bytes(row)))? {
+                rows.push(row as u16);
+            }
+        }
         Ok((!rows.is_empty()).then(|| batch.with_selection(Selection::new(rows))))
     }
 
@@ -98,7 +101,7 @@ impl Operator for RecursiveUnion {
                 self.next_round(ctx)?;
                 continue;
             };
-            if let Some(batch) = self.fresh(batch)? {
+            if let Some(batch) = self.fresh(ctx, batch)? {
                 let batch = batch.compact();
                 if self.found.is_none() {
                     let store = RowStore::new(Arc::clone(&self.types), ctx.temp(), ctx.work_mem_bytes());
@@ -113,8 +116,8 @@ impl Operator for RecursiveUnion {
     fn rescan(&mut self, ctx: &ExecContext<'_>) -> Result<()> {
         self.round = Round::Initial;
         self.found = None;
-        if let Some((_, table)) = &mut self.seen {
-            table.clear();
+        if let Some((_, seen)) = &mut self.seen {
+            *seen = None;
         }
         ctx.run.work_table(self.work_table).borrow_mut().current = None;
         self.initial.rescan(ctx)?;
