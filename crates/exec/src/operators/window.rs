@@ -60,7 +60,7 @@ pub struct Window {
 
 enum Call {
     Function(RunningFunction),
-    Aggregate(RunningAggregate),
+    Aggregate(Box<RunningAggregate>),
 }
 
 impl Window {
@@ -80,7 +80,7 @@ impl Window {
                     (Call::Function(RunningFunction::new(function, args, first)?), *ty)
                 }
                 WindowCall::Aggregate(call) => {
-                    (Call::Aggregate(RunningAggregate::new(call, first)?), call.ty)
+                    (Call::Aggregate(Box::new(RunningAggregate::new(call, first)?)), call.ty)
                 }
             };
             calls.push(call);
