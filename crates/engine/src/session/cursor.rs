@@ -103,7 +103,7 @@ impl Session {
         if name.is_empty() {
             return Err(Error::new(SqlState::INVALID_CURSOR_NAME, "invalid cursor name: must not be empty"));
         }
-        if self.portals.contains_key(name) {
+        if self.portals.contains(name) {
             return Err(Error::new(SqlState::DUPLICATE_CURSOR, format!("cursor \"{name}\" already exists")));
         }
         let (plan, row_ids, locks) = self.plan_cursor(&declare.query, types)?;
@@ -139,7 +139,7 @@ impl Session {
             held: false,
             state: PortalState::Open(Box::new(query)),
         };
-        self.portals.insert(name.into(), portal);
+        self.portals.insert(name, portal);
         let created = self.state.statement_time.get();
         let listing = CursorListing { statement, options, created };
         self.state.listings.borrow_mut().cursors.insert(name.into(), listing);
@@ -234,10 +234,8 @@ impl Session {
         sink: &mut dyn Sink,
     ) -> Result<CommandTag> {
         let name: &str = &fetch.cursor;
-        let Some((name, mut portal)) = self.portals.remove_entry(name) else {
-            return Err(undefined_cursor(name));
-        };
-        let result = self.fetch_from(&mut portal, fetch, &name, protocol, sink);
+        let mut portal = self.portals.remove(name).ok_or_else(|| undefined_cursor(name))?;
+        let result = self.fetch_from(&mut portal, fetch, name, protocol, sink);
         if result.is_err() {
             portal.state = PortalState::Failed;
         }
@@ -322,16 +320,20 @@ impl Session {
             .portals
             .iter()
             .filter(|(_, portal)| portal.options.hold && !portal.held)
-            .map(|(name, _)| name.clone())
+            .map(|(name, _)| name.into())
             .collect();
         for name in held {
             let Some(mut portal) = self.portals.remove(&name) else { continue };
-            if let PortalState::Open(query) = &mut portal.state {
-                self.hold_query(query, &portal.parameters)?;
+            let held = match &mut portal.state {
+                PortalState::Open(query) => self.hold_query(query, &portal.parameters),
+                _ => Ok(()),
+            };
+            if held.is_ok() {
+                portal.depth = FRESHLY_HELD;
+                portal.held = true;
             }
-            portal.depth = FRESHLY_HELD;
-            portal.held = true;
-            self.portals.insert(name, portal);
+            self.portals.insert(&name, portal);
+            held?;
         }
         Ok(())
     }
@@ -352,7 +354,7 @@ impl Session {
 
     /// Whether the transaction made a cursor that is to outlive it.
     pub(crate) fn has_new_held_cursor(&self) -> bool {
-        self.portals.values().any(|portal| portal.options.hold && !portal.held)
+        self.portals.iter().any(|(_, portal)| portal.options.hold && !portal.held)
     }
 
     /// Removes the portals that end with the transaction.
@@ -377,14 +379,14 @@ impl Session {
     }
 
     fn retain_portals(&mut self, stays: impl Fn(&Portal) -> bool) {
-        self.portals.retain(|_, portal| stays(portal));
+        self.portals.retain(stays);
         let portals = &self.portals;
-        self.state.listings.borrow_mut().cursors.retain(|name, _| portals.contains_key(name));
+        self.state.listings.borrow_mut().cursors.retain(|name, _| portals.contains(name));
     }
 
     /// Whether a query of this session that is not at its end uses a relation.
     pub(crate) fn is_used_by_portal(&self, relation: Oid) -> bool {
-        self.portals.values().any(|portal| match &portal.state {
+        self.portals.iter().any(|(_, portal)| match &portal.state {
             PortalState::Open(query) => {
                 query.plan().is_some_and(|plan| plan.relations.iter().any(|used| used.oid == relation))
             }

@@ -230,7 +230,7 @@ impl Session {
         if self.block == Block::Failed && !prepared.statement.as_ref().is_none_or(ends_block) {
             return Err(failed_block());
         }
-        if !portal.is_empty() && self.portals.contains_key(portal) {
+        if !portal.is_empty() && self.portals.contains(portal) {
             return Err(Error::new(
                 SqlState::DUPLICATE_CURSOR,
                 format!("cursor \"{portal}\" already exists"),
@@ -276,7 +276,7 @@ impl Session {
             held: false,
             state: PortalState::Ready,
         };
-        self.portals.insert(name.into(), portal);
+        self.portals.insert(name, portal);
     }
 
     fn portal(&self, name: &str) -> Result<&Portal> {
@@ -334,7 +334,7 @@ impl Session {
             portal.state = PortalState::Failed;
         }
         if self.block != Block::Idle && (outcome.is_ok() || !self.savepoints.is_empty()) {
-            self.portals.insert(name.into(), portal);
+            self.portals.insert(name, portal);
         } else if !name.is_empty() {
             self.state.listings.borrow_mut().cursors.remove(name);
         }

@@ -61,7 +61,7 @@ use crate::settings::Settings;
 use catalog::CatalogChanges;
 pub(crate) use cursor::Listings;
 pub(crate) use extended::Prepared;
-use portal::Portal;
+use portal::Portals;
 pub(crate) use portal::Scroll;
 pub(crate) use settings::split_dotted;
 pub(crate) use simple::is_plannable;
@@ -144,7 +144,7 @@ pub struct Session {
     pub(crate) block: Block,
     pub(crate) savepoints: Vec<Savepoint>,
     pub(crate) statements: HashMap<Box<str>, Arc<Prepared>>,
-    pub(crate) portals: HashMap<Box<str>, Portal>,
+    pub(crate) portals: Portals,
     pub(crate) pending: Option<simple::Pending>,
     /// Executions kept for the next run of their plans.
     pub(crate) idle: execute::IdleExecutions,
@@ -233,7 +233,7 @@ impl Session {
             block: Block::Idle,
             savepoints: Vec::new(),
             statements: HashMap::new(),
-            portals: HashMap::new(),
+            portals: Portals::default(),
             pending: None,
             idle: execute::IdleExecutions::default(),
             suspends: false,

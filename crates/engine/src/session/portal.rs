@@ -20,6 +20,7 @@
 
 use std::sync::Arc;
 
+use hashbrown::HashMap;
 use ochre_base::{Error, Oid, Result, RowId, SqlState};
 use ochre_exec::{Execution, RowStore, StatementContext};
 use ochre_sql::physical::{CommandKind, OutputColumn, PhysicalPlan, PlanNode, PlannedStatement};
@@ -43,6 +44,63 @@ pub(crate) struct Portal {
     /// Its rows were computed at the end of the transaction that made it, and it stays until it is closed.
     pub held: bool,
     pub state: PortalState,
+}
+
+/// The portals of a session by name. The one without a name, which most statements of the extended protocol use, has a
+/// place of its own.
+#[derive(Default)]
+pub(crate) struct Portals {
+    unnamed: Option<Portal>,
+    named: HashMap<Box<str>, Portal>,
+}
+
+impl Portals {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.unnamed.is_none() && self.named.is_empty()
+    }
+
+    pub(crate) fn get(&self, name: &str) -> Option<&Portal> {
+        if name.is_empty() { self.unnamed.as_ref() } else { self.named.get(name) }
+    }
+
+    pub(crate) fn contains(&self, name: &str) -> bool {
+        self.get(name).is_some()
+    }
+
+    pub(crate) fn insert(&mut self, name: &str, portal: Portal) {
+        if name.is_empty() {
+            self.unnamed = Some(portal);
+        } else {
+            self.named.insert(name.into(), portal);
+        }
+    }
+
+    pub(crate) fn remove(&mut self, name: &str) -> Option<Portal> {
+        if name.is_empty() { self.unnamed.take() } else { self.named.remove(name) }
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.unnamed = None;
+        self.named.clear();
+    }
+
+    /// All with their names.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &Portal)> {
+        let unnamed = self.unnamed.iter().map(|portal| ("", portal));
+        unnamed.chain(self.named.iter().map(|(name, portal)| (&**name, portal)))
+    }
+
+    pub(crate) fn values_mut(&mut self) -> impl Iterator<Item = &mut Portal> {
+        self.unnamed.iter_mut().chain(self.named.values_mut())
+    }
+
+    /// Removes those that do not stay.
+    pub(crate) fn retain(&mut self, stays: impl Fn(&Portal) -> bool) {
+        if self.unnamed.as_ref().is_some_and(|portal| !stays(portal)) {
+            self.unnamed = None;
+        }
+        self.named.retain(|_, portal| stays(portal));
+    }
 }
 
 /// What DECLARE says of a cursor.
