@@ -23,7 +23,8 @@ def statements(text):
                 result.append(("comment", line[2:].strip()))
             continue
         current.append(line)
-        if line.rstrip().endswith(";"):
+        # A semicolon within a dollar-quoted body ends nothing.
+        if line.rstrip().endswith(";") and "\n".join(current).count("$$") % 2 == 0:
             result.append(("sql", "\n".join(current)))
             current = []
     assert not current, f"a statement without an end: {current}"

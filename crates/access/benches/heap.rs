@@ -97,7 +97,7 @@ fn main() {
     });
 
     let scan = |what: &str| {
-        let mut t = begin(&manager);
+        let t = begin(&manager);
         let snapshot = t.snapshot().unwrap();
         let mut seen = 0u64;
         measure(what, ROWS, || {
@@ -122,7 +122,7 @@ fn main() {
 
     let random = |i: u32| (i.wrapping_mul(2_654_435_761) >> 4) as usize % ROWS as usize;
     {
-        let mut t = begin(&manager);
+        let t = begin(&manager);
         let snapshot = t.snapshot().unwrap();
         measure("fetch at random", ROWS, || {
             let mut sum = 0u64;
@@ -134,7 +134,7 @@ fn main() {
     }
     measure("begin, snapshot, commit (reading)", ROWS, || {
         for _ in 0..ROWS {
-            let mut t = begin(&manager);
+            let t = begin(&manager);
             let snapshot = t.snapshot().unwrap();
             assert!(snapshot.lsn().0 > 0);
             drop(snapshot);
@@ -146,7 +146,7 @@ fn main() {
     let one = 200_000;
     measure("transaction of one update at random", one, || {
         for i in 0..one {
-            let mut t = begin(&manager);
+            let t = begin(&manager);
             let snapshot = t.snapshot().unwrap();
             let at = random(i);
             encode(&mut row, at as u32, i);
@@ -161,7 +161,7 @@ fn main() {
         println!("{:?}", collector.cycle().unwrap());
     });
     measure("update of all rows", ROWS, || {
-        let mut t = begin(&manager);
+        let t = begin(&manager);
         let snapshot = t.snapshot().unwrap();
         for (id, rid) in rids.iter().enumerate() {
             encode(&mut row, id as u32, 7);

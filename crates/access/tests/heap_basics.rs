@@ -79,15 +79,15 @@ fn scan(heap: &Heap, snapshot: &Snapshot) -> Vec<u32> {
 fn a_snapshot_sees_what_was_committed_before_it() {
     let db = Database::in_memory();
     let heap = db.create_heap().unwrap();
-    let mut writer = db.begin(IsolationLevel::ReadCommitted);
+    let writer = db.begin(IsolationLevel::ReadCommitted);
     let rid = insert(&heap, &writer, 1, b"one");
     writer.advance_command().unwrap();
-    let mut reader = db.begin(IsolationLevel::RepeatableRead);
+    let reader = db.begin(IsolationLevel::RepeatableRead);
     assert_eq!(read(&heap, &reader.snapshot().unwrap(), rid), None);
     assert_eq!(read(&heap, &writer.snapshot().unwrap(), rid), Some((1, b"one".to_vec())));
     let ticket = db.manager.commit(writer).unwrap();
     assert_eq!(read(&heap, &reader.snapshot().unwrap(), rid), None, "its snapshot stays");
-    let mut later = db.begin(IsolationLevel::ReadCommitted);
+    let later = db.begin(IsolationLevel::ReadCommitted);
     let snapshot = later.snapshot().unwrap();
     assert_eq!(read(&heap, &snapshot, rid), Some((1, b"one".to_vec())));
     assert_eq!(later.gate_lsn(), ticket.lsn, "the reply waits for the commit it met");
@@ -105,7 +105,7 @@ fn older_versions_stay_for_older_snapshots() {
     db.manager.commit(first).unwrap();
     let mut readers = Vec::new();
     for n in 0..200u32 {
-        let mut reader = db.begin(IsolationLevel::RepeatableRead);
+        let reader = db.begin(IsolationLevel::RepeatableRead);
         let snapshot = reader.snapshot().unwrap();
         readers.push((n, reader, snapshot));
         let mut writer = db.begin(IsolationLevel::ReadCommitted);
@@ -163,7 +163,7 @@ fn aborted_and_rolled_back_versions_are_skipped_and_go() {
     assert_eq!(read(&heap, &partly.snapshot().unwrap(), rid), Some((4, b"before the savepoint".to_vec())));
     db.manager.commit(partly).unwrap();
 
-    let mut reader = db.begin(IsolationLevel::ReadCommitted);
+    let reader = db.begin(IsolationLevel::ReadCommitted);
     let snapshot = reader.snapshot().unwrap();
     assert_eq!(read(&heap, &snapshot, rid), Some((4, b"before the savepoint".to_vec())));
     assert_eq!(read(&heap, &snapshot, gone), None);
@@ -175,7 +175,7 @@ fn aborted_and_rolled_back_versions_are_skipped_and_go() {
     assert!(stats.rows == 1 && stats.versions >= 3, "{stats:?}");
     collector.cycle().unwrap();
     assert_eq!(db.manager.aborted_runs(), [], "nothing of the aborted transaction is left");
-    let mut reader = db.begin(IsolationLevel::ReadCommitted);
+    let reader = db.begin(IsolationLevel::ReadCommitted);
     assert_eq!(scan(&heap, &reader.snapshot().unwrap()), [4]);
     assert_eq!(heap.check().unwrap(), []);
 }
@@ -219,7 +219,7 @@ fn a_row_lock_blocks_writers_until_its_transaction_ends() {
     let setup = db.begin(IsolationLevel::ReadCommitted);
     let rid = insert(&heap, &setup, 1, b"one");
     db.manager.commit(setup).unwrap();
-    let mut a = db.begin(IsolationLevel::ReadCommitted);
+    let a = db.begin(IsolationLevel::ReadCommitted);
     let snapshot = a.snapshot().unwrap();
     let lock = RowLockStrength::Update;
     let mut wait = RowWait::default();
@@ -285,7 +285,7 @@ fn a_row_that_outgrows_its_page_keeps_its_id() {
     let setup = db.begin(IsolationLevel::ReadCommitted);
     let rows: Vec<RowId> = (0..60).map(|n| insert(&heap, &setup, n, &[b'a'; 100])).collect();
     db.manager.commit(setup).unwrap();
-    let mut old = db.begin(IsolationLevel::RepeatableRead);
+    let old = db.begin(IsolationLevel::RepeatableRead);
     let before = old.snapshot().unwrap();
     let noise: Vec<u8> = {
         let mut random = Random::new(1);
@@ -299,7 +299,7 @@ fn a_row_that_outgrows_its_page_keeps_its_id() {
             assert_eq!(outcome, WriteOutcome::Done);
         }
         db.manager.commit(writer).unwrap();
-        let mut reader = db.begin(IsolationLevel::ReadCommitted);
+        let reader = db.begin(IsolationLevel::ReadCommitted);
         let now = reader.snapshot().unwrap();
         assert_eq!(scan(&heap, &now), vec![1000 + round; 60]);
         for (n, rid) in rows.iter().enumerate() {
@@ -333,14 +333,14 @@ fn large_values_are_shared_by_versions_and_freed_with_the_last() {
     let heap = db.create_heap().unwrap();
     let mut random = Random::new(2);
     let value: Vec<u8> = (0..100_000).map(|_| random.next() as u8).collect();
-    let mut t = db.begin(IsolationLevel::ReadCommitted);
+    let t = db.begin(IsolationLevel::ReadCommitted);
     let rid = insert(&heap, &t, 1, &value);
     t.advance_command().unwrap();
     assert_eq!(read(&heap, &t.snapshot().unwrap(), rid), Some((1, value.clone())));
     db.manager.commit(t).unwrap();
 
     // The next version takes the value over by its reference.
-    let mut t = db.begin(IsolationLevel::ReadCommitted);
+    let t = db.begin(IsolationLevel::ReadCommitted);
     let snapshot = t.snapshot().unwrap();
     let layout = layout();
     let mut row = RowBuffer::default();
@@ -388,7 +388,7 @@ fn many_rows_go_in_page_by_page() {
     heap.insert_many(&t, &mut batch, 1, &mut rids).unwrap();
     assert_eq!(rids.len(), 5000);
     db.manager.commit(t).unwrap();
-    let mut t = db.begin(IsolationLevel::ReadCommitted);
+    let t = db.begin(IsolationLevel::ReadCommitted);
     let snapshot = t.snapshot().unwrap();
     assert_eq!(scan(&heap, &snapshot), (0..5000).collect::<Vec<_>>());
     assert_eq!(read(&heap, &snapshot, rids[4321]).unwrap().1, b"row number 4321");
@@ -404,8 +404,8 @@ fn a_row_forwarded_during_a_scan_comes_once() {
     let transaction = db.begin(IsolationLevel::ReadCommitted);
     let rids: Vec<RowId> = (0..400).map(|i| insert(&heap, &transaction, i, &[1; 60])).collect();
     db.manager.commit(transaction).unwrap();
-    let mut reader = db.begin(IsolationLevel::RepeatableRead);
-    let mut newer = db.begin(IsolationLevel::ReadCommitted);
+    let reader = db.begin(IsolationLevel::RepeatableRead);
+    let newer = db.begin(IsolationLevel::ReadCommitted);
     let old = reader.snapshot().unwrap();
     let layout = layout();
     let blocks = heap.block_count().unwrap();

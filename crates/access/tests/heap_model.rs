@@ -444,7 +444,7 @@ impl Run {
         }
         self.machine.fs.crash(mode);
         self.reopen();
-        let mut reader = self.db.begin(IsolationLevel::ReadCommitted);
+        let reader = self.db.begin(IsolationLevel::ReadCommitted);
         let found = scan(&self.heap, &reader.snapshot().unwrap());
         drop(reader);
         let kept = (self.acknowledged..=self.model.commits).rev().find(|kept| {

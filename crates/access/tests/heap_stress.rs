@@ -129,7 +129,7 @@ fn transfers(isolation: IsolationLevel, seed: u64) {
             .map(|_| {
                 scope.spawn(move || {
                     while !done.load(Ordering::Relaxed) {
-                        let mut t = db.begin(IsolationLevel::RepeatableRead);
+                        let t = db.begin(IsolationLevel::RepeatableRead);
                         let snapshot = t.snapshot().unwrap();
                         for _ in 0..3 {
                             let expected = (ACCOUNTS, u64::from(ACCOUNTS * BALANCE));
@@ -154,7 +154,7 @@ fn transfers(isolation: IsolationLevel, seed: u64) {
         results.into_iter().for_each(|r| r.unwrap());
     });
     assert!(committed.load(Ordering::Relaxed) > 1000, "{committed:?} committed, {given_up:?} given up");
-    let mut t = db.begin(IsolationLevel::ReadCommitted);
+    let t = db.begin(IsolationLevel::ReadCommitted);
     assert_eq!(sum(&heap, &t.snapshot().unwrap()), (ACCOUNTS, u64::from(ACCOUNTS * BALANCE)));
     assert_eq!(heap.check().unwrap(), []);
 }

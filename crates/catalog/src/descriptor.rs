@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use ochre_base::{FileId, Lsn, Oid};
+use ochre_expr::Function;
 use ochre_types::{Datum, SqlType};
 
 /// A role's id, as the owner of an object.
@@ -169,6 +170,8 @@ pub struct RelationDescriptor {
     pub options: Vec<Arc<str>>,
     /// Whether the relation has or had a foreign key, or was referred to by one; `relhastriggers`.
     pub has_triggers: bool,
+    /// Its triggers, by name: the order in which they fire.
+    pub triggers: Vec<Arc<TriggerDescriptor>>,
 }
 
 impl RelationDescriptor {
@@ -333,6 +336,79 @@ pub struct ConstraintDescriptor {
     pub validated: bool,
     pub no_inherit: bool,
     pub comment: Option<Arc<str>>,
+}
+
+/// A function or procedure that a user made.
+#[derive(Debug, Clone)]
+pub struct RoutineDescriptor {
+    pub oid: Oid,
+    pub namespace: Oid,
+    pub owner: Owner,
+    /// What expressions see of it. Its source is the body as given, empty for one in SQL's own form.
+    pub function: Arc<Function>,
+    /// The body in SQL's own form as text: `RETURN expr` or `BEGIN ATOMIC … END`, objects named in full.
+    pub sql_body: Option<Arc<str>>,
+    pub comment: Option<Arc<str>>,
+}
+
+impl RoutineDescriptor {
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.function.name
+    }
+}
+
+/// When a trigger fires.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TriggerTiming {
+    Before,
+    After,
+    InsteadOf,
+}
+
+/// A trigger of a table or view.
+#[derive(Debug, Clone)]
+pub struct TriggerDescriptor {
+    pub oid: Oid,
+    pub table: Oid,
+    pub name: Arc<str>,
+    pub function: Oid,
+    pub timing: TriggerTiming,
+    /// FOR EACH ROW; otherwise once a statement.
+    pub row: bool,
+    pub insert: bool,
+    pub update: bool,
+    pub delete: bool,
+    pub truncate: bool,
+    /// `tgenabled`: O, D, R or A.
+    pub enabled: u8,
+    /// The columns of UPDATE OF; empty for all.
+    pub columns: Vec<i16>,
+    pub arguments: Vec<Arc<str>>,
+    /// The WHEN condition as SQL text.
+    pub condition: Option<Arc<str>>,
+    /// The constraint of a constraint trigger, else zero.
+    pub constraint: Oid,
+    pub deferrable: bool,
+    pub initially_deferred: bool,
+    /// The names of the transition tables.
+    pub old_table: Option<Arc<str>>,
+    pub new_table: Option<Arc<str>>,
+    pub comment: Option<Arc<str>>,
+}
+
+impl TriggerDescriptor {
+    /// `pg_trigger.tgtype`.
+    pub fn type_bits(&self) -> i16 {
+        let bit = |on: bool, bit: i16| if on { bit } else { 0 };
+        bit(self.row, 1)
+            | bit(self.timing == TriggerTiming::Before, 2)
+            | bit(self.insert, 4)
+            | bit(self.delete, 8)
+            | bit(self.update, 16)
+            | bit(self.truncate, 32)
+            | bit(self.timing == TriggerTiming::InsteadOf, 64)
+    }
 }
 
 /// A sequence's parameters; its current value lives in its file.

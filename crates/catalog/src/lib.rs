@@ -19,7 +19,8 @@ pub mod stored;
 pub use descriptor::{
     ColumnDescriptor, ColumnList, ColumnStatistics, ConstraintDescriptor, ConstraintKind, DatabaseDescriptor,
     Field, ForeignKey, GeneratedKind, IdentityKind, IndexDescriptor, IndexKey, NamespaceDescriptor, Owner,
-    Persistence, ReferentialAction, RelationDescriptor, RelationKind, RoleDescriptor, SequenceDescriptor,
+    Persistence, ReferentialAction, RelationDescriptor, RelationKind, RoleDescriptor, RoutineDescriptor,
+    SequenceDescriptor, TriggerDescriptor, TriggerTiming,
 };
 pub use snapshot::{CatalogChange, CatalogSnapshot};
 
@@ -79,6 +80,12 @@ pub mod oids {
     pub const PG_REWRITE: Oid = Oid(2618);
     /// Catalog `pg_proc`.
     pub const PG_PROC: Oid = Oid(1255);
+    /// Catalog `pg_trigger`.
+    pub const PG_TRIGGER: Oid = Oid(2620);
+    /// Language `sql`.
+    pub const SQL_LANGUAGE: Oid = Oid(14);
+    /// Language `plpgsql`.
+    pub const PLPGSQL_LANGUAGE: Oid = Oid(13_498);
     /// Catalog `pg_am`.
     pub const PG_AM: Oid = Oid(2601);
     /// Catalog `pg_language`.

@@ -11,7 +11,7 @@ use ochre_base::Oid;
 use crate::builtin;
 use crate::descriptor::{
     ConstraintDescriptor, DatabaseDescriptor, IndexDescriptor, NamespaceDescriptor, RelationDescriptor,
-    RoleDescriptor,
+    RoleDescriptor, RoutineDescriptor,
 };
 
 /// One change to a catalog. A transaction's changes are applied to its own picture at once, and to the published one,
@@ -23,6 +23,8 @@ pub enum CatalogChange {
     DropRelation(Oid),
     PutNamespace(Arc<NamespaceDescriptor>),
     DropNamespace(Oid),
+    PutRoutine(Arc<RoutineDescriptor>),
+    DropRoutine(Oid),
     PutRole(Arc<RoleDescriptor>),
     DropRole(Oid),
     PutDatabase(Arc<DatabaseDescriptor>),
@@ -40,6 +42,9 @@ pub struct CatalogSnapshot {
     relation_names: Arc<HashMap<(Oid, Arc<str>), Oid>>,
     namespaces: Arc<HashMap<Oid, Arc<NamespaceDescriptor>>>,
     namespace_names: Arc<HashMap<Arc<str>, Oid>>,
+    routines: Arc<HashMap<Oid, Arc<RoutineDescriptor>>>,
+    /// The user's routines of a name, in the order of their ids.
+    routine_names: Arc<HashMap<Box<str>, Vec<Arc<RoutineDescriptor>>>>,
     roles: Arc<HashMap<Oid, Arc<RoleDescriptor>>>,
     databases: Arc<HashMap<Oid, Arc<DatabaseDescriptor>>>,
     /// The foreign keys that refer to a relation, in the order of their ids.
@@ -56,6 +61,8 @@ impl CatalogSnapshot {
             relation_names: Arc::default(),
             namespaces: Arc::default(),
             namespace_names: Arc::default(),
+            routines: Arc::default(),
+            routine_names: Arc::default(),
             roles: Arc::default(),
             databases: Arc::default(),
             referencing: Arc::default(),
@@ -101,6 +108,18 @@ impl CatalogSnapshot {
             CatalogChange::DropNamespace(oid) => {
                 self.forget_namespace_name(*oid);
                 Arc::make_mut(&mut self.namespaces).remove(oid);
+            }
+            CatalogChange::PutRoutine(routine) => {
+                self.forget_routine_name(routine.oid);
+                let names = Arc::make_mut(&mut self.routine_names);
+                let list = names.entry(routine.name().into()).or_default();
+                list.push(Arc::clone(routine));
+                list.sort_by_key(|routine| routine.oid);
+                Arc::make_mut(&mut self.routines).insert(routine.oid, Arc::clone(routine));
+            }
+            CatalogChange::DropRoutine(oid) => {
+                self.forget_routine_name(*oid);
+                Arc::make_mut(&mut self.routines).remove(oid);
             }
             CatalogChange::PutRole(role) => {
                 Arc::make_mut(&mut self.roles).insert(role.oid, Arc::clone(role));
@@ -206,6 +225,42 @@ impl CatalogSnapshot {
                 Arc::make_mut(&mut self.namespace_names).remove(&name);
             }
         }
+    }
+
+    fn forget_routine_name(&mut self, oid: Oid) {
+        let Some(old) = self.routines.get(&oid) else { return };
+        let names = Arc::make_mut(&mut self.routine_names);
+        if let Some(list) = names.get_mut(old.name()) {
+            list.retain(|known| known.oid != oid);
+            if list.is_empty() {
+                names.remove(old.name());
+            }
+        }
+    }
+
+    /// The user's routine with this id.
+    pub fn routine(&self, oid: Oid) -> Option<&Arc<RoutineDescriptor>> {
+        self.routines.get(&oid)
+    }
+
+    /// The user's routines of a name, in all namespaces.
+    pub fn routines_named(&self, name: &str) -> &[Arc<RoutineDescriptor>] {
+        if self.routine_names.is_empty() {
+            return &[];
+        }
+        self.routine_names.get(name).map_or(&[], Vec::as_slice)
+    }
+
+    /// The routine of a namespace with exactly these input arguments.
+    pub fn routine_in(&self, namespace: Oid, name: &str, args: &[Oid]) -> Option<&Arc<RoutineDescriptor>> {
+        self.routines_named(name)
+            .iter()
+            .find(|routine| routine.namespace == namespace && *routine.function.arg_types == *args)
+    }
+
+    /// All routines of users, in no order.
+    pub fn routines(&self) -> impl Iterator<Item = &Arc<RoutineDescriptor>> {
+        self.routines.values()
     }
 
     /// The relation with this id.

@@ -98,7 +98,7 @@ fn parameters_to_columns(expr: Expr) -> Expr {
 
 impl TableLoader {
     fn new(session: &Session, target: &TargetTable, exprs: Vec<Expr>) -> Result<TableLoader> {
-        let statement = crate::session::context::StatementSession::new(&session.state, Some(session.txn()));
+        let statement = crate::session::context::StatementSession::new(session);
         Ok(TableLoader { insert: BulkInsert::new(target, &statement)?, exprs })
     }
 

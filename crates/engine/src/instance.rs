@@ -315,6 +315,26 @@ impl Instance {
         Ok(())
     }
 
+    /// Makes the files of catalogs that a directory of an older release does not have.
+    fn add_catalog_files(&self, database: DatabaseId) -> Result<()> {
+        let mut missing = Vec::new();
+        for (catalog, file) in builtin::STORED {
+            let shared = builtin::relation(catalog).is_some_and(|relation| relation.shared);
+            let key = RelationKey::new(if shared { Oid::INVALID } else { database }, file);
+            if !self.storage.files().exists(key)? {
+                missing.push(key);
+            }
+        }
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let mut transaction = self.begin_own();
+        for key in missing {
+            ochre_access::heap::Heap::create(&mut transaction, key)?;
+        }
+        self.transactions.commit(transaction).map(|_| ())
+    }
+
     /// A database whose files were just made and whose catalog is empty.
     fn blank_database(self: &Arc<Instance>, oid: Oid) -> Result<Arc<Database>> {
         let (store, _) = CatalogStore::load(self, oid)?;
@@ -464,6 +484,7 @@ impl Instance {
         if let Some(database) = self.databases.read().get(&oid) {
             return Ok(Arc::clone(database));
         }
+        self.add_catalog_files(oid)?;
         let (store, rows) = CatalogStore::load(self, oid)?;
         let catalog = self.picture(oid, &rows)?;
         let database = Database::new(Arc::downgrade(self), oid, catalog, store);
@@ -486,6 +507,9 @@ impl Instance {
         }
         for relation in stored::relations(rows)? {
             catalog.apply(&CatalogChange::PutRelation(relation));
+        }
+        for routine in stored::routines(rows) {
+            catalog.apply(&CatalogChange::PutRoutine(routine));
         }
         catalog.version = self.next_catalog_version();
         Ok(catalog)

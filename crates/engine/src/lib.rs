@@ -24,6 +24,7 @@ mod monitor;
 mod notify;
 mod plan_cache;
 mod prepared;
+mod routine;
 mod session;
 pub mod settings;
 mod sink;

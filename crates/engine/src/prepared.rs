@@ -101,8 +101,8 @@ impl PreparedTransactions {
         let by_gid = self.by_gid.lock();
         let all = by_gid.values().flatten();
         all.flat_map(|entry| {
-            let files = entry.transaction.created_files().iter();
-            files.map(|file| (Arc::clone(&entry.facts.gid), *file))
+            let files = entry.transaction.created_files().into_iter();
+            files.map(|file| (Arc::clone(&entry.facts.gid), file))
         })
         .collect()
     }

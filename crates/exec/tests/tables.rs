@@ -206,7 +206,7 @@ fn a_point_lookup_gives_the_row() {
     scan.unique_match = true;
     let plan = select(node(PlanNode::IndexScan(scan), &ROW));
     let mut lookup = PointLookup::new(&plan, &db).unwrap().expect("it is one");
-    let mut txn = db.begin(IsolationLevel::ReadCommitted);
+    let txn = db.begin(IsolationLevel::ReadCommitted);
     for wanted in [5, 99, 100] {
         let snapshot = txn.snapshot().unwrap();
         let row = db.with_context(&txn, &snapshot, &[Datum::Int32(wanted)], |context| {
@@ -330,7 +330,7 @@ fn a_changed_row_is_looked_at_again() {
     for (change, expected) in
         [(vec![(0, int(50))], vec![(1050, "name 3".to_owned())]), (vec![(1, text("gone"))], vec![])]
     {
-        let mut txn = db.begin(IsolationLevel::ReadCommitted);
+        let txn = db.begin(IsolationLevel::ReadCommitted);
         let snapshot = txn.snapshot().unwrap();
         let filter = op("=", col(1, SqlType::TEXT), text("name 3"));
         db.run(&update(&db, &table, Some(filter), change)).unwrap();

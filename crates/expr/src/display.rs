@@ -17,6 +17,11 @@ pub trait ColumnNames {
     /// The name of input column `index`.
     fn column(&self, index: usize) -> String;
 
+    /// What a user's function is written as, where its name alone does not do.
+    fn function(&self, _function: &Function) -> Option<String> {
+        None
+    }
+
     /// The name of outer value `slot`.
     fn correlated(&self, slot: usize) -> String {
         format!("${slot}")
@@ -204,7 +209,10 @@ impl Printer<'_> {
                 self.expr(right, true);
                 self.out.push(')');
             }
-            _ => self.function(&function.name, args),
+            _ => match self.names.function(function) {
+                Some(name) => self.function(&name, args),
+                None => self.function(&function.name, args),
+            },
         }
     }
 

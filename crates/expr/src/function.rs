@@ -61,6 +61,7 @@ pub enum Language {
     Internal,
     C,
     Sql,
+    PlPgSql,
 }
 
 /// How a result may depend on anything but the arguments.
@@ -120,6 +121,8 @@ pub enum Implementation {
     Batch { batch: BatchFn, row: RowFn },
     /// Answered by [`crate::SessionContext::call`].
     Session,
+    /// A user's function, carried out by [`crate::SessionContext::call_routine`].
+    Routine,
     /// A set-returning function.
     Set(SetFn),
     /// An aggregate: see [`crate::aggregate`](fn@crate::aggregate).

@@ -3,7 +3,7 @@
 use ochre_base::{Error, Oid, Result};
 use ochre_types::{Datum, FormatContext};
 
-use crate::Function;
+use crate::{CallContext, Function};
 
 /// What functions ask of the session, the catalog and the system. The engine implements it; every method has a default
 /// that answers 0A000 or something harmless, so that expressions can be tested without an engine.
@@ -102,6 +102,16 @@ pub trait SessionContext {
     /// Calls a set-returning function of the same kind; each inner vector is a row.
     fn call_set(&self, function: &Function, _args: &[Datum]) -> Result<Vec<Vec<Datum>>> {
         Err(Error::unsupported(format_args!("function {}", function.name)))
+    }
+
+    /// Calls a user's function, of [`crate::Implementation::Routine`].
+    fn call_routine(&self, call: &CallContext<'_, '_>, _args: &[Datum]) -> Result<Datum> {
+        Err(Error::unsupported(format_args!("function {} here", call.function.name)))
+    }
+
+    /// Calls a user's function that returns a set; each inner vector is a row.
+    fn call_routine_set(&self, call: &CallContext<'_, '_>, _args: &[Datum]) -> Result<Vec<Vec<Datum>>> {
+        Err(Error::unsupported(format_args!("function {} here", call.function.name)))
     }
 
     /// 57014 when the statement has been cancelled; called now and then by long loops.

@@ -15,5 +15,5 @@ pub mod physical;
 mod plan;
 mod walk;
 
-pub use bind::{ParamTypes, RowExpression, RowExpressionBinder};
+pub use bind::{ParamTypes, RowExpression, RowExpressionBinder, RowVariables, VariableUse, Variables};
 pub use plan::{Planner, PlannerSettings};

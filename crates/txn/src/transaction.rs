@@ -14,7 +14,7 @@
 //!   commands, savepoints hold positions).
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use hashbrown::HashMap;
@@ -157,19 +157,19 @@ pub struct Transaction {
     lock_timeout: Option<Duration>,
     interrupt: Arc<Interrupt>,
     /// What it takes part in with other serializable transactions, from its snapshot on.
-    serial: Option<Arc<SerialTransaction>>,
+    serial: OnceLock<Arc<SerialTransaction>>,
     /// The snapshot of all statements, when the isolation level wants one.
-    base: Option<Arc<Registration>>,
+    base: OnceLock<Arc<Registration>>,
     /// Whether a statement has had a snapshot.
-    has_queried: bool,
+    has_queried: AtomicBool,
     /// Snapshots that others may take over while this transaction runs.
     exported: Mutex<Vec<ExportedSnapshot>>,
-    savepoints: Vec<SavepointState>,
+    savepoints: Mutex<Vec<SavepointState>>,
     savepoint_cids: Mutex<SmallVec<[CommandId; 4]>>,
     written: Mutex<WrittenBlocks>,
     locked_pages: Mutex<Vec<LockedPage>>,
-    created: Vec<RelationKey>,
-    dropped: Vec<RelationKey>,
+    created: Mutex<Vec<RelationKey>>,
+    dropped: Mutex<Vec<RelationKey>>,
     note: Vec<u8>,
     at_publish: Vec<PublishHook>,
     at_end: Vec<EndHook>,
@@ -200,18 +200,18 @@ impl Transaction {
             isolation: options.isolation,
             read_only: options.read_only,
             deferrable: options.deferrable,
-            serial: None,
+            serial: OnceLock::new(),
             lock_timeout: options.lock_timeout,
             interrupt: options.interrupt.unwrap_or_default(),
-            base: None,
-            has_queried: false,
+            base: OnceLock::new(),
+            has_queried: AtomicBool::new(false),
             exported: Mutex::new(Vec::new()),
-            savepoints: Vec::new(),
+            savepoints: Mutex::new(Vec::new()),
             savepoint_cids: Mutex::new(SmallVec::new()),
             written: Mutex::new(WrittenBlocks::default()),
             locked_pages: Mutex::new(Vec::new()),
-            created: Vec::new(),
-            dropped: Vec::new(),
+            created: Mutex::new(Vec::new()),
+            dropped: Mutex::new(Vec::new()),
             note: Vec::new(),
             at_publish: Vec::new(),
             at_end: Vec::new(),
@@ -245,10 +245,12 @@ impl Transaction {
         for (relation, words) in record.written {
             transaction.written.get_mut().note_set(relation, &BlockSet::from_words(words));
         }
-        transaction.created = record.created;
-        transaction.dropped = record.dropped;
-        transaction.serial =
-            record.serial.map(|serial| transaction.manager.core.serializable.restore(xid, &serial));
+        *transaction.created.get_mut() = record.created;
+        *transaction.dropped.get_mut() = record.dropped;
+        if let Some(serial) = record.serial {
+            let restored = transaction.manager.core.serializable.restore(xid, &serial);
+            transaction.serial = OnceLock::from(restored);
+        }
         transaction.prepared = true;
         transaction.interrupt.set_xid(xid);
         Ok(transaction)
@@ -261,8 +263,8 @@ impl Transaction {
         let pages = self.locked_pages.lock().clone();
         PrepareRecord {
             dead: self.shared.dead.read().clone(),
-            dropped: self.dropped.clone(),
-            created: self.created.clone(),
+            dropped: self.dropped.lock().clone(),
+            created: self.created.lock().clone(),
             row_locks: pages
                 .into_iter()
                 .flat_map(|page| self.manager.held_row_locks(page, self.xid()))
@@ -277,8 +279,8 @@ impl Transaction {
     /// It is prepared: nothing of its session holds anything back any more.
     pub(crate) fn become_prepared(&mut self) {
         self.prepared = true;
-        self.base = None;
-        self.savepoints.clear();
+        self.base = OnceLock::new();
+        self.savepoints.get_mut().clear();
         self.savepoint_cids.get_mut().clear();
         // The session goes on without it (W3).
         self.interrupt.set_xid(Xid::NONE);
@@ -351,7 +353,7 @@ impl Transaction {
     #[cold]
     fn first_write(&self) -> Result<Xid> {
         let xid = self.give_xid()?;
-        if let Some(serial) = &self.serial {
+        if let Some(serial) = self.serial.get() {
             self.manager.core.serializable.note_xid(serial, xid);
         }
         Ok(xid)
@@ -394,7 +396,7 @@ impl Transaction {
 
     /// Whether a statement has had a snapshot: some modes cannot be changed then.
     pub fn has_queried(&self) -> bool {
-        self.has_queried
+        self.has_queried.load(Ordering::Relaxed)
     }
 
     /// Lets others see what this transaction sees now, as long as it runs; the name to ask for it by.
@@ -403,7 +405,7 @@ impl Transaction {
     /// 53400 when too many snapshots are open.
     pub fn export_snapshot(&self) -> Result<String> {
         let core = &self.manager.core;
-        let registration = match &self.base {
+        let registration = match self.base.get() {
             Some(base) => Arc::clone(base),
             None => {
                 let (slot, lsn) = core.registry.register(&core.newest)?;
@@ -456,17 +458,17 @@ impl Transaction {
                     )
                     .detail("The source transaction is not running anymore.")
                 };
-                self.serial = Some(tracked.ok_or_else(gone)?);
+                self.serial = OnceLock::from(tracked.ok_or_else(gone)?);
             }
         }
-        self.base = Some(exported.registration);
-        self.has_queried = true;
+        self.base = OnceLock::from(exported.registration);
+        self.has_queried.store(true, Ordering::Relaxed);
         Ok(())
     }
 
     /// The files that it has made.
-    pub fn created_files(&self) -> &[RelationKey] {
-        &self.created
+    pub fn created_files(&self) -> Vec<RelationKey> {
+        self.created.lock().clone()
     }
 
     /// Whether other transactions may take over its snapshot.
@@ -520,18 +522,18 @@ impl Transaction {
     ///
     /// # Errors
     /// 53400 when too many snapshots are open.
-    pub fn snapshot(&mut self) -> Result<Snapshot> {
-        self.has_queried = true;
+    pub fn snapshot(&self) -> Result<Snapshot> {
+        self.has_queried.store(true, Ordering::Relaxed);
         if !self.isolation.uses_transaction_snapshot() {
             return self.newest_snapshot();
         }
-        let base = match &self.base {
+        let base = match self.base.get() {
             Some(base) => base.clone(),
             None => {
                 let core = self.manager.core.clone();
                 let (slot, lsn) = self.register_base()?;
                 let base = Arc::new(Registration::new(core.clone(), slot, lsn));
-                self.base = Some(base.clone());
+                self.base.set(base.clone()).ok();
                 base
             }
         };
@@ -542,12 +544,12 @@ impl Transaction {
             self.manager.core.flushed(),
             Hold::Shared(base),
             self.shared.clone(),
-            self.serial.clone(),
+            self.serial.get().cloned(),
         ))
     }
 
     /// Registers the snapshot of all statements; of a serializable transaction, begins to track it.
-    fn register_base(&mut self) -> Result<(crate::registry::RegistrySlot, Lsn)> {
+    fn register_base(&self) -> Result<(crate::registry::RegistrySlot, Lsn)> {
         let core = &self.manager.core;
         if self.isolation != IsolationLevel::Serializable {
             return core.registry.register(&core.newest);
@@ -558,7 +560,9 @@ impl Transaction {
             return core.serializable.begin_deferrable(&begin, &wait);
         }
         let (slot, lsn, serial) = core.serializable.begin(&begin)?;
-        self.serial = serial;
+        if let Some(serial) = serial {
+            self.serial.set(serial).ok();
+        }
         Ok((slot, lsn))
     }
 
@@ -577,7 +581,7 @@ impl Transaction {
     /// noted by way of [`Snapshot::serial`].
     #[inline]
     pub fn serial(&self) -> Option<&Arc<SerialTransaction>> {
-        self.serial.as_ref()
+        self.serial.get()
     }
 
     pub(crate) fn take_serial(&mut self) -> Option<Arc<SerialTransaction>> {
@@ -596,7 +600,7 @@ impl Transaction {
 
     /// The position of the snapshot that all statements share, once there is one.
     pub fn snapshot_position(&self) -> Option<Lsn> {
-        self.base.as_ref().map(|base| base.lsn)
+        self.base.get().map(|base| base.lsn)
     }
 
     /// A snapshot at the newest published commit whatever the isolation level: for referential checks, and to look
@@ -618,7 +622,7 @@ impl Transaction {
     /// # Errors
     /// 53400 when too many snapshots are open.
     pub fn current_snapshot(&self) -> Result<Snapshot> {
-        let Some(base) = self.base.as_ref().filter(|_| self.isolation.uses_transaction_snapshot()) else {
+        let Some(base) = self.base.get().filter(|_| self.isolation.uses_transaction_snapshot()) else {
             return self.newest_snapshot();
         };
         Ok(Snapshot::new(
@@ -627,7 +631,7 @@ impl Transaction {
             self.manager.core.flushed(),
             Hold::Shared(base.clone()),
             self.shared.clone(),
-            self.serial.clone(),
+            self.serial.get().cloned(),
         ))
     }
 
@@ -680,27 +684,29 @@ impl Transaction {
     ///
     /// # Errors
     /// 54000 after four billion commands.
-    pub fn savepoint(&mut self) -> Result<SavepointDepth> {
+    pub fn savepoint(&self) -> Result<SavepointDepth> {
         self.advance_command()?;
         let cid = self.current_cid();
-        self.savepoints.push(SavepointState {
+        let state = SavepointState {
             cid,
-            created: self.created.len(),
-            dropped: self.dropped.len(),
+            created: self.created.lock().len(),
+            dropped: self.dropped.lock().len(),
             changes: self.written.lock().mark(),
-        });
+        };
         self.savepoint_cids.lock().push(cid);
-        Ok(SavepointDepth(self.savepoints.len() - 1))
+        let mut savepoints = self.savepoints.lock();
+        savepoints.push(state);
+        Ok(SavepointDepth(savepoints.len() - 1))
     }
 
     /// How many savepoints are set.
     pub fn savepoint_count(&self) -> usize {
-        self.savepoints.len()
+        self.savepoints.lock().len()
     }
 
     /// Takes a savepoint and those within it away, keeping what was done.
-    pub fn release(&mut self, savepoint: SavepointDepth) {
-        self.savepoints.truncate(savepoint.0);
+    pub fn release(&self, savepoint: SavepointDepth) {
+        self.savepoints.lock().truncate(savepoint.0);
         self.savepoint_cids.lock().truncate(savepoint.0);
     }
 
@@ -708,19 +714,20 @@ impl Transaction {
     ///
     /// # Errors
     /// 54000 after four billion commands.
-    pub fn rollback_to(&mut self, savepoint: SavepointDepth) -> Result<()> {
-        let state = self.savepoints.get(savepoint.0);
-        let state = state.ok_or_else(|| Error::internal("rollback to no savepoint"))?.clone();
-        self.written.get_mut().undo_since(&state.changes);
-        self.savepoints.truncate(savepoint.0 + 1);
+    pub fn rollback_to(&self, savepoint: SavepointDepth) -> Result<()> {
+        let state = self.savepoints.lock().get(savepoint.0).cloned();
+        let state = state.ok_or_else(|| Error::internal("rollback to no savepoint"))?;
+        self.written.lock().undo_since(&state.changes);
+        self.savepoints.lock().truncate(savepoint.0 + 1);
         self.savepoint_cids.lock().truncate(savepoint.0 + 1);
         let range = DeadRange { first: state.cid, last: self.current_cid() };
         self.advance_command()?;
-        for relation in self.created.drain(state.created..) {
+        let made: Vec<RelationKey> = self.created.lock().drain(state.created..).collect();
+        for relation in made {
             self.manager.core.storage.files().creation_aborted(relation)?;
             self.manager.forget_relation(relation);
         }
-        self.dropped.truncate(state.dropped);
+        self.dropped.lock().truncate(state.dropped);
         let xid = self.xid();
         if !xid.is_valid() {
             return Ok(());
@@ -736,7 +743,7 @@ impl Transaction {
             core.outcomes.publish_dead(xid, &dead);
         }
         // Rows that the dead commands had changed or locked are free for others.
-        for page in self.locked_pages.get_mut().iter() {
+        for page in self.locked_pages.lock().iter() {
             self.manager.core.row_locks.release(*page, xid, state.cid);
         }
         self.manager.locks().transaction_finished(xid);
@@ -745,13 +752,13 @@ impl Transaction {
 
     /// Notes a relation file created on behalf of this transaction ([`ochre_storage::Files::create`] was called): an
     /// abort removes it.
-    pub fn note_created(&mut self, relation: RelationKey) {
-        self.created.push(relation);
+    pub fn note_created(&self, relation: RelationKey) {
+        self.created.lock().push(relation);
     }
 
     /// Notes a relation that goes when this transaction has committed and that is durable.
-    pub fn note_dropped(&mut self, relation: RelationKey) {
-        self.dropped.push(relation);
+    pub fn note_dropped(&self, relation: RelationKey) {
+        self.dropped.lock().push(relation);
     }
 
     /// Bytes of the engine's own that go into the commit record.
@@ -779,8 +786,8 @@ impl Transaction {
     pub(crate) fn take_end(&mut self) -> EndOfTransaction {
         EndOfTransaction {
             dead: self.shared.dead.read().clone(),
-            created: std::mem::take(&mut self.created),
-            dropped: std::mem::take(&mut self.dropped),
+            created: std::mem::take(self.created.get_mut()),
+            dropped: std::mem::take(self.dropped.get_mut()),
             note: std::mem::take(&mut self.note),
             at_publish: std::mem::take(&mut self.at_publish),
             at_end: std::mem::take(&mut self.at_end),
@@ -842,7 +849,7 @@ impl ExportedSnapshots {
             registration: Arc::downgrade(registration),
             isolation: owner.isolation,
             read_only: owner.read_only,
-            serial: owner.serial.clone(),
+            serial: owner.serial.get().cloned(),
         };
         self.names.lock().insert(name.clone(), exported);
         name

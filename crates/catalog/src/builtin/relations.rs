@@ -112,6 +112,7 @@ fn parse_relation<'a>(fields: &mut impl Iterator<Item = &'a str>) -> RelationDes
         constraints: Vec::new(),
         view_query,
         has_triggers: false,
+        triggers: Vec::new(),
         sequence: None,
         index: None,
         row_type,

@@ -7,6 +7,7 @@ use crate::descriptor::{
     ColumnDescriptor, ColumnList, ConstraintDescriptor, ConstraintKind, DatabaseDescriptor, Field,
     ForeignKey, GeneratedKind, IdentityKind, IndexDescriptor, IndexKey, NamespaceDescriptor, Persistence,
     ReferentialAction, RelationDescriptor, RelationKind, RoleDescriptor, SequenceDescriptor,
+    TriggerDescriptor,
 };
 use crate::{builtin, oids};
 use ochre_base::{Error, FileId, Lsn, Oid, Result};
@@ -24,11 +25,11 @@ pub(super) struct RowReader<'a> {
 }
 
 impl<'a> RowReader<'a> {
-    fn new(catalog: Oid, values: &'a [Datum]) -> RowReader<'a> {
+    pub(super) fn new(catalog: Oid, values: &'a [Datum]) -> RowReader<'a> {
         RowReader { relation: builtin::relation(catalog).expect("catalogs are built in"), values }
     }
 
-    fn value(&self, column: &str) -> &'a Datum {
+    pub(super) fn value(&self, column: &str) -> &'a Datum {
         let number = self.relation.column_named(column).expect("catalog columns are known").number;
         self.values.get(number as usize - 1).unwrap_or(&Datum::Null)
     }
@@ -41,11 +42,11 @@ impl<'a> RowReader<'a> {
         Oid(self.integer(column) as u32)
     }
 
-    fn flag(&self, column: &str) -> bool {
+    pub(super) fn flag(&self, column: &str) -> bool {
         self.value(column).as_bool().unwrap_or(false)
     }
 
-    fn letter(&self, column: &str) -> u8 {
+    pub(super) fn letter(&self, column: &str) -> u8 {
         if let Datum::Char(letter) = self.value(column) { *letter } else { 0 }
     }
 
@@ -57,11 +58,11 @@ impl<'a> RowReader<'a> {
         }
     }
 
-    fn text(&self, column: &str) -> Option<Arc<str>> {
+    pub(super) fn text(&self, column: &str) -> Option<Arc<str>> {
         self.value(column).as_str().map(Arc::from)
     }
 
-    fn name(&self, column: &str) -> Arc<str> {
+    pub(super) fn name(&self, column: &str) -> Arc<str> {
         self.text(column).unwrap_or_default()
     }
 
@@ -69,22 +70,22 @@ impl<'a> RowReader<'a> {
         if let Datum::Array(array) = self.value(column) { array.elements.clone() } else { Vec::new() }
     }
 
-    fn numbers(&self, column: &str) -> Vec<i64> {
+    pub(super) fn numbers(&self, column: &str) -> Vec<i64> {
         self.array(column).iter().filter_map(Datum::as_i64).collect()
     }
 
-    fn texts(&self, column: &str) -> Vec<Arc<str>> {
+    pub(super) fn texts(&self, column: &str) -> Vec<Arc<str>> {
         self.array(column).iter().filter_map(|value| value.as_str().map(Arc::from)).collect()
     }
 }
 
 /// Gathers what belongs to each relation, from all catalogs.
-struct Gathered<'a> {
-    rows: &'a CatalogRows,
+pub(super) struct Gathered<'a> {
+    pub(super) rows: &'a CatalogRows,
 }
 
 impl<'a> Gathered<'a> {
-    fn readers(&self, catalog: Oid) -> impl Iterator<Item = RowReader<'a>> + use<'a> {
+    pub(super) fn readers(&self, catalog: Oid) -> impl Iterator<Item = RowReader<'a>> + use<'a> {
         self.rows.get(&catalog).into_iter().flatten().map(move |values| RowReader::new(catalog, values))
     }
 
@@ -103,7 +104,7 @@ impl<'a> Gathered<'a> {
 }
 
 #[cold]
-fn damaged(what: &str, oid: Oid) -> Error {
+pub(super) fn damaged(what: &str, oid: Oid) -> Error {
     Error::corrupt(format!("the catalog's rows of {what} {oid} do not fit together"))
 }
 
@@ -132,8 +133,11 @@ pub fn relations(rows: &CatalogRows) -> Result<Vec<Arc<RelationDescriptor>>> {
             .readers(oids::PG_REWRITE)
             .map(|row| (row.oid("ev_class"), row.name("ev_action")))
             .collect(),
+        triggers: gathered
+            .by(oids::PG_TRIGGER, |row| Ok((row.oid("tgrelid"), super::trigger::decode(row))))?,
         owners: gathered
             .readers(oids::PG_DEPEND)
+            .filter(|row| row.oid("classid") == oids::PG_CLASS)
             .map(|row| {
                 let column = row.integer("refobjsubid") as i16;
                 (row.oid("objid"), (row.oid("refobjid"), column, row.letter("deptype") == b'i'))
@@ -160,6 +164,7 @@ struct Parts {
     files: HashMap<Oid, (FileId, u16, u64)>,
     column_lists: HashMap<Oid, Vec<ColumnList>>,
     constraints: HashMap<Oid, Vec<ConstraintDescriptor>>,
+    triggers: HashMap<Oid, Vec<TriggerDescriptor>>,
     views: HashMap<Oid, Arc<str>>,
     owners: HashMap<Oid, (Oid, i16, bool)>,
     sequences: HashMap<Oid, SequenceDescriptor>,
@@ -185,6 +190,11 @@ impl Parts {
         constraints.sort_by_key(|constraint| constraint.oid);
         for constraint in &mut constraints {
             constraint.comment = self.comments.get(&(constraint.oid, oids::PG_CONSTRAINT, 0)).cloned();
+        }
+        let mut triggers = self.triggers.remove(&oid).unwrap_or_default();
+        triggers.sort_by(|a, b| a.name.cmp(&b.name));
+        for trigger in &mut triggers {
+            trigger.comment = self.comments.get(&(trigger.oid, oids::PG_TRIGGER, 0)).cloned();
         }
         let sequence = self.sequences.remove(&oid).map(|mut sequence| {
             if let Some((table, column, identity)) = self.owners.get(&oid) {
@@ -223,6 +233,7 @@ impl Parts {
             comment: self.comments.get(&(oid, oids::PG_CLASS, 0)).cloned(),
             options: row.texts("reloptions"),
             has_triggers: row.flag("relhastriggers"),
+            triggers: triggers.into_iter().map(Arc::new).collect(),
         })
     }
 }
@@ -268,7 +279,7 @@ fn columns(gathered: &Gathered<'_>) -> Result<HashMap<Oid, Vec<ColumnDescriptor>
     })
 }
 
-fn comments(gathered: &Gathered<'_>) -> HashMap<(Oid, Oid, i64), Arc<str>> {
+pub(super) fn comments(gathered: &Gathered<'_>) -> HashMap<(Oid, Oid, i64), Arc<str>> {
     let own = gathered.readers(oids::PG_DESCRIPTION).map(|row| {
         ((row.oid("objoid"), row.oid("classoid"), row.integer("objsubid")), row.name("description"))
     });

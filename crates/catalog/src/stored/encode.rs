@@ -33,7 +33,7 @@ fn int2_array(numbers: impl IntoIterator<Item = i16>) -> Datum {
 }
 
 /// An `int2vector`.
-fn int2_vector(numbers: impl IntoIterator<Item = i16>) -> Datum {
+pub(super) fn int2_vector(numbers: impl IntoIterator<Item = i16>) -> Datum {
     vector(SqlType::INT2, 0, numbers.into_iter().map(Datum::Int16).collect())
 }
 
@@ -42,7 +42,7 @@ pub(crate) fn oid_vector(ids: impl IntoIterator<Item = Oid>) -> Datum {
     vector(SqlType::OID, 0, ids.into_iter().map(|oid| Datum::UInt32(oid.0)).collect())
 }
 
-fn text_array(texts: &[Arc<str>]) -> Datum {
+pub(super) fn text_array(texts: &[Arc<str>]) -> Datum {
     if texts.is_empty() {
         return Datum::Null;
     }
@@ -50,7 +50,7 @@ fn text_array(texts: &[Arc<str>]) -> Datum {
 }
 
 /// Several expressions in one text: each behind its length.
-fn join_expressions<'a>(texts: impl IntoIterator<Item = &'a str>) -> String {
+pub(super) fn join_expressions<'a>(texts: impl IntoIterator<Item = &'a str>) -> String {
     texts.into_iter().map(|text| format!("{}:{text}", text.len())).collect()
 }
 
@@ -107,6 +107,7 @@ pub fn relation_rows(relation: &RelationDescriptor) -> Vec<CatalogRow> {
             .iter()
             .filter_map(|c| Some(comment_row(c.oid, oids::PG_CONSTRAINT, 0, c.comment.as_ref()?))),
     );
+    rows.extend(relation.triggers.iter().flat_map(|trigger| super::trigger::encode(trigger)));
     if let Some(comment) = &relation.comment {
         rows.push(comment_row(relation.oid, oids::PG_CLASS, 0, comment));
     }
@@ -396,7 +397,7 @@ fn depend_row(sequence: Oid, table: Oid, column: i16, identity: bool) -> Catalog
         .row(smallvec![i64::from(sequence.0), i64::from(table.0)])
 }
 
-fn comment_row(object: Oid, class: Oid, part: i32, comment: &Arc<str>) -> CatalogRow {
+pub(super) fn comment_row(object: Oid, class: Oid, part: i32, comment: &Arc<str>) -> CatalogRow {
     RowWriter::new(oids::PG_DESCRIPTION)
         .set("objoid", object)
         .set("classoid", class)

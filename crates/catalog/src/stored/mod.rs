@@ -2,8 +2,10 @@
 
 mod decode;
 mod encode;
+mod routine;
 mod row;
 mod statistics;
+mod trigger;
 
 pub use decode::{CatalogRows, databases, namespaces, relations, roles};
 pub use encode::{
@@ -11,4 +13,5 @@ pub use encode::{
     split_expressions,
 };
 pub(crate) use encode::{attribute_row, class_row, oid_vector};
+pub use routine::{routine_rows, routines};
 pub(crate) use row::{RowWriter, vector};

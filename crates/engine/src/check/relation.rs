@@ -61,7 +61,7 @@ impl Check<'_> {
 
 /// What every index of a table should hold for the rows that live, and how many these are.
 fn expected_entries(instance: &Arc<Instance>, table: &TableAccess) -> Result<(u64, Vec<ExpectedEntries>)> {
-    let mut transaction = instance.begin_own();
+    let transaction = instance.begin_own();
     let snapshot = transaction.snapshot()?;
     let result = read_rows(instance, table, &snapshot);
     drop(snapshot);

@@ -256,6 +256,9 @@ impl Session {
                 self.rename_constraint(&found, constraint, &statement.new_name)?;
                 Ok(CommandTag::Plain("ALTER TABLE"))
             }
+            RenameTarget::Object(ObjectRef::Routine { kind, signature }) => {
+                self.rename_routine(*kind, signature, &statement.new_name)
+            }
             RenameTarget::Object(ObjectRef::Named { kind: ObjectKind::Schema, name }) => {
                 self.rename_schema(name.name(), &statement.new_name)
             }
@@ -320,6 +323,12 @@ impl Session {
     }
 
     pub(crate) fn set_schema(&mut self, statement: &AlterObjectSchemaStmt) -> Result<CommandTag> {
+        if let ObjectRef::Routine { kind, signature } = &statement.object {
+            let catalog = self.state.catalog();
+            let namespace = catalog.namespace_named(&statement.schema);
+            let namespace = namespace.ok_or_else(|| errors::undefined_schema(&statement.schema))?.oid;
+            return self.move_routine(*kind, signature, namespace);
+        }
         let ObjectRef::Named { kind, name } = &statement.object else {
             return Err(Error::unsupported("SET SCHEMA for objects of this kind"));
         };

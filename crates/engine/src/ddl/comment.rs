@@ -42,6 +42,14 @@ impl Session {
                 Arc::make_mut(slot).comment = comment;
                 self.put_relation(changed)?;
             }
+            ObjectRef::Routine { kind, signature } => {
+                let Some(routine) = self.find_routine(*kind, signature, false)? else {
+                    return Err(Error::internal("a routine that must be there is not"));
+                };
+                let mut changed = (*routine).clone();
+                changed.comment = comment;
+                self.put_routine(changed)?;
+            }
             _ => return Err(Error::unsupported("COMMENT ON objects of this kind")),
         }
         Ok(CommandTag::Plain("COMMENT"))

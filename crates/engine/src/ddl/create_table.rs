@@ -102,6 +102,7 @@ impl Session {
             constraints: Vec::new(),
             view_query: None,
             has_triggers: false,
+            triggers: Vec::new(),
             sequence: None,
             index: None,
             row_type,

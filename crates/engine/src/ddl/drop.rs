@@ -21,6 +21,9 @@ impl Session {
             ObjectKind::View => (RelationKind::View, "DROP VIEW"),
             ObjectKind::MaterializedView => (RelationKind::MaterializedView, "DROP MATERIALIZED VIEW"),
             ObjectKind::Schema => return self.drop_schemas(statement),
+            ObjectKind::Function | ObjectKind::Procedure | ObjectKind::Routine => {
+                return self.drop_routines(statement);
+            }
             other => return Err(Error::unsupported(format!("DROP {}", other.as_sql()))),
         };
         if statement.concurrently {
@@ -386,7 +389,8 @@ impl Session {
             .cloned()
             .collect();
         inside.sort_by_key(|relation| relation.oid);
-        if !inside.is_empty() && statement.behavior == Behavior::Restrict {
+        let routines = self.routines_in(namespace.oid);
+        if (!inside.is_empty() || !routines.is_empty()) && statement.behavior == Behavior::Restrict {
             let mut lines: Vec<String> = inside
                 .iter()
                 .filter(|r| r.sequence.as_ref().is_none_or(|sequence| sequence.owned_by.is_none()))
@@ -399,6 +403,7 @@ impl Session {
                     lines.push(format!("constraint {} on table {table} depends on {on}", constraint.name));
                 }
             }
+            lines.extend(routines.iter().map(|(what, _)| format!("{what} depends on schema {name}")));
             return Err(Error::new(
                 SqlState::DEPENDENT_OBJECTS_STILL_EXIST,
                 format!("cannot drop schema {name} because other objects depend on it"),
@@ -429,6 +434,16 @@ impl Session {
                     ));
                 }
                 self.drop_relations(&[relation.oid], Behavior::Cascade)?;
+            }
+        }
+        for (what, oid) in routines {
+            if self.routine(oid).is_some() {
+                self.state.notice(Error::with_severity(
+                    Severity::Notice,
+                    SqlState::SUCCESSFUL_COMPLETION,
+                    format!("drop cascades to {what}"),
+                ));
+                self.drop_routine(oid, Behavior::Cascade)?;
             }
         }
         let transaction = self.transaction.as_ref().expect("N1: a statement runs in a transaction");

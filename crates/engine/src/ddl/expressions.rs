@@ -8,7 +8,7 @@ use std::sync::Arc;
 use ochre_base::{Error, Oid, Result, SqlState};
 use ochre_catalog::{IMPLICIT_NAMESPACES, IndexDescriptor, RelationDescriptor};
 use ochre_exec::each_batch;
-use ochre_expr::{ColumnNames, EvalContext, Expr, NoSession, Volatility};
+use ochre_expr::{ColumnNames, EvalContext, Expr, Function, Implementation, NoSession, Volatility};
 use ochre_parser::ast::{self, TypeName};
 use ochre_sql::bind::{ParamTypes, RowExpression, RowExpressionBinder, bind_type, bind_typed_expression};
 use ochre_types::{Datum, SqlType};
@@ -38,6 +38,21 @@ impl ColumnNames for Names<'_> {
     fn column(&self, index: usize) -> String {
         self.0.columns.get(index).map_or_else(String::new, |column| quote_identifier(&column.name))
     }
+
+    fn function(&self, function: &Function) -> Option<String> {
+        function_text(function)
+    }
+}
+
+/// An expression without columns as stored text.
+pub(crate) fn constant_text(expr: &Expr) -> String {
+    expr.to_sql(&NoColumns)
+}
+
+/// How stored texts name a user's function: by its id.
+pub(crate) fn function_text(function: &Function) -> Option<String> {
+    let is_user = matches!(function.implementation, Implementation::Routine);
+    is_user.then(|| super::view::oid_text(function.oid))
 }
 
 /// A bound expression over a table's columns as stored text.
@@ -48,7 +63,7 @@ fn stored_text(relation: &RelationDescriptor, expr: &Expr) -> String {
 impl Session {
     /// The type that a name means.
     pub(crate) fn bind_type(&self, name: &TypeName) -> Result<SqlType> {
-        let session = StatementSession::new(&self.state, self.transaction.as_ref());
+        let session = StatementSession::new(self);
         bind_type(&self.state.catalog(), &self.state.search_path(), &session, name)
     }
 
@@ -64,7 +79,7 @@ impl Session {
         kind: RowExpression,
         target: Option<(&str, SqlType)>,
     ) -> Result<Expr> {
-        let session = StatementSession::new(&self.state, self.transaction.as_ref());
+        let session = StatementSession::new(self);
         let catalog = self.state.catalog();
         let path = self.state.search_path();
         RowExpressionBinder::new(&catalog, &path, &session, relation).bind(expr, kind, target)
@@ -78,7 +93,7 @@ impl Session {
         kind: RowExpression,
         target: Option<(&str, SqlType)>,
     ) -> Result<Expr> {
-        let session = StatementSession::new(&self.state, self.transaction.as_ref());
+        let session = StatementSession::new(self);
         let catalog = self.state.catalog();
         RowExpressionBinder::new(&catalog, &IMPLICIT_NAMESPACES, &session, relation)
             .bind_text(text, kind, target)
@@ -171,7 +186,7 @@ impl Session {
         if bound.volatility() == Volatility::Volatile {
             return Ok(None);
         }
-        let session = StatementSession::new(&self.state, self.transaction.as_ref());
+        let session = StatementSession::new(self);
         let eval = EvalContext { params: &[], correlated: &[], session: &session, subplans: None };
         ochre_expr::eval_const(&bound, &eval).map(Some)
     }
@@ -183,7 +198,7 @@ impl Session {
             Expr::constant(value, old).to_sql(&NoColumns),
             ochre_types::typmod::format_type(new.oid, new.typmod)
         );
-        let session = StatementSession::new(&self.state, self.transaction.as_ref());
+        let session = StatementSession::new(self);
         let mut none = ParamTypes::none();
         let expr = ochre_parser::parse_expression(&text)?;
         let catalog = self.state.catalog();
@@ -400,6 +415,10 @@ impl ColumnNames for NamesOf<'_> {
     fn column(&self, index: usize) -> String {
         self.0.get(index).map_or_else(String::new, |column| quote_identifier(&column.name))
     }
+
+    fn function(&self, function: &Function) -> Option<String> {
+        function_text(function)
+    }
 }
 
 /// No columns at all, for printing a constant.
@@ -408,5 +427,9 @@ struct NoColumns;
 impl ColumnNames for NoColumns {
     fn column(&self, _index: usize) -> String {
         String::new()
+    }
+
+    fn function(&self, function: &Function) -> Option<String> {
+        function_text(function)
     }
 }

@@ -191,7 +191,7 @@ impl Session {
         let Some(foreign) = &constraint.foreign else { return Ok(()) };
         let (table, parent) = (self.relation(constraint.table), self.relation(foreign.table));
         let catalog = self.state.catalog();
-        let session = StatementSession::new(&self.state, self.transaction.as_ref());
+        let session = StatementSession::new(self);
         for (own, other) in constraint.columns.iter().zip(&foreign.columns) {
             let (Some(own), Some(other)) = (table.column(*own), parent.column(*other)) else { continue };
             if key_part(&catalog, &session, own.number as usize - 1, own.ty, other.ty)?.is_some() {
@@ -217,7 +217,7 @@ impl Session {
     pub(crate) fn check_foreign_key(&self, constraint: &Arc<ConstraintDescriptor>) -> Result<()> {
         let plan = {
             let catalog = self.state.catalog();
-            let session = StatementSession::new(&self.state, self.transaction.as_ref());
+            let session = StatementSession::new(self);
             foreign_key_check(&catalog, &session, constraint)?
         };
         let plan = plan.ok_or_else(|| Error::internal("a foreign key cannot be checked"))?;

@@ -381,6 +381,7 @@ impl Session {
             constraints: Vec::new(),
             view_query: None,
             has_triggers: false,
+            triggers: Vec::new(),
             sequence: None,
             index: Some(Arc::clone(index)),
             row_type: Oid::INVALID,

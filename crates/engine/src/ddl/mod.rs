@@ -23,6 +23,7 @@ mod names;
 mod namespace;
 mod rewrite;
 mod role;
+mod routine;
 mod sequence;
 mod temporary;
 mod truncate;

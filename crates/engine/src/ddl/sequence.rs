@@ -267,6 +267,7 @@ impl Session {
             constraints: Vec::new(),
             view_query: None,
             has_triggers: false,
+            triggers: Vec::new(),
             sequence: Some(Arc::new(sequence)),
             index: None,
             row_type: Oid::INVALID,

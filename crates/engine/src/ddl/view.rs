@@ -98,6 +98,7 @@ impl Session {
             constraints: Vec::new(),
             view_query: Some(query.into()),
             has_triggers: false,
+            triggers: Vec::new(),
             sequence: None,
             index: None,
             row_type,
@@ -115,7 +116,7 @@ impl Session {
     fn bind_view(&self, query: &SelectStmt) -> Result<ViewBinding> {
         let catalog = self.state.catalog();
         let path = self.state.search_path();
-        let session = StatementSession::new(&self.state, self.transaction.as_ref());
+        let session = StatementSession::new(self);
         bind_view_query(&catalog, &path, &session, query)
     }
 
@@ -281,7 +282,7 @@ impl Session {
 }
 
 /// How a relation stands in a view's text.
-fn oid_text(oid: Oid) -> String {
+pub(crate) fn oid_text(oid: Oid) -> String {
     format!("{OID_NAMESPACE}.\"{oid}\"")
 }
 
@@ -356,6 +357,17 @@ fn named_text(catalog: &CatalogSnapshot, path: &[Oid], text: &str) -> String {
         let Some(end) = behind.find('"') else { break };
         let relation = behind[..end].parse().ok().and_then(|oid| catalog.relation(Oid(oid)));
         rest = &behind[end + 1..];
+        let routine = behind[..end].parse().ok().and_then(|oid| catalog.routine(Oid(oid)));
+        if let Some(routine) = routine {
+            if !path.contains(&routine.namespace)
+                && let Some(namespace) = catalog.namespace(routine.namespace)
+            {
+                out.push_str(&super::quote_identifier(&namespace.name));
+                out.push('.');
+            }
+            out.push_str(&super::quote_identifier(routine.name()));
+            continue;
+        }
         let Some(relation) = relation else {
             out.push_str(&format!("{marker}{}\"", &behind[..end]));
             continue;

@@ -7,7 +7,7 @@ use ochre_base::{Oid, Result};
 use ochre_catalog::stored::{self, CatalogRow};
 use ochre_catalog::{
     CatalogChange, CatalogSnapshot, DatabaseDescriptor, NamespaceDescriptor, RelationDescriptor,
-    RoleDescriptor,
+    RoleDescriptor, RoutineDescriptor,
 };
 use ochre_txn::Transaction;
 
@@ -182,6 +182,40 @@ impl CatalogChanges {
             self.write(database, transaction, &stored::namespace_rows(old), &[])?;
         }
         self.apply(database, CatalogChange::DropNamespace(oid));
+        Ok(())
+    }
+
+    /// Adds or changes a routine.
+    ///
+    /// # Errors
+    /// As writing rows.
+    pub(crate) fn put_routine(
+        &mut self,
+        database: &Database,
+        transaction: &Transaction,
+        routine: RoutineDescriptor,
+    ) -> Result<()> {
+        let before = self.picture(database).routine(routine.oid).map(|old| stored::routine_rows(old));
+        let after = stored::routine_rows(&routine);
+        self.write(database, transaction, &before.unwrap_or_default(), &after)?;
+        self.apply(database, CatalogChange::PutRoutine(Arc::new(routine)));
+        Ok(())
+    }
+
+    /// Removes a routine.
+    ///
+    /// # Errors
+    /// As writing rows.
+    pub(crate) fn drop_routine(
+        &mut self,
+        database: &Database,
+        transaction: &Transaction,
+        oid: Oid,
+    ) -> Result<()> {
+        if let Some(old) = self.picture(database).routine(oid) {
+            self.write(database, transaction, &stored::routine_rows(old), &[])?;
+        }
+        self.apply(database, CatalogChange::DropRoutine(oid));
         Ok(())
     }
 

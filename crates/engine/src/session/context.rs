@@ -7,14 +7,14 @@ use std::time::Duration;
 use ochre_base::{Error, Oid, Result, SqlState};
 use ochre_catalog::{CatalogSnapshot, ConstraintDescriptor, RelationDescriptor, RelationKind, builtin};
 use ochre_exec::{DeferredChecks, ReferentialQuery, RelationSource, StatementContext, TableAccess};
-use ochre_expr::{Function, SessionContext};
+use ochre_expr::{CallContext, Function, SessionContext};
 use ochre_sql::bind::foreign_key_check;
 use ochre_sql::physical::{ForeignKeyCheck, PlannedStatement};
 use ochre_txn::locks::RelationLockMode;
-use ochre_txn::{Transaction, WaitEvent};
+use ochre_txn::{Snapshot, Transaction, WaitEvent};
 use ochre_types::{Batch, Column, Datum, FormatContext, ObjectNames, SqlType, oids as type_oids};
 
-use super::State;
+use super::{Session, State};
 use crate::ddl::quote_identifier;
 
 /// Names of catalog objects as one session sees them.
@@ -163,14 +163,29 @@ fn function_by_signature(text: &str) -> Option<Oid> {
 /// The session during one statement.
 pub(crate) struct StatementSession<'a> {
     pub(crate) state: &'a State,
+    session: &'a Session,
     transaction: Option<&'a Transaction>,
+    /// What the statement sees.
+    snapshot: Option<&'a Snapshot>,
     format: OnceCell<FormatContext>,
     catalog: OnceCell<Arc<CatalogSnapshot>>,
 }
 
 impl<'a> StatementSession<'a> {
-    pub(crate) fn new(state: &'a State, transaction: Option<&'a Transaction>) -> StatementSession<'a> {
-        StatementSession { state, transaction, format: OnceCell::new(), catalog: OnceCell::new() }
+    pub(crate) fn new(session: &'a Session) -> StatementSession<'a> {
+        StatementSession {
+            state: &session.state,
+            session,
+            transaction: session.transaction.as_ref(),
+            snapshot: None,
+            format: OnceCell::new(),
+            catalog: OnceCell::new(),
+        }
+    }
+
+    /// The same for a statement that sees this.
+    pub(crate) fn seeing(self, snapshot: &'a Snapshot) -> StatementSession<'a> {
+        StatementSession { snapshot: Some(snapshot), ..self }
     }
 
     /// The catalog as the statement sees it.
@@ -364,6 +379,14 @@ impl SessionContext for StatementSession<'_> {
 
     fn call_set(&self, function: &Function, args: &[Datum]) -> Result<Vec<Vec<Datum>>> {
         crate::functions::call_set(self, function, args)
+    }
+
+    fn call_routine(&self, call: &CallContext<'_, '_>, args: &[Datum]) -> Result<Datum> {
+        crate::routine::call(self.session, self.snapshot, call, args)
+    }
+
+    fn call_routine_set(&self, call: &CallContext<'_, '_>, args: &[Datum]) -> Result<Vec<Vec<Datum>>> {
+        crate::routine::call_set(self.session, self.snapshot, call, args)
     }
 
     fn check_interrupts(&self) -> Result<()> {

@@ -36,12 +36,12 @@ impl IdleExecutions {
     /// How many are kept: the statements of a usual transaction, more than once.
     const MAX: usize = 16;
 
-    fn take(&mut self, plan: &Arc<PlannedStatement>) -> Option<Execution> {
+    pub(crate) fn take(&mut self, plan: &Arc<PlannedStatement>) -> Option<Execution> {
         let at = self.executions.iter().rposition(|execution| Arc::ptr_eq(execution.plan(), plan))?;
         Some(self.executions.remove(at))
     }
 
-    fn put(&mut self, execution: Execution) {
+    pub(crate) fn put(&mut self, execution: Execution) {
         // A plan that nobody else holds will not come again.
         if !execution.is_light() || Arc::strong_count(execution.plan()) < 3 {
             return;
@@ -120,7 +120,7 @@ impl Session {
             Some(Resumption::Newest) | None => self.statement_snapshot()?,
         };
         let mut sent = 0;
-        let mut idle = self.idle.take(plan);
+        let mut idle = self.idle.borrow_mut().take(plan);
         let result = self.with_context(&snapshot, parameters, |session, context| {
             let execution = match &mut idle {
                 Some(execution) => {
@@ -146,12 +146,12 @@ impl Session {
                 _ => Resumption::Snapshot(snapshot),
             };
             self.suspended = Some(Suspended::new(self.txn(), demand, resumption));
-            idle.into_iter().for_each(|execution| self.idle.put(execution));
+            idle.into_iter().for_each(|execution| self.idle.borrow_mut().put(execution));
             return Err(suspended());
         }
         drop(snapshot);
         let changed = result?;
-        idle.into_iter().for_each(|execution| self.idle.put(execution));
+        idle.into_iter().for_each(|execution| self.idle.borrow_mut().put(execution));
         self.end_plan(plan)?;
         let rows = if plan.command == CommandKind::Select { sent } else { changed };
         Ok(CommandTag::of(plan.command, rows))
@@ -166,7 +166,7 @@ impl Session {
     }
 
     /// Takes a plan's locks and checks that the transaction may run it.
-    pub(crate) fn begin_plan(&mut self, plan: &PlannedStatement) -> Result<()> {
+    pub(crate) fn begin_plan(&self, plan: &PlannedStatement) -> Result<()> {
         if !plan.read_only {
             let command = match plan.command {
                 CommandKind::Select => select_name(&plan.plan),
@@ -211,7 +211,7 @@ impl Session {
         run: impl FnOnce(&StatementSession<'_>, &StatementContext<'_>) -> Result<R>,
     ) -> Result<R> {
         let transaction = self.txn();
-        let session = StatementSession::new(&self.state, Some(transaction));
+        let session = StatementSession::new(self).seeing(snapshot);
         let (work_mem_bytes, hash_mem_bytes, batch_rows) = {
             let settings = self.state.settings.borrow();
             let parsed = settings.parsed();

@@ -30,7 +30,7 @@ mod execute;
 mod explain;
 mod extended;
 mod notify;
-mod plan;
+pub(crate) mod plan;
 mod portal;
 mod settings;
 mod simple;
@@ -135,6 +135,10 @@ pub(crate) struct State {
     pub listens: Cell<bool>,
     /// The DDL statement that runs while portals are open, by its name.
     pub ddl_command: RefCell<Option<String>>,
+    /// What was prepared of the routines that the session has called.
+    pub routines: RefCell<crate::routine::RoutineCache>,
+    /// How many routines are being carried out, one within the other.
+    pub routine_depth: Cell<usize>,
 }
 
 /// A client's session.
@@ -147,7 +151,7 @@ pub struct Session {
     pub(crate) portals: Portals,
     pub(crate) pending: Option<simple::Pending>,
     /// Executions kept for the next run of their plans.
-    pub(crate) idle: execute::IdleExecutions,
+    pub(crate) idle: RefCell<execute::IdleExecutions>,
     /// Whether the caller can wait for rows without a thread.
     pub(crate) suspends: bool,
     pub(crate) suspended: Option<suspended::Suspended>,
@@ -222,6 +226,8 @@ impl Session {
             notices_heard: RefCell::default(),
             listens: Cell::new(false),
             ddl_command: RefCell::default(),
+            routines: RefCell::default(),
+            routine_depth: Cell::new(0),
             database,
             deferred: RefCell::default(),
             referential_plans: RefCell::default(),
@@ -235,7 +241,7 @@ impl Session {
             statements: HashMap::new(),
             portals: Portals::default(),
             pending: None,
-            idle: execute::IdleExecutions::default(),
+            idle: RefCell::default(),
             suspends: false,
             suspended: None,
             resumed: None,

@@ -22,12 +22,12 @@ const MAX_REPLANS: usize = 100;
 /// What a plan was made under.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct PlanStamp {
-    catalog: u64,
-    path: Arc<[Oid]>,
+    pub(crate) catalog: u64,
+    pub(crate) path: Arc<[Oid]>,
     /// The fingerprint of the settings.
     settings: u64,
     /// The transaction's snapshot, when an index may be younger than it.
-    snapshot: Option<Lsn>,
+    pub(crate) snapshot: Option<Lsn>,
 }
 
 impl PlanStamp {
@@ -57,7 +57,7 @@ impl Session {
         self.state.activity.statement_began(now, statement_timeout);
     }
 
-    fn stamp(&self) -> PlanStamp {
+    pub(crate) fn stamp(&self) -> PlanStamp {
         PlanStamp {
             catalog: self.state.catalog_version(),
             path: self.state.search_path(),
@@ -81,7 +81,7 @@ impl Session {
         let catalog = self.state.catalog();
         let mut settings = self.state.settings.borrow().parsed().planner.clone();
         settings.snapshot = stamp.snapshot;
-        let session = StatementSession::new(&self.state, self.transaction.as_ref());
+        let session = StatementSession::new(self);
         let mut parameters = ParamTypes::new(parameter_types);
         let planner = Planner::new(&catalog, &stamp.path, &session, &settings);
         let plan = Arc::new(planner.plan(statement, &mut parameters)?);

@@ -161,6 +161,7 @@ impl Session {
             Statement::Drop(drop) => self.drop_objects(drop),
             Statement::Rename(rename) => self.rename(rename),
             Statement::AlterObjectSchema(alter) => self.set_schema(alter),
+            Statement::CreateFunction(create) => self.create_function(create),
             Statement::CreateSchema(create) => self.create_schema(create),
             Statement::CreateDatabase(create) => self.create_database(create),
             Statement::DropDatabase(drop) => self.drop_database(drop),
@@ -255,7 +256,7 @@ impl Session {
         }
         let catalog = self.state.catalog();
         let path = self.state.search_path();
-        let session = StatementSession::new(&self.state, self.transaction.as_ref());
+        let session = StatementSession::new(self);
         let mut values = Vec::with_capacity(execute.params.len());
         for (expr, ty) in execute.params.iter().zip(&prepared.parameters) {
             let mut none = ParamTypes::none();
@@ -389,7 +390,7 @@ fn show_shape(show: &ast::ShowStmt) -> Arc<[OutputColumn]> {
 }
 
 /// A statement's name for messages, from the name of its variant.
-fn statement_name(statement: &Statement) -> String {
+pub(crate) fn statement_name(statement: &Statement) -> String {
     match statement {
         Statement::Drop(drop) => return format!("DROP {}", drop.kind.as_sql()),
         Statement::AlterTable(alter) => return format!("ALTER {}", alter.kind.as_sql()),

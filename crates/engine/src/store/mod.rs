@@ -57,7 +57,7 @@ impl CatalogStore {
     pub(crate) fn load(instance: &Instance, database: Oid) -> Result<(CatalogStore, CatalogRows)> {
         let store =
             CatalogStore { database, places: Mutex::new(HashMap::new()), lists: Mutex::new(HashMap::new()) };
-        let mut transaction = instance.transactions().begin(options(true));
+        let transaction = instance.transactions().begin(options(true));
         let snapshot = transaction.snapshot()?;
         let rows = store.read_all(instance, &snapshot)?;
         drop(snapshot);

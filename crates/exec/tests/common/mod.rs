@@ -174,6 +174,7 @@ impl Database {
             constraints: Vec::new(),
             view_query: None,
             has_triggers: false,
+            triggers: Vec::new(),
             sequence: None,
             index: None,
             row_type: Oid::INVALID,
@@ -277,7 +278,7 @@ impl Database {
 
     /// Builds an index anew, as CREATE INDEX does.
     pub fn build(&self, table: &Arc<RelationDescriptor>, index: usize) -> Result<u64> {
-        let mut txn = self.begin(IsolationLevel::ReadCommitted);
+        let txn = self.begin(IsolationLevel::ReadCommitted);
         let access = &self.tables[&table.oid];
         let snapshot = txn.snapshot()?;
         let report = self.with_context(&txn, &snapshot, &[], |context| {

@@ -21,6 +21,7 @@ pub(crate) fn call_row(call: &CallContext<'_, '_>, args: &[Datum]) -> Result<Dat
     let value = match &function.implementation {
         Implementation::Row(row) | Implementation::Batch { row, .. } => row(call, args),
         Implementation::Session => call.eval.session.call(function, args),
+        Implementation::Routine => call.eval.session.call_routine(call, args),
         _ => Err(not_scalar(call)),
     }?;
     interrupt_if_large(call, &value)?;
@@ -66,6 +67,10 @@ pub(crate) fn call_batch(
         Implementation::Session => {
             let session: RowFn = Arc::new(|call, args| call.eval.session.call(call.function, args));
             by_row(call, args, rows, selected, &session)
+        }
+        Implementation::Routine => {
+            let routine: RowFn = Arc::new(|call, args| call.eval.session.call_routine(call, args));
+            by_row(call, args, rows, selected, &routine)
         }
         _ => Err(not_scalar(call)),
     }

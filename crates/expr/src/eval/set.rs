@@ -35,6 +35,19 @@ pub fn open_set(
             let rows = ctx.session.call_set(function, args)?;
             Ok(Box::new(RowSet::new(output_types(function, result), rows)))
         }
+        Implementation::Routine if function.returns_set => {
+            let rows = ctx.session.call_routine_set(&call, args)?;
+            let types = match rows.first() {
+                // One record a row, or a column each.
+                Some(row) if row.len() != output_types(function, result).len() => vec![result.physical],
+                _ => output_types(function, result),
+            };
+            Ok(Box::new(RowSet::new(types, rows)))
+        }
+        Implementation::Routine => {
+            let value = ctx.session.call_routine(&call, args)?;
+            Ok(Box::new(RowSet::new(vec![result.physical], vec![vec![value]])))
+        }
         Implementation::Row(row) | Implementation::Batch { row, .. } => {
             let value = row(&call, args)?;
             Ok(Box::new(RowSet::new(vec![result.physical], vec![vec![value]])))

@@ -1,21 +1,24 @@
 //! Calls: ordinary functions, aggregates, window functions, sets, casts in function form.
 
+use std::sync::Arc;
+
 use ochre_base::{Error, Oid, Result, SqlState};
-use ochre_expr::{AggregateKind, CastKind, Expr, Function, FunctionKind, FunctionRef, functions_named};
+use ochre_catalog::oids as catalog_oids;
+use ochre_expr::{AggregateKind, CastKind, Expr, FunctionKind, FunctionRef, functions_named};
 use ochre_parser::ast::{self, Pos};
 use ochre_types::{Datum, SqlType, oids};
 
 use super::Binder;
 use super::coerce::{CoercionContext, Pathway, array_over, is_polymorphic, pathway, resolve_polymorphic};
 use super::level::Clause;
-use super::overload::{Candidate, Choice, candidates, choose_function};
+use super::overload::{Candidate, Choice, Overloads, candidates, choose_function};
 use super::scope::Scope;
 use crate::logical::{AggregateExpr, AggregateFunction, Ordering, SetItem, WindowExpr};
 
 /// A call whose function is chosen and whose arguments fit it.
 #[derive(Debug)]
 pub(crate) struct ResolvedCall {
-    pub function: &'static Function,
+    pub function: FunctionRef,
     pub args: Vec<Expr>,
     pub variadic_array: bool,
     pub ty: SqlType,
@@ -34,7 +37,7 @@ impl Binder<'_> {
         if call.syntax == ast::CallSyntax::MergeAction {
             return self.bind_merge_action(call.pos);
         }
-        let functions = self.functions_of(call)?;
+        let functions = &self.functions_of(call)?;
         let kind = functions.first().map_or(FunctionKind::Function, |function| function.kind);
         if kind == FunctionKind::Aggregate && call.over.is_none() {
             return self.bind_aggregate(call, functions, scope);
@@ -50,11 +53,8 @@ impl Binder<'_> {
                     self.check_set_allowed(call.pos)?;
                     let depth = scope.depth;
                     let id = self.new_column(&*resolved.function.name, resolved.ty, depth);
-                    let item = SetItem::Set {
-                        function: FunctionRef::Builtin(resolved.function),
-                        args: resolved.args,
-                        ty: resolved.ty,
-                    };
+                    let item =
+                        SetItem::Set { function: resolved.function, args: resolved.args, ty: resolved.ty };
                     self.level()?.sets.push((id, item));
                     return Ok(self.column_expr(id));
                 }
@@ -65,7 +65,7 @@ impl Binder<'_> {
 
     fn call_expr(&self, resolved: ResolvedCall, pos: Pos) -> Expr {
         Expr::Call {
-            function: FunctionRef::Builtin(resolved.function),
+            function: resolved.function,
             args: resolved.args,
             variadic_array: resolved.variadic_array,
             ty: resolved.ty,
@@ -74,18 +74,50 @@ impl Binder<'_> {
     }
 
     /// The overloads of a call's name.
-    fn functions_of(&self, call: &ast::FuncCall) -> Result<&'static [&'static Function]> {
-        if let Some(schema) = call.name.schema() {
-            if self.catalog.namespace_named(schema).is_none() {
+    fn functions_of(&self, call: &ast::FuncCall) -> Result<Overloads> {
+        self.overloads(&call.name, call.pos)
+    }
+
+    /// The functions of a name, along the search path.
+    pub(crate) fn overloads(&self, name: &ast::ObjectName, pos: Pos) -> Result<Overloads> {
+        if let Some(oid) = super::view::oid_name(name) {
+            let found =
+                self.catalog.routine(oid).map(|routine| FunctionRef::User(Arc::clone(&routine.function)));
+            return Ok(Overloads::Mixed(found.into_iter().collect()));
+        }
+        let users = self.catalog.routines_named(name.name());
+        if let Some(schema) = name.schema() {
+            let Some(namespace) = self.catalog.namespace_named(schema) else {
                 let error =
                     Error::new(SqlState::INVALID_SCHEMA_NAME, format!("schema \"{schema}\" does not exist"));
-                return Err(self.at(error, call.pos));
+                return Err(self.at(error, pos));
+            };
+            if namespace.oid == catalog_oids::PG_CATALOG {
+                return Ok(Overloads::Builtin(functions_named(name.name())));
             }
-            if schema.as_str() != "pg_catalog" {
-                return Ok(&[]);
-            }
+            let own = users.iter().filter(|routine| routine.namespace == namespace.oid);
+            return Ok(Overloads::Mixed(
+                own.map(|routine| FunctionRef::User(Arc::clone(&routine.function))).collect(),
+            ));
         }
-        Ok(functions_named(call.name.name()))
+        let builtin = functions_named(name.name());
+        if users.is_empty() {
+            return Ok(Overloads::Builtin(builtin));
+        }
+        let mut all: Vec<FunctionRef> = Vec::new();
+        let mut add = |function: FunctionRef| {
+            if all.iter().all(|known| known.arg_types != function.arg_types) {
+                all.push(function);
+            }
+        };
+        for namespace in self.search_path {
+            if *namespace == catalog_oids::PG_CATALOG {
+                builtin.iter().for_each(|function| add(FunctionRef::Builtin(function)));
+            }
+            let own = users.iter().filter(|routine| routine.namespace == *namespace);
+            own.for_each(|routine| add(FunctionRef::User(Arc::clone(&routine.function))));
+        }
+        Ok(Overloads::Mixed(all))
     }
 
     /// Complaints about decorations that only aggregates and window functions take.
@@ -121,7 +153,7 @@ impl Binder<'_> {
     fn bind_function(
         &mut self,
         call: &ast::FuncCall,
-        functions: &'static [&'static Function],
+        functions: &Overloads,
         scope: &Scope<'_>,
     ) -> Result<Resolution> {
         let mut args = Vec::with_capacity(call.args.len());
@@ -139,7 +171,7 @@ impl Binder<'_> {
         call: &ast::FuncCall,
         scope: &Scope<'_>,
     ) -> Result<Result<ResolvedCall, Expr>> {
-        let functions = self.functions_of(call)?;
+        let functions = &self.functions_of(call)?;
         let kind = functions.first().map_or(FunctionKind::Function, |function| function.kind);
         if kind == FunctionKind::Aggregate && call.over.is_none() {
             let error = Error::new(
@@ -166,7 +198,7 @@ impl Binder<'_> {
     pub(crate) fn resolve_call(
         &mut self,
         name: &'static str,
-        functions: &'static [&'static Function],
+        functions: &Overloads,
         args: Vec<Expr>,
         names: &[Option<&str>],
         variadic: bool,
@@ -182,7 +214,7 @@ impl Binder<'_> {
     fn try_resolve(
         &mut self,
         name: &ast::ObjectName,
-        functions: &'static [&'static Function],
+        functions: &Overloads,
         args: Vec<Expr>,
         names: &[Option<&str>],
         variadic: bool,
@@ -214,6 +246,9 @@ impl Binder<'_> {
         }
         match choose_function(found, &actual) {
             Choice::One(candidate) => {
+                if let FunctionRef::User(function) = &candidate.function {
+                    self.note_function(name, function.oid);
+                }
                 let resolved = self.fit_call(candidate, args, variadic, pos)?;
                 Ok(Resolution::Call(resolved))
             }
@@ -280,7 +315,7 @@ impl Binder<'_> {
                         Some(argument) => given[*argument]
                             .take()
                             .ok_or_else(|| Error::internal("an argument fills two parameters"))?,
-                        None => self.bind_argument_default(function, i, i - first_default, pos)?,
+                        None => self.bind_argument_default(&function, i, i - first_default, pos)?,
                     });
                 }
                 complete
@@ -305,7 +340,7 @@ impl Binder<'_> {
 
     fn bind_argument_default(
         &mut self,
-        function: &'static Function,
+        function: &FunctionRef,
         parameter: usize,
         default: usize,
         pos: Pos,
@@ -326,7 +361,7 @@ impl Binder<'_> {
     fn bind_aggregate(
         &mut self,
         call: &ast::FuncCall,
-        functions: &'static [&'static Function],
+        functions: &Overloads,
         scope: &Scope<'_>,
     ) -> Result<Expr> {
         let aggregate = self.bind_aggregate_call(call, functions, scope)?;
@@ -372,7 +407,7 @@ impl Binder<'_> {
     pub(crate) fn bind_aggregate_call(
         &mut self,
         call: &ast::FuncCall,
-        functions: &'static [&'static Function],
+        functions: &Overloads,
         scope: &Scope<'_>,
     ) -> Result<AggregateExpr> {
         if self.levels.is_empty() {
@@ -387,7 +422,7 @@ impl Binder<'_> {
     fn bind_aggregate_parts(
         &mut self,
         call: &ast::FuncCall,
-        functions: &'static [&'static Function],
+        functions: &Overloads,
         scope: &Scope<'_>,
     ) -> Result<AggregateExpr> {
         let name = &call.name;
@@ -396,7 +431,7 @@ impl Binder<'_> {
                 SqlState::WRONG_OBJECT_TYPE,
                 format!("{name}(*) must be used to call a parameterless aggregate function"),
             );
-            if functions.iter().any(|function| function.arg_types.is_empty()) {
+            if functions.any(|function| function.arg_types.is_empty()) {
                 return Err(self.at(error, call.pos));
             }
         }
@@ -421,7 +456,7 @@ impl Binder<'_> {
             Resolution::Call(resolved) => resolved,
             Resolution::Cast(_) => return Err(Error::internal("an aggregate became a cast")),
         };
-        let aggregate = self.aggregate_of(resolved.function, call)?;
+        let aggregate = self.aggregate_of(&resolved.function, call)?;
         if aggregate.kind != AggregateKind::Normal {
             let error = Error::new(
                 SqlState::WRONG_OBJECT_TYPE,
@@ -472,7 +507,7 @@ impl Binder<'_> {
 
     fn aggregate_of(
         &self,
-        function: &'static Function,
+        function: &FunctionRef,
         call: &ast::FuncCall,
     ) -> Result<&'static ochre_expr::Aggregate> {
         ochre_expr::aggregate(function.oid).ok_or_else(|| {
@@ -488,7 +523,7 @@ impl Binder<'_> {
     fn bind_ordered_set(
         &mut self,
         call: &ast::FuncCall,
-        functions: &'static [&'static Function],
+        functions: &Overloads,
         direct: Vec<Expr>,
         filter: Option<Expr>,
         scope: &Scope<'_>,
@@ -503,7 +538,7 @@ impl Binder<'_> {
             Resolution::Call(resolved) => resolved,
             Resolution::Cast(_) => return Err(Error::internal("an aggregate became a cast")),
         };
-        let aggregate = self.aggregate_of(resolved.function, call)?;
+        let aggregate = self.aggregate_of(&resolved.function, call)?;
         match aggregate.kind {
             AggregateKind::OrderedSet => {}
             AggregateKind::HypotheticalSet => {
@@ -539,7 +574,7 @@ impl Binder<'_> {
         &mut self,
         call: &ast::FuncCall,
         over: &ast::Over,
-        functions: &'static [&'static Function],
+        functions: &Overloads,
         kind: FunctionKind,
         scope: &Scope<'_>,
     ) -> Result<Expr> {
@@ -571,7 +606,7 @@ impl Binder<'_> {
         &mut self,
         call: &ast::FuncCall,
         over: &ast::Over,
-        functions: &'static [&'static Function],
+        functions: &Overloads,
         kind: FunctionKind,
         scope: &Scope<'_>,
     ) -> Result<(super::window::WindowDefinition, WindowExpr, SqlType)> {
@@ -611,7 +646,7 @@ impl Binder<'_> {
         match self.try_resolve(&call.name, functions, args, &[], false, call.pos)? {
             Resolution::Call(resolved) => {
                 let ty = resolved.ty;
-                let function = FunctionRef::Builtin(resolved.function);
+                let function = resolved.function;
                 Ok((definition, WindowExpr::Function { function, args: resolved.args, ty }, ty))
             }
             Resolution::Cast(_) => Err(Error::internal("a window function became a cast")),

@@ -559,7 +559,7 @@ impl Binder<'_> {
     /// Converts where the types were found convertible before.
     pub(crate) fn coerce_implicit(&mut self, expr: Expr, target: Oid, pos: Pos) -> Result<Expr> {
         let source = expr.ty();
-        let target = SqlType::new(target, -1);
+        let target = self.sql_type(target);
         match self.coerce_type(expr, target, CoercionContext::Implicit, pos)? {
             Some(expr) => Ok(expr),
             None => Err(self.cannot_cast(source, target, pos)),

@@ -8,7 +8,7 @@ use ochre_parser::ast::{self, Pos};
 use ochre_types::{ArrayValue, Datum, PhysicalType, SharedBytes, SqlType, oids};
 
 use super::coerce::{CoercionContext, array_element, array_over, is_polymorphic, resolve_polymorphic};
-use super::overload::{Choice, choose_operator};
+use super::overload::{Choice, Overloads, choose_operator};
 use super::scope::Scope;
 use super::{Binder, ParamTypes};
 use crate::logical::{ColumnId, Logical, Query, Subquery};
@@ -259,7 +259,13 @@ impl Binder<'_> {
     }
 
     fn bind_param(&mut self, param: &ast::Param) -> Result<Expr> {
-        let ParamTypes { types, fixed } = &mut *self.params;
+        if self.params.variables.is_some() {
+            let name = format!("${}", param.number);
+            if let Some(found) = self.variable(&[&name], param.pos)? {
+                return Ok(found);
+            }
+        }
+        let ParamTypes { types, fixed, .. } = &mut *self.params;
         let count = types.len();
         let valid = usize::try_from(param.number).ok().filter(|n| *n >= 1 && *n <= limits::MAX_PARAMETERS);
         let Some(number) = valid.filter(|n| !*fixed || *n <= count) else {
@@ -359,7 +365,7 @@ impl Binder<'_> {
             Some(found) => found.actual(result).unwrap_or(result),
             None => result,
         };
-        Ok((fitted, SqlType::new(result, -1)))
+        Ok((fitted, self.sql_type(result)))
     }
 
     /// Finds an operator by operand types.
@@ -1136,7 +1142,7 @@ impl Binder<'_> {
 
     /// A call of a function of `pg_catalog` that syntax stands for.
     pub(crate) fn call_builtin(&mut self, name: &'static str, args: Vec<Expr>, pos: Pos) -> Result<Expr> {
-        self.resolve_call(name, functions_named(name), args, &[], false, pos)
+        self.resolve_call(name, &Overloads::Builtin(functions_named(name)), args, &[], false, pos)
     }
 }
 

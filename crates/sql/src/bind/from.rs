@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ochre_base::{Error, Result, SqlState};
 use ochre_catalog::{RelationDescriptor, RelationKind};
-use ochre_expr::{Expr, FunctionRef};
+use ochre_expr::Expr;
 use ochre_parser::ast::{self, Pos};
 use ochre_types::{PhysicalType, SqlType, oids};
 
@@ -426,7 +426,7 @@ impl Binder<'_> {
             id
         });
         let default_name = match from.functions.first().map(|function| &function.call) {
-            Some(ast::Expr::Func(call)) => call.name.name().to_string(),
+            Some(ast::Expr::Func(call)) => self.call_name(call),
             Some(other) => super::target::column_name(other).to_owned(),
             None => String::new(),
         };
@@ -445,6 +445,12 @@ impl Binder<'_> {
         item.scalar_function = scalar && !from.ordinality;
         let plan = Logical::Function(Box::new(FunctionGet { alias, functions, ordinality }));
         Ok(FromPart { plan, items: vec![item], lateral })
+    }
+
+    /// What a call is called as an item of FROM.
+    fn call_name(&self, call: &ast::FuncCall) -> String {
+        let by_id = super::view::oid_name(&call.name).and_then(|oid| self.catalog.routine(oid));
+        by_id.map_or_else(|| call.name.name().to_string(), |routine| routine.name().to_owned())
     }
 
     /// Binds one function of FROM; says whether it yields one column of a type that is no row.
@@ -470,7 +476,7 @@ impl Binder<'_> {
             }
         };
         let name = match call {
-            ast::Expr::Func(call) => call.name.name().to_string(),
+            ast::Expr::Func(call) => self.call_name(call),
             other => super::target::column_name(other).to_owned(),
         };
         let mut fields: Vec<(String, SqlType)> = Vec::new();
@@ -479,11 +485,11 @@ impl Binder<'_> {
                 fields = self.function_columns(&resolved);
                 let ty = resolved.ty;
                 if resolved.function.returns_set {
-                    let function = FunctionRef::Builtin(resolved.function);
+                    let function = resolved.function;
                     (FunctionCall::Set { function, args: resolved.args, ty }, ty)
                 } else {
                     let expr = Expr::Call {
-                        function: FunctionRef::Builtin(resolved.function),
+                        function: resolved.function,
                         args: resolved.args,
                         variadic_array: resolved.variadic_array,
                         ty,

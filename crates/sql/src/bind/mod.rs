@@ -58,6 +58,43 @@ const MAX_VIEW_DEPTH: u32 = 64;
 pub struct ParamTypes {
     types: Vec<Option<SqlType>>,
     fixed: bool,
+    /// What names stand for that are no columns: arguments and variables of a routine's body.
+    variables: Option<Arc<dyn Variables>>,
+}
+
+/// Names of a routine's body that mean parameters of its statements.
+pub trait Variables: std::fmt::Debug + Send + Sync {
+    /// What the parts of a dotted name mean, if anything: the parameter, and how many parts named it; those behind are
+    /// fields.
+    ///
+    /// # Errors
+    /// 42703 for a field that a record lacks, 55000 for a record without a shape.
+    fn resolve(&self, parts: &[&str]) -> Result<Option<(VariableUse, usize)>>;
+
+    /// The fields of a row or record, for `name.*`.
+    ///
+    /// # Errors
+    /// 55000 for a record without a shape.
+    fn fields(&self, parts: &[&str]) -> Result<Option<RowVariables>>;
+
+    /// Whether a column hides a variable of its name; otherwise the name is ambiguous.
+    fn columns_hide(&self) -> bool;
+
+    /// Whether a variable hides a column of its name.
+    fn hides_columns(&self) -> bool {
+        false
+    }
+}
+
+/// The fields of a row with the parameters that stand for them.
+pub type RowVariables = Vec<(Arc<str>, VariableUse)>;
+
+/// A parameter that a name stands for.
+#[derive(Debug, Clone, Copy)]
+pub struct VariableUse {
+    /// Its index: `$1` has 0.
+    pub index: usize,
+    pub ty: SqlType,
 }
 
 impl ParamTypes {
@@ -68,12 +105,23 @@ impl ParamTypes {
             .iter()
             .map(|oid| (oid.is_valid() && *oid != SqlType::UNKNOWN.oid).then(|| SqlType::new(*oid, -1)))
             .collect();
-        ParamTypes { types, fixed: false }
+        ParamTypes { types, fixed: false, variables: None }
+    }
+
+    /// Parameters of these types and no others.
+    pub fn of_types(types: &[SqlType]) -> ParamTypes {
+        ParamTypes { types: types.iter().map(|ty| Some(*ty)).collect(), fixed: true, variables: None }
+    }
+
+    /// Parameters of these types and no others, some of which have names.
+    pub fn of_routine(types: &[SqlType], variables: Arc<dyn Variables>) -> ParamTypes {
+        let types = types.iter().map(|ty| Some(*ty)).collect();
+        ParamTypes { types, fixed: true, variables: Some(variables) }
     }
 
     /// No parameters are allowed: `$1` is 42P02.
     pub fn none() -> ParamTypes {
-        ParamTypes { types: Vec::new(), fixed: true }
+        ParamTypes { types: Vec::new(), fixed: true, variables: None }
     }
 
     /// The types as they stand.
@@ -268,6 +316,42 @@ impl<'a> Binder<'a> {
         } else {
             self.relations.push((Arc::clone(relation), access));
         }
+    }
+
+    /// A type by its id: a row type is a record.
+    pub(crate) fn sql_type(&self, oid: Oid) -> SqlType {
+        if ochre_types::type_info(oid).is_some() {
+            return SqlType::new(oid, -1);
+        }
+        for relation in self.catalog.relations() {
+            if relation.row_type == oid {
+                return SqlType::with_physical(oid, -1, ochre_types::PhysicalType::Record);
+            }
+            if relation.array_type == oid {
+                return SqlType::with_physical(oid, -1, ochre_types::PhysicalType::Array);
+            }
+        }
+        SqlType::new(oid, -1)
+    }
+
+    /// What a name means as a variable of the routine whose body is bound.
+    fn variable(&mut self, parts: &[&str], pos: ast::Pos) -> Result<Option<Expr>> {
+        let Some(variables) = self.params.variables.clone() else { return Ok(None) };
+        let Some((found, used)) = self.locate(variables.resolve(parts), pos)? else { return Ok(None) };
+        let mut expr = self.use_variable(found);
+        for field in &parts[used..] {
+            expr = self.bind_field(expr, field, pos)?;
+        }
+        Ok(Some(expr))
+    }
+
+    fn use_variable(&mut self, found: VariableUse) -> Expr {
+        let types = &mut self.params.types;
+        if types.len() <= found.index {
+            types.resize(found.index + 1, None);
+        }
+        types[found.index] = Some(found.ty);
+        Expr::Parameter { index: found.index, ty: found.ty }
     }
 
     /// The byte offset for an error at a node of the client's own text.

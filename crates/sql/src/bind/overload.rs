@@ -6,7 +6,7 @@
 //! PostgreSQL documentation, chapter "Type Conversion".
 
 use ochre_base::Oid;
-use ochre_expr::{Function, Operator};
+use ochre_expr::{Function, FunctionRef, Operator};
 use ochre_types::oids;
 use smallvec::SmallVec;
 
@@ -15,11 +15,43 @@ use super::coerce::{CoercionContext, can_coerce, category, is_preferred};
 /// Argument types of one call.
 pub(crate) type ArgTypes = SmallVec<[Oid; 4]>;
 
+/// The functions that a name may mean.
+#[derive(Debug, Clone)]
+pub(crate) enum Overloads {
+    Builtin(&'static [&'static Function]),
+    /// Those of users too, in the order of the search path.
+    Mixed(Vec<FunctionRef>),
+}
+
+impl Overloads {
+    fn iter(&self) -> impl Iterator<Item = FunctionRef> + '_ {
+        let (builtin, mixed) = match self {
+            Overloads::Builtin(functions) => (*functions, &[][..]),
+            Overloads::Mixed(functions) => (&[][..], functions.as_slice()),
+        };
+        builtin.iter().map(|function| FunctionRef::Builtin(function)).chain(mixed.iter().cloned())
+    }
+
+    /// The first of them.
+    pub(crate) fn first(&self) -> Option<FunctionRef> {
+        self.iter().next()
+    }
+
+    /// Whether one of them is like this.
+    pub(crate) fn any(&self, test: impl Fn(&Function) -> bool) -> bool {
+        self.iter().any(|function| test(&function))
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.first().is_none()
+    }
+}
+
 /// A function that a call might mean.
 #[derive(Debug, Clone)]
 pub(crate) struct Candidate {
     /// The function.
-    pub function: &'static Function,
+    pub function: FunctionRef,
     /// The types its parameters have in this call: variadic ones spread, positions in the order of the call's arguments.
     pub types: ArgTypes,
     /// How many arguments at the end are gathered into the variadic array; 0: none.
@@ -41,28 +73,28 @@ pub(crate) enum Choice<T> {
 
 /// Candidates for a call by the number and names of its arguments.
 pub(crate) fn candidates(
-    functions: &[&'static Function],
+    functions: &Overloads,
     count: usize,
     names: &[Option<&str>],
     expand_variadic: bool,
 ) -> Vec<Candidate> {
     let mut found: Vec<Candidate> = Vec::new();
     let named = names.iter().any(Option::is_some);
-    for function in functions.iter().copied() {
+    for function in functions.iter() {
         let declared = function.arg_types.len();
         if named {
-            if let Some(candidate) = named_candidate(function, count, names) {
+            if let Some(candidate) = named_candidate(&function, count, names) {
                 found.push(candidate);
             }
             continue;
         }
         if declared == count {
             let types = function.arg_types.iter().copied().collect();
-            found.push(Candidate { function, types, variadic: 0, mapping: None });
+            found.push(Candidate { function: function.clone(), types, variadic: 0, mapping: None });
         } else if declared > count && declared - count <= function.default_count {
             let types = function.arg_types[..count].iter().copied().collect();
             let mapping = (0..declared).map(|i| (i < count).then_some(i)).collect();
-            found.push(Candidate { function, types, variadic: 0, mapping: Some(mapping) });
+            found.push(Candidate { function: function.clone(), types, variadic: 0, mapping: Some(mapping) });
         }
         // VARIADIC "any" takes the arguments as they are; a typed one gathers at least one of them.
         if function.variadic.is_valid() && expand_variadic && count >= declared {
@@ -97,7 +129,7 @@ pub(crate) fn candidates(
     kept
 }
 
-fn named_candidate(function: &'static Function, count: usize, names: &[Option<&str>]) -> Option<Candidate> {
+fn named_candidate(function: &FunctionRef, count: usize, names: &[Option<&str>]) -> Option<Candidate> {
     let declared = function.arg_types.len();
     if count > declared || function.arg_names.is_empty() {
         return None;
@@ -128,7 +160,7 @@ fn named_candidate(function: &'static Function, count: usize, names: &[Option<&s
     }
     let first_default = declared - function.default_count;
     let complete = mapping.iter().enumerate().all(|(i, argument)| argument.is_some() || i >= first_default);
-    complete.then_some(Candidate { function, types, variadic: 0, mapping: Some(mapping) })
+    complete.then(|| Candidate { function: function.clone(), types, variadic: 0, mapping: Some(mapping) })
 }
 
 /// Chooses among functions by argument types.

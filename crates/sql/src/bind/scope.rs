@@ -135,6 +135,37 @@ enum Found {
 impl Binder<'_> {
     /// Binds a column reference without star.
     pub(crate) fn bind_column_ref(&mut self, column: &ast::ColumnRef, scope: &Scope<'_>) -> Result<Expr> {
+        if self.params.variables.is_none() {
+            return self.bind_plain_column_ref(column, scope);
+        }
+        let found = self.bind_plain_column_ref(column, scope);
+        if found.is_ok() && self.params.variables.as_ref().is_some_and(|variables| variables.columns_hide()) {
+            return found;
+        }
+        let parts: Vec<&str> = column.parts.iter().map(|part| part.as_str()).collect();
+        let variable = self.variable(&parts, column.pos);
+        match (found, variable) {
+            (found, Ok(None)) => found,
+            (Err(_), Ok(Some(variable))) => Ok(variable),
+            (Err(_), Err(error)) => Err(error),
+            (Ok(found), Err(_)) => Ok(found),
+            (Ok(_), Ok(Some(variable)))
+                if self.params.variables.as_ref().is_some_and(|variables| variables.hides_columns()) =>
+            {
+                Ok(variable)
+            }
+            (Ok(_), Ok(Some(_))) => {
+                let error = Error::new(
+                    SqlState::AMBIGUOUS_COLUMN,
+                    format!("column reference \"{}\" is ambiguous", dotted(&column.parts)),
+                )
+                .detail("It could refer to either a PL/pgSQL variable or a table column.");
+                Err(self.at(error, column.pos))
+            }
+        }
+    }
+
+    fn bind_plain_column_ref(&mut self, column: &ast::ColumnRef, scope: &Scope<'_>) -> Result<Expr> {
         match column.parts.as_slice() {
             [name] => self.bind_bare_name(name, column.pos, scope),
             [table, name] => self.bind_qualified(None, table, name, column, scope),
@@ -422,6 +453,17 @@ impl Binder<'_> {
             return Ok(all);
         }
         let parts = column.parts.as_slice();
+        if let Some(variables) = self.params.variables.clone() {
+            let names: Vec<&str> = parts.iter().map(|part| part.as_str()).collect();
+            let known = match names.as_slice() {
+                [table] => self.find_item(None, table, column.pos, scope)?.is_some(),
+                _ => false,
+            };
+            if !known && let Some(fields) = self.locate(variables.fields(&names), column.pos)? {
+                let item = |(name, found)| ItemColumn { name, expr: self.use_variable(found) };
+                return Ok(fields.into_iter().map(item).collect());
+            }
+        }
         let (schema, table) = match parts {
             [table] => (None, table),
             [schema, table] => (Some(schema), table),

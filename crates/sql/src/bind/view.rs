@@ -106,6 +106,16 @@ impl Binder<'_> {
         edits.insert(offset, NameEdit::Relation { oid: relation.oid, with_alias });
     }
 
+    /// Notes which user's function a name meant.
+    pub(crate) fn note_function(&mut self, name: &ast::ObjectName, oid: Oid) {
+        if self.hide_positions > 0 || oid_name(name).is_some() {
+            return;
+        }
+        if let (Some(edits), Some(offset)) = (&mut self.edits, name.pos.get()) {
+            edits.insert(offset, NameEdit::Columns(format!("{OID_NAMESPACE}.\"{oid}\"")));
+        }
+    }
+
     /// Notes what a column reference or a star meant.
     pub(crate) fn note_columns(&mut self, pos: ast::Pos, text: impl FnOnce(&mut Self) -> Option<String>) {
         if self.hide_positions > 0 || self.edits.is_none() {

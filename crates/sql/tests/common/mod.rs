@@ -152,6 +152,7 @@ pub fn catalog() -> CatalogSnapshot {
             constraints,
             view_query: None,
             has_triggers: false,
+            triggers: Vec::new(),
             sequence: None,
             index: None,
             row_type: Oid(0),

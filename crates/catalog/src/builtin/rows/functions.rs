@@ -24,6 +24,7 @@ fn function_row(function: &Function) -> Vec<Datum> {
         Language::Internal => 12,
         Language::C => 13,
         Language::Sql => 14,
+        Language::PlPgSql => oids::PLPGSQL_LANGUAGE.0,
     };
     RowWriter::new(oids::PG_PROC)
         .set("oid", function.oid)
@@ -58,7 +59,7 @@ fn support(function: &Function) -> Oid {
     ochre_expr::functions_named(&function.support).first().map_or(Oid::INVALID, |support| support.oid)
 }
 
-fn mode_letter(mode: ParameterMode) -> u8 {
+pub(crate) fn mode_letter(mode: ParameterMode) -> u8 {
     match mode {
         ParameterMode::In => b'i',
         ParameterMode::Out => b'o',
@@ -68,7 +69,7 @@ fn mode_letter(mode: ParameterMode) -> u8 {
     }
 }
 
-fn kind_letter(kind: FunctionKind) -> u8 {
+pub(crate) fn kind_letter(kind: FunctionKind) -> u8 {
     match kind {
         FunctionKind::Function => b'f',
         FunctionKind::Aggregate => b'a',
@@ -77,7 +78,7 @@ fn kind_letter(kind: FunctionKind) -> u8 {
     }
 }
 
-fn volatility_letter(volatility: Volatility) -> u8 {
+pub(crate) fn volatility_letter(volatility: Volatility) -> u8 {
     match volatility {
         Volatility::Immutable => b'i',
         Volatility::Stable => b's',

@@ -2,7 +2,7 @@
 //!
 //! A scan of a catalog returns these before the stored rows. They are made at the first scan and kept.
 
-mod functions;
+pub(crate) mod functions;
 mod objects;
 mod operators;
 mod types;

@@ -88,21 +88,26 @@ pub(super) fn access_methods() -> Rows {
 }
 
 pub(super) fn languages() -> Rows {
-    [(12, "internal", false, 2246), (13, "c", false, 2247), (14, "sql", true, 2248)]
-        .into_iter()
-        .map(|(oid, name, trusted, validator)| {
-            RowWriter::new(oids::PG_LANGUAGE)
-                .set("oid", Oid(oid))
-                .set("lanname", name)
-                .set("lanowner", oids::BOOTSTRAP_ROLE)
-                .set("lanispl", false)
-                .set("lanpltrusted", trusted)
-                .set("lanplcallfoid", Oid::INVALID)
-                .set("laninline", Oid::INVALID)
-                .set("lanvalidator", Oid(validator))
-                .values()
-        })
-        .collect()
+    [
+        (12, "internal", false, 2246),
+        (13, "c", false, 2247),
+        (14, "sql", true, 2248),
+        (oids::PLPGSQL_LANGUAGE.0, "plpgsql", true, 0),
+    ]
+    .into_iter()
+    .map(|(oid, name, trusted, validator)| {
+        RowWriter::new(oids::PG_LANGUAGE)
+            .set("oid", Oid(oid))
+            .set("lanname", name)
+            .set("lanowner", oids::BOOTSTRAP_ROLE)
+            .set("lanispl", name == "plpgsql")
+            .set("lanpltrusted", trusted)
+            .set("lanplcallfoid", Oid::INVALID)
+            .set("laninline", Oid::INVALID)
+            .set("lanvalidator", Oid(validator))
+            .values()
+    })
+    .collect()
 }
 
 pub(super) fn tablespaces() -> Rows {

@@ -1,0 +1,144 @@
+//! Statements within a statement: those of routines.
+
+use std::sync::Arc;
+
+use ochre_base::{Error, Result};
+use ochre_exec::Execution;
+use ochre_parser::ast::Statement;
+use ochre_sql::Planner;
+use ochre_sql::bind::ParamTypes;
+use ochre_sql::physical::{CommandKind, PlannedStatement};
+use ochre_txn::Snapshot;
+use ochre_types::{Batch, Datum};
+use parking_lot::Mutex;
+
+use crate::session::Session;
+use crate::session::context::StatementSession;
+use crate::session::plan::PlanStamp;
+
+/// How often a plan is made again because the catalog changed while its locks were awaited.
+const MAX_REPLANS: usize = 100;
+
+/// A statement of a routine with its plan.
+#[derive(Default)]
+pub(crate) struct InnerPlan {
+    kept: Mutex<Option<(PlanStamp, Arc<PlannedStatement>)>>,
+}
+
+impl InnerPlan {
+    /// The plan with its locks taken, and whether it was made anew; `parameters` are those to bind with.
+    pub(crate) fn get(
+        &self,
+        session: &Session,
+        statement: &Statement,
+        parameters: impl Fn() -> ParamTypes,
+    ) -> Result<(Arc<PlannedStatement>, bool)> {
+        let kept = self.kept.lock().clone();
+        if let Some((stamp, plan)) = kept
+            && stamp == session.stamp()
+        {
+            session.lock_plan(&plan)?;
+            if session.state.catalog_version() == stamp.catalog {
+                return Ok((plan, false));
+            }
+        }
+        let (stamp, plan) = session.plan_inner(statement, parameters)?;
+        *self.kept.lock() = Some((stamp, Arc::clone(&plan)));
+        Ok((plan, true))
+    }
+}
+
+impl Session {
+    /// Plans a statement of a routine and takes its locks.
+    pub(crate) fn plan_inner(
+        &self,
+        statement: &Statement,
+        parameters: impl Fn() -> ParamTypes,
+    ) -> Result<(PlanStamp, Arc<PlannedStatement>)> {
+        for _ in 0..MAX_REPLANS {
+            let stamp = self.stamp();
+            let catalog = self.state.catalog();
+            let mut settings = self.state.settings.borrow().parsed().planner.clone();
+            settings.snapshot = stamp.snapshot;
+            let session = StatementSession::new(self);
+            let mut parameters = parameters();
+            let planner = Planner::new(&catalog, &stamp.path, &session, &settings);
+            let plan = Arc::new(planner.plan(statement, &mut parameters)?);
+            self.lock_plan(&plan)?;
+            if self.state.catalog_version() == stamp.catalog {
+                return Ok((stamp, plan));
+            }
+        }
+        Err(Error::internal("the catalog changes faster than a statement can be planned"))
+    }
+
+    /// Runs a plan within the running statement, under `snapshot` or, without one, as a command of its own; rows go to
+    /// `each` until it answers false. How many rows were given or changed.
+    pub(crate) fn run_inner(
+        &self,
+        plan: &Arc<PlannedStatement>,
+        parameters: &[Datum],
+        snapshot: Option<&Snapshot>,
+        each: &mut dyn FnMut(&Batch) -> Result<bool>,
+    ) -> Result<u64> {
+        self.begin_plan(plan)?;
+        let transaction = self.txn();
+        transaction.forbid_suspension();
+        let own;
+        let snapshot = match snapshot {
+            Some(snapshot) => snapshot,
+            None => {
+                transaction.advance_command()?;
+                self.state.instance.transactions().await_published(self.state.database.published_at());
+                own = transaction.snapshot()?;
+                &own
+            }
+        };
+        let mut given = 0;
+        let mut idle = self.idle.borrow_mut().take(plan);
+        let changed = self.with_context(snapshot, parameters, |_, context| {
+            let execution = match &mut idle {
+                Some(execution) => {
+                    execution.restart(context)?;
+                    execution
+                }
+                none => none.insert(Execution::new(plan, context.relations)?),
+            };
+            while let Some(batch) = execution.next(context)? {
+                given += batch.active_rows() as u64;
+                if !each(&batch)? {
+                    break;
+                }
+            }
+            Ok(execution.rows_changed())
+        })?;
+        idle.into_iter().for_each(|execution| self.idle.borrow_mut().put(execution));
+        if !plan.read_only {
+            transaction.advance_command()?;
+        }
+        self.state.note_met(transaction.gate_lsn());
+        Ok(if plan.command == CommandKind::Select { given } else { changed })
+    }
+
+    /// All rows of a plan.
+    pub(crate) fn inner_rows(
+        &self,
+        plan: &Arc<PlannedStatement>,
+        parameters: &[Datum],
+        snapshot: Option<&Snapshot>,
+        most: usize,
+    ) -> Result<(Vec<Vec<Datum>>, u64)> {
+        let mut rows = Vec::new();
+        let visible = plan.row_shape.len();
+        let changed = self.run_inner(plan, parameters, snapshot, &mut |batch| {
+            for position in batch.active() {
+                if rows.len() >= most {
+                    return Ok(plan.command != CommandKind::Select);
+                }
+                rows.push(batch.columns[..visible].iter().map(|column| column.datum(position)).collect());
+            }
+            Ok(rows.len() < most || plan.command != CommandKind::Select)
+        })?;
+        Ok((rows, changed))
+    }
+}

@@ -1,0 +1,191 @@
+//! Routines of users: what happens when an expression calls one.
+//!
+//! # Role
+//! Expressions hand calls over by [`ochre_expr::SessionContext::call_routine`]; a routine's statements run as statements of
+//! the session within the running one ([`inner`]). What was parsed and planned of a routine is kept by the session.
+//!
+//! # Invariants
+//! - U1: a volatile routine's statements run as commands of their own: each sees what was written before it. Those of stable
+//!   and immutable ones see what the calling statement sees.
+//! - U2: a statement that has called a volatile routine is not suspended and run again.
+
+pub(crate) mod inner;
+mod sql;
+
+use std::sync::Arc;
+
+use hashbrown::HashMap;
+use ochre_base::{Error, Oid, Result, SqlState, limits};
+use ochre_expr::{CallContext, Function, Language, Volatility};
+use ochre_txn::Snapshot;
+use ochre_types::{Datum, SqlType};
+
+use crate::session::Session;
+
+pub(crate) use sql::{SqlCode, input_names};
+
+/// How deep routines may call each other.
+const MAX_DEPTH: usize = 1000;
+
+/// A call of a routine.
+pub(crate) struct Invocation<'a> {
+    pub session: &'a Session,
+    pub function: &'a Function,
+    /// The arguments' types as called, polymorphic ones resolved.
+    pub arg_types: Vec<SqlType>,
+    pub result: SqlType,
+    /// What the calling statement sees, for routines that see the same.
+    pub snapshot: Option<&'a Snapshot>,
+}
+
+impl Invocation<'_> {
+    /// The snapshot of the routine's statements, unless each has its own (U1).
+    pub(crate) fn shared_snapshot(&self) -> Option<&Snapshot> {
+        self.snapshot.filter(|_| self.function.volatility != Volatility::Volatile)
+    }
+}
+
+/// What is kept of a routine.
+struct Prepared {
+    /// The descriptor's function: another one means that the routine was replaced.
+    function: Arc<Function>,
+    code: Code,
+}
+
+enum Code {
+    Sql(SqlCode),
+}
+
+/// What a session keeps of the routines that it has called, by routine and argument types.
+#[derive(Default)]
+pub(crate) struct RoutineCache {
+    entries: HashMap<(Oid, Vec<Oid>), Arc<Prepared>>,
+}
+
+/// Calls a routine that returns one value.
+pub(crate) fn call(
+    session: &Session,
+    snapshot: Option<&Snapshot>,
+    call: &CallContext<'_, '_>,
+    args: &[Datum],
+) -> Result<Datum> {
+    carry_out(session, snapshot, call, |invocation, code| match code {
+        Code::Sql(code) => code.value(invocation, args),
+    })
+}
+
+/// Calls a routine that returns a set.
+pub(crate) fn call_set(
+    session: &Session,
+    snapshot: Option<&Snapshot>,
+    call: &CallContext<'_, '_>,
+    args: &[Datum],
+) -> Result<Vec<Vec<Datum>>> {
+    carry_out(session, snapshot, call, |invocation, code| match code {
+        Code::Sql(code) => code.rows(invocation, args),
+    })
+}
+
+fn carry_out<R>(
+    session: &Session,
+    snapshot: Option<&Snapshot>,
+    call: &CallContext<'_, '_>,
+    run: impl FnOnce(&Invocation<'_>, &Code) -> Result<R>,
+) -> Result<R> {
+    let Some(transaction) = session.transaction.as_ref() else {
+        return Err(Error::internal("a routine is called outside a transaction"));
+    };
+    if call.function.volatility == Volatility::Volatile {
+        transaction.forbid_suspension();
+    }
+    let declared = call.function.arg_types.iter();
+    let types = declared.zip(call.arg_types.iter().map(Some).chain(std::iter::repeat(None)));
+    let arg_types =
+        types.map(|(declared, actual)| session.argument_type(*declared, actual.copied())).collect();
+    let invocation =
+        Invocation { session, function: call.function, arg_types, result: call.result, snapshot };
+    let depth = &session.state.routine_depth;
+    if depth.get() >= MAX_DEPTH {
+        return Err(Error::new(SqlState::STATEMENT_TOO_COMPLEX, "stack depth limit exceeded").hint(
+            "Increase the configuration parameter \"max_stack_depth\" (currently 2048kB), after ensuring the platform's stack depth limit is adequate.",
+        ));
+    }
+    session.state.interrupt.check()?;
+    depth.set(depth.get() + 1);
+    let result = stacker::maybe_grow(limits::STACK_RED_ZONE_BYTES, limits::STACK_GROWTH_BYTES, || {
+        let prepared = prepared(&invocation)?;
+        run(&invocation, &prepared.code)
+    });
+    depth.set(depth.get() - 1);
+    result
+}
+
+fn prepared(invocation: &Invocation<'_>) -> Result<Arc<Prepared>> {
+    let Invocation { session, function, .. } = *invocation;
+    let catalog = session.state.catalog();
+    let routine = catalog.routine(function.oid).ok_or_else(|| {
+        Error::new(SqlState::UNDEFINED_FUNCTION, format!("function with OID {} does not exist", function.oid))
+    })?;
+    let types: Vec<Oid> = invocation.arg_types.iter().map(|ty| ty.oid).collect();
+    let key = (function.oid, types);
+    if let Some(kept) = session.state.routines.borrow().entries.get(&key)
+        && Arc::ptr_eq(&kept.function, &routine.function)
+    {
+        return Ok(Arc::clone(kept));
+    }
+    let code = match routine.function.language {
+        Language::PlPgSql => return Err(Error::unsupported("language plpgsql")),
+        _ => Code::Sql(SqlCode::new(session, routine, &invocation.arg_types, invocation.result)?),
+    };
+    let prepared = Arc::new(Prepared { function: Arc::clone(&routine.function), code });
+    session.state.routines.borrow_mut().entries.insert(key, Arc::clone(&prepared));
+    Ok(prepared)
+}
+
+impl Session {
+    /// The type of an argument: as declared, or as called where that is polymorphic.
+    pub(crate) fn argument_type(&self, declared: Oid, actual: Option<SqlType>) -> SqlType {
+        match actual {
+            Some(actual) if is_pseudo(declared) => actual,
+            Some(actual) if actual.oid == declared => actual.with_typmod(-1),
+            _ => self.sql_type(declared),
+        }
+    }
+
+    /// A type by its id; row types are records.
+    pub(crate) fn sql_type(&self, oid: Oid) -> SqlType {
+        if ochre_types::type_info(oid).is_some() {
+            return SqlType::new(oid, -1);
+        }
+        let catalog = self.state.catalog();
+        if catalog.relations().any(|relation| relation.row_type == oid) {
+            return SqlType::with_physical(oid, -1, ochre_types::PhysicalType::Record);
+        }
+        if catalog.relations().any(|relation| relation.array_type == oid) {
+            return SqlType::with_physical(oid, -1, ochre_types::PhysicalType::Array);
+        }
+        SqlType::new(oid, -1)
+    }
+}
+
+fn is_pseudo(oid: Oid) -> bool {
+    ochre_types::type_info(oid).is_some_and(|info| info.kind == b'p')
+}
+
+/// `name(type, type)` as CONTEXT names a routine.
+pub(crate) fn signature(session: &Session, function: &Function) -> String {
+    let types: Vec<String> =
+        function.arg_types.iter().map(|oid| session.type_name_text(session.sql_type(*oid))).collect();
+    format!("{}({})", function.name, types.join(","))
+}
+
+/// Adds a line to an error's CONTEXT.
+pub(crate) fn with_context(mut error: Error, line: impl Into<String>) -> Error {
+    let line = line.into();
+    let fields = error.fields_mut();
+    fields.context = Some(match fields.context.take() {
+        Some(inner) => format!("{inner}\n{line}"),
+        None => line,
+    });
+    error
+}
