@@ -223,6 +223,7 @@ impl Instance {
     }
 
     fn has_database(self: &Arc<Instance>, oid: Oid) -> Result<bool> {
+        self.add_catalog_files(oids::TEMPLATE1)?;
         let (_, rows) = CatalogStore::load(self, oids::TEMPLATE1)?;
         Ok(stored::databases(&rows).iter().any(|database| database.oid == oid))
     }
@@ -370,6 +371,7 @@ impl Instance {
     fn raise_oids(self: &Arc<Instance>) -> Result<()> {
         let catalog = self.open_by_oid(oids::POSTGRES)?.catalog();
         for database in catalog.databases() {
+            self.add_catalog_files(database.oid)?;
             let (_, rows) = CatalogStore::load(self, database.oid)?;
             self.next_oid.fetch_max(CatalogStore::largest_oid(&rows) + 2, Ordering::Relaxed);
         }
