@@ -105,6 +105,30 @@ fn writes_that_find_something_or_nothing_wait() {
 }
 
 #[test]
+fn the_tags_of_a_block_do_not_wait_but_its_rows_and_its_end_do() {
+    let machine = Machine::new();
+    let instance = machine.prepared(TABLE);
+    let (mut writer, mut second) = (session(&instance), session(&instance));
+    let flushed = || instance.transactions().wal().flushed();
+    run(&mut writer, "UPDATE t SET b = 2");
+    assert!(writer.take_gate_of_tags() > flushed(), "a commit of its own");
+    for tag in ["BEGIN", "UPDATE t SET b = b + 1", "INSERT INTO t VALUES (2, 2)", "DELETE FROM t WHERE a = 2"]
+    {
+        run(&mut second, tag);
+        assert!(second.take_gate_of_tags() <= flushed(), "{tag}");
+    }
+    assert!(waits(&second), "an error or a notice would tell what they met");
+    for rows in ["UPDATE t SET b = b + 1 RETURNING 1", "SELECT 1 FROM t WHERE false", "SELECT b FROM t"] {
+        run(&mut second, rows);
+        assert!(second.take_gate_of_tags() > flushed(), "{rows}");
+    }
+    run(&mut second, "ROLLBACK; UPDATE t SET b = b + 1");
+    assert!(second.take_gate_of_tags() > flushed(), "a tag outside a block");
+    run(&mut second, "BEGIN; UPDATE t SET b = b + 1; COMMIT; BEGIN");
+    assert!(second.take_gate_of_tags() > flushed(), "the block's end, whatever follows it");
+}
+
+#[test]
 fn conflicts_of_keys_wait() {
     let all = "SELECT * FROM t ORDER BY a";
     let insert = "INSERT INTO t VALUES (2, 2)";

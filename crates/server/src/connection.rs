@@ -287,7 +287,11 @@ impl Talk {
 
     /// Sends what there is once the session's gate is passed.
     async fn send(&mut self) -> Result<()> {
-        let gate = self.session.take_gate();
+        let gate = if self.output.has_only_tags() {
+            self.session.take_gate_of_tags()
+        } else {
+            self.session.take_gate()
+        };
         self.output.flush(gate).await
     }
 
@@ -340,11 +344,15 @@ impl Talk {
             Frontend::Parse { name, query, parameter_types } => {
                 let types: Vec<Oid> = parameter_types.into_iter().map(Oid).collect();
                 let result = self.run(|session, _| session.parse(name, query, &types));
-                self.extended(result, Some(query), |output, ()| output.encoder().parse_complete())
+                self.extended(result, Some(query), |output, ()| {
+                    output.acknowledge(|encoder| encoder.parse_complete())
+                })
             }
             Frontend::Bind(bind) => {
                 let result = self.run(|session, _| bind_portal(session, &bind));
-                self.extended(result, None, |output, ()| output.encoder().bind_complete())
+                self.extended(result, None, |output, ()| {
+                    output.acknowledge(|encoder| encoder.bind_complete())
+                })
             }
             Frontend::Describe(Target::Statement, name) => {
                 let result = self.run(|session, _| session.describe_statement(name));
@@ -365,7 +373,7 @@ impl Talk {
                     Target::Statement => self.session.close_statement(name),
                     Target::Portal => self.session.close_portal(name),
                 }
-                self.output.encoder().close_complete();
+                self.output.acknowledge(|encoder| encoder.close_complete());
                 Next::Go
             }
             Frontend::Flush => Next::Send,
@@ -445,7 +453,7 @@ impl Talk {
 
     fn execute(&mut self, portal: &str, max_rows: u32) -> Next {
         let result = self.run(|session, output| {
-            output.begin_portal(session.describe_portal(portal)?.formats);
+            output.begin_portal(session.describe_portal(portal)?);
             session.execute(portal, max_rows, output)
         });
         self.end_execute(result)

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use ochre_base::{Error, Lsn, Result, Severity, SqlState};
-use ochre_engine::{Activity, CommandTag, OutputColumn, Sink};
+use ochre_engine::{Activity, CommandTag, OutputColumn, PortalShape, Sink};
 use ochre_pgwire::{Encoder, FieldDescription, Format, TransactionStatus};
 use ochre_types::{
     Batch, Column, ColumnValues, FormatContext, SqlType, encode_binary_at, oids, print_text_at,
@@ -28,6 +28,10 @@ pub(crate) struct Output {
     pub(crate) stream: Stream,
     pub(crate) shared: Arc<Shared>,
     buffer: Vec<u8>,
+    /// How many bytes of the buffer are acknowledgements and tags of statements that return no rows.
+    tag_bytes: usize,
+    /// The statement that runs returns rows, if only none: its tag tells how many.
+    returns_rows: bool,
     /// Result format codes of the portal that runs; none is all text.
     formats: Vec<u16>,
     /// Describe has told the shape of rows already.
@@ -47,6 +51,8 @@ impl Output {
             stream,
             shared,
             buffer: Vec::with_capacity(1024),
+            tag_bytes: 0,
+            returns_rows: false,
             formats: Vec::new(),
             shape_told: false,
             tag: String::new(),
@@ -61,16 +67,30 @@ impl Output {
         Encoder::new(&mut self.buffer)
     }
 
+    /// Appends a message that tells nothing of what the database holds.
+    pub(crate) fn acknowledge(&mut self, put: impl FnOnce(&mut Encoder<'_>)) {
+        let before = self.buffer.len();
+        put(&mut Encoder::new(&mut self.buffer));
+        self.tag_bytes += self.buffer.len() - before;
+    }
+
+    /// Whether there is nothing to be sent but acknowledgements and tags of statements that return no rows.
+    pub(crate) fn has_only_tags(&self) -> bool {
+        self.tag_bytes == self.buffer.len()
+    }
+
     /// The next rows are of a simple query: text, and their shape goes before them.
     pub(crate) fn begin_simple(&mut self) {
         self.formats.clear();
         self.shape_told = false;
+        self.returns_rows = false;
     }
 
-    /// The next rows are of a portal whose shape Describe tells.
-    pub(crate) fn begin_portal(&mut self, formats: Vec<u16>) {
-        self.formats = formats;
+    /// The next rows are of a portal, whose shape Describe tells.
+    pub(crate) fn begin_portal(&mut self, shape: PortalShape) {
+        self.formats = shape.formats;
         self.shape_told = true;
+        self.returns_rows = shape.columns.is_some();
     }
 
     /// Whether something waits to be sent.
@@ -95,11 +115,12 @@ impl Output {
 
     /// ReadyForQuery.
     pub(crate) fn ready(&mut self, status: ochre_engine::TransactionStatus) {
-        self.encoder().ready_for_query(match status {
+        let status = match status {
             ochre_engine::TransactionStatus::Idle => TransactionStatus::Idle,
             ochre_engine::TransactionStatus::InBlock => TransactionStatus::InTransaction,
             ochre_engine::TransactionStatus::Failed => TransactionStatus::Failed,
-        });
+        };
+        self.acknowledge(|encoder| encoder.ready_for_query(status));
     }
 
     /// ErrorResponse; the position counts characters of `text`, if the text is known.
@@ -131,6 +152,7 @@ impl Output {
     /// # Errors
     /// When the log or the client is gone; the buffer is empty then, and nothing of it was sent when it is the log.
     pub(crate) async fn flush(&mut self, gate: Lsn) -> Result<()> {
+        self.tag_bytes = 0;
         if gate > Lsn::ZERO {
             let wal = self.shared.wal();
             let ticket = wal.ticket(gate);
@@ -200,6 +222,7 @@ impl Output {
 
 impl Sink for Output {
     fn row_shape(&mut self, columns: &Arc<[OutputColumn]>) -> Result<()> {
+        self.returns_rows = true;
         if !self.shape_told {
             let formats = std::mem::take(&mut self.formats);
             self.describe(Some(columns), &formats);
@@ -239,7 +262,11 @@ impl Sink for Output {
     fn complete(&mut self, tag: CommandTag) {
         self.tag.clear();
         tag.append_to(&mut self.tag);
+        let before = self.buffer.len();
         Encoder::new(&mut self.buffer).command_complete(&self.tag);
+        if !std::mem::take(&mut self.returns_rows) {
+            self.tag_bytes += self.buffer.len() - before;
+        }
     }
 
     fn empty(&mut self) {

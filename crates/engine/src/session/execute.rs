@@ -14,9 +14,9 @@ use ochre_txn::suspension::suspended;
 use ochre_txn::{IsolationLevel, Snapshot};
 use ochre_types::Datum;
 
-use super::Session;
 use super::context::StatementSession;
 use super::suspended::{Resumption, Suspended};
+use super::{Block, Session};
 use crate::plan_cache::is_insensitive;
 use crate::sink::Sink;
 use crate::tag::CommandTag;
@@ -199,7 +199,10 @@ impl Session {
         if !plan.read_only {
             transaction.advance_command()?;
         }
-        self.state.note_met(transaction.gate_lsn());
+        // A block's tags tell nothing that outlives the block's own end, which waits for all that it met (N2).
+        if plan.returns_rows || self.block != Block::Explicit {
+            self.state.note_met(transaction.gate_lsn());
+        }
         Ok(())
     }
 

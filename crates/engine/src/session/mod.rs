@@ -17,7 +17,9 @@
 //! # Invariants
 //! - N1: there is a transaction in every state but Idle (in Failed it is rolled back, or kept for ROLLBACK TO).
 //! - N2: a reply that tells of a commit, a read row or a sequence's number leaves only when the log is durable up to the
-//!   gate. [`Session::take_gate`] hands it out before the reply is sent.
+//!   gate. [`Session::take_gate`] hands it out before the reply is sent. Inside a transaction block, the tag of a
+//!   statement that returns no rows need not wait: what it tells is gone with the block, should a crash take back what
+//!   the statement met.
 //! - N3: after an error in the extended protocol the caller skips messages up to Sync.
 
 mod bind_values;
@@ -269,6 +271,12 @@ impl Session {
             Block::Explicit => TransactionStatus::InBlock,
             Block::Failed => TransactionStatus::Failed,
         }
+    }
+
+    /// The log position that must be durable before what was said so far may be sent (N2), once, when that is nothing but
+    /// acknowledgements and the tags of statements that return no rows.
+    pub fn take_gate_of_tags(&self) -> Lsn {
+        self.state.gate.replace(Lsn::ZERO)
     }
 
     /// The log position that must be durable before what was said so far may be sent (N2), once.
