@@ -12,6 +12,12 @@ mod literal;
 mod parser;
 mod print;
 
+/// The scanner, for languages that share it.
+pub mod scan {
+    pub use crate::lexer::{Lexed, Tok, Token, lex};
+    pub use crate::literal::{fold_identifier, quoted_identifier, string, unicode_identifier};
+}
+
 use ochre_base::Result;
 
 pub use keywords::{Class, Kw};

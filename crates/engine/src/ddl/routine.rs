@@ -159,7 +159,7 @@ impl Session {
     fn check_body(&self, routine: &RoutineDescriptor) -> Result<()> {
         let function = &routine.function;
         match function.language {
-            Language::PlPgSql => Ok(()),
+            Language::PlPgSql => crate::routine::check_plpgsql(function),
             _ => {
                 let types: Vec<SqlType> = function.arg_types.iter().map(|oid| self.sql_type(*oid)).collect();
                 let result = self.sql_type(function.return_type);

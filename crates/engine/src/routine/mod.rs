@@ -10,7 +10,9 @@
 //! - U2: a statement that has called a volatile routine is not suspended and run again.
 
 pub(crate) mod inner;
-mod sql;
+mod plpgsql;
+mod procedure;
+pub(crate) mod sql;
 
 use std::sync::Arc;
 
@@ -22,6 +24,8 @@ use ochre_types::{Datum, SqlType};
 
 use crate::session::Session;
 
+pub(crate) use plpgsql::{PlCode, TriggerCall, check as check_plpgsql, compilation};
+pub(crate) use procedure::CallResult;
 pub(crate) use sql::{SqlCode, input_names};
 
 /// How deep routines may call each other.
@@ -46,14 +50,31 @@ impl Invocation<'_> {
 }
 
 /// What is kept of a routine.
-struct Prepared {
+pub(crate) struct Prepared {
     /// The descriptor's function: another one means that the routine was replaced.
     function: Arc<Function>,
     code: Code,
 }
 
-enum Code {
+pub(crate) enum Code {
     Sql(SqlCode),
+    PlPgSql(PlCode),
+}
+
+impl Code {
+    fn value(&self, invocation: &Invocation<'_>, args: &[Datum]) -> Result<Datum> {
+        match self {
+            Code::Sql(code) => code.value(invocation, args),
+            Code::PlPgSql(code) => code.value(invocation, args),
+        }
+    }
+
+    fn rows(&self, invocation: &Invocation<'_>, args: &[Datum]) -> Result<Vec<Vec<Datum>>> {
+        match self {
+            Code::Sql(code) => code.rows(invocation, args),
+            Code::PlPgSql(code) => code.rows(invocation, args),
+        }
+    }
 }
 
 /// What a session keeps of the routines that it has called, by routine and argument types.
@@ -69,9 +90,7 @@ pub(crate) fn call(
     call: &CallContext<'_, '_>,
     args: &[Datum],
 ) -> Result<Datum> {
-    carry_out(session, snapshot, call, |invocation, code| match code {
-        Code::Sql(code) => code.value(invocation, args),
-    })
+    carry_out(session, snapshot, call, |invocation, code| code.value(invocation, args))
 }
 
 /// Calls a routine that returns a set.
@@ -81,9 +100,7 @@ pub(crate) fn call_set(
     call: &CallContext<'_, '_>,
     args: &[Datum],
 ) -> Result<Vec<Vec<Datum>>> {
-    carry_out(session, snapshot, call, |invocation, code| match code {
-        Code::Sql(code) => code.rows(invocation, args),
-    })
+    carry_out(session, snapshot, call, |invocation, code| code.rows(invocation, args))
 }
 
 fn carry_out<R>(
@@ -104,6 +121,14 @@ fn carry_out<R>(
         types.map(|(declared, actual)| session.argument_type(*declared, actual.copied())).collect();
     let invocation =
         Invocation { session, function: call.function, arg_types, result: call.result, snapshot };
+    enter(session, || {
+        let prepared = prepared(&invocation)?;
+        run(&invocation, &prepared.code)
+    })
+}
+
+/// Runs a routine's code one level deeper.
+pub(crate) fn enter<R>(session: &Session, run: impl FnOnce() -> Result<R>) -> Result<R> {
     let depth = &session.state.routine_depth;
     if depth.get() >= MAX_DEPTH {
         return Err(Error::new(SqlState::STATEMENT_TOO_COMPLEX, "stack depth limit exceeded").hint(
@@ -112,10 +137,7 @@ fn carry_out<R>(
     }
     session.state.interrupt.check()?;
     depth.set(depth.get() + 1);
-    let result = stacker::maybe_grow(limits::STACK_RED_ZONE_BYTES, limits::STACK_GROWTH_BYTES, || {
-        let prepared = prepared(&invocation)?;
-        run(&invocation, &prepared.code)
-    });
+    let result = stacker::maybe_grow(limits::STACK_RED_ZONE_BYTES, limits::STACK_GROWTH_BYTES, run);
     depth.set(depth.get() - 1);
     result
 }
@@ -134,7 +156,9 @@ fn prepared(invocation: &Invocation<'_>) -> Result<Arc<Prepared>> {
         return Ok(Arc::clone(kept));
     }
     let code = match routine.function.language {
-        Language::PlPgSql => return Err(Error::unsupported("language plpgsql")),
+        Language::PlPgSql => Code::PlPgSql(
+            PlCode::new(&routine.function.source).map_err(|error| compilation(&routine.function, error))?,
+        ),
         _ => Code::Sql(SqlCode::new(session, routine, &invocation.arg_types, invocation.result)?),
     };
     let prepared = Arc::new(Prepared { function: Arc::clone(&routine.function), code });

@@ -202,7 +202,7 @@ impl SqlCode {
     ) -> Result<Vec<Vec<Datum>>> {
         let session = invocation.session;
         if !is_plannable(&statement.statement) {
-            session.run_inner_utility(&statement.statement, args)?;
+            session.run_inner_utility(&statement.statement)?;
             return Ok(Vec::new());
         }
         let (plan, fresh) = statement.plan.get(session, &statement.statement, || self.parameters())?;
@@ -323,7 +323,7 @@ fn bare(mut error: Error) -> Error {
     error
 }
 
-fn not_allowed(plan: &PlannedStatement) -> Error {
+pub(crate) fn not_allowed(plan: &PlannedStatement) -> Error {
     use ochre_sql::physical::CommandKind;
     let name = match plan.command {
         CommandKind::Select => "SELECT FOR UPDATE/SHARE",
@@ -427,7 +427,10 @@ impl Session {
     }
 
     /// Runs a utility statement of a routine.
-    pub(crate) fn run_inner_utility(&self, statement: &Statement, _args: &[Datum]) -> Result<()> {
+    pub(crate) fn run_inner_utility(&self, statement: &Statement) -> Result<()> {
+        if let Statement::Do(block) = statement {
+            return self.run_block(block);
+        }
         Err(Error::unsupported(format_args!(
             "{} in a function",
             crate::session::utility::statement_name(statement)

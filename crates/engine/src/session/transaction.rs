@@ -24,6 +24,16 @@ pub(crate) struct Savepoint {
     read_only: bool,
 }
 
+/// A savepoint of a block of a routine, with what goes back to it besides rows.
+pub(crate) struct InnerSavepoint {
+    depth: SavepointDepth,
+    settings: usize,
+    catalog: CatalogMark,
+    locks: ochre_txn::locks::LockMark,
+    timing: ochre_exec::ConstraintTiming,
+    notices: crate::notify::NoticeMark,
+}
+
 fn level(level: AstLevel) -> IsolationLevel {
     match level {
         AstLevel::ReadUncommitted => IsolationLevel::ReadUncommitted,
@@ -464,6 +474,43 @@ impl Session {
         let notices = savepoint.notices;
         self.state.notices_of_session(|heard| heard.rollback_to(notices));
         self.report_modes();
+        Ok(())
+    }
+
+    /// Sets a savepoint within the running statement.
+    ///
+    /// # Errors
+    /// 54000 after four billion commands.
+    pub(crate) fn inner_savepoint(&self) -> Result<InnerSavepoint> {
+        Ok(InnerSavepoint {
+            depth: self.txn().savepoint()?,
+            settings: self.state.settings.borrow().mark(),
+            catalog: self.state.catalog.borrow().mark(),
+            locks: self.state.locks.mark(),
+            timing: self.state.deferred.borrow().timing.clone(),
+            notices: self.state.notices_of_session(|notices| notices.mark()),
+        })
+    }
+
+    /// Keeps what was done since a savepoint.
+    pub(crate) fn inner_release(&self, savepoint: &InnerSavepoint) {
+        self.txn().release(savepoint.depth);
+    }
+
+    /// Takes back what was done since a savepoint, which goes.
+    ///
+    /// # Errors
+    /// As rolling back to any savepoint.
+    pub(crate) fn inner_rollback(&self, savepoint: &InnerSavepoint) -> Result<()> {
+        let transaction = self.txn();
+        transaction.rollback_to(savepoint.depth)?;
+        transaction.release(savepoint.depth);
+        self.state.deferred.borrow_mut().timing = savepoint.timing.clone();
+        self.state.settings.borrow_mut().rollback_to(savepoint.settings);
+        self.state.catalog.borrow_mut().rollback_to(&savepoint.catalog, &self.state.database);
+        self.state.instance.locks().release_transaction_to(&self.state.locks, savepoint.locks);
+        let notices = savepoint.notices;
+        self.state.notices_of_session(|heard| heard.rollback_to(notices));
         Ok(())
     }
 

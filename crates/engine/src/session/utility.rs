@@ -113,6 +113,18 @@ impl Session {
             Statement::Notify(notify) => {
                 return self.notify(&notify.channel, notify.payload.as_deref()).map(Some);
             }
+            Statement::Do(block) => {
+                self.statement_snapshot()?;
+                self.run_block(block)?;
+                return self.routine_done("DO").map(Some);
+            }
+            Statement::Call(call) => {
+                self.statement_snapshot()?;
+                let types: Vec<ochre_base::Oid> = Vec::new();
+                let result = self.call_procedure(call, ParamTypes::new(&types), &|| parameters.to_vec())?;
+                self.send_call_result(result, protocol, sink)?;
+                return self.routine_done("CALL").map(Some);
+            }
             Statement::Discard(target) => return self.discard(*target).map(Some),
             Statement::Copy(copy) => return self.copy_statement(copy, text, sink),
             Statement::Lock(lock) => return self.lock_statement(lock).map(Some),
@@ -172,6 +184,41 @@ impl Session {
             Statement::Comment(comment) => self.comment(comment),
             _ => Err(Error::unsupported(name)),
         }
+    }
+
+    /// The end of a statement that ran routines.
+    fn routine_done(&self, tag: &'static str) -> Result<CommandTag> {
+        self.txn().advance_command()?;
+        self.state.note_met(self.txn().gate_lsn());
+        Ok(CommandTag::Plain(tag))
+    }
+
+    /// Sends the output columns of a procedure as a row.
+    fn send_call_result(
+        &mut self,
+        result: crate::routine::CallResult,
+        protocol: Protocol,
+        sink: &mut dyn Sink,
+    ) -> Result<()> {
+        if result.outputs.is_empty() {
+            return Ok(());
+        }
+        let columns = result.names.iter().zip(&result.outputs).map(|(name, (_, (_, ty)))| OutputColumn {
+            name: name.as_str().into(),
+            ty: *ty,
+            origin: None,
+        });
+        let shape: Arc<[OutputColumn]> = columns.collect();
+        if protocol == Protocol::Simple {
+            sink.row_shape(&shape)?;
+        }
+        let format = self.state.format_context();
+        let columns = result
+            .outputs
+            .iter()
+            .map(|(_, (value, ty))| Arc::new(Column::from_datums(ty.physical, [value])))
+            .collect();
+        sink.rows(&Batch::new(columns, 1), &shape, &format)
     }
 
     /// Sends rows of texts.

@@ -120,6 +120,52 @@ impl Binder<'_> {
         Ok(Overloads::Mixed(all))
     }
 
+    /// Binds the call of a procedure: output arguments are left out.
+    pub(crate) fn bind_procedure(&mut self, call: &ast::FuncCall) -> Result<(FunctionRef, Vec<Expr>)> {
+        let scope = Scope::root(Default::default());
+        let functions = self.functions_of(call)?;
+        let given = call.args.len();
+        // Those that take an argument for each of their parameters, output ones included.
+        let inputs = functions.find_map(|function| {
+            use ochre_expr::ParameterMode as Mode;
+            let is_out = |mode: &Mode| matches!(mode, Mode::Out | Mode::Table);
+            let fits = function.kind == FunctionKind::Procedure
+                && function.arg_modes.iter().any(is_out)
+                && function.all_arg_types.len() == given;
+            fits.then(|| function.arg_modes.iter().map(|mode| !is_out(mode)).collect::<Vec<bool>>())
+        });
+        let mut args = Vec::with_capacity(given);
+        let mut names: Vec<Option<&str>> = Vec::with_capacity(given);
+        for (i, arg) in call.args.iter().enumerate() {
+            if inputs.as_ref().is_none_or(|inputs| inputs[i]) {
+                args.push(self.in_level(Clause::Other, 0, |binder| binder.bind_expr(&arg.value, &scope))?);
+                names.push(arg.name.as_deref());
+            }
+        }
+        let shown: Vec<String> = args.iter().map(|arg: &Expr| self.type_text(arg.ty())).collect();
+        let resolved = self.try_resolve(&call.name, &functions, args, &names, call.variadic, call.pos);
+        match resolved {
+            Ok(Resolution::Call(resolved)) if resolved.function.kind == FunctionKind::Procedure => {
+                Ok((resolved.function, resolved.args))
+            }
+            Ok(_) => {
+                let text = format!("{}({})", call.name, shown.join(", "));
+                let error = Error::new(SqlState::WRONG_OBJECT_TYPE, format!("{text} is not a procedure"))
+                    .hint("To call a function, use SELECT.");
+                Err(self.at(error, call.pos))
+            }
+            Err(error) if error.sqlstate() == SqlState::UNDEFINED_FUNCTION => {
+                let text = format!("{}({})", call.name, shown.join(", "));
+                let error =
+                    Error::new(SqlState::UNDEFINED_FUNCTION, format!("procedure {text} does not exist")).hint(
+                        "No procedure matches the given name and argument types. You might need to add explicit type casts.",
+                    );
+                Err(self.at(error, call.pos))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
     /// Complaints about decorations that only aggregates and window functions take.
     fn check_plain_call(&self, call: &ast::FuncCall, kind: FunctionKind) -> Result<()> {
         let name = &call.name;
@@ -129,6 +175,11 @@ impl Binder<'_> {
                 SqlState::WRONG_OBJECT_TYPE,
                 format!("window function {name} requires an OVER clause"),
             );
+            return Err(self.at(error, call.pos));
+        }
+        if kind == FunctionKind::Procedure {
+            let error = Error::new(SqlState::WRONG_OBJECT_TYPE, format!("{name} is a procedure"))
+                .hint("To call a procedure, use CALL.");
             return Err(self.at(error, call.pos));
         }
         if call.star {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use ochre_base::{Error, Oid, Result, SqlState};
 use ochre_catalog::{CatalogSnapshot, RelationDescriptor};
-use ochre_expr::{Expr, SessionContext, Volatility};
+use ochre_expr::{Expr, FunctionRef, SessionContext, Volatility};
 use ochre_parser::ast;
 use ochre_types::SqlType;
 
@@ -106,6 +106,20 @@ pub fn bind_typed_expression(
         Some(bound) => Ok(bound),
         None => Err(binder.cannot_cast(source, target, expr.pos())),
     }
+}
+
+/// Binds a CALL: the procedure and its input arguments.
+///
+/// # Errors
+/// 42883 when there is none, 42809 for a function.
+pub fn bind_procedure_call(
+    catalog: &CatalogSnapshot,
+    search_path: &[Oid],
+    session: &dyn SessionContext,
+    params: &mut ParamTypes,
+    call: &ast::FuncCall,
+) -> Result<(FunctionRef, Vec<Expr>)> {
+    Binder::new(catalog, search_path, session, params).bind_procedure(call)
 }
 
 /// The type that a type name means.

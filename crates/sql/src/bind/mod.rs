@@ -45,7 +45,9 @@ use crate::logical::{
 use crate::physical::{ColumnOrigin, CommandKind, RelationAccess, ScanColumn};
 
 pub use coerce::CoercionContext;
-pub use ddl::{RowExpression, RowExpressionBinder, bind_type, bind_typed_expression, view_columns};
+pub use ddl::{
+    RowExpression, RowExpressionBinder, bind_procedure_call, bind_type, bind_typed_expression, view_columns,
+};
 pub use foreign_key::{foreign_key_check, key_part, referenced_index, referenced_key};
 pub(crate) use foreign_key::{foreign_keys_of, referenced_tables};
 use scope::{CteScope, Scope};

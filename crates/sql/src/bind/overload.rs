@@ -42,6 +42,11 @@ impl Overloads {
         self.iter().any(|function| test(&function))
     }
 
+    /// What is found of the first of them for which anything is.
+    pub(crate) fn find_map<T>(&self, find: impl Fn(&Function) -> Option<T>) -> Option<T> {
+        self.iter().find_map(|function| find(&function))
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.first().is_none()
     }

@@ -1,0 +1,99 @@
+//! PL/pgSQL: the interpreter of the trees that `ochre_plpgsql` makes.
+//!
+//! # Role
+//! [`PlCode`] is a routine's tree with what was prepared of its pieces of SQL; [`run::Run`] is one call of it.
+//!
+//! # Invariants
+//! - V1: scopes are entered and left like the blocks of the text, so a name at one place of the text has the same slot in
+//!   every call. What is prepared of a piece refers to variables by slot.
+//! - V2: what was prepared with a record of one shape is made anew for another ([`piece`]).
+//!
+//! # Not done
+//! Transaction control, and cursors that outlive the call or that SQL's FETCH and WHERE CURRENT OF can name; a cursor's rows
+//! are computed when it is opened.
+
+mod conditions;
+mod cursor;
+mod piece;
+mod raise;
+mod run;
+mod variables;
+
+use std::sync::Arc;
+
+use hashbrown::HashMap;
+use ochre_base::{Error, Result};
+use ochre_expr::{Expr, Function};
+use ochre_plpgsql::ast::Body;
+use ochre_types::{Datum, SqlType};
+use parking_lot::Mutex;
+
+use super::{Invocation, with_context};
+use piece::Piece;
+use run::Run;
+use variables::Shape;
+
+pub(crate) use run::TriggerCall;
+
+/// A routine in PL/pgSQL, ready to run.
+pub(crate) struct PlCode {
+    body: Body,
+    /// What was prepared, by the address of the piece in the tree, which never moves.
+    pieces: Mutex<HashMap<usize, Arc<Piece>>>,
+    /// Types of declarations, by address, with the catalog they were looked up in.
+    types: Mutex<HashMap<usize, (u64, SqlType, Option<Shape>)>>,
+    /// Conversions of assignments, by the types' ids and modifiers.
+    casts: Mutex<HashMap<(SqlType, SqlType), Arc<Option<Expr>>>>,
+}
+
+impl PlCode {
+    /// Parses a body.
+    ///
+    /// # Errors
+    /// 42601.
+    pub(crate) fn new(text: &str) -> Result<PlCode> {
+        Ok(PlCode {
+            body: ochre_plpgsql::parse(text)?,
+            pieces: Mutex::default(),
+            types: Mutex::default(),
+            casts: Mutex::default(),
+        })
+    }
+
+    /// Runs a function for its value.
+    pub(crate) fn value(&self, invocation: &Invocation<'_>, args: &[Datum]) -> Result<Datum> {
+        Run::new(self, invocation).value(args)
+    }
+
+    /// Runs a function for its rows.
+    pub(crate) fn rows(&self, invocation: &Invocation<'_>, args: &[Datum]) -> Result<Vec<Vec<Datum>>> {
+        Run::new(self, invocation).rows(args)
+    }
+
+    /// Runs a trigger's condition.
+    pub(crate) fn condition(&self, invocation: &Invocation<'_>, call: &TriggerCall<'_>) -> Result<Datum> {
+        Run::new(self, invocation).condition(call)
+    }
+
+    /// Runs a trigger function: the row it returns, `None` for NULL.
+    pub(crate) fn trigger(
+        &self,
+        invocation: &Invocation<'_>,
+        call: &TriggerCall<'_>,
+    ) -> Result<Option<Arc<[Datum]>>> {
+        Run::new(self, invocation).trigger(call)
+    }
+}
+
+/// Looks a body through when its function is made.
+///
+/// # Errors
+/// 42601 and what else the text is wrong with.
+pub(crate) fn check(function: &Function) -> Result<()> {
+    PlCode::new(&function.source).map(|_| ()).map_err(|error| compilation(function, error))
+}
+
+/// An error of a body's text.
+pub(crate) fn compilation(function: &Function, error: Error) -> Error {
+    with_context(error, format!("compilation of PL/pgSQL function \"{}\" near line 1", function.name))
+}

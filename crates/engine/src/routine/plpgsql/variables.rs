@@ -1,0 +1,217 @@
+//! Variables and the names they are known by.
+
+use std::sync::Arc;
+
+use ochre_base::{Error, Result, SqlState};
+use ochre_plpgsql::ast::{Conflict, Fragment, VariableType};
+use ochre_sql::bind::{RowVariables, VariableUse, Variables};
+use ochre_types::{Datum, PhysicalType, SqlType};
+use parking_lot::Mutex;
+
+/// Names and types of a row's fields.
+pub(super) type Shape = Arc<[(Arc<str>, SqlType)]>;
+
+/// A variable of a call.
+#[derive(Debug, Clone)]
+pub(super) struct Variable {
+    pub name: String,
+    /// `record` for one without a declared shape.
+    pub ty: SqlType,
+    pub constant: bool,
+    pub not_null: bool,
+    /// Rows are [`Datum::Record`].
+    pub value: Datum,
+    /// Of rows; `None` for a record that nothing was assigned to.
+    pub shape: Option<Shape>,
+    pub cursor: Option<Arc<BoundCursor>>,
+}
+
+/// The query of a declared cursor.
+#[derive(Debug)]
+pub(super) struct BoundCursor {
+    pub arguments: Vec<(String, VariableType)>,
+    pub query: Fragment,
+}
+
+impl Variable {
+    /// One that may be changed and be NULL.
+    pub(super) fn plain(name: &str, ty: SqlType, value: Datum) -> Variable {
+        Variable {
+            name: name.to_owned(),
+            ty,
+            constant: false,
+            not_null: false,
+            value,
+            shape: None,
+            cursor: None,
+        }
+    }
+
+    pub(super) fn is_row(&self) -> bool {
+        self.ty.physical == PhysicalType::Record
+    }
+
+    /// Whether its shape is that of what is assigned.
+    pub(super) fn is_record(&self) -> bool {
+        self.ty.oid == SqlType::RECORD.oid
+    }
+
+    /// The value of a field.
+    pub(super) fn field(&self, index: usize) -> Datum {
+        match &self.value {
+            Datum::Record(fields) => fields.get(index).cloned().unwrap_or(Datum::Null),
+            _ => Datum::Null,
+        }
+    }
+}
+
+/// The names that a block or loop brings.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Scope {
+    pub label: Option<String>,
+    pub names: Vec<(String, usize)>,
+}
+
+/// What a name leads to.
+#[derive(Debug, Clone)]
+struct Known {
+    slot: usize,
+    ty: SqlType,
+    shape: Option<Shape>,
+    name: String,
+}
+
+/// Where the value of a parameter comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Source {
+    Whole(usize),
+    Field(usize, usize),
+}
+
+impl Source {
+    pub(super) fn slot(self) -> usize {
+        match self {
+            Source::Whole(slot) | Source::Field(slot, _) => slot,
+        }
+    }
+}
+
+/// The names that are known at one place of the text, and which of them a piece of SQL uses.
+#[derive(Debug)]
+pub(super) struct Names {
+    /// Innermost last.
+    scopes: Vec<(Option<String>, Vec<(String, Known)>)>,
+    conflict: Conflict,
+    uses: Mutex<Vec<(Source, SqlType)>>,
+}
+
+impl Names {
+    pub(super) fn new(scopes: &[Scope], variables: &[Variable], conflict: Conflict) -> Names {
+        let known = |(name, slot): &(String, usize)| {
+            let variable = &variables[*slot];
+            let known = Known {
+                slot: *slot,
+                ty: variable.ty,
+                shape: variable.shape.clone(),
+                name: variable.name.clone(),
+            };
+            (name.clone(), known)
+        };
+        let scopes = scopes
+            .iter()
+            .map(|scope| (scope.label.clone(), scope.names.iter().map(known).collect()))
+            .collect();
+        Names { scopes, conflict, uses: Mutex::default() }
+    }
+
+    /// The parameters in order.
+    pub(super) fn uses(&self) -> Vec<(Source, SqlType)> {
+        self.uses.lock().clone()
+    }
+
+    fn allot(&self, source: Source, ty: SqlType) -> VariableUse {
+        let mut uses = self.uses.lock();
+        let index = match uses.iter().position(|(known, _)| *known == source) {
+            Some(index) => index,
+            None => {
+                uses.push((source, ty));
+                uses.len() - 1
+            }
+        };
+        VariableUse { index, ty }
+    }
+
+    /// The variable that the first parts name, and how many they are.
+    fn find(&self, parts: &[&str]) -> Option<(&Known, usize)> {
+        let first = parts.first()?;
+        for (label, names) in self.scopes.iter().rev() {
+            // A later declaration of one block hides an earlier one.
+            if let Some((_, known)) = names.iter().rev().find(|(name, _)| name == first) {
+                return Some((known, 1));
+            }
+            if label.as_deref() == Some(*first)
+                && let Some(second) = parts.get(1)
+                && let Some((_, known)) = names.iter().rev().find(|(name, _)| name == second)
+            {
+                return Some((known, 2));
+            }
+        }
+        None
+    }
+}
+
+/// 55000 for a record that has no shape yet.
+pub(super) fn unassigned(name: &str) -> Error {
+    Error::new(SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE, format!("record \"{name}\" is not assigned yet"))
+        .detail("The tuple structure of a not-yet-assigned record is indeterminate.")
+}
+
+/// The type of a row's value.
+fn row_type(ty: SqlType, shape: &Shape) -> SqlType {
+    if ty.oid != SqlType::RECORD.oid {
+        return ty;
+    }
+    let types: Vec<SqlType> = shape.iter().map(|(_, ty)| *ty).collect();
+    ochre_types::record_type(&types)
+}
+
+impl Variables for Names {
+    fn resolve(&self, parts: &[&str]) -> Result<Option<(VariableUse, usize)>> {
+        let Some((known, used)) = self.find(parts) else { return Ok(None) };
+        if known.ty.physical != PhysicalType::Record {
+            return Ok(Some((self.allot(Source::Whole(known.slot), known.ty), used)));
+        }
+        let shape = known.shape.as_ref().ok_or_else(|| unassigned(&known.name))?;
+        let Some(field) = parts.get(used) else {
+            let ty = row_type(known.ty, shape);
+            return Ok(Some((self.allot(Source::Whole(known.slot), ty), used)));
+        };
+        let index = shape.iter().position(|(name, _)| **name == **field).ok_or_else(|| {
+            Error::new(
+                SqlState::UNDEFINED_COLUMN,
+                format!("record \"{}\" has no field \"{field}\"", known.name),
+            )
+        })?;
+        Ok(Some((self.allot(Source::Field(known.slot, index), shape[index].1), used + 1)))
+    }
+
+    fn fields(&self, parts: &[&str]) -> Result<Option<RowVariables>> {
+        let Some((known, used)) = self.find(parts) else { return Ok(None) };
+        if known.ty.physical != PhysicalType::Record || used != parts.len() {
+            return Ok(None);
+        }
+        let shape = known.shape.as_ref().ok_or_else(|| unassigned(&known.name))?;
+        let field = |(index, (name, ty)): (usize, &(Arc<str>, SqlType))| {
+            (Arc::clone(name), self.allot(Source::Field(known.slot, index), *ty))
+        };
+        Ok(Some(shape.iter().enumerate().map(field).collect()))
+    }
+
+    fn columns_hide(&self) -> bool {
+        self.conflict == Conflict::UseColumn
+    }
+
+    fn hides_columns(&self) -> bool {
+        self.conflict == Conflict::UseVariable
+    }
+}

@@ -1,0 +1,129 @@
+//! CALL and DO.
+
+use ochre_base::{Error, Oid, Result, SqlState};
+use ochre_expr::{
+    CallContext, EvalContext, Function, FunctionKind, Implementation, Language, ParameterMode as Mode,
+    Volatility, eval_const,
+};
+use ochre_parser::ast::{DoStmt, FuncCall};
+use ochre_sql::bind::{ParamTypes, bind_procedure_call};
+use ochre_types::{Datum, SqlType};
+
+use super::plpgsql::{PlCode, compilation};
+use super::{Invocation, carry_out, enter};
+use crate::session::Session;
+use crate::session::context::StatementSession;
+
+/// What a CALL came to.
+pub(crate) struct CallResult {
+    /// The output columns, with their place among all arguments.
+    pub outputs: Vec<(usize, (Datum, SqlType))>,
+    pub names: Vec<String>,
+}
+
+impl Session {
+    /// Calls a procedure; `values` gives the parameters' values when all are known.
+    ///
+    /// # Errors
+    /// 42883 and 42809 for the name; the procedure's own.
+    pub(crate) fn call_procedure(
+        &self,
+        call: &FuncCall,
+        mut parameters: ParamTypes,
+        values: &dyn Fn() -> Vec<Datum>,
+    ) -> Result<CallResult> {
+        let catalog = self.state.catalog();
+        let path = self.state.search_path();
+        let context = StatementSession::new(self);
+        let (function, args) = bind_procedure_call(&catalog, &path, &context, &mut parameters, call)?;
+        let parameters = values();
+        let eval = EvalContext::new(&context).with_params(&parameters);
+        let values: Vec<Datum> = args.iter().map(|arg| eval_const(arg, &eval)).collect::<Result<_>>()?;
+        let types: Vec<SqlType> = args.iter().map(ochre_expr::Expr::ty).collect();
+        let result = self.sql_type(function.return_type);
+        let call = CallContext {
+            eval: &eval,
+            function: &function,
+            arg_types: &types,
+            result,
+            variadic_array: false,
+        };
+        let value = carry_out(self, None, &call, |invocation, code| code.value(invocation, &values))?;
+        let modes = function.arg_modes.iter().enumerate();
+        let places: Vec<usize> =
+            modes.filter(|(_, mode)| matches!(mode, Mode::Out | Mode::InOut)).map(|(i, _)| i).collect();
+        let fields: Vec<Datum> = match value {
+            Datum::Record(fields) => fields.to_vec(),
+            other => vec![other; places.len().min(1)],
+        };
+        let outputs = places
+            .iter()
+            .zip(fields)
+            .map(|(place, value)| (*place, (value, self.sql_type(function.all_arg_types[*place]))))
+            .collect();
+        let name = |place: &usize| {
+            let name = function.arg_names.get(*place).map_or("", |name| name);
+            if name.is_empty() { format!("column{}", place + 1) } else { name.to_owned() }
+        };
+        Ok(CallResult { outputs, names: places.iter().map(name).collect() })
+    }
+
+    /// Runs a block of PL/pgSQL.
+    ///
+    /// # Errors
+    /// 42704 for another language; 42601; the block's own.
+    pub(crate) fn run_block(&self, statement: &DoStmt) -> Result<()> {
+        let language = statement.language.as_ref().map_or("plpgsql", |name| name.as_str());
+        if language != "plpgsql" {
+            let known = matches!(language, "sql" | "c" | "internal");
+            return Err(match known {
+                true => Error::new(
+                    SqlState::FEATURE_NOT_SUPPORTED,
+                    format!("language \"{language}\" does not support inline code execution"),
+                ),
+                false => {
+                    Error::new(SqlState::UNDEFINED_OBJECT, format!("language \"{language}\" does not exist"))
+                }
+            });
+        }
+        let function = inline_function();
+        let code = PlCode::new(&statement.body).map_err(|error| compilation(&function, error))?;
+        let invocation = Invocation {
+            session: self,
+            function: &function,
+            arg_types: Vec::new(),
+            result: SqlType::VOID,
+            snapshot: None,
+        };
+        enter(self, || code.value(&invocation, &[]).map(|_| ()))
+    }
+}
+
+/// What a DO block is carried out as.
+pub(super) fn inline_function() -> Function {
+    Function {
+        oid: Oid::INVALID,
+        name: "inline_code_block".into(),
+        kind: FunctionKind::Function,
+        language: Language::PlPgSql,
+        strict: false,
+        returns_set: false,
+        volatility: Volatility::Volatile,
+        parallel: b'u',
+        leakproof: false,
+        security_definer: false,
+        arg_types: Box::default(),
+        default_count: 0,
+        defaults: Box::default(),
+        return_type: ochre_types::oids::VOID,
+        all_arg_types: Box::default(),
+        arg_modes: Box::default(),
+        arg_names: Box::default(),
+        variadic: Oid::INVALID,
+        support: "-".into(),
+        cost: 100.0,
+        rows: 0.0,
+        source: Box::default(),
+        implementation: Implementation::Routine,
+    }
+}
