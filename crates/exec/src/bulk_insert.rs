@@ -23,6 +23,7 @@ impl BulkInsert {
     /// # Errors
     /// What opening relations fails with.
     pub fn new(plan: &TargetTable, relations: &dyn RelationSource) -> Result<BulkInsert> {
+        crate::modify::triggers::refuse_triggers(&plan.table, "COPY into")?;
         Ok(BulkInsert {
             target: Target::open(plan, relations)?,
             run: RunState::empty(),

@@ -75,6 +75,7 @@ pub use index_build::{build_index, each_batch, fill_index, look_for_twins};
 pub use index_entry::{Entry, EntryColumns};
 pub use modify::after::{run_deferred, validate_foreign_key};
 pub use modify::deferred::{ConstraintTiming, DeferredChecks};
+pub use modify::triggers::{Firing, TriggerEvent, TriggerRow};
 pub use operator::{BoxOperator, Operator};
 pub use operators::scan::BUILTIN_ROW;
 pub use point_lookup::PointLookup;

@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
+use crate::modify::triggers::{Firing, TriggerRow};
 use ochre_access::btree::BTree;
 use ochre_access::heap::Heap;
 use ochre_base::{Error, Oid, Result};
@@ -60,6 +61,22 @@ pub trait RelationSource {
     /// Those of binding conversions.
     fn foreign_key(&self, _constraint: &Arc<ConstraintDescriptor>) -> Result<Option<Arc<ForeignKeyCheck>>> {
         Ok(None)
+    }
+
+    /// Whether a trigger's WHEN condition holds.
+    ///
+    /// # Errors
+    /// Those of the condition.
+    fn trigger_applies(&self, _firing: &Firing) -> Result<bool> {
+        Ok(true)
+    }
+
+    /// Fires a trigger: the row that its function returns, `None` for NULL.
+    ///
+    /// # Errors
+    /// The function's.
+    fn fire_trigger(&self, firing: &Firing) -> Result<Option<TriggerRow>> {
+        Err(Error::unsupported(format_args!("trigger \"{}\" here", firing.trigger.name)))
     }
 
     /// The plan of a query over the table that has a foreign key, with its locks taken. Parameters are the referenced key's

@@ -132,6 +132,7 @@ impl Session {
             AlterTableAction::AlterConstraint(alter) => self.alter_constraint(oid, alter),
             AlterTableAction::ValidateConstraint(name) => self.validate_constraint(oid, name),
             AlterTableAction::Owner(role) => self.set_owner(oid, role),
+            AlterTableAction::Trigger { which, mode } => self.enable_triggers(oid, which, *mode),
             AlterTableAction::SetOptions(options) => super::index::check_options(options),
             AlterTableAction::ResetOptions(options) => super::index::check_options(options),
             other => Err(Error::unsupported(format!("ALTER TABLE {}", action_words(other)))),
@@ -267,6 +268,9 @@ impl Session {
             }
             RenameTarget::Object(ObjectRef::Named { kind: ObjectKind::Role, name }) => {
                 self.rename_role(name.name(), &statement.new_name)
+            }
+            RenameTarget::Object(ObjectRef::OnTable { kind: ObjectKind::Trigger, name, table }) => {
+                self.rename_trigger(name, table, &statement.new_name)
             }
             _ => Err(Error::unsupported("renaming objects of this kind")),
         }

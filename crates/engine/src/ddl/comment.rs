@@ -50,6 +50,14 @@ impl Session {
                 changed.comment = comment;
                 self.put_routine(changed)?;
             }
+            ObjectRef::OnTable { kind: ObjectKind::Trigger, name, table } => {
+                let found = self.require_and_lock(table, RelationLockMode::ShareUpdateExclusive)?;
+                let mut changed = (*found).clone();
+                let slot = changed.triggers.iter_mut().find(|trigger| *trigger.name == **name);
+                let slot = slot.ok_or_else(|| super::trigger::undefined_trigger(name, &found))?;
+                Arc::make_mut(slot).comment = comment;
+                self.put_relation(changed)?;
+            }
             _ => return Err(Error::unsupported("COMMENT ON objects of this kind")),
         }
         Ok(CommandTag::Plain("COMMENT"))

@@ -21,6 +21,7 @@ impl Session {
             ObjectKind::View => (RelationKind::View, "DROP VIEW"),
             ObjectKind::MaterializedView => (RelationKind::MaterializedView, "DROP MATERIALIZED VIEW"),
             ObjectKind::Schema => return self.drop_schemas(statement),
+            ObjectKind::Trigger => return self.drop_triggers(statement),
             ObjectKind::Function | ObjectKind::Procedure | ObjectKind::Routine => {
                 return self.drop_routines(statement);
             }

@@ -26,6 +26,7 @@ mod role;
 mod routine;
 mod sequence;
 mod temporary;
+mod trigger;
 mod truncate;
 mod view;
 

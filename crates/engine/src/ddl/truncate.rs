@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ochre_access::btree::BTreeOptions;
 use ochre_access::heap::Heap;
 use ochre_base::{Error, Oid, Result, Severity, SqlState};
-use ochre_catalog::{IndexDescriptor, RelationKind};
+use ochre_catalog::{IndexDescriptor, RelationKind, TriggerTiming};
 use ochre_parser::ast::{Behavior, TruncateStmt};
 use ochre_txn::locks::RelationLockMode;
 
@@ -27,6 +27,11 @@ impl Session {
             tables.push(table.oid);
         }
         self.add_referencing(&mut tables, statement.behavior)?;
+        let with_triggers: Vec<_> =
+            tables.iter().map(|oid| self.relation(*oid)).filter(|table| !table.triggers.is_empty()).collect();
+        for table in &with_triggers {
+            self.fire_truncate(table, TriggerTiming::Before)?;
+        }
         for oid in tables {
             self.truncate_table(oid)?;
             if statement.restart_identity {
@@ -35,6 +40,12 @@ impl Session {
                     self.restart_sequence(&sequence, start)?;
                 }
             }
+        }
+        if !with_triggers.is_empty() {
+            self.txn().advance_command()?;
+        }
+        for table in &with_triggers {
+            self.fire_truncate(table, TriggerTiming::After)?;
         }
         Ok(CommandTag::Plain("TRUNCATE TABLE"))
     }

@@ -9,6 +9,7 @@
 //!   and immutable ones see what the calling statement sees.
 //! - U2: a statement that has called a volatile routine is not suspended and run again.
 
+mod fire;
 pub(crate) mod inner;
 mod plpgsql;
 mod procedure;
@@ -24,7 +25,8 @@ use ochre_types::{Datum, SqlType};
 
 use crate::session::Session;
 
-pub(crate) use plpgsql::{PlCode, TriggerCall, check as check_plpgsql, compilation};
+pub(crate) use fire::{applies, fire};
+pub(crate) use plpgsql::{PlCode, check as check_plpgsql, compilation};
 pub(crate) use procedure::CallResult;
 pub(crate) use sql::{SqlCode, input_names};
 
@@ -112,6 +114,12 @@ fn carry_out<R>(
     let Some(transaction) = session.transaction.as_ref() else {
         return Err(Error::internal("a routine is called outside a transaction"));
     };
+    if call.function.return_type == ochre_types::oids::TRIGGER {
+        return Err(Error::new(
+            SqlState::FEATURE_NOT_SUPPORTED,
+            "trigger functions can only be called as triggers",
+        ));
+    }
     if call.function.volatility == Volatility::Volatile {
         transaction.forbid_suspension();
     }

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use ochre_base::{Error, Oid, Result, SqlState};
 use ochre_catalog::{CatalogSnapshot, ConstraintDescriptor, RelationDescriptor, RelationKind, builtin};
-use ochre_exec::{DeferredChecks, ReferentialQuery, RelationSource, StatementContext, TableAccess};
+use ochre_exec::{
+    DeferredChecks, Firing, ReferentialQuery, RelationSource, StatementContext, TableAccess, TriggerRow,
+};
 use ochre_expr::{CallContext, Function, SessionContext};
 use ochre_sql::bind::foreign_key_check;
 use ochre_sql::physical::{ForeignKeyCheck, PlannedStatement};
@@ -465,6 +467,14 @@ impl RelationSource for StatementSession<'_> {
 
     fn foreign_key(&self, constraint: &Arc<ConstraintDescriptor>) -> Result<Option<Arc<ForeignKeyCheck>>> {
         Ok(foreign_key_check(self.catalog(), self, constraint)?.map(Arc::new))
+    }
+
+    fn trigger_applies(&self, firing: &Firing) -> Result<bool> {
+        crate::routine::applies(self.session, firing)
+    }
+
+    fn fire_trigger(&self, firing: &Firing) -> Result<Option<TriggerRow>> {
+        crate::routine::fire(self.session, firing)
     }
 
     fn referential_plan(

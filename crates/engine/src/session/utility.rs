@@ -173,6 +173,7 @@ impl Session {
             Statement::Drop(drop) => self.drop_objects(drop),
             Statement::Rename(rename) => self.rename(rename),
             Statement::AlterObjectSchema(alter) => self.set_schema(alter),
+            Statement::CreateTrigger(create) => self.create_trigger(create),
             Statement::CreateFunction(create) => self.create_function(create),
             Statement::CreateSchema(create) => self.create_schema(create),
             Statement::CreateDatabase(create) => self.create_database(create),

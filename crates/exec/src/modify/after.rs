@@ -33,6 +33,7 @@ use crate::modify::errors::{foreign_key_violation, mixed_key_violation, still_re
 use crate::modify::probe::{Hold, Probe};
 use crate::modify::reference::{KeyForm, Reference};
 use crate::modify::target::Target;
+use crate::modify::triggers::Firing;
 use crate::modify::unique::HeapUniqueChecker;
 use crate::relation::{IndexAccess, ReferentialQuery, RelationSource, TableAccess};
 use crate::row_store::RowStore;
@@ -49,6 +50,8 @@ pub struct AfterStatement {
     checks: Vec<PendingChecks>,
     actions: Vec<PendingActions>,
     unique: Vec<PendingUnique>,
+    /// Triggers that fire at the statement's end, in order.
+    triggers: Vec<Firing>,
 }
 
 /// Rows whose foreign key is to be checked.
@@ -86,7 +89,15 @@ struct PendingUnique {
 
 impl AfterStatement {
     fn is_empty(&self) -> bool {
-        self.checks.is_empty() && self.actions.is_empty() && self.unique.is_empty()
+        self.checks.is_empty()
+            && self.actions.is_empty()
+            && self.unique.is_empty()
+            && self.triggers.is_empty()
+    }
+
+    /// Queues a trigger.
+    pub fn fire_later(&mut self, firing: Firing) {
+        self.triggers.push(firing);
     }
 
     fn checks_of(&mut self, reference: &Arc<Reference>) -> &mut PendingChecks {
@@ -190,6 +201,10 @@ pub fn finish(ctx: &ExecContext<'_>) -> Result<()> {
         }
         for mut pending in work.checks {
             pending.run(ctx)?;
+        }
+        for firing in work.triggers {
+            ctx.check_interrupts()?;
+            ctx.statement.relations.fire_trigger(&firing)?;
         }
     }
 }

@@ -2,18 +2,19 @@
 
 use std::sync::Arc;
 
-use ochre_access::heap::{RowWait, WriteOutcome};
+use ochre_access::heap::{LockOutcome, RowWait, WriteOutcome, serialization_failure};
 use ochre_base::{Result, RowId};
 use ochre_expr::Expr;
 use ochre_sql::physical::{DeletePlan, ScanColumn};
-use ochre_txn::Snapshot;
+use ochre_txn::{RowLockStrength, Snapshot};
 use ochre_types::Batch;
 
 use crate::codec::RowDecoder;
 use crate::modify::after::note_key;
 use crate::modify::insert::{project, select_rows};
-use crate::modify::recheck::Recheck;
+use crate::modify::recheck::{CurrentRow, Recheck};
 use crate::modify::target::Target;
+use crate::modify::triggers::{TriggerEvent, Triggers, changed_by_trigger};
 use crate::modify::update::join_batches;
 use crate::relation::RelationSource;
 use crate::{BoxOperator, ExecContext, Operator};
@@ -96,6 +97,7 @@ pub struct Delete {
     old_columns: Vec<Option<usize>>,
     returning: Option<Vec<Expr>>,
     deleter: RowDeleter,
+    triggers: Option<(Box<Triggers>, RowDecoder)>,
     is_root: bool,
 }
 
@@ -120,6 +122,8 @@ impl Delete {
         Ok(Delete {
             recheck: Recheck::new(&target.table.codec, &plan.recheck),
             deleter: RowDeleter::new(&target),
+            triggers: Triggers::of(&target.table.descriptor, TriggerEvent::Delete, &[])
+                .map(|triggers| (triggers, RowDecoder::all_columns(&target.table.codec))),
             target,
             source,
             row_id: plan.row_id,
@@ -155,6 +159,54 @@ impl Delete {
         }
     }
 
+    /// Locks the newest version of a row, shows it to the triggers, and deletes it if they let it.
+    fn delete_shown(
+        &mut self,
+        ctx: &ExecContext<'_>,
+        source: &Batch,
+        row: usize,
+        rid: RowId,
+    ) -> Result<(bool, Option<Batch>)> {
+        let txn = ctx.statement.txn;
+        let heap = Arc::clone(&self.target.heap);
+        let mut wait = RowWait::default();
+        let mut current: Option<CurrentRow> = None;
+        loop {
+            let snapshot = current.as_ref().map_or(ctx.statement.snapshot, |current| &current.snapshot);
+            let strength = RowLockStrength::Update;
+            let outcome = match heap.lock_row(txn, snapshot, rid, strength, true, &mut wait)? {
+                LockOutcome::Locked => break,
+                LockOutcome::SelfModified => return Ok((false, None)),
+                LockOutcome::Changed | LockOutcome::WouldBlock => WriteOutcome::Changed,
+                LockOutcome::Deleted => WriteOutcome::Deleted,
+            };
+            ctx.check_interrupts()?;
+            current = self.recheck.newest(ctx, &heap, source, row, rid, outcome)?;
+            if current.is_none() {
+                return Ok((false, None));
+            }
+        }
+        let snapshot = current.as_ref().map_or(ctx.statement.snapshot, |current| &current.snapshot);
+        let (triggers, decoder) = self.triggers.as_mut().expect("called with triggers");
+        let seen = heap.fetch(snapshot, rid, |version| decoder.push(&version))?;
+        seen.unwrap_or(Ok(()))?;
+        let old = decoder.take(&heap)?;
+        if old.rows == 0 {
+            return Ok((false, None));
+        }
+        let old = triggers.row(&old, 0);
+        if triggers.before(ctx, Some(&old), None)?.is_none() {
+            return Ok((false, None));
+        }
+        match self.deleter.delete_row(ctx, &self.target, rid, snapshot, &mut wait)? {
+            WriteOutcome::Done => {}
+            WriteOutcome::SelfModified => return Err(changed_by_trigger("deleted")),
+            other => return Err(serialization_failure(other)),
+        }
+        triggers.after(ctx, Some(&old), None)?;
+        Ok((true, current.map(|current| current.source)))
+    }
+
     fn delete_batch(&mut self, ctx: &ExecContext<'_>, source: Batch) -> Result<Vec<Batch>> {
         let ids = Arc::clone(&source.columns[self.row_id]);
         let mut deleted: Vec<u16> = Vec::new();
@@ -167,7 +219,10 @@ impl Delete {
             let Some(id) = ids.datum(row).as_i64() else { continue };
             let rid = RowId::from_u64(id as u64);
             ctx.cross_check(&self.target.heap, rid)?;
-            let (done, again) = self.delete_row(ctx, &source, row, rid)?;
+            let (done, again) = match self.triggers.is_some() {
+                true => self.delete_shown(ctx, &source, row, rid)?,
+                false => self.delete_row(ctx, &source, row, rid)?,
+            };
             if !done {
                 continue;
             }
@@ -203,16 +258,25 @@ impl Delete {
 
 impl Operator for Delete {
     fn next(&mut self, ctx: &ExecContext<'_>) -> Result<Option<Batch>> {
+        if let Some((triggers, _)) = &mut self.triggers {
+            triggers.begin(ctx)?;
+        }
         while let Some(batch) = self.source.next(ctx)? {
             let results = self.delete_batch(ctx, batch)?;
             if !results.is_empty() {
                 return Ok(Some(join_batches(results)));
             }
         }
+        if let Some((triggers, _)) = &mut self.triggers {
+            triggers.end(ctx);
+        }
         Ok(None)
     }
 
     fn rescan(&mut self, ctx: &ExecContext<'_>) -> Result<()> {
+        if let Some((triggers, _)) = &mut self.triggers {
+            triggers.restart();
+        }
         self.source.rescan(ctx)
     }
 }

@@ -14,6 +14,7 @@ use crate::columns::null_columns;
 use crate::index_entry::EntryColumns;
 use crate::modify::errors::{conflict_twice, deferrable_arbiter};
 use crate::modify::target::{NewRows, Target, is_checked, with_row_ids};
+use crate::modify::triggers::{TriggerEvent, Triggers};
 use crate::modify::unique::{Found, HeapUniqueChecker};
 use crate::modify::update::RowUpdater;
 use crate::relation::RelationSource;
@@ -25,6 +26,7 @@ pub struct Insert {
     source: BoxOperator,
     on_conflict: Option<Conflict>,
     returning: Option<Vec<Expr>>,
+    triggers: Option<Box<Triggers>>,
     /// Whether its rows count for the command tag.
     is_root: bool,
 }
@@ -61,7 +63,13 @@ impl Insert {
             updater: RowUpdater::new(&target, changed_columns(&target, &on_conflict.action)),
             decoder: RowDecoder::all_columns(&target.table.codec),
         });
-        Ok(Insert { target, source, on_conflict, returning: plan.returning.clone(), is_root })
+        let triggers = Triggers::of(&target.table.descriptor, TriggerEvent::Insert, &[]);
+        if plan.on_conflict.as_ref().is_some_and(OnConflict::updates)
+            && target.table.descriptor.triggers.iter().any(|trigger| trigger.update)
+        {
+            return Err(Error::unsupported("ON CONFLICT DO UPDATE on a table with triggers of UPDATE"));
+        }
+        Ok(Insert { target, source, on_conflict, returning: plan.returning.clone(), triggers, is_root })
     }
 
     fn count(&self, ctx: &ExecContext<'_>, rows: usize) {
@@ -72,15 +80,53 @@ impl Insert {
 
     /// Inserts one batch; RETURNING's rows.
     fn insert_batch(&mut self, ctx: &ExecContext<'_>, batch: Batch) -> Result<Option<Batch>> {
+        if self.triggers.as_ref().is_some_and(|triggers| triggers.has_before_row()) {
+            return self.insert_shown(ctx, batch);
+        }
         let new = self.target.prepare(ctx, batch)?;
         if self.on_conflict.is_some() {
             return self.insert_with_conflicts(ctx, &new);
         }
+        self.insert_prepared(ctx, new)
+    }
+
+    fn insert_prepared(&mut self, ctx: &ExecContext<'_>, new: NewRows) -> Result<Option<Batch>> {
         let ids = self.target.insert(ctx, &new)?;
         self.count(ctx, new.image.active_rows());
+        self.queue_triggers(ctx, &new.image)?;
         let Some(returning) = &self.returning else { return Ok(None) };
         let image = with_row_ids(new.image, &ids);
         project(ctx, returning, image).map(Some)
+    }
+
+    /// Queues the AFTER triggers for rows that were written.
+    fn queue_triggers(&self, ctx: &ExecContext<'_>, image: &Batch) -> Result<()> {
+        let Some(triggers) = self.triggers.as_ref().filter(|triggers| triggers.has_after_row()) else {
+            return Ok(());
+        };
+        for row in image.active() {
+            triggers.after(ctx, None, Some(&triggers.row(image, row)))?;
+        }
+        Ok(())
+    }
+
+    /// Inserts rows one by one, each shown to the BEFORE triggers first.
+    fn insert_shown(&mut self, ctx: &ExecContext<'_>, batch: Batch) -> Result<Option<Batch>> {
+        let mut results = Vec::new();
+        for row in batch.active() {
+            ctx.check_interrupts()?;
+            let triggers = self.triggers.as_ref().expect("called with triggers");
+            let proposed = triggers.row(&batch, row);
+            let Some(shown) = triggers.before(ctx, None, Some(proposed))? else { continue };
+            let image = triggers.image(&self.target.table.codec, &shown);
+            let new = self.target.prepare(ctx, image)?;
+            let result = match self.on_conflict.is_some() {
+                true => self.insert_with_conflicts(ctx, &new)?,
+                false => self.insert_prepared(ctx, new)?,
+            };
+            results.extend(result);
+        }
+        Ok((!results.is_empty()).then(|| crate::modify::update::join_batches(results)))
     }
 
     fn insert_with_conflicts(&mut self, ctx: &ExecContext<'_>, new: &NewRows) -> Result<Option<Batch>> {
@@ -97,6 +143,7 @@ impl Insert {
             match self.place(ctx, new, &entries, row)? {
                 Placed::Skipped => continue,
                 Placed::Inserted(id) => {
+                    self.queue_triggers(ctx, &one())?;
                     let mut image = with_row_ids(one(), &[id]);
                     if updates {
                         image.columns.extend(null_columns(&types, 1));
@@ -374,16 +421,25 @@ pub fn select_rows(batch: Batch, rows: Vec<u16>) -> Batch {
 
 impl Operator for Insert {
     fn next(&mut self, ctx: &ExecContext<'_>) -> Result<Option<Batch>> {
+        if let Some(triggers) = &mut self.triggers {
+            triggers.begin(ctx)?;
+        }
         while let Some(batch) = self.source.next(ctx)? {
             ctx.check_interrupts()?;
             if let Some(batch) = self.insert_batch(ctx, batch)? {
                 return Ok(Some(batch));
             }
         }
+        if let Some(triggers) = &mut self.triggers {
+            triggers.end(ctx);
+        }
         Ok(None)
     }
 
     fn rescan(&mut self, ctx: &ExecContext<'_>) -> Result<()> {
+        if let Some(triggers) = &mut self.triggers {
+            triggers.restart();
+        }
         self.source.rescan(ctx)
     }
 }

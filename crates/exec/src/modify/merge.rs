@@ -27,6 +27,7 @@ use crate::columns::{builders, null_columns, take_batch};
 use crate::modify::delete::RowDeleter;
 use crate::modify::recheck::Recheck;
 use crate::modify::target::{NewRows, Target};
+use crate::modify::triggers::refuse_triggers;
 use crate::modify::update::{Prepared, RowUpdater};
 use crate::relation::RelationSource;
 use crate::{BoxOperator, ExecContext, Operator};
@@ -128,6 +129,7 @@ impl Merge {
         is_root: bool,
     ) -> Result<Merge> {
         let target = Target::open(&plan.target, relations)?;
+        refuse_triggers(&target.table.descriptor, "MERGE into")?;
         let updater = |action: &MergeAction| match &action.change {
             MergeChange::Update(assignments) => {
                 let generated = target.plan.generated.iter().map(|generated| generated.column);

@@ -11,5 +11,6 @@ mod probe;
 pub mod recheck;
 pub mod reference;
 pub mod target;
+pub mod triggers;
 pub mod unique;
 pub mod update;

@@ -6,19 +6,21 @@
 
 use std::sync::Arc;
 
-use ochre_access::heap::{RowWait, WriteOutcome};
+use ochre_access::heap::{LockOutcome, RowWait, WriteOutcome, serialization_failure};
 use ochre_base::{Result, RowId};
 use ochre_expr::Expr;
 use ochre_sql::physical::{Assignment, ReferencedKey, UpdatePlan};
 use ochre_txn::{RowLockStrength, Snapshot};
 use ochre_types::{Batch, store};
 
+use crate::codec::RowDecoder;
 use crate::index_entry::{Entry, EntryColumns};
 use crate::modify::after::{note_key, note_row};
 use crate::modify::insert::{project, select_rows};
 use crate::modify::recheck::Recheck;
 use crate::modify::reference::{Reference, ReferenceKeys};
 use crate::modify::target::{NewRows, Target, with_row_ids};
+use crate::modify::triggers::{TriggerEvent, Triggers, changed_by_trigger};
 use crate::relation::{IndexAccess, RelationSource};
 use crate::{BoxOperator, ExecContext, Operator};
 
@@ -288,7 +290,16 @@ pub struct Update {
     recheck: Recheck,
     returning: Option<Vec<Expr>>,
     updater: RowUpdater,
+    triggers: Option<Shown>,
     is_root: bool,
+}
+
+/// What an UPDATE of a table with triggers needs.
+struct Shown {
+    triggers: Box<Triggers>,
+    /// For rows that triggers may have changed anywhere.
+    updater: RowUpdater,
+    decoder: RowDecoder,
 }
 
 impl Update {
@@ -304,8 +315,20 @@ impl Update {
     ) -> Result<Update> {
         let target = Target::open(&plan.target, relations)?;
         let generated = target.plan.generated.iter().map(|generated| generated.column);
-        let changed = plan.assignments.iter().map(|assignment| assignment.column).chain(generated).collect();
+        let changed: Vec<usize> =
+            plan.assignments.iter().map(|assignment| assignment.column).chain(generated).collect();
+        let all: Vec<usize> = (0..target.table.codec.column_count()).collect();
+        let triggers =
+            Triggers::of(&target.table.descriptor, TriggerEvent::Update, &changed).map(|triggers| Shown {
+                updater: RowUpdater::new(
+                    &target,
+                    if triggers.has_before_row() { all } else { changed.clone() },
+                ),
+                decoder: RowDecoder::all_columns(&target.table.codec),
+                triggers,
+            });
         Ok(Update {
+            triggers,
             recheck: Recheck::new(&target.table.codec, &plan.recheck),
             updater: RowUpdater::new(&target, changed),
             target,
@@ -352,6 +375,70 @@ impl Update {
         }
     }
 
+    /// Locks the newest version of a row, shows it to the triggers, and writes what they leave of the change.
+    fn update_shown(
+        &mut self,
+        ctx: &ExecContext<'_>,
+        prepared: &Prepared,
+        row: usize,
+        rid: RowId,
+    ) -> Result<Written> {
+        let txn = ctx.statement.txn;
+        let heap = Arc::clone(&self.target.heap);
+        let mut wait = RowWait::default();
+        let mut anew: Option<(Prepared, Snapshot)> = None;
+        let strength = RowLockStrength::NoKeyUpdate;
+        loop {
+            let snapshot = anew.as_ref().map_or(ctx.statement.snapshot, |(_, snapshot)| snapshot);
+            let outcome = match heap.lock_row(txn, snapshot, rid, strength, true, &mut wait)? {
+                LockOutcome::Locked => break,
+                LockOutcome::SelfModified => return Ok(Written::No),
+                LockOutcome::Changed | LockOutcome::WouldBlock => WriteOutcome::Changed,
+                LockOutcome::Deleted => WriteOutcome::Deleted,
+            };
+            ctx.check_interrupts()?;
+            let current = self.recheck.newest(ctx, &heap, &prepared.source, row, rid, outcome)?;
+            let Some(current) = current else { return Ok(Written::No) };
+            anew = Some((self.prepare(ctx, current.source)?, current.snapshot));
+        }
+        let (done, row, snapshot) = match &anew {
+            None => (prepared, row, ctx.statement.snapshot),
+            Some((done, snapshot)) => (done, 0, snapshot),
+        };
+        let shown = self.triggers.as_mut().expect("called with triggers");
+        let decoder = &mut shown.decoder;
+        let seen = heap.fetch(snapshot, rid, |version| decoder.push(&version))?;
+        seen.unwrap_or(Ok(()))?;
+        let old = decoder.take(&heap)?;
+        if old.rows == 0 {
+            return Ok(Written::No);
+        }
+        let old_row = shown.triggers.row(&old, 0);
+        let proposed = shown.triggers.row(&done.new.image, row);
+        let Some(new_row) = shown.triggers.before(ctx, Some(&old_row), Some(proposed))? else {
+            return Ok(Written::No);
+        };
+        let image = shown.triggers.image(&self.target.table.codec, &new_row);
+        let new = self.target.prepare(ctx, image)?;
+        let outcome =
+            shown.updater.update_one(ctx, &mut self.target, &old, &new, rid, snapshot, &mut wait)?;
+        if outcome != WriteOutcome::Done {
+            return Err(match outcome {
+                WriteOutcome::SelfModified => changed_by_trigger("updated"),
+                other => serialization_failure(other),
+            });
+        }
+        let new_row = shown.triggers.row(&new.image, 0);
+        shown.triggers.after(ctx, Some(&old_row), Some(&new_row))?;
+        let columns = done.source.columns.iter().map(|column| Arc::new(column.slice(row, 1))).collect();
+        Ok(Written::Yes(Some(Prepared {
+            source: Batch::new(columns, 1),
+            old,
+            new,
+            entries: Entries { old: Vec::new(), new: Vec::new(), references: Vec::new() },
+        })))
+    }
+
     fn update_batch(&mut self, ctx: &ExecContext<'_>, source: Batch) -> Result<Vec<Batch>> {
         let prepared = self.prepare(ctx, source)?;
         let ids = Arc::clone(&prepared.source.columns[self.row_id]);
@@ -366,7 +453,11 @@ impl Update {
             let Some(id) = ids.datum(row).as_i64() else { continue };
             let rid = RowId::from_u64(id as u64);
             ctx.cross_check(&self.target.heap, rid)?;
-            match self.update_row(ctx, &prepared, row, rid)? {
+            let outcome = match self.triggers.is_some() {
+                true => self.update_shown(ctx, &prepared, row, rid)?,
+                false => self.update_row(ctx, &prepared, row, rid)?,
+            };
+            match outcome {
                 Written::No => continue,
                 Written::Yes(None) => written.push(row as u16),
                 Written::Yes(Some(anew)) => {
@@ -419,16 +510,25 @@ enum Written {
 
 impl Operator for Update {
     fn next(&mut self, ctx: &ExecContext<'_>) -> Result<Option<Batch>> {
+        if let Some(shown) = &mut self.triggers {
+            shown.triggers.begin(ctx)?;
+        }
         while let Some(batch) = self.source.next(ctx)? {
             let results = self.update_batch(ctx, batch)?;
             if !results.is_empty() {
                 return Ok(Some(join_batches(results)));
             }
         }
+        if let Some(shown) = &mut self.triggers {
+            shown.triggers.end(ctx);
+        }
         Ok(None)
     }
 
     fn rescan(&mut self, ctx: &ExecContext<'_>) -> Result<()> {
+        if let Some(shown) = &mut self.triggers {
+            shown.triggers.restart();
+        }
         self.source.rescan(ctx)
     }
 }

@@ -29,6 +29,11 @@ impl Binder<'_> {
                     let error = Error::new(SqlState::SYNTAX_ERROR, "syntax error at or near \"*\"");
                     return Err(self.at(error, column.pos));
                 }
+                if let [name] = column.parts.as_slice()
+                    && let Some(row) = self.variable(&[name.as_str()], column.pos)?
+                {
+                    return Ok(row);
+                }
                 let error = Error::new(
                     SqlState::FEATURE_NOT_SUPPORTED,
                     "row expansion via \"*\" is not supported here",

@@ -181,6 +181,10 @@ impl Variables for Names {
         if known.ty.physical != PhysicalType::Record {
             return Ok(Some((self.allot(Source::Whole(known.slot), known.ty), used)));
         }
+        if known.shape.is_none() && parts.len() == used {
+            // A record that nothing was assigned to is NULL as a whole.
+            return Ok(Some((self.allot(Source::Whole(known.slot), known.ty), used)));
+        }
         let shape = known.shape.as_ref().ok_or_else(|| unassigned(&known.name))?;
         let Some(field) = parts.get(used) else {
             let ty = row_type(known.ty, shape);

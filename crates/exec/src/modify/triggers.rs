@@ -1,0 +1,267 @@
+//! Triggers of the table that a statement changes: which fire, when, and what waits for the statement's end.
+//!
+//! # How
+//! A table without triggers costs the look at an empty list when the operator is built. With some, rows are written one by
+//! one: those of BEFORE see the row under its lock and may change it or turn the write down; those of AFTER are queued with
+//! the old and the new row and fire when the statement's own work is done, foreign keys first.
+//!
+//! # Not done
+//! INSTEAD OF, transition tables, and constraint triggers that wait for the end of the transaction.
+
+use std::sync::Arc;
+
+use ochre_base::{Error, Result, SqlState};
+use ochre_catalog::{RelationDescriptor, TriggerDescriptor, TriggerTiming};
+use ochre_types::{Batch, Column, Datum};
+
+use crate::ExecContext;
+use crate::codec::RowCodec;
+
+/// The live columns of a row.
+pub type TriggerRow = Arc<[Datum]>;
+
+/// What a statement does to rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TriggerEvent {
+    Insert,
+    Update,
+    Delete,
+    Truncate,
+}
+
+impl TriggerEvent {
+    /// As `TG_OP` gives it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            TriggerEvent::Insert => "INSERT",
+            TriggerEvent::Update => "UPDATE",
+            TriggerEvent::Delete => "DELETE",
+            TriggerEvent::Truncate => "TRUNCATE",
+        }
+    }
+}
+
+/// A trigger that is about to fire.
+#[derive(Clone)]
+pub struct Firing {
+    pub table: Arc<RelationDescriptor>,
+    pub trigger: Arc<TriggerDescriptor>,
+    pub event: TriggerEvent,
+    pub old: Option<TriggerRow>,
+    pub new: Option<TriggerRow>,
+}
+
+/// The triggers that a statement's changes of one table fire, by name within each list.
+pub struct Triggers {
+    table: Arc<RelationDescriptor>,
+    event: TriggerEvent,
+    /// Positions of the live columns.
+    live: Vec<usize>,
+    before_statement: Vec<Arc<TriggerDescriptor>>,
+    before_row: Vec<Arc<TriggerDescriptor>>,
+    after_row: Vec<Arc<TriggerDescriptor>>,
+    after_statement: Vec<Arc<TriggerDescriptor>>,
+    begun: bool,
+    ended: bool,
+}
+
+impl Triggers {
+    /// The triggers of an event; of an UPDATE that assigns to the columns at these positions. `None` when there are none.
+    pub fn of(
+        table: &Arc<RelationDescriptor>,
+        event: TriggerEvent,
+        changed: &[usize],
+    ) -> Option<Box<Triggers>> {
+        if table.triggers.is_empty() {
+            return None;
+        }
+        let fires = |trigger: &&Arc<TriggerDescriptor>| {
+            let wanted = match event {
+                TriggerEvent::Insert => trigger.insert,
+                TriggerEvent::Update => trigger.update,
+                TriggerEvent::Delete => trigger.delete,
+                TriggerEvent::Truncate => trigger.truncate,
+            };
+            let concerned = event != TriggerEvent::Update
+                || trigger.columns.is_empty()
+                || trigger.columns.iter().any(|number| changed.contains(&(*number as usize - 1)));
+            wanted && concerned && matches!(trigger.enabled, b'O' | b'A')
+        };
+        let list = |timing: TriggerTiming, row: bool| -> Vec<Arc<TriggerDescriptor>> {
+            let all = table.triggers.iter().filter(fires);
+            all.filter(|trigger| trigger.timing == timing && trigger.row == row).cloned().collect()
+        };
+        let found = Triggers {
+            before_statement: list(TriggerTiming::Before, false),
+            before_row: list(TriggerTiming::Before, true),
+            after_row: list(TriggerTiming::After, true),
+            after_statement: list(TriggerTiming::After, false),
+            live: table.columns.iter().enumerate().filter(|(_, c)| !c.dropped).map(|(i, _)| i).collect(),
+            table: Arc::clone(table),
+            event,
+            begun: false,
+            ended: false,
+        };
+        let lists = [&found.before_statement, &found.before_row, &found.after_row, &found.after_statement];
+        lists.iter().any(|list| !list.is_empty()).then(|| Box::new(found))
+    }
+
+    /// Whether rows are shown before they are written.
+    pub fn has_before_row(&self) -> bool {
+        !self.before_row.is_empty()
+    }
+
+    /// Whether rows are shown after they were written.
+    pub fn has_after_row(&self) -> bool {
+        !self.after_row.is_empty()
+    }
+
+    /// Fires BEFORE … FOR EACH STATEMENT, once.
+    ///
+    /// # Errors
+    /// The triggers'.
+    pub fn begin(&mut self, ctx: &ExecContext<'_>) -> Result<()> {
+        if std::mem::replace(&mut self.begun, true) {
+            return Ok(());
+        }
+        ctx.statement.txn.forbid_suspension();
+        for trigger in &self.before_statement {
+            self.fire(ctx, trigger, None, None)?;
+        }
+        Ok(())
+    }
+
+    /// The operator has come to its end: AFTER … FOR EACH STATEMENT waits for the statement's.
+    pub fn end(&mut self, ctx: &ExecContext<'_>) {
+        if std::mem::replace(&mut self.ended, true) {
+            return;
+        }
+        for trigger in &self.after_statement {
+            ctx.run.after.borrow_mut().fire_later(self.firing(trigger, None, None));
+        }
+    }
+
+    /// The operator runs anew.
+    pub fn restart(&mut self) {
+        self.begun = false;
+        self.ended = false;
+    }
+
+    fn firing(
+        &self,
+        trigger: &Arc<TriggerDescriptor>,
+        old: Option<TriggerRow>,
+        new: Option<TriggerRow>,
+    ) -> Firing {
+        let (table, trigger) = (Arc::clone(&self.table), Arc::clone(trigger));
+        Firing { table, trigger, event: self.event, old, new }
+    }
+
+    fn fire(
+        &self,
+        ctx: &ExecContext<'_>,
+        trigger: &Arc<TriggerDescriptor>,
+        old: Option<TriggerRow>,
+        new: Option<TriggerRow>,
+    ) -> Result<Option<TriggerRow>> {
+        let firing = self.firing(trigger, old, new);
+        let relations = ctx.statement.relations;
+        if !relations.trigger_applies(&firing)? {
+            return Ok(firing.new.or(firing.old));
+        }
+        relations.fire_trigger(&firing)
+    }
+
+    /// Shows a row to the BEFORE triggers: the row that is to be written, of a DELETE the old one; `None` to leave it.
+    ///
+    /// # Errors
+    /// The triggers'; 42804 for a row of another structure.
+    pub fn before(
+        &self,
+        ctx: &ExecContext<'_>,
+        old: Option<&TriggerRow>,
+        new: Option<TriggerRow>,
+    ) -> Result<Option<TriggerRow>> {
+        let mut current = new;
+        for trigger in &self.before_row {
+            match self.fire(ctx, trigger, old.cloned(), current.clone())? {
+                None => return Ok(None),
+                Some(row) if row.len() != self.live.len() => {
+                    return Err(Error::new(
+                        SqlState::DATATYPE_MISMATCH,
+                        "returned row structure does not match the structure of the triggering table",
+                    )
+                    .detail(format!(
+                        "Number of returned columns ({}) does not match expected column count ({}).",
+                        row.len(),
+                        self.live.len()
+                    )));
+                }
+                Some(row) if current.is_some() => current = Some(row),
+                Some(_) => {}
+            }
+        }
+        Ok(current.or_else(|| old.cloned()))
+    }
+
+    /// Queues the AFTER triggers for a row that was written.
+    ///
+    /// # Errors
+    /// Those of their conditions.
+    pub fn after(
+        &self,
+        ctx: &ExecContext<'_>,
+        old: Option<&TriggerRow>,
+        new: Option<&TriggerRow>,
+    ) -> Result<()> {
+        for trigger in &self.after_row {
+            let firing = self.firing(trigger, old.cloned(), new.cloned());
+            if ctx.statement.relations.trigger_applies(&firing)? {
+                ctx.run.after.borrow_mut().fire_later(firing);
+            }
+        }
+        Ok(())
+    }
+
+    /// The live columns of a row of an image.
+    pub fn row(&self, image: &Batch, row: usize) -> TriggerRow {
+        self.live.iter().map(|position| image.columns[*position].datum(row).detached()).collect()
+    }
+
+    /// A row as an image of all columns; dropped ones are NULL.
+    pub fn image(&self, codec: &RowCodec, row: &TriggerRow) -> Batch {
+        let mut values = row.iter();
+        let mut live = self.live.iter().peekable();
+        let columns = (0..codec.column_count())
+            .map(|position| {
+                let value = match live.next_if(|next| **next == position) {
+                    Some(_) => values.next().cloned().unwrap_or(Datum::Null),
+                    None => Datum::Null,
+                };
+                Arc::new(Column::from_datums(codec.column_type(position).physical, [&value]))
+            })
+            .collect();
+        Batch::new(columns, 1)
+    }
+}
+
+/// 27000: a BEFORE trigger has changed the very row that it was shown.
+#[cold]
+pub fn changed_by_trigger(verb: &str) -> Error {
+    Error::new(
+        SqlState::new("27000"),
+        format!("tuple to be {verb} was already modified by an operation triggered by the current command"),
+    )
+    .hint("Consider using an AFTER trigger instead of a BEFORE trigger to propagate changes to other rows.")
+}
+
+/// Refuses a table with triggers where they cannot fire.
+///
+/// # Errors
+/// 0A000.
+pub fn refuse_triggers(table: &RelationDescriptor, what: &str) -> Result<()> {
+    if table.triggers.is_empty() {
+        return Ok(());
+    }
+    Err(Error::unsupported(format_args!("{what} a table with triggers")))
+}
