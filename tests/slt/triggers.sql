@@ -13,7 +13,7 @@ create trigger b_stmt before insert or update or delete or truncate on tt execut
 create trigger a_stmt after insert or update or delete or truncate on tt for each statement execute function trg();
 insert into tt values (1, 'one'), (2, 'two');
 update tt set v = v || '!' where id = 1;
-update tt set n = 5;
+update tt set n = 5 where id = 2;
 delete from tt where id = 2;
 delete from tt where id = 99;
 select msg from log order by seq;

@@ -185,7 +185,7 @@ impl Session {
             trigger: Arc::new(trigger.clone()),
             event: TriggerEvent::Update,
             old: trigger.row.then(|| Arc::clone(&nulls)),
-            new: trigger.row.then(|| nulls),
+            new: trigger.row.then_some(nulls),
         };
         crate::routine::applies(self, &firing).map(|_| ()).map_err(|mut error| {
             error.fields_mut().context = None;

@@ -35,15 +35,21 @@ use variables::Shape;
 
 pub(crate) use run::TriggerCall;
 
+/// A declaration's type with the catalog it was looked up in.
+type KnownType = (u64, SqlType, Option<Shape>);
+
+/// A conversion over `$1`, where one is needed.
+type KnownCast = Arc<Option<Expr>>;
+
 /// A routine in PL/pgSQL, ready to run.
 pub(crate) struct PlCode {
     body: Body,
     /// What was prepared, by the address of the piece in the tree, which never moves.
     pieces: Mutex<HashMap<usize, Arc<Piece>>>,
     /// Types of declarations, by address, with the catalog they were looked up in.
-    types: Mutex<HashMap<usize, (u64, SqlType, Option<Shape>)>>,
+    types: Mutex<HashMap<usize, KnownType>>,
     /// Conversions of assignments, by the types' ids and modifiers.
-    casts: Mutex<HashMap<(SqlType, SqlType), Arc<Option<Expr>>>>,
+    casts: Mutex<HashMap<(SqlType, SqlType), KnownCast>>,
 }
 
 impl PlCode {

@@ -50,6 +50,9 @@ struct Place {
     field: Option<usize>,
 }
 
+/// What is done with a row of a query: false ends the query.
+type EachRow<'r, R> = dyn FnMut(&mut R, &[OutputColumn], Vec<Datum>) -> Result<bool> + 'r;
+
 /// A call.
 pub(super) struct Run<'a, 'i> {
     code: &'a PlCode,
@@ -684,11 +687,7 @@ impl<'a, 'i> Run<'a, 'i> {
     }
 
     /// Runs `each` for the rows of a query, with their shape; false from it ends the query.
-    fn each_row(
-        &mut self,
-        source: &RowSource,
-        each: &mut dyn FnMut(&mut Self, &[OutputColumn], Vec<Datum>) -> Result<bool>,
-    ) -> Result<()> {
+    fn each_row(&mut self, source: &RowSource, each: &mut EachRow<'_, Self>) -> Result<()> {
         let session = self.session();
         let (plan, values, text) = match source {
             RowSource::Query(fragment) => {
@@ -708,7 +707,7 @@ impl<'a, 'i> Run<'a, 'i> {
                 let Some(bound) = self.variables[slot].cursor.clone() else {
                     return Err(Error::new(
                         SqlState::SYNTAX_ERROR,
-                        format!("cursor FOR loop must use a bound cursor variable"),
+                        "cursor FOR loop must use a bound cursor variable",
                     ));
                 };
                 let (scopes, variables) = (self.scopes.len(), self.variables.len());

@@ -81,6 +81,9 @@ struct Known {
     name: String,
 }
 
+/// A scope's label and what its names lead to.
+type KnownScope = (Option<String>, Vec<(String, Known)>);
+
 /// Where the value of a parameter comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Source {
@@ -100,7 +103,7 @@ impl Source {
 #[derive(Debug)]
 pub(super) struct Names {
     /// Innermost last.
-    scopes: Vec<(Option<String>, Vec<(String, Known)>)>,
+    scopes: Vec<KnownScope>,
     conflict: Conflict,
     uses: Mutex<Vec<(Source, SqlType)>>,
 }
