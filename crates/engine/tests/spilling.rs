@@ -118,6 +118,38 @@ fn a_run_of_equal_keys_in_a_merge_join() {
     });
 }
 
+/// Rows of one key do not fall apart into partitions, and one outer row may have more partners than memory holds.
+#[test]
+fn a_hash_join_of_few_keys() {
+    with_database("hash", |instance, session| {
+        run(session, "CREATE TABLE a (k int, v int); CREATE TABLE b (k int, w text, n int)");
+        run(
+            session,
+            "INSERT INTO a SELECT i % 20, i FROM generate_series(1, 60) i; INSERT INTO a VALUES (NULL, 5)",
+        );
+        run(session, "INSERT INTO b SELECT i % 3, i || repeat('x', 80), i FROM generate_series(1, 60000) i");
+        run(session, "INSERT INTO b SELECT 100 + i, 'other', i FROM generate_series(1, 3000) i");
+        run(session, "SET enable_mergejoin = off; SET enable_nestloop = off");
+        let some = "SELECT count(*), count(a.v), count(b.w), sum(a.v), sum(length(b.w)) FROM";
+        for sql in [
+            format!("{some} a JOIN b ON a.k = b.k"),
+            format!("{some} a LEFT JOIN b ON a.k = b.k AND a.v + b.n > 60050"),
+            format!("{some} a RIGHT JOIN b ON a.k = b.k AND a.v + b.n > 60050"),
+            format!("{some} a FULL JOIN b ON a.k = b.k AND a.v + b.n > 60050"),
+            "SELECT count(*), sum(v) FROM a WHERE EXISTS (SELECT FROM b WHERE b.k = a.k AND a.v + b.n > 60050)".into(),
+            "SELECT count(*), sum(v) FROM a WHERE NOT EXISTS (SELECT FROM b WHERE b.k = a.k AND a.v + b.n > 60050)".into(),
+            "SELECT count(*), sum(n) FROM b WHERE EXISTS (SELECT FROM a WHERE b.k = a.k AND a.v + b.n > 60050)".into(),
+            "SELECT count(*), sum(n) FROM b WHERE NOT EXISTS (SELECT FROM a WHERE b.k = a.k AND a.v + b.n > 60050)".into(),
+        ] {
+            check(instance, session, &sql, 0, 8192);
+        }
+        // What was spilled above depends on which side the planner builds from; here it is the large one.
+        run(session, "CREATE TABLE c AS SELECT k, w || '!' AS w, n FROM b; ANALYZE a, b, c");
+        let sql = format!("{some} (SELECT k, n AS v FROM c WHERE n < 200) a FULL JOIN b ON a.k = b.k");
+        check(instance, session, &sql, MB, 12288);
+    });
+}
+
 #[test]
 fn distinct_values_of_an_aggregate() {
     with_database("distinct", |instance, session| {

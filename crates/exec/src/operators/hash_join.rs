@@ -9,7 +9,10 @@
 //! ([`Operator::narrow`]), so that a scan leaves most rows out while it reads a page.
 //!
 //! When the build side exceeds the memory budget, both sides are split by the hash of the key into partitions on disk,
-//! which are then joined one by one; a partition that is still too large is split again by other bits.
+//! which are then joined one by one; a partition that is still too large is split again by other bits. One of many rows
+//! of one key does not fall apart: it is taken in chunks, each of which meets the whole outer partition.
+//!
+//! An outer batch with many partners is left as soon as some batches of output wait, and gone on with later.
 //!
 //! # Invariants
 //! - HJ1: a row with a NULL key is in no chain (unless its keys are null-safe), but is kept when unmatched build rows are
@@ -70,6 +73,9 @@ pub struct HashJoin {
     few_rows: usize,
     /// The columns of outer and inner rows, one after the other, that the residual reads.
     residual_columns: Vec<usize>,
+    probing: Option<Probing>,
+    /// While a partition is joined in several chunks.
+    chunks: Option<Chunks>,
     output: VecDeque<Batch>,
 }
 
@@ -81,13 +87,49 @@ enum State {
     New,
     /// The build side fits: outer batches come from the outer operator.
     Memory(Table),
-    /// Partitions to join, the one that is being joined, and the next outer batch of it.
+    /// Partitions to join, and the one that is being joined.
     Spilled {
         jobs: Vec<Job>,
-        current: Option<(Table, RowStore, usize)>,
+        current: Option<Running>,
     },
     Ended,
 }
+
+/// A partition that is being joined.
+struct Running {
+    table: Table,
+    job: Job,
+    /// The next batch of its outer side, and how many rows come before it.
+    number: usize,
+    rows_before: usize,
+    /// Where the chunk of the build side begins that follows the one in `table`.
+    next_chunk: Option<usize>,
+}
+
+/// What chunks of a partition's build side have in common.
+#[derive(Default)]
+struct Chunks {
+    /// For each outer row whether it has found a partner, a bit each.
+    matched: Vec<u64>,
+    /// Outer rows before the batch that is being joined.
+    offset: usize,
+    /// Whether no further chunk will meet the outer rows.
+    is_last: bool,
+}
+
+/// An outer batch that is being joined.
+struct Probing {
+    batch: Batch,
+    keys: BatchKeys,
+    found: Pairs,
+    matched: Vec<bool>,
+    /// The next of the rows found, and where its chain goes on, unless at its start.
+    next: usize,
+    inner: u32,
+}
+
+/// Batches of output that wait at most before an outer batch is left for later.
+const MANY_BATCHES: usize = 4;
 
 /// Two partitions with the same hash bits.
 struct Job {
@@ -164,6 +206,8 @@ impl HashJoin {
             inner_narrowed: false,
             few_rows: 1,
             residual_columns,
+            probing: None,
+            chunks: None,
             output: VecDeque::new(),
         }
     }
@@ -289,30 +333,46 @@ impl HashJoin {
         Ok(State::Spilled { jobs, current: None })
     }
 
-    /// Loads a partition's build side; when it does not fit, splits both sides further instead.
+    /// Loads a partition's build side from a batch on, as much of it as fits; when it could be split further, that is
+    /// done instead.
     fn load(
-        &self,
+        &mut self,
         ctx: &ExecContext<'_>,
         job: Job,
+        first: usize,
         jobs: &mut Vec<Job>,
-    ) -> Result<Option<(Table, RowStore)>> {
+    ) -> Result<Option<Running>> {
         let mut table = TableBuilder::new(&self.spec.inner_types, &self.layout);
         let mut keys = BatchKeys::default();
-        let mut number = 0;
-        while let Some(batch) = job.build.batch(number)? {
+        let mut next = first;
+        while let Some(batch) = job.build.batch(next)? {
             ctx.check_interrupts()?;
-            number += 1;
+            next += 1;
             let columns = ctx.eval_all(&self.spec.inner_keys, &batch)?;
             self.layout.encode(&columns, batch.rows, batch.active(), &mut keys)?;
             table.add(&batch, &keys);
-            let splits = job.depth < MAX_DEPTH && table.keys.are_varied();
-            if table.memory_bytes() > ctx.hash_mem_bytes() && splits {
+            if table.memory_bytes() > ctx.hash_mem_bytes() {
+                let splits = first == 0 && job.depth < MAX_DEPTH && table.keys.are_varied();
+                if !splits {
+                    break;
+                }
                 drop(table);
                 self.split_job(ctx, &job, jobs)?;
                 return Ok(None);
             }
         }
-        Ok(Some((table.finish(self.tracks_matches()), job.probe)))
+        let next_chunk = (next < job.build.batch_count()).then_some(next);
+        if first == 0 && next_chunk.is_none() {
+            self.chunks = None;
+        } else {
+            let chunks = self.chunks.get_or_insert_with(|| {
+                let words = (job.probe.rows() as usize).div_ceil(64);
+                Chunks { matched: vec![0; words], ..Chunks::default() }
+            });
+            chunks.is_last = next_chunk.is_none();
+        }
+        let table = table.finish(self.tracks_matches());
+        Ok(Some(Running { table, job, number: 0, rows_before: 0, next_chunk }))
     }
 
     fn split_job(&self, ctx: &ExecContext<'_>, job: &Job, jobs: &mut Vec<Job>) -> Result<()> {
@@ -357,37 +417,45 @@ impl HashJoin {
             vec![false; if self.drops_outer() && self.spec.join.keeps_inner() { 0 } else { batch.rows }];
         if self.spec.residual.is_none() && !self.spec.join.keeps_inner() {
             found.outer.iter().for_each(|row| matched[*row as usize] = true);
-            return self.finish_outer(batch, &keys, &matched);
+            return self.finish_outer(batch, &keys, matched);
         }
+        self.probing = Some(Probing { batch, keys, found, matched, next: 0, inner: NO_ROW });
+        self.go_on(ctx, table)
+    }
+
+    /// Goes on with the outer batch that is being joined, until it is done or much output waits.
+    fn go_on(&mut self, ctx: &ExecContext<'_>, table: &mut Table) -> Result<()> {
+        let Some(mut probing) = self.probing.take() else { return Ok(()) };
+        let Probing { batch, found, matched, next, inner, .. } = &mut probing;
         let one_each = table.index.is_unique() || self.spec.inner_unique && self.spec.residual.is_none();
-        if one_each {
-            let chunk = ctx.batch_rows();
-            let mut start = 0;
-            while start < found.outer.len() {
-                let end = found.outer.len().min(start + chunk);
-                let mut pairs = Pairs {
-                    outer: found.outer[start..end].to_vec(),
-                    inner: found.inner[start..end].to_vec(),
-                };
-                self.join_pairs(ctx, table, &batch, &mut pairs, &mut matched)?;
-                start = end;
+        while *next < found.outer.len() {
+            if self.output.len() > MANY_BATCHES {
+                self.probing = Some(probing);
+                return Ok(());
             }
-        } else {
             let mut pairs = Pairs::default();
-            for (row, first) in found.outer.iter().zip(&found.inner) {
-                let mut inner = *first;
-                while inner != NO_ROW {
-                    pairs.outer.push(*row);
-                    pairs.inner.push(inner);
-                    if pairs.outer.len() == ctx.batch_rows() {
-                        self.join_pairs(ctx, table, &batch, &mut pairs, &mut matched)?;
+            if one_each {
+                let end = found.outer.len().min(*next + ctx.batch_rows());
+                pairs.outer.extend_from_slice(&found.outer[*next..end]);
+                pairs.inner.extend_from_slice(&found.inner[*next..end]);
+                *next = end;
+            } else {
+                while *next < found.outer.len() && pairs.outer.len() < ctx.batch_rows() {
+                    if *inner == NO_ROW {
+                        *inner = found.inner[*next];
                     }
-                    inner = table.index.after(inner);
+                    pairs.outer.push(found.outer[*next]);
+                    pairs.inner.push(*inner);
+                    *inner = table.index.after(*inner);
+                    if *inner == NO_ROW {
+                        *next += 1;
+                    }
                 }
             }
-            self.join_pairs(ctx, table, &batch, &mut pairs, &mut matched)?;
+            self.join_pairs(ctx, table, batch, &mut pairs, matched)?;
         }
-        self.finish_outer(batch, &keys, &matched)
+        let Probing { batch, keys, matched, .. } = probing;
+        self.finish_outer(batch, &keys, matched)
     }
 
     /// Notes which build rows have a partner in an outer batch.
@@ -413,6 +481,7 @@ impl HashJoin {
                     pairs.outer.push(*row);
                     pairs.inner.push(inner);
                     if pairs.outer.len() == ctx.batch_rows() {
+                        ctx.check_interrupts()?;
                         self.filter_pairs(ctx, table, batch, &mut pairs)?;
                         pairs.inner.iter().for_each(|row| table.matched[*row as usize] = true);
                         pairs.clear();
@@ -509,7 +578,17 @@ impl HashJoin {
     }
 
     /// What an outer batch gives when all its pairs have been looked at.
-    fn finish_outer(&mut self, batch: Batch, keys: &BatchKeys, matched: &[bool]) -> Result<()> {
+    fn finish_outer(&mut self, batch: Batch, keys: &BatchKeys, mut matched: Vec<bool>) -> Result<()> {
+        if let Some(chunks) = &mut self.chunks {
+            for (row, matched) in matched.iter_mut().enumerate() {
+                let (word, bit) = ((chunks.offset + row) / 64, (chunks.offset + row) % 64);
+                chunks.matched[word] |= u64::from(*matched) << bit;
+                *matched = chunks.matched[word] >> bit & 1 != 0;
+            }
+            if !chunks.is_last {
+                return Ok(());
+            }
+        }
         let inner_empty = self.inner_rows == 0;
         let keep = |wanted: &dyn Fn(usize) -> bool| {
             let rows: Vec<u16> = batch.active().filter(|row| wanted(*row)).map(|row| row as u16).collect();
@@ -531,7 +610,7 @@ impl HashJoin {
                 return Ok(());
             }
             JoinType::Mark => {
-                let mark = self.mark_column(&batch, keys, matched);
+                let mark = self.mark_column(&batch, keys, &matched);
                 let mut batch = batch;
                 batch.columns.push(Arc::new(mark));
                 self.cut(&mut batch);
@@ -600,12 +679,14 @@ impl HashJoin {
             }
             State::Ended => Ok(false),
             State::Memory(mut table) => {
-                let more = match self.outer_batch(ctx, &table)? {
-                    Some(batch) => {
-                        self.probe(ctx, &mut table, batch)?;
-                        true
-                    }
-                    None => self.emit_judged(ctx, &mut table)?,
+                let more = if self.probing.is_some() {
+                    self.go_on(ctx, &mut table)?;
+                    true
+                } else if let Some(batch) = self.outer_batch(ctx, &table)? {
+                    self.probe(ctx, &mut table, batch)?;
+                    true
+                } else {
+                    self.emit_judged(ctx, &mut table)?
                 };
                 // The table is kept at the end too: a rescan may use it again.
                 self.state = State::Memory(table);
@@ -613,23 +694,45 @@ impl HashJoin {
             }
             State::Spilled { mut jobs, current } => {
                 let current = match current {
-                    Some((mut table, probe, number)) => match probe.batch(number)? {
-                        Some(batch) => {
-                            self.probe(ctx, &mut table, batch)?;
-                            Some((table, probe, number + 1))
-                        }
-                        None if self.emit_judged(ctx, &mut table)? => Some((table, probe, number)),
-                        None => None,
-                    },
+                    Some(running) => self.step_spilled(ctx, running, &mut jobs)?,
                     None => match jobs.pop() {
                         None => return Ok(false),
-                        Some(job) => self.load(ctx, job, &mut jobs)?.map(|(table, probe)| (table, probe, 0)),
+                        Some(job) => {
+                            self.chunks = None;
+                            self.load(ctx, job, 0, &mut jobs)?
+                        }
                     },
                 };
                 self.state = State::Spilled { jobs, current };
                 Ok(true)
             }
         }
+    }
+
+    /// A step within a partition: the next outer batch, what is judged at a chunk's end, or the next chunk.
+    fn step_spilled(
+        &mut self,
+        ctx: &ExecContext<'_>,
+        mut running: Running,
+        jobs: &mut Vec<Job>,
+    ) -> Result<Option<Running>> {
+        let Running { table, job, number, rows_before, next_chunk } = &mut running;
+        if self.probing.is_some() {
+            self.go_on(ctx, table)?;
+        } else if let Some(batch) = job.probe.batch(*number)? {
+            if let Some(chunks) = &mut self.chunks {
+                chunks.offset = *rows_before;
+            }
+            *rows_before += batch.rows;
+            *number += 1;
+            self.probe(ctx, table, batch)?;
+        } else if !self.emit_judged(ctx, table)? {
+            return match *next_chunk {
+                Some(first) => self.load(ctx, running.job, first, jobs),
+                None => Ok(None),
+            };
+        }
+        Ok(Some(running))
     }
 
     fn outer_batch(&mut self, ctx: &ExecContext<'_>, table: &Table) -> Result<Option<Batch>> {
@@ -695,6 +798,8 @@ impl Operator for HashJoin {
 
     fn rescan(&mut self, ctx: &ExecContext<'_>) -> Result<()> {
         self.output.clear();
+        self.probing = None;
+        self.chunks = None;
         self.few_rows = 1;
         match &mut self.state {
             State::New => return Ok(()),
