@@ -1,11 +1,19 @@
 //! ANALYZE: samples a table and keeps what it found with the columns.
+//!
+//! # How
+//! In two stages, as PostgreSQL does: as many blocks as rows are wanted are chosen at random, and of the rows on them as
+//! many by a reservoir. So a table of any size takes no more than so many reads. How many rows the table has is reckoned
+//! from the blocks looked at.
+//!
+//! # Differences
+//! The choice is the same each time for a table of one size: equal tables have equal statistics.
 
 use std::sync::Arc;
 
 use ochre_base::{Oid, Result};
 use ochre_catalog::ColumnStatistics;
-use ochre_exec::each_batch;
-use ochre_types::{Datum, KeyOrder, SqlType, key};
+use ochre_exec::{RowSampler, sample_blocks};
+use ochre_types::{Batch, Datum, KeyOrder, SqlType, key};
 
 use crate::session::Session;
 
@@ -19,6 +27,90 @@ struct Sampled {
     value: Datum,
 }
 
+/// Numbers that look random.
+struct Random(u64);
+
+impl Random {
+    fn new() -> Random {
+        Random(0x2545_f491_4f6c_dd1d)
+    }
+
+    /// A number below `bound`.
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        ((u128::from(self.0) * u128::from(bound)) >> 64) as u64
+    }
+}
+
+/// `wanted` of the blocks `0..total`, ascending: each set of so many is as likely as any other (Knuth's algorithm S).
+fn choose_blocks(total: u32, wanted: usize, random: &mut Random) -> Vec<u32> {
+    let mut left = (wanted as u64).min(u64::from(total));
+    let mut chosen = Vec::with_capacity(left as usize);
+    for block in 0..total {
+        if random.below(u64::from(total - block)) < left {
+            chosen.push(block);
+            left -= 1;
+        }
+    }
+    chosen
+}
+
+/// Keeps some of the rows that it is shown: each has the same chance to stay.
+struct Reservoir {
+    wanted: usize,
+    /// Columns of a row that are kept.
+    width: usize,
+    random: Random,
+    seen: usize,
+    /// Row ids, which ascend with the rows' places, and values.
+    rows: Vec<(i64, Vec<Datum>)>,
+    /// Where the rows go that were wanted and have not come yet.
+    places: Vec<usize>,
+}
+
+impl Reservoir {
+    fn new(wanted: usize, width: usize) -> Reservoir {
+        let (rows, places) = (Vec::new(), Vec::new());
+        Reservoir { wanted, width, random: Random::new(), seen: 0, rows, places }
+    }
+
+    /// The sampled rows in their order in the table.
+    fn into_rows(mut self) -> Vec<Vec<Datum>> {
+        self.rows.sort_by_key(|(id, _)| *id);
+        self.rows.into_iter().map(|(_, row)| row).collect()
+    }
+}
+
+impl RowSampler for Reservoir {
+    fn wants(&mut self) -> bool {
+        self.seen += 1;
+        let place = if self.seen <= self.wanted {
+            self.seen - 1
+        } else {
+            self.random.below(self.seen as u64) as usize
+        };
+        if place < self.wanted {
+            self.places.push(place);
+        }
+        place < self.wanted
+    }
+
+    fn take(&mut self, image: Batch) -> Result<()> {
+        let ids = image.columns.last().expect("a target image ends with the row ids");
+        for (row, place) in image.active().zip(std::mem::take(&mut self.places)) {
+            let values = image.columns[..self.width].iter().map(|column| column.datum(row).detached());
+            let sampled = (ids.datum(row).as_i64().unwrap_or(0), values.collect());
+            match self.rows.get_mut(place) {
+                Some(old) => *old = sampled,
+                None => self.rows.push(sampled),
+            }
+        }
+        Ok(())
+    }
+}
+
 impl Session {
     /// Samples a table and puts the result into its descriptor.
     pub(crate) fn analyze(&mut self, oid: Oid) -> Result<()> {
@@ -26,52 +118,38 @@ impl Session {
         let table = self.state.database.table(&relation)?;
         let target = self.state.settings.borrow().integer("default_statistics_target") as usize;
         let wanted = target * ROWS_PER_TARGET;
-        let width = relation.columns.len();
-        let mut sample: Vec<Vec<Datum>> = Vec::new();
-        let mut seen = 0_usize;
-        let mut random = 0x2545_f491_4f6c_dd1d_u64;
-        self.txn().advance_command()?;
-        let snapshot = self.txn().newest_snapshot()?;
-        self.with_context(&snapshot, &[], |_, context| {
-            each_batch(context, &table, |_, image| {
-                for row in image.active() {
-                    seen += 1;
-                    // Reservoir sampling: every row has the same chance to stay.
-                    let place = if sample.len() < wanted {
-                        sample.push(Vec::new());
-                        sample.len() - 1
-                    } else {
-                        random ^= random << 13;
-                        random ^= random >> 7;
-                        random ^= random << 17;
-                        (random % seen as u64) as usize
-                    };
-                    if place < sample.len() {
-                        let values = image.columns[..width].iter().map(|column| column.datum(row).detached());
-                        sample[place] = values.collect();
-                    }
-                }
-                Ok(true)
-            })
-        })?;
-        drop(snapshot);
         let pages = match &table.heap {
             Some(heap) => heap.block_count()?,
             None => 0,
         };
+        let blocks = choose_blocks(pages, wanted, &mut Random::new());
+        let mut reservoir = Reservoir::new(wanted, relation.columns.len());
+        self.txn().advance_command()?;
+        let snapshot = self.txn().newest_snapshot()?;
+        self.with_context(&snapshot, &[], |_, context| match &table.heap {
+            Some(_) => sample_blocks(context, &table, &blocks, &mut reservoir),
+            None => Ok(()),
+        })?;
+        drop(snapshot);
+        let rows = if blocks.len() == pages as usize {
+            reservoir.seen
+        } else {
+            (reservoir.seen as f64 / blocks.len() as f64 * f64::from(pages)).round() as usize
+        };
+        let sample = reservoir.into_rows();
         let mut changed = (*relation).clone();
         for column in changed.columns.iter_mut().filter(|column| !column.dropped) {
             let values = sample.iter().map(|row| row[column.number as usize - 1].clone());
-            column.statistics = Some(Arc::new(statistics(column.ty, values, seen, target)));
+            column.statistics = Some(Arc::new(statistics(column.ty, values, rows, target)));
         }
-        changed.row_estimate = seen as f64;
+        changed.row_estimate = rows as f64;
         changed.page_estimate = pages;
         let indexes = changed.indexes.clone();
         self.put_relation(changed)?;
         for index in indexes {
             let tree = self.state.instance.btrees().open(self.state.database.file_key(false, index.file))?;
             let mut index = (*index).clone();
-            index.row_estimate = seen as f64;
+            index.row_estimate = rows as f64;
             index.page_estimate = tree.stats()?.pages;
             self.replace_index(index)?;
         }
@@ -212,6 +290,43 @@ mod tests {
         assert!(found.most_common.is_empty());
         assert_eq!(found.histogram.len(), 101);
         assert_eq!((&found.histogram[0], &found.histogram[100]), (&Datum::Int32(0), &Datum::Int32(999)));
+    }
+
+    #[test]
+    fn blocks_are_chosen_evenly() {
+        let mut random = Random::new();
+        assert_eq!(choose_blocks(7, 10, &mut random), [0, 1, 2, 3, 4, 5, 6]);
+        assert!(choose_blocks(0, 10, &mut random).is_empty());
+        let chosen = choose_blocks(100_000, 20_000, &mut random);
+        assert_eq!(chosen.len(), 20_000);
+        assert!(chosen.windows(2).all(|pair| pair[0] < pair[1]));
+        for tenth in 0..10u32 {
+            let within = chosen.iter().filter(|block| **block / 10_000 == tenth).count();
+            assert!((1800..2200).contains(&within), "{within} of 2,000 in the part {tenth}");
+        }
+    }
+
+    #[test]
+    fn a_reservoir_keeps_rows_from_everywhere_in_their_order() {
+        let mut reservoir = Reservoir::new(1000, 1);
+        for start in (0..100_000i64).step_by(500) {
+            let wanted: Vec<i64> = (start..start + 500).filter(|_| reservoir.wants()).collect();
+            let column = Arc::new(ochre_types::Column::from(wanted.clone()));
+            reservoir.take(Batch::new(vec![Arc::clone(&column), column], wanted.len())).unwrap();
+        }
+        assert_eq!(reservoir.seen, 100_000);
+        let rows = reservoir.into_rows();
+        assert_eq!(rows.len(), 1000);
+        let values: Vec<i64> = rows.iter().map(|row| row[0].as_i64().unwrap()).collect();
+        assert!(values.windows(2).all(|pair| pair[0] < pair[1]));
+        for tenth in 0..10 {
+            let within = values.iter().filter(|value| **value / 10_000 == tenth).count();
+            assert!((60..140).contains(&within), "{within} of 100 in the part {tenth}");
+        }
+        // The order of a sample is that of the table.
+        let found = statistics(SqlType::INT8, rows.into_iter().map(|mut row| row.remove(0)), 100_000, 100);
+        assert!((found.correlation - 1.0).abs() < 1e-6);
+        assert!((found.distinct + 1.0).abs() < 1e-9);
     }
 
     #[test]

@@ -7,6 +7,7 @@
 //! Of a large table a thread of its own reads the rows while the caller makes entries of them ([`each_batch`]), and
 //! another one merges what was sorted while the caller fills pages. Both end with the call that began them.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
 
@@ -246,17 +247,17 @@ fn each_batch_of(
         visit(&ctx, image)
     };
     let heap = table.heap()?;
-    let reader =
-        TableReader { heap, table, snapshot: statement.snapshot, wanted, blocks: heap.block_count()? };
+    let reader = TableReader { heap, table, snapshot: statement.snapshot, wanted };
+    let blocks = heap.block_count()?;
     let threads = SortConfig::new(statement.temp.env(), statement.temp.dir(), 0).threads;
-    if reader.blocks < PARALLEL_BLOCKS || threads == 1 {
-        return reader.read(visit);
+    if blocks < PARALLEL_BLOCKS || threads == 1 {
+        return reader.read(0..blocks, || true, visit);
     }
     std::thread::scope(|scope| {
         let (sender, receiver) = sync_channel(QUEUE_LENGTH);
         scope.spawn(move || {
             // Who receives has gone when it wants no more.
-            if let Err(error) = reader.read(|image| Ok(sender.send(Ok(image)).is_ok())) {
+            if let Err(error) = reader.read(0..blocks, || true, |image| Ok(sender.send(Ok(image)).is_ok())) {
                 let _ = sender.send(Err(error));
             }
         });
@@ -269,30 +270,78 @@ fn each_batch_of(
     })
 }
 
-/// Reads a table from its start.
+/// Who chooses rows of a table and takes them.
+pub trait RowSampler {
+    /// Whether the next row is wanted.
+    fn wants(&mut self) -> bool;
+
+    /// Takes the rows wanted since the last call, as target images.
+    fn take(&mut self, image: Batch) -> Result<()>;
+}
+
+/// Shows a sampler the rows on some blocks of a table, which ascend: those that it does not want are not decoded.
+///
+/// # Errors
+/// What the sampler returns, 57014 when cancelled, errors of storage.
+pub fn sample_blocks(
+    statement: &StatementContext<'_>,
+    table: &TableAccess,
+    blocks: &[u32],
+    sampler: &mut dyn RowSampler,
+) -> Result<()> {
+    let wanted: Vec<usize> = (0..table.codec.column_count()).collect();
+    let reader = TableReader { heap: table.heap()?, table, snapshot: statement.snapshot, wanted: &wanted };
+    // Both ends of the reader ask it, never at the same time.
+    let sampler = RefCell::new(sampler);
+    let blocks = blocks.iter().copied();
+    let mut asked = 0u32;
+    let mut interrupted = Ok(());
+    let wants = || {
+        asked += 1;
+        if asked.is_multiple_of(4096) && interrupted.is_ok() {
+            interrupted = statement.session.check_interrupts();
+        }
+        interrupted.is_ok() && sampler.borrow_mut().wants()
+    };
+    reader.read(blocks, wants, |image| {
+        statement.session.check_interrupts()?;
+        sampler.borrow_mut().take(image).map(|()| true)
+    })?;
+    interrupted
+}
+
+/// Reads blocks of a table.
 struct TableReader<'a> {
     heap: &'a Heap,
     table: &'a TableAccess,
     snapshot: &'a Snapshot,
     wanted: &'a [usize],
-    blocks: u32,
 }
 
 impl TableReader<'_> {
-    /// Gives target images to `give` until it answers false.
-    fn read(&self, mut give: impl FnMut(Batch) -> Result<bool>) -> Result<()> {
+    /// Gives target images of the rows that `keep` wants to `give` until it answers false.
+    fn read(
+        &self,
+        blocks: impl Iterator<Item = u32>,
+        mut keep: impl FnMut() -> bool,
+        mut give: impl FnMut(Batch) -> Result<bool>,
+    ) -> Result<()> {
         let codec = &self.table.codec;
         let fetch: Vec<ScanColumn> =
             self.wanted.iter().map(|position| ScanColumn::Table(*position)).collect();
         let mut decoder = RowDecoder::new(codec, &fetch);
         let mut ids: Vec<i64> = Vec::with_capacity(limits::BATCH_ROWS);
         let mut ring = ScanRing::bulk_read();
-        for block in 0..self.blocks {
+        let mut blocks = blocks.peekable();
+        while let Some(block) = blocks.next() {
             self.heap.scan_page(BlockNo(block), self.snapshot, Some(&mut ring), |version| {
+                if !keep() {
+                    return Ok(());
+                }
                 ids.push(version.rid.to_u64() as i64);
                 decoder.push(&version)
             })?;
-            if ids.len() + ROWS_ON_PAGE <= limits::BATCH_ROWS && block + 1 < self.blocks {
+            if ids.len() + ROWS_ON_PAGE <= limits::BATCH_ROWS && blocks.peek().is_some() {
                 continue;
             }
             let decoded = decoder.take(self.heap)?;

@@ -29,7 +29,7 @@
 //!
 //! # For COPY and DDL
 //! [`BulkInsert`] stores batches of complete rows with all checks; [`build_index`] fills a new index; [`each_batch`] visits
-//! all rows of a table (validating a constraint, rewriting a table); [`RowEncoder`] and [`RowDecoder`] read and write rows
+//! all rows of a table (validating a constraint, rewriting a table), [`sample_blocks`] some (ANALYZE); [`RowEncoder`] and [`RowDecoder`] read and write rows
 //! one by one, as the catalog's store does; [`EntryColumns`] gives the index entries of rows, as the removal of entries
 //! by the collector needs them.
 //!
@@ -71,7 +71,7 @@ pub use bulk_insert::BulkInsert;
 pub use codec::{ImageDecoder, RowCodec, RowDecoder, RowEncoder};
 pub use context::{ExecContext, Frame, StatementContext};
 pub use execution::Execution;
-pub use index_build::{build_index, each_batch, fill_index, look_for_twins};
+pub use index_build::{RowSampler, build_index, each_batch, fill_index, look_for_twins, sample_blocks};
 pub use index_entry::{Entry, EntryColumns};
 pub use modify::after::{run_deferred, validate_foreign_key};
 pub use modify::deferred::{ConstraintTiming, DeferredChecks};
