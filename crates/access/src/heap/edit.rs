@@ -326,7 +326,13 @@ pub(crate) fn unused_slot(page: &Page) -> u16 {
 #[inline]
 pub(crate) fn fits(page: &Page, len: usize) -> bool {
     let slot = if page.kind_number() == 0 { 4 } else { 0 };
-    page.free_contiguous() >= len + slot || page.free_total() >= len + slot
+    fits_at_once(page, len) || page.free_total() >= len + slot
+}
+
+/// Whether an item fits between slots and items as they lie.
+pub(crate) fn fits_at_once(page: &Page, len: usize) -> bool {
+    let slot = if page.kind_number() == 0 { 4 } else { 0 };
+    page.free_contiguous() >= len + slot
 }
 
 fn put(page: &mut Page, slot: u16, kind: u8, parts: &[&[u8]]) -> Option<()> {

@@ -20,12 +20,15 @@ use smallvec::SmallVec;
 
 use super::Heap;
 use super::chain::{Current, Standing};
-use super::edit::{EditContext, fits, kind, unused_slot};
+use super::edit::{EditContext, fits, fits_at_once, kind, unused_slot};
 use super::history::{put_history, version_bytes, version_in};
 use super::read::{damaged_version, forward_target, split_moved};
 use super::record::{HeapRecord, info};
 use super::version::{HOME_BYTES, Info, Link, VERSION_HEADER_BYTES, VersionHeader};
 use crate::row::RowBuffer;
+
+/// Free bytes for which a page is compacted to take a tombstone: some twenty find room then.
+const COMPACTION_BYTES: usize = 512;
 
 /// How a write to a row ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -447,7 +450,13 @@ impl Heap {
         let first = row.first()?;
         let page = row.page();
         let is_alone = first.older.is_none() || first.older.is_history();
-        if !room && is_alone && len <= page.slot(slot).len as usize {
+        let in_place = is_alone && len <= page.slot(slot).len as usize;
+        // A tombstone that fits after a compaction only waits for one that serves many: the holes that those in place
+        // of their rows leave add up.
+        if in_place && new.info.has(Info::TOMBSTONE) && !fits_at_once(page, len) {
+            room &= page.free_total() >= COMPACTION_BYTES;
+        }
+        if !room && in_place {
             // In place of the old one, without moving anything else.
             self.replace_first(rid, row, context, info, first.older, new, Some(()))?;
             return Ok(false);
