@@ -453,8 +453,8 @@ impl Heap {
         let in_place = is_alone && len <= page.slot(slot).len as usize;
         // A tombstone that fits after a compaction only waits for one that serves many: the holes that those in place
         // of their rows leave add up.
-        if in_place && new.info.has(Info::TOMBSTONE) && !fits_at_once(page, len) {
-            room &= page.free_total() >= COMPACTION_BYTES;
+        if room && in_place && new.info.has(Info::TOMBSTONE) && !fits_at_once(page, len) {
+            room = page.free_total() >= COMPACTION_BYTES;
         }
         if !room && in_place {
             // In place of the old one, without moving anything else.
