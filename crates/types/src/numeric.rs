@@ -575,11 +575,11 @@ impl Numeric {
         self.div_trunc(&divisor)?.mul(other)?.abs().round(scale)
     }
 
-    /// `factorial()`.
+    /// `factorial()`, which asks `check` now and then whether to go on.
     ///
     /// # Errors
-    /// 22003 when negative or too large.
-    pub fn factorial(n: i64) -> Result<Numeric> {
+    /// 22003 when negative or too large, and what `check` says.
+    pub fn factorial(n: i64, check: impl Fn() -> Result<()>) -> Result<Numeric> {
         if n < 0 {
             return Err(Error::new(
                 SqlState::NUMERIC_VALUE_OUT_OF_RANGE,
@@ -589,7 +589,12 @@ impl Numeric {
         if n > 32177 {
             return Err(overflow());
         }
-        (2..=n).try_fold(Numeric::ONE, |product, factor| product.mul(&Numeric::from_i64(factor)))
+        (2..=n).try_fold(Numeric::ONE, |product, factor| {
+            if factor % 64 == 0 {
+                check()?;
+            }
+            product.mul(&Numeric::from_i64(factor))
+        })
     }
 
     /// SQL's order: by value, NaN above all.

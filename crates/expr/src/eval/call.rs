@@ -95,6 +95,10 @@ fn by_row(
         }
         let value = row(call, &values)?;
         interrupt_if_large(call, &value)?;
+        // Rows of a function that takes its time may be many milliseconds a batch.
+        if position % 64 == 63 {
+            call.eval.session.check_interrupts()?;
+        }
         Ok(value)
     })
 }

@@ -561,7 +561,7 @@ fn typed_loop(
         }
         if valid(args, row) {
             push(row, &mut builder)?;
-            if builder.full_buffers() != buffers || physical == PhysicalType::Array {
+            if builder.full_buffers() != buffers || physical == PhysicalType::Array || row % 64 == 63 {
                 buffers = builder.full_buffers();
                 call.eval.session.check_interrupts()?;
             }

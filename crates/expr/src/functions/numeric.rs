@@ -48,7 +48,7 @@ pub(super) fn register(r: &mut Implementations) {
     r.f1::<Numeric, Option<i32>>("numeric_scale", |a| Ok(a.scale()));
     r.f1::<Numeric, Option<i32>>("numeric_min_scale", |a| Ok(a.min_scale()));
     r.f1::<Numeric, Numeric>("numeric_trim_scale", |a| Ok(a.trim_scale()));
-    r.f1::<i64, Numeric>("numeric_fac", Numeric::factorial);
+    r.c1::<i64, Numeric>("numeric_fac", |call, n| Numeric::factorial(n, || call.eval.session.check_interrupts()));
     r.f1::<Numeric, i16>("numeric_int2", |a| a.to_i16());
     r.f1::<Numeric, i32>("numeric_int4", |a| a.to_i32());
     r.f1::<Numeric, i64>("numeric_int8", |a| a.to_i64());

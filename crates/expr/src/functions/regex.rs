@@ -12,6 +12,7 @@ use super::Implementations;
 use super::are::{self, Flags, Preference, Translation};
 use super::kernels::Text;
 use super::text::char_offset;
+use crate::CallContext;
 use crate::errors::{invalid_parameter, wrong_form};
 use crate::eval::RowSet;
 
@@ -245,20 +246,20 @@ fn first_group(text: &str, pattern: &str) -> Result<Option<String>> {
 
 #[rustfmt::skip]
 fn replace(r: &mut Implementations) {
-    r.f3::<Text, Text, Text, String>("textregexreplace_noopt", |text, pattern, new| substitute(text, pattern, new, Flags::default(), 1, 1));
-    r.f4::<Text, Text, Text, Text, String>("textregexreplace", |text, pattern, new, letters| {
+    r.c3::<Text, Text, Text, String>("textregexreplace_noopt", |call, text, pattern, new| substitute(call, text, pattern, new, Flags::default(), (1, 1)));
+    r.c4::<Text, Text, Text, Text, String>("textregexreplace", |call, text, pattern, new, letters| {
         if let Some(digit) = letters.chars().next().filter(char::is_ascii_digit) {
             return Err(invalid_parameter(format!("invalid regular expression option: \"{digit}\""))
                 .hint("If you meant to use regexp_replace() with a start parameter, cast the fourth argument to integer explicitly."));
         }
         let (flags, global) = parse_flags(letters)?;
-        substitute(text, pattern, new, flags, 1, if global { 0 } else { 1 })
+        substitute(call, text, pattern, new, flags, (1, if global { 0 } else { 1 }))
     });
-    r.f4::<Text, Text, Text, i32, String>("textregexreplace_extended_no_n", |text, pattern, new, start| substitute(text, pattern, new, Flags::default(), start, 1));
+    r.c4::<Text, Text, Text, i32, String>("textregexreplace_extended_no_n", |call, text, pattern, new, start| substitute(call, text, pattern, new, Flags::default(), (start, 1)));
     for source in ["textregexreplace_extended", "textregexreplace_extended_no_flags"] {
-        r.row(source, |_, args| {
+        r.row(source, |call, args| {
             let (flags, _) = parse_flags(args.get(5).and_then(Datum::as_str).unwrap_or_default())?;
-            Ok(Datum::text(substitute(string(&args[0])?, string(&args[1])?, string(&args[2])?, flags, int(&args[3])?, int(&args[4])?)?))
+            Ok(Datum::text(substitute(call, string(&args[0])?, string(&args[1])?, string(&args[2])?, flags, (int(&args[3])?, int(&args[4])?))?))
         });
     }
 }
@@ -276,7 +277,14 @@ fn invalid_value(parameter: &str, value: i32) -> Error {
 }
 
 /// The text with match number `nth` (all for 0), counted from character `start`, replaced.
-fn substitute(text: &str, pattern: &str, new: &str, flags: Flags, start: i32, nth: i32) -> Result<String> {
+fn substitute(
+    call: &CallContext<'_, '_>,
+    text: &str,
+    pattern: &str,
+    new: &str,
+    flags: Flags,
+    (start, nth): (i32, i32),
+) -> Result<String> {
     if start <= 0 {
         return Err(invalid_value("start", start));
     }
@@ -287,7 +295,7 @@ fn substitute(text: &str, pattern: &str, new: &str, flags: Flags, start: i32, nt
     let mut out = String::with_capacity(text.len());
     let mut copied = 0;
     let mut number = 0;
-    each_match(&regex, text, char_offset(text, start as usize - 1), |spans| {
+    each_match(call, &regex, text, char_offset(text, start as usize - 1), |spans| {
         number += 1;
         if nth != 0 && number != nth {
             return Ok(true);
@@ -328,13 +336,19 @@ fn insert_replacement(out: &mut String, new: &str, text: &str, spans: &Spans) {
 /// Runs `each` on the matches from byte `from` on until it answers false. After an empty match the search goes on one
 /// character further.
 fn each_match(
+    call: &CallContext<'_, '_>,
     regex: &Regex,
     text: &str,
     from: usize,
     mut each: impl FnMut(&Spans) -> Result<bool>,
 ) -> Result<()> {
     let mut at = from;
+    let mut tried = 0u32;
     while at <= text.len() {
+        tried += 1;
+        if tried.is_multiple_of(1024) {
+            call.eval.session.check_interrupts()?;
+        }
         let Some(spans) = regex.find(text, at)? else { break };
         let (start, end) = spans[0].unwrap_or_default();
         if !each(&spans)? {
@@ -347,7 +361,7 @@ fn each_match(
 
 fn search(r: &mut Implementations) {
     for source in ["regexp_count", "regexp_count_no_flags", "regexp_count_no_start"] {
-        r.row(source, |_, args| {
+        r.row(source, |call, args| {
             let (flags, global) = parse_flags(args.get(3).and_then(Datum::as_str).unwrap_or_default())?;
             no_global("regexp_count", global)?;
             let text = string(&args[0])?;
@@ -357,7 +371,7 @@ fn search(r: &mut Implementations) {
             }
             let mut count = 0;
             let regex = compiled(string(&args[1])?, flags)?;
-            each_match(&regex, text, char_offset(text, start as usize - 1), |_| {
+            each_match(call, &regex, text, char_offset(text, start as usize - 1), |_| {
                 count += 1;
                 Ok(true)
             })?;
@@ -378,11 +392,11 @@ fn search(r: &mut Implementations) {
         "regexp_substr_no_flags",
         "regexp_substr_no_subexpr",
     ] {
-        r.row(source, |_, args| {
+        r.row(source, |call, args| {
             let letters = args.get(4).and_then(Datum::as_str).unwrap_or_default();
             let text = string(&args[0])?;
             let group = args.get(5).map_or(Ok(0), int)?;
-            let found = nth_match("regexp_substr", args, letters, group)?;
+            let found = nth_match(call, "regexp_substr", args, letters, group)?;
             Ok(found.map_or(Datum::Null, |(start, end)| Datum::text(&text[start..end])))
         });
     }
@@ -394,7 +408,7 @@ fn search(r: &mut Implementations) {
         "regexp_instr_no_flags",
         "regexp_instr_no_subexpr",
     ] {
-        r.row(source, |_, args| {
+        r.row(source, |call, args| {
             let letters = args.get(5).and_then(Datum::as_str).unwrap_or_default();
             let text = string(&args[0])?;
             let end_option = args.get(4).map_or(Ok(0), int)?;
@@ -402,7 +416,7 @@ fn search(r: &mut Implementations) {
                 return Err(invalid_value("endoption", end_option));
             }
             let group = args.get(6).map_or(Ok(0), int)?;
-            let found = nth_match("regexp_instr", args, letters, group)?;
+            let found = nth_match(call, "regexp_instr", args, letters, group)?;
             let place = found.map(|(start, end)| if end_option == 1 { end } else { start });
             Ok(Datum::Int32(place.map_or(0, |at| text[..at].chars().count() as i32 + 1)))
         });
@@ -410,7 +424,13 @@ fn search(r: &mut Implementations) {
 }
 
 /// Group `group` of match number `args[3]` from character `args[2]` on.
-fn nth_match(function: &str, args: &[Datum], letters: &str, group: i32) -> Result<Option<(usize, usize)>> {
+fn nth_match(
+    call: &CallContext<'_, '_>,
+    function: &str,
+    args: &[Datum],
+    letters: &str,
+    group: i32,
+) -> Result<Option<(usize, usize)>> {
     let (flags, global) = parse_flags(letters)?;
     no_global(function, global)?;
     let text = string(&args[0])?;
@@ -426,7 +446,7 @@ fn nth_match(function: &str, args: &[Datum], letters: &str, group: i32) -> Resul
         return Ok(None);
     }
     let (mut number, mut found) = (0, None);
-    each_match(&regex, text, char_offset(text, start as usize - 1), |spans| {
+    each_match(call, &regex, text, char_offset(text, start as usize - 1), |spans| {
         number += 1;
         if number == nth {
             found = spans[group as usize];
@@ -447,12 +467,12 @@ fn lists(r: &mut Implementations) {
         });
     }
     for source in ["regexp_matches", "regexp_matches_no_flags"] {
-        r.set(source, |_, args| {
+        r.set(source, |call, args| {
             let (flags, global) = parse_flags(args.get(2).and_then(Datum::as_str).unwrap_or_default())?;
             let regex = compiled(string(&args[1])?, flags)?;
             let text = string(&args[0])?;
             let mut rows = Vec::new();
-            each_match(&regex, text, 0, |spans| {
+            each_match(call, &regex, text, 0, |spans| {
                 rows.push(vec![groups_array(&regex, text, spans)]);
                 Ok(global)
             })?;
@@ -460,14 +480,15 @@ fn lists(r: &mut Implementations) {
         });
     }
     for source in ["regexp_split_to_array", "regexp_split_to_array_no_flags"] {
-        r.row(source, |_, args| {
-            let parts = split(args, "regexp_split_to_array")?;
+        r.row(source, |call, args| {
+            let parts = split(call, args, "regexp_split_to_array")?;
             Ok(Datum::Array(ArrayValue::vector(SqlType::TEXT, parts).into()))
         });
     }
     for source in ["regexp_split_to_table", "regexp_split_to_table_no_flags"] {
-        r.set(source, |_, args| {
-            let rows = split(args, "regexp_split_to_table")?.into_iter().map(|part| vec![part]).collect();
+        r.set(source, |call, args| {
+            let rows =
+                split(call, args, "regexp_split_to_table")?.into_iter().map(|part| vec![part]).collect();
             Ok(Box::new(RowSet::new(vec![PhysicalType::Bytes], rows)))
         });
     }
@@ -480,14 +501,14 @@ fn groups_array(regex: &Regex, text: &str, spans: &Spans) -> Datum {
     Datum::Array(ArrayValue::vector(SqlType::TEXT, wanted.iter().map(element).collect()).into())
 }
 
-fn split(args: &[Datum], function: &str) -> Result<Vec<Datum>> {
+fn split(call: &CallContext<'_, '_>, args: &[Datum], function: &str) -> Result<Vec<Datum>> {
     let (flags, global) = parse_flags(args.get(2).and_then(Datum::as_str).unwrap_or_default())?;
     no_global(function, global)?;
     let text = string(&args[0])?;
     let regex = compiled(string(&args[1])?, flags)?;
     let mut parts = Vec::new();
     let mut from = 0;
-    each_match(&regex, text, 0, |spans| {
+    each_match(call, &regex, text, 0, |spans| {
         let (start, end) = spans[0].unwrap_or_default();
         // An empty match splits only between two characters.
         if end == start && (start == from || start >= text.len()) {

@@ -236,6 +236,9 @@ fn too_long() -> Error {
     Error::new(SqlState::PROGRAM_LIMIT_EXCEEDED, "requested length too large")
 }
 
+/// Bytes of a large text that are looked at between two checks for cancellation.
+const PIECE_BYTES: usize = 1 << 20;
+
 #[rustfmt::skip]
 fn build(r: &mut Implementations) {
     r.f2::<Bytes, Bytes, Vec<u8>>("textcat", |a, b| Ok([a, b].concat()));
@@ -248,14 +251,14 @@ fn build(r: &mut Implementations) {
         Ok(s.repeat(times))
     });
     r.f1::<Text, String>("text_reverse", |s| Ok(s.chars().rev().collect()));
-    r.f3::<Text, Text, Text, String>("replace_text", |s, from, to| Ok(if from.is_empty() { s.to_owned() } else { s.replace(from, to) }));
-    r.f3::<Text, Text, Text, String>("translate", |s, from, to| {
+    r.c3::<Text, Text, Text, String>("replace_text", replace);
+    r.c3::<Text, Text, Text, String>("translate", |call, s, from, to| {
         let to: Vec<char> = to.chars().collect();
         let from: Vec<char> = from.chars().collect();
-        Ok(s.chars().filter_map(|c| match from.iter().position(|f| *f == c) {
+        by_pieces(call, s, |piece, out| out.extend(piece.chars().filter_map(|c| match from.iter().position(|f| *f == c) {
             Some(index) => to.get(index).copied(),
             None => Some(c),
-        }).collect())
+        })))
     });
     r.f3::<Text, i32, Text, String>("lpad", |s, n, fill| pad(s, n, fill, true));
     r.f3::<Text, i32, Text, String>("rpad", |s, n, fill| pad(s, n, fill, false));
@@ -486,8 +489,8 @@ fn take_number(chars: &mut std::iter::Peekable<std::str::Chars<'_>>) -> Result<O
 
 #[rustfmt::skip]
 fn characters(r: &mut Implementations) {
-    r.f1::<Text, String>("lower", |s| Ok(if s.is_ascii() { s.to_ascii_lowercase() } else { simple_case(s, false) }));
-    r.f1::<Text, String>("upper", |s| Ok(if s.is_ascii() { s.to_ascii_uppercase() } else { simple_case(s, true) }));
+    r.c1::<Text, String>("lower", |call, s| if s.is_ascii() { Ok(s.to_ascii_lowercase()) } else { simple_case(call, s, false) });
+    r.c1::<Text, String>("upper", |call, s| if s.is_ascii() { Ok(s.to_ascii_uppercase()) } else { simple_case(call, s, true) });
     r.f1::<Text, String>("casefold", |s| Ok(s.to_lowercase()));
     r.f1::<Text, String>("initcap", |s| {
         let mut inside = false;
@@ -514,8 +517,47 @@ fn characters(r: &mut Implementations) {
 }
 
 /// Case mapping character by character, as the C.UTF-8 locale does: no character becomes several.
-fn simple_case(text: &str, upper: bool) -> String {
-    text.chars().map(|c| one_to_one(c, upper)).collect()
+fn simple_case(call: &CallContext<'_, '_>, text: &str, upper: bool) -> Result<String> {
+    by_pieces(call, text, |piece, out| out.extend(piece.chars().map(|c| one_to_one(c, upper))))
+}
+
+/// Makes a text of another piece by piece: a large one can be cancelled.
+fn by_pieces(
+    call: &CallContext<'_, '_>,
+    text: &str,
+    mut add: impl FnMut(&str, &mut String),
+) -> Result<String> {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while !rest.is_empty() {
+        let (piece, behind) = rest.split_at(rest.floor_char_boundary(PIECE_BYTES));
+        add(piece, &mut out);
+        rest = behind;
+        if !rest.is_empty() {
+            call.eval.session.check_interrupts()?;
+        }
+    }
+    Ok(out)
+}
+
+/// `replace`.
+fn replace(call: &CallContext<'_, '_>, text: &str, from: &str, to: &str) -> Result<String> {
+    if from.is_empty() {
+        return Ok(text.to_owned());
+    }
+    let mut out = String::with_capacity(text.len());
+    let (mut copied, mut checked) = (0, 0);
+    for (at, _) in text.match_indices(from) {
+        out.push_str(&text[copied..at]);
+        out.push_str(to);
+        copied = at + from.len();
+        if out.len() - checked > PIECE_BYTES {
+            call.eval.session.check_interrupts()?;
+            checked = out.len();
+        }
+    }
+    out.push_str(&text[copied..]);
+    Ok(out)
 }
 
 fn one_to_one(c: char, upper: bool) -> char {
