@@ -44,6 +44,18 @@ impl ColumnNames for Names<'_> {
     }
 }
 
+/// Refuses functions of users in an index: the collector computes entries without a session that could carry them out.
+fn refuse_routines(expr: &Expr) -> Result<()> {
+    let is_routine = |node: &Expr| match node {
+        Expr::Call { function, .. } => matches!(function.implementation, Implementation::Routine),
+        _ => false,
+    };
+    if expr.any(is_routine) {
+        return Err(Error::unsupported("an index on a function of a user"));
+    }
+    Ok(())
+}
+
 /// An expression without columns as stored text.
 pub(crate) fn constant_text(expr: &Expr) -> String {
     expr.to_sql(&NoColumns)
@@ -145,6 +157,7 @@ impl Session {
                 "functions in index expression must be marked IMMUTABLE",
             ));
         }
+        refuse_routines(&bound)?;
         let name = match &bound {
             Expr::Call { function, .. } if ochre_expr::operator_of_function(function.oid).is_none() => {
                 function.name.to_string()
@@ -168,6 +181,7 @@ impl Session {
                 "functions in index predicate must be marked IMMUTABLE",
             ));
         }
+        refuse_routines(&bound)?;
         Ok(stored_text(&relation, &bound))
     }
 
