@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use ochre_base::Lsn;
+
 /// Settings of one [`crate::Storage`].
 #[derive(Debug, Clone)]
 pub struct StorageConfig {
@@ -25,6 +27,9 @@ pub struct StorageConfig {
     pub fsync: bool,
     /// How long a commit that does not wait may stay in memory (`wal_writer_delay`).
     pub wal_writer_delay: Duration,
+    /// Recovery takes this position for the log's end though there is proof of more behind it, once somebody has been told
+    /// what is lost ([`crate::inspect::find_log_damage`]).
+    pub end_damaged_log_at: Option<Lsn>,
     /// Whether threads for checkpoints, page writing and log flushing run. Without them a caller that waits for the
     /// log flushes it itself, and checkpoints run only when asked for: what deterministic tests need.
     pub background_threads: bool,
@@ -43,6 +48,7 @@ impl Default for StorageConfig {
             compress_images: false,
             fsync: true,
             wal_writer_delay: Duration::from_millis(200),
+            end_damaged_log_at: None,
             background_threads: true,
         }
     }

@@ -27,7 +27,7 @@ use std::sync::Arc;
 
 use ochre_base::limits::PAGE_SIZE;
 use ochre_base::{Error, Lsn, Result};
-use ochre_env::{Env, File, OpenMode};
+use ochre_env::{BLOCK_BYTES, Env, File, OpenMode};
 
 use crate::records::Fields;
 
@@ -38,6 +38,10 @@ pub(crate) const FORMAT_VERSION: u32 = 1;
 const MAGIC: &[u8; 8] = b"OCHREDB1";
 const COPY_BYTES: usize = 76;
 const COPY_DISTANCE: u64 = 4096;
+/// Positions and numbers stay below this for as long as anybody lives.
+const MAX_COUNT: u64 = 1 << 62;
+/// Sizes that a log segment can have.
+const SEGMENT_BYTES: std::ops::RangeInclusive<u64> = BLOCK_BYTES as u64..=1 << 40;
 const RUNNING: u32 = 1;
 const SHUT_DOWN: u32 = 2;
 
@@ -93,7 +97,7 @@ impl Current {
         if page_size as usize != PAGE_SIZE {
             return Err(Error::corrupt(format!("the data directory has pages of {page_size} bytes")));
         }
-        Ok(Some(Current {
+        let current = Current {
             sequence: fields.u64()?,
             system_identifier: fields.u64()?,
             redo: Lsn(fields.u64()?),
@@ -102,7 +106,18 @@ impl Current {
             checkpoint_unix_micros: fields.u64()? as i64,
             incarnation: fields.u32()?,
             shut_down: fields.u32()? == SHUT_DOWN,
-        }))
+        };
+        let is_plausible = current.sequence < MAX_COUNT
+            && current.redo <= current.checkpoint
+            && current.checkpoint.0 < MAX_COUNT
+            && SEGMENT_BYTES.contains(&current.wal_segment_bytes)
+            && current.wal_segment_bytes.is_multiple_of(BLOCK_BYTES as u64)
+            && current.incarnation < u32::MAX;
+        if !is_plausible {
+            let what = "the control file \"CURRENT\" has a right checksum and says what cannot be";
+            return Err(Error::corrupt(what).detail(format!("It says {current:?}.")));
+        }
+        Ok(Some(current))
     }
 }
 

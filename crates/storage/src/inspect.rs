@@ -222,6 +222,69 @@ fn verify_kind(page: &Page, fork: Fork) -> Result<(), String> {
     if fits || page.is_unused() { Ok(()) } else { Err(format!("the page is of kind {}", kind.name())) }
 }
 
+/// A log that is damaged before its end.
+#[derive(Debug, Clone)]
+pub struct LogDamage {
+    /// Where: what is before it can be kept.
+    pub at: Lsn,
+    /// The last record before it.
+    pub last: Option<Lsn>,
+    /// The record behind it that tells that the log was whole there.
+    pub proof: Lsn,
+    /// Pages that hold changes from behind it. While there are any, ending the log there would leave these changes and not
+    /// others of the same transactions, whose numbers would be given out again.
+    pub pages_ahead: Vec<PageKey>,
+}
+
+/// Looks for damage in the log that recovery would redo, as recovery does; `None` when it ends where it should. Changes
+/// nothing; nobody may have the directory open.
+///
+/// # Errors
+/// XX001 when there is no valid `CURRENT`, or when the damage lies before the last checkpoint's record: then files hold
+/// changes from behind it.
+pub fn find_log_damage(env: &Env, root: &Path) -> Result<Option<LogDamage>> {
+    let current = read_current(env, root)?;
+    let segments = SegmentFiles::new(env.clone(), root, current.wal_segment_bytes);
+    let mut reader = WalReader::new(&segments, crc_seed(current.system_identifier), current.redo);
+    let mut last = None;
+    while let Some(record) = reader.next()? {
+        last = Some(record.start);
+    }
+    let at = reader.position();
+    if at <= current.checkpoint {
+        return Err(Error::corrupt(format!(
+            "the log is damaged at {:016x}, before the checkpoint record at {:016x}",
+            at.0, current.checkpoint.0
+        ))
+        .detail("Pages were written that hold changes from behind that place.")
+        .hint("Restore a backup."));
+    }
+    if current.shut_down {
+        return Ok(None);
+    }
+    let Some(proof) = reader.find_proof_of_damage()? else { return Ok(None) };
+    let mut pages_ahead = Vec::new();
+    check_pages(env, root, &mut |key, page| {
+        if page.lsn() > at {
+            pages_ahead.push(key);
+        }
+    })?;
+    Ok(Some(LogDamage { at, last, proof, pages_ahead }))
+}
+
+/// Gives a log record whose bytes were changed the checksum that they ask for, as one who knows the format could: for
+/// tests of what reads the log. `record` is the whole of it, without padding.
+///
+/// # Errors
+/// XX001 when there is no valid `CURRENT`.
+///
+/// # Panics
+/// When the record is shorter than a header.
+pub fn reseal_record(env: &Env, root: &Path, record: &mut [u8]) -> Result<()> {
+    crate::wal::reseal(record, crc_seed(read_current(env, root)?.system_identifier));
+    Ok(())
+}
+
 /// Whether a directory has the file that a data directory begins with.
 ///
 /// # Errors

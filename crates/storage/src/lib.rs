@@ -38,8 +38,8 @@ pub mod wal;
 
 pub use buffer::{BufferPool, PageReadGuard, PageWriteGuard, PinnedPage, PoolStatistics, ScanRing};
 pub use config::StorageConfig;
-pub use files::{Files, ForkKey, RelationKey};
-pub use page::{Page, PageKind};
+pub use files::{Creator, Files, ForkKey, RelationKey};
+pub use page::{Page, PageCheck, PageKind};
 pub use recovery::{RedoContext, RedoPage};
 pub use slots::Slot;
 pub use storage::{CheckpointKind, OpenKind, ResourceManager, Storage};

@@ -77,6 +77,32 @@ impl PageKind {
     }
 }
 
+/// Says what is wrong with a page, of a kind, whose checksum and header are right.
+pub type PageCheck = fn(PageKey, &Page) -> Result<(), String>;
+
+/// The checks of pages by their kind.
+#[derive(Clone)]
+pub(crate) struct PageChecks([Option<PageCheck>; PageChecks::KINDS]);
+
+impl PageChecks {
+    /// More than there are kinds.
+    const KINDS: usize = 16;
+
+    /// Asks `check_of` for each kind.
+    pub(crate) fn new(check_of: impl Fn(PageKind) -> Option<PageCheck>) -> PageChecks {
+        PageChecks(std::array::from_fn(|kind| check_of(PageKind(kind as u8))))
+    }
+
+    /// Checks a page that was read from disk: its checksum and header, and what its kind asks for.
+    pub(crate) fn verify(&self, key: PageKey, page: &Page) -> Result<(), String> {
+        page.verify(key)?;
+        match self.0.get(usize::from(page.kind().0)).copied().flatten() {
+            Some(check) if !page.is_unused() => check(key, page),
+            _ => Ok(()),
+        }
+    }
+}
+
 /// The bytes of one page. The slot operations are in the module `slots`.
 #[derive(Clone)]
 #[repr(C, align(16))]
@@ -289,6 +315,9 @@ impl Page {
         let (found, expected) = (self.checksum(), self.compute_checksum(key));
         if found != expected {
             return Err(format!("page checksum is {found:#010x} where {expected:#010x} was computed"));
+        }
+        if self.is_unused() {
+            return Err("page has data and no layout version".to_string());
         }
         if self.layout_version() > PAGE_LAYOUT_VERSION {
             return Err(format!(

@@ -24,6 +24,9 @@ use crate::records::{self, Fields};
 use crate::storage::ResourceManager;
 use crate::wal::{BlockFlags, RmgrId, WalReader, WalRecord};
 
+/// No transaction has a higher number: there is room to count on from here.
+const MAX_XID: Xid = Xid(1 << 60);
+
 /// What a record does to a page in redo.
 pub enum RedoPage {
     /// The handler applies the change. LSN and dirty mark are set already.
@@ -141,6 +144,7 @@ pub(crate) fn redo(
     pool: &BufferPool,
     files: &Files,
     managers: &[Arc<dyn ResourceManager>],
+    end_damaged_log_at: Option<Lsn>,
 ) -> Result<Redone> {
     files.store().raise_next_id(data.next_file_id);
     files.restore_pending(data.pending.clone());
@@ -154,6 +158,11 @@ pub(crate) fn redo(
     let mut records = 0;
     let mut youngest = Xid::NONE;
     while let Some(record) = reader.next()? {
+        if record.xid > MAX_XID {
+            let message =
+                format!("the log record at {:016x} is of transaction {}", record.start.0, record.xid);
+            return Err(Error::corrupt(message));
+        }
         if record.start != checkpoint {
             records += 1;
         }
@@ -175,7 +184,10 @@ pub(crate) fn redo(
         )));
     }
     // After a clean end nobody has written behind the checkpoint's record.
-    if !clean && let Some(proof) = reader.find_proof_of_damage()? {
+    if !clean
+        && end_damaged_log_at != Some(end)
+        && let Some(proof) = reader.find_proof_of_damage()?
+    {
         return Err(damaged_log(format!(
             "the log is damaged at {:016x}: the record at {:016x} tells that it was whole there",
             end.0, proof.0
@@ -191,7 +203,10 @@ pub(crate) fn redo(
 fn damaged_log(message: String) -> Error {
     Error::corrupt(message)
         .detail("What was committed behind that place cannot be recovered.")
-        .hint("Restore a backup. \"ochre inspect wal\" prints the log up to the damage.")
+        .hint(
+            "Restore a backup. \"ochre inspect wal\" prints the log up to the damage, and \"ochre end-log\" says whether \
+             the directory can go on from there without the rest.",
+        )
 }
 
 fn redo_own(context: &RedoContext<'_>, record: &WalRecord<'_>) -> Result<()> {

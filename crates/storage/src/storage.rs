@@ -26,7 +26,8 @@ use crate::buffer::BufferPool;
 use crate::checkpoint::CheckpointData;
 use crate::config::StorageConfig;
 use crate::current::{Current, CurrentFile};
-use crate::files::{FileStore, Files};
+use crate::files::{Creator, FileStore, Files};
+use crate::page::{PageCheck, PageChecks, PageKind};
 use crate::poison::Poison;
 use crate::records;
 use crate::recovery::{self, RedoContext};
@@ -54,6 +55,12 @@ pub trait ResourceManager: Send + Sync {
     /// later records on pages ([`crate::RedoPage::Done`]) and in what [`ResourceManager::checkpoint_restore`] gave.
     fn redo(&self, context: &RedoContext<'_>, record: &WalRecord<'_>) -> Result<()>;
 
+    /// How pages of a kind of this layer's are checked when they come from disk, besides their checksum and header.
+    /// What passes must not lead its readers and writers off the page, whatever it says.
+    fn page_check(&self, kind: PageKind) -> Option<PageCheck> {
+        None
+    }
+
     /// Says in a few words what a record does.
     fn describe(&self, record: &WalRecord<'_>) -> String {
         format!("info {} main {} bytes", record.info, record.main.len())
@@ -80,9 +87,9 @@ pub trait ResourceManager: Send + Sync {
         Ok(())
     }
 
-    /// Whether files that this transaction created stay after recovery: true when it committed or is prepared.
+    /// What became of a transaction that created files, after recovery: they go unless it committed or is prepared.
     /// `None` from managers that know nothing of transactions; when all say so, the files go.
-    fn keeps_created_files(&self, creator: Xid) -> Option<bool> {
+    fn creator_of_files(&self, creator: Xid) -> Option<Creator> {
         None
     }
 }
@@ -304,8 +311,14 @@ impl Core {
         let wal = Wal::new(env.clone(), sink, Arc::clone(&poison), &config, current.system_identifier);
         let wal = Arc::new(wal);
         let store = Arc::new(FileStore::new(env.clone(), root.to_path_buf()));
-        let pool =
-            BufferPool::new(env.clone(), config.shared_buffers_bytes, Arc::clone(&store), Arc::clone(&wal));
+        let checks = PageChecks::new(|kind| managers.iter().find_map(|manager| manager.page_check(kind)));
+        let pool = BufferPool::new(
+            env.clone(),
+            config.shared_buffers_bytes,
+            Arc::clone(&store),
+            Arc::clone(&wal),
+            checks,
+        );
         let pool = Arc::new(pool);
         let files = Arc::new(Files::new(store, Arc::clone(&wal), Arc::clone(&pool)));
         Core {
@@ -370,13 +383,17 @@ impl Core {
             &self.pool,
             &self.files,
             &self.managers,
+            self.config.end_damaged_log_at,
         )?;
         let clean = found.shut_down && redone.records == 0;
         for manager in &self.managers {
             manager.recovery_finished(redone.end)?;
         }
-        let keeps = |creator| self.managers.iter().any(|m| m.keeps_created_files(creator) == Some(true));
-        let gone = self.files.settle_after_recovery(clean, keeps)?;
+        let became = |creator| {
+            let known = self.managers.iter().find_map(|manager| manager.creator_of_files(creator));
+            known.unwrap_or(Creator::Gone)
+        };
+        let gone = self.files.settle_after_recovery(clean, data.next_file_id, became)?;
         redone.check_missing(&gone)?;
         let next = Current {
             sequence: found.sequence + 1,
@@ -413,9 +430,8 @@ impl Core {
         self.poison.check()?;
         self.files.remove_dropped()?;
         let redo = self.files.with_closed_gate(|| self.wal.advance_redo_point()); // K3
-        let mut data =
-            CheckpointData { redo, next_file_id: self.files.store().next_id(), ..CheckpointData::default() };
-        data.pending = self.files.pending();
+        let (next_file_id, pending) = self.files.checkpoint();
+        let mut data = CheckpointData { redo, next_file_id, pending, ..CheckpointData::default() };
         for manager in &self.managers {
             data.payloads.insert(manager.rmgr(), manager.checkpoint_save(redo)?);
         }

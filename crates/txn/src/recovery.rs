@@ -9,7 +9,7 @@ use std::sync::{Arc, OnceLock, Weak};
 
 use hashbrown::HashMap;
 use ochre_base::{Lsn, Result, Xid};
-use ochre_storage::{RedoContext, ResourceManager, RmgrId, WalRecord};
+use ochre_storage::{Creator, RedoContext, ResourceManager, RmgrId, WalRecord};
 use parking_lot::Mutex;
 
 use crate::manager::Core;
@@ -63,8 +63,15 @@ impl Recovery {
         let is_aborted = |x: &Xid| !self.committed.contains_key(x) && !self.prepared.contains_key(x);
         let unfinished = self.saved.running.iter().copied().filter(is_aborted);
         aborted.extend(unfinished.map(|x| (x, x)));
-        let later = (self.saved.next.max(Xid::FIRST).0..next.0).map(Xid);
-        aborted.extend(later.filter(is_aborted).map(|x| (x, x)));
+        let mut ended: Vec<Xid> = self.committed.keys().chain(self.prepared.keys()).copied().collect();
+        ended.sort_unstable();
+        let mut first = self.saved.next.max(Xid::FIRST);
+        for xid in ended.into_iter().chain([next]).filter(|xid| *xid >= self.saved.next && *xid <= next) {
+            if first < xid {
+                aborted.push((first, Xid(xid.0 - 1)));
+            }
+            first = first.max(Xid(xid.0 + 1));
+        }
         for (first, last) in &self.forgotten {
             aborted = aborted.into_iter().flat_map(|run| subtract(run, *first, *last)).collect();
         }
@@ -201,15 +208,19 @@ impl ResourceManager for TransactionLog {
         Ok(())
     }
 
-    fn keeps_created_files(&self, creator: Xid) -> Option<bool> {
+    fn creator_of_files(&self, creator: Xid) -> Option<Creator> {
         let recovery = self.recovery.lock();
-        if recovery.committed.contains_key(&creator) || recovery.prepared.contains_key(&creator) {
-            return Some(true);
+        if recovery.prepared.contains_key(&creator) {
+            return Some(Creator::Prepared);
+        }
+        if recovery.committed.contains_key(&creator) {
+            return Some(Creator::Committed);
         }
         let saved = &recovery.saved;
         let finished_before = creator < saved.next
             && !saved.running.contains(&creator)
             && !saved.aborted.iter().any(|(a, b)| *a <= creator && creator <= *b);
-        Some(finished_before && !recovery.aborted.contains(&creator))
+        let committed = finished_before && !recovery.aborted.contains(&creator);
+        Some(if committed { Creator::Committed } else { Creator::Gone })
     }
 }

@@ -10,7 +10,8 @@ use ochre_base::{Oid, Result, RowId, Xid};
 use ochre_env::Env;
 use ochre_env::sim::{CrashMode, Fault, SimClock, SimFileSystem, SimRandom};
 use ochre_storage::{
-    CheckpointKind, RedoContext, RelationKey, ResourceManager, RmgrId, Storage, StorageConfig, WalRecord,
+    CheckpointKind, Creator, RedoContext, RelationKey, ResourceManager, RmgrId, Storage, StorageConfig,
+    WalRecord,
 };
 
 use super::node::EntryBuf;
@@ -35,8 +36,8 @@ impl ResourceManager for AllCommitted {
         Ok(())
     }
 
-    fn keeps_created_files(&self, _creator: Xid) -> Option<bool> {
-        Some(true)
+    fn creator_of_files(&self, _creator: Xid) -> Option<Creator> {
+        Some(Creator::Committed)
     }
 }
 

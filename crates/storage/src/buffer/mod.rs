@@ -15,7 +15,8 @@
 //!   its LSN is durable (W1).
 //! - B2: the dirty mark goes only under that latch, after the file is written and noted as unsynced. So a checkpoint
 //!   that meets a page without the mark finds its file in the list to sync.
-//! - B3: bytes that failed their check are never valid.
+//! - B3: bytes that failed their check are never valid. The check is of the checksum, the header, and what the page's kind
+//!   asks for ([`crate::ResourceManager::page_check`]): who fetches a page relies on that.
 //! - B4: a fork's size covers a new page only once its frame can be found.
 //! - B5: who brings a page into memory looks at the fork's size again once the frame can be found. So after a fork was
 //!   retired (its size is zero then) and its pages were looked for and forgotten, none is or comes into memory.
@@ -46,7 +47,7 @@ pub use self::ring::ScanRing;
 use self::table::PageTable;
 use crate::background::Signal;
 use crate::files::{FileStore, ForkFile, ForkKey, RelationKey};
-use crate::page::Page;
+use crate::page::{Page, PageChecks};
 use crate::wal::Wal;
 
 /// The smallest pool: enough for the pages that a few operations have latched at once.
@@ -78,6 +79,7 @@ pub struct BufferPool {
     table: PageTable,
     store: Arc<FileStore>,
     wal: Arc<Wal>,
+    checks: PageChecks,
     hand: AtomicUsize,
     free: Mutex<Vec<u32>>,
     reads: AtomicU64,
@@ -95,7 +97,13 @@ enum OnDamage {
 }
 
 impl BufferPool {
-    pub(crate) fn new(env: Env, bytes: usize, store: Arc<FileStore>, wal: Arc<Wal>) -> BufferPool {
+    pub(crate) fn new(
+        env: Env,
+        bytes: usize,
+        store: Arc<FileStore>,
+        wal: Arc<Wal>,
+        checks: PageChecks,
+    ) -> BufferPool {
         let frames = (bytes / PAGE_SIZE).max(MIN_FRAMES);
         BufferPool {
             env,
@@ -103,6 +111,7 @@ impl BufferPool {
             table: PageTable::new(frames),
             store,
             wal,
+            checks,
             hand: AtomicUsize::new(0),
             free: Mutex::default(),
             reads: AtomicU64::new(0),
@@ -283,7 +292,7 @@ impl BufferPool {
         self.reads.fetch_add(1, Ordering::Relaxed);
         let mut result = fork.read(key.block.0, &mut page);
         if result.is_ok()
-            && let Err(what) = page.verify(key)
+            && let Err(what) = self.checks.verify(key, &page)
         {
             if on_damage == OnDamage::Reset {
                 page.clear();

@@ -12,12 +12,13 @@
 //! ```
 //!
 //! # Invariants
-//! - L1: a creation is in the list of pending ones from the moment its record is in the log (both under the append
-//!   lock), so every redo point lies before the record or every checkpoint from it on carries the creation.
+//! - L1: a creation is in the list of pending ones before its file is made, so every redo point lies before its record or
+//!   every checkpoint from it on carries the creation.
 //! - L2: the same holds for scheduled drops and the commit record that drops.
 //! - L3: a file goes only when the commit that drops it is durable.
-//! - L4: a file with an id that neither checkpoint nor log knows was made in an instant before a crash: recovery
-//!   removes it.
+//! - L4: a file whose id was given out after the last checkpoint, and whose creation is not in the log, was made in an
+//!   instant before a crash: recovery removes it. When an id is older than that and its file is made only now, the
+//!   record is durable before the file is there.
 //! - L5: before a relation's pages are forgotten and its files removed, its forks are retired: no page of it enters the
 //!   pool any more, and none is written. A file of a relation is made anew only by [`Files::create`] or while the first
 //!   one is there, and that one goes first. So when a drop is no longer pending, every record about the relation is in
@@ -34,6 +35,7 @@ mod store;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use ochre_base::{BlockNo, DatabaseId, FileId, Fork, Lsn, PageKey, Result, Xid};
 use parking_lot::{Mutex, RwLock};
@@ -93,12 +95,25 @@ impl ForkKey {
     }
 }
 
+/// What became of a transaction that created files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Creator {
+    /// It did not commit.
+    Gone,
+    /// It committed.
+    Committed,
+    /// It is prepared.
+    Prepared,
+}
+
 /// All relation files of a data directory.
 pub struct Files {
     store: Arc<FileStore>,
     wal: Arc<Wal>,
     pool: Arc<BufferPool>,
     pending: Mutex<Pending>,
+    /// Ids below this were given out before the last checkpoint (L4).
+    checkpointed_ids: AtomicU64,
     /// One at a time removes dropped relations: who finds no drop pending knows that the files are gone.
     removing: Mutex<()>,
     /// Held while a file is cut, from before the record is appended until after; closed while the redo point moves.
@@ -117,7 +132,8 @@ pub(crate) struct Pending {
 impl Files {
     pub(crate) fn new(store: Arc<FileStore>, wal: Arc<Wal>, pool: Arc<BufferPool>) -> Files {
         let (pending, removing) = (Mutex::default(), Mutex::default());
-        Files { store, wal, pool, pending, removing, gate: RwLock::default() }
+        let checkpointed_ids = AtomicU64::new(0);
+        Files { store, wal, pool, pending, checkpointed_ids, removing, gate: RwLock::default() }
     }
 
     /// A file id that nothing has used or will use.
@@ -132,13 +148,29 @@ impl Files {
     /// 53100, 58030; nothing is left behind then.
     pub fn create(&self, relation: RelationKey, creator: Xid) -> Result<()> {
         self.wal.reserve()?;
-        if let Err(error) = self.store.create(relation) {
+        self.pending.lock().creations.insert(relation, creator); // L1
+        let record = records::file_create(relation, creator);
+        let logged_before = relation.file.0 < self.checkpointed_ids.load(Ordering::SeqCst);
+        let created = (|| {
+            if logged_before {
+                let appended = self.wal.append(&record, &mut [])?; // L4
+                self.wal.flush_to(appended.end)?;
+            }
+            self.store.create(relation)
+        })();
+        if let Err(error) = created {
             // What the failure left, if anything, must not stay; the first error is the one that counts.
             let _ = self.erase(relation);
+            if logged_before {
+                // The creator may go on and commit.
+                let _ = self.wal.append(&records::file_drop(relation), &mut []);
+            }
+            self.pending.lock().creations.remove(&relation);
             return Err(error);
         }
-        let record = records::file_create(relation, creator);
-        self.wal.append_with(&record, &mut [], |_| self.note_creation(relation, creator))?;
+        if !logged_before {
+            self.wal.append(&record, &mut [])?;
+        }
         Ok(())
     }
 
@@ -196,7 +228,7 @@ impl Files {
 
     /// In redo: a relation that a transaction creates begins empty, whatever of an earlier one of this name is there (L6).
     pub(crate) fn redo_create(&self, relation: RelationKey, creator: Xid) -> Result<()> {
-        self.store.raise_next_id(relation.file.0 + 1);
+        self.store.raise_next_id(relation.file.0.saturating_add(1));
         let known = {
             let mut pending = self.pending.lock();
             let dropped = pending.drops.remove(&relation).is_some();
@@ -265,12 +297,13 @@ impl Files {
         &self.store
     }
 
-    fn note_creation(&self, relation: RelationKey, creator: Xid) {
-        self.pending.lock().creations.insert(relation, creator);
-    }
-
-    pub(crate) fn pending(&self) -> Pending {
-        self.pending.lock().clone()
+    /// What a checkpoint whose redo point is fixed says about files: from which id on files are known by the log alone
+    /// (L4), and what is pending.
+    pub(crate) fn checkpoint(&self) -> (u64, Pending) {
+        let next_id = self.store.next_id();
+        // Before the list is looked at: who is not in it yet sees that his id is an old one.
+        self.checkpointed_ids.store(next_id, Ordering::SeqCst);
+        (next_id, self.pending.lock().clone())
     }
 
     pub(crate) fn restore_pending(&self, pending: Pending) {
@@ -278,30 +311,37 @@ impl Files {
     }
 
     /// At the end of recovery: removes files that were dropped, whose creator did not commit, or of which nobody knows
-    /// (L4). Returns what went.
+    /// (L4): those from `checkpointed_id` on that the log does not have. Returns what went.
     /// After a clean shutdown nobody can have left an unknown file.
     pub(crate) fn settle_after_recovery(
         &self,
         clean: bool,
-        keeps: impl Fn(Xid) -> bool,
+        checkpointed_id: u64,
+        became: impl Fn(Xid) -> Creator,
     ) -> Result<BTreeSet<RelationKey>> {
-        let pending = std::mem::take(&mut *self.pending.lock());
+        let mut pending = std::mem::take(&mut *self.pending.lock());
         let mut gone: BTreeSet<RelationKey> = pending.drops.into_keys().collect();
-        let lost = pending.creations.iter().filter(|(_, creator)| !keeps(**creator));
-        gone.extend(lost.map(|(relation, _)| *relation));
         if !clean {
-            let next = self.store.next_id();
-            gone.extend(self.store.list()?.into_iter().filter(|relation| relation.file.0 >= next));
+            let known = |relation: &RelationKey| pending.creations.contains_key(relation);
+            let younger = |relation: &RelationKey| relation.file.0 >= checkpointed_id;
+            gone.extend(self.store.list()?.into_iter().filter(|found| younger(found) && !known(found)));
         }
+        pending.creations.retain(|relation, creator| match became(*creator) {
+            // It ends later.
+            Creator::Prepared => true,
+            Creator::Committed => false,
+            Creator::Gone => {
+                gone.insert(*relation);
+                false
+            }
+        });
         for relation in &gone {
             self.erase(*relation)?;
         }
         let databases: BTreeSet<DatabaseId> = gone.iter().map(|relation| relation.database).collect();
         databases.into_iter().try_for_each(|database| self.store.remove_empty_directory(database))?;
-        // A prepared creator ends later: its creations stay pending. Those of committed ones do no harm there.
-        let mut kept = pending.creations;
-        kept.retain(|relation, _| !gone.contains(relation));
-        self.pending.lock().creations = kept;
+        pending.creations.retain(|relation, _| !gone.contains(relation));
+        self.pending.lock().creations = pending.creations;
         Ok(gone)
     }
 }

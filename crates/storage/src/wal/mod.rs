@@ -43,6 +43,7 @@ use parking_lot::Mutex;
 
 pub(crate) use reader::WalReader;
 use record::Images;
+pub(crate) use record::reseal;
 pub use record::{BlockView, MAX_BLOCKS, RecordBuilder, WalRecord};
 pub use sink::LogSink;
 pub(crate) use sink::{SegmentFiles, WAL_DIRECTORY};

@@ -263,6 +263,12 @@ pub(super) fn seal(record: &mut [u8], body_crc: u32, start: Lsn, incarnation: u3
     record[4..8].copy_from_slice(&crc.to_le_bytes());
 }
 
+/// Makes the checksum of a record fit its bytes.
+pub(crate) fn reseal(record: &mut [u8], seed: u32) {
+    let crc = header_crc(record, body_crc(record, seed));
+    record[4..8].copy_from_slice(&crc.to_le_bytes());
+}
+
 pub(super) fn body_crc(record: &[u8], seed: u32) -> u32 {
     let mut crc = crc32fast::Hasher::new_with_initial(seed);
     crc.update(&record[HEADER_BYTES..]);

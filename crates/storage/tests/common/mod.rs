@@ -60,8 +60,9 @@ impl ResourceManager for ToyManager {
         Ok(())
     }
 
-    fn keeps_created_files(&self, creator: Xid) -> Option<bool> {
-        Some(self.committed.lock().unwrap().contains(&creator))
+    fn creator_of_files(&self, creator: Xid) -> Option<Creator> {
+        let committed = self.committed.lock().unwrap().contains(&creator);
+        Some(if committed { Creator::Committed } else { Creator::Gone })
     }
 }
 
