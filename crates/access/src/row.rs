@@ -27,6 +27,7 @@
 //!   layout alone.
 //! - R2: overflow references are found without the layout, so that the collector can free what they name.
 
+use ochre_base::limits::MAX_VALUE_BYTES;
 use ochre_base::{Error, Result, SqlState};
 use smallvec::SmallVec;
 
@@ -184,12 +185,19 @@ impl<'a> Field<'a> {
     }
 }
 
+/// Bytes that one byte of a compressed block stands for at most.
+const MOST_COMPRESSED: usize = 255;
+
 /// Decompresses a value.
 ///
 /// # Errors
 /// XX001 when it is damaged.
 pub fn decompress(value_bytes: u32, block: &[u8], out: &mut Vec<u8>) -> Result<()> {
     out.clear();
+    // No room is made for what the block cannot hold.
+    if value_bytes as usize > block.len().saturating_mul(MOST_COMPRESSED).min(MAX_VALUE_BYTES) {
+        return Err(Error::corrupt("compressed data is corrupt"));
+    }
     out.resize(value_bytes as usize, 0);
     match lz4_flex::block::decompress_into(block, out) {
         Ok(n) if n == value_bytes as usize => Ok(()),

@@ -125,7 +125,11 @@ impl BTree {
         if !may_go(&target) || node::left(target.bytes()) != left_block {
             return Ok(None);
         }
-        let right = self.write_node(self.right_sibling(target.bytes(), block)?)?;
+        let right_block = self.right_sibling(target.bytes(), block)?;
+        if left_block == Some(right_block) {
+            return Err(super::tree::corrupt(self.relation, block, "has one page on both sides"));
+        }
+        let right = self.write_node(right_block)?;
         Ok(Some(Row { left, target, right }))
     }
 

@@ -222,6 +222,13 @@ impl BTree {
                 continue;
             }
             let index = node::child_index(parent.bytes(), separator.as_ref()) + 1;
+            if index > 1 && node::compare(parent.bytes(), index - 1, separator.as_ref()).is_eq() {
+                return Err(super::tree::corrupt(
+                    self.relation,
+                    block,
+                    "is flagged as split, and its parent knows",
+                ));
+            }
             if !node::insert(parent.bytes_mut(), index, separator.as_ref(), right) {
                 self.split(xid, parent, index, separator.as_ref())?;
                 continue;

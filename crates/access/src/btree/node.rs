@@ -87,6 +87,9 @@ const CHILD_SIZE: usize = 4;
 /// Key and payload of one entry may not be longer than this together: three entries then fit on a page.
 pub(crate) const MAX_ENTRY_BYTES: usize = 2600;
 
+/// No tree is higher: three children a branch would be more than there are blocks.
+const MAX_LEVEL: u8 = 32;
+
 /// Bytes of a page that entries and their slots can use.
 pub(crate) const CAPACITY: usize = PAGE_SIZE - SLOTS;
 
@@ -476,8 +479,8 @@ pub(crate) fn high_key(page: &Page) -> Option<EntryRef<'_>> {
     Some(EntryRef { key: &page[offset..offset + len], rid, payload })
 }
 
-/// Checks that everything the page's header and slots point to lies on the page; says what does not. The other
-/// functions of this module may be called only on pages that pass.
+/// Checks that everything the page's header and slots point to lies on the page, that it takes no more room than there
+/// is, and N1; says what is wrong. The other functions of this module may be called only on pages that pass.
 pub(crate) fn validate(page: &Page) -> Result<(), String> {
     let (count, upper) = (count(page), upper(page));
     let lower = SLOTS + count * SLOT_SIZE;
@@ -504,7 +507,15 @@ pub(crate) fn validate(page: &Page) -> Result<(), String> {
     {
         return Err("the high key lies outside the page".into());
     }
+    if level(page) > MAX_LEVEL {
+        return Err(format!("the page is of level {}", level(page)));
+    }
     let leaf = is_leaf(page);
+    let mut used = prefix_size(prefix_len);
+    if let Some(high) = high_key(page) {
+        let rid = if high_meta & HAS_RID != 0 { RID_SIZE } else { 0 };
+        used += high_len + rid + if high_meta & HAS_PAYLOAD != 0 { 2 + high.payload.len() } else { 0 };
+    }
     for index in 0..count {
         let slot = slot_at(page, index);
         let tail_end = slot.body + slot.tail_len();
@@ -516,11 +527,55 @@ pub(crate) fn validate(page: &Page) -> Result<(), String> {
         {
             return Err(format!("entry {index} lies outside the page"));
         }
+        let (_, payload) = identity(page, &slot);
+        let rid = if has_rid { RID_SIZE } else { 0 };
+        let of_payload = if slot.flags & HAS_PAYLOAD != 0 { 2 + payload.len() } else { 0 };
+        used += slot.tail_len() + child + rid + of_payload;
+        if !leaf && index == 0 && (slot.suffix_len > 0 || rid + of_payload > 0) {
+            return Err("the first child of a branch has a bound".into()); // N2
+        }
+        let first = usize::from(!leaf);
+        if index > first && !ascends(page, index - 1, index) {
+            return Err(format!("entry {index} is not above the one before it")); // N1
+        }
+    }
+    let room = PAGE_SIZE - upper;
+    if used + u16_at(page, DEAD) > room {
+        return Err(format!("{used} bytes are used and {} dead of {room}", u16_at(page, DEAD)));
+    }
+    if let (Some(high), true) = (high_key(page), count > usize::from(!leaf))
+        && entry_at(page, count - 1).as_ref() >= high
+    {
+        return Err("the last entry is not below the high key".into()); // N1
     }
     if !leaf && !is_deleted(page) && count == 0 {
         return Err("a branch without children".into());
     }
     Ok(())
+}
+
+/// Whether the page's own siblings are such as its high key and its flags ask for.
+pub(crate) fn links_fit(page: &Page, block: BlockNo) -> bool {
+    let has_high = u16_at(page, HIGH_OFFSET) != 0;
+    let own = Some(block);
+    has_high == right(page).is_some()
+        && (has_high || !is_incomplete(page))
+        && left(page) != own
+        && right(page) != own
+}
+
+/// Whether the entry at `next` is above that at `index`. Most differ in their heads.
+fn ascends(page: &Page, index: usize, next: usize) -> bool {
+    match head_at(page, index).cmp(&head_at(page, next)) {
+        Ordering::Less => true,
+        Ordering::Greater => false,
+        Ordering::Equal => {
+            let (low, high) = (slot_at(page, index), slot_at(page, next));
+            // Equal heads and tails: the longer key has zeros where the shorter ends.
+            (tail(page, &low), low.suffix_len, identity(page, &low))
+                < (tail(page, &high), high.suffix_len, identity(page, &high))
+        }
+    }
 }
 
 // ---- searching ----
@@ -649,6 +704,17 @@ pub(crate) fn child_index<'a>(page: &Page, target: impl Into<Target<'a>>) -> usi
 #[inline]
 pub(crate) fn child_index_before<'a>(page: &Page, target: impl Into<Target<'a>>) -> usize {
     partition(page, 1, &target.into(), Ordering::is_lt) - 1
+}
+
+/// How an entry of a page compares to a point.
+pub(crate) fn compare(page: &Page, index: usize, point: EntryRef<'_>) -> Ordering {
+    match Target::from(point).suffix(page) {
+        Err(order) => order,
+        Ok(suffix) => {
+            let probe = Probe::new(suffix, point);
+            head_at(page, index).cmp(&probe.head).then_with(|| probe.compare_rest(page, index))
+        }
+    }
 }
 
 /// Whether an entry of a leaf has exactly the target's key.

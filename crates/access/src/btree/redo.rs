@@ -17,8 +17,10 @@
 //! | Free | page: next free block (4); meta: nothing |
 //! | Build | images of pages |
 
-use ochre_base::{BlockNo, Error, Result};
-use ochre_storage::{RecordBuilder, RedoContext, ResourceManager, RmgrId, WalRecord};
+use ochre_base::{BlockNo, Error, PageKey, Result};
+use ochre_storage::{
+    Page, PageCheck, PageKind, RecordBuilder, RedoContext, ResourceManager, RmgrId, WalRecord,
+};
 
 use super::insert::NO_CHILD;
 use super::meta;
@@ -71,8 +73,23 @@ impl ResourceManager for BTreeManager {
         Ok(())
     }
 
+    fn page_check(&self, kind: PageKind) -> Option<PageCheck> {
+        (kind == PageKind::BTREE).then_some(check_page)
+    }
+
     fn describe(&self, record: &WalRecord<'_>) -> String {
         describe(record).unwrap_or_else(|| format!("malformed record of kind {}", record.info))
+    }
+}
+
+/// What is wrong with a page that comes from disk.
+fn check_page(key: PageKey, page: &Page) -> std::result::Result<(), String> {
+    match key.block {
+        meta::BLOCK if meta::is_valid(page) => Ok(()),
+        meta::BLOCK => Err("page is no meta page of an index".to_string()),
+        _ if page.kind_number() != 0 => Err("page is a meta page in the wrong place".to_string()),
+        block if !node::links_fit(page.bytes(), block) => Err("page has wrong siblings".to_string()),
+        _ => node::validate(page.bytes()),
     }
 }
 
@@ -81,11 +98,24 @@ fn malformed(record: &WalRecord<'_>) -> Error {
     Error::corrupt(format!("btree log record at {} cannot be redone", record.start))
 }
 
-/// Applies a record to its `index`-th page. `None` when the record is malformed.
-fn apply(record: &WalRecord<'_>, index: usize, page: &mut ochre_storage::Page) -> Option<()> {
+/// Applies a record to its `index`-th page. `None` when the record is malformed, or does not fit the page.
+fn apply(record: &WalRecord<'_>, index: usize, page: &mut Page) -> Option<()> {
     let mut data = Reader(record.blocks.get(index)?.data);
     let block_no = |index: usize| record.blocks.get(index).map(|block| block.key.block);
-    match (RecordKind::from_info(record.info)?, index) {
+    let kind = RecordKind::from_info(record.info)?;
+    let fits = match (kind, index) {
+        (RecordKind::Create | RecordKind::RootSplit, _)
+        | (RecordKind::Split, 1)
+        | (RecordKind::Unlink | RecordKind::Free, 0) => true, // They make the page anew.
+        (RecordKind::Unlink, 1) | (RecordKind::Free | RecordKind::Allocate, _) => meta::is_valid(page),
+        (RecordKind::Insert, _) => is_node(page) && node::is_leaf(page.bytes()),
+        (RecordKind::ParentEntry, 0) | (RecordKind::Unlink, 2) => {
+            is_node(page) && !node::is_leaf(page.bytes())
+        }
+        _ => is_node(page),
+    };
+    fits.then_some(())?;
+    match (kind, index) {
         (RecordKind::Create, 0) => meta::init(page, data.u16()?),
         (RecordKind::Create, _) => node::init(page, 0),
         (RecordKind::Insert, _) => {
@@ -102,12 +132,16 @@ fn apply(record: &WalRecord<'_>, index: usize, page: &mut ochre_storage::Page) -
             let point = data.u16()? as usize;
             let new = data.block()?;
             let separator = data.entry()?;
-            (point <= node::count(page.bytes())).then_some(())?;
+            keeps_order(page, point, separator, false)?;
+            node::lower_fits(page.bytes(), point, separator).then_some(())?;
             node::keep_lower(page.bytes_mut(), point, separator);
             node::set_right(page.bytes_mut(), new);
             node::set_incomplete(page.bytes_mut(), true);
         }
-        (RecordKind::Split, 1) | (RecordKind::RootSplit, _) => node::decode_content(page, data.0)?,
+        (RecordKind::Split, 1) | (RecordKind::RootSplit, _) => {
+            node::decode_content(page, data.0)?;
+            node::validate(page.bytes()).ok()?;
+        }
         (RecordKind::Split, _) => node::set_left(page.bytes_mut(), block_no(1)),
         (RecordKind::ParentEntry, 0) => {
             let at = data.u16()? as usize;
@@ -130,9 +164,12 @@ fn apply(record: &WalRecord<'_>, index: usize, page: &mut ochre_storage::Page) -
         }
         (RecordKind::Unlink, 3) => node::set_left(page.bytes_mut(), data.block()?),
         (RecordKind::Unlink, _) => {
-            node::set_right(page.bytes_mut(), block_no(3));
+            node::set_right(page.bytes_mut(), Some(block_no(3)?));
             if data.u8()? == 1 {
-                node::set_high_key(page.bytes_mut(), Some(data.entry()?));
+                let high = data.entry()?;
+                keeps_order(page, node::count(page.bytes()), high, false)?;
+                node::high_key_fits(page.bytes(), high).then_some(())?;
+                node::set_high_key(page.bytes_mut(), Some(high));
             }
         }
         (RecordKind::Allocate, _) => meta::set_free_head(page, data.block()?),
@@ -142,8 +179,23 @@ fn apply(record: &WalRecord<'_>, index: usize, page: &mut ochre_storage::Page) -
     Some(())
 }
 
-fn insert(page: &mut ochre_storage::Page, at: usize, entry: EntryRef<'_>, child: BlockNo) -> Option<()> {
-    (at <= node::count(page.bytes()) && node::insert(page.bytes_mut(), at, entry, child)).then_some(())
+fn insert(page: &mut Page, at: usize, entry: EntryRef<'_>, child: BlockNo) -> Option<()> {
+    keeps_order(page, at, entry, true)?;
+    node::insert(page.bytes_mut(), at, entry, child).then_some(())
+}
+
+/// Whether an entry may come to stand before the `at`-th of a page, or a bound behind those before the `at`-th (N1, N2).
+fn keeps_order(page: &Page, at: usize, entry: EntryRef<'_>, before_next: bool) -> Option<()> {
+    let page = page.bytes();
+    let first = usize::from(!node::is_leaf(page));
+    let above = at <= first || at > node::count(page) || node::compare(page, at - 1, entry).is_lt();
+    let below = !before_next || at >= node::count(page) || node::compare(page, at, entry).is_gt();
+    ((first..=node::count(page)).contains(&at) && above && below).then_some(())
+}
+
+/// Whether a page is one of the tree's own.
+fn is_node(page: &Page) -> bool {
+    page.kind() == PageKind::BTREE && page.kind_number() == 0
 }
 
 fn describe(record: &WalRecord<'_>) -> Option<String> {
@@ -257,6 +309,7 @@ impl<'a> Reader<'a> {
     fn entry(&mut self) -> Option<EntryRef<'a>> {
         let (key_len, payload_len) = (self.u16()? as usize, self.u16()? as usize);
         let rid = u64::from_le_bytes(self.array()?);
+        (key_len + payload_len <= node::MAX_ENTRY_BYTES).then_some(())?;
         Some(EntryRef { key: self.bytes(key_len)?, rid, payload: self.bytes(payload_len)? })
     }
 }

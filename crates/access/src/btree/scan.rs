@@ -16,7 +16,7 @@ use ochre_base::{BlockNo, Result, RowId};
 use ochre_storage::PageReadGuard;
 
 use super::node::{self, EntryBuf, EntryRef};
-use super::tree::{BTree, ROOT, corrupt};
+use super::tree::{BTree, Journey, ROOT, corrupt};
 
 /// Entries that a scan copies at first.
 const FIRST_LIMIT: usize = 16;
@@ -315,11 +315,13 @@ impl BTree {
     /// The leaf that holds what lies directly before `target` (`None`: the last leaf), latched for reading, and its
     /// lower bound (`None`: it is the first leaf).
     fn find_leaf_before(&self, target: Option<EntryRef<'_>>) -> Result<(PageReadGuard, Point)> {
+        let mut journey = Journey::default();
         'restart: loop {
             let recycled = self.recycled();
             let mut block = ROOT;
             let mut bound: Point = None;
             loop {
+                journey.visit(self, recycled, block)?;
                 let guard = self.read_node(block)?;
                 let page = guard.bytes();
                 if recycled != self.recycled() || node::is_deleted(page) {

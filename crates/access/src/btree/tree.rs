@@ -212,8 +212,9 @@ impl BTree {
     /// The leaf whose range holds the target, latched for reading, and the first entry there at or above it.
     #[inline]
     pub(super) fn find_leaf(&self, target: Target<'_>) -> Result<(PageReadGuard, usize)> {
+        let mut journey = Journey::default();
         loop {
-            if let Some(found) = self.try_find_leaf(&target)? {
+            if let Some(found) = self.try_find_leaf(&target, &mut journey)? {
                 return Ok(found);
             }
         }
@@ -221,10 +222,15 @@ impl BTree {
 
     /// `None`: a page on the way was unlinked or recycled; start again.
     #[inline]
-    fn try_find_leaf(&self, target: &Target<'_>) -> Result<Option<(PageReadGuard, usize)>> {
+    fn try_find_leaf(
+        &self,
+        target: &Target<'_>,
+        journey: &mut Journey,
+    ) -> Result<Option<(PageReadGuard, usize)>> {
         let recycled = self.recycled();
         let mut block = ROOT;
         loop {
+            journey.visit(self, recycled, block)?;
             let guard = self.read_node(block)?;
             if recycled != self.recycled() {
                 return Ok(None); // B5
@@ -275,10 +281,12 @@ impl BTree {
     /// lower levels. Going right, a latch is released before the next is waited for.
     pub(super) fn find_for_write(&self, level: u8, target: EntryRef<'_>) -> Result<PageWriteGuard> {
         let target = Target::from(target);
+        let mut journey = Journey::default();
         'restart: loop {
             let recycled = self.recycled();
             let mut block = ROOT;
             loop {
+                journey.visit(self, recycled, block)?;
                 let guard = self.read_node(block)?;
                 if recycled != self.recycled() {
                     continue 'restart; // B5
@@ -310,6 +318,7 @@ impl BTree {
             }
             // `block` is of the level, or was when its parent was read.
             loop {
+                journey.visit(self, recycled, block)?;
                 let guard = self.write_node(block)?;
                 let page = guard.bytes();
                 if recycled != self.recycled() || node::is_deleted(page) || node::level(page) != level {
@@ -321,6 +330,41 @@ impl BTree {
                 block = self.right_sibling(page, block)?;
             }
         }
+    }
+}
+
+/// The pages that a search comes to: one that comes to more of them than there are goes in a circle.
+#[derive(Default)]
+pub(super) struct Journey {
+    steps: u32,
+    recycled: u64,
+}
+
+impl Journey {
+    /// So many steps nobody asks about.
+    const FREE_STEPS: u32 = 1000;
+
+    /// Counts a page, under the number of recycled pages with which the search began.
+    ///
+    /// # Errors
+    /// XX002 when the search does not come to an end.
+    #[inline]
+    pub(super) fn visit(&mut self, tree: &BTree, recycled: u64, block: BlockNo) -> Result<()> {
+        self.steps += 1;
+        if self.steps < Journey::FREE_STEPS { Ok(()) } else { self.look_up(tree, recycled, block) }
+    }
+
+    #[cold]
+    fn look_up(&mut self, tree: &BTree, recycled: u64, block: BlockNo) -> Result<()> {
+        if std::mem::replace(&mut self.recycled, recycled) != recycled {
+            // Others change the tree, so that searches start again.
+            self.steps = 0;
+        }
+        let blocks = tree.storage.pool().block_count(tree.relation.fork(Fork::Main))?;
+        if self.steps / 2 > blocks.saturating_add(Journey::FREE_STEPS) {
+            return Err(corrupt(tree.relation, block, "is on a way that goes in a circle"));
+        }
+        Ok(())
     }
 }
 

@@ -4,12 +4,12 @@
 //! - C1: for the collector nothing is void whose creator still runs, or is just being published: index entries of it may
 //!   be in an index that nobody but its creator knows by then.
 
-use ochre_base::{BlockNo, CommandId, Lsn, Result, Xid};
+use ochre_base::{BlockNo, CommandId, Error, Lsn, Result, Xid};
 use ochre_storage::Page;
 use ochre_txn::{Outcome, Transaction};
 
 use super::Heap;
-use super::version::VersionHeader;
+use super::version::{Link, VersionHeader};
 
 /// What became of one version's creator, from a transaction's point of view.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,6 +30,32 @@ pub(super) struct Current {
     pub(super) standing: Standing,
     /// Whether it is the first of the chain: no void version lies on top of it.
     pub(super) is_first: bool,
+}
+
+/// A walk along a chain: one that goes in a circle is damaged, and must end (Brent's algorithm).
+#[derive(Debug, Default)]
+pub(super) struct Walk {
+    mark: Link,
+    steps: u32,
+    /// Steps at which the mark is set anew.
+    next_mark: u32,
+}
+
+impl Walk {
+    /// Goes along a link that leads somewhere.
+    ///
+    /// # Errors
+    /// XX001 when it was here before, sooner or later.
+    pub(super) fn pass(&mut self, link: Link) -> Result<()> {
+        if link == self.mark {
+            return Err(Error::corrupt(format!("the versions of a row at {} link in a circle", link.at())));
+        }
+        if self.steps >= self.next_mark {
+            (self.mark, self.next_mark) = (link, self.steps.saturating_mul(2).saturating_add(1));
+        }
+        self.steps = self.steps.saturating_add(1);
+        Ok(())
+    }
 }
 
 impl Heap {
@@ -70,6 +96,7 @@ impl Heap {
     ) -> Result<Option<Current>> {
         let mut header = first;
         let mut is_first = true;
+        let mut walk = Walk::default();
         loop {
             let standing = self.standing(Some(transaction), &header);
             if standing != Standing::Void {
@@ -79,6 +106,7 @@ impl Heap {
                 return Ok(None);
             }
             is_first = false;
+            walk.pass(header.older)?;
             header = self.with_version(page, block, header.older, |header, _| *header)?;
         }
     }

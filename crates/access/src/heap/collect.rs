@@ -23,7 +23,7 @@ use ochre_txn::Outcome;
 use smallvec::SmallVec;
 
 use super::Heap;
-use super::chain::Standing;
+use super::chain::{Standing, Walk};
 use super::edit::{PAGE_ALL_VISIBLE, kind, unused_slot};
 use super::history::version_in;
 use super::prune::{Judge, Verdict};
@@ -196,6 +196,7 @@ impl Heap {
         let mut chain: Vec<Entry> = Vec::new();
         let mut successor: Option<(VersionHeader, Standing)> = None;
         let (mut at, mut header) = (Link::NONE, first);
+        let mut walk = Walk::default();
         loop {
             let standing = judge.standing(&header);
             let doomed = match &successor {
@@ -212,6 +213,7 @@ impl Heap {
                 return Ok(chain);
             }
             at = header.older;
+            walk.pass(at)?;
             header = self.with_version(page, block, at, |header, _| *header)?;
         }
     }

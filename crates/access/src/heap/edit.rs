@@ -35,6 +35,7 @@ use ochre_base::{CommandId, Error, PageKey, Result, Xid};
 use ochre_storage::{Page, PageKind, Slot};
 use smallvec::SmallVec;
 
+use super::page_check::is_item;
 use super::version::{HOME_BYTES, Info, Link, VERSION_HEADER_BYTES, VersionHeader};
 
 /// What a slot of a heap, history or overflow page holds: its flags.
@@ -226,6 +227,12 @@ impl<'a> PageEdit<'a> {
 /// Redoes the operations of a record on one of its pages.
 pub(crate) fn redo(page: &mut Page, key: PageKey, context: EditContext, ops: &[u8]) -> Result<()> {
     let mut reader = OpReader(ops);
+    if !(page.is_unused() || is_edited(page.kind())) {
+        return Err(Error::corrupt(format!(
+            "a heap record is about page {key} of kind {}",
+            page.kind().name()
+        )));
+    }
     while !reader.0.is_empty() {
         let done = redo_one(page, key, context, &mut reader);
         done.ok_or_else(|| Error::corrupt(format!("a heap record does not fit page {key}")))?;
@@ -237,16 +244,23 @@ fn redo_one(page: &mut Page, key: PageKey, context: EditContext, r: &mut OpReade
     match r.u8()? {
         FORMAT => {
             let kind = PageKind(r.u8()?);
+            is_edited(kind).then_some(())?;
             page.format(kind, special_bytes(kind));
             Some(())
         }
-        PUT => put(page, r.u16()?, r.u8()?, &[r.bytes()?]),
-        REPLACE => replace(page, r.u16()?, r.u8()?, r.bytes()?),
+        PUT => {
+            let (slot, kind, item) = (r.u16()?, r.u8()?, r.bytes()?);
+            is_item(page.kind(), kind, item).then(|| put(page, slot, kind, &[item]))?
+        }
+        REPLACE => {
+            let (slot, kind, item) = (r.u16()?, r.u8()?, r.bytes()?);
+            is_item(page.kind(), kind, item).then(|| replace(page, slot, kind, item))?
+        }
         FREE => free(page, r.u16()?),
         INSERT => {
             let slot = r.u16()?;
             let header = context.header(Info(r.u8()?), Link::NONE).encode();
-            put(page, slot, kind::ROW, &[&header, r.bytes()?])
+            (page.kind() == PageKind::HEAP).then(|| put(page, slot, kind::ROW, &[&header, r.bytes()?]))?
         }
         UPDATE => {
             let (slot, older, info) = (r.u16()?, r.u16()?, Info(r.u8()?));
@@ -264,14 +278,25 @@ fn redo_one(page: &mut Page, key: PageKey, context: EditContext, r: &mut OpReade
             page.set_flags(r.u16()?);
             Some(())
         }
-        MOVE => move_item(page, r.u16()?, r.u16()?, r.u8()?),
-        SET_BIT => set_bit(page, r.u16()?, r.u8()? != 0),
+        MOVE => {
+            let (from, to, kind) = (r.u16()?, r.u16()?, r.u8()?);
+            is_item(page.kind(), kind, page.row(from)?).then(|| move_item(page, from, to, kind))?
+        }
+        SET_BIT => {
+            let (bit, on) = (r.u16()?, r.u8()? != 0);
+            (page.kind() == PageKind::VISIBILITY).then(|| set_bit(page, bit, on))?
+        }
         TRIM => {
             trim(page);
             Some(())
         }
         _ => None,
     }
+}
+
+/// Whether pages of a kind are edited here.
+fn is_edited(kind: PageKind) -> bool {
+    matches!(kind, PageKind::HEAP | PageKind::HISTORY | PageKind::OVERFLOW | PageKind::VISIBILITY)
 }
 
 /// A map has no slots: all of it is special area, since images in the log leave out what is between slots and rows.
@@ -475,7 +500,8 @@ mod tests {
         edit.insert(0, Info(0), b"first row, first version");
         edit.insert(1, Info(0), b"second row");
         edit.update(0, 2, Info(Info::KEYS_DIFFER), b"first row, another version");
-        edit.put(4, kind::MOVED, &[7; 60]);
+        let version = context().header(Info(0), Link::NONE).encode();
+        edit.put(4, kind::MOVED, &[&[7; HOME_BYTES][..], &version, &[7; 28]].concat());
         edit.set_link(4, Link::history(RowId::new(1, 1)));
         edit.update(4, 3, Info(0), b"moved");
         edit.set_info(1, Info(Info::TOMBSTONE));

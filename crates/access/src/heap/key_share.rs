@@ -9,7 +9,7 @@ use ochre_storage::PageWriteGuard;
 use ochre_txn::{RowLockStrength, Transaction};
 
 use super::Heap;
-use super::chain::Standing;
+use super::chain::{Standing, Walk};
 use super::history::version_in;
 use super::read::damaged_version;
 use super::version::{Info, VersionHeader, VersionRef};
@@ -110,11 +110,13 @@ impl Heap {
         };
         let (header, payload) = version_in(page, slot).ok_or_else(|| damaged_version(rid))?;
         let mut step = visit(&header, payload, header.info.has(Info::KEYS_DIFFER));
+        let mut walk = Walk::default();
         loop {
             match step {
                 Ok(found) => return Ok(found),
                 Err(older) if older.is_none() => return Ok(None),
                 Err(older) => {
+                    walk.pass(older)?;
                     let block = page.key().block;
                     step = self
                         .with_version(page, block, older, |header, payload| visit(header, payload, true))?;

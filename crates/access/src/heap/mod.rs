@@ -51,6 +51,7 @@ mod history;
 mod insert;
 mod key_share;
 mod overflow;
+mod page_check;
 mod prune;
 mod read;
 mod record;
@@ -63,8 +64,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use hashbrown::HashMap;
-use ochre_base::{BlockNo, Error, Fork, Result, RowId};
-use ochre_storage::{PageReadGuard, PageWriteGuard, RelationKey, Storage};
+use ochre_base::{BlockNo, Error, Fork, PageKey, Result, RowId};
+use ochre_storage::{Page, PageKind, PageReadGuard, PageWriteGuard, RelationKey, Storage};
 use ochre_txn::{Transaction, TransactionManager};
 use parking_lot::RwLock;
 
@@ -208,20 +209,40 @@ impl Heap {
     }
 
     fn read_page(&self, block: BlockNo) -> Result<PageReadGuard> {
-        self.storage.pool().read(self.relation.main_page(block))
+        let page = self.storage.pool().read(self.relation.main_page(block))?;
+        if is_heap(&page) { Ok(page) } else { Err(wrong_kind(&page, page.key())) }
     }
 
     fn write_page(&self, block: BlockNo) -> Result<PageWriteGuard> {
-        self.storage.pool().write(self.relation.main_page(block))
+        let page = self.storage.pool().write(self.relation.main_page(block))?;
+        if is_heap(&page) { Ok(page) } else { Err(wrong_kind(&page, page.key())) }
     }
 
     fn read_history(&self, block: BlockNo) -> Result<PageReadGuard> {
-        self.storage.pool().read(self.relation.fork(Fork::History).page(block))
+        let page = self.storage.pool().read(self.relation.fork(Fork::History).page(block))?;
+        if is_history(&page) { Ok(page) } else { Err(wrong_kind(&page, page.key())) }
     }
 
     fn write_history(&self, block: BlockNo) -> Result<PageWriteGuard> {
-        self.storage.pool().write(self.relation.fork(Fork::History).page(block))
+        let page = self.storage.pool().write(self.relation.fork(Fork::History).page(block))?;
+        if is_history(&page) { Ok(page) } else { Err(wrong_kind(&page, page.key())) }
     }
+}
+
+/// Whether a page of the main fork is what a heap has there.
+#[inline]
+fn is_heap(page: &Page) -> bool {
+    page.kind() == PageKind::HEAP || page.is_unused()
+}
+
+/// Whether a page of the history fork is what a heap has there.
+fn is_history(page: &Page) -> bool {
+    matches!(page.kind(), PageKind::HISTORY | PageKind::OVERFLOW) || page.is_unused()
+}
+
+#[cold]
+fn wrong_kind(page: &Page, key: PageKey) -> Error {
+    Error::corrupt(format!("{key} is of kind {}, which no table has there", page.kind().name()))
 }
 
 /// For relations without indexes: there is nothing to remove.

@@ -27,7 +27,7 @@ use super::{Heap, NO_BLOCK};
 use crate::row::{Field, OverflowReference, PendingValue, decompress};
 
 /// Bytes of a piece before its data.
-const PIECE_HEADER_BYTES: usize = 16;
+pub(super) const PIECE_HEADER_BYTES: usize = 16;
 /// Data of the largest piece: it fills a page.
 const MAX_PIECE_BYTES: usize = 8192 - 24 - 4 - PIECE_HEADER_BYTES;
 /// Where an overflow reference keeps its link.

@@ -5,9 +5,10 @@ use ochre_storage::{Page, ScanRing};
 use ochre_txn::{Outcome, Snapshot, Transaction};
 use smallvec::SmallVec;
 
-use super::Heap;
+use super::chain::Walk;
 use super::edit::{PAGE_ALL_VISIBLE, kind};
 use super::version::{HOME_BYTES, Info, Link, VersionHeader, VersionRef};
+use super::{Heap, is_heap, wrong_kind};
 
 /// What memory hands out at a time.
 const CACHE_LINE_BYTES: usize = 64;
@@ -54,6 +55,11 @@ pub(super) fn forward_target(stub: &[u8]) -> Result<RowId> {
     Ok(Link::from_u64(u64::from_le_bytes(*raw)).at())
 }
 
+#[cold]
+pub(super) fn stub_misleads(rid: RowId, target: RowId) -> Error {
+    Error::corrupt(format!("row {rid} is not where its stub leads, {target}"))
+}
+
 /// The home that a moved row's item begins with, and the version.
 pub(super) fn split_moved(item: &[u8]) -> Result<(RowId, &[u8])> {
     let (home, version) =
@@ -95,6 +101,7 @@ impl Heap {
         rid: RowId,
         look: impl FnOnce(&Page, BlockNo, &[u8]) -> Result<R>,
     ) -> Result<Option<R>> {
+        let mut in_vain = None;
         loop {
             let home = self.read_page(rid.block)?;
             let target = match home.slot(rid.slot).flags {
@@ -105,6 +112,10 @@ impl Heap {
                 kind::FORWARD => forward_target(home.row(rid.slot).unwrap_or_default())?,
                 _ => return Ok(None),
             };
+            // Who moves a row changes its stub by the same record.
+            if in_vain.replace((target, home.lsn())) == Some((target, home.lsn())) {
+                return Err(stub_misleads(rid, target));
+            }
             // Two latches of heap pages would have to be taken in the order of their blocks. The row's id in the item
             // tells whether it is still there.
             drop(home);
@@ -157,7 +168,9 @@ impl Heap {
         look: impl FnOnce(VersionRef<'_>) -> R,
     ) -> Result<Option<R>> {
         let mut look = Some(look);
+        let mut walk = Walk::default();
         while !link.is_none() {
+            walk.pass(link)?;
             let found = self.with_version(page, block, link, |header, payload| {
                 recheck |= header.info.has(Info::KEYS_DIFFER);
                 if !snapshot.sees(header.xid, header.cid) {
@@ -231,6 +244,9 @@ impl Heap {
             Some(ring) => pool.fetch_with(key, ring)?.read(),
             None => pool.read(key)?,
         };
+        if !is_heap(&page) {
+            return Err(wrong_kind(&page, key));
+        }
         let all_visible = page.flags() & PAGE_ALL_VISIBLE != 0;
         let mut elsewhere: Vec<RowId> = Vec::new();
         for slot in 0..page.slot_count() {
@@ -276,6 +292,9 @@ impl Heap {
             Some(ring) => pool.fetch_with(key, ring)?.read(),
             None => pool.read(key)?,
         };
+        if !is_heap(&page) {
+            return Err(wrong_kind(&page, key));
+        }
         if page.flags() & PAGE_ALL_VISIBLE == 0 {
             drop(page);
             return self.scan_page(block, snapshot, None, |version| {
@@ -332,7 +351,9 @@ impl Heap {
             let (header, payload) = VersionHeader::decode(newest).ok_or_else(|| damaged_version(rid))?;
             let mut liveness = Liveness::Live;
             let mut older = self.visit_live(transaction, rid, &header, payload, &mut liveness, &mut visit)?;
+            let mut walk = Walk::default();
             while let Some(link) = older.filter(|link| !link.is_none()) {
+                walk.pass(link)?;
                 older = self.with_version(page, block, link, |header, payload| {
                     self.visit_live(transaction, rid, header, payload, &mut liveness, &mut visit)
                 })??;
@@ -365,7 +386,9 @@ impl Heap {
                 Ok::<Link, Error>(header.older)
             };
             let mut link = step(&header, payload)?;
+            let mut walk = Walk::default();
             while !link.is_none() {
+                walk.pass(link)?;
                 link = self.with_version(page, block, link, &mut step)??;
             }
             Ok(())

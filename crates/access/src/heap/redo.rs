@@ -8,12 +8,13 @@ use std::sync::{Arc, OnceLock, Weak};
 
 use hashbrown::HashMap;
 use ochre_base::{Fork, Lsn, Result};
-use ochre_storage::{RedoContext, RelationKey, ResourceManager, RmgrId, WalRecord};
+use ochre_storage::{PageCheck, PageKind, RedoContext, RelationKey, ResourceManager, RmgrId, WalRecord};
 use ochre_txn::BlockSet;
 use parking_lot::Mutex;
 
 use super::Heaps;
 use super::edit::{self, EditContext};
+use super::page_check::check_page;
 use super::record::info;
 
 /// The blocks of a relation that records touched.
@@ -81,6 +82,10 @@ impl ResourceManager for HeapLog {
             }
         }
         Ok(())
+    }
+
+    fn page_check(&self, kind: PageKind) -> Option<PageCheck> {
+        matches!(kind, PageKind::HEAP | PageKind::HISTORY | PageKind::OVERFLOW).then_some(check_page)
     }
 
     fn checkpoint_save(&self, _redo: Lsn) -> Result<Vec<u8>> {

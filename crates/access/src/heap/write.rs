@@ -19,10 +19,10 @@ use ochre_txn::{Outcome, RowChange, RowDemand, RowLockStrength, RowObstacle, Sna
 use smallvec::SmallVec;
 
 use super::Heap;
-use super::chain::{Current, Standing};
+use super::chain::{Current, Standing, Walk};
 use super::edit::{EditContext, fits, fits_at_once, kind, unused_slot};
 use super::history::{put_history, version_bytes, version_in};
-use super::read::{damaged_version, forward_target, split_moved};
+use super::read::{damaged_version, forward_target, split_moved, stub_misleads};
 use super::record::{HeapRecord, info};
 use super::version::{HOME_BYTES, Info, Link, VERSION_HEADER_BYTES, VersionHeader};
 use crate::row::RowBuffer;
@@ -313,6 +313,9 @@ impl Heap {
                 kind::FORWARD => forward_target(home.row(rid.slot).unwrap_or_default())?,
                 _ => return Ok(None),
             };
+            if target.block == rid.block {
+                return Err(stub_misleads(rid, target));
+            }
             let (home, away) = if target.block > rid.block {
                 let away = self.write_page(target.block)?;
                 (home, away)
@@ -329,7 +332,7 @@ impl Heap {
             let item = away.row(target.slot).filter(|_| away.slot(target.slot).flags == kind::MOVED);
             let (owner, _) = split_moved(item.unwrap_or_default())?;
             if owner != rid {
-                return Err(Error::corrupt(format!("row {rid} is not where its stub leads, {target}")));
+                return Err(stub_misleads(rid, target));
             }
             return Ok(Some(LatchedRow { home, away: Some(away), slot: target.slot }));
         }
@@ -394,6 +397,7 @@ impl Heap {
         current: Current,
     ) -> Result<bool> {
         let mut header = current.header;
+        let mut walk = Walk::default();
         loop {
             match self.standing(Some(transaction), &header) {
                 Standing::Own(_) => return Ok(false),
@@ -405,6 +409,7 @@ impl Heap {
             if header.older.is_none() {
                 return Ok(true);
             }
+            walk.pass(header.older)?;
             header = self.with_version(page, block, header.older, |header, _| *header)?;
         }
     }
