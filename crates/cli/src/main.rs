@@ -2,6 +2,7 @@
 
 mod check;
 mod configuration;
+mod end_log;
 mod inspect;
 mod serve;
 mod shell;
@@ -33,6 +34,8 @@ enum Command {
     Shell(shell::Shell),
     /// Check a data directory: pages, indexes against tables, catalog against files.
     Check(check::Check),
+    /// Say where a log is damaged before its end, and, if asked to, go on without what is behind.
+    EndLog(end_log::EndLog),
     /// Show what is on disk, or what the parser makes of a statement.
     Inspect(inspect::Inspect),
     /// Prove that crashes lose nothing: random work on simulated files, cut from power, recovered and compared.
@@ -44,6 +47,7 @@ fn main() -> ExitCode {
         Some(Command::Serve(serve)) => serve.run().map(|()| ExitCode::SUCCESS),
         Some(Command::Shell(shell)) => shell.run(),
         Some(Command::Check(check)) => check.run(),
+        Some(Command::EndLog(end_log)) => end_log.run(),
         Some(Command::Inspect(inspect)) => inspect.run().map(|()| ExitCode::SUCCESS),
         Some(Command::Torture(torture)) => torture.run(),
         None => shell::Shell::on_default_directory().run(),

@@ -135,16 +135,25 @@ impl Redone {
     }
 }
 
+/// What is known of the log's end before it is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum KnownEnd {
+    Nothing,
+    /// After a clean end nobody has written behind the checkpoint's record.
+    Clean,
+    /// It shall end here, whatever is behind.
+    Damaged(Lsn),
+}
+
 /// Restores what the checkpoint at `checkpoint` says and redoes everything from its redo point on.
 pub(crate) fn redo(
     mut reader: WalReader<'_>,
     checkpoint: Lsn,
-    clean: bool,
+    end: KnownEnd,
     data: &CheckpointData,
     pool: &BufferPool,
     files: &Files,
     managers: &[Arc<dyn ResourceManager>],
-    end_damaged_log_at: Option<Lsn>,
 ) -> Result<Redone> {
     files.store().raise_next_id(data.next_file_id);
     files.restore_pending(data.pending.clone());
@@ -176,27 +185,24 @@ pub(crate) fn redo(
             error.context(format!("while redoing the log record at {:016x}", record.start.0))
         })?;
     }
-    let end = reader.position();
-    if end <= checkpoint {
+    let found = reader.position();
+    if found <= checkpoint {
         return Err(damaged_log(format!(
             "the log is damaged at {:016x}, before the checkpoint record at {:016x}",
-            end.0, checkpoint.0
+            found.0, checkpoint.0
         )));
     }
-    // After a clean end nobody has written behind the checkpoint's record.
-    if !clean
-        && end_damaged_log_at != Some(end)
-        && let Some(proof) = reader.find_proof_of_damage()?
-    {
+    let is_known = end == KnownEnd::Clean || end == KnownEnd::Damaged(found);
+    if !is_known && let Some(proof) = reader.find_proof_of_damage()? {
         return Err(damaged_log(format!(
             "the log is damaged at {:016x}: the record at {:016x} tells that it was whole there",
-            end.0, proof.0
+            found.0, proof.0
         )));
     }
     for manager in managers {
         manager.note_youngest(youngest);
     }
-    Ok(Redone { end, records, missing: context.missing.into_inner() })
+    Ok(Redone { end: found, records, missing: context.missing.into_inner() })
 }
 
 /// What was committed behind the damage is lost with it, so nobody goes on from there unasked.

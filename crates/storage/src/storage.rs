@@ -30,7 +30,7 @@ use crate::files::{Creator, FileStore, Files};
 use crate::page::{PageCheck, PageChecks, PageKind};
 use crate::poison::Poison;
 use crate::records;
-use crate::recovery::{self, RedoContext};
+use crate::recovery::{self, KnownEnd, RedoContext};
 use crate::wal::{
     LogSink, RecordBuilder, RmgrId, SegmentFiles, WAL_DIRECTORY, Wal, WalReader, WalRecord, crc_seed,
 };
@@ -375,16 +375,13 @@ impl Core {
         }
         let data = self.read_checkpoint(&found, seed)?;
         let reader = WalReader::new(&self.segments, seed, found.redo);
-        let redone = recovery::redo(
-            reader,
-            found.checkpoint,
-            found.shut_down,
-            &data,
-            &self.pool,
-            &self.files,
-            &self.managers,
-            self.config.end_damaged_log_at,
-        )?;
+        let end = match self.config.end_damaged_log_at {
+            _ if found.shut_down => KnownEnd::Clean,
+            Some(at) => KnownEnd::Damaged(at),
+            None => KnownEnd::Nothing,
+        };
+        let redone =
+            recovery::redo(reader, found.checkpoint, end, &data, &self.pool, &self.files, &self.managers)?;
         let clean = found.shut_down && redone.records == 0;
         for manager in &self.managers {
             manager.recovery_finished(redone.end)?;

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ochre_base::{Lsn, Result};
+use ochre_engine::Instance;
 use ochre_env::sim::{CrashMode, SimRandom};
 use ochre_storage::inspect;
 
@@ -87,9 +88,25 @@ impl Scene {
     /// # Panics
     /// When it holds something else.
     pub fn recovers_to_a_state(&self, machine: &Machine) -> Result<()> {
-        let instance = machine.open(self.settings)?;
+        self.recovers_when_ended(machine, None)
+    }
+
+    /// As [`Scene::recovers_to_a_state`], with a log that was damaged and shall end there; checks the directory, too.
+    ///
+    /// # Errors
+    /// When it is not opened.
+    ///
+    /// # Panics
+    /// When it holds something else, or the check finds something.
+    pub fn recovers_when_ended(&self, machine: &Machine, end: Option<Lsn>) -> Result<()> {
+        let mut config = self.settings.config();
+        config.storage.end_damaged_log_at = end;
+        let instance = Instance::open(machine.env(), Path::new(ROOT), config)?;
         let last = self.history.events.len() - 1;
         let found = verify::identify(&instance, &self.history, 0..=last, 0);
+        if end.is_some() {
+            verify::sound(&instance).unwrap_or_else(|what| panic!("seed {}: {what}", self.seed));
+        }
         machine.fs.cut_power();
         found.unwrap_or_else(|what| panic!("seed {}: {what}", self.seed));
         Ok(())

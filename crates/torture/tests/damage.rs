@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use ochre_engine::check::check_directory;
 use ochre_env::sim::SimRandom;
 use ochre_env::{FileSystem, OpenMode};
+use ochre_storage::inspect::find_log_damage;
 use ochre_torture::damage::{Scene, scene};
 use ochre_torture::machine::{Machine, ROOT, path};
 
@@ -120,4 +121,29 @@ fn a_flipped_bit_of_the_log_is_an_error_or_its_end() {
     }
     println!("{errors} errors, {ends} ends");
     assert!(errors > 20 && ends > 5, "{errors} errors, {ends} ends");
+}
+
+/// Where no page is ahead of the damage, the log can end there: what is left is a state that the directory went through.
+#[test]
+fn a_damaged_log_ends_there_on_request() {
+    let (mut ended, mut refused) = (0, 0);
+    for seed in 16..22 {
+        let scene = scene(seed, false);
+        let (first, last) = scene.log();
+        let random = SimRandom::new(seed);
+        for _ in 0..20 {
+            let (file, offset) = scene.log_file(first + random.below(last - first));
+            let machine = scene.copy();
+            machine.fs.damage(&file, offset, |bytes| bytes[0] ^= 1 << random.below(8), 1);
+            let Ok(Some(damage)) = find_log_damage(&machine.env(), Path::new(ROOT)) else { continue };
+            if damage.pages_ahead.is_empty() {
+                scene.recovers_when_ended(&machine, Some(damage.at)).unwrap();
+                ended += 1;
+            } else {
+                refused += 1;
+            }
+        }
+    }
+    println!("{ended} ended, {refused} refused");
+    assert!(ended > 5, "{ended} ended, {refused} refused");
 }

@@ -203,3 +203,59 @@ async fn what_was_acknowledged_survives_kill_9() {
     server.kill();
     println!("{rounds} rounds");
 }
+
+/// The log of a killed server is damaged in the middle: the server says so and does not start, `ochre end-log` says what
+/// can be kept, and after `ochre end-log --yes` that is there.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_log_damaged_in_the_middle_can_end_there() {
+    let place = Place::new();
+    let data = place.data().join("damaged");
+    let mut server = Server::start(&data, &[]);
+    let client = connect(server.port()).await.expect("the server answers");
+    client.batch_execute("CREATE TABLE t (i int PRIMARY KEY)").await.expect("a table");
+    for i in 0..40 {
+        client.batch_execute(&format!("INSERT INTO t VALUES ({i})")).await.expect("a row");
+    }
+    server.kill();
+    let run = |arguments: &[&str]| {
+        let output = common::ochre().args(arguments).arg(&data).output().expect("ochre runs");
+        let text = [output.stdout, output.stderr].concat();
+        (output.status.success(), String::from_utf8_lossy(&text).into_owned())
+    };
+    assert_eq!(run(&["end-log"]), (true, "the log is not damaged before its end\n".to_string()));
+    let (_, log) = run(&["inspect", "wal"]);
+    let inserts: Vec<u64> = log
+        .lines()
+        .filter(|line| line.contains("heap: insert"))
+        .map(|line| u64::from_str_radix(&line[..16], 16).expect("a position"))
+        .collect();
+    let at = inserts[inserts.len() - 20];
+    let segment = std::fs::read_dir(data.join("wal"))
+        .expect("the log's directory")
+        .filter_map(|entry| u64::from_str_radix(entry.ok()?.file_name().to_str()?, 16).ok())
+        .filter(|start| *start <= at)
+        .max()
+        .expect("a segment");
+    let path = data.join("wal").join(format!("{segment:016x}"));
+    let mut bytes = std::fs::read(&path).expect("a segment is read");
+    bytes[(at - segment) as usize + 20] ^= 0xff;
+    std::fs::write(&path, bytes).expect("a segment is written");
+
+    let (checked, said) = run(&["check"]);
+    assert!(!checked && said.contains(&format!("the log is damaged at {at:016x}")), "{said}");
+    let (ended, said) = run(&["end-log"]);
+    assert!(!ended && said.contains("nothing was changed") && said.contains("WARNING"), "{said}");
+    let (checked, _) = run(&["check"]);
+    assert!(!checked, "nothing was changed");
+    let (ended, said) = run(&["end-log", "--yes"]);
+    assert!(ended && said.ends_with("no problems\n"), "{said}");
+
+    let mut server = Server::start(&data, &[]);
+    let client = connect(server.port()).await.expect("the server answers");
+    let rows = client.query("SELECT i FROM t ORDER BY i", &[]).await.expect("the rows");
+    let kept: Vec<i32> = rows.iter().map(|row| row.get(0)).collect();
+    assert_eq!(kept, (0..20).collect::<Vec<i32>>(), "what was committed before the damage");
+    client.batch_execute("INSERT INTO t SELECT generate_series(100, 300)").await.expect("rows");
+    server.kill();
+    check(&data);
+}
