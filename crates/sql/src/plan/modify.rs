@@ -6,7 +6,6 @@ use ochre_base::{Error, Result};
 use ochre_expr::Expr;
 use ochre_types::SqlType;
 
-use super::node::has_subplan;
 use super::{PlanBuilder, Wanted};
 use crate::bind::{RowExpression, RowExpressionBinder, foreign_keys_of, referenced_tables};
 use crate::idset::IdSet;
@@ -228,14 +227,14 @@ impl PlanBuilder<'_> {
                 }
             }
         }
-        let predicates: Vec<Expr> = modify
-            .predicates
-            .iter()
-            .filter(|predicate| !has_subplan(predicate) && available.is_superset_of(predicate))
-            .cloned()
-            .collect();
-        for predicate in &predicates {
-            required.add_expr(predicate);
+        let mut predicates = Vec::with_capacity(modify.predicates.len());
+        for predicate in &modify.predicates {
+            let mut mentioned = IdSet::default();
+            crate::walk::mentioned(predicate, self.parts(), &mut mentioned);
+            if mentioned.iter().all(|id| available.contains(id)) {
+                required.extend(&mentioned);
+                predicates.push(predicate.clone());
+            }
         }
         let node = self.plan_node(&modify.source.plan, &required, &Wanted::default())?;
         let Some(position) = node.ids.iter().position(|id| *id == row_id) else {

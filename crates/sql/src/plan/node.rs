@@ -1043,9 +1043,9 @@ impl PlanBuilder<'_> {
         let available = crate::walk::produced(input, &self.tables);
         let depth = locks.first().map_or(0, |lock| self.columns[lock.row_id].depth);
         let mut usable = Vec::new();
-        for predicate in predicates.iter().filter(|p| !has_subplan(p)) {
+        for predicate in predicates {
             let mut mentioned = IdSet::default();
-            mentioned.add_expr(predicate);
+            crate::walk::mentioned(predicate, self.parts(), &mut mentioned);
             // Columns of the queries around this one stay as they are.
             if mentioned.iter().all(|id| available.contains(id) || self.columns[id].depth < depth) {
                 mentioned.iter().filter(|id| available.contains(*id)).for_each(|id| needed.insert(id));
@@ -1093,13 +1093,6 @@ impl PlanBuilder<'_> {
             .collect();
         let predicate = self.resolve_filter(predicates, ids)?;
         Ok(RowRecheck { columns, predicate })
-    }
-}
-
-impl IdSet {
-    /// Whether every id that an expression mentions is in the set.
-    pub(crate) fn is_superset_of(&self, expr: &Expr) -> bool {
-        expr.columns().iter().all(|id| self.contains(*id))
     }
 }
 
