@@ -73,10 +73,10 @@ impl Frame {
         self.slots.borrow_mut()[..values.len()].clone_from_slice(values);
     }
 
-    /// The values of some slots.
+    /// The values of some slots; NULL for one that another frame has.
     pub fn values(&self, slots: &[usize]) -> Vec<Datum> {
         let all = self.slots.borrow();
-        slots.iter().map(|slot| all[*slot].clone()).collect()
+        slots.iter().map(|slot| all.get(*slot).cloned().unwrap_or(Datum::Null)).collect()
     }
 }
 

@@ -13,19 +13,24 @@ use ochre_sql::physical::{
 };
 use ochre_types::Datum;
 
-use crate::context::ExecContext;
+use crate::context::{ExecContext, Frame};
 
 /// What a plan depends on. Slots that the plan's own nested loops write are among the slots: they only make rows be
 /// computed again that could have been kept.
 #[derive(Debug, Clone, Default)]
 pub struct Dependencies {
     slots: Vec<usize>,
-    work_table: bool,
+    /// Work tables of recursive queries around it.
+    work_tables: Vec<usize>,
 }
 
 /// The values that dependencies had when rows were computed.
-#[derive(Debug, Default)]
-pub struct DependencyValues(Vec<Datum>);
+#[derive(Debug, Default, PartialEq)]
+pub struct DependencyValues {
+    slots: Vec<Datum>,
+    /// The rounds of the work tables.
+    rounds: Vec<u64>,
+}
 
 impl Dependencies {
     /// What a plan of a statement depends on.
@@ -34,17 +39,31 @@ impl Dependencies {
         found.collect(plan, statement);
         found.slots.sort_unstable();
         found.slots.dedup();
+        found.work_tables.sort_unstable();
+        found.work_tables.dedup();
         found
     }
 
     /// The values at this moment.
     pub fn values(&self, ctx: &ExecContext<'_>) -> DependencyValues {
-        DependencyValues(ctx.frame.values(&self.slots))
+        self.values_in(ctx, ctx.frame)
+    }
+
+    /// As [`Dependencies::values`], for the slots of a frame.
+    pub fn values_in(&self, ctx: &ExecContext<'_>, frame: &Frame) -> DependencyValues {
+        let slots = if self.slots.is_empty() { Vec::new() } else { frame.values(&self.slots) };
+        let round = |number: &usize| ctx.run.work_table(*number).borrow().round;
+        DependencyValues { slots, rounds: self.work_tables.iter().map(round).collect() }
     }
 
     /// Whether rows computed with `values` may be given again.
     pub fn unchanged(&self, ctx: &ExecContext<'_>, values: &DependencyValues) -> bool {
-        !self.work_table && (self.slots.is_empty() || ctx.frame.values(&self.slots) == values.0)
+        self.is_empty() || self.values(ctx) == *values
+    }
+
+    /// Whether it depends on nothing.
+    pub fn is_empty(&self) -> bool {
+        self.slots.is_empty() && self.work_tables.is_empty()
     }
 
     fn collect(&mut self, plan: &PhysicalPlan, statement: &PlannedStatement) {
@@ -58,18 +77,24 @@ impl Dependencies {
                 });
             });
             match &plan.node {
-                PlanNode::WorkTableScan(_) => self.work_table = true,
+                PlanNode::WorkTableScan(scan) => self.work_tables.push(scan.work_table),
                 PlanNode::CteScan(scan) => {
-                    if let Some(cte) = statement.ctes.get(scan.cte)
-                        && cte.correlated
-                    {
+                    if let Some(cte) = statement.ctes.get(scan.cte).filter(|cte| !cte.modifies) {
+                        let slots = self.slots.len();
                         self.collect(&cte.plan, statement);
+                        if !cte.correlated {
+                            self.slots.truncate(slots);
+                        }
                     }
                 }
                 _ => {}
             }
             for child in plan.children() {
                 self.collect(child, statement);
+            }
+            // A recursive query's own work table is nothing that its rows depend on.
+            if let PlanNode::RecursiveUnion(union) = &plan.node {
+                self.work_tables.retain(|number| *number != union.work_table);
             }
         });
     }

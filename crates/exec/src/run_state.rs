@@ -20,6 +20,7 @@ use ochre_types::{Batch, Datum, PhysicalType, Selection, SqlType};
 
 use crate::build::Builder;
 use crate::context::{ExecContext, Frame};
+use crate::dependencies::{Dependencies, DependencyValues};
 use crate::key_set::{Key, KeySet};
 use crate::key_table::KeyTable;
 use crate::keys::{BatchKeys, KeyLayout};
@@ -76,12 +77,25 @@ struct CteState {
     ended: bool,
     /// Whether the root has run since it was built.
     used: bool,
+    /// What its rows depend on, and what that was when they were computed.
+    dependencies: Dependencies,
+    values: DependencyValues,
 }
 
 /// The rows that a recursive CTE found in its last round.
 #[derive(Default)]
 pub(crate) struct WorkTable {
     pub(crate) current: Option<Arc<RowStore>>,
+    /// Changes with the rows.
+    pub(crate) round: u64,
+}
+
+impl WorkTable {
+    /// Other rows.
+    pub(crate) fn replace(&mut self, rows: Option<Arc<RowStore>>) {
+        self.current = rows;
+        self.round += 1;
+    }
 }
 
 impl RunState {
@@ -104,6 +118,12 @@ impl RunState {
                 store: None,
                 ended: false,
                 used: false,
+                dependencies: if cte.modifies {
+                    Dependencies::default()
+                } else {
+                    Dependencies::of(&cte.plan, plan)
+                },
+                values: DependencyValues::default(),
             }));
         }
         let work_tables = (0..plan.work_tables).map(|_| RefCell::default()).collect();
@@ -187,15 +207,24 @@ impl RunState {
     ) -> Result<Option<Batch>> {
         let mut state = self.ctes[cte].borrow_mut();
         let state = &mut *state;
+        let frame = match self.plan.ctes[cte].frame {
+            None => &self.main,
+            Some(subplan) => &self.frames[subplan],
+        };
+        // A scan that begins sees whether its rows are those of before: in a lateral item, in a recursive term.
+        if number == 0 && !state.dependencies.is_empty() {
+            let values = state.dependencies.values_in(ctx, frame);
+            if state.store.is_some() && values != state.values {
+                state.store = None;
+            }
+            state.values = values;
+        }
         if state.store.is_none() {
             let plan = &self.plan.ctes[cte].plan;
             let types = plan.columns.iter().map(|column| column.ty.physical).collect();
             state.store = Some(RowStore::new(types, ctx.temp(), ctx.work_mem_bytes()));
             // The query runs in a copy of its frame (F1), whatever frame reads it.
-            state.frame = match self.plan.ctes[cte].frame {
-                None => self.main.copy(),
-                Some(subplan) => self.frames[subplan].copy(),
-            };
+            state.frame = frame.copy();
             state.ended = false;
             if std::mem::replace(&mut state.used, true) {
                 let root = state.root.as_mut().expect("a CTE's query is there for the whole execution");

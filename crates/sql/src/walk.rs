@@ -304,9 +304,7 @@ fn collect(plan: &Logical, parts: Parts<'_>, used: &mut IdSet, made: &mut IdSet)
             }
             Logical::CteScan { cte, .. } => {
                 made.extend(&produced(plan, parts.tables));
-                if let Some(LogicalCte { body: LogicalBody::Query(query), recursive: false, .. }) =
-                    parts.ctes.get(*cte)
-                {
+                if let Some(LogicalCte { body: LogicalBody::Query(query), .. }) = parts.ctes.get(*cte) {
                     used.extend(&free_columns(&query.plan, parts));
                 }
             }

@@ -77,7 +77,7 @@ impl RecursiveUnion {
         match self.found.take().filter(|found| !found.is_empty()) {
             None => self.round = Round::Ended,
             Some(found) => {
-                ctx.run.work_table(self.work_table).borrow_mut().current = Some(Arc::new(found));
+                ctx.run.work_table(self.work_table).borrow_mut().replace(Some(Arc::new(found)));
                 self.round = Round::Recursive;
                 if std::mem::replace(&mut self.recursive_started, true) {
                     self.recursive.rescan(ctx)?;
@@ -119,7 +119,7 @@ impl Operator for RecursiveUnion {
         if let Some((_, seen)) = &mut self.seen {
             *seen = None;
         }
-        ctx.run.work_table(self.work_table).borrow_mut().current = None;
+        ctx.run.work_table(self.work_table).borrow_mut().replace(None);
         self.initial.rescan(ctx)?;
         if std::mem::take(&mut self.recursive_started) {
             self.recursive.rescan(ctx)?;

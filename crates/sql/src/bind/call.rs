@@ -39,6 +39,12 @@ impl Binder<'_> {
         }
         let functions = &self.functions_of(call)?;
         let kind = functions.first().map_or(FunctionKind::Function, |function| function.kind);
+        if call.within_group
+            && call.over.is_none()
+            && let Some(set) = super::hypothetical::HypotheticalSet::of(functions)
+        {
+            return self.bind_hypothetical(call, set, scope);
+        }
         if kind == FunctionKind::Aggregate && call.over.is_none() {
             return self.bind_aggregate(call, functions, scope);
         }
@@ -416,8 +422,26 @@ impl Binder<'_> {
         scope: &Scope<'_>,
     ) -> Result<Expr> {
         let aggregate = self.bind_aggregate_call(call, functions, scope)?;
-        let owner = self.aggregate_owner(&aggregate, scope, call.pos)?;
-        self.check_aggregate_allowed(owner, call.pos)?;
+        self.add_aggregate(aggregate, scope, call.pos)
+    }
+
+    /// Notes an aggregate with the query that it belongs to; the column that it becomes.
+    pub(super) fn add_aggregate(
+        &mut self,
+        aggregate: AggregateExpr,
+        scope: &Scope<'_>,
+        pos: Pos,
+    ) -> Result<Expr> {
+        let owner = self.aggregate_owner(&aggregate, scope, pos)?;
+        self.check_aggregate_allowed(owner, pos)?;
+        let exprs = aggregate.args.iter().chain(&aggregate.filter);
+        let nested = exprs
+            .flat_map(Expr::columns)
+            .any(|id| self.levels[owner].aggregates.iter().any(|(known, _)| *known == id));
+        if nested {
+            let error = Error::new(SqlState::GROUPING_ERROR, "aggregate function calls cannot be nested");
+            return Err(self.at(error, pos));
+        }
         let ty = aggregate.ty;
         if let Some((id, _)) = self.levels[owner].aggregates.iter().find(|(_, known)| *known == aggregate) {
             let volatile =
@@ -592,10 +616,7 @@ impl Binder<'_> {
         let aggregate = self.aggregate_of(&resolved.function, call)?;
         match aggregate.kind {
             AggregateKind::OrderedSet => {}
-            AggregateKind::HypotheticalSet => {
-                return Err(self.at(Error::unsupported("a hypothetical-set aggregate"), call.pos));
-            }
-            AggregateKind::Normal => {
+            AggregateKind::Normal | AggregateKind::HypotheticalSet => {
                 let error = Error::new(
                     SqlState::WRONG_OBJECT_TYPE,
                     format!("{} is not an ordered-set aggregate, so it cannot have WITHIN GROUP", call.name),

@@ -45,9 +45,6 @@ impl Binder<'_> {
         }
         for index in order {
             let cte = &with.ctes[index];
-            if cte.search.is_some() || cte.cycle.is_some() {
-                return Err(self.at(Error::unsupported("SEARCH and CYCLE of WITH"), cte.pos));
-            }
             let target = self.bind_cte(cte, with.recursive, &ctes, scope)?;
             ctes = ctes.with(Arc::from(cte.name.as_str()), target);
         }
@@ -67,6 +64,9 @@ impl Binder<'_> {
         let depth = scope.depth + 1;
         let mut inner = Scope { items: Vec::new(), parent: scope.parent, ctes: visible.clone(), depth };
         let refers = recursive && mentions_name(&cte.query, &cte.name);
+        if !refers && let Some(pos) = clause_pos(cte) {
+            return Err(self.at(Error::new(SqlState::SYNTAX_ERROR, "WITH query is not recursive"), pos));
+        }
         let (body, mut output, is_recursive) = match &cte.query {
             ast::Statement::Select(select) if refers => {
                 let query = self.bind_recursive(cte, select, index, &inner)?;
@@ -185,9 +185,17 @@ impl Binder<'_> {
         let mut initial_scope = inner.clone();
         initial_scope.ctes =
             inner.ctes.with(Arc::clone(&name), CteTarget::Forbidden("its non-recursive term"));
-        let initial = self.bind_query(&operation.left, &initial_scope)?;
+        let mut initial = self.bind_query(&operation.left, &initial_scope)?;
         let mut output = initial.output.clone();
         self.name_columns(cte, &mut output)?;
+        let added = self.bind_search_cycle(cte, &output, &initial_scope)?;
+        let mut right = std::borrow::Cow::Borrowed(&*operation.right);
+        if let Some(added) = &added {
+            right = std::borrow::Cow::Owned(self.select_added_columns(added, cte, operation)?);
+            let own = output.len();
+            self.start_added_columns(added, &mut initial, scope.depth);
+            output.extend_from_slice(&initial.output[own..]);
+        }
         let columns: Arc<[(Arc<str>, SqlType)]> =
             output.iter().map(|(_, column)| (Arc::clone(&column.name), column.ty)).collect();
         let work_table = self.work_tables;
@@ -197,7 +205,7 @@ impl Binder<'_> {
         recursive_scope.ctes = recursive_scope
             .ctes
             .with(name, CteTarget::WorkTable { work_table, index, columns: Arc::clone(&columns) });
-        let mut recursive = self.bind_query_with(&operation.right, &recursive_scope, false)?;
+        let mut recursive = self.bind_query_with(&right, &recursive_scope, false)?;
         if self.recursive_references[work_table] > 1 {
             let error = Error::new(
                 SqlState::INVALID_RECURSION,
@@ -233,6 +241,9 @@ impl Binder<'_> {
         }
         let types: Vec<SqlType> = output.iter().map(|(_, column)| column.ty.with_typmod(-1)).collect();
         self.coerce_output(&mut recursive, &types, "UNION", cte.pos, CoercionContext::Implicit)?;
+        if let Some(added) = &added {
+            self.follow_added_columns(added, &mut recursive, scope.depth)?;
+        }
         let mut ids = Vec::with_capacity(output.len());
         for (id, column) in &mut output {
             *id = self.new_column(Arc::clone(&column.name), column.ty, scope.depth);
@@ -250,6 +261,12 @@ impl Binder<'_> {
         };
         Ok(Query { plan, output })
     }
+}
+
+/// Where SEARCH or CYCLE of an entry stands.
+fn clause_pos(cte: &ast::Cte) -> Option<ast::Pos> {
+    let search = cte.search.as_ref().map(|search| search.pos);
+    search.or_else(|| cte.cycle.as_ref().map(|cycle| cycle.pos))
 }
 
 /// An order in which every entry comes after those it mentions; shorter than the list when there is a cycle.

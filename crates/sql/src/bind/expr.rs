@@ -34,11 +34,10 @@ impl Binder<'_> {
                 {
                     return Ok(row);
                 }
-                let error = Error::new(
-                    SqlState::FEATURE_NOT_SUPPORTED,
-                    "row expansion via \"*\" is not supported here",
-                );
-                Err(self.at(error, column.pos))
+                // `t.*` as an operand is the row.
+                let row = self.bind_whole_row(column, scope)?;
+                self.note_column(&row, column.pos);
+                Ok(row)
             }
             ast::Expr::Column(column) => {
                 let bound = self.bind_column_ref(column, scope)?;

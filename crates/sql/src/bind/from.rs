@@ -381,6 +381,13 @@ impl Binder<'_> {
         if subquery.lateral && query.output.iter().any(|(id, _)| self.columns[*id].depth < inner_depth) {
             (plan, columns) = self.rename_output(plan, columns, scope.depth, None);
         }
+        // From here on they are columns of the query that the item stands in.
+        for column in &columns {
+            if let Expr::Column { index, .. } = column.expr {
+                let depth = &mut self.columns[index].depth;
+                *depth = (*depth).min(scope.depth);
+            }
+        }
         if let Some(renames) = &subquery.alias {
             self.rename_columns(&mut columns, renames, subquery.pos)?;
         }

@@ -246,6 +246,10 @@ impl Binder<'_> {
         made.extend(level.sets.iter().map(|(id, _)| *id));
         made.extend(set_id);
         let mentions = std::mem::take(&mut level.mentions);
+        let mut direct = std::mem::take(&mut level.direct_args);
+        if clause.sets.is_some() && direct.iter().any(|expr| !expr.columns().is_empty()) {
+            return Err(Error::unsupported("a group key as argument of a hypothetical-set aggregate"));
+        }
         let mut having = having;
         let mut later: Vec<&mut Expr> = exprs;
         if clause.sets.is_some() {
@@ -258,6 +262,7 @@ impl Binder<'_> {
             }
         }
         later.extend(having.iter_mut());
+        later.extend(direct.iter_mut());
         for (definition, calls) in &mut level.windows {
             later.extend(definition.partition.iter_mut());
             later.extend(definition.order.iter_mut().map(|key| &mut key.expr));

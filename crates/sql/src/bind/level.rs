@@ -77,6 +77,8 @@ pub(crate) struct Level {
     pub depth: u32,
     /// Aggregates met.
     pub aggregates: Vec<(ColumnId, AggregateExpr)>,
+    /// What hypothetical-set aggregates are asked about, which must be the same for all rows of a group.
+    pub direct_args: Vec<Expr>,
     /// Windows met, with their calls.
     pub windows: Vec<(WindowDefinition, Vec<(ColumnId, WindowExpr)>)>,
     /// The WINDOW clause.
@@ -101,6 +103,7 @@ impl Level {
             clause,
             depth,
             aggregates: Vec::new(),
+            direct_args: Vec::new(),
             windows: Vec::new(),
             named_windows: Vec::new(),
             sets: Vec::new(),

@@ -4,7 +4,7 @@
 //! # Where to look
 //! - what a name means: [`scope`], FROM items: [`from`]
 //! - expressions: [`expr`], calls: [`call`], overloads: [`overload`], conversions: [`coerce`], type names: [`type_name`]
-//! - queries: [`select`], grouping: [`group`], WITH: [`cte`]
+//! - queries: [`select`], grouping: [`group`], WITH: [`cte`], [`search_cycle`]
 //! - INSERT, UPDATE, DELETE: [`dml`], MERGE: [`merge`], RETURNING: [`returning`], expressions of DDL: [`ddl`]
 //!
 //! # Not done
@@ -19,11 +19,13 @@ mod expr;
 mod foreign_key;
 mod from;
 mod group;
+mod hypothetical;
 mod level;
 mod merge;
 mod overload;
 mod returning;
 mod scope;
+mod search_cycle;
 mod select;
 mod target;
 mod type_name;

@@ -432,6 +432,22 @@ impl Binder<'_> {
         }
     }
 
+    /// `t.*` where one value is wanted.
+    pub(crate) fn bind_whole_row(&mut self, column: &ast::ColumnRef, scope: &Scope<'_>) -> Result<Expr> {
+        let (schema, table) = match column.parts.as_slice() {
+            [table] => (None, table),
+            [schema, table] => (Some(schema.as_str()), table),
+            _ => return Err(self.at(Error::unsupported("a name with so many parts"), column.pos)),
+        };
+        match self.find_item(schema, table, column.pos, scope)? {
+            Some((item, depth)) => {
+                let item = item.clone();
+                self.whole_row(&item, depth)
+            }
+            None => Err(self.missing_from(schema, table, column.pos, scope)),
+        }
+    }
+
     /// The columns that `*` or `t.*` stands for.
     pub(crate) fn expand_star(
         &mut self,

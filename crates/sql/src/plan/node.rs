@@ -9,8 +9,8 @@ use ochre_types::Datum;
 use super::{Node, OrderKey, PlanBuilder, Wanted, cost};
 use crate::idset::IdSet;
 use crate::logical::{
-    AggregateExpr, Bound, ColumnId, FunctionCall, FunctionGet, Grouping, Logical, Ordering, RowLock,
-    SetInputs, SetItem, WindowExpr, WindowStep,
+    AggregateExpr, Bound, ColumnId, FunctionCall, FunctionGet, Grouping, Logical, LogicalBody, Ordering,
+    RowLock, SetInputs, SetItem, WindowExpr, WindowStep,
 };
 use crate::physical::{
     AggregateCall, AggregatePlan, AggregateStrategy, AppendPlan, CteScanPlan, DistinctPlan, Estimate,
@@ -187,6 +187,13 @@ impl PlanBuilder<'_> {
                     return Err(Error::internal("a WITH entry is read before it is planned"));
                 };
                 let rows = self.planned_ctes[number].plan.estimate.rows;
+                // What the entry mentions of items to the left, the scan needs of them.
+                if let (true, LogicalBody::Query(query)) =
+                    (self.planned_ctes[number].correlated, &self.ctes[*cte].body)
+                {
+                    let free = crate::walk::free_columns(&query.plan, self.parts());
+                    self.outside.extend(free.iter());
+                }
                 let scan = CteScanPlan { cte: number, alias: Arc::clone(alias), columns: positions, filter };
                 (PlanNode::CteScan(scan), rows)
             }
