@@ -46,6 +46,7 @@ fn check(instance: &Instance, session: &mut Session, sql: &str, least_spilled: u
     let spilled = instance.temp_bytes_written() - before;
     assert_eq!(answer, expected, "{sql}");
     assert!(spilled >= least_spilled, "{spilled} bytes were spilled by {sql}");
+    assert!(spilled <= 16 * least_spilled.max(MB), "{spilled} bytes were spilled by {sql}");
     run(session, "RESET work_mem; RESET query_memory_limit; RESET hash_mem_multiplier");
 }
 

@@ -1,16 +1,17 @@
 //! A set of keys that may outgrow memory: which rows a recursive UNION has seen, what an `IN (SELECT …)` gave.
 //!
 //! # How
-//! New keys go to a [`KeyTable`]. When it has used its share of the budget, its keys are written in their order to a
-//! temporary file, a *run*, and it starts anew. A run is a sequence of blocks; for each the shortest string that parts it
-//! from the block before stays in memory, so looking a key up reads one block of each run. A Bloom filter over all runs
-//! spares that for most keys that are not there, and blocks that were read lately are kept.
+//! New keys go to a [`KeyTable`]. When it has used its share of the budget, its keys are written to a temporary file, a
+//! *run*, in the order of their hashes, and it starts anew. A run is a sequence of blocks; the first hash of each stays in
+//! memory, so looking a key up reads one block of each run, and however long keys are, what is kept of them is short. A
+//! Bloom filter over all runs spares that for most keys that are not there, and blocks that were read lately are kept.
 //!
 //! Eight runs of one level are merged into one of the next, so there are never many.
 //!
 //! # Invariants
 //! - KS1: with [`KeySet::insert`] alone a key is in one place only; [`KeySet::add`] may leave it in several.
 //! - KS2: the filter passes every key of every run.
+//! - KS3: keys of one hash are in one block.
 
 use std::sync::Arc;
 
@@ -43,13 +44,13 @@ pub struct KeySet {
     next_run: u64,
 }
 
-/// Keys in order, each once, in a file.
+/// Keys in the order of their hashes, each once, in a file.
 struct Run {
     id: u64,
     level: u32,
     file: TempFile,
-    /// For each block what parts it from the one before (nothing for the first), and its offset.
-    blocks: Vec<(Box<[u8]>, u64)>,
+    /// For each block its first hash and its offset.
+    blocks: Vec<(u64, u64)>,
 }
 
 #[derive(Default)]
@@ -115,9 +116,8 @@ impl KeySet {
     /// Bytes of memory held.
     #[cfg(test)]
     fn memory_bytes(&self) -> usize {
-        let separators = |run: &Run| run.blocks.iter().map(|(key, _)| 24 + key.len()).sum::<usize>();
         let cached: usize = self.cache.iter().map(|block| block.bytes.capacity()).sum();
-        let runs: usize = self.runs.iter().map(separators).sum();
+        let runs: usize = self.runs.iter().map(|run| run.blocks.capacity() * 16).sum();
         self.recent.memory_bytes() + self.filter.len() * 8 + cached + runs
     }
 
@@ -144,21 +144,24 @@ impl KeySet {
         // A new table, since what the old one has grown to may be all of its share.
         let fresh = if self.words { KeyTable::words() } else { KeyTable::bytes() };
         let recent = std::mem::replace(&mut self.recent, fresh);
-        let mut numbers: Vec<u32> = (0..recent.len() as u32).collect();
         let mut writer = RunWriter::new(&self.temp)?;
-        if self.words {
-            numbers.sort_unstable_by_key(|number| recent.word_at(*number));
-            for number in numbers {
-                let word = recent.word_at(number);
-                self.filter_add(hash_word(word));
-                writer.push(&word.to_be_bytes())?;
-            }
-        } else {
-            numbers.sort_unstable_by(|a, b| recent.bytes_at(*a).cmp(recent.bytes_at(*b)));
-            for number in numbers {
-                let key = recent.bytes_at(number);
-                self.filter_add(hash_bytes(key));
-                writer.push(key)?;
+        let mut order: Vec<(u64, u32)> = (0..recent.len() as u32)
+            .map(|number| {
+                let hash = match self.words {
+                    true => hash_bytes(&recent.word_at(number).to_be_bytes()),
+                    false => hash_bytes(recent.bytes_at(number)),
+                };
+                (hash, number)
+            })
+            .collect();
+        let bytes_at = |number| if self.words { &[][..] } else { recent.bytes_at(number) };
+        order.sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| bytes_at(a.1).cmp(bytes_at(b.1))));
+        for (hash, number) in order {
+            self.filter_add(hash);
+            if self.words {
+                writer.push(hash, &recent.word_at(number).to_be_bytes())?;
+            } else {
+                writer.push(hash, recent.bytes_at(number))?;
             }
         }
         let run = writer.finish(self.take_run_id(), 0)?;
@@ -186,10 +189,11 @@ impl KeySet {
             }
             while let Some(least) = least(&readers) {
                 // A key that several runs have (KS1) is written once.
-                let key = readers[least].key().expect("it was the least").to_vec();
-                writer.push(&key)?;
+                let (hash, key) = readers[least].key().expect("it was the least");
+                let key = key.to_vec();
+                writer.push(hash, &key)?;
                 for reader in &mut readers {
-                    if reader.key() == Some(&key) {
+                    if reader.key() == Some((hash, &key)) {
                         reader.advance()?;
                     }
                 }
@@ -203,19 +207,20 @@ impl KeySet {
 
     fn is_in_runs(&mut self, key: Key<'_>) -> Result<bool> {
         let word;
-        let (hash, bytes) = match key {
+        let bytes = match key {
             Key::Word(value) => {
                 word = value.to_be_bytes();
-                (hash_word(value), &word[..])
+                &word[..]
             }
-            Key::Bytes(bytes) => (hash_bytes(bytes), bytes),
+            Key::Bytes(bytes) => bytes,
         };
+        let hash = hash_bytes(bytes);
         if !self.filter_passes(hash) {
             return Ok(false);
         }
         for run in self.runs.iter().rev() {
-            let behind = run.blocks.partition_point(|(separator, _)| **separator <= *bytes);
-            let offset = run.blocks[behind.saturating_sub(1)].1;
+            let behind = run.blocks.partition_point(|(first, _)| *first <= hash);
+            let Some((_, offset)) = behind.checked_sub(1).map(|block| run.blocks[block]) else { continue };
             let slot = (hash_word(run.id << 40 ^ offset) as usize) % self.cache.len();
             let block = &mut self.cache[slot];
             if (block.run, block.offset) != (run.id, offset) {
@@ -249,7 +254,7 @@ fn filter_place(hash: u64, words: usize) -> (usize, u64) {
     ((hash >> 24) as usize & (words - 1), bit(0) | bit(6) | bit(12) | bit(18))
 }
 
-/// The reader that stands on the least key.
+/// The reader that stands on the key that comes first.
 fn least(readers: &[RunReader<'_>]) -> Option<usize> {
     let keys = readers.iter().enumerate().filter_map(|(i, reader)| Some((reader.key()?, i)));
     keys.min().map(|(_, i)| i)
@@ -257,10 +262,8 @@ fn least(readers: &[RunReader<'_>]) -> Option<usize> {
 
 fn block_contains(mut block: &[u8], wanted: &[u8]) -> Result<bool> {
     while let Some(key) = next_key(&mut block)? {
-        match key.cmp(wanted) {
-            std::cmp::Ordering::Less => {}
-            std::cmp::Ordering::Equal => return Ok(true),
-            std::cmp::Ordering::Greater => return Ok(false),
+        if key == wanted {
+            return Ok(true);
         }
     }
     Ok(false)
@@ -281,10 +284,11 @@ fn next_key<'b>(block: &mut &'b [u8]) -> Result<Option<&'b [u8]>> {
 /// Writes keys that come in order.
 struct RunWriter {
     file: TempFile,
-    blocks: Vec<(Box<[u8]>, u64)>,
+    blocks: Vec<(u64, u64)>,
     block: Vec<u8>,
-    separator: Box<[u8]>,
-    last: Vec<u8>,
+    /// The first hash of the block, and the newest.
+    first: u64,
+    last: u64,
 }
 
 impl RunWriter {
@@ -293,27 +297,27 @@ impl RunWriter {
             file: temp.create()?,
             blocks: Vec::new(),
             block: Vec::with_capacity(BLOCK_BYTES + 256),
-            separator: Box::default(),
-            last: Vec::new(),
+            first: 0,
+            last: 0,
         })
     }
 
-    fn push(&mut self, key: &[u8]) -> Result<()> {
-        if self.block.len() >= BLOCK_BYTES {
-            self.flush()?;
-            let common = key.iter().zip(&self.last).take_while(|(a, b)| a == b).count();
-            self.separator = key[..(common + 1).min(key.len())].into();
+    fn push(&mut self, hash: u64, key: &[u8]) -> Result<()> {
+        if self.block.len() >= BLOCK_BYTES && hash != self.last {
+            self.flush()?; // KS3
+        }
+        if self.block.is_empty() {
+            self.first = hash;
         }
         self.block.extend_from_slice(&(key.len() as u32).to_le_bytes());
         self.block.extend_from_slice(key);
-        self.last.clear();
-        self.last.extend_from_slice(key);
+        self.last = hash;
         Ok(())
     }
 
     fn flush(&mut self) -> Result<()> {
         let offset = self.file.append(&self.block)?;
-        self.blocks.push((std::mem::take(&mut self.separator), offset));
+        self.blocks.push((self.first, offset));
         self.block.clear();
         Ok(())
     }
@@ -332,17 +336,19 @@ struct RunReader<'r> {
     block: Vec<u8>,
     /// Where the current key begins (behind its length) and ends.
     key: Option<(usize, usize)>,
+    hash: u64,
 }
 
 impl<'r> RunReader<'r> {
     fn new(run: &'r Run) -> Result<RunReader<'r>> {
-        let mut reader = RunReader { run, next_block: 0, block: Vec::new(), key: Some((0, 0)) };
+        let mut reader = RunReader { run, next_block: 0, block: Vec::new(), key: Some((0, 0)), hash: 0 };
         reader.advance()?;
         Ok(reader)
     }
 
-    fn key(&self) -> Option<&[u8]> {
-        self.key.map(|(start, end)| &self.block[start..end])
+    /// The current key behind its hash.
+    fn key(&self) -> Option<(u64, &[u8])> {
+        self.key.map(|(start, end)| (self.hash, &self.block[start..end]))
     }
 
     fn advance(&mut self) -> Result<()> {
@@ -356,8 +362,9 @@ impl<'r> RunReader<'r> {
             self.next_block += 1;
             at = 0;
         }
-        let length = next_key(&mut &self.block[at..])?.map(<[u8]>::len);
-        self.key = length.map(|length| (at + 4, at + 4 + length));
+        let key = next_key(&mut &self.block[at..])?;
+        self.hash = key.map_or(0, hash_bytes);
+        self.key = key.map(|key| (at + 4, at + 4 + key.len()));
         Ok(())
     }
 }
@@ -389,6 +396,18 @@ mod tests {
             let allowed = budget.max(64 << 10).saturating_mul(3);
             assert!(words.memory_bytes() < allowed && strings.memory_bytes() < allowed);
         }
+    }
+
+    #[test]
+    fn long_keys_that_begin_alike_take_no_memory_once_written() {
+        let temp = temp_files();
+        let mut set = KeySet::new(false, &temp, 64 << 10);
+        let key = |i: u32| format!("{}{i}", "x".repeat(6000));
+        for i in 0..2000 {
+            assert!(set.insert(Key::Bytes(key(i).as_bytes())).unwrap());
+        }
+        assert!(set.memory_bytes() < 400 << 10, "{}", set.memory_bytes());
+        assert!((0..2100).all(|i| set.contains(Key::Bytes(key(i).as_bytes())).unwrap() == (i < 2000)));
     }
 
     #[test]

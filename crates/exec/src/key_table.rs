@@ -20,6 +20,9 @@ pub struct KeyTable {
     keys: Keys,
 }
 
+/// What an emptied table keeps at most.
+const KEPT_BYTES: usize = 16 << 10;
+
 enum Keys {
     Words(Vec<u64>),
     /// The bytes of key `i` are `arena[ends[i - 1]..ends[i]]`, its hash is `hashes[i]`.
@@ -102,8 +105,16 @@ impl KeyTable {
         keys + self.table.capacity() * 5
     }
 
-    /// Forgets all keys and keeps the memory.
+    /// Forgets all keys. Little memory is kept for the next ones; much is given back, since whoever counts it would take
+    /// an empty table for a full one.
     pub fn clear(&mut self) {
+        if self.memory_bytes() > KEPT_BYTES {
+            *self = match self.keys {
+                Keys::Words(_) => KeyTable::words(),
+                Keys::Bytes { .. } => KeyTable::bytes(),
+            };
+            return;
+        }
         self.table.clear();
         match &mut self.keys {
             Keys::Words(words) => words.clear(),
