@@ -128,6 +128,8 @@ pub struct Instance {
     this: Weak<Instance>,
 }
 
+const _: () = assert!(builtin::FIRST_USER_FILE.0 == ochre_storage::CHOSEN_FILE_IDS);
+
 impl Instance {
     /// Opens a data directory, making it if it is not there.
     ///

@@ -38,7 +38,7 @@ pub mod wal;
 
 pub use buffer::{BufferPool, PageReadGuard, PageWriteGuard, PinnedPage, PoolStatistics, ScanRing};
 pub use config::StorageConfig;
-pub use files::{Creator, Files, ForkKey, RelationKey};
+pub use files::{CHOSEN_FILE_IDS, Creator, Files, ForkKey, RelationKey};
 pub use page::{Page, PageCheck, PageKind};
 pub use recovery::{RedoContext, RedoPage};
 pub use slots::Slot;

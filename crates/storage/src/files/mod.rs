@@ -106,6 +106,9 @@ pub enum Creator {
     Prepared,
 }
 
+/// Ids below this are chosen by the layer above, for files that come with a directory or a database.
+pub const CHOSEN_FILE_IDS: u64 = 1024;
+
 /// All relation files of a data directory.
 pub struct Files {
     store: Arc<FileStore>,
@@ -151,6 +154,8 @@ impl Files {
         self.pending.lock().creations.insert(relation, creator); // L1
         let record = records::file_create(relation, creator);
         let logged_before = relation.file.0 < self.checkpointed_ids.load(Ordering::SeqCst);
+        // An id that the layer above has chosen counts as given out, too.
+        self.store.raise_next_id(relation.file.0.saturating_add(1));
         let created = (|| {
             if logged_before {
                 let appended = self.wal.append(&record, &mut [])?; // L4
@@ -323,7 +328,12 @@ impl Files {
         let mut gone: BTreeSet<RelationKey> = pending.drops.into_keys().collect();
         if !clean {
             let known = |relation: &RelationKey| pending.creations.contains_key(relation);
-            let younger = |relation: &RelationKey| relation.file.0 >= checkpointed_id;
+            // Checkpoints once did not count chosen ids as given out. While no other was given out either, their files
+            // were made in a start that was cut short.
+            let chosen = self.store.next_id() <= CHOSEN_FILE_IDS;
+            let younger = |relation: &RelationKey| {
+                relation.file.0 >= checkpointed_id && (relation.file.0 >= CHOSEN_FILE_IDS || chosen)
+            };
             gone.extend(self.store.list()?.into_iter().filter(|found| younger(found) && !known(found)));
         }
         pending.creations.retain(|relation, creator| match became(*creator) {
