@@ -133,8 +133,9 @@ impl Session {
         let key = self.state.database.file_key(false, file);
         let transaction = self.transaction.as_mut().expect("N1: a statement runs in a transaction");
         let xid = transaction.assign_xid()?;
-        self.state.instance.btrees().create(key, xid, BTreeOptions::default())?;
+        // Before it is made: if that fails half-way, the end of the transaction removes what there is.
         transaction.note_created(key);
+        self.state.instance.btrees().create(key, xid, BTreeOptions::default())?;
         Ok(file)
     }
 }
