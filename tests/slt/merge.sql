@@ -122,3 +122,4 @@ DELETE FROM t WHERE id = 100 RETURNING old.v, new.v, old, new, new.tableoid;
 DELETE FROM low WHERE key = 1 RETURNING old.key, new.key, old.w;
 DELETE FROM t USING s WHERE t.id = 101 AND s.id = 2 RETURNING t, s, new.id, old.note;
 INSERT INTO t VALUES (102, 1, 'x') ON CONFLICT DO NOTHING RETURNING old.note, new.note, t;
+INSERT INTO t VALUES (99, 1, 'x') RETURNING WITH (OLD AS o, OLD AS n) o.id;

@@ -236,7 +236,10 @@ impl Session {
                         ast::Volatility::Volatile => Volatility::Volatile,
                     };
                 }
-                Kind::SecurityDefiner(definer) => options.security_definer = *definer,
+                Kind::SecurityDefiner(true) => {
+                    return Err(Error::unsupported("functions that run with the rights of their owner"));
+                }
+                Kind::SecurityDefiner(false) => options.security_definer = false,
                 Kind::Leakproof(leakproof) => options.leakproof = *leakproof,
                 Kind::Cost(cost) => options.cost = Some(positive(cost, "COST")?),
                 Kind::Rows(rows) => options.rows = Some(positive(rows, "ROWS")?),

@@ -55,7 +55,14 @@ impl Binder<'_> {
             scope.items.iter().any(|item| item.relation_visible && item.alias.as_deref() == Some(name))
         };
         for (new, table) in [(true, rows.new), (false, rows.old)] {
-            let option = returning.options.iter().find(|option| option.new == new);
+            let mut options = returning.options.iter().filter(|option| option.new == new);
+            let option = options.next();
+            if let Some(second) = options.next() {
+                let word = if new { "NEW" } else { "OLD" };
+                let error =
+                    Error::new(SqlState::SYNTAX_ERROR, format!("{word} cannot be specified multiple times"));
+                return Err(self.at(error, second.pos));
+            }
             let name: Arc<str> = match option {
                 Some(option) => Arc::from(option.name.as_str()),
                 None if new => "new".into(),
