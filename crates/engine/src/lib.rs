@@ -41,7 +41,7 @@ pub use session::{
     ExecuteOutcome, PortalShape, Progress, REPORTED_SETTINGS, Resumed, Session, StatementShape,
     TransactionStatus,
 };
-pub use sink::{NullSink, Sink};
+pub use sink::{NullSink, Sink, text_row};
 pub use tag::CommandTag;
 
 pub use ochre_exec as exec;

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use ochre_base::{Error, Result};
 use ochre_sql::physical::OutputColumn;
-use ochre_types::{Batch, FormatContext};
+use ochre_types::{Batch, FormatContext, print_text_at};
 
 use crate::tag::CommandTag;
 
 /// Receives what a statement yields, in the order in which a client gets it. The server encodes it into its write
-/// buffer, the library collects it.
+/// buffer, the library collects it. What a receiver leaves out is of no interest to it.
 pub trait Sink {
     /// The shape of the rows that follow. In the extended protocol it is sent by Describe and not here.
     ///
@@ -30,19 +30,19 @@ pub trait Sink {
     fn complete(&mut self, tag: CommandTag);
 
     /// A statement that was empty.
-    fn empty(&mut self);
+    fn empty(&mut self) {}
 
     /// A notice or warning.
-    fn notice(&mut self, notice: &Error);
+    fn notice(&mut self, _notice: &Error) {}
 
     /// A setting that clients follow has changed.
-    fn setting(&mut self, name: &str, value: &str);
+    fn setting(&mut self, _name: &str, _value: &str) {}
 
     /// COPY … FROM STDIN begins: rows of that many columns are wanted.
-    fn copy_in(&mut self, columns: usize);
+    fn copy_in(&mut self, _columns: usize) {}
 
     /// COPY … TO STDOUT begins.
-    fn copy_out(&mut self, columns: usize);
+    fn copy_out(&mut self, _columns: usize) {}
 
     /// One row of COPY … TO STDOUT, its line's end included, or the header.
     ///
@@ -51,7 +51,7 @@ pub trait Sink {
     fn copy_data(&mut self, data: &[u8]) -> Result<()>;
 
     /// COPY … TO STDOUT ends.
-    fn copy_out_done(&mut self);
+    fn copy_out_done(&mut self) {}
 }
 
 /// Throws everything away.
@@ -62,17 +62,31 @@ impl Sink for NullSink {
     fn row_shape(&mut self, _columns: &Arc<[OutputColumn]>) -> Result<()> {
         Ok(())
     }
+
     fn rows(&mut self, _batch: &Batch, _columns: &[OutputColumn], _format: &FormatContext) -> Result<()> {
         Ok(())
     }
+
     fn complete(&mut self, _tag: CommandTag) {}
-    fn empty(&mut self) {}
-    fn notice(&mut self, _notice: &Error) {}
-    fn setting(&mut self, _name: &str, _value: &str) {}
-    fn copy_in(&mut self, _columns: usize) {}
-    fn copy_out(&mut self, _columns: usize) {}
+
     fn copy_data(&mut self, _data: &[u8]) -> Result<()> {
         Ok(())
     }
-    fn copy_out_done(&mut self) {}
+}
+
+/// The text forms of a row's values, `None` for NULL.
+pub fn text_row(
+    batch: &Batch,
+    row: usize,
+    columns: &[OutputColumn],
+    format: &FormatContext,
+) -> Vec<Option<String>> {
+    let texts = columns.iter().zip(&batch.columns).map(|(column, values)| {
+        (!values.is_null(row)).then(|| {
+            let mut text = Vec::new();
+            print_text_at(column.ty, values, row, format, &mut text);
+            String::from_utf8_lossy(&text).into_owned()
+        })
+    });
+    texts.collect()
 }

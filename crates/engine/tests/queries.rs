@@ -5,10 +5,10 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use ochre_base::{Error, Result};
-use ochre_engine::{CommandTag, Instance, InstanceConfig, OutputColumn, Session, Sink};
+use ochre_base::Result;
+use ochre_engine::{CommandTag, Instance, InstanceConfig, OutputColumn, Session, Sink, text_row};
 use ochre_env::Env;
-use ochre_types::{Batch, FormatContext, print_text_at};
+use ochre_types::{Batch, FormatContext};
 
 /// Collects rows as text.
 #[derive(Default)]
@@ -22,32 +22,17 @@ impl Sink for Rows {
     }
     fn rows(&mut self, batch: &Batch, columns: &[OutputColumn], format: &FormatContext) -> Result<()> {
         for row in batch.active() {
-            for (i, column) in columns.iter().enumerate() {
-                if i > 0 {
-                    self.text.push('|');
-                }
-                if batch.columns[i].is_null(row) {
-                    self.text.push_str("\\N");
-                } else {
-                    let mut text = Vec::new();
-                    print_text_at(column.ty, &batch.columns[i], row, format, &mut text);
-                    self.text.push_str(&String::from_utf8(text).expect("text forms are UTF-8"));
-                }
-            }
+            let values = text_row(batch, row, columns, format);
+            let values: Vec<&str> = values.iter().map(|value| value.as_deref().unwrap_or("\\N")).collect();
+            self.text.push_str(&values.join("|"));
             self.text.push('\n');
         }
         Ok(())
     }
     fn complete(&mut self, _tag: CommandTag) {}
-    fn empty(&mut self) {}
-    fn notice(&mut self, _notice: &Error) {}
-    fn setting(&mut self, _name: &str, _value: &str) {}
-    fn copy_in(&mut self, _columns: usize) {}
-    fn copy_out(&mut self, _columns: usize) {}
     fn copy_data(&mut self, _data: &[u8]) -> Result<()> {
         Ok(())
     }
-    fn copy_out_done(&mut self) {}
 }
 
 /// What a statement answers.

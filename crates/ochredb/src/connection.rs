@@ -78,21 +78,9 @@ impl Sink for Gathered {
         self.affected = tag.rows();
     }
 
-    fn empty(&mut self) {}
-
-    fn notice(&mut self, _notice: &Error) {}
-
-    fn setting(&mut self, _name: &str, _value: &str) {}
-
-    fn copy_in(&mut self, _columns: usize) {}
-
-    fn copy_out(&mut self, _columns: usize) {}
-
     fn copy_data(&mut self, _data: &[u8]) -> Result<()> {
         Err(Error::unsupported("COPY TO STDOUT through this call"))
     }
-
-    fn copy_out_done(&mut self) {}
 }
 
 impl Connection {

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use ochre_base::{Error, Result};
-use ochre_engine::{CommandTag, Instance, OutputColumn, Session, Sink};
-use ochre_types::{Batch, FormatContext, print_text_at};
+use ochre_base::Result;
+use ochre_engine::{CommandTag, Instance, OutputColumn, Session, Sink, text_row};
+use ochre_types::{Batch, FormatContext};
 
 /// A row as text.
 pub(crate) type TextRow = Vec<Option<String>>;
@@ -29,29 +29,16 @@ impl Sink for Answer {
     }
     fn rows(&mut self, batch: &Batch, columns: &[OutputColumn], format: &FormatContext) -> Result<()> {
         for row in batch.active() {
-            let values = columns.iter().enumerate().map(|(index, column)| {
-                (!batch.columns[index].is_null(row)).then(|| {
-                    let mut text = Vec::new();
-                    print_text_at(column.ty, &batch.columns[index], row, format, &mut text);
-                    String::from_utf8_lossy(&text).into_owned()
-                })
-            });
-            self.rows.push(values.collect());
+            self.rows.push(text_row(batch, row, columns, format));
         }
         Ok(())
     }
     fn complete(&mut self, tag: CommandTag) {
         self.tag = tag.to_string();
     }
-    fn empty(&mut self) {}
-    fn notice(&mut self, _notice: &Error) {}
-    fn setting(&mut self, _name: &str, _value: &str) {}
-    fn copy_in(&mut self, _columns: usize) {}
-    fn copy_out(&mut self, _columns: usize) {}
     fn copy_data(&mut self, _data: &[u8]) -> Result<()> {
         Ok(())
     }
-    fn copy_out_done(&mut self) {}
 }
 
 /// Runs one statement.

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use ochre_base::{Error, Result};
 use ochre_engine::{
-    CommandTag, Instance, InstanceConfig, OutputColumn, Progress, Session, Sink, TransactionStatus,
+    CommandTag, Instance, InstanceConfig, OutputColumn, Progress, Session, Sink, TransactionStatus, text_row,
 };
 use ochre_env::Env;
-use ochre_types::{Batch, FormatContext, print_text_at};
+use ochre_types::{Batch, FormatContext};
 
 use super::client::{Client, CopySource, Output, is_numeric};
 use crate::configuration;
@@ -96,15 +96,7 @@ impl Sink for Adapter<'_> {
 
     fn rows(&mut self, batch: &Batch, columns: &[OutputColumn], format: &FormatContext) -> Result<()> {
         for row in batch.active() {
-            let cells = columns.iter().enumerate().map(|(i, column)| {
-                let values = &batch.columns[i];
-                (!values.is_null(row)).then(|| {
-                    let mut text = Vec::new();
-                    print_text_at(column.ty, values, row, format, &mut text);
-                    String::from_utf8_lossy(&text).into_owned()
-                })
-            });
-            self.output.row(cells.collect());
+            self.output.row(text_row(batch, row, columns, format));
         }
         Ok(())
     }
@@ -113,21 +105,11 @@ impl Sink for Adapter<'_> {
         self.output.complete(&tag.to_string());
     }
 
-    fn empty(&mut self) {}
-
     fn notice(&mut self, notice: &Error) {
         self.output.notice(notice);
     }
 
-    fn setting(&mut self, _name: &str, _value: &str) {}
-
-    fn copy_in(&mut self, _columns: usize) {}
-
-    fn copy_out(&mut self, _columns: usize) {}
-
     fn copy_data(&mut self, data: &[u8]) -> Result<()> {
         self.output.copy_data(data)
     }
-
-    fn copy_out_done(&mut self) {}
 }

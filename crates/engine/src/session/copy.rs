@@ -400,17 +400,11 @@ impl Sink for FileSink {
         Ok(())
     }
     fn complete(&mut self, _tag: CommandTag) {}
-    fn empty(&mut self) {}
-    fn notice(&mut self, _notice: &Error) {}
-    fn setting(&mut self, _name: &str, _value: &str) {}
-    fn copy_in(&mut self, _columns: usize) {}
-    fn copy_out(&mut self, _columns: usize) {}
     fn copy_data(&mut self, data: &[u8]) -> Result<()> {
         self.file.write_at(data, self.written)?;
         self.written += data.len() as u64;
         Ok(())
     }
-    fn copy_out_done(&mut self) {}
 }
 
 #[cold]

@@ -4,11 +4,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use ochre_base::{Error, Result};
-use ochre_engine::{CommandTag, Instance, InstanceConfig, OutputColumn, Session, Sink};
+use ochre_engine::{CommandTag, Instance, InstanceConfig, OutputColumn, Session, Sink, text_row};
 use ochre_env::Env;
 use ochre_env::sim::{SimClock, SimFileSystem, SimRandom};
 use ochre_storage::StorageConfig;
-use ochre_types::{Batch, FormatContext, print_text_at};
+use ochre_types::{Batch, FormatContext};
 
 /// Collects rows as text.
 #[derive(Default)]
@@ -25,14 +25,7 @@ impl Sink for Rows {
     }
     fn rows(&mut self, batch: &Batch, columns: &[OutputColumn], format: &FormatContext) -> Result<()> {
         for row in batch.active() {
-            let values = columns.iter().enumerate().map(|(i, column)| {
-                (!batch.columns[i].is_null(row)).then(|| {
-                    let mut text = Vec::new();
-                    print_text_at(column.ty, &batch.columns[i], row, format, &mut text);
-                    String::from_utf8(text).expect("text forms are UTF-8")
-                })
-            });
-            self.rows.push(values.collect());
+            self.rows.push(text_row(batch, row, columns, format));
         }
         Ok(())
     }
@@ -45,14 +38,10 @@ impl Sink for Rows {
     fn notice(&mut self, notice: &Error) {
         self.notices.push(notice.message().to_string());
     }
-    fn setting(&mut self, _name: &str, _value: &str) {}
-    fn copy_in(&mut self, _columns: usize) {}
-    fn copy_out(&mut self, _columns: usize) {}
     fn copy_data(&mut self, data: &[u8]) -> Result<()> {
         self.copied.extend_from_slice(data);
         Ok(())
     }
-    fn copy_out_done(&mut self) {}
 }
 
 /// A machine that can lose power.
