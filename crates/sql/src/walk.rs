@@ -17,6 +17,14 @@ pub(crate) struct Parts<'a> {
     pub ctes: &'a [LogicalCte],
 }
 
+/// Calls `visit` with a plan and all plans below it, from the top.
+pub(crate) fn each_node_mut(plan: &mut Logical, visit: &mut dyn FnMut(&mut Logical)) {
+    stacker::maybe_grow(limits::STACK_RED_ZONE_BYTES, limits::STACK_GROWTH_BYTES, || {
+        visit(plan);
+        inputs_mut(plan).into_iter().for_each(|input| each_node_mut(input, visit));
+    });
+}
+
 /// Calls `visit` with each expression of the operator itself.
 pub(crate) fn each_expr<'p>(plan: &'p Logical, visit: &mut dyn FnMut(&'p Expr)) {
     fn aggregate<'p>(call: &'p AggregateExpr, visit: &mut dyn FnMut(&'p Expr)) {

@@ -7,13 +7,13 @@ use ochre_types::{Datum, SqlType, oids};
 use super::each_root;
 use crate::logical::{Logical, LogicalBody, LogicalStatement};
 use crate::plan::{Operation, comparison_of};
-use crate::walk::{each_expr_mut, inputs_mut};
+use crate::walk::{each_expr_mut, each_node_mut};
 
 /// Folds every expression of a statement.
 pub(super) fn apply(statement: &mut LogicalStatement, session: &dyn SessionContext) -> Result<()> {
     let context = EvalContext::new(session);
     each_root(statement, &mut |plan, _| {
-        fold_plan(plan, &context);
+        each_node_mut(plan, &mut |node| fold_operator(node, &context));
         Ok(())
     })?;
     let modify = |body: &mut LogicalBody| {
@@ -38,16 +38,13 @@ pub(super) fn apply(statement: &mut LogicalStatement, session: &dyn SessionConte
     Ok(())
 }
 
-fn fold_plan(plan: &mut Logical, context: &EvalContext<'_>) {
+fn fold_operator(plan: &mut Logical, context: &EvalContext<'_>) {
     each_expr_mut(plan, &mut |expr| fold(expr, context));
     if let Logical::Filter { predicates, .. } = plan {
         simplify_predicates(predicates);
     }
     if let Logical::Join(join) = plan {
         simplify_predicates(&mut join.on);
-    }
-    for input in inputs_mut(plan) {
-        fold_plan(input, context);
     }
 }
 

@@ -9,7 +9,7 @@ use ochre_types::{Datum, SqlType};
 
 use crate::logical::{Grouping, Logical, LogicalBody, LogicalStatement, Ordering, Query, Subquery, TableUse};
 use crate::physical::{OutputColumn, ScanColumn};
-use crate::walk::inputs_mut;
+use crate::walk::each_node_mut;
 
 /// Rewrites the main query and those of WITH.
 pub(super) fn apply(statement: &mut LogicalStatement, _session: &dyn SessionContext) -> Result<()> {
@@ -17,30 +17,18 @@ pub(super) fn apply(statement: &mut LogicalStatement, _session: &dyn SessionCont
     let mut frames = 1 + subqueries.iter().map(|subquery| subquery.frame).max().unwrap_or(0);
     let mut visit = |body: &mut LogicalBody| {
         if let LogicalBody::Query(query) = body {
-            rewrite(&mut query.plan, tables, subqueries, &mut frames, columns);
+            each_node_mut(&mut query.plan, &mut |node| {
+                if let Logical::Aggregate(grouping) = node
+                    && let Some(items) = replacements(grouping, tables, subqueries, &mut frames, columns)
+                {
+                    *node = Logical::Project { input: Box::new(Logical::Dummy { row: true }), items };
+                }
+            });
         }
     };
     visit(body);
     ctes.iter_mut().for_each(|cte| visit(&mut cte.body));
     Ok(())
-}
-
-fn rewrite(
-    plan: &mut Logical,
-    tables: &[TableUse],
-    subqueries: &mut Vec<Subquery>,
-    frames: &mut usize,
-    columns: &[crate::logical::ColumnInfo],
-) {
-    if let Logical::Aggregate(grouping) = plan
-        && let Some(items) = replacements(grouping, tables, subqueries, frames, columns)
-    {
-        *plan = Logical::Project { input: Box::new(Logical::Dummy { row: true }), items };
-        return;
-    }
-    for input in inputs_mut(plan) {
-        rewrite(input, tables, subqueries, frames, columns);
-    }
 }
 
 /// A scalar subquery for each aggregate, if an index answers it.

@@ -9,27 +9,23 @@ use ochre_types::{ArrayValue, Datum, SqlType};
 use super::each_root;
 use crate::logical::{Logical, LogicalStatement};
 use crate::plan::{Operation, comparison_of, operation_of};
-use crate::walk::inputs_mut;
+use crate::walk::each_node_mut;
 
 /// Rewrites the filters of every query of a statement.
 pub(super) fn apply(statement: &mut LogicalStatement, _session: &dyn SessionContext) -> Result<()> {
     each_root(statement, &mut |plan, _| {
-        visit(plan);
+        each_node_mut(plan, &mut |node| {
+            let Logical::Filter { predicates, .. } = node else { return };
+            for predicate in predicates {
+                if let Expr::Or(parts) = predicate
+                    && let Some(list) = as_list(parts)
+                {
+                    *predicate = list;
+                }
+            }
+        });
         Ok(())
     })
-}
-
-fn visit(plan: &mut Logical) {
-    if let Logical::Filter { predicates, .. } = plan {
-        for predicate in predicates {
-            if let Expr::Or(parts) = predicate
-                && let Some(list) = as_list(parts)
-            {
-                *predicate = list;
-            }
-        }
-    }
-    inputs_mut(plan).into_iter().for_each(visit);
 }
 
 /// The alternatives as one list, when they all compare one expression with constants for equality.

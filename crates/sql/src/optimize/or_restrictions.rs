@@ -7,29 +7,18 @@ use ochre_expr::{Expr, SessionContext, Volatility};
 
 use super::each_root;
 use crate::logical::{ColumnId, JoinKind, Logical, LogicalStatement, TableUse};
-use crate::walk::inputs_mut;
+use crate::walk::each_node_mut;
 
 /// Rewrites the conditions of every query of a statement.
 pub(super) fn apply(statement: &mut LogicalStatement, _session: &dyn SessionContext) -> Result<()> {
     each_root(statement, &mut |plan, roots| {
-        visit(plan, roots.tables);
+        each_node_mut(plan, &mut |node| match node {
+            Logical::Filter { predicates, .. } => rewrite(predicates, roots.tables),
+            Logical::Join(join) if join.kind == JoinKind::Inner => rewrite(&mut join.on, roots.tables),
+            _ => {}
+        });
         Ok(())
     })
-}
-
-fn visit(plan: &mut Logical, tables: &[TableUse]) {
-    stacker::maybe_grow(
-        ochre_base::limits::STACK_RED_ZONE_BYTES,
-        ochre_base::limits::STACK_GROWTH_BYTES,
-        || {
-            match plan {
-                Logical::Filter { predicates, .. } => rewrite(predicates, tables),
-                Logical::Join(join) if join.kind == JoinKind::Inner => rewrite(&mut join.on, tables),
-                _ => {}
-            }
-            inputs_mut(plan).into_iter().for_each(|input| visit(input, tables));
-        },
-    );
 }
 
 fn rewrite(predicates: &mut Vec<Expr>, tables: &[TableUse]) {

@@ -4,49 +4,43 @@ use ochre_base::Result;
 use ochre_expr::{Expr, SessionContext};
 
 use super::each_root;
-use crate::logical::{ColumnId, JoinKind, Logical, LogicalStatement, TableUse};
+use crate::logical::{ColumnId, Join, JoinKind, Logical, LogicalStatement, TableUse};
 use crate::physical::ScanColumn;
 use crate::plan::{Operation, comparison_of};
-use crate::walk::{inputs_mut, produced};
+use crate::walk::{each_node_mut, produced};
 
 /// Rewrites the semi-joins of every query of a statement.
 pub(super) fn apply(statement: &mut LogicalStatement, _session: &dyn SessionContext) -> Result<()> {
     each_root(statement, &mut |plan, roots| {
-        visit(plan, roots.tables);
+        each_node_mut(plan, &mut |node| {
+            if let Logical::Join(join) = node
+                && join.kind == JoinKind::Semi
+                && has_one_partner(join, roots.tables)
+            {
+                join.kind = JoinKind::Inner;
+            }
+        });
         Ok(())
     })
 }
 
-fn visit(plan: &mut Logical, tables: &[TableUse]) {
-    stacker::maybe_grow(
-        ochre_base::limits::STACK_RED_ZONE_BYTES,
-        ochre_base::limits::STACK_GROWTH_BYTES,
-        || {
-            if let Logical::Join(join) = plan
-                && join.kind == JoinKind::Semi
+/// Whether each row of the left side has at most one partner on the right.
+fn has_one_partner(join: &Join, tables: &[TableUse]) -> bool {
+    let right = produced(&join.right, tables);
+    let equated: Vec<ColumnId> = join
+        .on
+        .iter()
+        .filter_map(|condition| match comparison_of(condition)? {
+            (Operation::Equal, Expr::Column { index, .. }, other)
+            | (Operation::Equal, other, Expr::Column { index, .. })
+                if right.contains(*index) && !other.columns().into_iter().any(|id| right.contains(id)) =>
             {
-                let right = produced(&join.right, tables);
-                let equated: Vec<ColumnId> = join
-                    .on
-                    .iter()
-                    .filter_map(|condition| match comparison_of(condition)? {
-                        (Operation::Equal, Expr::Column { index, .. }, other)
-                        | (Operation::Equal, other, Expr::Column { index, .. })
-                            if right.contains(*index)
-                                && !other.columns().into_iter().any(|id| right.contains(id)) =>
-                        {
-                            Some(*index)
-                        }
-                        _ => None,
-                    })
-                    .collect();
-                if is_unique(&join.right, &equated, tables) {
-                    join.kind = JoinKind::Inner;
-                }
+                Some(*index)
             }
-            inputs_mut(plan).into_iter().for_each(|input| visit(input, tables));
-        },
-    );
+            _ => None,
+        })
+        .collect();
+    is_unique(&join.right, &equated, tables)
 }
 
 /// Whether no two rows of a plan have equal values, none of them NULL, in these columns.
