@@ -65,7 +65,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use hashbrown::HashMap;
 use ochre_base::{BlockNo, Error, Fork, PageKey, Result, RowId};
-use ochre_storage::{Page, PageKind, PageReadGuard, PageWriteGuard, RelationKey, Storage};
+use ochre_storage::{Page, PageKind, PageReadGuard, PageWriteGuard, RelationKey, ScanRing, Storage};
 use ochre_txn::{Transaction, TransactionManager};
 use parking_lot::RwLock;
 
@@ -209,8 +209,18 @@ impl Heap {
     }
 
     fn read_page(&self, block: BlockNo) -> Result<PageReadGuard> {
-        let page = self.storage.pool().read(self.relation.main_page(block))?;
-        if is_heap(&page) { Ok(page) } else { Err(wrong_kind(&page, page.key())) }
+        self.scanned_page(block, None)
+    }
+
+    /// A page for a scan, which leaves the pool as it was where it brings a ring of its own.
+    #[inline]
+    fn scanned_page(&self, block: BlockNo, ring: Option<&mut ScanRing>) -> Result<PageReadGuard> {
+        let (pool, key) = (self.storage.pool(), self.relation.main_page(block));
+        let page = match ring {
+            Some(ring) => pool.fetch_with(key, ring)?.read(),
+            None => pool.read(key)?,
+        };
+        if is_heap(&page) { Ok(page) } else { Err(wrong_kind(&page, key)) }
     }
 
     fn write_page(&self, block: BlockNo) -> Result<PageWriteGuard> {

@@ -5,10 +5,10 @@ use ochre_storage::{Page, ScanRing};
 use ochre_txn::{Outcome, Snapshot, Transaction};
 use smallvec::SmallVec;
 
+use super::Heap;
 use super::chain::Walk;
 use super::edit::{PAGE_ALL_VISIBLE, kind};
 use super::version::{HOME_BYTES, Info, Link, VersionHeader, VersionRef};
-use super::{Heap, is_heap, wrong_kind};
 
 /// What memory hands out at a time.
 const CACHE_LINE_BYTES: usize = 64;
@@ -238,15 +238,7 @@ impl Heap {
         ring: Option<&mut ScanRing>,
         mut visit: impl FnMut(VersionRef<'_>) -> Result<()>,
     ) -> Result<()> {
-        let key = self.relation.main_page(block);
-        let pool = self.storage.pool();
-        let page = match ring {
-            Some(ring) => pool.fetch_with(key, ring)?.read(),
-            None => pool.read(key)?,
-        };
-        if !is_heap(&page) {
-            return Err(wrong_kind(&page, key));
-        }
+        let page = self.scanned_page(block, ring)?;
         let all_visible = page.flags() & PAGE_ALL_VISIBLE != 0;
         let mut elsewhere: Vec<RowId> = Vec::new();
         for slot in 0..page.slot_count() {
@@ -286,15 +278,7 @@ impl Heap {
         mut keep: impl FnMut(&VersionRef<'_>) -> bool,
         mut visit: impl FnMut(&[VersionRef<'_>]) -> Result<()>,
     ) -> Result<()> {
-        let key = self.relation.main_page(block);
-        let pool = self.storage.pool();
-        let page = match ring {
-            Some(ring) => pool.fetch_with(key, ring)?.read(),
-            None => pool.read(key)?,
-        };
-        if !is_heap(&page) {
-            return Err(wrong_kind(&page, key));
-        }
+        let page = self.scanned_page(block, ring)?;
         if page.flags() & PAGE_ALL_VISIBLE == 0 {
             drop(page);
             return self.scan_page(block, snapshot, None, |version| {
