@@ -14,7 +14,7 @@ use super::Binder;
 use super::ddl::RowExpression;
 use super::level::Clause;
 use super::returning::ReturningRows;
-use super::scope::{ItemColumns, Scope, ScopeItem};
+use super::scope::{ItemColumns, RelationName, Scope, ScopeItem};
 use super::select::{collect_predicates, filter};
 use super::updatable::Verb;
 use crate::logical::{
@@ -135,13 +135,12 @@ impl Binder<'_> {
         let access = RelationAccess { insert: true, ..RelationAccess::default() };
         let (base, view) = self.bind_target(&insert.table, access, Verb::INSERT)?;
         let shown = view.as_ref().unwrap_or(&base);
-        let alias: Arc<str> =
-            insert.alias.as_ref().map_or_else(|| Arc::clone(&shown.name), |alias| Arc::from(alias.as_str()));
+        let name = self.relation_name(shown, insert.alias.as_ref().map(|alias| alias.as_str()));
         if view.is_some() && insert.on_conflict.is_some() {
             return Err(Error::unsupported("ON CONFLICT on a view"));
         }
-        let target = self.add_table(Arc::clone(&base), Arc::clone(&alias));
-        let image = self.add_table(Arc::clone(&base), Arc::clone(&alias));
+        let target = self.add_table(Arc::clone(&base), Arc::clone(&name.alias));
+        let image = self.add_table(Arc::clone(&base), Arc::clone(&name.alias));
         // The base table under the view's names of its columns.
         let mut table = Arc::clone(&base);
         let mut expanded = None;
@@ -178,14 +177,13 @@ impl Binder<'_> {
             Some(clause) => {
                 let id = self.add_table(Arc::clone(&table), "excluded".into());
                 excluded = Some(id);
-                Some(self.bind_on_conflict(clause, &table, target, id, &alias, &scope)?)
+                Some(self.bind_on_conflict(clause, &table, target, id, &name, &scope)?)
             }
             None => None,
         };
-        let old = self.add_table(Arc::clone(&base), Arc::clone(&alias));
+        let old = self.add_table(Arc::clone(&base), Arc::clone(&name.alias));
         let rows = ReturningRows { image, old, new: image, others: Vec::new(), merge: None };
-        let returning =
-            self.bind_returning(insert.returning.as_ref(), rows, &alias, &scope, view.as_ref())?;
+        let returning = self.bind_returning(insert.returning.as_ref(), rows, &name, &scope, view.as_ref())?;
         Ok(Modify {
             command: CommandKind::Insert,
             target,
@@ -498,7 +496,7 @@ impl Binder<'_> {
         table: &Arc<RelationDescriptor>,
         existing: TableId,
         excluded: TableId,
-        alias: &Arc<str>,
+        name: &RelationName,
         scope: &Scope<'_>,
     ) -> Result<LogicalConflict> {
         let no_match = || {
@@ -609,7 +607,7 @@ impl Binder<'_> {
                 let mut inner = scope.clone();
                 inner.depth = scope.depth;
                 inner.items = vec![
-                    ScopeItem::visible(Some(Arc::clone(alias)), ItemColumns::Table(existing)),
+                    ScopeItem::of_relation(name, ItemColumns::Table(existing)),
                     ScopeItem::visible(Some("excluded".into()), ItemColumns::Table(excluded)),
                 ];
                 // Unqualified names mean the existing row.
@@ -847,10 +845,9 @@ impl Binder<'_> {
         let access = RelationAccess { update: true, select: true, ..RelationAccess::default() };
         let (table, view) = self.bind_target(&update.table.name, access, Verb::UPDATE)?;
         let shown = view.as_ref().unwrap_or(&table);
-        let alias: Arc<str> =
-            update.alias.as_ref().map_or_else(|| Arc::clone(&shown.name), |alias| Arc::from(alias.as_str()));
-        let target = self.add_table(Arc::clone(&table), Arc::clone(&alias));
-        let (mut inner, mut plan) = self.bind_modified_rows(target, &alias, &update.from, &outer)?;
+        let name = self.relation_name(shown, update.alias.as_ref().map(|alias| alias.as_str()));
+        let target = self.add_table(Arc::clone(&table), Arc::clone(&name.alias));
+        let (mut inner, mut plan) = self.bind_modified_rows(target, &name, &update.from, &outer)?;
         let mut named = Arc::clone(&table);
         if let Some(view) = &view {
             let expanded = self.expand_view(view, target, inner.depth, Verb::UPDATE)?;
@@ -871,11 +868,10 @@ impl Binder<'_> {
             binder.bind_assignments(&update.set, &named, target, &inner)
         })?;
         plan = self.bind_modified_where(plan, update.where_clause.as_ref(), &inner)?;
-        let image = self.add_table(Arc::clone(&table), Arc::clone(&alias));
+        let image = self.add_table(Arc::clone(&table), Arc::clone(&name.alias));
         let others = inner.items[1..].to_vec();
         let rows = ReturningRows { image, old: target, new: image, others, merge: None };
-        let returning =
-            self.bind_returning(update.returning.as_ref(), rows, &alias, &outer, view.as_ref())?;
+        let returning = self.bind_returning(update.returning.as_ref(), rows, &name, &outer, view.as_ref())?;
         let mut rules = self.bind_rules(&table)?;
         if let Some(view) = &view {
             let expanded = self.expand_view(view, image, inner.depth, Verb::UPDATE)?;
@@ -908,10 +904,9 @@ impl Binder<'_> {
         let access = RelationAccess { delete: true, select: true, ..RelationAccess::default() };
         let (table, view) = self.bind_target(&delete.table.name, access, Verb::DELETE)?;
         let shown = view.as_ref().unwrap_or(&table);
-        let alias: Arc<str> =
-            delete.alias.as_ref().map_or_else(|| Arc::clone(&shown.name), |alias| Arc::from(alias.as_str()));
-        let target = self.add_table(Arc::clone(&table), Arc::clone(&alias));
-        let (mut inner, mut plan) = self.bind_modified_rows(target, &alias, &delete.using, &outer)?;
+        let name = self.relation_name(shown, delete.alias.as_ref().map(|alias| alias.as_str()));
+        let target = self.add_table(Arc::clone(&table), Arc::clone(&name.alias));
+        let (mut inner, mut plan) = self.bind_modified_rows(target, &name, &delete.using, &outer)?;
         if let Some(view) = &view {
             let expanded = self.expand_view(view, target, inner.depth, Verb::DELETE)?;
             plan = filter(plan, expanded.predicates());
@@ -920,10 +915,9 @@ impl Binder<'_> {
         plan = self.bind_modified_where(plan, delete.where_clause.as_ref(), &inner)?;
         // RETURNING reads the old row, which is the source's.
         let others = inner.items[1..].to_vec();
-        let new = self.add_table(Arc::clone(&table), Arc::clone(&alias));
+        let new = self.add_table(Arc::clone(&table), Arc::clone(&name.alias));
         let rows = ReturningRows { image: target, old: target, new, others, merge: None };
-        let returning =
-            self.bind_returning(delete.returning.as_ref(), rows, &alias, &outer, view.as_ref())?;
+        let returning = self.bind_returning(delete.returning.as_ref(), rows, &name, &outer, view.as_ref())?;
         let modify = self.finish_modify(
             CommandKind::Delete,
             target,
@@ -941,7 +935,7 @@ impl Binder<'_> {
     fn bind_modified_rows<'s>(
         &mut self,
         target: TableId,
-        alias: &Arc<str>,
+        name: &RelationName,
         from: &[ast::FromItem],
         outer: &Scope<'s>,
     ) -> Result<(Scope<'s>, Logical)> {
@@ -951,15 +945,8 @@ impl Binder<'_> {
         let plan = self.bind_from(from, &mut inner);
         self.leave_level()?;
         let plan = plan?;
-        let item = ScopeItem::visible(Some(Arc::clone(alias)), ItemColumns::Table(target));
-        for known in &inner.items {
-            if known.relation_visible && known.alias.as_ref() == Some(alias) {
-                return Err(Error::new(
-                    SqlState::DUPLICATE_ALIAS,
-                    format!("table name \"{alias}\" specified more than once"),
-                ));
-            }
-        }
+        let item = ScopeItem::of_relation(name, ItemColumns::Table(target));
+        self.check_aliases(&inner.items, std::slice::from_ref(&item))?;
         inner.items.insert(0, item);
         let plan = match plan {
             Logical::Dummy { row: true } if from.is_empty() => Logical::Get(target),

@@ -9,7 +9,7 @@ use ochre_parser::ast::{self, Pos};
 use ochre_types::{PhysicalType, SqlType, oids};
 
 use super::level::Clause;
-use super::scope::{CteScope, CteTarget, ItemColumn, ItemColumns, Scope, ScopeItem};
+use super::scope::{CteScope, CteTarget, ItemColumn, ItemColumns, RelationName, Scope, ScopeItem};
 use super::{Binder, MAX_VIEW_DEPTH};
 use crate::logical::{
     ColumnId, FunctionCall, FunctionGet, Join, JoinKind, Logical, LogicalBody, TableId, TableUse,
@@ -24,6 +24,24 @@ pub(crate) struct FromPart {
 }
 
 impl ScopeItem {
+    /// A relation, or what stands for it.
+    pub(crate) fn of_relation(name: &RelationName, columns: ItemColumns) -> ScopeItem {
+        ScopeItem {
+            schema: name.schema.clone(),
+            ..ScopeItem::visible(Some(Arc::clone(&name.alias)), columns)
+        }
+    }
+
+    /// Whether one qualifier would mean both. Two relations of one name in different namespaces do not clash.
+    pub(crate) fn clashes(&self, other: &ScopeItem) -> bool {
+        let differ = self.schema.is_some() && other.schema.is_some() && self.schema != other.schema;
+        self.relation_visible
+            && other.relation_visible
+            && self.alias.is_some()
+            && self.alias == other.alias
+            && !differ
+    }
+
     /// An item that is seen by its name and its columns.
     pub(crate) fn visible(alias: Option<Arc<str>>, columns: ItemColumns) -> ScopeItem {
         ScopeItem {
@@ -67,30 +85,17 @@ impl Binder<'_> {
         Ok(plan.unwrap_or(Logical::Dummy { row: true }))
     }
 
-    fn check_aliases(&self, known: &[ScopeItem], new: &[ScopeItem]) -> Result<()> {
-        for item in new.iter().filter(|item| item.relation_visible) {
-            let Some(alias) = &item.alias else { continue };
-            let clash = known.iter().any(|other| {
-                other.relation_visible
-                    && other.alias.as_ref() == Some(alias)
-                    && match (&other.columns, &item.columns) {
-                        // Two tables of one name in different namespaces do not clash.
-                        (ItemColumns::Table(a), ItemColumns::Table(b))
-                            if other.schema.is_some() && item.schema.is_some() =>
-                        {
-                            self.tables[*a].table.oid == self.tables[*b].table.oid
-                        }
-                        _ => true,
-                    }
-            });
-            if clash {
-                return Err(Error::new(
-                    SqlState::DUPLICATE_ALIAS,
-                    format!("table name \"{alias}\" specified more than once"),
-                ));
-            }
+    pub(super) fn check_aliases(&self, known: &[ScopeItem], new: &[ScopeItem]) -> Result<()> {
+        match new.iter().find(|item| known.iter().any(|other| other.clashes(item))) {
+            Some(twice) => Err(Error::new(
+                SqlState::DUPLICATE_ALIAS,
+                format!(
+                    "table name \"{}\" specified more than once",
+                    twice.alias.as_deref().unwrap_or_default()
+                ),
+            )),
+            None => Ok(()),
         }
-        Ok(())
     }
 
     fn bind_from_item(&mut self, item: &ast::FromItem, scope: &Scope<'_>) -> Result<FromPart> {
@@ -168,10 +173,7 @@ impl Binder<'_> {
         let relation = self.find_relation(name, table.pos)?;
         self.note_relation(name, &relation, table.alias.is_some());
         self.use_relation(&relation, RelationAccess { select: true, ..RelationAccess::default() });
-        let alias: Arc<str> = match &table.alias {
-            Some(alias) => Arc::from(alias.name.as_str()),
-            None => Arc::clone(&relation.name),
-        };
+        let name = self.relation_name(&relation, table.alias.as_ref().map(|alias| alias.name.as_str()));
         match relation.kind {
             RelationKind::Index => {
                 let error = Error::new(
@@ -181,16 +183,11 @@ impl Binder<'_> {
                 .detail("This operation is not supported for indexes.");
                 return Err(self.at(error, table.pos));
             }
-            RelationKind::View => return self.bind_view(&relation, alias, table, scope),
+            RelationKind::View => return self.bind_view(&relation, &name, table, scope),
             RelationKind::Table | RelationKind::Sequence | RelationKind::MaterializedView => {}
         }
-        let schema = match &table.alias {
-            Some(_) => None,
-            None => self.catalog.namespace(relation.namespace).map(|namespace| Arc::clone(&namespace.name)),
-        };
-        let id = self.add_table(relation, Arc::clone(&alias));
-        let mut item = ScopeItem::visible(Some(alias), ItemColumns::Table(id));
-        item.schema = schema;
+        let id = self.add_table(relation, Arc::clone(&name.alias));
+        let mut item = ScopeItem::of_relation(&name, ItemColumns::Table(id));
         if let Some(renames) = table.alias.as_ref().filter(|alias| !alias.columns.is_empty()) {
             let mut columns = self.item_columns(&item, scope.depth);
             self.rename_columns(&mut columns, renames, table.pos)?;
@@ -219,10 +216,21 @@ impl Binder<'_> {
         Ok(())
     }
 
+    /// How a relation is named within a statement.
+    pub(super) fn relation_name(&self, relation: &RelationDescriptor, alias: Option<&str>) -> RelationName {
+        match alias {
+            Some(alias) => RelationName { alias: Arc::from(alias), schema: None },
+            None => RelationName {
+                alias: Arc::clone(&relation.name),
+                schema: self.catalog.namespace(relation.namespace).map(|schema| Arc::clone(&schema.name)),
+            },
+        }
+    }
+
     fn bind_view(
         &mut self,
         view: &Arc<RelationDescriptor>,
-        alias: Arc<str>,
+        name: &RelationName,
         table: &ast::FromTable,
         scope: &Scope<'_>,
     ) -> Result<FromPart> {
@@ -258,7 +266,7 @@ impl Binder<'_> {
         if let Some(renames) = &table.alias {
             self.rename_columns(&mut columns, renames, table.pos)?;
         }
-        let item = ScopeItem::visible(Some(alias), ItemColumns::Listed(columns));
+        let item = ScopeItem::of_relation(name, ItemColumns::Listed(columns));
         Ok(FromPart { plan, items: vec![item], lateral: false })
     }
 

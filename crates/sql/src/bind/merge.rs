@@ -60,11 +60,10 @@ impl Binder<'_> {
         let verb = Verb::merge(changes.first().copied().unwrap_or(Change::Update));
         let (base, view) = self.bind_target(&merge.table.name, access, verb)?;
         let shown = view.as_ref().unwrap_or(&base);
-        let alias: Arc<str> =
-            merge.alias.as_ref().map_or_else(|| Arc::clone(&shown.name), |alias| Arc::from(alias.as_str()));
-        let table = self.add_table(Arc::clone(&base), Arc::clone(&alias));
+        let name = self.relation_name(shown, merge.alias.as_ref().map(|alias| alias.as_str()));
+        let table = self.add_table(Arc::clone(&base), Arc::clone(&name.alias));
         let mut inner = outer.clone();
-        let mut item = ScopeItem::visible(Some(Arc::clone(&alias)), ItemColumns::Table(table));
+        let mut item = ScopeItem::of_relation(&name, ItemColumns::Table(table));
         let mut target_plan = Logical::Get(table);
         let mut predicates = Vec::new();
         let mut named = Arc::clone(&base);
@@ -85,8 +84,9 @@ impl Binder<'_> {
         let source = self.bind_from(std::slice::from_ref(&merge.source), &mut inner);
         self.leave_level()?;
         let source = source?;
-        if inner.items.iter().any(|item| item.relation_visible && item.alias.as_ref() == Some(&alias)) {
-            let message = format!("name \"{alias}\" specified more than once");
+        // Even where their namespaces differ.
+        if inner.items.iter().any(|other| other.relation_visible && other.alias == item.alias) {
+            let message = format!("name \"{}\" specified more than once", name.alias);
             let detail = "The name is used both as MERGE target table and data source.";
             return Err(Error::new(SqlState::DUPLICATE_ALIAS, message).detail(detail));
         }
@@ -101,13 +101,13 @@ impl Binder<'_> {
         for when in &merge.when {
             actions.push(self.bind_when(when, &target, &inner)?);
         }
-        let image = self.add_table(Arc::clone(&target.base), Arc::clone(&alias));
-        let new = self.add_table(Arc::clone(&target.base), Arc::clone(&alias));
+        let image = self.add_table(Arc::clone(&target.base), Arc::clone(&name.alias));
+        let new = self.add_table(Arc::clone(&target.base), Arc::clone(&name.alias));
         let action_name = self.new_column("merge_action", SqlType::TEXT, inner.depth);
         let others = inner.items[1..].to_vec();
         let rows = ReturningRows { image, old: table, new, others, merge: Some(action_name) };
         let returning =
-            self.bind_returning(merge.returning.as_ref(), rows, &alias, &outer, target.view.as_ref())?;
+            self.bind_returning(merge.returning.as_ref(), rows, &name, &outer, target.view.as_ref())?;
         let mut rules = self.bind_rules(&target.base)?;
         if let Some(view) = &target.view {
             let expanded = self.expand_view(view, image, inner.depth, verb)?;

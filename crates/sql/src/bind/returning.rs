@@ -11,7 +11,7 @@ use ochre_parser::ast::{self, Pos};
 
 use super::Binder;
 use super::level::Clause;
-use super::scope::{ItemColumns, Scope, ScopeItem};
+use super::scope::{ItemColumns, RelationName, Scope, ScopeItem};
 use super::updatable::Verb;
 use crate::logical::{ColumnId, TableId};
 use crate::physical::{OutputColumn, RelationAccess};
@@ -34,7 +34,7 @@ impl Binder<'_> {
         &mut self,
         returning: Option<&ast::Returning>,
         rows: ReturningRows,
-        alias: &Arc<str>,
+        name: &RelationName,
         outer: &Scope<'_>,
         view: Option<&Arc<RelationDescriptor>>,
     ) -> Result<Option<Vec<(Expr, OutputColumn)>>> {
@@ -47,7 +47,7 @@ impl Binder<'_> {
             }
             None => Ok::<_, Error>(ItemColumns::Table(table)),
         };
-        let own = ScopeItem::visible(Some(Arc::clone(alias)), columns_of(self, rows.image)?);
+        let own = ScopeItem::of_relation(name, columns_of(self, rows.image)?);
         scope.items = rows.others;
         let at = if rows.merge.is_some() { scope.items.len() } else { 0 };
         scope.items.insert(at, own);

@@ -24,12 +24,21 @@ pub(crate) struct Scope<'s> {
     pub depth: u32,
 }
 
+/// How a relation is named within a statement.
+#[derive(Debug, Clone)]
+pub(crate) struct RelationName {
+    /// Its alias, or its own name.
+    pub alias: Arc<str>,
+    /// Its namespace's name, unless it has an alias.
+    pub schema: Option<Arc<str>>,
+}
+
 /// A FROM item as names see it.
 #[derive(Debug, Clone)]
 pub(crate) struct ScopeItem {
     /// The name that qualifies its columns.
     pub alias: Option<Arc<str>>,
-    /// The namespace's name when it is a table without alias.
+    /// The namespace's name when it is a relation without alias.
     pub schema: Option<Arc<str>>,
     /// Its columns.
     pub columns: ItemColumns,

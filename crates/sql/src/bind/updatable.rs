@@ -190,11 +190,8 @@ impl Binder<'_> {
         } else {
             (ItemColumns::Table(table), Vec::new())
         };
-        let alias: Arc<str> = match &from.alias {
-            Some(alias) => Arc::from(alias.name.as_str()),
-            None => Arc::clone(&relation.name),
-        };
-        let mut item = ScopeItem::visible(Some(alias), source);
+        let name = self.relation_name(&relation, from.alias.as_ref().map(|alias| alias.name.as_str()));
+        let mut item = ScopeItem::of_relation(&name, source);
         if let Some(renames) = from.alias.as_ref().filter(|alias| !alias.columns.is_empty()) {
             let mut columns = self.item_columns(&item, depth);
             for (column, name) in columns.iter_mut().zip(&renames.columns) {
