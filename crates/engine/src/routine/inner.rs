@@ -102,7 +102,7 @@ impl Session {
                     execution.restart(context)?;
                     execution
                 }
-                none => none.insert(Execution::new(plan, context.relations)?),
+                none => none.insert(Box::new(Execution::new(plan, context.relations)?)),
             };
             while let Some(batch) = execution.next(context)? {
                 given += batch.active_rows() as u64;

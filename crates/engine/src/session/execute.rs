@@ -28,20 +28,21 @@ const LONG_COST: f64 = 1000.0;
 /// Executions that a session keeps for the next run of the same plan: of statements that hold next to no memory.
 #[derive(Default)]
 pub(crate) struct IdleExecutions {
-    /// The one used last stands last.
-    executions: Vec<Execution>,
+    /// With the address of their plan, which each keeps where it is: a search touches nothing else. The one used last
+    /// stands last.
+    executions: Vec<(usize, Box<Execution>)>,
 }
 
 impl IdleExecutions {
-    /// How many are kept: the statements of a usual transaction, more than once.
-    const MAX: usize = 16;
+    /// How many are kept: the statements of a long transaction.
+    const MAX: usize = 128;
 
-    pub(crate) fn take(&mut self, plan: &Arc<PlannedStatement>) -> Option<Execution> {
-        let at = self.executions.iter().rposition(|execution| Arc::ptr_eq(execution.plan(), plan))?;
-        Some(self.executions.remove(at))
+    pub(crate) fn take(&mut self, plan: &Arc<PlannedStatement>) -> Option<Box<Execution>> {
+        let at = self.executions.iter().rposition(|(known, _)| *known == Arc::as_ptr(plan).addr())?;
+        Some(self.executions.remove(at).1)
     }
 
-    pub(crate) fn put(&mut self, execution: Execution) {
+    pub(crate) fn put(&mut self, execution: Box<Execution>) {
         // A plan that nobody else holds will not come again.
         if !execution.is_light() || Arc::strong_count(execution.plan()) < 3 {
             return;
@@ -49,7 +50,7 @@ impl IdleExecutions {
         if self.executions.len() == IdleExecutions::MAX {
             self.executions.remove(0);
         }
-        self.executions.push(execution);
+        self.executions.push((Arc::as_ptr(execution.plan()).addr(), execution));
     }
 }
 
@@ -127,7 +128,7 @@ impl Session {
                     execution.restart(context)?;
                     execution
                 }
-                none => none.insert(Execution::new(plan, context.relations)?),
+                none => none.insert(Box::new(Execution::new(plan, context.relations)?)),
             };
             let format = session.format();
             while let Some(batch) = execution.next(context)? {
