@@ -132,7 +132,7 @@ impl Output {
     /// RowDescription of a statement's or portal's columns, or NoData.
     pub(crate) fn describe(&mut self, columns: Option<&[OutputColumn]>, formats: &[u16]) {
         let Some(columns) = columns else {
-            self.encoder().no_data();
+            self.acknowledge(|encoder| encoder.no_data());
             return;
         };
         let fields = columns.iter().enumerate().map(|(i, column)| FieldDescription {

@@ -4,7 +4,7 @@ use std::cell::{OnceCell, RefCell};
 use std::sync::Arc;
 use std::time::Duration;
 
-use ochre_base::{Error, Oid, Result, SqlState};
+use ochre_base::{Error, Lsn, Oid, Result, SqlState};
 use ochre_catalog::{CatalogSnapshot, ConstraintDescriptor, RelationDescriptor, RelationKind, builtin};
 use ochre_exec::{
     DeferredChecks, Firing, ReferentialQuery, RelationSource, StatementContext, TableAccess, TriggerRow,
@@ -213,6 +213,14 @@ impl<'a> StatementSession<'a> {
         Ok(Arc::clone(relation))
     }
 
+    /// Notes that the statement has told, or may tell, what a crash takes back before the log is durable up to there (N2).
+    fn note_met(&self, lsn: Lsn) {
+        match self.transaction {
+            Some(transaction) => transaction.note_met(lsn),
+            None => self.state.note_met(lsn),
+        }
+    }
+
     /// A sequence, which ALTER SEQUENCE leaves alone from now to the transaction's end, as it is now: what the statement
     /// knew of it may have changed while the lock was awaited.
     fn locked_sequence(&self, oid: Oid) -> Result<Arc<RelationDescriptor>> {
@@ -314,7 +322,7 @@ impl SessionContext for StatementSession<'_> {
             cycle: descriptor.cycle,
         };
         let taken = open.next(&relation.name, rules)?;
-        self.state.note_met(taken.lsn);
+        self.note_met(taken.lsn);
         self.state.sequence_values.borrow_mut().insert(sequence, taken.value);
         self.state.last_sequence.set(Some(sequence));
         Ok(taken.value)
@@ -344,7 +352,7 @@ impl SessionContext for StatementSession<'_> {
             ));
         }
         let lsn = self.state.database.sequence(&relation)?.set(value, is_called)?;
-        self.state.note_met(lsn);
+        self.note_met(lsn);
         if is_called {
             self.state.sequence_values.borrow_mut().insert(sequence, value);
         }
@@ -489,7 +497,7 @@ impl RelationSource for StatementSession<'_> {
         let descriptor = &table.descriptor;
         if descriptor.sequence.is_some() {
             let (last_value, is_called, covered, lsn) = self.state.database.sequence(descriptor)?.state();
-            self.state.note_met(lsn);
+            self.note_met(lsn);
             let values = [Datum::Int64(last_value), Datum::Int64(covered), Datum::Bool(is_called)];
             let columns = descriptor
                 .columns
