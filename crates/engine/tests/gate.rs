@@ -225,6 +225,39 @@ fn the_collector_waits_for_the_flush_of_a_delete() {
 }
 
 #[test]
+fn who_does_not_want_to_wait_does_not() {
+    let machine = Machine::new();
+    let instance = machine.prepared("CREATE TABLE t (a int PRIMARY KEY); CREATE SEQUENCE s");
+    let (mut writer, mut reader) = (session(&instance), session(&instance));
+    run(&mut writer, "SET synchronous_commit = off");
+    pass(&writer);
+    for sql in [
+        "INSERT INTO t VALUES (1)",
+        "SELECT nextval('s')",
+        "BEGIN; UPDATE t SET a = 2; COMMIT",
+        "CREATE TABLE other (a int)",
+        "SELECT * FROM t",
+    ] {
+        run(&mut writer, sql);
+        assert!(!waits(&writer), "{sql}");
+    }
+    run(&mut reader, "SELECT * FROM t");
+    assert!(waits(&reader), "another session tells of it");
+    run(&mut writer, "BEGIN; INSERT INTO t VALUES (3); PREPARE TRANSACTION 'p'");
+    assert!(waits(&writer), "a prepared transaction is there after a crash");
+    run(&mut writer, "COMMIT PREPARED 'p'");
+    assert!(waits(&writer), "and so is its end");
+
+    pass(&reader);
+    run(&mut reader, "BEGIN; SET LOCAL synchronous_commit = off; INSERT INTO t VALUES (4)");
+    assert!(!waits(&reader));
+    run(&mut reader, "COMMIT");
+    assert!(!waits(&reader), "by the setting of the transaction");
+    run(&mut reader, "INSERT INTO t VALUES (5)");
+    assert!(waits(&reader), "which ended with it");
+}
+
+#[test]
 fn notifications_wait() {
     let machine = Machine::new();
     let instance = machine.prepared(TABLE);

@@ -19,7 +19,8 @@
 //! - N2: a reply that tells of a commit, a read row or a sequence's number leaves only when the log is durable up to the
 //!   gate. [`Session::take_gate`] hands it out before the reply is sent. Inside a transaction block, the tag of a
 //!   statement that returns no rows need not wait: what it tells is gone with the block, should a crash take back what
-//!   the statement met.
+//!   the statement met. A session with `synchronous_commit = off` waits for notifications and for what ends a prepared
+//!   transaction, for nothing else.
 //! - N3: after an error in the extended protocol the caller skips messages up to Sync.
 
 mod bind_values;
@@ -282,6 +283,9 @@ impl Session {
     /// The log position that must be durable before what was said so far may be sent (N2), once.
     pub fn take_gate(&self) -> Lsn {
         let met = self.state.gate.replace(Lsn::ZERO);
+        if !self.state.waits_for_log() {
+            return met;
+        }
         // Whatever was said about names and shapes came from this catalog or an older one; and a query whose rows were
         // fetched in part may never come to its end.
         let catalog = self.state.database.published_at();
@@ -525,11 +529,21 @@ impl State {
         }
     }
 
-    /// Raises the gate (N2).
+    /// Whether replies wait for the log.
+    fn waits_for_log(&self) -> bool {
+        self.settings.borrow().parsed().synchronous_commit
+    }
+
+    /// Raises the gate (N2), unless the session does not wait for the log.
     pub(crate) fn note_met(&self, lsn: Lsn) {
-        if lsn > self.gate.get() {
+        if lsn > self.gate.get() && self.waits_for_log() {
             self.gate.set(lsn);
         }
+    }
+
+    /// Raises the gate whether or not the session waits for the log.
+    pub(crate) fn require_durable(&self, lsn: Lsn) {
+        self.gate.set(self.gate.get().max(lsn));
     }
 
     /// A NULL or text datum.

@@ -55,7 +55,7 @@ impl Session {
         }
         let taken = self.state.notices_of_session(|notices| notices.receive());
         for notification in &taken {
-            self.state.note_met(notification.lsn);
+            self.state.require_durable(notification.lsn);
         }
         taken
     }

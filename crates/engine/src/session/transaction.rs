@@ -12,20 +12,15 @@ use super::{Block, Session};
 use crate::notify::Delivery;
 use crate::tag::CommandTag;
 
-/// A savepoint with what goes back to it besides rows.
+/// A savepoint of a client's.
 pub(crate) struct Savepoint {
     name: Box<str>,
-    depth: SavepointDepth,
-    settings: usize,
-    catalog: CatalogMark,
-    locks: ochre_txn::locks::LockMark,
-    timing: ochre_exec::ConstraintTiming,
-    notices: crate::notify::NoticeMark,
     read_only: bool,
+    mark: Mark,
 }
 
-/// A savepoint of a block of a routine, with what goes back to it besides rows.
-pub(crate) struct InnerSavepoint {
+/// A point in a transaction, with all that goes back to it.
+pub(crate) struct Mark {
     depth: SavepointDepth,
     settings: usize,
     catalog: CatalogMark,
@@ -295,8 +290,10 @@ impl Session {
                 self.state.catalog.borrow_mut().committed();
                 self.state.settings.borrow_mut().commit();
                 self.settle_held_cursors();
-                let lsn = if wait || !own.is_valid() { ticket.lsn } else { met };
-                self.state.note_met(lsn);
+                // By the setting as the transaction had it: SET LOCAL ends with it.
+                if wait {
+                    self.state.require_durable(ticket.lsn);
+                }
                 Ok(())
             }
             Err(error) => {
@@ -412,18 +409,8 @@ impl Session {
         if self.block == Block::Failed {
             return Err(failed_block());
         }
-        let transaction = self.transaction.as_mut().expect("N1: a block has a transaction");
-        let depth = transaction.savepoint()?;
-        self.savepoints.push(Savepoint {
-            name: name.into(),
-            depth,
-            settings: self.state.settings.borrow().mark(),
-            catalog: self.state.catalog.borrow().mark(),
-            locks: self.state.locks.mark(),
-            timing: self.state.deferred.borrow().timing.clone(),
-            notices: self.state.notices_of_session(|notices| notices.mark()),
-            read_only: transaction.is_read_only(),
-        });
+        let (mark, read_only) = (self.mark()?, self.txn().is_read_only());
+        self.savepoints.push(Savepoint { name: name.into(), read_only, mark });
         Ok(CommandTag::Plain("SAVEPOINT"))
     }
 
@@ -443,7 +430,7 @@ impl Session {
         }
         let index = self.find_savepoint(name)?;
         let transaction = self.transaction.as_mut().expect("N1: a block has a transaction");
-        transaction.release(self.savepoints[index].depth);
+        transaction.release(self.savepoints[index].mark.depth);
         transaction.set_read_only(self.savepoints[index].read_only);
         self.report_modes();
         self.savepoints.truncate(index);
@@ -464,25 +451,19 @@ impl Session {
     fn roll_back_to_index(&mut self, index: usize) -> Result<()> {
         self.close_portals_since(index);
         let savepoint = &self.savepoints[index];
+        self.go_back_to(&savepoint.mark)?;
         let transaction = self.transaction.as_mut().expect("a block with savepoints keeps its transaction");
-        transaction.rollback_to(savepoint.depth)?;
-        self.state.deferred.borrow_mut().timing = savepoint.timing.clone();
         transaction.set_read_only(savepoint.read_only);
-        self.state.settings.borrow_mut().rollback_to(savepoint.settings);
-        self.state.catalog.borrow_mut().rollback_to(&savepoint.catalog, &self.state.database);
-        self.state.instance.locks().release_transaction_to(&self.state.locks, savepoint.locks);
-        let notices = savepoint.notices;
-        self.state.notices_of_session(|heard| heard.rollback_to(notices));
         self.report_modes();
         Ok(())
     }
 
-    /// Sets a savepoint within the running statement.
+    /// Marks a point to go back to: a savepoint, or the begin of a routine's block.
     ///
     /// # Errors
     /// 54000 after four billion commands.
-    pub(crate) fn inner_savepoint(&self) -> Result<InnerSavepoint> {
-        Ok(InnerSavepoint {
+    pub(crate) fn mark(&self) -> Result<Mark> {
+        Ok(Mark {
             depth: self.txn().savepoint()?,
             settings: self.state.settings.borrow().mark(),
             catalog: self.state.catalog.borrow().mark(),
@@ -492,25 +473,30 @@ impl Session {
         })
     }
 
-    /// Keeps what was done since a savepoint.
-    pub(crate) fn inner_release(&self, savepoint: &InnerSavepoint) {
-        self.txn().release(savepoint.depth);
+    /// Takes back what was done since a mark, which stays.
+    fn go_back_to(&self, mark: &Mark) -> Result<()> {
+        self.txn().rollback_to(mark.depth)?;
+        self.state.deferred.borrow_mut().timing = mark.timing.clone();
+        self.state.settings.borrow_mut().rollback_to(mark.settings);
+        self.state.catalog.borrow_mut().rollback_to(&mark.catalog, &self.state.database);
+        self.state.instance.locks().release_transaction_to(&self.state.locks, mark.locks);
+        let notices = mark.notices;
+        self.state.notices_of_session(|heard| heard.rollback_to(notices));
+        Ok(())
     }
 
-    /// Takes back what was done since a savepoint, which goes.
+    /// Keeps what was done since a mark.
+    pub(crate) fn keep_since(&self, mark: &Mark) {
+        self.txn().release(mark.depth);
+    }
+
+    /// Takes back what was done since a mark, which goes.
     ///
     /// # Errors
     /// As rolling back to any savepoint.
-    pub(crate) fn inner_rollback(&self, savepoint: &InnerSavepoint) -> Result<()> {
-        let transaction = self.txn();
-        transaction.rollback_to(savepoint.depth)?;
-        transaction.release(savepoint.depth);
-        self.state.deferred.borrow_mut().timing = savepoint.timing.clone();
-        self.state.settings.borrow_mut().rollback_to(savepoint.settings);
-        self.state.catalog.borrow_mut().rollback_to(&savepoint.catalog, &self.state.database);
-        self.state.instance.locks().release_transaction_to(&self.state.locks, savepoint.locks);
-        let notices = savepoint.notices;
-        self.state.notices_of_session(|heard| heard.rollback_to(notices));
+    pub(crate) fn undo_since(&self, mark: &Mark) -> Result<()> {
+        self.go_back_to(mark)?;
+        self.keep_since(mark);
         Ok(())
     }
 

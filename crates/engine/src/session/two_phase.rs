@@ -110,7 +110,7 @@ impl Session {
         self.state.deferred.take();
         self.block = Block::Idle;
         self.state.settings.borrow_mut().commit();
-        self.state.note_met(ticket.lsn);
+        self.state.require_durable(ticket.lsn);
         let changes = std::mem::take(&mut *self.state.catalog.borrow_mut());
         Ok(PreparedTransaction { transaction, facts, lock_owner, changes: Some(changes) })
     }
@@ -151,7 +151,7 @@ impl Session {
             Ok(lsn) => {
                 instance.locks().end_session(entry.lock_owner);
                 instance.prepared().release(gid);
-                self.state.note_met(lsn);
+                self.state.require_durable(lsn);
                 Ok(CommandTag::Plain(command))
             }
             Err(error) => {

@@ -342,16 +342,16 @@ impl<'a, 'i> Run<'a, 'i> {
             return self.statements(&block.body);
         }
         let session = self.session();
-        let savepoint = session.inner_savepoint()?;
+        let mark = session.mark()?;
         let (scopes, variables) = (self.scopes.len(), self.variables.len());
         let error = match self.statements(&block.body) {
             Ok(flow) => {
-                session.inner_release(&savepoint);
+                session.keep_since(&mark);
                 return Ok(flow);
             }
             Err(error) => error,
         };
-        session.inner_rollback(&savepoint)?;
+        session.undo_since(&mark)?;
         self.scopes.truncate(scopes);
         self.variables.truncate(variables);
         let state = error.sqlstate();
