@@ -17,7 +17,7 @@ use ochre_catalog::{
     stored,
 };
 use ochre_env::Env;
-use ochre_exec::TempFiles;
+use ochre_exec::{TempFiles, WorkerPool};
 use ochre_storage::{CheckpointKind, OpenKind, RelationKey, ResourceManager, Storage, StorageConfig};
 use ochre_txn::locks::LockManager;
 use ochre_txn::{Interrupt, IsolationLevel, TransactionLog, TransactionManager, TransactionOptions};
@@ -107,6 +107,7 @@ pub struct Instance {
     heaps: Arc<Heaps>,
     btrees: Arc<BTrees>,
     temp: Arc<TempFiles>,
+    workers: WorkerPool,
     collector: Collector,
     settings: Settings,
     prepared: PreparedTransactions,
@@ -155,6 +156,7 @@ impl Instance {
             heaps,
             btrees,
             temp,
+            workers: WorkerPool::new(config.settings.integer("max_worker_processes") as usize),
             settings: config.settings,
             prepared: PreparedTransactions::default(),
             notifications: Arc::default(),
@@ -559,6 +561,11 @@ impl Instance {
 
     pub(crate) fn btrees(&self) -> &Arc<BTrees> {
         &self.btrees
+    }
+
+    /// The places for threads that help with statements.
+    pub fn workers(&self) -> &WorkerPool {
+        &self.workers
     }
 
     pub(crate) fn temp(&self) -> &Arc<TempFiles> {

@@ -108,9 +108,9 @@ fn files(wanted: &str) -> Vec<PathBuf> {
     files
 }
 
-/// Runs a file on a new database in which `setup` was run first: how many records it has, those that failed, and how
-/// many bytes were spilled.
-fn run(path: &Path, setup: &[String]) -> (usize, Vec<String>, u64) {
+/// Runs a file on a new database in which `setup` was run first: how many records it has, those that failed, how many
+/// bytes were spilled, and how often a thread had help.
+fn run(path: &Path, setup: &[String]) -> (usize, Vec<String>, u64, u64) {
     let text = std::fs::read_to_string(path).expect("the file is readable");
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let instance = open(&Env::in_memory());
@@ -118,15 +118,15 @@ fn run(path: &Path, setup: &[String]) -> (usize, Vec<String>, u64) {
     for sql in setup {
         session.simple_query(sql, &mut Rows::default()).expect("a setting");
     }
-    // Spilled rows come out partition by partition.
-    let any_order = setup.iter().any(|sql| sql.contains("force_spill"));
+    // Spilled rows come out partition by partition, those of several threads as they come.
+    let any_order = setup.iter().any(|sql| sql.contains("force_spill") || sql.contains("parallel"));
     let records = parse(&text);
     let failed = |record: &Record| {
         let problem = check(&mut session, record, any_order)?;
         Some(format!("{name}:{} {setup:?}: {}\n{problem}\n", record.line, record.sql))
     };
     let failed = records.iter().filter_map(failed).collect();
-    (records.len(), failed, instance.temp_bytes_written())
+    (records.len(), failed, instance.temp_bytes_written(), instance.workers().served())
 }
 
 #[test]
@@ -134,7 +134,7 @@ fn files_give_postgresqls_answers() {
     let wanted = std::env::var("OCHRE_SLT").unwrap_or_default();
     let (mut total, mut failures) = (0, Vec::new());
     for path in files(&wanted) {
-        let (records, failed, _) = run(&path, &[]);
+        let (records, failed, _, _) = run(&path, &[]);
         total += records;
         failures.extend(failed);
     }
@@ -164,13 +164,34 @@ fn how_it_is_run_changes_no_answer() {
     assert!(failures.is_empty(), "{} records failed:\n{}", failures.len(), failures.join("\n"));
 }
 
+/// Every file with whatever can run on several threads doing so, and with that in small batches that spill.
+#[test]
+fn parallel_plans_change_no_answer() {
+    let wanted = std::env::var("OCHRE_SLT").unwrap_or_default();
+    let parallel = || "SET debug_parallel_query = on".to_owned();
+    let setups = [
+        vec![parallel()],
+        vec![parallel(), "SET ochre.force_spill = on".to_owned(), "SET ochre.batch_rows = 3".to_owned()],
+    ];
+    let (mut helped, mut failures) = (0, Vec::new());
+    for path in files(&wanted) {
+        for setup in &setups {
+            let (_, failed, _, times) = run(&path, setup);
+            failures.extend(failed);
+            helped += times;
+        }
+    }
+    assert!(helped > 0 || !wanted.is_empty(), "no thread had help");
+    assert!(failures.is_empty(), "{} records failed:\n{}", failures.len(), failures.join("\n"));
+}
+
 /// Every file with operators that put into temporary files what they can.
 #[test]
 fn spilling_changes_no_answer() {
     let wanted = std::env::var("OCHRE_SLT").unwrap_or_default();
     let (mut spilled, mut failures) = (0, Vec::new());
     for path in files(&wanted) {
-        let (_, failed, bytes) = run(&path, &["SET ochre.force_spill = on".to_owned()]);
+        let (_, failed, bytes, _) = run(&path, &["SET ochre.force_spill = on".to_owned()]);
         failures.extend(failed);
         spilled += bytes;
     }

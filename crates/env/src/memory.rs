@@ -1,7 +1,7 @@
 //! How much memory a thread's work takes, and where it has to stop.
 //!
 //! # Role
-//! A statement runs on one thread. The binary's allocator is wrapped in [`Counting`], which adds up what the thread has
+//! A statement runs on one thread, or on some that add up what each has taken ([`taken`], [`left`], [`adopt`]). The binary's allocator is wrapped in [`Counting`], which adds up what the thread has
 //! taken and given back. Whoever starts a piece of work says how much more it may take ([`Budget::begin`]); whoever does
 //! it asks now and then whether it is beyond that ([`exceeded`]): the same places that look for a cancelled statement. So
 //! a query that gathers without bound, wherever it does so, fails by itself before the process does.
@@ -98,6 +98,23 @@ pub fn exceeded() -> bool {
     TAKEN.get() > CEILING.get()
 }
 
+/// Bytes that this thread has taken less those it has given back: only differences mean something.
+#[inline]
+pub fn taken() -> i64 {
+    TAKEN.get()
+}
+
+/// How much more this thread may take; `None` without a budget.
+pub fn left() -> Option<i64> {
+    let ceiling = CEILING.get();
+    (ceiling != i64::MAX).then(|| ceiling.saturating_sub(TAKEN.get()))
+}
+
+/// Bytes that other threads have taken count for this one from now on: it will give them back.
+pub fn adopt(bytes: i64) {
+    TAKEN.set(TAKEN.get().wrapping_add(bytes));
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -124,6 +141,12 @@ mod tests {
         }
         // SAFETY: as above.
         let more = [unsafe { allocator.alloc(layout) }, unsafe { allocator.alloc(layout) }];
+        assert!(exceeded());
+        assert_eq!(left(), Some(-(1 << 20)));
+        adopt(-(2 << 20));
+        assert!(!exceeded());
+        assert_eq!(left(), Some(1 << 20));
+        adopt(2 << 20);
         assert!(exceeded());
         drop(outer);
         assert!(!exceeded());

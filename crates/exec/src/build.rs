@@ -1,27 +1,32 @@
 //! Makes operators from plan nodes.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use ochre_base::{Result, limits};
-use ochre_sql::physical::{PhysicalPlan, PlanNode, PlannedStatement};
+use ochre_base::{Error, Result, limits};
+use ochre_sql::physical::{
+    AggregatePlan, AggregateStage, GatherPlan, HashJoinPlan, PhysicalPlan, PlanNode, PlannedStatement,
+};
 use ochre_types::{PhysicalType, SqlType};
 
 use crate::dependencies::Dependencies;
-use crate::explain::{Instrumentation, Instrumented};
+use crate::explain::{Instrumentation, Instrumented, WorkerNote};
 use crate::modify::delete::Delete;
 use crate::modify::insert::Insert;
 use crate::modify::lock_rows::LockRows;
 use crate::modify::merge::Merge;
 use crate::modify::update::Update;
-use crate::operator::BoxOperator;
-use crate::operators::aggregate::{Aggregate, AggregateSpec};
+use crate::operator::{BoxOperator, Nothing};
+use crate::operators::aggregate::{Aggregate, AggregateSpec, Part};
 use crate::operators::append::Append;
 use crate::operators::bitmap_scan::BitmapScan;
 use crate::operators::cte_scan::{CteScan, WorkTableScan};
 use crate::operators::distinct::Distinct;
 use crate::operators::filter::Filter;
 use crate::operators::function_scan::FunctionScan;
-use crate::operators::hash_join::{HashJoin, HashJoinSpec};
+use crate::operators::gather::{Gather, Shares};
+use crate::operators::hash_join::{HashJoin, HashJoinSpec, SharedBuild};
 use crate::operators::index_scan::IndexScan;
 use crate::operators::limit::Limit;
 use crate::operators::materialize::Materialize;
@@ -38,19 +43,57 @@ use crate::operators::sort::Sort;
 use crate::operators::tid_scan::TidScan;
 use crate::operators::unique::Unique;
 use crate::operators::window::{Window, WindowSpec};
+use crate::parallel::{Control, SharedGroups, SharedScan};
 use crate::relation::RelationSource;
+use crate::run_state::RunState;
 
 /// Makes the operators of one execution.
+#[derive(Clone)]
 pub struct Builder<'a> {
     /// The whole statement.
-    pub statement: &'a PlannedStatement,
+    statement: &'a Arc<PlannedStatement>,
     /// Opens tables and indexes.
-    pub relations: &'a dyn RelationSource,
+    relations: &'a dyn RelationSource,
     /// Counts rows and time, for EXPLAIN ANALYZE.
-    pub instrumentation: Option<Arc<Instrumentation>>,
+    instrumentation: Option<Arc<Instrumentation>>,
+    /// Below a gather: what its pipelines share, and whether this one is the calling thread's.
+    pipeline: Option<(&'a Pipelines, bool)>,
+    /// Between the two parts of an aggregation that several threads do: where the groups go.
+    groups: Option<&'a Arc<SharedGroups>>,
 }
 
-impl Builder<'_> {
+/// What the pipelines of a gather share, by plan node.
+struct Pipelines {
+    control: Arc<Control>,
+    threads: usize,
+    scans: RefCell<HashMap<usize, Arc<SharedScan>>>,
+    builds: RefCell<HashMap<usize, Arc<SharedBuild>>>,
+    groups: Option<Arc<SharedGroups>>,
+}
+
+impl Pipelines {
+    fn scan(&self, plan: &PhysicalPlan) -> Arc<SharedScan> {
+        let mut scans = self.scans.borrow_mut();
+        let scan = scans.entry(std::ptr::from_ref(plan).addr());
+        Arc::clone(scan.or_insert_with(|| Arc::new(SharedScan::new(&self.control, self.threads))))
+    }
+
+    fn build(&self, plan: &PhysicalPlan) -> Arc<SharedBuild> {
+        let mut builds = self.builds.borrow_mut();
+        Arc::clone(builds.entry(std::ptr::from_ref(plan).addr()).or_default())
+    }
+}
+
+impl<'a> Builder<'a> {
+    /// A builder of a statement's operators.
+    pub fn new(
+        statement: &'a Arc<PlannedStatement>,
+        relations: &'a dyn RelationSource,
+        instrumentation: Option<Arc<Instrumentation>>,
+    ) -> Builder<'a> {
+        Builder { statement, relations, instrumentation, pipeline: None, groups: None }
+    }
+
     /// The operator of a node, with those of its inputs.
     ///
     /// # Errors
@@ -90,8 +133,13 @@ impl Builder<'_> {
             PlanNode::Values(node) => Box::new(Values::new(node.rows.clone(), physical_types(plan))),
             PlanNode::SeqScan(node) => {
                 let table = self.relations.table(&node.source.table)?;
-                Box::new(SeqScan::new(table, &node.source, plan))
+                let scan = SeqScan::new(table, &node.source, plan);
+                match self.pipeline {
+                    Some((pipelines, _)) if node.parallel => Box::new(scan.sharing(pipelines.scan(plan))),
+                    _ => Box::new(scan),
+                }
             }
+            PlanNode::Gather(node) => Box::new(self.build_gather(plan, node)?),
             PlanNode::IndexScan(node) => {
                 let table = self.relations.table(&node.source.table)?;
                 Box::new(IndexScan::new(table, node, plan)?)
@@ -141,23 +189,7 @@ impl Builder<'_> {
                     output_types: physical_types(plan),
                 },
             )),
-            PlanNode::HashJoin(node) => Box::new(HashJoin::new(
-                self.build(&node.outer)?,
-                self.build(&node.inner)?,
-                HashJoinSpec {
-                    join: node.join,
-                    outer_keys: node.outer_keys.clone(),
-                    inner_keys: node.inner_keys.clone(),
-                    null_safe: node.null_safe.clone(),
-                    residual: node.residual.clone(),
-                    output: node.output.clone(),
-                    inner_unique: node.inner_unique,
-                    null_aware_mark: node.null_aware_mark,
-                    outer_types: physical_types(&node.outer).into(),
-                    inner_types: physical_types(&node.inner).into(),
-                    inner_dependencies: Dependencies::of(&node.inner, self.statement),
-                },
-            )),
+            PlanNode::HashJoin(node) => Box::new(self.build_hash_join(plan, node)?),
             PlanNode::MergeJoin(node) => Box::new(MergeJoin::new(
                 self.build(&node.outer)?,
                 self.build(&node.inner)?,
@@ -190,17 +222,7 @@ impl Builder<'_> {
                 node.offset.clone(),
                 node.ties.clone(),
             )),
-            PlanNode::Aggregate(node) => Box::new(Aggregate::new(
-                self.build(&node.input)?,
-                AggregateSpec {
-                    strategy: node.strategy,
-                    keys: node.keys.clone(),
-                    aggregates: node.aggregates.clone(),
-                    grouping_sets: node.grouping_sets.clone(),
-                    having: node.having.clone(),
-                    input_types: physical_types(&node.input).into(),
-                },
-            )?),
+            PlanNode::Aggregate(node) => Box::new(self.build_aggregate(node)?),
             PlanNode::Distinct(node) => Box::new(Distinct::new(self.build(&node.input)?, &sql_types(plan))),
             PlanNode::Unique(node) => {
                 let keys = node.keys.iter().map(|index| (*index, plan.columns[*index].ty.order())).collect();
@@ -254,6 +276,92 @@ impl Builder<'_> {
                 },
             )?),
         })
+    }
+
+    fn build_hash_join(&self, plan: &Arc<PhysicalPlan>, node: &HashJoinPlan) -> Result<HashJoin> {
+        let shared = self.pipeline.filter(|_| node.shared);
+        let outer = self.build(&node.outer)?;
+        let inner = match shared {
+            // The calling thread makes the table.
+            Some((_, false)) => Box::new(Nothing),
+            _ => self.build(&node.inner)?,
+        };
+        let join = HashJoin::new(
+            outer,
+            inner,
+            HashJoinSpec {
+                join: node.join,
+                outer_keys: node.outer_keys.clone(),
+                inner_keys: node.inner_keys.clone(),
+                null_safe: node.null_safe.clone(),
+                residual: node.residual.clone(),
+                output: node.output.clone(),
+                inner_unique: node.inner_unique,
+                null_aware_mark: node.null_aware_mark,
+                outer_types: physical_types(&node.outer).into(),
+                inner_types: physical_types(&node.inner).into(),
+                inner_dependencies: Dependencies::of(&node.inner, self.statement),
+            },
+        );
+        Ok(match shared {
+            Some((pipelines, _)) => join.sharing(pipelines.build(plan)),
+            None => join,
+        })
+    }
+
+    fn build_aggregate(&self, node: &AggregatePlan) -> Result<Aggregate> {
+        let missing = || Error::internal("a part of an aggregation stands alone");
+        let (input, part) = match node.stage {
+            AggregateStage::Complete => (self.build(&node.input)?, Part::Complete),
+            AggregateStage::Partial => {
+                let groups = self.pipeline.and_then(|(pipelines, _)| pipelines.groups.clone());
+                (self.build(&node.input)?, Part::Partial(groups.ok_or_else(missing)?))
+            }
+            AggregateStage::Final => {
+                let groups = Arc::default();
+                let input = Builder { groups: Some(&groups), ..self.clone() }.build(&node.input)?;
+                (input, Part::Final(groups))
+            }
+        };
+        Aggregate::new(
+            input,
+            AggregateSpec {
+                strategy: node.strategy,
+                keys: node.keys.clone(),
+                aggregates: node.aggregates.clone(),
+                grouping_sets: node.grouping_sets.clone(),
+                having: node.having.clone(),
+                input_types: physical_types(node.source()).into(),
+                part,
+            },
+        )
+    }
+
+    /// Operators for the calling thread and for each helper.
+    fn build_gather(&self, plan: &Arc<PhysicalPlan>, node: &GatherPlan) -> Result<Gather> {
+        let pipelines = Pipelines {
+            control: Arc::default(),
+            threads: node.workers + 1,
+            scans: RefCell::default(),
+            builds: RefCell::default(),
+            groups: self.groups.cloned(),
+        };
+        let build = |is_leader| {
+            let builder = Builder { pipeline: Some((&pipelines, is_leader)), groups: None, ..self.clone() };
+            builder.build(&node.input)
+        };
+        let leader = build(true)?;
+        let mut helpers = Vec::with_capacity(node.workers);
+        for _ in 0..node.workers {
+            helpers.push((build(false)?, RunState::for_helper(self.statement)));
+        }
+        let note = self.instrumentation.as_ref().map(|counters| WorkerNote::new(plan, counters));
+        let shares = Shares {
+            scans: pipelines.scans.into_inner().into_values().collect(),
+            builds: pipelines.builds.into_inner().into_values().collect(),
+        };
+        let merge = node.merge.as_deref();
+        Ok(Gather::new(leader, helpers, shares, pipelines.control, merge, node.limit.clone(), note))
     }
 }
 

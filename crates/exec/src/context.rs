@@ -18,6 +18,7 @@ use ochre_expr::{EvalContext, Expr, SessionContext, SubPlanRunner};
 use ochre_txn::{Snapshot, Transaction};
 use ochre_types::{Batch, Column, Datum};
 
+use crate::parallel::Workers;
 use crate::relation::RelationSource;
 use crate::run_state::RunState;
 use crate::temp::TempFiles;
@@ -44,6 +45,8 @@ pub struct StatementContext<'a> {
     pub hash_mem_bytes: usize,
     /// Rows in a batch at most: 2,048, and less in tests.
     pub batch_rows: usize,
+    /// Threads that may help; without it the calling thread does everything.
+    pub workers: Option<Workers<'a>>,
 }
 
 /// The values that `Expr::Correlated` reads, of one run of a plan or sub-plan.

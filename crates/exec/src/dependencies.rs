@@ -158,6 +158,9 @@ pub fn each_expr<'p>(plan: &'p PhysicalPlan, visit: &mut dyn FnMut(&'p Expr)) {
             keys.chain(&node.residual).chain(&node.filter).for_each(visit);
         }
         PlanNode::Sort(node) => node.keys.iter().map(|key| &key.expr).chain(&node.limit).for_each(visit),
+        PlanNode::Gather(node) => {
+            node.merge.iter().flatten().map(|key| &key.expr).chain(&node.limit).for_each(visit);
+        }
         PlanNode::Limit(LimitPlan { limit, offset, ties, .. }) => {
             let ties = ties.iter().flatten().map(|key| &key.expr);
             limit.iter().chain(offset).chain(ties).for_each(visit);

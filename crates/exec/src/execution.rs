@@ -60,7 +60,7 @@ impl Execution {
         relations: &dyn RelationSource,
         instrumentation: Option<Arc<Instrumentation>>,
     ) -> Result<Execution> {
-        let builder = Builder { statement: plan, relations, instrumentation: instrumentation.clone() };
+        let builder = Builder::new(plan, relations, instrumentation.clone());
         Ok(Execution {
             root: builder.build(&plan.plan)?,
             run: RunState::new(plan, &builder)?,

@@ -22,6 +22,8 @@ pub struct NodeCounters {
     pub startup: Duration,
     /// Time in all loops, its inputs included.
     pub total: Duration,
+    /// Threads that helped a gather, in its best round.
+    pub workers: u64,
 }
 
 /// The counters of one execution, by node.
@@ -34,6 +36,27 @@ impl Instrumentation {
     /// What a node has done so far; nothing when it never ran.
     pub fn counters(&self, plan: &PhysicalPlan) -> NodeCounters {
         self.nodes.lock().get(&key(plan)).copied().unwrap_or_default()
+    }
+}
+
+/// Where a gather says how many threads helped it.
+pub struct WorkerNote {
+    /// Keeps the address in use.
+    plan: Arc<PhysicalPlan>,
+    instrumentation: Arc<Instrumentation>,
+}
+
+impl WorkerNote {
+    /// For a gather made from `plan`.
+    pub fn new(plan: &Arc<PhysicalPlan>, instrumentation: &Arc<Instrumentation>) -> WorkerNote {
+        WorkerNote { plan: Arc::clone(plan), instrumentation: Arc::clone(instrumentation) }
+    }
+
+    /// So many threads help in a round.
+    pub fn launched(&self, workers: u64) {
+        let mut nodes = self.instrumentation.nodes.lock();
+        let counters = nodes.entry(key(&self.plan)).or_default();
+        counters.workers = counters.workers.max(workers);
     }
 }
 
@@ -80,6 +103,10 @@ impl Operator for Instrumented {
 
     fn narrow(&mut self, column: usize, keys: &Arc<crate::key_filter::KeyFilter>) -> bool {
         self.inner.narrow(column, keys)
+    }
+
+    fn make_ready(&mut self, ctx: &ExecContext<'_>) -> Result<()> {
+        self.inner.make_ready(ctx)
     }
 
     fn rescan(&mut self, ctx: &ExecContext<'_>) -> Result<()> {

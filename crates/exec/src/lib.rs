@@ -6,7 +6,7 @@
 //! # How to run a statement
 //! ```text
 //! let mut execution = Execution::new(&planned_statement, &relations)?;       // opens relations, reads nothing
-//! let statement = StatementContext { params, session, relations, txn, snapshot, temp, work_mem_bytes, batch_rows };
+//! let statement = StatementContext { params, session, relations, txn, snapshot, temp, work_mem_bytes, batch_rows, workers };
 //! while let Some(batch) = execution.next(&statement)? { … }                  // a batch has active rows, never none
 //! execution.rows_changed()                                                    // of INSERT, UPDATE, DELETE
 //! ```
@@ -34,7 +34,7 @@
 //! by the collector needs them.
 //!
 //! # Not done
-//! Window functions other than those of [`operators::window`] and ordered-set aggregates answer 0A000. Plans run on one thread.
+//! Window functions other than those of [`operators::window`] and ordered-set aggregates answer 0A000.
 
 mod bounds;
 pub mod build;
@@ -55,6 +55,7 @@ mod keys;
 pub mod modify;
 mod operator;
 pub mod operators;
+mod parallel;
 mod partition;
 mod point_lookup;
 mod raw_filter;
@@ -78,6 +79,7 @@ pub use modify::deferred::{ConstraintTiming, DeferredChecks};
 pub use modify::triggers::{Firing, TriggerEvent, TriggerRow};
 pub use operator::{BoxOperator, Operator};
 pub use operators::scan::BUILTIN_ROW;
+pub use parallel::{WorkerPool, Workers};
 pub use point_lookup::PointLookup;
 pub use relation::{
     IndexAccess, IndexExpressions, PayloadColumn, ReferentialQuery, RelationSource, TableAccess,

@@ -30,11 +30,30 @@ pub trait Operator: Send {
         self.rescan(ctx)
     }
 
+    /// Makes ready what this operator, or one below it, shares with other threads' operators for the same plan nodes; called
+    /// by the thread that runs the statement, before any of them runs.
+    fn make_ready(&mut self, _ctx: &ExecContext<'_>) -> Result<()> {
+        Ok(())
+    }
+
     /// Rows whose output column `column` is not among the keys need not be given: whoever asks throws them away. Says
     /// whether anything below makes use of it. Valid until the next rescan or rewind, which forget it; called before the
     /// first `next` after one.
     fn narrow(&mut self, _column: usize, _keys: &Arc<KeyFilter>) -> bool {
         false
+    }
+}
+
+/// No rows.
+pub(crate) struct Nothing;
+
+impl Operator for Nothing {
+    fn next(&mut self, _ctx: &ExecContext<'_>) -> Result<Option<Batch>> {
+        Ok(None)
+    }
+
+    fn rescan(&mut self, _ctx: &ExecContext<'_>) -> Result<()> {
+        Ok(())
     }
 }
 

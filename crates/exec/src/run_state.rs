@@ -144,6 +144,11 @@ impl RunState {
         })
     }
 
+    /// For a thread that runs a part of a plan with neither sub-plans nor CTEs beside the statement's own thread.
+    pub(crate) fn for_helper(plan: &Arc<PlannedStatement>) -> RunState {
+        RunState { main: Frame::new(plan.slots), plan: Arc::clone(plan), ..RunState::empty() }
+    }
+
     /// For expressions outside of any plan, which have neither sub-plans nor CTEs.
     pub(crate) fn empty() -> RunState {
         static NOTHING: LazyLock<Arc<PlannedStatement>> = LazyLock::new(|| {

@@ -53,7 +53,7 @@ fn source(table: &Arc<RelationDescriptor>, fetch: &[ScanColumn], filter: Option<
 const BOTH: [ScanColumn; 2] = [ScanColumn::Table(0), ScanColumn::Table(1)];
 
 fn seq_scan(table: &Arc<RelationDescriptor>, filter: Option<Expr>) -> Arc<PhysicalPlan> {
-    node(PlanNode::SeqScan(SeqScanPlan { source: source(table, &BOTH, filter) }), &ROW)
+    node(PlanNode::SeqScan(SeqScanPlan { source: source(table, &BOTH, filter), parallel: false }), &ROW)
 }
 
 fn key(expr: Expr) -> KeyValue {
@@ -102,7 +102,10 @@ fn update(
 ) -> Arc<PlannedStatement> {
     let fetch = [ScanColumn::Table(0), ScanColumn::Table(1), ScanColumn::RowId];
     let types = [SqlType::INT4, SqlType::TEXT, SqlType::TID];
-    let scan = node(PlanNode::SeqScan(SeqScanPlan { source: source(table, &fetch, filter.clone()) }), &types);
+    let scan = node(
+        PlanNode::SeqScan(SeqScanPlan { source: source(table, &fetch, filter.clone()), parallel: false }),
+        &types,
+    );
     let plan = UpdatePlan {
         target: db.target(table),
         source: scan,
@@ -121,7 +124,10 @@ fn update(
 fn delete(db: &Database, table: &Arc<RelationDescriptor>, filter: Option<Expr>) -> Arc<PlannedStatement> {
     let fetch = [ScanColumn::Table(0), ScanColumn::Table(1), ScanColumn::RowId];
     let types = [SqlType::INT4, SqlType::TEXT, SqlType::TID];
-    let scan = node(PlanNode::SeqScan(SeqScanPlan { source: source(table, &fetch, filter.clone()) }), &types);
+    let scan = node(
+        PlanNode::SeqScan(SeqScanPlan { source: source(table, &fetch, filter.clone()), parallel: false }),
+        &types,
+    );
     let plan = DeletePlan {
         target: db.target(table),
         source: scan,

@@ -85,6 +85,11 @@ pub trait AggregateState: Send + Any {
 }
 
 impl Aggregate {
+    /// Whether states can be joined (`aggcombinefn`).
+    pub fn has_combine(&self) -> bool {
+        self.support_functions[2].is_valid()
+    }
+
     /// A state without groups for arguments of these types.
     ///
     /// # Errors

@@ -42,4 +42,4 @@ pub use registry::{
     function, functions, functions_named, operator, operator_classes, operator_family_functions,
     operator_family_members, operator_of_function, operators, operators_named,
 };
-pub use session::{NoSession, SessionContext};
+pub use session::{NoSession, SessionContext, WorkerWatch};

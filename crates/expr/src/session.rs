@@ -1,5 +1,7 @@
 //! The session as expressions see it.
 
+use std::sync::Arc;
+
 use ochre_base::{Error, Oid, Result};
 use ochre_types::{Datum, FormatContext};
 
@@ -153,6 +155,19 @@ pub trait SessionContext {
     fn transaction_id_if_assigned(&self) -> Option<u64> {
         None
     }
+
+    /// What another thread that works on the same statement has as its session: it answers what parallel safe functions
+    /// ask, as this one would now, and its [`SessionContext::check_interrupts`] asks `watch`, too. `None` when the
+    /// statement has to stay on this thread.
+    fn for_worker(&self, _watch: Arc<dyn WorkerWatch>) -> Option<Box<dyn SessionContext + Send>> {
+        None
+    }
+}
+
+/// Tells a thread that works on another one's statement when to stop.
+pub trait WorkerWatch: Send + Sync {
+    /// Fails when it is to stop.
+    fn check(&self) -> Result<()>;
 }
 
 /// A session with default settings and no catalog, for tests and for folding constants without a session.

@@ -72,6 +72,29 @@ impl Snapshot {
         Snapshot { lsn, own, cid, durable, last: AtomicU64::new(0), hold, shared, serial }
     }
 
+    /// The same snapshot for another thread that works on the statement: it keeps its own note of the xid asked about
+    /// last, and may outlive this one.
+    ///
+    /// # Errors
+    /// 53400 when too many snapshots are open.
+    pub fn for_worker(&self) -> Result<Snapshot> {
+        let hold = match &self.hold {
+            Hold::Shared(registration) => Hold::Shared(Arc::clone(registration)),
+            Hold::Slot(_) => Hold::Slot(self.shared.core().registry.register_copy(self.lsn)?),
+        };
+        self.shared.hold_position(self.cid);
+        Ok(Snapshot {
+            lsn: self.lsn,
+            own: self.own,
+            cid: self.cid,
+            durable: self.durable,
+            last: AtomicU64::new(0),
+            hold,
+            shared: Arc::clone(&self.shared),
+            serial: self.serial.clone(),
+        })
+    }
+
     /// What has to be told of reads with this snapshot: set for the snapshots of a serializable transaction's
     /// statements, unless they are safe without.
     #[inline]

@@ -171,8 +171,9 @@ pub struct Transaction {
     created: Mutex<Vec<RelationKey>>,
     dropped: Mutex<Vec<RelationKey>>,
     note: Vec<u8>,
-    at_publish: Vec<PublishHook>,
-    at_end: Vec<EndHook>,
+    /// Hooks are called by the thread that ends the transaction; the mutexes only let threads share it before.
+    at_publish: Mutex<Vec<PublishHook>>,
+    at_end: Mutex<Vec<EndHook>>,
     /// Whether the running statement may be suspended, and what it met when it was.
     may_suspend: AtomicBool,
     suspension: Mutex<Option<RowDemand>>,
@@ -213,8 +214,8 @@ impl Transaction {
             created: Mutex::new(Vec::new()),
             dropped: Mutex::new(Vec::new()),
             note: Vec::new(),
-            at_publish: Vec::new(),
-            at_end: Vec::new(),
+            at_publish: Mutex::new(Vec::new()),
+            at_end: Mutex::new(Vec::new()),
             may_suspend: AtomicBool::new(false),
             suspension: Mutex::new(None),
             turn: Mutex::new(None),
@@ -770,12 +771,12 @@ impl Transaction {
     /// snapshot sees it, as publishing a catalog. It must be short and must neither block nor append. Not run when
     /// the transaction aborts, or has written nothing.
     pub fn at_publish(&mut self, hook: impl FnOnce(Lsn) + Send + 'static) {
-        self.at_publish.push(Box::new(hook));
+        self.at_publish.get_mut().push(Box::new(hook));
     }
 
     /// Registers what is to be done after the transaction has ended, with no mutex held; in order of registration.
     pub fn at_end(&mut self, hook: impl FnOnce(Ended) + Send + 'static) {
-        self.at_end.push(Box::new(hook));
+        self.at_end.get_mut().push(Box::new(hook));
     }
 
     /// Who waits, for waits on behalf of this transaction.
@@ -789,8 +790,8 @@ impl Transaction {
             created: std::mem::take(self.created.get_mut()),
             dropped: std::mem::take(self.dropped.get_mut()),
             note: std::mem::take(&mut self.note),
-            at_publish: std::mem::take(&mut self.at_publish),
-            at_end: std::mem::take(&mut self.at_end),
+            at_publish: std::mem::take(self.at_publish.get_mut()),
+            at_end: std::mem::take(self.at_end.get_mut()),
             written: std::mem::take(self.written.get_mut()),
             locked_pages: std::mem::take(self.locked_pages.get_mut()),
         }

@@ -424,8 +424,9 @@ impl Drop for Entered<'_> {
     }
 }
 
+/// What a statement fails with that takes more memory than it may.
 #[cold]
-fn out_of_memory() -> Error {
+pub fn out_of_memory() -> Error {
     Error::new(SqlState::OUT_OF_MEMORY, "out of memory")
         .detail("The statement took more memory than \"query_memory_limit\" allows.")
 }

@@ -9,13 +9,14 @@ use ochre_catalog::{CatalogSnapshot, ConstraintDescriptor, RelationDescriptor, R
 use ochre_exec::{
     DeferredChecks, Firing, ReferentialQuery, RelationSource, StatementContext, TableAccess, TriggerRow,
 };
-use ochre_expr::{CallContext, Function, SessionContext};
+use ochre_expr::{CallContext, Function, SessionContext, WorkerWatch};
 use ochre_sql::bind::foreign_key_check;
 use ochre_sql::physical::{ForeignKeyCheck, PlannedStatement};
 use ochre_txn::locks::RelationLockMode;
 use ochre_txn::{Snapshot, Transaction, WaitEvent};
 use ochre_types::{Batch, Column, Datum, FormatContext, ObjectNames, SqlType, oids as type_oids};
 
+use super::worker::WorkerSession;
 use super::{Session, State};
 use crate::ddl::quote_identifier;
 
@@ -43,6 +44,21 @@ impl CatalogNames {
         }
         let namespace = self.catalog.namespace(relation.namespace).map(|n| n.name.to_string());
         format!("{}.{}", quote_identifier(&namespace.unwrap_or_default()), quote_identifier(&relation.name))
+    }
+}
+
+impl CatalogNames {
+    /// The name of a relation's row type, or of an array of it.
+    pub(crate) fn user_type(&self, oid: Oid) -> Option<String> {
+        let relation =
+            self.catalog.relations().find(|r| r.row_type == oid || r.array_type == oid && oid.is_valid())?;
+        let name = self.relation(relation);
+        Some(if relation.row_type == oid { name } else { format!("{name}[]") })
+    }
+
+    /// A role's name.
+    pub(crate) fn role(&self, oid: Oid) -> Option<String> {
+        self.catalog.role(oid).map(|role| role.name.to_string())
     }
 }
 
@@ -371,12 +387,7 @@ impl SessionContext for StatementSession<'_> {
     }
 
     fn user_type_name(&self, oid: Oid, _typmod: i32) -> Option<String> {
-        let catalog = self.catalog();
-        let names = self.state.catalog_names();
-        let relation =
-            catalog.relations().find(|r| r.row_type == oid || r.array_type == oid && oid.is_valid())?;
-        let name = names.relation(relation);
-        Some(if relation.row_type == oid { name } else { format!("{name}[]") })
+        self.state.catalog_names().user_type(oid)
     }
 
     fn role_name(&self, oid: Oid) -> Option<String> {
@@ -448,6 +459,10 @@ impl SessionContext for StatementSession<'_> {
 
     fn transaction_id_if_assigned(&self) -> Option<u64> {
         self.transaction.map(Transaction::xid).filter(|xid| xid.is_valid()).map(|xid| xid.0)
+    }
+
+    fn for_worker(&self, watch: Arc<dyn WorkerWatch>) -> Option<Box<dyn SessionContext + Send>> {
+        Some(Box::new(WorkerSession::new(self, watch)))
     }
 }
 

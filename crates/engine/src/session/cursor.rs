@@ -165,7 +165,7 @@ impl Session {
                 }
             }
             let statement = Statement::Select(with_ids.into());
-            let (_, plan) = self.plan_parameterised(&statement, "", types)?;
+            let plan = self.plan_for_cursor(&statement, types)?;
             if locks || is_simple_scan(&plan.plan) {
                 let visible = plan.row_shape.len() - tables.len();
                 let columns = tables.iter().enumerate();
@@ -175,7 +175,7 @@ impl Session {
             }
         }
         let statement = Statement::Select(query.clone().into());
-        let (_, plan) = self.plan_parameterised(&statement, "", types)?;
+        let plan = self.plan_for_cursor(&statement, types)?;
         Ok((plan, Vec::new(), locks))
     }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ochre_base::Result;
 use ochre_env::Waiting;
-use ochre_exec::{Execution, StatementContext};
+use ochre_exec::{Execution, StatementContext, Workers};
 use ochre_expr::SessionContext;
 use ochre_sql::physical::{
     CommandKind, OutputColumn, PhysicalPlan, PlanNode, PlannedStatement, RelationLock, RowLockStrength,
@@ -216,10 +216,13 @@ impl Session {
     ) -> Result<R> {
         let transaction = self.txn();
         let session = StatementSession::new(self).seeing(snapshot);
-        let (work_mem_bytes, hash_mem_bytes, batch_rows) = {
+        let pool = self.state.instance.workers();
+        let (work_mem_bytes, hash_mem_bytes, batch_rows, workers) = {
             let settings = self.state.settings.borrow();
             let parsed = settings.parsed();
-            (parsed.work_mem_bytes, parsed.hash_mem_bytes, parsed.batch_rows)
+            let (limit, leader_participates) = (parsed.max_parallel_workers, parsed.leader_participates);
+            let workers = Workers { pool, limit, leader_participates };
+            (parsed.work_mem_bytes, parsed.hash_mem_bytes, parsed.batch_rows, workers)
         };
         let context = StatementContext {
             params: parameters,
@@ -231,6 +234,7 @@ impl Session {
             work_mem_bytes,
             hash_mem_bytes,
             batch_rows,
+            workers: Some(workers),
         };
         run(&session, &context)
     }

@@ -47,6 +47,7 @@ impl Session {
                 rows: counters.rows,
                 startup_ms: milliseconds(counters.startup),
                 total_ms: milliseconds(counters.total),
+                workers: counters.workers,
             })
         };
         let mut lines = explain(&plan, &options, Some(&actual));

@@ -41,6 +41,7 @@ mod suspended;
 mod transaction;
 mod two_phase;
 pub(crate) mod utility;
+mod worker;
 
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;

@@ -76,11 +76,15 @@ impl Session {
         &self,
         statement: &Statement,
         parameter_types: &[Oid],
+        may_be_parallel: bool,
     ) -> Result<(PlanStamp, Arc<PlannedStatement>)> {
         let stamp = self.stamp();
         let catalog = self.state.catalog();
         let mut settings = self.state.settings.borrow().parsed().planner.clone();
         settings.snapshot = stamp.snapshot;
+        if !may_be_parallel {
+            settings.max_parallel_workers_per_gather = 0;
+        }
         let session = StatementSession::new(self);
         let mut parameters = ParamTypes::new(parameter_types);
         let planner = Planner::new(&catalog, &stamp.path, &session, &settings);
@@ -96,8 +100,26 @@ impl Session {
         _text: &str,
         parameter_types: &[Oid],
     ) -> Result<(PlanStamp, Arc<PlannedStatement>)> {
+        self.plan_and_lock(statement, parameter_types, true)
+    }
+
+    /// As [`Session::plan_parameterised`], for a query that is asked for its rows bit by bit, and perhaps backwards.
+    pub(crate) fn plan_for_cursor(
+        &mut self,
+        statement: &Statement,
+        parameter_types: &[Oid],
+    ) -> Result<Arc<PlannedStatement>> {
+        self.plan_and_lock(statement, parameter_types, false).map(|(_, plan)| plan)
+    }
+
+    fn plan_and_lock(
+        &mut self,
+        statement: &Statement,
+        parameter_types: &[Oid],
+        may_be_parallel: bool,
+    ) -> Result<(PlanStamp, Arc<PlannedStatement>)> {
         for _ in 0..MAX_REPLANS {
-            let (stamp, plan) = self.plan_once(statement, parameter_types)?;
+            let (stamp, plan) = self.plan_once(statement, parameter_types, may_be_parallel)?;
             self.lock_plan(&plan)?;
             if self.state.catalog_version() == stamp.catalog {
                 return Ok((stamp, plan));
@@ -147,7 +169,7 @@ impl Session {
     fn plan_shape(&self, shape: &str, types: &[Oid], stamp: &PlanStamp) -> Option<Arc<PlannedStatement>> {
         let mut statements = ochre_parser::parse(shape).ok()?;
         let raw = statements.pop().filter(|raw| statements.is_empty() && is_plannable(&raw.stmt))?;
-        let (made_under, plan) = self.plan_once(&raw.stmt, types).ok()?;
+        let (made_under, plan) = self.plan_once(&raw.stmt, types, true).ok()?;
         let usable = made_under == *stamp && plan.parameters.len() == types.len() && is_insensitive(&plan);
         usable.then_some(plan)
     }

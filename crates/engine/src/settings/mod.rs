@@ -309,6 +309,7 @@ impl Settings {
         for (setting, entry) in SETTINGS.iter().zip(&self.values) {
             if setting.category.starts_with("Query Tuning")
                 || setting.name == "work_mem"
+                || setting.name.contains("parallel")
                 || matches!(setting.kind, Kind::DateStyle | Kind::TimeZone)
                 || setting.name == "IntervalStyle"
             {

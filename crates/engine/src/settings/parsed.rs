@@ -29,6 +29,10 @@ pub struct Parsed {
     pub default_isolation: IsolationLevel,
     pub default_read_only: bool,
     pub default_deferrable: bool,
+    /// `max_parallel_workers`: threads that may help with queries at one time.
+    pub max_parallel_workers: usize,
+    /// `parallel_leader_participation`.
+    pub leader_participates: bool,
     pub planner: PlannerSettings,
     /// A number for the values that plans depend on: sessions with equal values share plans.
     pub plan_fingerprint: u64,
@@ -60,6 +64,8 @@ impl Parsed {
             default_isolation: isolation(settings.text("default_transaction_isolation")),
             default_read_only: settings.flag("default_transaction_read_only"),
             default_deferrable: settings.flag("default_transaction_deferrable"),
+            max_parallel_workers: settings.integer("max_parallel_workers") as usize,
+            leader_participates: settings.flag("parallel_leader_participation"),
             planner: PlannerSettings {
                 enable_seqscan: settings.flag("enable_seqscan"),
                 enable_indexscan: settings.flag("enable_indexscan"),
@@ -78,6 +84,13 @@ impl Parsed {
                 cpu_operator_cost: settings.real("cpu_operator_cost"),
                 effective_cache_size: settings.integer("effective_cache_size") as f64,
                 work_mem_bytes: work_mem_bytes as f64,
+                enable_gathermerge: settings.flag("enable_gathermerge"),
+                max_parallel_workers_per_gather: settings.integer("max_parallel_workers_per_gather") as usize,
+                parallel_setup_cost: settings.real("parallel_setup_cost"),
+                parallel_tuple_cost: settings.real("parallel_tuple_cost"),
+                min_parallel_table_scan_pages: settings.integer("min_parallel_table_scan_size") as f64,
+                parallel_leader_participates: settings.flag("parallel_leader_participation"),
+                force_parallel: settings.text("debug_parallel_query") != "off",
                 disabled_rules: settings
                     .text("ochre.disabled_rules")
                     .split(',')

@@ -10,6 +10,10 @@
 //! Values of an aggregate with DISTINCT that are not known yet when their table is full go to partitions too, and are
 //! looked through at the end.
 //!
+//! Several threads that group shares of the rows ([`Part::Partial`]) leave their tables to one ([`Part::Final`]), which
+//! joins them into the first. Rows that any of them has put aside are looked at once more, now with all groups that were
+//! in memory anywhere.
+//!
 //! Sorted input has the rows of a group side by side: whenever enough groups are complete they are given out and
 //! forgotten, so memory stays small and the order is kept.
 //!
@@ -30,6 +34,7 @@ use crate::key_filter::KeyFilter;
 use crate::key_table::KeyTable;
 use crate::keys::{BatchKeys, KeyLayout};
 use crate::operators::sort::key_orders;
+use crate::parallel::SharedGroups;
 use crate::partition::{MAX_DEPTH, Partitioner, key_hash};
 use crate::row_sorter::RowSorter;
 use crate::row_store::RowStore;
@@ -44,6 +49,17 @@ pub struct AggregateSpec {
     pub grouping_sets: Option<Vec<Vec<usize>>>,
     pub having: Option<Expr>,
     pub input_types: Arc<[PhysicalType]>,
+    pub part: Part,
+}
+
+/// Which part of the work an [`Aggregate`] does.
+pub enum Part {
+    /// All of it.
+    Complete,
+    /// Groups its input and leaves the groups to the final part.
+    Partial(Arc<SharedGroups>),
+    /// Joins the groups of the partial parts, which run when its input is read; that gives no rows.
+    Final(Arc<SharedGroups>),
 }
 
 /// Groups rows and aggregates them.
@@ -67,7 +83,7 @@ enum Phase {
 }
 
 /// The groups of one grouping set.
-struct GroupTable {
+pub struct GroupTable {
     spec: Arc<AggregateSpec>,
     set: usize,
     /// Which of the keys this set groups by.
@@ -148,6 +164,38 @@ impl Aggregate {
             table.add_only_group();
         }
         self.phase = Phase::Reading;
+        Ok(())
+    }
+
+    /// What partial parts have grouped.
+    fn join_parts(&mut self, ctx: &ExecContext<'_>, shared: &SharedGroups) -> Result<()> {
+        if self.input.next(ctx)?.is_some() {
+            return Err(Error::internal("a partial aggregation gives rows"));
+        }
+        let mut parts = shared.take().into_iter();
+        let first = parts.next().ok_or_else(|| Error::internal("nothing has been grouped"))?;
+        let mut aside: Vec<Vec<RowStore>> = Vec::with_capacity(first.len());
+        self.tables = first;
+        for table in &mut self.tables {
+            aside.push(table.take_aside()?);
+        }
+        for part in parts {
+            for ((table, mut other), aside) in self.tables.iter_mut().zip(part).zip(&mut aside) {
+                aside.extend(other.take_aside()?);
+                table.join(ctx, other)?;
+            }
+        }
+        for (table, aside) in self.tables.iter_mut().zip(aside) {
+            for rows in aside {
+                let mut number = 0;
+                while let Some(batch) = rows.batch(number)? {
+                    ctx.check_interrupts()?;
+                    number += 1;
+                    let keys = ctx.eval_all(&table.spec.keys, &batch)?;
+                    table.add(ctx, &batch, &keys, true)?;
+                }
+            }
+        }
         Ok(())
     }
 
@@ -232,11 +280,38 @@ impl Aggregate {
         self.emit(ctx, table)
     }
 
+    fn reset(&mut self) {
+        if let Part::Final(shared) = &self.spec.part {
+            shared.take();
+        }
+        self.tables.clear();
+        self.jobs.clear();
+        self.output.clear();
+        self.phase = Phase::New;
+    }
+
     fn step(&mut self, ctx: &ExecContext<'_>) -> Result<bool> {
         match self.phase {
-            Phase::New => self.start(ctx)?,
+            Phase::New => {
+                let spec = Arc::clone(&self.spec);
+                if let Part::Final(shared) = &spec.part {
+                    self.join_parts(ctx, shared)?;
+                    for table in std::mem::take(&mut self.tables) {
+                        self.emit(ctx, table)?;
+                    }
+                    self.phase = Phase::Spilled;
+                } else {
+                    self.start(ctx)?;
+                }
+            }
             Phase::Reading => {
-                if !self.read(ctx)? {
+                if self.read(ctx)? {
+                    return Ok(true);
+                }
+                if let Part::Partial(shared) = &self.spec.part {
+                    shared.put(std::mem::take(&mut self.tables));
+                    self.phase = Phase::Ended;
+                } else {
                     for table in std::mem::take(&mut self.tables) {
                         self.emit(ctx, table)?;
                     }
@@ -275,19 +350,17 @@ impl Operator for Aggregate {
         }
     }
 
+    fn make_ready(&mut self, ctx: &ExecContext<'_>) -> Result<()> {
+        self.input.make_ready(ctx)
+    }
+
     fn rescan(&mut self, ctx: &ExecContext<'_>) -> Result<()> {
-        self.tables.clear();
-        self.jobs.clear();
-        self.output.clear();
-        self.phase = Phase::New;
+        self.reset();
         self.input.rescan(ctx)
     }
 
     fn rewind(&mut self, ctx: &ExecContext<'_>) -> Result<()> {
-        self.tables.clear();
-        self.jobs.clear();
-        self.output.clear();
-        self.phase = Phase::New;
+        self.reset();
         self.input.rewind(ctx)
     }
 }
@@ -342,6 +415,63 @@ impl GroupTable {
         states + short + self.table.memory_bytes() + self.groups * self.keys.len() * 24
     }
 
+    /// Rows that were put aside, in any order.
+    fn take_aside(&mut self) -> Result<Vec<RowStore>> {
+        let Some(spill) = self.spill.take() else { return Ok(Vec::new()) };
+        Ok(spill.finish()?.into_iter().filter(|part| !part.is_empty()).collect())
+    }
+
+    /// Adds the groups of another table of the same grouping set, whose states see their rows after those here.
+    fn join(&mut self, ctx: &ExecContext<'_>, mut other: GroupTable) -> Result<()> {
+        let keys: Vec<Arc<Column>> = other.keys.iter_mut().map(|builder| Arc::new(builder.take())).collect();
+        let mut mapping: Vec<u32> = Vec::with_capacity(other.groups);
+        if self.positions.is_empty() {
+            if other.groups > 0 && self.groups == 0 {
+                self.add_only_group();
+            }
+            mapping.resize(other.groups, 0);
+        } else {
+            for start in (0..other.groups).step_by(ochre_base::limits::BATCH_ROWS) {
+                ctx.check_interrupts()?;
+                let rows = ochre_base::limits::BATCH_ROWS.min(other.groups - start);
+                let part: Vec<Arc<Column>> =
+                    keys.iter().map(|column| Arc::new(column.slice(start, rows))).collect();
+                let mut batch_keys = std::mem::take(&mut self.batch_keys);
+                self.encode_keys(&part, rows, 0..rows, &mut batch_keys)?;
+                mapping.extend((0..rows).map(|row| self.number(&batch_keys, &part, row)));
+                self.batch_keys = batch_keys;
+            }
+        }
+        for (state, other) in self.states.iter_mut().zip(other.states) {
+            ctx.check_interrupts()?;
+            state.state.grow(self.groups);
+            state.state.merge(other.state, &mapping)?;
+        }
+        Ok(())
+    }
+
+    /// Forms the keys of a batch's rows: short ones where they fit, others in `batch_keys`.
+    fn encode_keys(
+        &mut self,
+        keys: &[Arc<Column>],
+        rows: usize,
+        active: impl Iterator<Item = usize> + Clone,
+        batch_keys: &mut BatchKeys,
+    ) -> Result<()> {
+        let own: Vec<Arc<Column>> = self.positions.iter().map(|i| Arc::clone(&keys[*i])).collect();
+        match &mut self.short {
+            Some((layout, _, keys)) => {
+                layout.encode(&own, rows, active.clone(), keys);
+                if keys.any_long {
+                    let long: Vec<usize> = active.filter(|row| keys.is_long(*row)).collect();
+                    self.layout.encode(&own, rows, long.into_iter(), batch_keys)?;
+                }
+            }
+            None => self.layout.encode(&own, rows, active, batch_keys)?,
+        }
+        Ok(())
+    }
+
     /// For sorted input: whether it is time to give groups out.
     fn is_large(&self, ctx: &ExecContext<'_>) -> bool {
         self.groups >= ctx.batch_rows() || (self.groups > 1 && self.memory_bytes() > ctx.work_mem_bytes())
@@ -361,18 +491,8 @@ impl GroupTable {
             }
             return self.update(ctx, batch, None);
         }
-        let own: Vec<Arc<Column>> = self.positions.iter().map(|i| Arc::clone(&keys[*i])).collect();
         let mut batch_keys = std::mem::take(&mut self.batch_keys);
-        match &mut self.short {
-            Some((layout, _, keys)) => {
-                layout.encode(&own, batch.rows, batch.active(), keys);
-                if keys.any_long {
-                    let long: Vec<usize> = batch.active().filter(|row| keys.is_long(*row)).collect();
-                    self.layout.encode(&own, batch.rows, long.into_iter(), &mut batch_keys)?;
-                }
-            }
-            None => self.layout.encode(&own, batch.rows, batch.active(), &mut batch_keys)?,
-        }
+        self.encode_keys(keys, batch.rows, batch.active(), &mut batch_keys)?;
         let full = may_spill
             && self.groups > 0
             && (self.spill.is_some() || self.memory_bytes() > ctx.hash_mem_bytes());

@@ -29,6 +29,10 @@ impl Operator for Append {
         Ok(None)
     }
 
+    fn make_ready(&mut self, ctx: &ExecContext<'_>) -> Result<()> {
+        self.inputs.iter_mut().try_for_each(|input| input.make_ready(ctx))
+    }
+
     fn rescan(&mut self, ctx: &ExecContext<'_>) -> Result<()> {
         self.current = 0;
         self.inputs.iter_mut().try_for_each(|input| input.rescan(ctx))

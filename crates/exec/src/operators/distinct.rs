@@ -113,6 +113,10 @@ impl Operator for Distinct {
         Ok(None)
     }
 
+    fn make_ready(&mut self, ctx: &ExecContext<'_>) -> Result<()> {
+        self.input.make_ready(ctx)
+    }
+
     fn rescan(&mut self, ctx: &ExecContext<'_>) -> Result<()> {
         self.reset();
         self.input.rescan(ctx)

@@ -36,6 +36,10 @@ impl Operator for Filter {
         self.predicate.volatility() != Volatility::Volatile && self.input.narrow(column, keys)
     }
 
+    fn make_ready(&mut self, ctx: &ExecContext<'_>) -> Result<()> {
+        self.input.make_ready(ctx)
+    }
+
     fn rescan(&mut self, ctx: &ExecContext<'_>) -> Result<()> {
         self.input.rescan(ctx)
     }

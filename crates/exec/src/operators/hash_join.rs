@@ -12,6 +12,10 @@
 //! which are then joined one by one; a partition that is still too large is split again by other bits. One of many rows
 //! of one key does not fall apart: it is taken in chunks, each of which meets the whole outer partition.
 //!
+//! Threads that join shares of the outer side have one table of the build side ([`SharedBuild`]): the thread that runs the
+//! statement makes it before the others begin, in [`Operator::make_ready`]. When it does not fit, each of them splits its
+//! own share of the outer side, and loads the partitions of the build side, which are common to all.
+//!
 //! An outer batch with many partners is left as soon as some batches of output wait, and gone on with later.
 //!
 //! # Invariants
@@ -21,18 +25,21 @@
 //!   NOT IN and null-aware marks depend on the whole inner side, not on a partition.
 
 use std::collections::VecDeque;
+use std::ops::Deref;
 use std::sync::Arc;
 
-use ochre_base::Result;
+use ochre_base::{Error, Result};
 use ochre_expr::Expr;
 use ochre_sql::physical::JoinType;
 use ochre_types::{Batch, Column, ColumnBuilder, PhysicalType, Selection};
+use parking_lot::Mutex;
 
 use crate::columns::{NO_ROW, active_bytes, append_active, builders, gather, gather_optional, null_columns};
 use crate::dependencies::{Dependencies, DependencyValues};
 use crate::join_table::{JoinIndex, JoinKeys};
 use crate::key_filter::KeyFilter;
 use crate::keys::{BatchKeys, KeyLayout};
+use crate::operator::Nothing;
 use crate::partition::{MAX_DEPTH, Partitioner, key_hash};
 use crate::row_store::RowStore;
 use crate::{BoxOperator, ExecContext, Operator};
@@ -66,7 +73,7 @@ pub struct HashJoin {
     inner_rows: u64,
     inner_has_null_key: bool,
     /// The keys by outer column, once they are known.
-    filters: Option<Vec<(usize, Arc<KeyFilter>)>>,
+    filters: Option<Arc<Filters>>,
     /// The build side has been told keys by what stands above: it is not the same after a rescan.
     inner_narrowed: bool,
     /// Fewer rows than this wait for more: few at first, for a LIMIT above.
@@ -76,7 +83,42 @@ pub struct HashJoin {
     probing: Option<Probing>,
     /// While a partition is joined in several chunks.
     chunks: Option<Chunks>,
+    /// The build side is common to several threads' joins.
+    shared: Option<Arc<SharedBuild>>,
     output: VecDeque<Batch>,
+}
+
+/// A build side that several threads' joins have in common.
+#[derive(Default)]
+pub struct SharedBuild {
+    built: Mutex<Option<Built>>,
+}
+
+impl SharedBuild {
+    /// Forgets it.
+    pub(crate) fn reset(&self) {
+        *self.built.lock() = None;
+    }
+}
+
+/// What each of the joins needs of the build side.
+#[derive(Clone)]
+struct Built {
+    inner_rows: u64,
+    inner_has_null_key: bool,
+    filters: Option<Arc<Filters>>,
+    side: BuildSide,
+}
+
+/// The keys of the build side by outer column.
+type Filters = Vec<(usize, Arc<KeyFilter>)>;
+
+#[derive(Clone)]
+enum BuildSide {
+    /// No outer row has a partner, and only those that have would come out.
+    Useless,
+    Memory(Arc<TableRows>),
+    Partitions(Arc<[Arc<RowStore>]>),
 }
 
 /// So many rows come out at once, where there are enough.
@@ -133,19 +175,32 @@ const MANY_BATCHES: usize = 4;
 
 /// Two partitions with the same hash bits.
 struct Job {
-    build: RowStore,
+    build: Arc<RowStore>,
     probe: RowStore,
     depth: u32,
 }
 
 /// The build side in memory.
 struct Table {
-    columns: Vec<Arc<Column>>,
-    rows: usize,
-    index: JoinIndex,
+    shared: Arc<TableRows>,
     /// Where build rows are output by whether they found a partner: which did; then how far they have been looked at.
     matched: Vec<bool>,
     judged: usize,
+}
+
+/// Rows of the build side and how to find them.
+struct TableRows {
+    columns: Vec<Arc<Column>>,
+    rows: usize,
+    index: JoinIndex,
+}
+
+impl Deref for Table {
+    type Target = TableRows;
+
+    fn deref(&self) -> &TableRows {
+        &self.shared
+    }
 }
 
 /// A build side that grows.
@@ -175,13 +230,13 @@ impl TableBuilder {
     }
 
     fn finish(mut self, track_matches: bool) -> Table {
-        Table {
+        let rows = TableRows {
             columns: self.builders.iter_mut().map(|builder| Arc::new(builder.take())).collect(),
             rows: self.rows,
             index: self.keys.finish(),
-            matched: vec![false; if track_matches { self.rows } else { 0 }],
-            judged: 0,
-        }
+        };
+        let matched = vec![false; if track_matches { self.rows } else { 0 }];
+        Table { shared: Arc::new(rows), matched, judged: 0 }
     }
 }
 
@@ -208,8 +263,15 @@ impl HashJoin {
             residual_columns,
             probing: None,
             chunks: None,
+            shared: None,
             output: VecDeque::new(),
         }
+    }
+
+    /// The same over a part of the outer rows, with a build side that others have, too.
+    pub fn sharing(mut self, shared: Arc<SharedBuild>) -> HashJoin {
+        self.shared = Some(shared);
+        self
     }
 
     /// Whether build rows are output by whether they found a partner.
@@ -234,15 +296,15 @@ impl HashJoin {
             return Ok(());
         }
         if self.filters.is_none() {
-            self.filters = Some(self.key_filters(ctx, table)?);
+            self.filters = Some(Arc::new(self.key_filters(ctx, table)?));
         }
-        for (index, keys) in self.filters.iter().flatten() {
+        for (index, keys) in self.filters.iter().flat_map(|filters| filters.iter()) {
             self.outer.narrow(*index, keys);
         }
         Ok(())
     }
 
-    fn key_filters(&self, ctx: &ExecContext<'_>, table: &Table) -> Result<Vec<(usize, Arc<KeyFilter>)>> {
+    fn key_filters(&self, ctx: &ExecContext<'_>, table: &Table) -> Result<Filters> {
         let mut filters = Vec::new();
         for (i, (outer, inner)) in self.spec.outer_keys.iter().zip(&self.spec.inner_keys).enumerate() {
             let Expr::Column { index, .. } = outer else { continue };
@@ -273,7 +335,8 @@ impl HashJoin {
             self.note_inner(ctx, &batch, &mut keys)?;
             table.add(&batch, &keys);
             if table.memory_bytes() > ctx.hash_mem_bytes() {
-                return self.split(ctx, table);
+                let build = self.split_inner(ctx, table)?;
+                return self.split_outer(ctx, &build);
             }
         }
         let useless = self.inner_rows == 0
@@ -296,8 +359,51 @@ impl HashJoin {
         Ok(())
     }
 
-    /// Writes what has been read of the inner side, and the rest of both sides, to partitions.
-    fn split(&mut self, ctx: &ExecContext<'_>, table: TableBuilder) -> Result<State> {
+    /// Makes the build side that the joins of several threads have in common; this one goes on with it.
+    fn build_shared(&mut self, ctx: &ExecContext<'_>, shared: &SharedBuild) -> Result<()> {
+        let outer = std::mem::replace(&mut self.outer, Box::new(Nothing));
+        let built = self.build(ctx);
+        self.outer = outer;
+        let side = match built? {
+            State::Memory(table) => BuildSide::Memory(table.shared),
+            // The outer side was nothing: each join splits its own when it runs.
+            State::Spilled { jobs, .. } => {
+                BuildSide::Partitions(jobs.into_iter().rev().map(|job| job.build).collect())
+            }
+            State::New | State::Ended => BuildSide::Useless,
+        };
+        *shared.built.lock() = Some(Built {
+            inner_rows: self.inner_rows,
+            inner_has_null_key: self.inner_has_null_key,
+            filters: self.filters.clone(),
+            side: side.clone(),
+        });
+        if !matches!(side, BuildSide::Partitions(_)) {
+            self.state = self.join_shared(ctx, shared)?;
+        }
+        Ok(())
+    }
+
+    /// Begins with a build side that is ready.
+    fn join_shared(&mut self, ctx: &ExecContext<'_>, shared: &SharedBuild) -> Result<State> {
+        let built = shared.built.lock().clone();
+        let built = built.ok_or_else(|| Error::internal("a shared hash table has not been built"))?;
+        self.inner_rows = built.inner_rows;
+        self.inner_has_null_key = built.inner_has_null_key;
+        self.filters = built.filters;
+        match built.side {
+            BuildSide::Useless => Ok(State::Ended),
+            BuildSide::Memory(rows) => {
+                let table = Table { shared: rows, matched: Vec::new(), judged: 0 };
+                self.narrow_outer(ctx, &table)?;
+                Ok(State::Memory(table))
+            }
+            BuildSide::Partitions(build) => self.split_outer(ctx, &build),
+        }
+    }
+
+    /// Writes what has been read of the inner side, and the rest of it, to partitions.
+    fn split_inner(&mut self, ctx: &ExecContext<'_>, table: TableBuilder) -> Result<Vec<Arc<RowStore>>> {
         let mut build = Partitioner::new(&self.spec.inner_types, 0, ctx.temp());
         let mut keys = BatchKeys::default();
         let table = table.finish(false);
@@ -319,6 +425,12 @@ impl HashJoin {
                 build.add(&batch, row, key_hash(&self.layout, &keys, row))?;
             }
         }
+        Ok(build.finish()?.into_iter().map(Arc::new).collect())
+    }
+
+    /// Writes the outer side to partitions.
+    fn split_outer(&mut self, ctx: &ExecContext<'_>, build: &[Arc<RowStore>]) -> Result<State> {
+        let mut keys = BatchKeys::default();
         let mut probe = Partitioner::new(&self.spec.outer_types, 0, ctx.temp());
         while let Some(batch) = self.outer.next(ctx)? {
             ctx.check_interrupts()?;
@@ -328,8 +440,9 @@ impl HashJoin {
                 probe.add(&batch, row, key_hash(&self.layout, &keys, row))?;
             }
         }
-        let jobs = build.finish()?.into_iter().zip(probe.finish()?);
-        let jobs = jobs.map(|(build, probe)| Job { build, probe, depth: 0 }).rev().collect();
+        let jobs = build.iter().zip(probe.finish()?);
+        let jobs = jobs.map(|(build, probe)| Job { build: Arc::clone(build), probe, depth: 0 }).rev();
+        let jobs = jobs.collect();
         Ok(State::Spilled { jobs, current: None })
     }
 
@@ -379,7 +492,7 @@ impl HashJoin {
         let depth = job.depth + 1;
         let mut sides = Vec::with_capacity(2);
         let inputs = [
-            (&job.build, &self.spec.inner_keys, &self.spec.inner_types),
+            (&*job.build, &self.spec.inner_keys, &self.spec.inner_types),
             (&job.probe, &self.spec.outer_keys, &self.spec.outer_types),
         ];
         for (store, exprs, types) in inputs {
@@ -399,7 +512,8 @@ impl HashJoin {
         }
         let probes = sides.pop().expect("two sides");
         let builds = sides.pop().expect("two sides");
-        jobs.extend(builds.into_iter().zip(probes).map(|(build, probe)| Job { build, probe, depth }));
+        let parts = builds.into_iter().map(Arc::new).zip(probes);
+        jobs.extend(parts.map(|(build, probe)| Job { build, probe, depth }));
         Ok(())
     }
 
@@ -674,7 +788,10 @@ impl HashJoin {
     fn step(&mut self, ctx: &ExecContext<'_>) -> Result<bool> {
         match std::mem::replace(&mut self.state, State::Ended) {
             State::New => {
-                self.state = self.build(ctx)?;
+                self.state = match self.shared.clone() {
+                    None => self.build(ctx)?,
+                    Some(shared) => self.join_shared(ctx, &shared)?,
+                };
                 Ok(true)
             }
             State::Ended => Ok(false),
@@ -780,6 +897,16 @@ impl Operator for HashJoin {
         }
     }
 
+    fn make_ready(&mut self, ctx: &ExecContext<'_>) -> Result<()> {
+        let Some(shared) = self.shared.clone() else { return self.outer.make_ready(ctx) };
+        if shared.built.lock().is_some() {
+            return Err(Error::internal("a shared hash table is built twice"));
+        }
+        self.build_shared(ctx, &shared)?;
+        // What the keys tell of the outer side, its own tables are made with.
+        if matches!(self.state, State::Ended) { Ok(()) } else { self.outer.make_ready(ctx) }
+    }
+
     fn narrow(&mut self, column: usize, keys: &Arc<KeyFilter>) -> bool {
         use JoinType as J;
         let Some(position) = self.spec.output.get(column).copied() else { return false };
@@ -802,9 +929,11 @@ impl Operator for HashJoin {
         self.chunks = None;
         self.few_rows = 1;
         match &mut self.state {
-            State::New => return Ok(()),
+            State::New if self.shared.is_none() => return Ok(()),
             State::Memory(table)
-                if !self.inner_narrowed && self.spec.inner_dependencies.unchanged(ctx, &self.built_with) =>
+                if self.shared.is_none()
+                    && !self.inner_narrowed
+                    && self.spec.inner_dependencies.unchanged(ctx, &self.built_with) =>
             {
                 table.matched.fill(false);
                 table.judged = 0;

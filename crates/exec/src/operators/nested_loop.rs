@@ -236,6 +236,10 @@ impl Operator for NestedLoop {
         Ok(self.take_gathered())
     }
 
+    fn make_ready(&mut self, ctx: &ExecContext<'_>) -> Result<()> {
+        self.outer.make_ready(ctx)
+    }
+
     fn rescan(&mut self, ctx: &ExecContext<'_>) -> Result<()> {
         self.current = None;
         self.outer_batch = None;

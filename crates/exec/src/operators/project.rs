@@ -71,6 +71,10 @@ impl Operator for Project {
         }
     }
 
+    fn make_ready(&mut self, ctx: &ExecContext<'_>) -> Result<()> {
+        self.input.make_ready(ctx)
+    }
+
     fn rescan(&mut self, ctx: &ExecContext<'_>) -> Result<()> {
         self.rest = None;
         self.input.rescan(ctx)

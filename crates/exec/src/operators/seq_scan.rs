@@ -2,12 +2,14 @@
 //!
 //! Pages are read one after the other, each under one latch; their rows are decoded at once and gathered into batches.
 //! What the filter says of single fields, and what joins above have no use for, is left out while the page is read.
+//! Threads that share a scan claim morsels of pages ([`crate::parallel`]).
 //! The first batches are small, so that a LIMIT above stops the scan early. Large tables are read through a ring of
 //! frames, so that one pass over them does not empty the buffer pool.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use ochre_access::heap::Heap;
 use ochre_base::{BlockNo, Result};
 use ochre_sql::physical::{PhysicalPlan, ScanSource};
 use ochre_storage::ScanRing;
@@ -15,6 +17,7 @@ use ochre_types::Batch;
 
 use crate::key_filter::KeyFilter;
 use crate::operators::scan::ScanRows;
+use crate::parallel::SharedScan;
 use crate::raw_filter::RawFilter;
 use crate::relation::TableAccess;
 use crate::{ExecContext, Operator};
@@ -32,6 +35,8 @@ pub struct SeqScan {
     builtin: Option<std::vec::IntoIter<Batch>>,
     next_block: u32,
     end_block: Option<u32>,
+    /// The table's pages go to several threads: the blocks above are a morsel.
+    shared: Option<Arc<SharedScan>>,
     ring: Option<ScanRing>,
     batch_rows: usize,
     raw: RawFilter,
@@ -53,9 +58,39 @@ impl SeqScan {
             builtin: None,
             next_block: 0,
             end_block: None,
+            shared: None,
             ring: None,
             batch_rows: FIRST_BATCH_ROWS,
         }
+    }
+
+    /// The part of the rows that other threads' scans of `shared` do not get.
+    pub fn sharing(mut self, shared: Arc<SharedScan>) -> SeqScan {
+        self.shared = Some(shared);
+        self
+    }
+
+    /// Sets the blocks to read next; false when there are none.
+    fn advance(&mut self, ctx: &ExecContext<'_>, heap: &Heap) -> Result<bool> {
+        let begin = || {
+            if let Some(serial) = ctx.statement.snapshot.serial() {
+                serial.read_relation(heap.relation())?;
+            }
+            heap.scans.begun();
+            heap.block_count()
+        };
+        let blocks = match &self.shared {
+            None if self.end_block.is_some() => None,
+            None => Some(0..begin()?),
+            Some(shared) => shared.claim(begin)?,
+        };
+        let Some(blocks) = blocks else { return Ok(false) };
+        if self.ring.is_none() && heap.block_count()? > RING_BLOCKS {
+            self.ring = Some(ScanRing::bulk_read());
+        }
+        self.next_block = blocks.start;
+        self.end_block = Some(blocks.end);
+        Ok(true)
     }
 
     fn next_builtin(&mut self, ctx: &ExecContext<'_>) -> Result<Option<Batch>> {
@@ -91,26 +126,20 @@ impl SeqScan {
 
     /// Decodes pages until the batch is full or the table ends; false when there was no page left.
     fn read_pages(&mut self, ctx: &ExecContext<'_>) -> Result<bool> {
-        let Some(heap) = &self.rows.table.heap else { return Ok(false) };
-        let end = match self.end_block {
-            Some(end) => end,
-            None => {
-                if let Some(serial) = ctx.statement.snapshot.serial() {
-                    serial.read_relation(heap.relation())?;
-                }
-                let end = heap.block_count()?;
-                heap.scans.begun();
-                self.ring = (end > RING_BLOCKS).then(ScanRing::bulk_read);
-                *self.end_block.insert(end)
-            }
-        };
+        let Some(heap) = self.rows.table.heap.clone() else { return Ok(false) };
         let codec = Arc::clone(&self.rows.table.codec);
-        let decoder = &mut self.rows.decoder;
-        let (raw, looked_at) = (&mut self.raw, &mut self.looked_at);
-        let all = raw.is_empty();
+        let all = self.raw.is_empty();
         let mut read = false;
-        while self.next_block < end && decoder.rows() + PAGE_ROWS <= self.batch_rows.max(PAGE_ROWS) {
+        while self.rows.decoder.rows() + PAGE_ROWS <= self.batch_rows.max(PAGE_ROWS) {
             ctx.check_interrupts()?;
+            if self.end_block.is_none_or(|end| self.next_block >= end) {
+                if !self.advance(ctx, &heap)? {
+                    break;
+                }
+                continue;
+            }
+            let decoder = &mut self.rows.decoder;
+            let (raw, looked_at) = (&mut self.raw, &mut self.looked_at);
             heap.scan_page_together(
                 BlockNo(self.next_block),
                 ctx.statement.snapshot,
@@ -123,11 +152,11 @@ impl SeqScan {
             )?;
             self.next_block += 1;
             read = true;
-            if decoder.rows() >= self.batch_rows {
+            if self.rows.decoder.rows() >= self.batch_rows {
                 break;
             }
         }
-        Ok(read || decoder.rows() > 0)
+        Ok(read || self.rows.decoder.rows() > 0)
     }
 }
 

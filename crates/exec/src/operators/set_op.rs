@@ -13,6 +13,7 @@ use ochre_types::{Batch, Column, ColumnBuilder, PhysicalType, SqlType};
 use crate::columns::{builders, gather};
 use crate::key_table::KeyTable;
 use crate::keys::{BatchKeys, KeyLayout};
+use crate::operator::Nothing;
 use crate::partition::{MAX_DEPTH, Partitioner, key_hash};
 use crate::row_store::RowStore;
 use crate::{BoxOperator, ExecContext, Operator};
@@ -236,18 +237,5 @@ impl Operator for SetOp {
         self.state = State::New;
         self.left.rescan(ctx)?;
         self.right.rescan(ctx)
-    }
-}
-
-/// No rows.
-struct Nothing;
-
-impl Operator for Nothing {
-    fn next(&mut self, _ctx: &ExecContext<'_>) -> Result<Option<Batch>> {
-        Ok(None)
-    }
-
-    fn rescan(&mut self, _ctx: &ExecContext<'_>) -> Result<()> {
-        Ok(())
     }
 }

@@ -75,6 +75,10 @@ impl Operator for Sort {
         self.sorted.as_mut().expect("made above").next(ctx.batch_rows())
     }
 
+    fn make_ready(&mut self, ctx: &ExecContext<'_>) -> Result<()> {
+        self.input.make_ready(ctx)
+    }
+
     fn rescan(&mut self, ctx: &ExecContext<'_>) -> Result<()> {
         // The limit may read slots too, and is no part of the input's dependencies: it is then evaluated anew.
         let same = self.dependencies.unchanged(ctx, &self.computed_with) && self.limit.is_none();

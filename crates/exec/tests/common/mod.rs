@@ -236,6 +236,7 @@ impl Database {
             work_mem_bytes: self.work_mem_bytes,
             hash_mem_bytes: self.work_mem_bytes,
             batch_rows: self.batch_rows,
+            workers: None,
         })
     }
 

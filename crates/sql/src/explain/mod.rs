@@ -15,9 +15,9 @@ use ochre_expr::{Expr, SubPlanKind};
 use ochre_parser::ast;
 
 use crate::physical::{
-    AggregateStrategy, BitmapSource, ConflictAction, Estimate, IndexBounds, IndexScanPlan, JoinType,
-    KeyCondition, PhysicalPlan, PlanNode, PlannedStatement, ScanDirection, ScanSource, SetOpKind, SortKey,
-    each_expr,
+    AggregateStage, AggregateStrategy, BitmapSource, ConflictAction, Estimate, IndexBounds, IndexScanPlan,
+    JoinType, KeyCondition, PhysicalPlan, PlanNode, PlannedStatement, ScanDirection, ScanSource, SetOpKind,
+    SortKey, each_expr,
 };
 use names::Names;
 
@@ -115,6 +115,8 @@ pub struct Actual {
     pub startup_ms: f64,
     /// Milliseconds, of all runs.
     pub total_ms: f64,
+    /// Threads that a gather had beside the calling one, in its best moment.
+    pub workers: u64,
 }
 
 /// Where EXPLAIN ANALYZE finds what operators did.
@@ -373,7 +375,12 @@ impl<'a> Printer<'a> {
         match &plan.node {
             PlanNode::Result(_) => "Result".to_owned(),
             PlanNode::Values(values) => format!("Values Scan on \"{}\"", values.alias),
-            PlanNode::SeqScan(scan) => format!("Seq Scan on {}", self.relation(&scan.source)),
+            PlanNode::SeqScan(scan) => {
+                let parallel = if scan.parallel { "Parallel " } else { "" };
+                format!("{parallel}Seq Scan on {}", self.relation(&scan.source))
+            }
+            PlanNode::Gather(gather) if gather.merge.is_some() => "Gather Merge".to_owned(),
+            PlanNode::Gather(_) => "Gather".to_owned(),
             PlanNode::IndexScan(scan) => self.index_title(scan),
             PlanNode::BitmapScan(scan) => format!("Bitmap Heap Scan on {}", self.relation(&scan.source)),
             PlanNode::TidScan(scan) => format!("Tid Scan on {}", self.relation(&scan.source)),
@@ -404,12 +411,20 @@ impl<'a> Printer<'a> {
             PlanNode::Sort(sort) if sort.presorted > 0 => "Incremental Sort".to_owned(),
             PlanNode::Sort(_) => "Sort".to_owned(),
             PlanNode::Limit(_) => "Limit".to_owned(),
-            PlanNode::Aggregate(aggregate) => match aggregate.strategy {
-                AggregateStrategy::Plain => "Aggregate".to_owned(),
-                AggregateStrategy::Sorted if aggregate.aggregates.is_empty() => "Group".to_owned(),
-                AggregateStrategy::Sorted => "GroupAggregate".to_owned(),
-                AggregateStrategy::Hashed => "HashAggregate".to_owned(),
-            },
+            PlanNode::Aggregate(aggregate) => {
+                let stage = match aggregate.stage {
+                    AggregateStage::Complete => "",
+                    AggregateStage::Partial => "Partial ",
+                    AggregateStage::Final => "Finalize ",
+                };
+                let method = match aggregate.strategy {
+                    AggregateStrategy::Plain => "Aggregate",
+                    AggregateStrategy::Sorted if aggregate.aggregates.is_empty() => "Group",
+                    AggregateStrategy::Sorted => "GroupAggregate",
+                    AggregateStrategy::Hashed => "HashAggregate",
+                };
+                format!("{stage}{method}")
+            }
             PlanNode::Window(_) => "WindowAgg".to_owned(),
             PlanNode::Distinct(_) => "HashAggregate".to_owned(),
             PlanNode::Unique(_) => "Unique".to_owned(),
@@ -539,18 +554,24 @@ impl<'a> Printer<'a> {
                     add("Presorted Key", sort_text(&names, &sort.keys[..sort.presorted], &sort.input));
                 }
             }
+            PlanNode::Gather(gather) => {
+                add("Workers Planned", gather.workers.to_string());
+                if let Some(actual) = self.actuals.and_then(|actuals| actuals(plan)) {
+                    add("Workers Launched", actual.workers.to_string());
+                }
+            }
             PlanNode::Aggregate(aggregate) => {
                 if let Some(sets) = &aggregate.grouping_sets {
                     for set in sets {
                         let texts: Vec<String> = set
                             .iter()
-                            .map(|key| names.text(&aggregate.keys[*key], &[&aggregate.input]))
+                            .map(|key| names.text(&aggregate.keys[*key], &[aggregate.source()]))
                             .collect();
                         add("Group Key", if texts.is_empty() { "()".to_owned() } else { texts.join(", ") });
                     }
                 } else if !aggregate.keys.is_empty() {
                     let texts: Vec<String> =
-                        aggregate.keys.iter().map(|key| names.text(key, &[&aggregate.input])).collect();
+                        aggregate.keys.iter().map(|key| names.text(key, &[aggregate.source()])).collect();
                     add("Group Key", texts.join(", "));
                 }
                 if let Some(having) = &aggregate.having {

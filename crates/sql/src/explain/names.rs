@@ -177,10 +177,10 @@ impl<'a> Names<'a> {
             PlanNode::MergeJoin(join) => self.joined(&join.outer, &join.inner, index, fallback),
             PlanNode::Aggregate(aggregate) => {
                 if let Some(key) = aggregate.keys.get(index) {
-                    return computed(key, &[&aggregate.input]);
+                    return computed(key, &[aggregate.source()]);
                 }
                 match aggregate.aggregates.get(index - aggregate.keys.len()) {
-                    Some(call) => (self.aggregate(call, &aggregate.input), true),
+                    Some(call) => (self.aggregate(call, aggregate.source()), true),
                     None => ("GROUPING".to_owned(), true),
                 }
             }
@@ -207,6 +207,7 @@ impl<'a> Names<'a> {
             PlanNode::RecursiveUnion(node) => self.describe(&node.initial, index),
             PlanNode::Filter(_)
             | PlanNode::Materialize(_)
+            | PlanNode::Gather(_)
             | PlanNode::Sort(_)
             | PlanNode::Limit(_)
             | PlanNode::Distinct(_)

@@ -23,6 +23,9 @@
 //! P3. A `Correlated { slot }` below a nested loop's inner side is written before the inner side is opened or rescanned.
 //! P4. [`PlannedStatement::subplans`] and [`PlannedStatement::ctes`] are ordered so that an entry refers only to
 //!     entries of a lower number, except a recursive CTE, which refers to its own work table.
+//! P5. What several threads run ([`GatherPlan`]) reads tables that are stored, calls only functions that are parallel safe
+//!     and not volatile, and has no sub-plans, CTEs or work tables; the inner side of a shared hash join, which the
+//!     calling thread runs, may have all of that.
 
 mod modify;
 mod relational;
@@ -40,12 +43,12 @@ pub use modify::{
     ReferencedKey, RowRecheck, TargetTable, UpdatePlan,
 };
 pub use relational::{
-    AggregateCall, AggregatePlan, AggregateStrategy, AppendPlan, CteScanPlan, DistinctPlan, FilterPlan,
-    FrameBound, FrameExclusion, FrameMode, HashJoinPlan, JoinType, LimitPlan, LockRowsPlan, MarkedRelation,
-    MaterializePlan, MergeJoinPlan, NestedLoopJoin, ProjectItem, ProjectPlan, ProjectSetPlan,
-    RecursiveUnionPlan, ResultPlan, RowLockStrength, RowLockWait, SetOpKind, SetOpPlan, SetOpStrategy,
-    SlotAssignment, SortKey, SortPlan, UniquePlan, ValuesPlan, WindowCall, WindowFrame, WindowPlan,
-    WorkTableScanPlan,
+    AggregateCall, AggregatePlan, AggregateStage, AggregateStrategy, AppendPlan, CteScanPlan, DistinctPlan,
+    FilterPlan, FrameBound, FrameExclusion, FrameMode, GatherPlan, HashJoinPlan, JoinType, LimitPlan,
+    LockRowsPlan, MarkedRelation, MaterializePlan, MergeJoinPlan, NestedLoopJoin, ProjectItem, ProjectPlan,
+    ProjectSetPlan, RecursiveUnionPlan, ResultPlan, RowLockStrength, RowLockWait, SetOpKind, SetOpPlan,
+    SetOpStrategy, SlotAssignment, SortKey, SortPlan, UniquePlan, ValuesPlan, WindowCall, WindowFrame,
+    WindowPlan, WorkTableScanPlan,
 };
 pub use scan::{
     BitmapScanPlan, BitmapSource, BoundConversion, FunctionInScan, FunctionScanPlan, IndexBounds,
@@ -248,6 +251,8 @@ pub enum PlanNode {
     MergeJoin(MergeJoinPlan),
     /// Keeps its input's rows so that a rescan need not compute them.
     Materialize(MaterializePlan),
+    /// The rows of a plan that several threads run.
+    Gather(GatherPlan),
     /// Rows in an order; with a limit: a top-N heap.
     Sort(SortPlan),
     /// LIMIT and OFFSET.
@@ -304,6 +309,7 @@ impl PhysicalPlan {
             PlanNode::HashJoin(node) => vec![&node.outer, &node.inner],
             PlanNode::MergeJoin(node) => vec![&node.outer, &node.inner],
             PlanNode::Materialize(node) => vec![&node.input],
+            PlanNode::Gather(node) => vec![&node.input],
             PlanNode::Sort(node) => vec![&node.input],
             PlanNode::Limit(node) => vec![&node.input],
             PlanNode::Aggregate(node) => vec![&node.input],
@@ -318,6 +324,44 @@ impl PhysicalPlan {
             PlanNode::Update(node) => vec![&node.source],
             PlanNode::Delete(node) => vec![&node.source],
             PlanNode::Merge(node) => vec![&node.source],
+        }
+    }
+
+    /// The node's inputs in the order of [`PhysicalPlan::children`], to be replaced; none of nodes that change rows.
+    pub(crate) fn children_mut(&mut self) -> Vec<&mut Arc<PhysicalPlan>> {
+        match &mut self.node {
+            PlanNode::Values(_)
+            | PlanNode::SeqScan(_)
+            | PlanNode::IndexScan(_)
+            | PlanNode::BitmapScan(_)
+            | PlanNode::TidScan(_)
+            | PlanNode::MinMaxIndex(_)
+            | PlanNode::FunctionScan(_)
+            | PlanNode::CteScan(_)
+            | PlanNode::WorkTableScan(_)
+            | PlanNode::Result(_)
+            | PlanNode::LockRows(_)
+            | PlanNode::Insert(_)
+            | PlanNode::Update(_)
+            | PlanNode::Delete(_)
+            | PlanNode::Merge(_) => Vec::new(),
+            PlanNode::Filter(node) => vec![&mut node.input],
+            PlanNode::Project(node) => vec![&mut node.input],
+            PlanNode::ProjectSet(node) => vec![&mut node.input],
+            PlanNode::NestedLoop(node) => vec![&mut node.outer, &mut node.inner],
+            PlanNode::HashJoin(node) => vec![&mut node.outer, &mut node.inner],
+            PlanNode::MergeJoin(node) => vec![&mut node.outer, &mut node.inner],
+            PlanNode::Materialize(node) => vec![&mut node.input],
+            PlanNode::Gather(node) => vec![&mut node.input],
+            PlanNode::Sort(node) => vec![&mut node.input],
+            PlanNode::Limit(node) => vec![&mut node.input],
+            PlanNode::Aggregate(node) => vec![&mut node.input],
+            PlanNode::Window(node) => vec![&mut node.input],
+            PlanNode::Distinct(node) => vec![&mut node.input],
+            PlanNode::Unique(node) => vec![&mut node.input],
+            PlanNode::SetOp(node) => vec![&mut node.left, &mut node.right],
+            PlanNode::Append(node) => node.inputs.iter_mut().collect(),
+            PlanNode::RecursiveUnion(node) => vec![&mut node.initial, &mut node.recursive],
         }
     }
 }
@@ -406,6 +450,10 @@ pub fn each_expr<'p>(plan: &'p PhysicalPlan, visit: &mut dyn FnMut(&'p Expr)) {
         PlanNode::Sort(node) => {
             keys(&node.keys, visit);
             node.limit.iter().for_each(visit);
+        }
+        PlanNode::Gather(node) => {
+            node.limit.iter().for_each(&mut *visit);
+            node.merge.iter().for_each(|merge| keys(merge, visit));
         }
         PlanNode::Limit(node) => {
             node.limit.iter().chain(&node.offset).for_each(&mut *visit);

@@ -6,7 +6,7 @@ use ochre_base::Oid;
 use ochre_expr::{Aggregate, Expr, FunctionRef};
 use ochre_types::SqlType;
 
-use super::PhysicalPlan;
+use super::{PhysicalPlan, PlanNode};
 
 /// One row of expressions that read no columns, or no row at all.
 #[derive(Debug, Clone)]
@@ -160,6 +160,9 @@ pub struct HashJoinPlan {
     pub inner_unique: bool,
     /// With [`JoinType::Mark`]: the mark is null where IN would be null.
     pub null_aware_mark: bool,
+    /// Below a [`GatherPlan`]: the outer side is a share of the rows, the hash table is common to all. Not for join types
+    /// that output inner rows by whether they found a partner.
+    pub shared: bool,
 }
 
 /// A join of two inputs that are sorted by the keys. `Inner`, `Left`, `Right`, `Full`, `Semi`, `Anti`.
@@ -183,6 +186,27 @@ pub struct MergeJoinPlan {
     pub filter: Option<Expr>,
     /// At most one inner row matches each outer row.
     pub inner_unique: bool,
+}
+
+/// The rows of a plan that several threads run side by side, the calling one among them.
+///
+/// Each thread runs operators of its own for the input; what they share says which of them gets what:
+/// - a [`SeqScanPlan`](super::SeqScanPlan) with `parallel` gives each of its rows to one thread;
+/// - a [`HashJoinPlan`] with `shared` has one hash table for all, which the calling thread builds before the others begin;
+/// - an [`AggregatePlan`] of [`AggregateStage::Partial`] hands its groups to the final one right above the gather, and gives
+///   no rows.
+///
+/// Every other node below is run by each thread for itself, and nothing below may depend on who runs it (P5).
+#[derive(Debug, Clone)]
+pub struct GatherPlan {
+    /// What each thread runs; the output has the same columns.
+    pub input: Arc<PhysicalPlan>,
+    /// Threads beside the calling one, if so many are free.
+    pub workers: usize,
+    /// The threads' rows come in this order and are merged. Otherwise they come in any order.
+    pub merge: Option<Vec<SortKey>>,
+    /// No more rows than this are read. Reads no columns; NULL means all.
+    pub limit: Option<Expr>,
 }
 
 /// Keeps its input's rows: a rescan with unchanged slots reads them again.
@@ -249,6 +273,33 @@ pub struct AggregatePlan {
     pub grouping_sets: Option<Vec<Vec<usize>>>,
     /// HAVING, over the node's output.
     pub having: Option<Expr>,
+    /// Whether it does all of the work.
+    pub stage: AggregateStage,
+}
+
+impl AggregatePlan {
+    /// What the keys and the arguments read: the input, but of a final stage that of its partial stage.
+    pub fn source(&self) -> &Arc<PhysicalPlan> {
+        if self.stage == AggregateStage::Final
+            && let PlanNode::Gather(gather) = &self.input.node
+            && let PlanNode::Aggregate(partial) = &gather.input.node
+        {
+            return &partial.input;
+        }
+        &self.input
+    }
+}
+
+/// Which part of the work an [`AggregatePlan`] does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AggregateStage {
+    /// All of it.
+    Complete,
+    /// Groups a share of the rows, right below a [`GatherPlan`].
+    Partial,
+    /// Joins the groups of the partial stage, which is the input of the [`GatherPlan`] that is its own input. Keys and
+    /// arguments read the partial stage's input ([`AggregatePlan::source`]).
+    Final,
 }
 
 /// How an [`AggregatePlan`] finds its groups.

@@ -48,6 +48,8 @@ pub enum ScanColumn {
 pub struct SeqScanPlan {
     /// Table, columns, filter.
     pub source: ScanSource,
+    /// Below a gather: each row goes to one of the threads that run it.
+    pub parallel: bool,
 }
 
 /// Rows of a table by an index.

@@ -416,6 +416,7 @@ impl PlanBuilder<'_> {
                 output,
                 inner_unique,
                 null_aware_mark: mark.is_some(),
+                shared: false,
             }),
             columns,
             estimate,

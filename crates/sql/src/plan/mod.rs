@@ -14,6 +14,7 @@ mod join;
 mod join_order;
 mod modify;
 mod node;
+mod parallel;
 mod scan;
 mod selectivity;
 mod settings;
@@ -172,7 +173,7 @@ impl<'a> Planner<'a> {
             lock: RelationLock::RowShare,
             access: RelationAccess::default(),
         }));
-        Ok(PlannedStatement {
+        let mut planned = PlannedStatement {
             command,
             plan: Arc::new(plan),
             slots,
@@ -184,7 +185,9 @@ impl<'a> Planner<'a> {
             returns_rows,
             relations,
             read_only,
-        })
+        };
+        parallel::parallelise(&mut planned, self.settings);
+        Ok(planned)
     }
 }
 
@@ -327,7 +330,8 @@ impl<'a> PlanBuilder<'a> {
                 plan.columns = columns;
                 return plan;
             }
-            PlanNode::SeqScan(SeqScanPlan { source }) | PlanNode::IndexScan(IndexScanPlan { source, .. })
+            PlanNode::SeqScan(SeqScanPlan { source, .. })
+            | PlanNode::IndexScan(IndexScanPlan { source, .. })
                 if source.filter.is_none() =>
             {
                 // Without a filter nothing else reads the fetched columns by position.

@@ -13,11 +13,11 @@ use crate::logical::{
     RowLock, SetInputs, SetItem, WindowExpr, WindowStep,
 };
 use crate::physical::{
-    AggregateCall, AggregatePlan, AggregateStrategy, AppendPlan, CteScanPlan, DistinctPlan, Estimate,
-    FilterPlan, FrameBound, FunctionInScan, FunctionScanPlan, LimitPlan, LockRowsPlan, MarkedRelation,
-    PhysicalPlan, PlanNode, ProjectItem, ProjectPlan, ProjectSetPlan, RecursiveUnionPlan, ResultPlan,
-    RowRecheck, SetOpPlan, SetOpStrategy, SortKey, SortPlan, UniquePlan, ValuesPlan, WindowCall, WindowFrame,
-    WindowPlan, WorkTableScanPlan,
+    AggregateCall, AggregatePlan, AggregateStage, AggregateStrategy, AppendPlan, CteScanPlan, DistinctPlan,
+    Estimate, FilterPlan, FrameBound, FunctionInScan, FunctionScanPlan, LimitPlan, LockRowsPlan,
+    MarkedRelation, PhysicalPlan, PlanNode, ProjectItem, ProjectPlan, ProjectSetPlan, RecursiveUnionPlan,
+    ResultPlan, RowRecheck, SetOpPlan, SetOpStrategy, SortKey, SortPlan, UniquePlan, ValuesPlan, WindowCall,
+    WindowFrame, WindowPlan, WorkTableScanPlan,
 };
 
 impl PlanBuilder<'_> {
@@ -755,6 +755,7 @@ impl PlanBuilder<'_> {
                 aggregates,
                 grouping_sets: grouping.sets.as_ref().map(|(sets, _)| sets.clone()),
                 having: having_expr,
+                stage: AggregateStage::Complete,
             }),
             columns,
             estimate,

@@ -415,7 +415,7 @@ impl PlanBuilder<'_> {
         let columns = self.output_columns(&ids);
         let source = ScanSource { table: descriptor, alias, fetch, filter };
         let (node, order) = match method {
-            Method::Seq => (PlanNode::SeqScan(SeqScanPlan { source }), Vec::new()),
+            Method::Seq => (PlanNode::SeqScan(SeqScanPlan { source, parallel: false }), Vec::new()),
             Method::Tid(expr, _) => {
                 let value = self.resolve(&expr, &[])?;
                 (PlanNode::TidScan(TidScanPlan { source, condition: TidCondition::Equal(value) }), Vec::new())

@@ -17,6 +17,7 @@ pub struct PlannerSettings {
     pub enable_hashagg: bool,
     pub enable_sort: bool,
     pub enable_material: bool,
+    pub enable_gathermerge: bool,
     pub seq_page_cost: f64,
     pub random_page_cost: f64,
     pub cpu_tuple_cost: f64,
@@ -26,6 +27,15 @@ pub struct PlannerSettings {
     pub effective_cache_size: f64,
     /// Bytes.
     pub work_mem_bytes: f64,
+    /// Threads that may help with one part of a plan; 0 plans for one thread only.
+    pub max_parallel_workers_per_gather: usize,
+    pub parallel_setup_cost: f64,
+    pub parallel_tuple_cost: f64,
+    /// Tables of fewer pages are not worth a second thread.
+    pub min_parallel_table_scan_pages: f64,
+    pub parallel_leader_participates: bool,
+    /// Whatever can run in parallel does, whatever it costs.
+    pub force_parallel: bool,
     /// Share of a cursor's rows that is expected to be fetched; 1 for everything else.
     pub tuple_fraction: f64,
     /// The position of the snapshot that the plan will run under, if that is known and may be older than an index.
@@ -48,6 +58,7 @@ impl Default for PlannerSettings {
             enable_hashagg: true,
             enable_sort: true,
             enable_material: true,
+            enable_gathermerge: true,
             seq_page_cost: 1.0,
             random_page_cost: 4.0,
             cpu_tuple_cost: 0.01,
@@ -55,6 +66,12 @@ impl Default for PlannerSettings {
             cpu_operator_cost: 0.0025,
             effective_cache_size: 524_288.0,
             work_mem_bytes: 4.0 * 1024.0 * 1024.0,
+            max_parallel_workers_per_gather: 0,
+            parallel_setup_cost: 1000.0,
+            parallel_tuple_cost: 0.1,
+            min_parallel_table_scan_pages: 1024.0,
+            parallel_leader_participates: true,
+            force_parallel: false,
             tuple_fraction: 1.0,
             snapshot: None,
             disabled_rules: Vec::new(),
