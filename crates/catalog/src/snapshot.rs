@@ -7,12 +7,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use ochre_base::Oid;
+use ochre_expr::{FunctionRef, functions_named};
 
-use crate::builtin;
 use crate::descriptor::{
     ConstraintDescriptor, DatabaseDescriptor, IndexDescriptor, NamespaceDescriptor, RelationDescriptor,
     RoleDescriptor, RoutineDescriptor,
 };
+use crate::{builtin, oids};
 
 /// One change to a catalog. A transaction's changes are applied to its own picture at once, and to the published one,
 /// in the same order, when it commits.
@@ -241,6 +242,25 @@ impl CatalogSnapshot {
     /// The user's routine with this id.
     pub fn routine(&self, oid: Oid) -> Option<&Arc<RoutineDescriptor>> {
         self.routines.get(&oid)
+    }
+
+    /// The functions that a name means in a namespace.
+    pub fn functions_in(&self, namespace: Oid, name: &str) -> Vec<FunctionRef> {
+        let builtin = if namespace == oids::PG_CATALOG { functions_named(name) } else { &[] };
+        let own = self.routines_named(name).iter().filter(|routine| routine.namespace == namespace);
+        let own = own.map(|routine| FunctionRef::User(Arc::clone(&routine.function)));
+        builtin.iter().map(|function| FunctionRef::Builtin(function)).chain(own).collect()
+    }
+
+    /// The functions that a name means under a search path: one hides those of later namespaces with the same arguments.
+    pub fn functions_on_path(&self, path: &[Oid], name: &str) -> Vec<FunctionRef> {
+        let mut all: Vec<FunctionRef> = Vec::new();
+        for function in path.iter().flat_map(|namespace| self.functions_in(*namespace, name)) {
+            if all.iter().all(|known| known.arg_types != function.arg_types) {
+                all.push(function);
+            }
+        }
+        all
     }
 
     /// The user's routines of a name, in all namespaces.

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ochre_base::{Error, Lsn, Oid, Result, SqlState};
+use ochre_catalog::oids as catalog_oids;
 use ochre_catalog::{CatalogSnapshot, ConstraintDescriptor, RelationDescriptor, RelationKind, builtin};
 use ochre_exec::{
     DeferredChecks, Firing, ReferentialQuery, RelationSource, StatementContext, TableAccess, TriggerRow,
 };
-use ochre_expr::{CallContext, Function, SessionContext, WorkerWatch};
+use ochre_expr::{CallContext, Function, FunctionRef, SessionContext, WorkerWatch};
 use ochre_sql::bind::foreign_key_check;
 use ochre_sql::physical::{ForeignKeyCheck, PlannedStatement};
 use ochre_txn::locks::RelationLockMode;
@@ -50,8 +51,9 @@ impl CatalogNames {
 impl CatalogNames {
     /// The name of a relation's row type, or of an array of it.
     pub(crate) fn user_type(&self, oid: Oid) -> Option<String> {
-        let relation =
-            self.catalog.relations().find(|r| r.row_type == oid || r.array_type == oid && oid.is_valid())?;
+        let is_of =
+            |r: &&Arc<RelationDescriptor>| oid.is_valid() && (r.row_type == oid || r.array_type == oid);
+        let relation = self.catalog.relations().find(is_of)?;
         let name = self.relation(relation);
         Some(if relation.row_type == oid { name } else { format!("{name}[]") })
     }
@@ -59,6 +61,43 @@ impl CatalogNames {
     /// A role's name.
     pub(crate) fn role(&self, oid: Oid) -> Option<String> {
         self.catalog.role(oid).map(|role| role.name.to_string())
+    }
+
+    /// The functions that a name, qualified or not, means.
+    fn functions(&self, parts: &[String]) -> Vec<FunctionRef> {
+        match parts {
+            [name] => self.catalog.functions_on_path(&self.path, name),
+            [.., schema, name] => {
+                let namespace = self.catalog.namespace_named(schema);
+                namespace.map_or_else(Vec::new, |namespace| self.catalog.functions_in(namespace.oid, name))
+            }
+            [] => Vec::new(),
+        }
+    }
+
+    /// A function and its namespace.
+    fn function(&self, oid: Oid) -> Option<(FunctionRef, Oid)> {
+        if let Some(routine) = self.catalog.routine(oid) {
+            return Some((FunctionRef::User(Arc::clone(&routine.function)), routine.namespace));
+        }
+        Some((FunctionRef::Builtin(ochre_expr::function(oid)?), catalog_oids::PG_CATALOG))
+    }
+
+    fn function_name(&self, function: &Function, namespace: Oid, alone: bool) -> String {
+        let name = quote_identifier(&function.name);
+        match self.catalog.namespace(namespace).filter(|_| !alone) {
+            Some(namespace) => format!("{}.{name}", quote_identifier(&namespace.name)),
+            None => name,
+        }
+    }
+
+    /// The relation whose rows are of a type.
+    fn relation_of(&self, row_type: Oid) -> Option<&Arc<RelationDescriptor>> {
+        self.catalog.relations().find(|r| r.row_type.is_valid() && r.row_type == row_type)
+    }
+
+    fn type_name(&self, oid: Oid) -> String {
+        self.user_type(oid).unwrap_or_else(|| ochre_types::typmod::format_type(oid, -1))
     }
 }
 
@@ -69,25 +108,23 @@ impl ObjectNames for CatalogNames {
             type_oids::REGNAMESPACE => self.catalog.namespace(object).map(|n| quote_identifier(&n.name)),
             type_oids::REGROLE => self.catalog.role(object).map(|role| quote_identifier(&role.name)),
             type_oids::REGTYPE => {
-                match self.catalog.relations().find(|r| r.row_type.is_valid() && r.row_type == object) {
-                    Some(relation) => Some(self.relation(relation)),
-                    None => {
-                        ochre_types::type_info(object).map(|_| ochre_types::typmod::format_type(object, -1))
-                    }
-                }
+                let builtin =
+                    || Some(ochre_types::typmod::format_type(ochre_types::type_info(object)?.oid, -1));
+                self.user_type(object).or_else(builtin)
             }
             type_oids::REGPROC => {
-                let function = ochre_expr::function(object)?;
+                let (function, namespace) = self.function(object)?;
                 // A name that alone would not say which function is qualified.
-                let alone = ochre_expr::functions_named(&function.name).len() == 1;
-                let name = quote_identifier(&function.name);
-                Some(if alone { name } else { format!("pg_catalog.{name}") })
+                let named = self.catalog.functions_on_path(&self.path, &function.name);
+                let alone = matches!(named.as_slice(), [only] if only.oid == object);
+                Some(self.function_name(&function, namespace, alone))
             }
             type_oids::REGPROCEDURE => {
-                let function = ochre_expr::function(object)?;
-                let args: Vec<String> =
-                    function.arg_types.iter().map(|ty| ochre_types::typmod::format_type(*ty, -1)).collect();
-                Some(format!("{}({})", quote_identifier(&function.name), args.join(",")))
+                let (function, namespace) = self.function(object)?;
+                let named = self.catalog.functions_on_path(&self.path, &function.name);
+                let visible = named.iter().any(|found| found.oid == object);
+                let args: Vec<String> = function.arg_types.iter().map(|ty| self.type_name(*ty)).collect();
+                Some(format!("{}({})", self.function_name(&function, namespace, visible), args.join(",")))
             }
             type_oids::REGOPER => ochre_expr::operator(object).map(|operator| operator.name.to_string()),
             _ => None,
@@ -95,7 +132,7 @@ impl ObjectNames for CatalogNames {
     }
 
     fn record_fields(&self, ty: SqlType) -> Option<Arc<[SqlType]>> {
-        let table = self.catalog.relations().find(|r| r.row_type.is_valid() && r.row_type == ty.oid)?;
+        let table = self.relation_of(ty.oid)?;
         Some(table.live_columns().map(|column| column.ty).collect())
     }
 
@@ -137,7 +174,7 @@ impl ObjectNames for CatalogNames {
                     })?
                     .row_type)
             }
-            type_oids::REGPROC => match ochre_expr::functions_named(name) {
+            type_oids::REGPROC => match self.functions(&parts).as_slice() {
                 [] => Err(undefined_function(text)),
                 [function] => Ok(function.oid),
                 _ => Err(Error::new(
@@ -145,7 +182,18 @@ impl ObjectNames for CatalogNames {
                     format!("more than one function named \"{text}\""),
                 )),
             },
-            type_oids::REGPROCEDURE => function_by_signature(text).ok_or_else(|| undefined_function(text)),
+            type_oids::REGPROCEDURE => {
+                let signature = text.trim().strip_suffix(')').and_then(|text| text.split_once('('));
+                let (name, args) = signature.ok_or_else(|| {
+                    Error::new(SqlState::INVALID_TEXT_REPRESENTATION, "expected a left parenthesis")
+                })?;
+                let args = args.split(',').filter(|arg| !arg.trim().is_empty());
+                let args: Vec<Oid> =
+                    args.map(|arg| self.parse(type_oids::REGTYPE, arg.trim())).collect::<Result<_>>()?;
+                let named = self.functions(&super::settings::split_dotted(name.trim()));
+                let found = named.iter().find(|function| *function.arg_types == *args);
+                Ok(found.ok_or_else(|| undefined_function(text))?.oid)
+            }
             _ => Err(Error::new(SqlState::UNDEFINED_OBJECT, format!("\"{text}\" does not exist"))),
         }
     }
@@ -163,19 +211,6 @@ fn builtin_type(text: &str) -> Option<Oid> {
 
 fn undefined_function(text: &str) -> Error {
     Error::new(SqlState::UNDEFINED_FUNCTION, format!("function \"{text}\" does not exist"))
-}
-
-/// The function that `name(type, …)` means.
-fn function_by_signature(text: &str) -> Option<Oid> {
-    let (name, args) = text.trim().strip_suffix(')')?.split_once('(')?;
-    let name = super::settings::split_dotted(name.trim()).pop()?;
-    let args: Vec<Oid> = if args.trim().is_empty() {
-        Vec::new()
-    } else {
-        args.split(',').map(ochre_types::parse_type_name).collect::<Option<_>>()?
-    };
-    let named = ochre_expr::functions_named(&name);
-    named.iter().find(|function| *function.arg_types == *args).map(|function| function.oid)
 }
 
 /// The session during one statement.

@@ -91,7 +91,6 @@ impl Binder<'_> {
                 self.catalog.routine(oid).map(|routine| FunctionRef::User(Arc::clone(&routine.function)));
             return Ok(Overloads::Mixed(found.into_iter().collect()));
         }
-        let users = self.catalog.routines_named(name.name());
         if let Some(schema) = name.schema() {
             let Some(namespace) = self.catalog.namespace_named(schema) else {
                 let error =
@@ -101,29 +100,12 @@ impl Binder<'_> {
             if namespace.oid == catalog_oids::PG_CATALOG {
                 return Ok(Overloads::Builtin(functions_named(name.name())));
             }
-            let own = users.iter().filter(|routine| routine.namespace == namespace.oid);
-            return Ok(Overloads::Mixed(
-                own.map(|routine| FunctionRef::User(Arc::clone(&routine.function))).collect(),
-            ));
+            return Ok(Overloads::Mixed(self.catalog.functions_in(namespace.oid, name.name())));
         }
-        let builtin = functions_named(name.name());
-        if users.is_empty() {
-            return Ok(Overloads::Builtin(builtin));
+        if self.catalog.routines_named(name.name()).is_empty() {
+            return Ok(Overloads::Builtin(functions_named(name.name())));
         }
-        let mut all: Vec<FunctionRef> = Vec::new();
-        let mut add = |function: FunctionRef| {
-            if all.iter().all(|known| known.arg_types != function.arg_types) {
-                all.push(function);
-            }
-        };
-        for namespace in self.search_path {
-            if *namespace == catalog_oids::PG_CATALOG {
-                builtin.iter().for_each(|function| add(FunctionRef::Builtin(function)));
-            }
-            let own = users.iter().filter(|routine| routine.namespace == *namespace);
-            own.for_each(|routine| add(FunctionRef::User(Arc::clone(&routine.function))));
-        }
-        Ok(Overloads::Mixed(all))
+        Ok(Overloads::Mixed(self.catalog.functions_on_path(self.search_path, name.name())))
     }
 
     /// Binds the call of a procedure: output arguments are left out.
