@@ -6,6 +6,8 @@ use ochre_base::{FileId, Lsn, Oid};
 use ochre_expr::Function;
 use ochre_types::{Datum, SqlType};
 
+use crate::partition::{PartitionBound, PartitionKey};
+
 /// A role's id, as the owner of an object.
 pub type Owner = Oid;
 
@@ -17,6 +19,10 @@ pub enum RelationKind {
     Sequence,
     View,
     MaterializedView,
+    /// A table without rows of its own: its partitions have them.
+    PartitionedTable,
+    /// An index without entries of its own, of a partitioned table: its partitions' indexes have them.
+    PartitionedIndex,
 }
 
 impl RelationKind {
@@ -28,6 +34,8 @@ impl RelationKind {
             RelationKind::Sequence => b'S',
             RelationKind::View => b'v',
             RelationKind::MaterializedView => b'm',
+            RelationKind::PartitionedTable => b'p',
+            RelationKind::PartitionedIndex => b'I',
         }
     }
 
@@ -39,6 +47,8 @@ impl RelationKind {
             b'S' => RelationKind::Sequence,
             b'v' => RelationKind::View,
             b'm' => RelationKind::MaterializedView,
+            b'p' => RelationKind::PartitionedTable,
+            b'I' => RelationKind::PartitionedIndex,
             _ => return None,
         })
     }
@@ -46,12 +56,69 @@ impl RelationKind {
     /// The word in messages: `table`, `index` …
     pub const fn word(self) -> &'static str {
         match self {
-            RelationKind::Table => "table",
-            RelationKind::Index => "index",
+            RelationKind::Table | RelationKind::PartitionedTable => "table",
+            RelationKind::Index | RelationKind::PartitionedIndex => "index",
             RelationKind::Sequence => "sequence",
             RelationKind::View => "view",
             RelationKind::MaterializedView => "materialized view",
         }
+    }
+
+    /// As PostgreSQL's details name the kind in the plural: `tables`, `partitioned tables` …
+    pub const fn plural(self) -> &'static str {
+        match self {
+            RelationKind::Table => "tables",
+            RelationKind::Index => "indexes",
+            RelationKind::Sequence => "sequences",
+            RelationKind::View => "views",
+            RelationKind::MaterializedView => "materialized views",
+            RelationKind::PartitionedTable => "partitioned tables",
+            RelationKind::PartitionedIndex => "partitioned indexes",
+        }
+    }
+
+    /// A table, with rows of its own or in partitions.
+    pub const fn is_table(self) -> bool {
+        matches!(self, RelationKind::Table | RelationKind::PartitionedTable)
+    }
+
+    /// An index, with entries of its own or in those of partitions.
+    pub const fn is_index(self) -> bool {
+        matches!(self, RelationKind::Index | RelationKind::PartitionedIndex)
+    }
+}
+
+/// A relation's place in trees of inheritance.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Inheritance {
+    /// The relations that it inherits from, in order; a partition, or a partition's index, has one.
+    pub parents: Vec<Oid>,
+    /// Whether anything inherits, or has inherited, from it; `relhassubclass`.
+    pub has_children: bool,
+    /// How the rows of a partitioned table are divided.
+    pub key: Option<Arc<PartitionKey>>,
+    /// Which rows of its parent a partition takes.
+    pub bound: Option<Arc<PartitionBound>>,
+}
+
+/// Where a part of a relation (a column, a constraint) comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Origin {
+    /// It was defined for the relation itself.
+    pub local: bool,
+    /// How many parents have it.
+    pub inherited: i16,
+}
+
+impl Origin {
+    /// Of what is the relation's own.
+    pub const LOCAL: Origin = Origin { local: true, inherited: 0 };
+    /// Of what one parent hands down.
+    pub const INHERITED: Origin = Origin { local: false, inherited: 1 };
+
+    /// Whether a parent hands it down.
+    pub const fn is_inherited(self) -> bool {
+        self.inherited > 0
     }
 }
 
@@ -94,6 +161,7 @@ pub struct ColumnDescriptor {
     pub missing: Option<Datum>,
     pub comment: Option<Arc<str>>,
     pub statistics: Option<Arc<ColumnStatistics>>,
+    pub origin: Origin,
 }
 
 /// One stored field of a column list: which column it is, and the type it was written with.
@@ -172,6 +240,7 @@ pub struct RelationDescriptor {
     pub has_triggers: bool,
     /// Its triggers, by name: the order in which they fire.
     pub triggers: Vec<Arc<TriggerDescriptor>>,
+    pub inheritance: Inheritance,
 }
 
 impl RelationDescriptor {
@@ -193,6 +262,11 @@ impl RelationDescriptor {
     /// The column list with this version.
     pub fn column_list(&self, version: u16) -> Option<&Arc<ColumnList>> {
         self.column_lists.iter().find(|list| list.version == version)
+    }
+
+    /// Whether it is a partition of another table, or of its index.
+    pub fn is_partition(&self) -> bool {
+        self.inheritance.bound.is_some() || self.kind.is_index() && !self.inheritance.parents.is_empty()
     }
 
     /// The primary key's index.
@@ -335,6 +409,9 @@ pub struct ConstraintDescriptor {
     pub enforced: bool,
     pub validated: bool,
     pub no_inherit: bool,
+    pub origin: Origin,
+    /// The constraint of the partitioned table that this one is a part of, or zero.
+    pub parent: Oid,
     pub comment: Option<Arc<str>>,
 }
 
@@ -394,6 +471,8 @@ pub struct TriggerDescriptor {
     /// The names of the transition tables.
     pub old_table: Option<Arc<str>>,
     pub new_table: Option<Arc<str>>,
+    /// The trigger of the partitioned table that this one is a part of, or zero.
+    pub parent: Oid,
     pub comment: Option<Arc<str>>,
 }
 

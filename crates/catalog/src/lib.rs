@@ -13,15 +13,17 @@
 
 pub mod builtin;
 mod descriptor;
+mod partition;
 mod snapshot;
 pub mod stored;
 
 pub use descriptor::{
     ColumnDescriptor, ColumnList, ColumnStatistics, ConstraintDescriptor, ConstraintKind, DatabaseDescriptor,
-    Field, ForeignKey, GeneratedKind, IdentityKind, IndexDescriptor, IndexKey, NamespaceDescriptor, Owner,
-    Persistence, ReferentialAction, RelationDescriptor, RelationKind, RoleDescriptor, RoutineDescriptor,
-    SequenceDescriptor, TriggerDescriptor, TriggerTiming,
+    Field, ForeignKey, GeneratedKind, IdentityKind, IndexDescriptor, IndexKey, Inheritance,
+    NamespaceDescriptor, Origin, Owner, Persistence, ReferentialAction, RelationDescriptor, RelationKind,
+    RoleDescriptor, RoutineDescriptor, SequenceDescriptor, TriggerDescriptor, TriggerTiming,
 };
+pub use partition::{BoundValue, PartitionBound, PartitionColumn, PartitionKey, PartitionStrategy};
 pub use snapshot::{CatalogChange, CatalogSnapshot};
 
 /// Object ids that the code names.
@@ -82,6 +84,10 @@ pub mod oids {
     pub const PG_PROC: Oid = Oid(1255);
     /// Catalog `pg_trigger`.
     pub const PG_TRIGGER: Oid = Oid(2620);
+    /// Catalog `pg_inherits`.
+    pub const PG_INHERITS: Oid = Oid(2611);
+    /// Catalog `pg_partitioned_table`.
+    pub const PG_PARTITIONED_TABLE: Oid = Oid(3350);
     /// Language `sql`.
     pub const SQL_LANGUAGE: Oid = Oid(14);
     /// Language `plpgsql`.

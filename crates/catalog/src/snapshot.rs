@@ -50,6 +50,8 @@ pub struct CatalogSnapshot {
     databases: Arc<HashMap<Oid, Arc<DatabaseDescriptor>>>,
     /// The foreign keys that refer to a relation, in the order of their ids.
     referencing: Arc<HashMap<Oid, Vec<Arc<ConstraintDescriptor>>>>,
+    /// What inherits from a relation, in the order of the ids.
+    children: Arc<HashMap<Oid, Vec<Oid>>>,
 }
 
 impl CatalogSnapshot {
@@ -67,6 +69,7 @@ impl CatalogSnapshot {
             roles: Arc::default(),
             databases: Arc::default(),
             referencing: Arc::default(),
+            children: Arc::default(),
         };
         for namespace in builtin::namespaces() {
             snapshot.apply(&CatalogChange::PutNamespace(namespace));
@@ -87,6 +90,7 @@ impl CatalogSnapshot {
                 self.forget_relation_name(relation.oid);
                 self.forget_foreign_keys(relation.oid);
                 self.note_foreign_keys(relation);
+                self.note_parents(relation.oid, &relation.inheritance.parents);
                 Arc::make_mut(&mut self.relation_names)
                     .insert((relation.namespace, Arc::clone(&relation.name)), relation.oid);
                 let relation = self.with_its_indexes(relation);
@@ -99,6 +103,7 @@ impl CatalogSnapshot {
                 self.detach_index(*oid);
                 self.forget_relation_name(*oid);
                 self.forget_foreign_keys(*oid);
+                self.note_parents(*oid, &[]);
                 Arc::make_mut(&mut self.relations).remove(oid);
             }
             CatalogChange::PutNamespace(namespace) => {
@@ -219,6 +224,29 @@ impl CatalogSnapshot {
         }
     }
 
+    /// Notes what a relation inherits from, in place of what it did before.
+    fn note_parents(&mut self, oid: Oid, parents: &[Oid]) {
+        let known = self.relations.get(&oid).map_or(&[][..], |old| &old.inheritance.parents[..]);
+        if known == parents {
+            return;
+        }
+        let known = known.to_vec();
+        let children = Arc::make_mut(&mut self.children);
+        for parent in known {
+            if let Some(list) = children.get_mut(&parent) {
+                list.retain(|child| *child != oid);
+                if list.is_empty() {
+                    children.remove(&parent);
+                }
+            }
+        }
+        for parent in parents {
+            let list = children.entry(*parent).or_default();
+            list.push(oid);
+            list.sort_unstable();
+        }
+    }
+
     fn forget_namespace_name(&mut self, oid: Oid) {
         if let Some(old) = self.namespaces.get(&oid) {
             let name = Arc::clone(&old.name);
@@ -325,6 +353,26 @@ impl CatalogSnapshot {
     /// The foreign keys of any relation that refer to this one, in the order of their ids.
     pub fn referencing(&self, oid: Oid) -> &[Arc<ConstraintDescriptor>] {
         self.referencing.get(&oid).map_or(&[], Vec::as_slice)
+    }
+
+    /// What inherits from a relation, or is a partition of it, in the order of the ids.
+    pub fn children(&self, oid: Oid) -> &[Oid] {
+        self.children.get(&oid).map_or(&[], Vec::as_slice)
+    }
+
+    /// A relation and all that inherits from it, each once: the relation first, then its children, then theirs.
+    pub fn descendants(&self, oid: Oid) -> Vec<Oid> {
+        let mut all = vec![oid];
+        let mut next = 0;
+        while next < all.len() {
+            for child in self.children(all[next]) {
+                if !all.contains(child) {
+                    all.push(*child);
+                }
+            }
+            next += 1;
+        }
+        all
     }
 
     /// The role with this id.

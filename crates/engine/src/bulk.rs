@@ -6,7 +6,7 @@ use ochre_base::{Error, Result};
 use ochre_catalog::RelationDescriptor;
 use ochre_exec::{BulkInsert, StatementContext};
 use ochre_expr::{EvalContext, Expr};
-use ochre_sql::physical::{InsertPlan, PlanNode, TargetTable};
+use ochre_sql::physical::{InsertPlan, PlanNode};
 use ochre_types::{Batch, Column};
 
 use crate::ddl::quote_identifier;
@@ -62,6 +62,7 @@ impl Session {
         let mut insert = self.insert_plan(table, columns)?;
         insert.target.foreign_keys.clear();
         insert.target.indexes.clear();
+        insert.target.partition = None;
         let bare = RelationDescriptor { indexes: Vec::new(), ..(*insert.target.table).clone() };
         insert.target.table = Arc::new(bare);
         self.loader_of(&insert)
@@ -84,7 +85,7 @@ impl Session {
             _ => return Err(Error::internal("an INSERT of one row has no row")),
         };
         let exprs = exprs.into_iter().map(parameters_to_columns).collect();
-        TableLoader::new(self, &insert.target, exprs)
+        TableLoader::new(self, insert, exprs)
     }
 }
 
@@ -97,9 +98,9 @@ fn parameters_to_columns(expr: Expr) -> Expr {
 }
 
 impl TableLoader {
-    fn new(session: &Session, target: &TargetTable, exprs: Vec<Expr>) -> Result<TableLoader> {
+    fn new(session: &Session, insert: &InsertPlan, exprs: Vec<Expr>) -> Result<TableLoader> {
         let statement = crate::session::context::StatementSession::new(session);
-        Ok(TableLoader { insert: BulkInsert::new(target, &statement)?, exprs })
+        Ok(TableLoader { insert: BulkInsert::new(insert, &statement)?, exprs })
     }
 
     /// Makes the rows count as written long ago, for every snapshot to see: see [`BulkInsert::freeze`].

@@ -1,8 +1,13 @@
 //! Objects as SQL text: `pg_get_indexdef`, `pg_get_constraintdef`.
 
+use std::sync::Arc;
+
+use ochre_base::Result;
 use ochre_catalog::{
     CatalogSnapshot, ConstraintDescriptor, ConstraintKind, IndexDescriptor, ReferentialAction,
+    RelationDescriptor,
 };
+use ochre_expr::ColumnNames;
 
 use crate::ddl::quote_identifier;
 
@@ -106,6 +111,38 @@ pub(crate) fn index(catalog: &CatalogSnapshot, index: &IndexDescriptor, column: 
 
 fn in_parentheses(text: &str) -> String {
     if text.starts_with('(') && text.ends_with(')') { text.to_string() } else { format!("({text})") }
+}
+
+/// `pg_get_partkeydef`.
+pub(crate) fn partition_key(table: &RelationDescriptor) -> Option<String> {
+    let key = table.inheritance.key.as_ref()?;
+    let columns: Vec<String> = key
+        .columns
+        .iter()
+        .map(|column| match &column.expression {
+            Some(text) => Some(key_expression(text)),
+            None => Some(quote_identifier(&table.column(column.number)?.name)),
+        })
+        .collect::<Option<_>>()?;
+    Some(format!("{} ({})", key.strategy.word(), columns.join(", ")))
+}
+
+/// `pg_get_partition_constraintdef`; `None` for what is no partition.
+pub(crate) fn partition_constraint(
+    catalog: &CatalogSnapshot,
+    table: &Arc<RelationDescriptor>,
+) -> Result<Option<String>> {
+    struct Names<'a>(&'a RelationDescriptor);
+    impl ColumnNames for Names<'_> {
+        fn column(&self, index: usize) -> String {
+            self.0.columns.get(index).map_or_else(String::new, |column| quote_identifier(&column.name))
+        }
+    }
+    if table.inheritance.bound.is_none() {
+        return Ok(None);
+    }
+    let conditions = ochre_sql::partition::partition_constraints(catalog, table)?;
+    Ok(Some(ochre_expr::Expr::and(conditions).to_sql(&Names(table))))
 }
 
 fn action(action: ReferentialAction) -> &'static str {

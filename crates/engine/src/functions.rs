@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use ochre_base::{Error, Fork, Oid, Result, SqlState};
-use ochre_catalog::{RelationDescriptor, RelationKind, oids, stored};
+use ochre_catalog::{CatalogSnapshot, RelationDescriptor, RelationKind, oids, stored};
 use ochre_expr::Function;
 use ochre_txn::locks::{AdvisoryKey, LockLevel, LockTag, LockWait};
 use ochre_types::Datum;
@@ -192,9 +192,18 @@ fn describe(session: &StatementSession<'_>, name: &str, args: &[Datum]) -> Resul
             let role = catalog.role(oid).map(|role| role.name.to_string());
             Datum::text(role.unwrap_or_else(|| format!("unknown (OID={oid})")))
         }
-        "pg_get_partkeydef" | "pg_get_statisticsobjdef_columns" | "pg_get_ruledef" | "pg_get_triggerdef" => {
-            Datum::Null
+        "pg_get_partkeydef" => {
+            let table = catalog.relation(oid_at(args, 0));
+            optional(table.and_then(|table| definitions::partition_key(table)))
         }
+        "pg_get_partition_constraintdef" => match catalog.relation(oid_at(args, 0)) {
+            Some(table) => optional(definitions::partition_constraint(catalog, table)?),
+            None => Datum::Null,
+        },
+        "pg_partition_root" => partition_ancestors(catalog, oid_at(args, 0))
+            .last()
+            .map_or(Datum::Null, |oid| Datum::UInt32(oid.0)),
+        "pg_get_statisticsobjdef_columns" | "pg_get_ruledef" | "pg_get_triggerdef" => Datum::Null,
         "pg_relation_is_publishable" => Datum::Bool(
             catalog.relation(oid_at(args, 0)).is_some_and(|r| r.kind == RelationKind::Table && !r.builtin),
         ),
@@ -474,8 +483,11 @@ pub(crate) fn call_set(
         "pg_get_keywords" | "pg_available_extensions" | "pg_timezone_names" => {
             Err(Error::unsupported(format!("function {}", function.name)))
         }
-        // No relation is a partition.
-        "pg_partition_ancestors" => Ok(Vec::new()),
+        "pg_partition_ancestors" => {
+            let all = partition_ancestors(session.catalog(), oid_at(args, 0));
+            Ok(all.into_iter().map(|oid| vec![Datum::UInt32(oid.0)]).collect())
+        }
+        "pg_partition_tree" => Ok(partition_tree(session.catalog(), oid_at(args, 0))),
         "pg_cursor" => Ok(cursors(session.state)),
         "pg_prepared_statement" => Ok(prepared_statements(session.state)),
         "pg_listening_channels" => Ok(session.state.notices_of_session(|notices| {
@@ -489,6 +501,52 @@ pub(crate) fn call_set(
         }
         other => Err(Error::unsupported(format!("function {other}"))),
     }
+}
+
+/// A partition with the tables that it is a part of, itself first; also of partitioned tables and of indexes.
+fn partition_ancestors(catalog: &CatalogSnapshot, oid: Oid) -> Vec<Oid> {
+    let Some(relation) = catalog.relation(oid) else { return Vec::new() };
+    let partitioned =
+        matches!(relation.kind, RelationKind::PartitionedTable | RelationKind::PartitionedIndex);
+    if !relation.is_partition() && !partitioned {
+        return Vec::new();
+    }
+    let mut all = vec![oid];
+    let mut current = relation;
+    while let Some(parent) = current.inheritance.parents.first().and_then(|oid| catalog.relation(*oid)) {
+        if !current.is_partition() {
+            break;
+        }
+        all.push(parent.oid);
+        current = parent;
+    }
+    all
+}
+
+/// `pg_partition_tree`: relation, parent, whether it has rows, and its level.
+fn partition_tree(catalog: &CatalogSnapshot, root: Oid) -> Vec<Vec<Datum>> {
+    if partition_ancestors(catalog, root).is_empty() {
+        return Vec::new();
+    }
+    let mut levels: Vec<(Oid, i32)> = vec![(root, 0)];
+    let mut next = 0;
+    while next < levels.len() {
+        let (oid, level) = levels[next];
+        levels.extend(catalog.children(oid).iter().map(|child| (*child, level + 1)));
+        next += 1;
+    }
+    let row = |(oid, level): (Oid, i32)| {
+        let relation = catalog.relation(oid)?;
+        let parent = relation.inheritance.parents.first().filter(|_| relation.is_partition());
+        let leaf = !matches!(relation.kind, RelationKind::PartitionedTable | RelationKind::PartitionedIndex);
+        Some(vec![
+            Datum::UInt32(oid.0),
+            parent.map_or(Datum::Null, |parent| Datum::UInt32(parent.0)),
+            Datum::Bool(leaf),
+            Datum::Int32(level),
+        ])
+    };
+    levels.into_iter().filter_map(row).collect()
 }
 
 fn show_all_settings(state: &State) -> Vec<Vec<Datum>> {

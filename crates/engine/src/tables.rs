@@ -51,7 +51,7 @@ impl Database {
             _ => None,
         };
         let mut ready: Vec<&Arc<IndexDescriptor>> =
-            descriptor.indexes.iter().filter(|index| index.ready).collect();
+            descriptor.indexes.iter().filter(|index| index.ready && index.file != FileId(0)).collect();
         if ready.len() < descriptor.indexes.len() || ready.iter().any(|index| !index.valid) {
             // While two indexes exchange their files, some writers know them as they were before: all go through the files
             // in the same order, so that no two wait for each other over one key.

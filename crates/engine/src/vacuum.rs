@@ -173,6 +173,15 @@ impl Session {
                     ));
                 }
             }
+            if relation.kind == RelationKind::PartitionedTable {
+                let all = match target.relation.only {
+                    true => Vec::new(),
+                    false => self.lock_descendants(relation.oid, mode)?,
+                };
+                let members = all.into_iter().filter(|oid| is_vacuumed(&self.relation(*oid)));
+                tables.extend(members.collect::<Vec<_>>());
+                continue;
+            }
             if !is_vacuumed(&relation) {
                 let what = if options.analyze_only { "analyze" } else { "vacuum" };
                 self.state.notice(Error::with_severity(

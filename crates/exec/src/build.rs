@@ -16,6 +16,8 @@ use crate::modify::delete::Delete;
 use crate::modify::insert::Insert;
 use crate::modify::lock_rows::LockRows;
 use crate::modify::merge::Merge;
+use crate::modify::relation_set::ModifySet;
+use crate::modify::routed_insert::RoutedInsert;
 use crate::modify::update::Update;
 use crate::operator::{BoxOperator, Nothing};
 use crate::operators::aggregate::{Aggregate, AggregateSpec, Part};
@@ -236,7 +238,7 @@ impl<'a> Builder<'a> {
             )),
             PlanNode::Append(node) => {
                 let inputs = node.inputs.iter().map(|input| self.build(input)).collect::<Result<_>>()?;
-                Box::new(Append::new(inputs))
+                Box::new(Append::new(inputs, node.guards.clone()))
             }
             PlanNode::RecursiveUnion(node) => Box::new(RecursiveUnion::new(
                 self.build(&node.initial)?,
@@ -251,7 +253,10 @@ impl<'a> Builder<'a> {
             }
             PlanNode::Insert(node) => {
                 let source = self.build(&node.source)?;
-                Box::new(Insert::new(node, source, self.relations, self.is_root(plan))?)
+                match &node.routing {
+                    Some(routing) => Box::new(RoutedInsert::new(node, routing, source, self.is_root(plan))),
+                    None => Box::new(Insert::new(node, source, self.relations, self.is_root(plan))?),
+                }
             }
             PlanNode::Update(node) => {
                 let source = self.build(&node.source)?;
@@ -264,6 +269,10 @@ impl<'a> Builder<'a> {
             PlanNode::Merge(node) => {
                 let source = self.build(&node.source)?;
                 Box::new(Merge::new(node, source, self.relations, self.is_root(plan))?)
+            }
+            PlanNode::ModifySet(node) => {
+                let source = self.build(&node.source)?;
+                Box::new(ModifySet::new(node, source, self.is_root(plan)))
             }
             PlanNode::Window(node) => Box::new(Window::new(
                 self.build(&node.input)?,

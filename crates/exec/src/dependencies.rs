@@ -194,11 +194,12 @@ pub fn each_expr<'p>(plan: &'p PhysicalPlan, visit: &mut dyn FnMut(&'p Expr)) {
             node.actions.iter().flat_map(MergeAction::exprs).for_each(&mut *visit);
             node.returning.iter().flatten().for_each(visit);
         }
+        PlanNode::Append(node) => node.guards.iter().flatten().for_each(visit),
+        PlanNode::ModifySet(node) => node.exprs().into_iter().for_each(visit),
         PlanNode::Materialize(_)
         | PlanNode::Distinct(_)
         | PlanNode::Unique(_)
         | PlanNode::SetOp(_)
-        | PlanNode::Append(_)
         | PlanNode::RecursiveUnion(_)
         | PlanNode::LockRows(_) => {}
     }

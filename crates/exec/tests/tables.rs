@@ -38,7 +38,13 @@ fn values(rows: &[(i32, Option<&str>)]) -> Arc<PhysicalPlan> {
 }
 
 fn insert(db: &Database, table: &Arc<RelationDescriptor>, rows: &[(i32, Option<&str>)]) -> InsertPlan {
-    InsertPlan { target: db.target(table), source: values(rows), on_conflict: None, returning: None }
+    InsertPlan {
+        target: db.target(table),
+        source: values(rows),
+        on_conflict: None,
+        returning: None,
+        routing: None,
+    }
 }
 
 fn insert_statement(plan: InsertPlan) -> Arc<PlannedStatement> {

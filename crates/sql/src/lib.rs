@@ -9,8 +9,10 @@
 pub mod bind;
 pub mod explain;
 mod idset;
+mod inherit;
 pub mod logical;
 pub mod optimize;
+pub mod partition;
 pub mod physical;
 mod plan;
 mod walk;

@@ -57,6 +57,28 @@ pub struct TableUse {
     pub alias: Arc<str>,
     /// The columns that anything in the statement mentions, with their ids.
     pub columns: Vec<(ScanColumn, ColumnId)>,
+    /// Which relations its name stands for.
+    pub expansion: Expansion,
+    /// The uses of those relations, once [`crate::inherit::expand`] has made them.
+    pub members: Vec<TableId>,
+}
+
+impl TableUse {
+    /// A use of a table alone.
+    pub fn new(table: Arc<RelationDescriptor>, alias: Arc<str>) -> TableUse {
+        TableUse { table, alias, columns: Vec::new(), expansion: Expansion::Own, members: Vec::new() }
+    }
+}
+
+/// Which relations a table's name stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Expansion {
+    /// The table.
+    Own,
+    /// The table, if it has rows of its own, and all that inherit from it.
+    Descendants,
+    /// None: ONLY of a partitioned table.
+    Nothing,
 }
 
 /// A bound statement.
@@ -206,6 +228,8 @@ pub struct SetInputs {
     pub columns: Vec<ColumnId>,
     /// The inputs with the ids of their columns, in order.
     pub inputs: Vec<(Logical, Vec<ColumnId>)>,
+    /// The table whose set of relations the inputs are.
+    pub set: Option<TableId>,
 }
 
 /// An item of a [`Logical::ProjectSet`].
@@ -379,6 +403,8 @@ pub struct RowLock {
     pub table: TableId,
     /// The id of its row id.
     pub row_id: ColumnId,
+    /// The id of its `tableoid`, when it stands for a set of relations.
+    pub table_oid: Option<ColumnId>,
     /// How strongly.
     pub strength: RowLockStrength,
     /// What to do about a locked row.
@@ -397,6 +423,8 @@ pub struct Modify {
     pub source: Query,
     /// The row id among the source's columns (UPDATE, DELETE, MERGE).
     pub row_id: Option<ColumnId>,
+    /// The row's `tableoid`, when the target stands for a set of relations.
+    pub table_oid: Option<ColumnId>,
     /// What every row of the source satisfies, to be looked at again when a row has changed.
     pub predicates: Vec<Expr>,
     /// New values by column position (UPDATE).

@@ -44,6 +44,7 @@ fn version(item: &[u8]) -> Option<String> {
     }
     let bits = [
         (Info::TOMBSTONE, "deleted"),
+        (Info::MOVED, "moved"),
         (Info::KEYS_DIFFER, "keys differ"),
         (Info::LOCKS_KEY, "locks key"),
         (Info::HAS_OVERFLOW, "large values"),

@@ -81,6 +81,8 @@ impl Info {
     /// Written with the row locked FOR UPDATE, not just FOR NO KEY UPDATE, or upon such a version of the same
     /// transaction: who asks FOR KEY SHARE has to wait. See [`VersionHeader::locks_key`].
     pub const LOCKS_KEY: u8 = 16;
+    /// Beside [`Info::TOMBSTONE`]: the row lives on in another relation, a partition of the same table.
+    pub const MOVED: u8 = 32;
     /// Some older version of the row had other index keys when this one was written.
     pub const KEYS_DIFFER: u8 = 8;
 

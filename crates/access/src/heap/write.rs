@@ -40,6 +40,8 @@ pub enum WriteOutcome {
     Changed,
     /// The row is gone; by a transaction that the snapshot does not see, if the snapshot saw the row.
     Deleted,
+    /// As [`WriteOutcome::Deleted`], since it has moved to another partition.
+    Moved,
     /// This command, or a later one of the own transaction, has written the row already.
     SelfModified,
 }
@@ -53,6 +55,8 @@ pub enum LockOutcome {
     Changed,
     /// As [`WriteOutcome::Deleted`].
     Deleted,
+    /// As [`WriteOutcome::Moved`].
+    Moved,
     /// As [`WriteOutcome::SelfModified`].
     SelfModified,
     /// Another transaction is in the way, and the caller did not want to wait.
@@ -158,8 +162,32 @@ impl Heap {
         rid: RowId,
         wait: &mut RowWait,
     ) -> Result<WriteOutcome> {
-        let info = Info(Info::TOMBSTONE | Info::LOCKS_KEY);
-        let new = NewVersion { payload: &[], info, schema_version: 0, record: info::DELETE };
+        self.end_row(transaction, snapshot, rid, Info::TOMBSTONE | Info::LOCKS_KEY, wait)
+    }
+
+    /// Deletes a row that goes to another partition of its table: who meets its end is told so.
+    ///
+    /// # Errors
+    /// As [`Heap::update`].
+    pub fn delete_moved(
+        &self,
+        transaction: &Transaction,
+        snapshot: &Snapshot,
+        rid: RowId,
+        wait: &mut RowWait,
+    ) -> Result<WriteOutcome> {
+        self.end_row(transaction, snapshot, rid, Info::TOMBSTONE | Info::LOCKS_KEY | Info::MOVED, wait)
+    }
+
+    fn end_row(
+        &self,
+        transaction: &Transaction,
+        snapshot: &Snapshot,
+        rid: RowId,
+        info: u8,
+        wait: &mut RowWait,
+    ) -> Result<WriteOutcome> {
+        let new = NewVersion { payload: &[], info: Info(info), schema_version: 0, record: info::DELETE };
         self.write(transaction, snapshot, rid, &new, RowLockStrength::Update, wait)
     }
 
@@ -199,6 +227,7 @@ impl Heap {
                         WriteOutcome::Done => LockOutcome::Locked,
                         WriteOutcome::Changed => LockOutcome::Changed,
                         WriteOutcome::Deleted => LockOutcome::Deleted,
+                        WriteOutcome::Moved => LockOutcome::Moved,
                         WriteOutcome::SelfModified => LockOutcome::SelfModified,
                     });
                 }
@@ -355,6 +384,7 @@ impl Heap {
             return Ok(Err(Obstacle::Outcome(Deleted)));
         };
         let gone = current.header.is_tombstone();
+        let end = if current.header.info.has(Info::MOVED) { WriteOutcome::Moved } else { Deleted };
         let shares = strength == RowLockStrength::KeyShare && !gone;
         let outcome = match current.standing {
             Standing::Running(xid, cid) if !shares || current.header.locks_key() => {
@@ -364,14 +394,14 @@ impl Heap {
                 self.key_changed(transaction, snapshot, page, block, current)?.then_some(Changed)
             }
             Standing::Own(cid) if cid >= snapshot.cid() => Some(SelfModified),
-            Standing::Own(_) => gone.then_some(Deleted),
+            Standing::Own(_) => gone.then_some(end),
             Standing::Committed(lsn) => {
                 if lsn > snapshot.lsn() {
                     transaction.note_met(lsn);
                     let passes = shares && !self.key_changed(transaction, snapshot, page, block, current)?;
-                    if gone { Some(Deleted) } else { (!passes).then_some(Changed) }
+                    if gone { Some(end) } else { (!passes).then_some(Changed) }
                 } else {
-                    gone.then_some(Deleted)
+                    gone.then_some(end)
                 }
             }
             Standing::Void => unreachable!("the current version is not void"),

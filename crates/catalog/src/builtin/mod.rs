@@ -20,7 +20,7 @@ pub use relations::{relation, relations};
 
 /// The catalogs that store rows of user objects, with the file that each has in every database. Shared catalogs keep
 /// theirs in the database with id 0. File ids below [`FIRST_USER_FILE`] are never given to anything else.
-pub const STORED: [(Oid, FileId); 19] = [
+pub const STORED: [(Oid, FileId); 21] = [
     (oids::PG_CLASS, FileId(1)),
     (oids::PG_ATTRIBUTE, FileId(2)),
     (oids::PG_TYPE, FileId(3)),
@@ -40,6 +40,8 @@ pub const STORED: [(Oid, FileId); 19] = [
     (oids::PG_DEPEND, FileId(17)),
     (oids::PG_PROC, FileId(18)),
     (oids::PG_TRIGGER, FileId(19)),
+    (oids::PG_INHERITS, FileId(20)),
+    (oids::PG_PARTITIONED_TABLE, FileId(21)),
 ];
 
 /// The first file id of a user relation.

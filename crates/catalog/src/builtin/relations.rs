@@ -7,7 +7,9 @@ use ochre_base::Oid;
 use ochre_types::SqlType;
 
 use super::{STORED, views};
-use crate::descriptor::{ColumnDescriptor, ColumnList, Field, Persistence, RelationDescriptor, RelationKind};
+use crate::descriptor::{
+    ColumnDescriptor, ColumnList, Field, Inheritance, Origin, Persistence, RelationDescriptor, RelationKind,
+};
 use crate::oids;
 
 static POSTGRESQL: &str = include_str!("../../data/relations.tsv");
@@ -113,6 +115,7 @@ fn parse_relation<'a>(fields: &mut impl Iterator<Item = &'a str>) -> RelationDes
         view_query,
         has_triggers: false,
         triggers: Vec::new(),
+        inheritance: Inheritance::default(),
         sequence: None,
         index: None,
         row_type,
@@ -142,5 +145,6 @@ fn parse_column<'a>(position: i16, fields: &mut impl Iterator<Item = &'a str>) -
         missing: None,
         comment: None,
         statistics: None,
+        origin: Origin::LOCAL,
     }
 }

@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use crate::descriptor::{
     ColumnDescriptor, ColumnList, ConstraintDescriptor, ConstraintKind, DatabaseDescriptor, Field,
-    ForeignKey, GeneratedKind, IdentityKind, IndexDescriptor, IndexKey, NamespaceDescriptor, Persistence,
-    ReferentialAction, RelationDescriptor, RelationKind, RoleDescriptor, SequenceDescriptor,
-    TriggerDescriptor,
+    ForeignKey, GeneratedKind, IdentityKind, IndexDescriptor, IndexKey, Inheritance, NamespaceDescriptor,
+    Origin, Persistence, ReferentialAction, RelationDescriptor, RelationKind, RoleDescriptor,
+    SequenceDescriptor, TriggerDescriptor,
 };
+use crate::partition::{PartitionBound, PartitionKey};
 use crate::{builtin, oids};
 use ochre_base::{Error, FileId, Lsn, Oid, Result};
 use ochre_types::{Datum, SqlType};
@@ -143,6 +144,8 @@ pub fn relations(rows: &CatalogRows) -> Result<Vec<Arc<RelationDescriptor>>> {
                 (row.oid("objid"), (row.oid("refobjid"), column, row.letter("deptype") == b'i'))
             })
             .collect(),
+        parents: super::inheritance::parents(&gathered),
+        keys: super::inheritance::keys(&gathered)?,
         sequences: gathered
             .readers(oids::PG_SEQUENCE)
             .map(|row| (row.oid("seqrelid"), sequence(&row)))
@@ -168,6 +171,8 @@ struct Parts {
     views: HashMap<Oid, Arc<str>>,
     owners: HashMap<Oid, (Oid, i16, bool)>,
     sequences: HashMap<Oid, SequenceDescriptor>,
+    parents: HashMap<Oid, Vec<(i64, Oid)>>,
+    keys: HashMap<Oid, Arc<PartitionKey>>,
 }
 
 impl Parts {
@@ -204,7 +209,9 @@ impl Parts {
             Arc::new(sequence)
         });
         let row_type = row.oid("reltype");
+        let inheritance = self.inheritance(row)?;
         Ok(RelationDescriptor {
+            inheritance,
             oid,
             namespace: row.oid("relnamespace"),
             name: row.name("relname"),
@@ -234,6 +241,26 @@ impl Parts {
             options: row.texts("reloptions"),
             has_triggers: row.flag("relhastriggers"),
             triggers: triggers.into_iter().map(Arc::new).collect(),
+        })
+    }
+}
+
+impl Parts {
+    fn inheritance(&mut self, row: &RowReader<'_>) -> Result<Inheritance> {
+        let oid = row.oid("oid");
+        let mut parents = self.parents.remove(&oid).unwrap_or_default();
+        parents.sort_unstable();
+        let bound = match row.text("relpartbound") {
+            Some(text) => {
+                Some(Arc::new(PartitionBound::parse(&text).ok_or_else(|| damaged("partition", oid))?))
+            }
+            None => None,
+        };
+        Ok(Inheritance {
+            parents: parents.into_iter().map(|(_, parent)| parent).collect(),
+            has_children: row.flag("relhassubclass"),
+            key: self.keys.remove(&oid),
+            bound,
         })
     }
 }
@@ -274,6 +301,7 @@ fn columns(gathered: &Gathered<'_>) -> Result<HashMap<Oid, Vec<ColumnDescriptor>
             missing: row.array("attmissingval").into_iter().next(),
             comment: None,
             statistics: statistics.remove(&(relation, number)),
+            origin: Origin { local: row.flag("attislocal"), inherited: row.integer("attinhcount") as i16 },
         };
         Ok((relation, column))
     })
@@ -348,6 +376,8 @@ fn constraint(row: &RowReader<'_>) -> Result<(Oid, ConstraintDescriptor)> {
         enforced: row.flag("conenforced"),
         validated: row.flag("convalidated"),
         no_inherit: row.flag("connoinherit"),
+        origin: Origin { local: row.flag("conislocal"), inherited: row.integer("coninhcount") as i16 },
+        parent: row.oid("conparentid"),
         comment: None,
     };
     Ok((table, constraint))
@@ -383,7 +413,11 @@ fn attach_indexes(
     for row in gathered.readers(oids::PG_INDEX) {
         let oid = row.oid("indexrelid");
         let own = relations.get(&oid).ok_or_else(|| damaged("index", oid))?;
-        let (file, _, usable_from) = parts.files.get(&oid).copied().ok_or_else(|| damaged("index", oid))?;
+        let (file, _, usable_from) = match parts.files.get(&oid).copied() {
+            Some(file) => file,
+            None if own.kind == RelationKind::PartitionedIndex => (FileId(0), 1, 0),
+            None => return Err(damaged("index", oid)),
+        };
         let mut index = index(&row, own)?;
         index.file = file;
         index.usable_from = Lsn(usable_from);

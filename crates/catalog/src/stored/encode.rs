@@ -134,6 +134,7 @@ pub fn relation_rows(relation: &RelationDescriptor) -> Vec<CatalogRow> {
             rows.push(depend_row(relation.oid, table, column, sequence.identity));
         }
     }
+    rows.extend(super::inheritance::encode(relation));
     if let Some(query) = &relation.view_query {
         rows.push(
             RowWriter::new(oids::PG_REWRITE)
@@ -167,8 +168,8 @@ pub fn column_list_row(relation: Oid, list: &ColumnList) -> CatalogRow {
 pub(crate) fn class_row(relation: &RelationDescriptor) -> CatalogRow {
     let access_method = match relation.kind {
         RelationKind::Table | RelationKind::MaterializedView => oids::HEAP_AM,
-        RelationKind::Index => oids::BTREE_AM,
-        RelationKind::Sequence | RelationKind::View => Oid::INVALID,
+        RelationKind::Index | RelationKind::PartitionedIndex => oids::BTREE_AM,
+        RelationKind::Sequence | RelationKind::View | RelationKind::PartitionedTable => Oid::INVALID,
     };
     let options = relation.index.as_ref().map_or(&relation.options, |index| &index.options);
     let checks = relation.constraints.iter().filter(|c| c.kind == ConstraintKind::Check).count();
@@ -195,16 +196,17 @@ pub(crate) fn class_row(relation: &RelationDescriptor) -> CatalogRow {
         .set("relchecks", checks as i16)
         .set("relhasrules", relation.view_query.is_some())
         .set("relhastriggers", relation.has_triggers)
-        .set("relhassubclass", false)
+        .set("relhassubclass", relation.inheritance.has_children)
         .set("relrowsecurity", false)
         .set("relforcerowsecurity", false)
         .set("relispopulated", true)
-        .set("relreplident", if relation.kind == RelationKind::Table { b'd' } else { b'n' })
-        .set("relispartition", false)
+        .set("relreplident", if relation.kind.is_table() { b'd' } else { b'n' })
+        .set("relispartition", relation.is_partition())
         .set("relrewrite", 0_u32)
         .set("relfrozenxid", 0_u32)
         .set("relminmxid", 0_u32)
         .set("reloptions", text_array(options))
+        .set("relpartbound", relation.inheritance.bound.as_ref().map(|bound| Datum::text(bound.to_string())))
         .row(smallvec![i64::from(relation.oid.0)])
 }
 
@@ -231,8 +233,8 @@ pub(crate) fn attribute_row(relation: &RelationDescriptor, column: &ColumnDescri
         .set("attidentity", identity_letter(column.identity))
         .set("attgenerated", generated_letter(column.generated))
         .set("attisdropped", column.dropped)
-        .set("attislocal", true)
-        .set("attinhcount", 0_i16)
+        .set("attislocal", column.origin.local)
+        .set("attinhcount", column.origin.inherited)
         .set("attcollation", column.collation)
         .set("attmissingval", column.missing.clone().map(|value| vector(column.ty, 1, vec![value])))
         .row(smallvec![i64::from(relation.oid.0), i64::from(column.number)])
@@ -313,13 +315,13 @@ fn constraint_row(constraint: &ConstraintDescriptor) -> CatalogRow {
         .set("conrelid", constraint.table)
         .set("contypid", 0_u32)
         .set("conindid", constraint.index)
-        .set("conparentid", 0_u32)
+        .set("conparentid", constraint.parent)
         .set("confrelid", foreign.map_or(Oid::INVALID, |foreign| foreign.table))
         .set("confupdtype", letter(|foreign| action_letter(foreign.on_update)))
         .set("confdeltype", letter(|foreign| action_letter(foreign.on_delete)))
         .set("confmatchtype", letter(|foreign| if foreign.match_full { b'f' } else { b's' }))
-        .set("conislocal", true)
-        .set("coninhcount", 0_i16)
+        .set("conislocal", constraint.origin.local)
+        .set("coninhcount", constraint.origin.inherited)
         .set("connoinherit", constraint.no_inherit)
         .set("conperiod", false)
         .set("conkey", int2_array(constraint.columns.iter().copied()))

@@ -2,6 +2,7 @@
 
 mod decode;
 mod encode;
+mod inheritance;
 mod routine;
 mod row;
 mod statistics;

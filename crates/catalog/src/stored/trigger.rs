@@ -24,7 +24,7 @@ pub(super) fn encode(trigger: &TriggerDescriptor) -> Vec<CatalogRow> {
         RowWriter::new(oids::PG_TRIGGER)
             .set("oid", trigger.oid)
             .set("tgrelid", trigger.table)
-            .set("tgparentid", 0_u32)
+            .set("tgparentid", trigger.parent)
             .set("tgname", &trigger.name)
             .set("tgfoid", trigger.function)
             .set("tgtype", trigger.type_bits())
@@ -87,6 +87,7 @@ pub(super) fn decode(row: &RowReader<'_>) -> TriggerDescriptor {
         initially_deferred: row.flag("tginitdeferred"),
         old_table: row.text("tgoldtable"),
         new_table: row.text("tgnewtable"),
+        parent: row.oid("tgparentid"),
         comment: None,
     }
 }

@@ -216,6 +216,31 @@ impl Session {
         Ok(())
     }
 
+    /// `DROP NOT NULL`, for a table and its children.
+    pub(crate) fn drop_not_null_tree(&mut self, table: Oid, name: &str, recurse: bool) -> Result<()> {
+        let number = self.column_of(table, name)?;
+        let relation = self.relation(table);
+        let found = relation
+            .constraints
+            .iter()
+            .find(|c| c.kind == ConstraintKind::NotNull && c.columns == [number])
+            .cloned();
+        if let Some(constraint) = found {
+            if constraint.origin.is_inherited() {
+                return Err(Error::new(
+                    SqlState::INVALID_TABLE_DEFINITION,
+                    format!(
+                        "cannot drop inherited constraint \"{}\" of relation \"{}\"",
+                        constraint.name, relation.name
+                    ),
+                ));
+            }
+            self.require_nullable(&relation, number)?;
+            self.take_back(&relation, &constraint, recurse)?;
+        }
+        self.drop_not_null(table, name)
+    }
+
     pub(crate) fn alter_column_type(
         &mut self,
         table: Oid,

@@ -44,7 +44,9 @@ fn lock_mode(action: &AlterTableAction) -> RelationLockMode {
         {
             RelationLockMode::ShareRowExclusive
         }
-        AlterTableAction::ValidateConstraint(_) => RelationLockMode::ShareUpdateExclusive,
+        AlterTableAction::ValidateConstraint(_) | AlterTableAction::AttachPartition { .. } => {
+            RelationLockMode::ShareUpdateExclusive
+        }
         _ => RelationLockMode::AccessExclusive,
     }
 }
@@ -80,42 +82,53 @@ impl Session {
             None => {}
         }
         self.require_nothing_pending(&relation, "ALTER TABLE")?;
+        let recurse = !statement.relation.only;
+        let partitions = |command: &ochre_parser::ast::AlterTableCommand| {
+            matches!(
+                command.action,
+                AlterTableAction::AttachPartition { .. } | AlterTableAction::DetachPartition { .. }
+            )
+        };
+        if recurse && relation.inheritance.has_children && !statement.commands.iter().any(partitions) {
+            self.lock_descendants(relation.oid, mode.unwrap_or(RelationLockMode::AccessExclusive))?;
+        }
         for command in &statement.commands {
-            self.alter_table_action(relation.oid, &command.action)?;
+            self.alter_table_action(relation.oid, &command.action, recurse)?;
         }
         Ok(tag)
     }
 
-    fn alter_table_action(&mut self, oid: Oid, action: &AlterTableAction) -> Result<()> {
+    fn alter_table_action(&mut self, oid: Oid, action: &AlterTableAction, recurse: bool) -> Result<()> {
         let relation = self.relation(oid);
         let owner_only = matches!(action, AlterTableAction::Owner(_));
-        if !owner_only && !matches!(relation.kind, RelationKind::Table) {
+        if !owner_only && !relation.kind.is_table() {
             return Err(Error::new(
                 SqlState::WRONG_OBJECT_TYPE,
                 format!("ALTER action cannot be performed on relation \"{}\"", relation.name),
             )
-            .detail(format!("This operation is not supported for {}s.", relation.kind.word())));
+            .detail(format!("This operation is not supported for {}.", relation.kind.plural())));
         }
         match action {
             AlterTableAction::AddColumn { column, if_not_exists, .. } => {
-                self.add_column(oid, column, *if_not_exists)
+                self.add_column_tree(oid, column, *if_not_exists, recurse, false)
             }
             AlterTableAction::DropColumn { name, if_exists, behavior } => {
-                self.drop_column(oid, name, *if_exists, *behavior)
+                self.drop_column_tree(oid, name, *if_exists, *behavior, recurse, false)
             }
             AlterTableAction::ColumnDefault { name, default } => {
-                self.set_column_default(oid, name, default.as_ref())
+                self.set_column_default_tree(oid, name, default.as_ref(), recurse)
             }
             AlterTableAction::SetNotNull(name) => {
                 let column = self.column_of(oid, name)?;
-                self.add_not_null(oid, column, None, true)
+                self.add_not_null(oid, column, None, true)?;
+                self.hand_down_constraints(oid, &relation, recurse)
             }
-            AlterTableAction::DropNotNull(name) => self.drop_not_null(oid, name),
+            AlterTableAction::DropNotNull(name) => self.drop_not_null_tree(oid, name, recurse),
             AlterTableAction::AlterColumnType { name, type_name, collation, using, .. } => {
                 if collation.is_some() {
                     return Err(Error::unsupported("COLLATE in ALTER COLUMN TYPE"));
                 }
-                self.alter_column_type(oid, name, type_name, using.as_ref())
+                self.alter_column_type_tree(oid, name, type_name, using.as_ref(), recurse)
             }
             AlterTableAction::AddIdentity { name, always, options } => {
                 self.add_identity(oid, name, *always, options)
@@ -124,13 +137,22 @@ impl Session {
             AlterTableAction::DropIdentity { name, if_exists } => self.drop_identity(oid, name, *if_exists),
             AlterTableAction::AddConstraint(constraint) => {
                 let new = NewConstraint::table(constraint)?;
-                self.add_constraints(oid, vec![new], true)
+                self.add_constraints(oid, vec![new], true)?;
+                self.hand_down_constraints(oid, &relation, recurse)
             }
             AlterTableAction::DropConstraint { name, if_exists, behavior } => {
-                self.drop_constraint(oid, name, *if_exists, *behavior)
+                self.drop_constraint_tree(oid, name, *if_exists, *behavior, recurse)
             }
             AlterTableAction::AlterConstraint(alter) => self.alter_constraint(oid, alter),
             AlterTableAction::ValidateConstraint(name) => self.validate_constraint(oid, name),
+            AlterTableAction::Inherit(parent) => self.add_parent(oid, parent),
+            AlterTableAction::NoInherit(parent) => self.remove_parent(oid, parent),
+            AlterTableAction::AttachPartition { partition, bound } => {
+                self.attach_partition(oid, partition, bound)
+            }
+            AlterTableAction::DetachPartition { partition, concurrently, finalize } => {
+                self.detach_partition(oid, partition, *concurrently, *finalize)
+            }
             AlterTableAction::Owner(role) => self.set_owner(oid, role),
             AlterTableAction::Trigger { which, mode } => self.enable_triggers(oid, which, *mode),
             AlterTableAction::SetOptions(options) => super::index::check_options(options),
@@ -249,12 +271,12 @@ impl Session {
                     self.notice_missing(&relation.name);
                     return Ok(tag);
                 };
-                self.rename_column(&found, column, &statement.new_name)?;
+                self.rename_column_tree(&found, column, &statement.new_name, !relation.only)?;
                 Ok(tag)
             }
             RenameTarget::TableConstraint { relation, constraint } => {
                 let found = self.require_and_lock(&relation.name, RelationLockMode::AccessExclusive)?;
-                self.rename_constraint(&found, constraint, &statement.new_name)?;
+                self.rename_constraint_tree(&found, constraint, &statement.new_name, !relation.only)?;
                 Ok(CommandTag::Plain("ALTER TABLE"))
             }
             RenameTarget::Object(ObjectRef::Routine { kind, signature }) => {
@@ -299,7 +321,12 @@ impl Session {
         Ok(())
     }
 
-    fn rename_constraint(&mut self, relation: &Arc<RelationDescriptor>, name: &str, new: &str) -> Result<()> {
+    pub(crate) fn rename_constraint(
+        &mut self,
+        relation: &Arc<RelationDescriptor>,
+        name: &str,
+        new: &str,
+    ) -> Result<()> {
         self.require_user_relation(relation)?;
         let Some(constraint) = relation.constraints.iter().find(|c| &*c.name == name) else {
             return Err(Error::new(

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use ochre_base::{Error, Oid, Result, SqlState};
-use ochre_catalog::{ConstraintKind, RelationDescriptor};
+use ochre_catalog::{ConstraintKind, RelationDescriptor, RelationKind};
 use ochre_parser::ast::{
     self, Behavior, ColumnConstraintKind, ConstraintAttributes, IndexParameters, TableConstraint,
     TableConstraintKind,
@@ -254,9 +254,19 @@ impl Session {
         existing: bool,
     ) -> Result<()> {
         let mut relation = (*self.relation(table)).clone();
-        let has =
-            relation.constraints.iter().any(|c| c.kind == ConstraintKind::NotNull && c.columns == [column]);
-        if has {
+        let has = relation
+            .constraints
+            .iter()
+            .position(|c| c.kind == ConstraintKind::NotNull && c.columns == [column]);
+        if let Some(at) = has {
+            if !relation.constraints[at].origin.local {
+                let constraint = Arc::make_mut(&mut relation.constraints[at]);
+                constraint.origin.local = true;
+                if let Some(name) = name.filter(|_| !existing) {
+                    constraint.name = name.into();
+                }
+                self.put_relation(relation)?;
+            }
             return Ok(());
         }
         let position = column as usize - 1;
@@ -284,6 +294,12 @@ impl Session {
             _ => None,
         };
         let middle = middle.and_then(|number| relation.column(number)).map(|column| &*column.name);
+        let merged = relation.constraints.iter().position(|known| {
+            Some(&*known.name) == check.name && known.origin.is_inherited() && !known.origin.local
+        });
+        if let Some(position) = merged {
+            return self.merge_check(&relation, position, &bound.text, check);
+        }
         let name = self.constraint_name(&relation, check.name, middle.unwrap_or_default(), "check")?;
         if check.validate {
             self.check_rows(&relation, &name, &bound.text)?;
@@ -297,6 +313,42 @@ impl Session {
         constraint.enforced = check.enforced;
         relation.constraints.push(Arc::new(constraint));
         self.put_relation(relation)?;
+        Ok(())
+    }
+
+    /// Makes a check that is inherited the table's own, too.
+    fn merge_check(
+        &mut self,
+        relation: &RelationDescriptor,
+        position: usize,
+        text: &str,
+        check: &NewCheck<'_>,
+    ) -> Result<()> {
+        let known = &relation.constraints[position];
+        let name = &known.name;
+        if known.kind != ConstraintKind::Check || known.expression.as_deref() != Some(text) {
+            return Err(Error::new(
+                SqlState::DUPLICATE_OBJECT,
+                format!("constraint \"{name}\" for relation \"{}\" already exists", relation.name),
+            ));
+        }
+        if check.no_inherit {
+            return Err(Error::new(
+                SqlState::INVALID_OBJECT_DEFINITION,
+                format!(
+                    "constraint \"{name}\" conflicts with inherited constraint on relation \"{}\"",
+                    relation.name
+                ),
+            ));
+        }
+        self.state.notice(Error::with_severity(
+            ochre_base::Severity::Notice,
+            SqlState::SUCCESSFUL_COMPLETION,
+            format!("merging constraint \"{name}\" with inherited definition"),
+        ));
+        let mut changed = relation.clone();
+        Arc::make_mut(&mut changed.constraints[position]).origin.local = true;
+        self.put_relation(changed)?;
         Ok(())
     }
 
@@ -364,9 +416,13 @@ impl Session {
         constraint.index = index;
         constraint.deferrable = key.attributes.deferrable;
         constraint.initially_deferred = key.attributes.initially_deferred;
-        constraint.no_inherit = true;
+        constraint.no_inherit = relation.kind == RelationKind::Table;
+        let partitioned = relation.kind == RelationKind::PartitionedTable;
         relation.constraints.push(Arc::new(constraint));
         self.put_relation(relation)?;
+        if partitioned {
+            self.index_partitions(table, index)?;
+        }
         Ok(())
     }
 

@@ -6,7 +6,7 @@ use ochre_base::limits::MAX_TABLE_COLUMNS;
 use ochre_base::{Error, Oid, Result, SqlState};
 use ochre_catalog::{
     ColumnDescriptor, ColumnList, ConstraintDescriptor, ConstraintKind, Field, GeneratedKind, IdentityKind,
-    RelationDescriptor, RelationKind, oids,
+    Inheritance, Origin, RelationDescriptor, RelationKind, oids,
 };
 use ochre_parser::ast::{
     self, ColumnConstraintKind, ColumnDef, CreateTableStmt, OnCommit, SequenceOption, TableElement, TypeName,
@@ -34,6 +34,17 @@ pub(crate) struct NewColumns {
     pub sequences: Vec<OwnedSequence>,
     /// Defaults and generation expressions as written, by column; bound when all columns are known.
     pub defaults: Vec<(i16, ast::Expr)>,
+    /// How many of the columns, the first, parents hand down.
+    pub inherited: usize,
+    /// How many definitions of columns were read.
+    pub definitions: usize,
+    /// Columns for which parents have different defaults, unless the table gives its own.
+    pub conflicting: Vec<Arc<str>>,
+    /// The constraints that parents hand down; their ids and tables are yet to be given.
+    pub handed_down: Vec<ConstraintDescriptor>,
+    pub inheritance: Inheritance,
+    /// `PARTITION BY`.
+    pub partition_by: Option<ast::PartitionSpec>,
 }
 
 impl Session {
@@ -53,6 +64,17 @@ impl Session {
             return Ok(tag);
         }
         let mut new = NewColumns::default();
+        let persistence = self.persistence_in(namespace);
+        let mut parents = self.parents_of_new(&statement.inherits, persistence)?;
+        if let Some((parent, _)) = &statement.partition_of {
+            parents.push(self.parent_of_partition(parent, persistence)?);
+        }
+        self.inherit_columns(&parents, &mut new)?;
+        new.inheritance.parents = parents.iter().map(|parent| parent.oid).collect();
+        if let Some((_, bound)) = &statement.partition_of {
+            self.become_partition(&parents[0], name, bound, &mut new)?;
+        }
+        new.partition_by.clone_from(&statement.partition_by);
         for element in &statement.elements {
             match element {
                 TableElement::Column(column) => self.add_column_definition(column, &mut new)?,
@@ -62,13 +84,18 @@ impl Session {
                 TableElement::Like(like) => self.add_like(like, &mut new)?,
             }
         }
+        self.check_conflicts(&new)?;
         if new.columns.len() > MAX_TABLE_COLUMNS {
             return Err(Error::new(
                 SqlState::TOO_MANY_COLUMNS,
                 format!("tables can have at most {MAX_TABLE_COLUMNS} columns"),
             ));
         }
-        let table = self.create_table_from(namespace, name, new, RelationKind::Table)?;
+        let kind = match &statement.partition_by {
+            Some(_) => RelationKind::PartitionedTable,
+            None => RelationKind::Table,
+        };
+        let table = self.create_table_from(namespace, name, new, kind)?;
         self.note_on_commit(table.oid, statement.on_commit);
         Ok(tag)
     }
@@ -81,11 +108,14 @@ impl Session {
         new: NewColumns,
         kind: RelationKind,
     ) -> Result<Arc<RelationDescriptor>> {
-        let file = self.create_file()?;
+        let file = match kind {
+            RelationKind::PartitionedTable => None,
+            _ => Some(self.create_file()?),
+        };
         let fields =
             new.columns.iter().map(|column| Field { number: column.number, ty: column.ty }).collect();
         let (row_type, array_type) = self.state.instance.new_oid_pair();
-        let table = RelationDescriptor {
+        let mut table = RelationDescriptor {
             oid: self.new_oid(),
             namespace,
             name: name.into(),
@@ -94,7 +124,7 @@ impl Session {
             owner: self.state.user_oid(),
             shared: false,
             builtin: false,
-            file: Some(file),
+            file,
             columns: new.columns,
             column_lists: vec![Arc::new(ColumnList { version: 1, fields })],
             schema_version: 1,
@@ -103,6 +133,7 @@ impl Session {
             view_query: None,
             has_triggers: false,
             triggers: Vec::new(),
+            inheritance: new.inheritance,
             sequence: None,
             index: None,
             row_type,
@@ -114,13 +145,29 @@ impl Session {
         };
         let oid = table.oid;
         self.lock_relation(oid, ochre_txn::locks::RelationLockMode::AccessExclusive)?;
+        table.constraints = self.constraints_handed_down(&table, new.handed_down);
         self.write_first_column_list(&table)?;
+        let parents = table.inheritance.parents.clone();
+        let is_default = table.inheritance.bound.as_ref().is_some_and(|bound| bound.is_default());
+        let is_partition = table.is_partition();
         self.put_relation(table)?;
+        self.note_children(&parents)?;
         for sequence in new.sequences {
             self.create_owned_sequence(oid, sequence)?;
         }
         self.bind_defaults(oid, new.defaults)?;
+        if let Some(spec) = &new.partition_by {
+            self.set_partition_key(oid, spec)?;
+        }
         self.add_constraints(oid, new.constraints, false)?;
+        if is_partition {
+            let parent = self.relation(parents[0]);
+            self.check_default_partition(&parent, oid)?;
+            if is_default {
+                self.note_default(parent.oid, oid)?;
+            }
+            self.attach_parts(parent.oid, oid)?;
+        }
         Ok(self.relation(oid))
     }
 
@@ -140,7 +187,8 @@ impl Session {
             Some(position) => error.at(position),
             None => error,
         };
-        if new.columns.iter().any(|column| *column.name == **name) {
+        let known = new.columns.iter().position(|column| *column.name == **name);
+        if known.is_some_and(|at| at >= new.inherited || new.columns[at].origin.local) {
             return Err(Error::new(
                 SqlState::DUPLICATE_COLUMN,
                 format!("column \"{name}\" specified more than once"),
@@ -161,11 +209,14 @@ impl Session {
         if definition.compression.as_ref().is_some_and(|c| !matches!(c.as_str(), "lz4" | "default")) {
             return Err(at(Error::unsupported("COMPRESSION other than lz4")));
         }
+        if definition.type_name.is_none() && new.inheritance.bound.is_some() {
+            return self.add_column_options(definition, known, new);
+        }
         let type_name = definition
             .type_name
             .as_ref()
             .ok_or_else(|| Error::new(SqlState::SYNTAX_ERROR, format!("column \"{name}\" has no type")))?;
-        let number = new.columns.len() as i16 + 1;
+        let number = known.unwrap_or(new.columns.len()) as i16 + 1;
         let serial = serial_type(type_name);
         let ty = match serial {
             Some(ty) => ty,
@@ -181,6 +232,26 @@ impl Session {
             new.sequences.push(OwnedSequence { column: number, ty, options: Vec::new(), identity: false });
         }
         self.add_column_constraints(definition, serial.is_some(), column, new)
+    }
+
+    /// The options of a partition's column, whose definition is its parent's.
+    fn add_column_options(
+        &mut self,
+        definition: &ColumnDef,
+        known: Option<usize>,
+        new: &mut NewColumns,
+    ) -> Result<()> {
+        let name = &definition.name;
+        let Some(position) = known else {
+            return Err(Error::new(SqlState::UNDEFINED_COLUMN, format!("column \"{name}\" does not exist")));
+        };
+        let inherited = &new.columns[position];
+        let mut column = new_column(inherited.number, &inherited.name, inherited.ty);
+        column.collation = inherited.collation;
+        self.add_column_constraints(definition, false, column, new)?;
+        // The definition is still the parent's.
+        new.columns[position].origin.local = false;
+        Ok(())
     }
 
     fn add_column_constraints(
@@ -272,6 +343,11 @@ impl Session {
                 other => NewConstraint::column(other, number, given, &mut new.constraints)?,
             }
         }
+        let (position, place) = (number as usize - 1, new.definitions);
+        new.definitions += 1;
+        if position < new.columns.len() {
+            return self.merge_definition(new, position, column, place);
+        }
         new.columns.push(column);
         Ok(())
     }
@@ -355,6 +431,7 @@ pub(crate) fn new_column(number: i16, name: &str, ty: SqlType) -> ColumnDescript
         missing: None,
         comment: None,
         statistics: None,
+        origin: Origin::LOCAL,
     }
 }
 
@@ -494,9 +571,7 @@ pub(crate) fn check_column_type(name: &str, ty: SqlType) -> Result<()> {
 fn refuse_unsupported(statement: &CreateTableStmt) -> Result<()> {
     let feature = match statement {
         _ if statement.persistence == ast::Persistence::Unlogged => "CREATE UNLOGGED TABLE",
-        _ if !statement.inherits.is_empty() => "INHERITS",
         _ if statement.of_type.is_some() => "CREATE TABLE … OF",
-        _ if statement.partition_of.is_some() || statement.partition_by.is_some() => "partitioning",
         _ if statement.foreign.is_some() => "CREATE FOREIGN TABLE",
         _ => {
             if let Some(method) = statement.access_method.as_ref().filter(|method| **method != "heap") {
@@ -540,6 +615,8 @@ pub(crate) fn plain_constraint(
         enforced: true,
         validated: true,
         no_inherit: false,
+        origin: Origin::LOCAL,
+        parent: Oid::INVALID,
         comment: None,
     }
 }

@@ -52,6 +52,19 @@ impl Session {
         while next < all.len() {
             let used = self.relation(all[next]);
             next += 1;
+            for child in self.children(used.oid) {
+                if all.contains(&child) {
+                    continue;
+                }
+                all.push(child);
+                let child = self.relation(child);
+                self.lock_relation(child.oid, RelationLockMode::AccessExclusive)?;
+                // A partition is a part of its table; a child is a table of its own.
+                if !child.is_partition() {
+                    let child = self.shown_name(&child);
+                    lines.push((format!("{child} depends on {}", self.shown_name(&used)), child));
+                }
+            }
             for view in self.views_using(used.oid) {
                 if !all.contains(&view.oid) {
                     all.push(view.oid);
@@ -226,11 +239,16 @@ impl Session {
             return Ok(None);
         };
         self.require_user_relation(&relation)?;
-        if relation.kind != kind {
+        let fits = match kind {
+            RelationKind::Table => relation.kind.is_table(),
+            RelationKind::Index => relation.kind.is_index(),
+            _ => relation.kind == kind,
+        };
+        if !fits {
             let article = if matches!(kind, RelationKind::Index) { "an" } else { "a" };
             let hint = match relation.kind {
-                RelationKind::Table => "Use DROP TABLE to remove a table.",
-                RelationKind::Index => "Use DROP INDEX to remove an index.",
+                RelationKind::Table | RelationKind::PartitionedTable => "Use DROP TABLE to remove a table.",
+                RelationKind::Index | RelationKind::PartitionedIndex => "Use DROP INDEX to remove an index.",
                 RelationKind::Sequence => "Use DROP SEQUENCE to remove a sequence.",
                 RelationKind::View => "Use DROP VIEW to remove a view.",
                 RelationKind::MaterializedView => "Use DROP MATERIALIZED VIEW to remove a materialized view.",
@@ -240,6 +258,14 @@ impl Session {
                 format!("\"{}\" is not {article} {}", relation.name, kind.word()),
             )
             .hint(hint));
+        }
+        if let Some(parent) = relation.inheritance.parents.first().filter(|_| relation.kind.is_index()) {
+            let parent = self.relation(*parent);
+            return Err(Error::new(
+                SqlState::DEPENDENT_OBJECTS_STILL_EXIST,
+                format!("cannot drop index {} because index {} requires it", relation.name, parent.name),
+            )
+            .hint(format!("You can drop index {} instead.", parent.name)));
         }
         Ok(Some(relation))
     }
@@ -279,6 +305,12 @@ impl Session {
         self.remove_relation_rows(oid)?;
         if let Some(file) = relation.file {
             self.drop_file(file);
+        }
+        if relation.inheritance.bound.as_ref().is_some_and(|bound| bound.is_default())
+            && let Some(parent) = relation.inheritance.parents.first()
+            && self.state.catalog().relation(*parent).is_some()
+        {
+            self.note_default(*parent, Oid::INVALID)?;
         }
         Ok(())
     }

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use ochre_base::{Error, Oid, Result, SqlState};
-use ochre_catalog::{IMPLICIT_NAMESPACES, IndexDescriptor, RelationDescriptor};
+use ochre_catalog::{IMPLICIT_NAMESPACES, IndexDescriptor, RelationDescriptor, RelationKind};
 use ochre_exec::each_batch;
 use ochre_expr::{ColumnNames, EvalContext, Expr, Function, Implementation, NoSession, Volatility};
 use ochre_parser::ast::{self, TypeName};
@@ -311,11 +311,14 @@ impl Session {
     }
 
     /// Whether a batch of the table's rows satisfies a test.
-    fn any_row(
+    pub(crate) fn any_row(
         &mut self,
         relation: &Arc<RelationDescriptor>,
         mut test: impl FnMut(&ochre_exec::ExecContext<'_>, &ochre_types::Batch) -> Result<bool>,
     ) -> Result<bool> {
+        if relation.kind == RelationKind::PartitionedTable {
+            return Ok(false);
+        }
         let table = self.state.database.table(relation)?;
         self.txn().advance_command()?;
         let snapshot = self.txn().newest_snapshot()?;
@@ -327,6 +330,18 @@ impl Session {
             })
         })?;
         Ok(found)
+    }
+
+    /// Positions of the columns that a stored expression reads.
+    pub(crate) fn columns_of_expression(
+        &self,
+        relation: &Arc<RelationDescriptor>,
+        text: &str,
+    ) -> Result<Vec<usize>> {
+        let mut columns = self.bind_stored(relation, text, RowExpression::IndexKey, None)?.columns();
+        columns.sort_unstable();
+        columns.dedup();
+        Ok(columns)
     }
 
     /// Whether an index depends on a column.

@@ -88,6 +88,9 @@ impl Session {
         let parent = self
             .find_and_lock(&references.table, RelationLockMode::ShareRowExclusive)?
             .ok_or_else(|| errors::undefined_table(&references.table))?;
+        if parent.kind == RelationKind::PartitionedTable {
+            return Err(Error::unsupported("foreign keys that refer to partitioned tables"));
+        }
         if parent.kind != RelationKind::Table {
             return Err(Error::new(
                 SqlState::WRONG_OBJECT_TYPE,
@@ -127,15 +130,19 @@ impl Session {
         constraint.initially_deferred = attributes.initially_deferred;
         constraint.enforced = attributes.enforced;
         constraint.validated = attributes.enforced && !(existing && attributes.not_valid);
-        constraint.no_inherit = true;
+        let partitioned = relation.kind == RelationKind::PartitionedTable;
+        constraint.no_inherit = !partitioned;
         self.check_key_types(&constraint)?;
-        let validate = existing && constraint.validated;
+        let validate = existing && constraint.validated && !partitioned;
         let constraint = Arc::new(constraint);
         let mut changed = (*relation).clone();
         changed.constraints.push(Arc::clone(&constraint));
         changed.has_triggers |= constraint.enforced;
-        self.put_relation(changed)?;
+        let changed = self.put_relation(changed)?;
         self.note_triggers(&constraint)?;
+        for partition in self.children(table).into_iter().filter(|_| partitioned) {
+            self.clone_foreign_key(&changed, &constraint, partition)?;
+        }
         if validate {
             self.check_foreign_key(&constraint)?;
         }

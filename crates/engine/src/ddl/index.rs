@@ -14,6 +14,7 @@ use ochre_types::{SqlType, oids as type_oids};
 
 use super::create_table::new_column;
 use super::names;
+use super::partitioned_index::NO_FILE;
 use crate::session::Session;
 use crate::settings::ACCEPTED_STORAGE_PARAMETERS;
 use crate::tag::CommandTag;
@@ -162,12 +163,18 @@ impl Session {
         };
         let table = self.require_and_lock(&statement.table.name, mode)?;
         self.require_user_relation(&table)?;
-        if table.kind != RelationKind::Table && table.kind != RelationKind::MaterializedView {
+        if table.kind == RelationKind::PartitionedTable && concurrently {
+            return Err(Error::new(
+                SqlState::FEATURE_NOT_SUPPORTED,
+                format!("cannot create index on partitioned table \"{}\" concurrently", table.name),
+            ));
+        }
+        if !table.kind.is_table() && table.kind != RelationKind::MaterializedView {
             return Err(Error::new(
                 SqlState::WRONG_OBJECT_TYPE,
                 format!("cannot create index on relation \"{}\"", table.name),
             )
-            .detail(format!("This operation is not supported for {}s.", table.kind.word())));
+            .detail(format!("This operation is not supported for {}.", table.kind.plural())));
         }
         if statement.elements.len() + statement.include.len() > MAX_INDEX_COLUMNS {
             return Err(Error::new(
@@ -217,6 +224,8 @@ impl Session {
         };
         if concurrently {
             self.create_index_beside_writers(table.oid, new)?;
+        } else if statement.table.only && table.kind == RelationKind::PartitionedTable {
+            return Err(Error::unsupported("CREATE INDEX ON ONLY a partitioned table"));
         } else {
             self.create_index_on(table.oid, new)?;
         }
@@ -273,6 +282,18 @@ impl Session {
 
     /// Makes an index and fills it from the table.
     pub(crate) fn create_index_on(&mut self, table: Oid, new: NewIndex) -> Result<Oid> {
+        let relation = self.relation(table);
+        if relation.kind == RelationKind::PartitionedTable {
+            self.check_partitioned_key(&relation, &new)?;
+            // The indexes of partitions get constraints of their own when the table has its.
+            let descend = new.constraint.is_none();
+            let (index, columns) = self.new_index(table, new)?;
+            let oid = self.add_index(&relation, index, columns)?;
+            if descend {
+                self.index_partitions(table, oid)?;
+            }
+            return Ok(oid);
+        }
         let (mut index, columns) = self.new_index(table, new)?;
         let relation = self.relation(table);
         self.build_index(&relation, &mut index)?;
@@ -319,7 +340,7 @@ impl Session {
             name: new.name.as_str().into(),
             table,
             owner: relation.owner,
-            file: ochre_base::FileId(0),
+            file: NO_FILE,
             keys,
             included: new.included,
             unique: new.unique,
@@ -368,12 +389,15 @@ impl Session {
             oid: index.oid,
             namespace: table.namespace,
             name: Arc::clone(&index.name),
-            kind: RelationKind::Index,
+            kind: match table.kind {
+                RelationKind::PartitionedTable => RelationKind::PartitionedIndex,
+                _ => RelationKind::Index,
+            },
             persistence: table.persistence,
             owner: table.owner,
             shared: false,
             builtin: false,
-            file: Some(index.file),
+            file: Some(index.file).filter(|file| *file != NO_FILE),
             columns,
             column_lists: vec![Arc::new(ColumnList { version: 1, fields })],
             schema_version: 1,
@@ -382,6 +406,7 @@ impl Session {
             view_query: None,
             has_triggers: false,
             triggers: Vec::new(),
+            inheritance: ochre_catalog::Inheritance::default(),
             sequence: None,
             index: Some(Arc::clone(index)),
             row_type: Oid::INVALID,
@@ -401,7 +426,7 @@ impl Session {
         own.name = Arc::clone(&index.name);
         own.namespace = index.namespace;
         own.owner = index.owner;
-        own.file = Some(index.file);
+        own.file = Some(index.file).filter(|file| *file != NO_FILE);
         own.comment.clone_from(&index.comment);
         for (column, name) in own.columns.iter_mut().zip(&index.column_names) {
             column.name = Arc::clone(name);
@@ -421,7 +446,9 @@ impl Session {
         let mut table = (*self.relation(index.table)).clone();
         table.indexes.retain(|other| other.oid != oid);
         let table = self.put_relation(table)?;
-        self.transfer_predicate_locks(index.file, &table);
+        if index.file != NO_FILE {
+            self.transfer_predicate_locks(index.file, &table);
+        }
         self.remove_relation_rows(oid)?;
         self.drop_file(index.file);
         Ok(())

@@ -19,8 +19,11 @@ mod drop;
 mod expressions;
 mod foreign_key;
 mod index;
+mod inherit;
 mod names;
 mod namespace;
+mod partition;
+mod partitioned_index;
 mod rewrite;
 mod role;
 mod routine;
@@ -80,6 +83,10 @@ impl Session {
 
     /// Notes that a relation's file goes when the transaction commits.
     pub(crate) fn drop_file(&mut self, file: FileId) {
+        // A partitioned index has none.
+        if file.0 == 0 {
+            return;
+        }
         let key = self.state.database.file_key(false, file);
         self.state.database.forget_sequence(file);
         self.transaction.as_mut().expect("N1: a statement runs in a transaction").note_dropped(key);
@@ -237,7 +244,12 @@ pub(crate) fn undefined(name: &ObjectName) -> Error {
 
 /// Refuses a relation of the wrong kind.
 pub(crate) fn require_kind(relation: &RelationDescriptor, kind: RelationKind) -> Result<()> {
-    if relation.kind == kind {
+    let fits = match kind {
+        RelationKind::Table => relation.kind.is_table(),
+        RelationKind::Index => relation.kind.is_index(),
+        kind => relation.kind == kind,
+    };
+    if fits {
         return Ok(());
     }
     let article = if matches!(kind, RelationKind::Index) { "an" } else { "a" };

@@ -53,6 +53,9 @@ impl Session {
         let relation = self.relation(old.table);
         let mut index = (**old).clone();
         self.adopt_key_types(&relation, &mut index)?;
+        if own.kind == RelationKind::PartitionedIndex {
+            return self.replace_index(index);
+        }
         self.build_index(&relation, &mut index)?;
         self.transfer_predicate_locks(old.file, &relation);
         self.drop_file(old.file);
@@ -82,6 +85,12 @@ impl Session {
         old: &Arc<RelationDescriptor>,
         conversion: Option<(i16, Expr)>,
     ) -> Result<()> {
+        if old.kind == RelationKind::PartitionedTable {
+            for index in self.relation(old.oid).indexes.clone() {
+                self.rebuild_index(index.oid)?;
+            }
+            return Ok(());
+        }
         let source = self.state.database.table(old)?;
         // Indexes are built when the rows are there.
         let indexes = self.relation(old.oid).indexes.clone();
@@ -132,7 +141,7 @@ impl Session {
         self.txn().advance_command()?;
         let column = relation.column(number).expect("the column was just added");
         let text = format!(
-            "UPDATE {}.{} SET {} = DEFAULT",
+            "UPDATE ONLY {}.{} SET {} = DEFAULT",
             super::quote_identifier(&self.namespace_name(relation.namespace)),
             super::quote_identifier(&relation.name),
             super::quote_identifier(&column.name)

@@ -268,6 +268,7 @@ impl Session {
             view_query: None,
             has_triggers: false,
             triggers: Vec::new(),
+            inheritance: ochre_catalog::Inheritance::default(),
             sequence: Some(Arc::new(sequence)),
             index: None,
             row_type: Oid::INVALID,

@@ -37,15 +37,15 @@ impl Session {
         };
         let wrong = |message: String| Error::new(SqlState::WRONG_OBJECT_TYPE, message);
         match table.kind {
-            RelationKind::Table if timing == TriggerTiming::InsteadOf => {
+            kind if kind.is_table() && timing == TriggerTiming::InsteadOf => {
                 return Err(wrong(format!("\"{}\" is a table", table.name))
                     .detail("Tables cannot have INSTEAD OF triggers."));
             }
-            RelationKind::Table => {}
+            RelationKind::Table | RelationKind::PartitionedTable => {}
             RelationKind::View => return Err(Error::unsupported("triggers of views")),
             _ => {
                 return Err(wrong(format!("relation \"{}\" cannot have triggers", table.name))
-                    .detail(format!("This operation is not supported for {}s.", table.kind.word())));
+                    .detail(format!("This operation is not supported for {}.", table.kind.plural())));
             }
         }
         if statement.constraint && (statement.attributes.deferrable || statement.from_table.is_some()) {
@@ -75,6 +75,7 @@ impl Session {
             initially_deferred: false,
             old_table: None,
             new_table: None,
+            parent: Oid::INVALID,
             comment: None,
         };
         for event in &statement.events {
@@ -120,10 +121,16 @@ impl Session {
             Some(at) => changed.triggers.remove(at).oid,
             None => self.new_oid(),
         };
-        changed.triggers.push(Arc::new(trigger));
+        let trigger = Arc::new(trigger);
+        changed.triggers.push(Arc::clone(&trigger));
         changed.triggers.sort_by(|a, b| a.name.cmp(&b.name));
         changed.has_triggers = true;
-        self.put_relation(changed)?;
+        let changed = self.put_relation(changed)?;
+        if trigger.row && changed.kind == RelationKind::PartitionedTable {
+            for partition in self.children(table.oid) {
+                self.clone_trigger(&changed, &trigger, partition)?;
+            }
+        }
         Ok(CommandTag::Plain("CREATE TRIGGER"))
     }
 
@@ -209,6 +216,11 @@ impl Session {
                 self.state.notice(notice(format!("relation \"{table}\" does not exist, skipping")));
                 continue;
             };
+            let gone: Vec<Arc<TriggerDescriptor>> =
+                found.triggers.iter().filter(|trigger| *trigger.name == **name).cloned().collect();
+            if let Some(clone) = gone.iter().find(|trigger| trigger.parent.is_valid()) {
+                return Err(self.needed_trigger(clone));
+            }
             let mut changed = (*found).clone();
             changed.triggers.retain(|trigger| *trigger.name != **name);
             if changed.triggers.len() == found.triggers.len() {
@@ -221,8 +233,26 @@ impl Session {
                 continue;
             }
             self.put_relation(changed)?;
+            let gone: Vec<Oid> = gone.iter().map(|trigger| trigger.oid).collect();
+            self.drop_clones(found.oid, &gone)?;
         }
         Ok(tag)
+    }
+
+    /// 2BP01: a partition's trigger is a part of its table's.
+    fn needed_trigger(&self, clone: &TriggerDescriptor) -> Error {
+        let table = self.relation(clone.table);
+        let parent = table.inheritance.parents.first().map(|parent| self.relation(*parent));
+        let parent = parent.map(|parent| parent.name.to_string()).unwrap_or_default();
+        let name = &clone.name;
+        Error::new(
+            SqlState::DEPENDENT_OBJECTS_STILL_EXIST,
+            format!(
+                "cannot drop trigger {name} on table {} because trigger {name} on table {parent} requires it",
+                table.name
+            ),
+        )
+        .hint(format!("You can drop trigger {name} on table {parent} instead."))
     }
 
     /// ENABLE and DISABLE TRIGGER.

@@ -18,13 +18,28 @@ impl Session {
         for relation in &statement.relations {
             let table = self.require_and_lock(&relation.name, RelationLockMode::AccessExclusive)?;
             self.require_user_relation(&table)?;
-            if table.kind != RelationKind::Table {
+            if !table.kind.is_table() {
                 return Err(Error::new(
                     SqlState::WRONG_OBJECT_TYPE,
                     format!("\"{}\" is not a table", table.name),
                 ));
             }
-            tables.push(table.oid);
+            if relation.only && table.kind == RelationKind::PartitionedTable {
+                return Err(Error::new(
+                    SqlState::WRONG_OBJECT_TYPE,
+                    "cannot truncate only a partitioned table",
+                )
+                .hint("Do not specify the ONLY keyword, or use TRUNCATE ONLY on the partitions directly."));
+            }
+            let all = match relation.only {
+                true => vec![table.oid],
+                false => self.lock_descendants(table.oid, RelationLockMode::AccessExclusive)?,
+            };
+            for oid in all {
+                if !tables.contains(&oid) {
+                    tables.push(oid);
+                }
+            }
         }
         self.add_referencing(&mut tables, statement.behavior)?;
         let with_triggers: Vec<_> =
@@ -33,7 +48,9 @@ impl Session {
             self.fire_truncate(table, TriggerTiming::Before)?;
         }
         for oid in tables {
-            self.truncate_table(oid)?;
+            if self.relation(oid).kind == RelationKind::Table {
+                self.truncate_table(oid)?;
+            }
             if statement.restart_identity {
                 for sequence in self.owned_sequences(oid, None) {
                     let start = sequence.sequence.as_ref().map_or(1, |sequence| sequence.start);

@@ -99,6 +99,7 @@ impl Session {
             view_query: Some(query.into()),
             has_triggers: false,
             triggers: Vec::new(),
+            inheritance: ochre_catalog::Inheritance::default(),
             sequence: None,
             index: None,
             row_type,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use ochre_base::{Error, Oid, Result, SqlState};
-use ochre_catalog::ConstraintDescriptor;
+use ochre_catalog::{ConstraintDescriptor, RelationKind};
 use ochre_exec::{ReferentialQuery, run_deferred};
 use ochre_parser::ast::SetConstraintsStmt;
 use ochre_sql::bind::ParamTypes;
@@ -205,6 +205,8 @@ fn referential_text(
     let (table, parent) = (catalog.relation(constraint.table)?, catalog.relation(foreign.table)?);
     let namespace = catalog.namespace(table.namespace)?;
     let name = format!("{}.{}", quote_identifier(&namespace.name), quote_identifier(&table.name));
+    // A partitioned table's rows are in its partitions.
+    let only = if table.kind == RelationKind::PartitionedTable { "" } else { "ONLY " };
     let column = |number: &i16| Some(quote_identifier(&table.column(*number)?.name));
     let columns: Vec<String> = constraint.columns.iter().map(column).collect::<Option<_>>()?;
     let mut types: Vec<Oid> =
@@ -221,13 +223,13 @@ fn referential_text(
     };
     let set = |columns: Vec<String>, value: &str| {
         let settings: Vec<String> = columns.iter().map(|column| format!("{column} = {value}")).collect();
-        format!("UPDATE ONLY {name} SET {} WHERE {condition}", settings.join(", "))
+        format!("UPDATE {only}{name} SET {} WHERE {condition}", settings.join(", "))
     };
     let text = match query {
         ReferentialQuery::Find => {
-            format!("SELECT 1 FROM ONLY {name} WHERE {condition} LIMIT 1 FOR KEY SHARE")
+            format!("SELECT 1 FROM {only}{name} WHERE {condition} LIMIT 1 FOR KEY SHARE")
         }
-        ReferentialQuery::Delete => format!("DELETE FROM ONLY {name} WHERE {condition}"),
+        ReferentialQuery::Delete => format!("DELETE FROM {only}{name} WHERE {condition}"),
         ReferentialQuery::UpdateKey => {
             types.extend_from_within(..);
             let settings: Vec<String> = columns
@@ -235,7 +237,7 @@ fn referential_text(
                 .enumerate()
                 .map(|(i, column)| format!("{column} = ${}", count + i + 1))
                 .collect();
-            format!("UPDATE ONLY {name} SET {} WHERE {condition}", settings.join(", "))
+            format!("UPDATE {only}{name} SET {} WHERE {condition}", settings.join(", "))
         }
         ReferentialQuery::SetNull { on_delete } => set(some(on_delete)?, "NULL"),
         ReferentialQuery::SetDefault { on_delete } => set(some(on_delete)?, "DEFAULT"),

@@ -173,7 +173,7 @@ impl Session {
         self.require_writable("COPY FROM")?;
         let table = self.require_and_lock(name, RelationLockMode::RowExclusive)?;
         self.require_user_relation(&table)?;
-        if table.kind != RelationKind::Table {
+        if !table.kind.is_table() {
             return Err(Error::new(
                 SqlState::WRONG_OBJECT_TYPE,
                 format!("cannot copy to {} \"{}\"", table.kind.word(), table.name),
@@ -289,7 +289,7 @@ impl Session {
         if table.kind != RelationKind::Table {
             return Err(Error::new(
                 SqlState::WRONG_OBJECT_TYPE,
-                format!("cannot copy from {} \"{}\"", table.kind.word(), table.name),
+                format!("cannot copy from {} \"{}\"", copied_word(table.kind), table.name),
             )
             .hint("Try the COPY (SELECT ...) TO variant."));
         }
@@ -300,7 +300,7 @@ impl Session {
             .map(|column| quote_identifier(&column.name))
             .collect();
         let text = format!(
-            "SELECT {} FROM {}.{}",
+            "SELECT {} FROM ONLY {}.{}",
             list.join(", "),
             quote_identifier(&self.namespace_name(table.namespace)),
             quote_identifier(&table.name)
@@ -363,6 +363,14 @@ impl Session {
         sink.copy_out_done();
         self.end_plan(&plan)?;
         Ok(CommandTag::Rows("COPY", rows))
+    }
+}
+
+/// What a relation that cannot be copied is called.
+fn copied_word(kind: RelationKind) -> &'static str {
+    match kind {
+        RelationKind::PartitionedTable => "partitioned table",
+        other => other.word(),
     }
 }
 

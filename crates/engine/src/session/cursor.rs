@@ -211,7 +211,8 @@ impl Session {
             }
             let relation = self.state.find_relation(name).ok()??;
             let stored = matches!(relation.kind, RelationKind::Table | RelationKind::MaterializedView);
-            (stored && !relation.builtin).then(|| (alias_of(table).to_string(), relation.oid))
+            let alone = table.relation.only || !relation.inheritance.has_children;
+            (stored && alone && !relation.builtin).then(|| (alias_of(table).to_string(), relation.oid))
         });
         found.collect()
     }

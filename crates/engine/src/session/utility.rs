@@ -395,16 +395,27 @@ impl Session {
         };
         for relation in &lock.relations {
             if !lock.nowait {
-                self.require_and_lock(&relation.name, mode)?;
+                let table = self.require_and_lock(&relation.name, mode)?;
+                if !relation.only {
+                    self.lock_descendants(table.oid, mode)?;
+                }
                 continue;
             }
             let found = self.state.find_relation(&relation.name)?;
             let found = found.ok_or_else(|| crate::ddl::undefined(&relation.name))?;
-            if !self.state.try_lock_relation(self.txn(), found.oid, mode)? {
-                return Err(Error::new(
-                    SqlState::LOCK_NOT_AVAILABLE,
-                    format!("could not obtain lock on relation \"{}\"", found.name),
-                ));
+            let all = match relation.only {
+                true => vec![found.oid],
+                false => self.state.catalog().descendants(found.oid),
+            };
+            for oid in all {
+                if !self.state.try_lock_relation(self.txn(), oid, mode)? {
+                    let catalog = self.state.catalog();
+                    let name = catalog.relation(oid).map(|r| r.name.to_string()).unwrap_or_default();
+                    return Err(Error::new(
+                        SqlState::LOCK_NOT_AVAILABLE,
+                        format!("could not obtain lock on relation \"{name}\""),
+                    ));
+                }
             }
         }
         Ok(CommandTag::Plain("LOCK TABLE"))

@@ -77,6 +77,7 @@ impl Parsed {
                 enable_hashagg: settings.flag("enable_hashagg"),
                 enable_sort: settings.flag("enable_sort"),
                 enable_material: settings.flag("enable_material"),
+                enable_partition_pruning: settings.flag("enable_partition_pruning"),
                 seq_page_cost: settings.real("seq_page_cost"),
                 random_page_cost: settings.real("random_page_cost"),
                 cpu_tuple_cost: settings.real("cpu_tuple_cost"),

@@ -307,6 +307,8 @@ pub(crate) fn row_key(catalog: Oid, values: &[Datum]) -> RowKey {
         oids::PG_DEPEND => &["objid", "refobjid"],
         oids::OCHRE_RELATION => &["relid"],
         oids::OCHRE_COLUMN_LIST => &["relid", "schemaversion"],
+        oids::PG_INHERITS => &["inhrelid", "inhseqno"],
+        oids::PG_PARTITIONED_TABLE => &["partrelid"],
         _ => &["oid"],
     };
     columns

@@ -51,8 +51,36 @@ impl RowDeleter {
         snapshot: &Snapshot,
         wait: &mut RowWait,
     ) -> Result<WriteOutcome> {
+        let outcome = target.heap.delete(ctx.statement.txn, snapshot, rid, wait)?;
+        self.note_end(ctx, target, rid, snapshot, wait, outcome)
+    }
+
+    /// As [`RowDeleter::delete_row`], for a row that goes to another partition.
+    ///
+    /// # Errors
+    /// Errors of storage, and of waiting.
+    pub fn move_row(
+        &mut self,
+        ctx: &ExecContext<'_>,
+        target: &Target,
+        rid: RowId,
+        snapshot: &Snapshot,
+        wait: &mut RowWait,
+    ) -> Result<WriteOutcome> {
+        let outcome = target.heap.delete_moved(ctx.statement.txn, snapshot, rid, wait)?;
+        self.note_end(ctx, target, rid, snapshot, wait, outcome)
+    }
+
+    fn note_end(
+        &mut self,
+        ctx: &ExecContext<'_>,
+        target: &Target,
+        rid: RowId,
+        snapshot: &Snapshot,
+        wait: &RowWait,
+        outcome: WriteOutcome,
+    ) -> Result<WriteOutcome> {
         let txn = ctx.statement.txn;
-        let outcome = target.heap.delete(txn, snapshot, rid, wait)?;
         if outcome != WriteOutcome::Done {
             return Ok(outcome);
         }
@@ -149,7 +177,7 @@ impl Delete {
             match outcome {
                 WriteOutcome::Done => return Ok((true, again)),
                 WriteOutcome::SelfModified => return Ok((false, None)),
-                WriteOutcome::Changed | WriteOutcome::Deleted => {}
+                WriteOutcome::Changed | WriteOutcome::Deleted | WriteOutcome::Moved => {}
             }
             ctx.check_interrupts()?;
             let current = self.recheck.newest(ctx, &self.target.heap, source, row, rid, outcome)?;
@@ -179,6 +207,7 @@ impl Delete {
                 LockOutcome::SelfModified => return Ok((false, None)),
                 LockOutcome::Changed | LockOutcome::WouldBlock => WriteOutcome::Changed,
                 LockOutcome::Deleted => WriteOutcome::Deleted,
+                LockOutcome::Moved => WriteOutcome::Moved,
             };
             ctx.check_interrupts()?;
             current = self.recheck.newest(ctx, &heap, source, row, rid, outcome)?;
@@ -207,7 +236,11 @@ impl Delete {
         Ok((true, current.map(|current| current.source)))
     }
 
-    fn delete_batch(&mut self, ctx: &ExecContext<'_>, source: Batch) -> Result<Vec<Batch>> {
+    /// Deletes the rows of a batch of the source's; RETURNING's rows.
+    ///
+    /// # Errors
+    /// Errors of storage, and of waiting.
+    pub fn delete_batch(&mut self, ctx: &ExecContext<'_>, source: Batch) -> Result<Vec<Batch>> {
         let ids = Arc::clone(&source.columns[self.row_id]);
         let mut deleted: Vec<u16> = Vec::new();
         let mut results = Vec::new();

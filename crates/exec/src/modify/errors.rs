@@ -165,6 +165,39 @@ fn columns_text(table: &TableAccess, numbers: &[i16], values: &[Datum], format: 
     format!("({})=({})", names.join(", "), values.join(", "))
 }
 
+/// 23514: a row does not belong to a partition.
+#[cold]
+pub fn partition_violation(table: &TableName<'_>, row: &[Datum], format: &FormatContext) -> Error {
+    Error::new(
+        SqlState::CHECK_VIOLATION,
+        format!("new row for relation \"{}\" violates partition constraint", table.name()),
+    )
+    .detail(format!("Failing row contains {}.", row_text(table.table, row, format)))
+    .table(&*table.schema, table.name())
+}
+
+/// 23514: no partition takes a row; `key` are the key's columns as text, `values` its values with their types.
+#[cold]
+pub fn no_partition(
+    schema: String,
+    table: &str,
+    key: &str,
+    values: &[(SqlType, Datum)],
+    format: &FormatContext,
+) -> Error {
+    let texts: Vec<String> = values.iter().map(|(ty, value)| value_text(*ty, value, format)).collect();
+    Error::new(SqlState::CHECK_VIOLATION, format!("no partition of relation \"{table}\" found for row"))
+        .detail(format!("Partition key of the failing row contains ({key}) = ({}).", texts.join(", ")))
+        .table(schema, table)
+}
+
+/// 0A000: DO UPDATE would move a row to another partition.
+#[cold]
+pub fn conflict_moves() -> Error {
+    Error::new(SqlState::FEATURE_NOT_SUPPORTED, "invalid ON UPDATE specification")
+        .detail("The result tuple would appear in a different partition than the original tuple.")
+}
+
 /// 55000.
 #[cold]
 pub fn deferrable_arbiter(table: &TableName<'_>, index: &IndexAccess) -> Error {

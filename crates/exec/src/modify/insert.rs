@@ -12,7 +12,7 @@ use ochre_types::{Batch, Column, Selection};
 use crate::codec::RowDecoder;
 use crate::columns::null_columns;
 use crate::index_entry::EntryColumns;
-use crate::modify::errors::{conflict_twice, deferrable_arbiter};
+use crate::modify::errors::{conflict_moves, conflict_twice, deferrable_arbiter};
 use crate::modify::target::{NewRows, Target, is_checked, with_row_ids};
 use crate::modify::triggers::{TriggerEvent, Triggers};
 use crate::modify::unique::{Found, HeapUniqueChecker};
@@ -79,7 +79,10 @@ impl Insert {
     }
 
     /// Inserts one batch; RETURNING's rows.
-    fn insert_batch(&mut self, ctx: &ExecContext<'_>, batch: Batch) -> Result<Option<Batch>> {
+    ///
+    /// # Errors
+    /// 23502, 23514, 23505; errors of storage, and of waiting.
+    pub fn insert_batch(&mut self, ctx: &ExecContext<'_>, batch: Batch) -> Result<Option<Batch>> {
         if self.triggers.as_ref().is_some_and(|triggers| triggers.has_before_row()) {
             return self.insert_shown(ctx, batch);
         }
@@ -88,6 +91,23 @@ impl Insert {
             return self.insert_with_conflicts(ctx, &new);
         }
         self.insert_prepared(ctx, new)
+    }
+
+    /// Inserts the only row of a batch, which comes from another partition; its id, unless a trigger turns it down.
+    ///
+    /// # Errors
+    /// As [`Insert::insert_batch`].
+    pub fn insert_moved(&mut self, ctx: &ExecContext<'_>, batch: Batch) -> Result<Option<RowId>> {
+        let mut batch = batch;
+        if let Some(triggers) = self.triggers.as_ref().filter(|triggers| triggers.has_before_row()) {
+            let proposed = triggers.row(&batch, 0);
+            let Some(shown) = triggers.before(ctx, None, Some(proposed))? else { return Ok(None) };
+            batch = triggers.image(&self.target.table.codec, &shown);
+        }
+        let new = self.target.prepare(ctx, batch)?;
+        let ids = self.target.insert(ctx, &new)?;
+        self.queue_triggers(ctx, &new.image)?;
+        Ok(ids.first().copied())
     }
 
     fn insert_prepared(&mut self, ctx: &ExecContext<'_>, new: NewRows) -> Result<Option<Batch>> {
@@ -340,8 +360,12 @@ impl Insert {
             LockOutcome::Changed | LockOutcome::WouldBlock if serializable => {
                 return Err(serialization_failure(WriteOutcome::Changed));
             }
-            LockOutcome::Deleted if serializable => return Err(serialization_failure(WriteOutcome::Deleted)),
-            LockOutcome::Changed | LockOutcome::Deleted | LockOutcome::WouldBlock => return Ok(None),
+            LockOutcome::Deleted | LockOutcome::Moved if serializable => {
+                return Err(serialization_failure(WriteOutcome::Deleted));
+            }
+            LockOutcome::Changed | LockOutcome::Deleted | LockOutcome::Moved | LockOutcome::WouldBlock => {
+                return Ok(None);
+            }
         }
         if !seen(snapshot, &mut conflict.decoder)? {
             if serializable {
@@ -373,6 +397,9 @@ impl Insert {
             columns[*column] = ctx.eval(value, &source)?;
         }
         let changed = self.target.prepare(ctx, Batch::new(columns, 1))?;
+        if self.target.leaves_partition(&changed, 0) {
+            return Err(conflict_moves());
+        }
         let updater = &mut conflict.updater;
         let outcome = updater.update_one(ctx, &mut self.target, &old, &changed, rid, snapshot, &mut wait)?;
         Ok(match outcome {

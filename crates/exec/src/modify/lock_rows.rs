@@ -6,8 +6,8 @@
 use std::sync::Arc;
 
 use ochre_access::heap::{LockOutcome, RowWait, WriteOutcome};
-use ochre_base::{Error, Result, RowId, SqlState};
-use ochre_sql::physical::{LockRowsPlan, RowLockStrength as PlanStrength, RowLockWait};
+use ochre_base::{Error, Oid, Result, RowId, SqlState};
+use ochre_sql::physical::{LockRowsPlan, RowLockStrength as PlanStrength, RowLockWait, RowRecheck};
 use ochre_txn::RowLockStrength;
 use ochre_types::{Batch, Column};
 
@@ -27,10 +27,17 @@ pub struct LockRows {
 }
 
 struct Marked {
-    table: Arc<TableAccess>,
     row_id: usize,
     strength: RowLockStrength,
     wait: RowLockWait,
+    /// Position of the row's `tableoid`, when it decides which of the relations it is of.
+    table_oid: Option<usize>,
+    relations: Vec<Relation>,
+}
+
+/// A relation whose rows are locked.
+struct Relation {
+    table: Arc<TableAccess>,
     recheck: Recheck,
 }
 
@@ -47,10 +54,19 @@ impl LockRows {
     ) -> Result<LockRows> {
         let mut marked = Vec::with_capacity(plan.relations.len());
         for relation in &plan.relations {
-            let table = relations.table_by_oid(relation.table)?;
+            let open = |oid: Oid, recheck: &RowRecheck| {
+                let table = relations.table_by_oid(oid)?;
+                Ok::<_, Error>(Relation { recheck: Recheck::new(&table.codec, recheck), table })
+            };
             marked.push(Marked {
-                recheck: Recheck::new(&table.codec, &relation.recheck),
-                table,
+                relations: match &relation.set {
+                    None => vec![open(relation.table, &relation.recheck)?],
+                    Some(set) => {
+                        let members = set.members.iter().map(|(oid, recheck)| open(*oid, recheck));
+                        members.collect::<Result<_>>()?
+                    }
+                },
+                table_oid: relation.set.as_ref().map(|set| set.table_oid),
                 row_id: relation.row_id,
                 strength: match relation.strength {
                     PlanStrength::KeyShare => RowLockStrength::KeyShare,
@@ -79,9 +95,18 @@ impl LockRows {
 }
 
 impl Marked {
+    /// The number of the relation that a row is of.
+    fn relation_of(&self, row: &Batch) -> Result<usize> {
+        let Some(column) = self.table_oid else { return Ok(0) };
+        let oid = row.columns[column].datum(0).as_i64().unwrap_or(0);
+        let is_it = |relation: &Relation| i64::from(relation.table.descriptor.oid.0) == oid;
+        self.relations.iter().position(is_it).ok_or_else(|| Error::internal("a row of an unknown relation"))
+    }
+
     fn lock(&mut self, ctx: &ExecContext<'_>, row: Batch, rid: RowId) -> Result<Option<Batch>> {
         let txn = ctx.statement.txn;
-        let heap = Arc::clone(self.table.heap()?);
+        let number = self.relation_of(&row)?;
+        let heap = Arc::clone(self.relations[number].table.heap()?);
         let mut wait = RowWait::default();
         let block = self.wait == RowLockWait::Block;
         let mut outcome = heap.lock_row(txn, ctx.statement.snapshot, rid, self.strength, block, &mut wait)?;
@@ -91,12 +116,14 @@ impl Marked {
                 // A row that this command has changed itself is as good as locked.
                 LockOutcome::Locked | LockOutcome::SelfModified => return Ok(Some(row)),
                 LockOutcome::WouldBlock if self.wait == RowLockWait::Skip => return Ok(None),
-                LockOutcome::WouldBlock => return Err(self.not_available()),
+                LockOutcome::WouldBlock => return Err(self.not_available(number)),
                 LockOutcome::Changed => WriteOutcome::Changed,
                 LockOutcome::Deleted => WriteOutcome::Deleted,
+                LockOutcome::Moved => WriteOutcome::Moved,
             };
             ctx.check_interrupts()?;
-            let current = self.recheck.newest(ctx, &heap, &row, 0, rid, changed)?;
+            let recheck = &mut self.relations[number].recheck;
+            let current = recheck.newest(ctx, &heap, &row, 0, rid, changed)?;
             let Some(current) = current else { return Ok(None) };
             row = current.source;
             outcome = heap.lock_row(txn, &current.snapshot, rid, self.strength, block, &mut wait)?;
@@ -104,8 +131,8 @@ impl Marked {
     }
 
     #[cold]
-    fn not_available(&self) -> Error {
-        let name = &self.table.descriptor.name;
+    fn not_available(&self, number: usize) -> Error {
+        let name = &self.relations[number].table.descriptor.name;
         Error::new(
             SqlState::LOCK_NOT_AVAILABLE,
             format!("could not obtain lock on row in relation \"{name}\""),

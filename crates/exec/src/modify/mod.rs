@@ -10,6 +10,8 @@ pub mod merge;
 mod probe;
 pub mod recheck;
 pub mod reference;
+pub mod relation_set;
+pub mod routed_insert;
 pub mod target;
 pub mod triggers;
 pub mod unique;

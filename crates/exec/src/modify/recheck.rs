@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use ochre_access::heap::{Heap, WriteOutcome, serialization_failure};
-use ochre_base::{Result, RowId};
+use ochre_base::{Error, Result, RowId, SqlState};
 use ochre_sql::physical::{RowRecheck, ScanColumn};
 use ochre_txn::Snapshot;
 use ochre_types::{Batch, Column};
@@ -77,8 +77,10 @@ impl Recheck {
         if txn.isolation().uses_transaction_snapshot() {
             return Err(serialization_failure(outcome));
         }
-        if outcome == WriteOutcome::Deleted {
-            return Ok(None);
+        match outcome {
+            WriteOutcome::Deleted => return Ok(None),
+            WriteOutcome::Moved => return Err(moved_away()),
+            _ => {}
         }
         let snapshot = txn.newest_snapshot()?;
         let decoder = &mut self.decoder;
@@ -95,4 +97,12 @@ impl Recheck {
         }
         Ok(Some(CurrentRow { source: Batch::new(columns, 1), snapshot }))
     }
+}
+
+#[cold]
+fn moved_away() -> Error {
+    Error::new(
+        SqlState::SERIALIZATION_FAILURE,
+        "tuple to be locked was already moved to another partition due to concurrent update",
+    )
 }

@@ -11,13 +11,14 @@ use ochre_access::btree::{EntryRun, UniqueOutcome};
 use ochre_access::heap::{Heap, RowBatch};
 use ochre_base::{Error, Result, RowId};
 use ochre_sql::physical::TargetTable;
-use ochre_types::{Batch, Column, PhysicalType, Selection};
+use ochre_types::{Batch, Column, Datum, PhysicalType, Selection};
 
 use crate::ExecContext;
 use crate::codec::RowEncoder;
 use crate::index_entry::{Entry, EntryColumns};
 use crate::modify::errors::{
-    TableName, check_violation, not_null_violation, unique_violation, view_check_violation,
+    TableName, check_violation, not_null_violation, partition_violation, unique_violation,
+    view_check_violation,
 };
 use crate::modify::reference::Reference;
 use crate::modify::unique::HeapUniqueChecker;
@@ -49,6 +50,11 @@ pub struct NewRows {
 }
 
 impl NewRows {
+    /// Rows with which nothing is wrong.
+    pub fn sound(image: Batch) -> NewRows {
+        NewRows { image, violations: Vec::new() }
+    }
+
     /// Some of the rows.
     pub fn of_rows(&self, rows: Vec<u16>) -> NewRows {
         NewRows {
@@ -68,6 +74,7 @@ struct Violation {
 enum ViolationKind {
     NotNull(usize),
     Check(usize),
+    Partition,
 }
 
 impl Target {
@@ -122,6 +129,12 @@ impl Target {
             image.columns[generated.column] = ctx.eval(&generated.expr, &image)?;
         }
         let mut violations = Vec::new();
+        if let Some(condition) = &self.plan.partition {
+            let verdict = ctx.eval(condition, &image)?;
+            let failed = image.active().filter(|row| verdict.datum(*row) == Datum::Bool(false));
+            violations.extend(failed.map(|row| Violation { row, kind: ViolationKind::Partition }));
+        }
+        let elsewhere = violations.len();
         for position in &self.plan.not_null {
             let column = &image.columns[*position];
             if column.has_nulls() {
@@ -131,7 +144,8 @@ impl Target {
         }
         for (number, check) in self.plan.checks.iter().enumerate() {
             // A row with a NULL where none may be is refused anyway; its checks must not raise errors of their own.
-            let rows = if violations.is_empty() { image.clone() } else { self.without(&image, &violations) };
+            let nulls = &violations[elsewhere..];
+            let rows = if nulls.is_empty() { image.clone() } else { self.without(&image, nulls) };
             let verdict = ctx.eval(&check.expr, &rows)?;
             let Some(bools) = verdict.as_bools() else {
                 return Err(Error::internal("a check constraint is not boolean"));
@@ -154,10 +168,21 @@ impl Target {
     /// # Errors
     /// 23502, 23514.
     pub fn verify(&self, ctx: &ExecContext<'_>, new: &NewRows, row: usize) -> Result<()> {
-        match new.violations.iter().find(|violation| violation.row == row) {
+        // That a row belongs elsewhere is told last.
+        let mut own = new.violations.iter().filter(|violation| violation.row == row);
+        let first = own.clone().find(|violation| !matches!(violation.kind, ViolationKind::Partition));
+        match first.or_else(|| own.next()) {
             None => Ok(()),
             Some(violation) => Err(self.violation(ctx, new, violation)),
         }
+    }
+
+    /// Whether a row belongs to another partition.
+    pub fn leaves_partition(&self, new: &NewRows, row: usize) -> bool {
+        let elsewhere = |violation: &Violation| {
+            violation.row == row && matches!(violation.kind, ViolationKind::Partition)
+        };
+        self.plan.partition.is_some() && new.violations.iter().any(elsewhere)
     }
 
     #[cold]
@@ -166,6 +191,7 @@ impl Target {
         let name = self.name(ctx);
         let format = ctx.statement.session.format();
         match violation.kind {
+            ViolationKind::Partition => partition_violation(&name, &row, format),
             ViolationKind::NotNull(column) => not_null_violation(&name, column, &row, format),
             ViolationKind::Check(number) if self.plan.checks[number].of_view => {
                 view_check_violation(&name, &self.plan.checks[number].name, &row, format)

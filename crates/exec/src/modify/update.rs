@@ -7,15 +7,16 @@
 use std::sync::Arc;
 
 use ochre_access::heap::{LockOutcome, RowWait, WriteOutcome, serialization_failure};
-use ochre_base::{Result, RowId};
+use ochre_base::{Error, Oid, Result, RowId};
 use ochre_expr::Expr;
 use ochre_sql::physical::{Assignment, ReferencedKey, UpdatePlan};
 use ochre_txn::{RowLockStrength, Snapshot};
-use ochre_types::{Batch, store};
+use ochre_types::{Batch, Column, Datum, PhysicalType, store};
 
 use crate::codec::RowDecoder;
 use crate::index_entry::{Entry, EntryColumns};
 use crate::modify::after::{note_key, note_row};
+use crate::modify::delete::RowDeleter;
 use crate::modify::insert::{project, select_rows};
 use crate::modify::recheck::Recheck;
 use crate::modify::reference::{Reference, ReferenceKeys};
@@ -53,6 +54,22 @@ struct Entries {
     new: Vec<EntryColumns>,
     /// For each foreign key concerned what old and new rows refer to.
     references: Vec<(ReferenceKeys, ReferenceKeys)>,
+}
+
+impl Prepared {
+    /// One of the rows, without what the indexes hold of it.
+    fn row(&self, row: usize) -> Prepared {
+        let one = |batch: &Batch| {
+            let columns = batch.columns.iter().map(|column| Arc::new(column.slice(row, 1))).collect();
+            Batch::new(columns, 1)
+        };
+        Prepared {
+            source: one(&self.source),
+            old: one(&self.old),
+            new: NewRows::sound(one(&self.new.image)),
+            entries: Entries { old: Vec::new(), new: Vec::new(), references: Vec::new() },
+        }
+    }
 }
 
 impl RowUpdater {
@@ -292,6 +309,23 @@ pub struct Update {
     updater: RowUpdater,
     triggers: Option<Shown>,
     is_root: bool,
+    part: Option<PartState>,
+}
+
+/// What the UPDATE of a relation of a set knows besides.
+struct PartState {
+    deleter: RowDeleter,
+    /// Whether rows go to another partition when they no longer belong to this one.
+    moves: bool,
+    /// Rows that are deleted here, and belong elsewhere.
+    moved: Vec<MovedRow>,
+}
+
+/// A row that has left its partition.
+pub struct MovedRow {
+    /// Its new values, in the partition's columns.
+    pub image: Batch,
+    done: Prepared,
 }
 
 /// What an UPDATE of a table with triggers needs.
@@ -338,7 +372,69 @@ impl Update {
             assignments: plan.assignments.clone(),
             returning: plan.returning.clone(),
             is_root,
+            part: None,
         })
+    }
+
+    /// Updates rows of one relation of a set. With `moves`, rows that belong to other partitions are deleted and handed out by
+    /// [`Update::take_moved`].
+    ///
+    /// # Errors
+    /// As [`Update::new`].
+    pub fn of_part(
+        plan: &UpdatePlan,
+        source: BoxOperator,
+        relations: &dyn RelationSource,
+        is_root: bool,
+        moves: bool,
+    ) -> Result<Update> {
+        let mut update = Update::new(plan, source, relations, is_root)?;
+        let deleter = RowDeleter::new(&update.target);
+        update.part = Some(PartState { deleter, moves, moved: Vec::new() });
+        Ok(update)
+    }
+
+    /// The rows that have left the relation since the last call.
+    pub fn take_moved(&mut self) -> Vec<MovedRow> {
+        self.part.as_mut().map(|part| std::mem::take(&mut part.moved)).unwrap_or_default()
+    }
+
+    /// RETURNING of a row that has moved to another relation.
+    ///
+    /// # Errors
+    /// Those of the expressions.
+    pub fn returned_moved(
+        &self,
+        ctx: &ExecContext<'_>,
+        moved: MovedRow,
+        relation: Oid,
+        rid: RowId,
+    ) -> Result<Option<Batch>> {
+        if self.returning.is_none() {
+            return Ok(None);
+        }
+        self.returned_as(ctx, moved.done, vec![0], &[rid], relation).map(Some)
+    }
+
+    /// Writes a row, or takes it away when it belongs to another partition.
+    #[allow(clippy::too_many_arguments, reason = "the facts of one write")]
+    fn write_row(
+        &mut self,
+        ctx: &ExecContext<'_>,
+        prepared: &Prepared,
+        row: usize,
+        rid: RowId,
+        snapshot: &Snapshot,
+        wait: &mut RowWait,
+    ) -> Result<(WriteOutcome, bool)> {
+        if let Some(part) = self.part.as_mut().filter(|part| part.moves)
+            && self.target.leaves_partition(&prepared.new, row)
+        {
+            let outcome = part.deleter.move_row(ctx, &self.target, rid, snapshot, wait)?;
+            return Ok((outcome, true));
+        }
+        let (updater, target) = (&mut self.updater, &mut self.target);
+        updater.update_row(ctx, target, prepared, row, rid, snapshot, wait).map(|outcome| (outcome, false))
     }
 
     fn prepare(&self, ctx: &ExecContext<'_>, source: Batch) -> Result<Prepared> {
@@ -354,24 +450,38 @@ impl Update {
         rid: RowId,
     ) -> Result<Written> {
         let mut wait = RowWait::default();
-        let (updater, target) = (&mut self.updater, &mut self.target);
         let snapshot = ctx.statement.snapshot;
-        let mut outcome = updater.update_row(ctx, target, prepared, row, rid, snapshot, &mut wait)?;
+        let (mut outcome, mut moves) = self.write_row(ctx, prepared, row, rid, snapshot, &mut wait)?;
         let mut again: Option<Prepared> = None;
         loop {
             match outcome {
+                WriteOutcome::Done if moves => {
+                    let done = match again {
+                        Some(anew) => anew,
+                        None => prepared.row(row),
+                    };
+                    self.note_moved(done);
+                    return Ok(Written::Moved);
+                }
                 WriteOutcome::Done => return Ok(Written::Yes(again)),
                 WriteOutcome::SelfModified => return Ok(Written::No),
-                WriteOutcome::Changed | WriteOutcome::Deleted => {}
+                WriteOutcome::Changed | WriteOutcome::Deleted | WriteOutcome::Moved => {}
             }
             ctx.check_interrupts()?;
             let heap = Arc::clone(&self.target.heap);
             let current = self.recheck.newest(ctx, &heap, &prepared.source, row, rid, outcome)?;
             let Some(current) = current else { return Ok(Written::No) };
             let anew = self.prepare(ctx, current.source)?;
-            let (updater, target) = (&mut self.updater, &mut self.target);
-            outcome = updater.update_row(ctx, target, &anew, 0, rid, &current.snapshot, &mut wait)?;
+            (outcome, moves) = self.write_row(ctx, &anew, 0, rid, &current.snapshot, &mut wait)?;
             again = Some(anew);
+        }
+    }
+
+    fn note_moved(&mut self, done: Prepared) {
+        let mut image = done.new.image.clone();
+        image.columns.pop();
+        if let Some(part) = &mut self.part {
+            part.moved.push(MovedRow { image, done });
         }
     }
 
@@ -395,6 +505,7 @@ impl Update {
                 LockOutcome::SelfModified => return Ok(Written::No),
                 LockOutcome::Changed | LockOutcome::WouldBlock => WriteOutcome::Changed,
                 LockOutcome::Deleted => WriteOutcome::Deleted,
+                LockOutcome::Moved => WriteOutcome::Moved,
             };
             ctx.check_interrupts()?;
             let current = self.recheck.newest(ctx, &heap, &prepared.source, row, rid, outcome)?;
@@ -420,6 +531,9 @@ impl Update {
         };
         let image = shown.triggers.image(&self.target.table.codec, &new_row);
         let new = self.target.prepare(ctx, image)?;
+        if self.part.as_ref().is_some_and(|part| part.moves) && self.target.leaves_partition(&new, 0) {
+            return Err(Error::unsupported("moving a row out of a partition with triggers"));
+        }
         let outcome =
             shown.updater.update_one(ctx, &mut self.target, &old, &new, rid, snapshot, &mut wait)?;
         if outcome != WriteOutcome::Done {
@@ -439,7 +553,11 @@ impl Update {
         })))
     }
 
-    fn update_batch(&mut self, ctx: &ExecContext<'_>, source: Batch) -> Result<Vec<Batch>> {
+    /// Updates the rows of a batch of the source's; RETURNING's rows.
+    ///
+    /// # Errors
+    /// 23502, 23514, 23505; errors of storage, and of waiting.
+    pub fn update_batch(&mut self, ctx: &ExecContext<'_>, source: Batch) -> Result<Vec<Batch>> {
         let prepared = self.prepare(ctx, source)?;
         let ids = Arc::clone(&prepared.source.columns[self.row_id]);
         let mut written: Vec<u16> = Vec::new();
@@ -459,6 +577,7 @@ impl Update {
             };
             match outcome {
                 Written::No => continue,
+                Written::Moved => {}
                 Written::Yes(None) => written.push(row as u16),
                 Written::Yes(Some(anew)) => {
                     if self.returning.is_some() {
@@ -491,8 +610,24 @@ impl Update {
         rows: Vec<u16>,
         ids: &[RowId],
     ) -> Result<Batch> {
+        self.returned_as(ctx, done, rows, ids, self.target.table.descriptor.oid)
+    }
+
+    /// RETURNING of some rows that are another relation's now.
+    fn returned_as(
+        &self,
+        ctx: &ExecContext<'_>,
+        done: Prepared,
+        rows: Vec<u16>,
+        ids: &[RowId],
+        relation: Oid,
+    ) -> Result<Batch> {
         let mut image = with_row_ids(done.new.image, ids);
         image.columns.extend(done.source.columns);
+        if self.part.is_some() {
+            let relation = Datum::UInt32(relation.0);
+            image.columns.push(Arc::new(Column::constant(PhysicalType::UInt32, &relation, image.rows)));
+        }
         debug_assert_eq!(done.old.rows, image.rows);
         image.selection = None;
         let returning = self.returning.as_deref().unwrap_or_default();
@@ -504,6 +639,8 @@ impl Update {
 #[allow(clippy::large_enum_variant, reason = "short-lived")]
 enum Written {
     No,
+    /// It has left the relation.
+    Moved,
     /// With the row as it was computed anew, when it had changed.
     Yes(Option<Prepared>),
 }

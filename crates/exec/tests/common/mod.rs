@@ -113,6 +113,7 @@ impl Database {
                 missing: None,
                 comment: None,
                 statistics: None,
+                origin: ochre_catalog::Origin::LOCAL,
             })
             .collect();
         let fields = columns.iter().map(|column| Field { number: column.number, ty: column.ty }).collect();
@@ -183,6 +184,7 @@ impl Database {
             page_estimate: 0,
             comment: None,
             options: Vec::new(),
+            inheritance: ochre_catalog::Inheritance::default(),
         });
         self.manager.commit(txn).unwrap().wait().unwrap();
         let heap = self.heaps.open(key);
@@ -216,6 +218,7 @@ impl Database {
                 .collect(),
             foreign_keys: Vec::new(),
             referenced_by: Vec::new(),
+            partition: None,
         }
     }
 

@@ -109,6 +109,7 @@ fn names(list: Vec<String>) -> Datum {
 
 #[rustfmt::skip]
 fn identity(r: &mut Implementations) {
+    r.row("satisfies_hash_partition", |call, args| satisfies_hash_partition(call, args));
     r.row("pgsql_version", |call, _| Ok(Datum::text(call.eval.session.version())));
     r.row("current_database", |call, _| Ok(Datum::text(call.eval.session.database())));
     r.row("current_user", |call, _| Ok(Datum::text(call.eval.session.current_user())));
@@ -598,5 +599,33 @@ pub(crate) fn session_value(kind: SessionValue, ty: SqlType, ctx: &EvalContext<'
         SessionValue::SystemUser => Ok(Datum::Null),
         SessionValue::CurrentCatalog => Ok(Datum::text(ctx.session.database())),
         SessionValue::CurrentSchema => Ok(current_schema(ctx)),
+    }
+}
+
+/// Whether the hash of the last arguments has a remainder: `satisfies_hash_partition(table, modulus, remainder, …)`.
+fn satisfies_hash_partition(call: &CallContext<'_, '_>, args: &[Datum]) -> Result<Datum> {
+    let number = |index: usize| args.get(index).and_then(Datum::as_i64);
+    let (Some(modulus), Some(remainder)) = (number(1), number(2)) else { return Ok(Datum::Null) };
+    let invalid = |message: &str| Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, message));
+    if modulus <= 0 {
+        return invalid("modulus for hash partition must be an integer value greater than zero");
+    }
+    if remainder < 0 {
+        return invalid(
+            "remainder for hash partition must be an integer value greater than or equal to zero",
+        );
+    }
+    if remainder >= modulus {
+        return invalid("remainder for hash partition must be less than modulus");
+    }
+    let (types, values): (Vec<_>, Vec<_>) = match &args[3..] {
+        [Datum::Array(array)] if call.variadic_array => {
+            array.elements.iter().map(|element| (array.element, element.clone())).unzip()
+        }
+        values => call.arg_types[3..].iter().copied().zip(values.iter().cloned()).unzip(),
+    };
+    match ochre_types::partition_hash(&types, &values) {
+        Some(hash) => Ok(Datum::Bool(hash % modulus as u64 == remainder as u64)),
+        None => Err(Error::unsupported("hash partitioning by this type")),
     }
 }

@@ -255,7 +255,11 @@ impl Binder<'_> {
             (query.plan, ids)
         };
         let plan = Logical::RecursiveUnion {
-            inputs: Box::new(SetInputs { columns: ids, inputs: vec![inputs(initial), inputs(recursive)] }),
+            inputs: Box::new(SetInputs {
+                columns: ids,
+                inputs: vec![inputs(initial), inputs(recursive)],
+                set: None,
+            }),
             distinct: !operation.all,
             work_table,
         };

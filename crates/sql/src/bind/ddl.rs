@@ -13,6 +13,7 @@ use super::coerce::CoercionContext;
 use super::level::Clause;
 use super::scope::{CteScope, ItemColumns, Scope, ScopeItem};
 use super::{Binder, ParamTypes};
+use crate::logical::TargetRules;
 use crate::physical::{OutputColumn, ScanColumn};
 
 /// What an expression over a table's row is for.
@@ -65,6 +66,17 @@ impl<'a> RowExpressionBinder<'a> {
         let mut params = ParamTypes::none();
         let mut binder = Binder::new(self.catalog, self.search_path, self.session, &mut params);
         binder.bind_row_expression(self.table, expr, kind, target)
+    }
+
+    /// What a new row of the table must satisfy.
+    ///
+    /// # Errors
+    /// As [`RowExpressionBinder::bind_text`].
+    pub(crate) fn rules(&self) -> Result<TargetRules> {
+        let mut params = ParamTypes::none();
+        let mut binder = Binder::new(self.catalog, self.search_path, self.session, &mut params);
+        binder.hide_positions = 1;
+        binder.bind_rules(self.table)
     }
 
     /// Binds a stored expression.

@@ -32,19 +32,32 @@ pub(super) struct InsertShape<'a> {
     pub positions: &'a [Option<usize>],
 }
 
+/// The table that a statement changes.
+pub(super) struct BoundTarget {
+    /// The base table.
+    pub table: Arc<RelationDescriptor>,
+    /// The view that is named.
+    pub view: Option<Arc<RelationDescriptor>>,
+    /// What inherits from the table does not take part.
+    pub only: bool,
+}
+
 impl Binder<'_> {
     /// The table that a statement changes.
     pub(super) fn bind_target(
         &mut self,
-        name: &ast::ObjectName,
+        target: &ast::Relation,
         access: RelationAccess,
         verb: Verb,
-    ) -> Result<(Arc<RelationDescriptor>, Option<Arc<RelationDescriptor>>)> {
+    ) -> Result<BoundTarget> {
+        let ast::Relation { name, only } = target;
+        let mut only = *only;
         let mut table = self.find_relation(name, name.pos)?;
         let mut view = None;
         if table.kind == RelationKind::View && !table.builtin {
             self.use_relation(&table, access);
-            let base = self.base_of_view(&table, verb)?;
+            let (base, only_base) = self.base_of_view(&table, verb)?;
+            only = only_base;
             view = Some(std::mem::replace(&mut table, base));
         }
         let wrong = |hint: Option<&str>, message: String| {
@@ -61,7 +74,7 @@ impl Binder<'_> {
             Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message).detail(detail))
         };
         match table.kind {
-            RelationKind::Table => {}
+            RelationKind::Table | RelationKind::PartitionedTable => {}
             RelationKind::MaterializedView if verb.merge => return no_merge("materialized views"),
             RelationKind::Sequence if verb.merge => return no_merge("sequences"),
             RelationKind::View => {
@@ -83,7 +96,7 @@ impl Binder<'_> {
                     format!("cannot change sequence \"{}\"", table.name),
                 ));
             }
-            RelationKind::Index => {
+            RelationKind::Index | RelationKind::PartitionedIndex => {
                 let error = Error::new(
                     SqlState::WRONG_OBJECT_TYPE,
                     format!("cannot open relation \"{}\"", table.name),
@@ -99,8 +112,10 @@ impl Binder<'_> {
                     error
                 });
         }
-        self.use_relation(&table, access);
-        Ok((table, view))
+        // Rows are added to the table alone, or where it has them go.
+        let adds = access.insert && table.kind == RelationKind::Table;
+        self.use_set(&table, only || adds && !access.update && !access.delete, access);
+        Ok(BoundTarget { table, view, only })
     }
 
     /// The position of a target column.
@@ -133,7 +148,8 @@ impl Binder<'_> {
             scope.ctes = self.bind_with(with, &scope.clone())?;
         }
         let access = RelationAccess { insert: true, ..RelationAccess::default() };
-        let (base, view) = self.bind_target(&insert.table, access, Verb::INSERT)?;
+        let named = ast::Relation { name: insert.table.clone(), only: false };
+        let BoundTarget { table: base, view, .. } = self.bind_target(&named, access, Verb::INSERT)?;
         let shown = view.as_ref().unwrap_or(&base);
         let name = self.relation_name(shown, insert.alias.as_ref().map(|alias| alias.as_str()));
         if view.is_some() && insert.on_conflict.is_some() {
@@ -189,6 +205,7 @@ impl Binder<'_> {
             target,
             source: query,
             row_id: None,
+            table_oid: None,
             predicates: Vec::new(),
             assignments: Vec::new(),
             on_conflict,
@@ -843,10 +860,10 @@ impl Binder<'_> {
             outer.ctes = self.bind_with(with, scope)?;
         }
         let access = RelationAccess { update: true, select: true, ..RelationAccess::default() };
-        let (table, view) = self.bind_target(&update.table.name, access, Verb::UPDATE)?;
+        let BoundTarget { table, view, only } = self.bind_target(&update.table, access, Verb::UPDATE)?;
         let shown = view.as_ref().unwrap_or(&table);
         let name = self.relation_name(shown, update.alias.as_ref().map(|alias| alias.as_str()));
-        let target = self.add_table(Arc::clone(&table), Arc::clone(&name.alias));
+        let target = self.add_set(Arc::clone(&table), Arc::clone(&name.alias), only);
         let (mut inner, mut plan) = self.bind_modified_rows(target, &name, &update.from, &outer)?;
         let mut named = Arc::clone(&table);
         if let Some(view) = &view {
@@ -902,10 +919,10 @@ impl Binder<'_> {
             outer.ctes = self.bind_with(with, scope)?;
         }
         let access = RelationAccess { delete: true, select: true, ..RelationAccess::default() };
-        let (table, view) = self.bind_target(&delete.table.name, access, Verb::DELETE)?;
+        let BoundTarget { table, view, only } = self.bind_target(&delete.table, access, Verb::DELETE)?;
         let shown = view.as_ref().unwrap_or(&table);
         let name = self.relation_name(shown, delete.alias.as_ref().map(|alias| alias.as_str()));
-        let target = self.add_table(Arc::clone(&table), Arc::clone(&name.alias));
+        let target = self.add_set(Arc::clone(&table), Arc::clone(&name.alias), only);
         let (mut inner, mut plan) = self.bind_modified_rows(target, &name, &delete.using, &outer)?;
         if let Some(view) = &view {
             let expanded = self.expand_view(view, target, inner.depth, Verb::DELETE)?;
@@ -988,6 +1005,7 @@ impl Binder<'_> {
         depth: u32,
     ) -> Result<Modify> {
         let row_id = self.table_column(target, ScanColumn::RowId, depth);
+        let table_oid = self.set_column(target, depth);
         let mut predicates = Vec::new();
         collect_predicates(&plan, &mut predicates);
         let output: Vec<(ColumnId, OutputColumn)> = self.tables[target]
@@ -1003,6 +1021,7 @@ impl Binder<'_> {
             target,
             source: Query { plan, output },
             row_id: Some(row_id),
+            table_oid,
             predicates,
             assignments,
             on_conflict: None,

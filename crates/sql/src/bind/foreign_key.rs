@@ -119,7 +119,8 @@ pub(crate) fn foreign_keys_of(
             own.push(Arc::new(check));
         }
     }
-    for constraint in catalog.referencing(table.oid).iter().filter(|c| c.enforced) {
+    // Those of partitions are their tables'.
+    for constraint in catalog.referencing(table.oid).iter().filter(|c| c.enforced && !c.parent.is_valid()) {
         others.extend(referenced_key(constraint).filter(|key| concerns(&key.columns)).map(Arc::new));
     }
     own.sort_by_key(|check| check.constraint.oid);

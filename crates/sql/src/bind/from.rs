@@ -12,9 +12,9 @@ use super::level::Clause;
 use super::scope::{CteScope, CteTarget, ItemColumn, ItemColumns, RelationName, Scope, ScopeItem};
 use super::{Binder, MAX_VIEW_DEPTH};
 use crate::logical::{
-    ColumnId, FunctionCall, FunctionGet, Join, JoinKind, Logical, LogicalBody, TableId, TableUse,
+    ColumnId, Expansion, FunctionCall, FunctionGet, Join, JoinKind, Logical, LogicalBody, TableId, TableUse,
 };
-use crate::physical::RelationAccess;
+use crate::physical::{RelationAccess, ScanColumn};
 
 /// A bound FROM item: its plan, the names it brings, and whether it may mention items to its left.
 pub(crate) struct FromPart {
@@ -150,8 +150,22 @@ impl Binder<'_> {
 
     /// Notes a use of a table.
     pub(crate) fn add_table(&mut self, table: Arc<RelationDescriptor>, alias: Arc<str>) -> TableId {
-        self.tables.push(TableUse { table, alias, columns: Vec::new() });
+        self.tables.push(TableUse::new(table, alias));
         self.tables.len() - 1
+    }
+
+    /// Notes a use of a table and, unless it is named with ONLY, of what inherits from it.
+    pub(crate) fn add_set(&mut self, table: Arc<RelationDescriptor>, alias: Arc<str>, only: bool) -> TableId {
+        let expansion = crate::inherit::expansion(&table, only);
+        let id = self.add_table(table, alias);
+        self.tables[id].expansion = expansion;
+        id
+    }
+
+    /// The id of a table's `tableoid` when it stands for a set of relations: it tells whose row a row is.
+    pub(crate) fn set_column(&mut self, table: TableId, depth: u32) -> Option<ColumnId> {
+        (self.tables[table].expansion != Expansion::Own)
+            .then(|| self.table_column(table, ScanColumn::TableOid, depth))
     }
 
     fn bind_from_table(&mut self, table: &ast::FromTable, scope: &Scope<'_>) -> Result<FromPart> {
@@ -172,10 +186,11 @@ impl Binder<'_> {
         }
         let relation = self.find_relation(name, table.pos)?;
         self.note_relation(name, &relation, table.alias.is_some());
-        self.use_relation(&relation, RelationAccess { select: true, ..RelationAccess::default() });
+        let only = table.relation.only;
+        self.use_set(&relation, only, RelationAccess { select: true, ..RelationAccess::default() });
         let name = self.relation_name(&relation, table.alias.as_ref().map(|alias| alias.name.as_str()));
         match relation.kind {
-            RelationKind::Index => {
+            RelationKind::Index | RelationKind::PartitionedIndex => {
                 let error = Error::new(
                     SqlState::WRONG_OBJECT_TYPE,
                     format!("cannot open relation \"{}\"", relation.name),
@@ -184,9 +199,12 @@ impl Binder<'_> {
                 return Err(self.at(error, table.pos));
             }
             RelationKind::View => return self.bind_view(&relation, &name, table, scope),
-            RelationKind::Table | RelationKind::Sequence | RelationKind::MaterializedView => {}
+            RelationKind::Table
+            | RelationKind::PartitionedTable
+            | RelationKind::Sequence
+            | RelationKind::MaterializedView => {}
         }
-        let id = self.add_table(relation, Arc::clone(&name.alias));
+        let id = self.add_set(relation, Arc::clone(&name.alias), only);
         let mut item = ScopeItem::of_relation(&name, ItemColumns::Table(id));
         if let Some(renames) = table.alias.as_ref().filter(|alias| !alias.columns.is_empty()) {
             let mut columns = self.item_columns(&item, scope.depth);

@@ -14,14 +14,15 @@ use ochre_parser::ast;
 use ochre_types::SqlType;
 
 use super::Binder;
-use super::dml::InsertShape;
+use super::dml::{BoundTarget, InsertShape};
 use super::level::Clause;
 use super::returning::ReturningRows;
 use super::scope::{ItemColumns, Scope, ScopeItem};
 use super::select::filter;
 use super::updatable::{Change, Verb};
 use crate::logical::{
-    ColumnId, Join, JoinKind, Logical, LogicalMerge, LogicalMergeAction, LogicalMergeChange, Modify, TableId,
+    ColumnId, Expansion, Join, JoinKind, Logical, LogicalMerge, LogicalMergeAction, LogicalMergeChange,
+    Modify, TableId,
 };
 use crate::physical::{CommandKind, MergeMatch, RelationAccess, ScanColumn};
 
@@ -58,7 +59,10 @@ impl Binder<'_> {
             ..RelationAccess::default()
         };
         let verb = Verb::merge(changes.first().copied().unwrap_or(Change::Update));
-        let (base, view) = self.bind_target(&merge.table.name, access, verb)?;
+        let BoundTarget { table: base, view, only } = self.bind_target(&merge.table, access, verb)?;
+        if crate::inherit::expansion(&base, only) != Expansion::Own {
+            return Err(Error::unsupported("MERGE into a table with children or partitions"));
+        }
         let shown = view.as_ref().unwrap_or(&base);
         let name = self.relation_name(shown, merge.alias.as_ref().map(|alias| alias.as_str()));
         let table = self.add_table(Arc::clone(&base), Arc::clone(&name.alias));

@@ -169,6 +169,8 @@ pub struct Binder<'a> {
     /// How often each recursive entry mentions itself.
     recursive_references: Vec<usize>,
     relations: Vec<(Arc<RelationDescriptor>, RelationAccess)>,
+    /// What inherits from them and takes part.
+    members: Vec<(Arc<RelationDescriptor>, RelationAccess)>,
     view_depth: u32,
     /// The queries being bound, outermost first.
     levels: Vec<level::Level>,
@@ -203,6 +205,7 @@ impl<'a> Binder<'a> {
             work_tables: 0,
             recursive_references: Vec::new(),
             relations: Vec::new(),
+            members: Vec::new(),
             view_depth: 0,
             levels: Vec::new(),
             merge_action: None,
@@ -226,7 +229,10 @@ impl<'a> Binder<'a> {
         self.finish(command, body)
     }
 
-    fn finish(self, command: CommandKind, body: LogicalBody) -> Result<LogicalStatement> {
+    fn finish(mut self, command: CommandKind, body: LogicalBody) -> Result<LogicalStatement> {
+        for (member, access) in std::mem::take(&mut self.members) {
+            self.use_relation(&member, access);
+        }
         let missing = || Error::internal("a subquery was left unbound");
         let mut ctes = Vec::with_capacity(self.ctes.len());
         for (cte, references) in self.ctes.into_iter().zip(self.cte_references) {
@@ -311,14 +317,18 @@ impl<'a> Binder<'a> {
 
     /// Notes that the statement uses a relation.
     fn use_relation(&mut self, relation: &Arc<RelationDescriptor>, access: RelationAccess) {
-        if let Some((_, known)) = self.relations.iter_mut().find(|(known, _)| known.oid == relation.oid) {
-            known.select |= access.select;
-            known.insert |= access.insert;
-            known.update |= access.update;
-            known.lock |= access.lock;
-            known.delete |= access.delete;
-        } else {
-            self.relations.push((Arc::clone(relation), access));
+        note_use(&mut self.relations, relation, access);
+    }
+
+    /// Notes that the statement uses a relation and, unless it is named with ONLY, what inherits from it.
+    fn use_set(&mut self, relation: &Arc<RelationDescriptor>, only: bool, access: RelationAccess) {
+        self.use_relation(relation, access);
+        if crate::inherit::expansion(relation, only) == crate::logical::Expansion::Descendants {
+            for oid in self.catalog.descendants(relation.oid).into_iter().skip(1) {
+                if let Some(member) = self.catalog.relation(oid).cloned() {
+                    note_use(&mut self.members, &member, access);
+                }
+            }
         }
     }
 
@@ -404,6 +414,23 @@ impl<'a> Binder<'a> {
             }
         }
         ochre_types::typmod::format_type(oid, typmod)
+    }
+}
+
+/// Adds a use of a relation to a list.
+fn note_use(
+    uses: &mut Vec<(Arc<RelationDescriptor>, RelationAccess)>,
+    relation: &Arc<RelationDescriptor>,
+    access: RelationAccess,
+) {
+    if let Some((_, known)) = uses.iter_mut().find(|(known, _)| known.oid == relation.oid) {
+        known.select |= access.select;
+        known.insert |= access.insert;
+        known.update |= access.update;
+        known.lock |= access.lock;
+        known.delete |= access.delete;
+    } else {
+        uses.push((Arc::clone(relation), access));
     }
 }
 

@@ -12,7 +12,9 @@ use super::coerce::CoercionContext;
 use super::level::{Clause, Level};
 use super::scope::{ItemColumns, Scope};
 use super::target::TargetEntry;
-use crate::logical::{ColumnId, Logical, Ordering, Query, RowLock, SetInputs, SetItem, TableId, WindowStep};
+use crate::logical::{
+    ColumnId, Expansion, Logical, Ordering, Query, RowLock, SetInputs, SetItem, TableId, WindowStep,
+};
 use crate::physical::{OutputColumn, RelationAccess, RowLockStrength, RowLockWait, ScanColumn, SetOpKind};
 
 impl Binder<'_> {
@@ -561,9 +563,11 @@ impl Binder<'_> {
         let mut bound = Vec::with_capacity(locks.len());
         for (table, strength, wait) in locks {
             let relation = Arc::clone(&self.tables[table].table);
-            self.use_relation(&relation, RelationAccess { lock: true, ..RelationAccess::default() });
+            let only = self.tables[table].expansion == Expansion::Own;
+            self.use_set(&relation, only, RelationAccess { lock: true, ..RelationAccess::default() });
             let row_id = self.table_column(table, ScanColumn::RowId, scope.depth);
-            bound.push(RowLock { table, row_id, strength, wait });
+            let table_oid = self.set_column(table, scope.depth);
+            bound.push(RowLock { table, row_id, table_oid, strength, wait });
         }
         let mut predicates = Vec::new();
         collect_predicates(&plan, &mut predicates);
@@ -791,7 +795,7 @@ impl Binder<'_> {
             }
             (_, _, plan) => vec![(plan, left_ids), (right.plan, right_ids)],
         };
-        let inputs = Box::new(SetInputs { columns: columns.clone(), inputs });
+        let inputs = Box::new(SetInputs { columns: columns.clone(), inputs, set: None });
         let plan = match (operation.op, operation.all) {
             (ast::SetOp::Union, true) => Logical::Append(inputs),
             (ast::SetOp::Union, false) => {

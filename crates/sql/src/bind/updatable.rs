@@ -128,7 +128,7 @@ impl Binder<'_> {
         &mut self,
         view: &Arc<RelationDescriptor>,
         verb: Verb,
-    ) -> Result<Arc<RelationDescriptor>> {
+    ) -> Result<(Arc<RelationDescriptor>, bool)> {
         let mut current = Arc::clone(view);
         for _ in 0..MAX_VIEW_DEPTH {
             let select = self.view_select(&current)?;
@@ -143,7 +143,9 @@ impl Binder<'_> {
             };
             let relation = self.stored_relation(&table.relation.name)?;
             match relation.kind {
-                RelationKind::Table => return Ok(relation),
+                RelationKind::Table | RelationKind::PartitionedTable => {
+                    return Ok((relation, table.relation.only));
+                }
                 RelationKind::View => current = relation,
                 _ => {
                     return Err(not_updatable(

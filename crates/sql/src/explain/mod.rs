@@ -452,6 +452,9 @@ impl<'a> Printer<'a> {
             PlanNode::Merge(merge) => {
                 format!("Merge on {}", named(&merge.target.table.name, &merge.target.alias))
             }
+            PlanNode::ModifySet(set) => {
+                format!("{} on {}", set_verb(set.command), named(&set.table.name, &set.alias))
+            }
         }
     }
 
@@ -602,6 +605,13 @@ impl<'a> Printer<'a> {
                     }
                 }
             }
+            PlanNode::ModifySet(set) => {
+                for part in &set.parts {
+                    let target = part.plan.target();
+                    let name = named(&target.table.name, &target.alias);
+                    self.lines.push(format!("{margin}{} on {name}", set_verb(set.command)));
+                }
+            }
             _ => {}
         }
     }
@@ -617,6 +627,14 @@ impl<'a> Printer<'a> {
 
     fn expr_of(&self, expr: &Expr, holder: &'a PhysicalPlan) -> String {
         Names::new(self.plan, &self.slots, self.qualify).node_text(expr, holder)
+    }
+}
+
+fn set_verb(command: crate::physical::CommandKind) -> &'static str {
+    match command {
+        crate::physical::CommandKind::Delete => "Delete",
+        crate::physical::CommandKind::Merge => "Merge",
+        _ => "Update",
     }
 }
 

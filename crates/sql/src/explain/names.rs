@@ -216,9 +216,11 @@ impl<'a> Names<'a> {
                 Some(input) => self.describe(input, index),
                 None => fallback(),
             },
-            PlanNode::Insert(_) | PlanNode::Update(_) | PlanNode::Delete(_) | PlanNode::Merge(_) => {
-                fallback()
-            }
+            PlanNode::Insert(_)
+            | PlanNode::Update(_)
+            | PlanNode::Delete(_)
+            | PlanNode::Merge(_)
+            | PlanNode::ModifySet(_) => fallback(),
         }
     }
 

@@ -29,6 +29,7 @@
 
 mod modify;
 mod relational;
+mod route;
 mod scan;
 
 use std::sync::Arc;
@@ -39,17 +40,19 @@ use ochre_types::SqlType;
 
 pub use modify::{
     Assignment, CheckExpression, ConflictAction, DeletePlan, ForeignKeyCheck, GeneratedColumn,
-    IndexMaintenance, InsertPlan, KeyPart, MergeAction, MergeChange, MergeMatch, MergePlan, OnConflict,
-    ReferencedKey, RowRecheck, TargetTable, UpdatePlan,
+    IndexMaintenance, InsertPlan, InsertRouting, KeyPart, LeafInsert, MergeAction, MergeChange, MergeMatch,
+    MergePlan, ModifySetPart, ModifySetPlan, OnConflict, PartPlan, ReferencedKey, RowRecheck, TargetTable,
+    UpdatePlan,
 };
 pub use relational::{
     AggregateCall, AggregatePlan, AggregateStage, AggregateStrategy, AppendPlan, CteScanPlan, DistinctPlan,
     FilterPlan, FrameBound, FrameExclusion, FrameMode, GatherPlan, HashJoinPlan, JoinType, LimitPlan,
-    LockRowsPlan, MarkedRelation, MaterializePlan, MergeJoinPlan, NestedLoopJoin, ProjectItem, ProjectPlan,
+    LockRowsPlan, MarkedRelation, MarkedSet, MaterializePlan, MergeJoinPlan, NestedLoopJoin, ProjectItem, ProjectPlan,
     ProjectSetPlan, RecursiveUnionPlan, ResultPlan, RowLockStrength, RowLockWait, SetOpKind, SetOpPlan,
     SetOpStrategy, SlotAssignment, SortKey, SortPlan, UniquePlan, ValuesPlan, WindowCall, WindowFrame,
     WindowPlan, WorkTableScanPlan,
 };
+pub use route::{RouteNode, RoutePlace, Routes};
 pub use scan::{
     BitmapScanPlan, BitmapSource, BoundConversion, FunctionInScan, FunctionScanPlan, IndexBounds,
     IndexScanPlan, KeyBound, KeyCondition, KeyRange, KeyValue, MinMaxIndexPlan, ScanColumn, ScanDirection,
@@ -281,6 +284,8 @@ pub enum PlanNode {
     Delete(Box<DeletePlan>),
     /// MERGE.
     Merge(Box<MergePlan>),
+    /// UPDATE and DELETE of the rows of a set of relations.
+    ModifySet(Box<ModifySetPlan>),
 }
 
 impl PhysicalPlan {
@@ -324,6 +329,7 @@ impl PhysicalPlan {
             PlanNode::Update(node) => vec![&node.source],
             PlanNode::Delete(node) => vec![&node.source],
             PlanNode::Merge(node) => vec![&node.source],
+            PlanNode::ModifySet(node) => vec![&node.source],
         }
     }
 
@@ -344,7 +350,8 @@ impl PhysicalPlan {
             | PlanNode::Insert(_)
             | PlanNode::Update(_)
             | PlanNode::Delete(_)
-            | PlanNode::Merge(_) => Vec::new(),
+            | PlanNode::Merge(_)
+            | PlanNode::ModifySet(_) => Vec::new(),
             PlanNode::Filter(node) => vec![&mut node.input],
             PlanNode::Project(node) => vec![&mut node.input],
             PlanNode::ProjectSet(node) => vec![&mut node.input],
@@ -478,7 +485,13 @@ pub fn each_expr<'p>(plan: &'p PhysicalPlan, visit: &mut dyn FnMut(&'p Expr)) {
                 }
             }
         }
-        PlanNode::Insert(node) => node.returning.iter().flatten().for_each(visit),
+        PlanNode::Insert(node) => {
+            node.returning.iter().flatten().for_each(&mut *visit);
+            // Those of the partitions ask the same sub-plans.
+            if let Some(leaf) = node.routing.as_ref().and_then(|routing| routing.leaves.first()) {
+                leaf.plan.returning.iter().flatten().for_each(visit);
+            }
+        }
         PlanNode::Update(node) => {
             node.assignments.iter().for_each(|assignment| visit(&assignment.value));
             node.returning.iter().flatten().for_each(visit);
@@ -488,6 +501,8 @@ pub fn each_expr<'p>(plan: &'p PhysicalPlan, visit: &mut dyn FnMut(&'p Expr)) {
             node.actions.iter().flat_map(MergeAction::exprs).for_each(&mut *visit);
             node.returning.iter().flatten().for_each(visit);
         }
+        PlanNode::Append(node) => node.guards.iter().flatten().for_each(visit),
+        PlanNode::ModifySet(node) => node.exprs().into_iter().for_each(visit),
         PlanNode::LockRows(node) => {
             node.relations.iter().flat_map(|relation| &relation.recheck.predicate).for_each(visit);
         }
@@ -495,7 +510,6 @@ pub fn each_expr<'p>(plan: &'p PhysicalPlan, visit: &mut dyn FnMut(&'p Expr)) {
         | PlanNode::Distinct(_)
         | PlanNode::Unique(_)
         | PlanNode::SetOp(_)
-        | PlanNode::Append(_)
         | PlanNode::RecursiveUnion(_) => {}
     }
 }

@@ -11,7 +11,7 @@ use ochre_catalog::{ConstraintDescriptor, IndexDescriptor, RelationDescriptor};
 use ochre_expr::Expr;
 use ochre_types::PhysicalType;
 
-use super::{PhysicalPlan, ScanColumn};
+use super::{CommandKind, PhysicalPlan, Routes, ScanColumn};
 
 /// What every kind of DML must know of its target.
 #[derive(Debug, Clone)]
@@ -32,6 +32,8 @@ pub struct TargetTable {
     pub foreign_keys: Vec<Arc<ForeignKeyCheck>>,
     /// The enforced foreign keys that refer to the table.
     pub referenced_by: Vec<Arc<ReferencedKey>>,
+    /// What rows of a partition satisfy, over the target image; a null result passes.
+    pub partition: Option<Expr>,
 }
 
 /// A foreign key, seen from the table that has it.
@@ -111,6 +113,24 @@ pub struct InsertPlan {
     /// Over the target image of the row that was inserted (or updated); of an INSERT with DO UPDATE followed by the
     /// target image of the row that was there, which is all NULL for one that was inserted.
     pub returning: Option<Vec<Expr>>,
+    /// Of a partitioned table: where its rows go. What is said above of the target holds for each partition then.
+    pub routing: Option<Arc<InsertRouting>>,
+}
+
+/// How the rows of an INSERT into a partitioned table find their partitions, and what is done there.
+#[derive(Debug, Clone)]
+pub struct InsertRouting {
+    pub routes: Routes,
+    /// One for each of [`Routes::leaves`].
+    pub leaves: Vec<LeafInsert>,
+}
+
+/// An INSERT into one of the partitions. Its source is the whole statement's.
+#[derive(Debug, Clone)]
+pub struct LeafInsert {
+    /// For each column of the partition its position in the partitioned table.
+    pub columns: Vec<Option<usize>>,
+    pub plan: InsertPlan,
 }
 
 /// ON CONFLICT.
@@ -170,7 +190,8 @@ pub struct UpdatePlan {
     pub assignments: Vec<Assignment>,
     /// What to do with a row that changed since the snapshot.
     pub recheck: RowRecheck,
-    /// Over the target image of the new row, followed by the source's columns.
+    /// Over the target image of the new row, followed by the source's columns; of a part of a set by the row's `tableoid`
+    /// behind them.
     pub returning: Option<Vec<Expr>>,
 }
 
@@ -268,4 +289,71 @@ pub struct RowRecheck {
     pub columns: Vec<(usize, ScanColumn)>,
     /// Every condition of the query on the target row that can be evaluated on the source row, over the source's columns.
     pub predicate: Option<Expr>,
+}
+
+/// UPDATE and DELETE of the rows of a set of relations: a table and what inherits from it. Output: RETURNING.
+#[derive(Debug, Clone)]
+pub struct ModifySetPlan {
+    /// What is done.
+    pub command: CommandKind,
+    /// The table that the statement names.
+    pub table: Arc<RelationDescriptor>,
+    /// The name in the query.
+    pub alias: Arc<str>,
+    /// Yields for each row what the parts need, with its row id and its relation.
+    pub source: Arc<PhysicalPlan>,
+    /// Position of the row's `tableoid` in the source's columns.
+    pub table_oid: usize,
+    /// Position of the row id.
+    pub row_id: usize,
+    /// What is done with the rows of each relation.
+    pub parts: Vec<ModifySetPart>,
+    /// Of an UPDATE of a partitioned table: where rows go that no longer belong to their partition.
+    pub routing: Option<Arc<InsertRouting>>,
+}
+
+/// What is done with the rows of one relation of a set.
+#[derive(Debug, Clone)]
+pub struct ModifySetPart {
+    /// Positions of columns that the source does not have, since the named table has them not: they are read by the row id and
+    /// stand behind the source's.
+    pub fetch: Vec<usize>,
+    /// For each column of the named table its position here.
+    pub map: Vec<Option<usize>>,
+    /// The change. Its source is the set's.
+    pub plan: PartPlan,
+}
+
+/// The change of one relation of a set.
+#[derive(Debug, Clone)]
+pub enum PartPlan {
+    Update(UpdatePlan),
+    Delete(DeletePlan),
+}
+
+impl PartPlan {
+    /// The relation.
+    pub fn target(&self) -> &TargetTable {
+        match self {
+            PartPlan::Update(plan) => &plan.target,
+            PartPlan::Delete(plan) => &plan.target,
+        }
+    }
+}
+
+impl ModifySetPlan {
+    /// The expressions of all parts.
+    pub fn exprs(&self) -> Vec<&Expr> {
+        let mut exprs = Vec::new();
+        for part in &self.parts {
+            match &part.plan {
+                PartPlan::Update(plan) => {
+                    exprs.extend(plan.assignments.iter().map(|assignment| &assignment.value));
+                    exprs.extend(plan.returning.iter().flatten());
+                }
+                PartPlan::Delete(plan) => exprs.extend(plan.returning.iter().flatten()),
+            }
+        }
+        exprs
+    }
 }

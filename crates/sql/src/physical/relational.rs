@@ -471,6 +471,9 @@ pub enum SetOpStrategy {
 pub struct AppendPlan {
     /// The inputs.
     pub inputs: Vec<Arc<PhysicalPlan>>,
+    /// For each input a condition without columns, if there is one: unless it is true, the input has no rows. Empty when no
+    /// input has one.
+    pub guards: Vec<Option<Expr>>,
 }
 
 /// The rows of a `WITH` entry.
@@ -535,6 +538,17 @@ pub struct MarkedRelation {
     pub wait: RowLockWait,
     /// How to bring the row up to date when it changed.
     pub recheck: super::RowRecheck,
+    /// When the rows are those of a set of relations, of which `table` is the one named.
+    pub set: Option<MarkedSet>,
+}
+
+/// The relations whose rows a [`MarkedRelation`] stands for.
+#[derive(Debug, Clone)]
+pub struct MarkedSet {
+    /// Position in the input of the row's `tableoid`.
+    pub table_oid: usize,
+    /// The relations, each with how its rows are brought up to date.
+    pub members: Vec<(Oid, super::RowRecheck)>,
 }
 
 /// The four row lock strengths, weakest first.

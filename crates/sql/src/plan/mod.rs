@@ -15,6 +15,8 @@ mod join_order;
 mod modify;
 mod node;
 mod parallel;
+mod prune;
+mod relation_set;
 mod scan;
 mod selectivity;
 mod settings;
@@ -105,7 +107,9 @@ impl<'a> Planner<'a> {
     /// # Errors
     /// As [`Planner::plan`].
     pub fn bind(&self, statement: &ast::Statement, params: &mut ParamTypes) -> Result<LogicalStatement> {
-        Binder::new(self.catalog, self.search_path, self.session, params).bind(statement)
+        let mut bound = Binder::new(self.catalog, self.search_path, self.session, params).bind(statement)?;
+        crate::inherit::expand(&mut bound, self.catalog)?;
+        Ok(bound)
     }
 
     /// Applies the rules of the logical optimizer.
@@ -140,6 +144,7 @@ impl<'a> Planner<'a> {
             recursive_rows: vec![0.0; work_tables],
             init_plans: 0,
             referenced: Vec::new(),
+            scanned: Vec::new(),
         };
         builder.subplan_numbers = vec![None; builder.subqueries.len()];
         builder.cte_numbers = vec![None; builder.ctes.len()];
@@ -275,6 +280,8 @@ pub(crate) struct PlanBuilder<'a> {
     init_plans: usize,
     /// Tables that foreign keys of changed tables refer to.
     referenced: Vec<Oid>,
+    /// Members of sets of relations that are scanned, in the order in which they were planned.
+    scanned: Vec<crate::logical::TableId>,
 }
 
 impl<'a> PlanBuilder<'a> {

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use ochre_base::{Error, Result};
+use ochre_base::{Error, Oid, Result};
+use ochre_catalog::RelationKind;
 use ochre_expr::Expr;
 use ochre_types::SqlType;
 
@@ -12,6 +13,7 @@ use crate::idset::IdSet;
 use crate::logical::{
     ColumnId, ColumnInfo, LogicalConflict, LogicalMergeChange, Modify, TableId, TargetRules,
 };
+use crate::partition::partition_constraints;
 use crate::physical::{
     Assignment, CheckExpression, CommandKind, ConflictAction, DeletePlan, Estimate, GeneratedColumn,
     IndexMaintenance, InsertPlan, MergeAction, MergeChange, MergePlan, OnConflict, OutputColumn,
@@ -21,6 +23,9 @@ use crate::physical::{
 impl PlanBuilder<'_> {
     /// Plans a data-modifying statement.
     pub(crate) fn plan_modify(&mut self, modify: Modify) -> Result<PhysicalPlan> {
+        if let Some(table_oid) = modify.table_oid {
+            return self.plan_modify_set(modify, table_oid);
+        }
         match modify.command {
             CommandKind::Insert => self.plan_insert(modify),
             CommandKind::Update => self.plan_update(modify),
@@ -32,9 +37,21 @@ impl PlanBuilder<'_> {
 
     fn plan_insert(&mut self, modify: Modify) -> Result<PhysicalPlan> {
         let source = self.plan_query(&modify.source)?;
+        if self.tables[modify.target].table.kind == RelationKind::PartitionedTable {
+            return self.plan_routed_insert(modify, source);
+        }
         let target = self.target_table(modify.target, modify.rules, |_| true)?;
         let on_conflict = match modify.on_conflict {
-            Some(conflict) => Some(self.plan_conflict(conflict, modify.target, modify.excluded)?),
+            Some(conflict) => {
+                let mut ids = self.image_ids(modify.target);
+                if let Some(excluded) = modify.excluded {
+                    let mut proposed = self.image_ids(excluded);
+                    proposed.pop();
+                    ids.extend(proposed);
+                }
+                let own = self.tables[modify.target].table.oid;
+                Some(self.plan_conflict(&conflict, modify.target, modify.excluded, &ids, own)?)
+            }
             None => None,
         };
         let updates = on_conflict.as_ref().is_some_and(OnConflict::updates);
@@ -51,13 +68,13 @@ impl PlanBuilder<'_> {
         let returning = self.plan_returning(modify.returning.is_some().then_some(&returned), &image)?;
         let columns = returning_columns(modify.returning.as_deref());
         let estimate = modify_estimate(source.estimate, returning.is_some());
-        let plan = InsertPlan { target, source: Arc::new(source), on_conflict, returning };
+        let plan = InsertPlan { target, source: Arc::new(source), on_conflict, returning, routing: None };
         Ok(PhysicalPlan { node: PlanNode::Insert(Box::new(plan)), columns, estimate })
     }
 
     /// The ids of a target image, in the order of its positions: columns, then the row id. `usize::MAX` where nothing
     /// mentions the column.
-    fn image_ids(&self, table: TableId) -> Vec<ColumnId> {
+    pub(super) fn image_ids(&self, table: TableId) -> Vec<ColumnId> {
         let used = &self.tables[table];
         let mut ids = vec![usize::MAX; used.table.columns.len() + 1];
         for (column, id) in &used.columns {
@@ -71,7 +88,19 @@ impl PlanBuilder<'_> {
     }
 
     /// Replaces mentions of an image's `tableoid` and whole row by what they are.
-    fn expand_image(&mut self, expr: &Expr, table: TableId, presence: Presence) -> Result<Expr> {
+    pub(super) fn expand_image(&mut self, expr: &Expr, table: TableId, presence: Presence) -> Result<Expr> {
+        let own = self.tables[table].table.oid;
+        self.expand_image_of(expr, table, presence, own)
+    }
+
+    /// As [`PlanBuilder::expand_image`], for a row of this relation.
+    pub(super) fn expand_image_of(
+        &mut self,
+        expr: &Expr,
+        table: TableId,
+        presence: Presence,
+        relation: Oid,
+    ) -> Result<Expr> {
         let plain = |column: &ScanColumn| matches!(column, ScanColumn::Table(_) | ScanColumn::RowId);
         let special: Vec<(ScanColumn, ColumnId)> = self.tables[table]
             .columns
@@ -87,7 +116,7 @@ impl PlanBuilder<'_> {
                 None => Ok(Expr::Column { index, ty }),
                 Some(_) if presence == Presence::Never => Ok(Expr::null(ty)),
                 Some((column, _)) => {
-                    let value = self.image_column(table, *column, ty)?;
+                    let value = self.image_column(table, *column, ty, relation)?;
                     if presence == Presence::Always {
                         return Ok(value);
                     }
@@ -108,7 +137,7 @@ impl PlanBuilder<'_> {
         }
     }
 
-    fn expand_counterpart(
+    pub(super) fn expand_counterpart(
         &mut self,
         expr: &Expr,
         table: Option<TableId>,
@@ -121,10 +150,16 @@ impl PlanBuilder<'_> {
     }
 
     /// A system column, or the whole row, of an image.
-    fn image_column(&mut self, table: TableId, column: ScanColumn, ty: SqlType) -> Result<Expr> {
+    fn image_column(
+        &mut self,
+        table: TableId,
+        column: ScanColumn,
+        ty: SqlType,
+        relation: Oid,
+    ) -> Result<Expr> {
         let descriptor = Arc::clone(&self.tables[table].table);
         match column {
-            ScanColumn::TableOid => Ok(Expr::constant(ochre_types::Datum::UInt32(descriptor.oid.0), ty)),
+            ScanColumn::TableOid => Ok(Expr::constant(ochre_types::Datum::UInt32(relation.0), ty)),
             ScanColumn::WholeRow => {
                 let live = descriptor.columns.iter().enumerate().filter(|(_, column)| !column.dropped);
                 let fields = live
@@ -151,49 +186,53 @@ impl PlanBuilder<'_> {
         id
     }
 
-    fn plan_conflict(
+    /// ON CONFLICT for a relation; `ids` are those of the existing row's image in the order of the relation's columns,
+    /// followed by those of the proposed row.
+    pub(super) fn plan_conflict(
         &mut self,
-        conflict: LogicalConflict,
+        conflict: &LogicalConflict,
         existing: TableId,
         excluded: Option<TableId>,
+        ids: &[ColumnId],
+        relation: Oid,
     ) -> Result<OnConflict> {
-        let action = match conflict.update {
+        let action = match &conflict.update {
             None => ConflictAction::Nothing,
             Some((assignments, filter)) => {
                 let mut expanded = Vec::with_capacity(assignments.len());
                 for (column, value) in assignments {
-                    expanded.push((column, self.expand_conflict(&value, existing, excluded)?));
+                    expanded.push((*column, self.expand_conflict(value, existing, excluded, relation)?));
                 }
                 let filter = match filter {
-                    Some(filter) => Some(self.expand_conflict(&filter, existing, excluded)?),
+                    Some(filter) => Some(self.expand_conflict(filter, existing, excluded, relation)?),
                     None => None,
                 };
-                let mut ids = self.image_ids(existing);
-                if let Some(excluded) = excluded {
-                    let mut proposed = self.image_ids(excluded);
-                    proposed.pop();
-                    ids.extend(proposed);
-                }
                 let mut resolved = Vec::with_capacity(expanded.len());
                 for (column, value) in expanded {
-                    resolved.push(Assignment { column, value: self.resolve(&value, &ids)? });
+                    resolved.push(Assignment { column, value: self.resolve(&value, ids)? });
                 }
                 let filter = match filter {
-                    Some(filter) => Some(self.resolve(&filter, &ids)?),
+                    Some(filter) => Some(self.resolve(&filter, ids)?),
                     None => None,
                 };
                 ConflictAction::Update { assignments: resolved, filter }
             }
         };
-        Ok(OnConflict { arbiters: conflict.arbiters, action })
+        Ok(OnConflict { arbiters: conflict.arbiters.clone(), action })
     }
 
-    fn expand_conflict(&mut self, expr: &Expr, existing: TableId, excluded: Option<TableId>) -> Result<Expr> {
-        let expr = self.expand_image(expr, existing, Presence::Always)?;
+    fn expand_conflict(
+        &mut self,
+        expr: &Expr,
+        existing: TableId,
+        excluded: Option<TableId>,
+        relation: Oid,
+    ) -> Result<Expr> {
+        let expr = self.expand_image_of(expr, existing, Presence::Always, relation)?;
         self.expand_counterpart(&expr, excluded, Presence::Always)
     }
 
-    fn plan_returning(
+    pub(super) fn plan_returning(
         &mut self,
         returning: Option<&Vec<(Expr, OutputColumn)>>,
         ids: &[ColumnId],
@@ -207,7 +246,7 @@ impl PlanBuilder<'_> {
     }
 
     /// The rows to change, with every id that the statement needs of them.
-    fn plan_modify_source(
+    pub(super) fn plan_modify_source(
         &mut self,
         modify: &Modify,
         extra: &[&Expr],
@@ -396,7 +435,7 @@ impl PlanBuilder<'_> {
     }
 
     /// What the executor must know of the target. `concerns` says which sets of columns a foreign key matters for.
-    fn target_table(
+    pub(super) fn target_table(
         &mut self,
         table: TableId,
         rules: TargetRules,
@@ -439,6 +478,10 @@ impl PlanBuilder<'_> {
         let (foreign_keys, referenced_by) =
             foreign_keys_of(planner.catalog, planner.session, &descriptor, concerns)?;
         self.referenced.extend(referenced_tables(&foreign_keys));
+        let partition = match descriptor.is_partition() {
+            true => Some(Expr::and(partition_constraints(planner.catalog, &descriptor)?)),
+            false => None,
+        };
         let used = &self.tables[table];
         Ok(TargetTable {
             table: Arc::clone(&descriptor),
@@ -462,23 +505,24 @@ impl PlanBuilder<'_> {
             indexes,
             foreign_keys,
             referenced_by,
+            partition,
         })
     }
 }
 
 /// Whether the row of an image exists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Presence {
+pub(super) enum Presence {
     Always,
     Never,
     /// When its row id is not NULL.
     WithRowId,
 }
 
-fn returning_columns(returning: Option<&[(Expr, OutputColumn)]>) -> Vec<OutputColumn> {
+pub(super) fn returning_columns(returning: Option<&[(Expr, OutputColumn)]>) -> Vec<OutputColumn> {
     returning.into_iter().flatten().map(|(_, column)| column.clone()).collect()
 }
 
-fn modify_estimate(source: Estimate, returns: bool) -> Estimate {
+pub(super) fn modify_estimate(source: Estimate, returns: bool) -> Estimate {
     if returns { source } else { Estimate { rows: 0.0, width: 0, ..source } }
 }

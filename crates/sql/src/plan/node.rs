@@ -47,7 +47,7 @@ impl PlanBuilder<'_> {
             Logical::Limit { input, limit, offset, ties } => {
                 self.plan_limit(input, limit.as_ref(), offset.as_ref(), ties.as_deref(), required)
             }
-            Logical::Append(inputs) => self.plan_append(inputs),
+            Logical::Append(inputs) => self.plan_append(inputs, required),
             Logical::SetOp(kind, inputs) => self.plan_set_op(*kind, inputs),
             Logical::RecursiveUnion { inputs, distinct, work_table } => {
                 self.plan_recursive(inputs, *distinct, *work_table)
@@ -274,7 +274,11 @@ impl PlanBuilder<'_> {
     /// No row, with the columns that an operator would have.
     fn plan_nothing(&self, required: &IdSet, input: &Logical) -> Node {
         let made = crate::walk::produced(input, &self.tables);
-        let ids: Vec<ColumnId> = required.iter().filter(|id| made.contains(*id)).collect();
+        self.no_rows(required.iter().filter(|id| made.contains(*id)).collect())
+    }
+
+    /// No row, with these columns.
+    pub(super) fn no_rows(&self, ids: Vec<ColumnId>) -> Node {
         let exprs = ids.iter().map(|id| Expr::null(self.columns[*id].ty)).collect();
         let columns = self.output_columns(&ids);
         let estimate = Estimate { rows: 0.0, width: self.width_of(&ids), ..Estimate::default() };
@@ -946,17 +950,24 @@ impl PlanBuilder<'_> {
     }
 
     /// One input of a set operation, its columns in order.
-    fn plan_set_input(&mut self, plan: &Logical, columns: &[ColumnId]) -> Result<PhysicalPlan> {
+    pub(super) fn plan_set_input(&mut self, plan: &Logical, columns: &[ColumnId]) -> Result<PhysicalPlan> {
         let required = IdSet::of(columns.iter().copied());
         let node = self.plan_node(plan, &required, &Wanted::default())?;
         Ok(self.shape(node, columns))
     }
 
-    fn plan_append(&mut self, inputs: &SetInputs) -> Result<Node> {
+    fn plan_append(&mut self, inputs: &SetInputs, required: &IdSet) -> Result<Node> {
+        let kept: Vec<usize> =
+            (0..inputs.columns.len()).filter(|i| required.contains(inputs.columns[*i])).collect();
+        let pick = |ids: &[ColumnId]| -> Vec<ColumnId> { kept.iter().map(|i| ids[*i]).collect() };
+        let ids = pick(&inputs.columns);
+        if let Some(set) = inputs.set {
+            return self.plan_relation_set(set, inputs, &pick);
+        }
         let mut plans = Vec::with_capacity(inputs.inputs.len());
-        let mut estimate = Estimate { width: self.width_of(&inputs.columns), ..Estimate::default() };
+        let mut estimate = Estimate { width: self.width_of(&ids), ..Estimate::default() };
         for (index, (plan, columns)) in inputs.inputs.iter().enumerate() {
-            let planned = self.plan_set_input(plan, columns)?;
+            let planned = self.plan_set_input(plan, &pick(columns))?;
             if index == 0 {
                 estimate.startup_cost = planned.estimate.startup_cost;
             }
@@ -966,9 +977,13 @@ impl PlanBuilder<'_> {
             plans.push(Arc::new(planned));
         }
         estimate.total_cost += estimate.rows * self.settings().cpu_tuple_cost * 0.5;
-        let columns = self.output_columns(&inputs.columns);
-        let plan = PhysicalPlan { node: PlanNode::Append(AppendPlan { inputs: plans }), columns, estimate };
-        Ok(Node { plan, ids: inputs.columns.clone(), order: Vec::new(), unique: Vec::new() })
+        let columns = self.output_columns(&ids);
+        let plan = PhysicalPlan {
+            node: PlanNode::Append(AppendPlan { inputs: plans, guards: Vec::new() }),
+            columns,
+            estimate,
+        };
+        Ok(Node { plan, ids, order: Vec::new(), unique: Vec::new() })
     }
 
     fn plan_set_op(&mut self, kind: crate::physical::SetOpKind, inputs: &SetInputs) -> Result<Node> {
@@ -1043,6 +1058,7 @@ impl PlanBuilder<'_> {
         let mut needed = required.clone();
         for lock in locks {
             needed.insert(lock.row_id);
+            lock.table_oid.iter().for_each(|id| needed.insert(*id));
             // What the row's newest version may have changed.
             for (_, id) in &self.tables[lock.table].columns {
                 needed.insert(*id);
@@ -1067,7 +1083,12 @@ impl PlanBuilder<'_> {
                 return Err(Error::unsupported("locking rows of this kind of FROM item"));
             };
             let recheck = self.recheck(lock.table, &node.ids, &usable)?;
+            let set = match lock.table_oid {
+                Some(table_oid) => Some(self.marked_set(lock.table, table_oid, &node.ids, &recheck)?),
+                None => None,
+            };
             relations.push(MarkedRelation {
+                set,
                 table: self.tables[lock.table].table.oid,
                 row_id,
                 strength: lock.strength,

@@ -201,7 +201,7 @@ impl Pass<'_> {
                 let own = plan.estimate.total_cost - plan.children()[0].estimate.total_cost;
                 Some(self.over(plan, &[&input.plan], input.workers, own))
             }
-            PlanNode::Append(_) => {
+            PlanNode::Append(_) if node_is_safe(plan) => {
                 let inputs: Vec<&Partial> =
                     children.iter().map(|ways| ways.partial.as_ref()).collect::<Option<_>>()?;
                 let workers = inputs.iter().map(|input| input.workers).max()?;

@@ -76,6 +76,7 @@ pub fn catalog() -> CatalogSnapshot {
                 missing: None,
                 comment: None,
                 statistics: (rows > 0.0).then(|| Arc::new(statistics)),
+                origin: ochre_catalog::Origin::LOCAL,
             });
             if unique || words.contains(&"index") {
                 let suffix = if primary { "pkey".to_owned() } else { format!("{}_idx", words[0]) };
@@ -130,6 +131,8 @@ pub fn catalog() -> CatalogSnapshot {
                         enforced: true,
                         validated: true,
                         no_inherit: false,
+                        origin: ochre_catalog::Origin::LOCAL,
+                        parent: Oid::INVALID,
                         comment: None,
                     }));
                 }
@@ -161,6 +164,7 @@ pub fn catalog() -> CatalogSnapshot {
             page_estimate: option("pages") as u32,
             comment: None,
             options: Vec::new(),
+            inheritance: ochre_catalog::Inheritance::default(),
         })));
     }
     snapshot

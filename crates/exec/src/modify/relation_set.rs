@@ -1,0 +1,234 @@
+//! UPDATE and DELETE of the rows of a set of relations: a table and what inherits from it.
+//!
+//! # How
+//! The source tells each row's relation. Rows of one relation that follow each other go to the operator of that relation
+//! together, which does with them what it does for its table alone. An operator is made when its relation's first row comes:
+//! a statement over a thousand partitions opens those that it finds rows in.
+
+use std::sync::Arc;
+
+use ochre_base::{Error, Oid, Result, RowId};
+use ochre_sql::physical::{CommandKind, ModifySetPart, ModifySetPlan, PartPlan, ScanColumn};
+use ochre_types::{Batch, Column, PhysicalType, Selection};
+
+use crate::build::physical_types;
+use crate::codec::RowDecoder;
+use crate::columns::concat_batches;
+use crate::modify::delete::Delete;
+use crate::modify::routed_insert::Router;
+use crate::modify::triggers::{TriggerEvent, Triggers};
+use crate::modify::update::{Update, join_batches};
+use crate::relation::TableAccess;
+use crate::{BoxOperator, ExecContext, Operator};
+
+/// Changes the rows of its source, each in its relation.
+pub struct ModifySet {
+    source: BoxOperator,
+    types: Vec<PhysicalType>,
+    /// The types of the named table's columns.
+    width: Vec<PhysicalType>,
+    table_oid: usize,
+    row_id: usize,
+    parts: Vec<Part>,
+    /// The statement triggers of the table that is named.
+    triggers: Option<Box<Triggers>>,
+    /// Where rows go that leave their partition.
+    router: Option<Router>,
+    is_root: bool,
+}
+
+/// A relation of the set.
+struct Part {
+    oid: Oid,
+    plan: ModifySetPart,
+    open: Option<Open>,
+}
+
+/// A relation whose rows have come.
+struct Open {
+    change: Change,
+    /// Reads the columns that the source does not have.
+    fetch: Option<(Arc<TableAccess>, RowDecoder)>,
+}
+
+enum Change {
+    Update(Box<Update>),
+    Delete(Box<Delete>),
+}
+
+/// An operator without rows: those of a set's parts come from the set.
+pub(crate) struct NoRows;
+
+impl Operator for NoRows {
+    fn next(&mut self, _: &ExecContext<'_>) -> Result<Option<Batch>> {
+        Ok(None)
+    }
+
+    fn rescan(&mut self, _: &ExecContext<'_>) -> Result<()> {
+        Ok(())
+    }
+}
+
+impl ModifySet {
+    /// Changes what `source` gives.
+    pub fn new(plan: &ModifySetPlan, source: BoxOperator, is_root: bool) -> ModifySet {
+        let (event, changed) = match plan.command {
+            CommandKind::Delete => (TriggerEvent::Delete, Vec::new()),
+            _ => (TriggerEvent::Update, changed_columns(plan)),
+        };
+        let part =
+            |part: &ModifySetPart| Part { oid: part.plan.target().table.oid, plan: part.clone(), open: None };
+        ModifySet {
+            source,
+            types: physical_types(&plan.source),
+            table_oid: plan.table_oid,
+            row_id: plan.row_id,
+            parts: plan.parts.iter().map(part).collect(),
+            triggers: Triggers::of(&plan.table, event, &changed),
+            router: plan.routing.as_ref().map(|routing| Router::new(routing, false)),
+            width: plan.table.columns.iter().map(|column| column.ty.physical).collect(),
+            is_root,
+        }
+    }
+
+    fn change_batch(&mut self, ctx: &ExecContext<'_>, batch: &Batch) -> Result<Vec<Batch>> {
+        let relations = Arc::clone(&batch.columns[self.table_oid]);
+        let relation = |row: usize| relations.datum(row).as_i64().map(|oid| Oid(oid as u32));
+        let rows: Vec<u16> = batch.active().map(|row| row as u16).collect();
+        let mut rest = rows.as_slice();
+        let mut results = Vec::new();
+        while let Some(first) = rest.first() {
+            let oid = relation(*first as usize);
+            let same = |row: &&u16| relation(**row as usize) == oid;
+            let (run, others) = rest.split_at(rest.iter().take_while(same).count());
+            rest = others;
+            // NULL on the null side of a join: there is no row.
+            let Some(oid) = oid else { continue };
+            let run = batch.clone().with_selection(Selection::new(run.to_vec()));
+            results.extend(self.change_run(ctx, oid, run)?);
+        }
+        Ok(results)
+    }
+
+    fn change_run(&mut self, ctx: &ExecContext<'_>, oid: Oid, run: Batch) -> Result<Vec<Batch>> {
+        let Some(part) = self.parts.iter_mut().find(|part| part.oid == oid) else {
+            return Err(Error::internal(format!("a row of relation {oid} is not of the statement's tables")));
+        };
+        let open = match &mut part.open {
+            Some(open) => open,
+            none => none.insert(Open::new(ctx, &part.plan, self.is_root, self.router.is_some())?),
+        };
+        let run = match &mut open.fetch {
+            None => run,
+            Some((table, decoder)) => with_fetched(ctx, &self.types, self.row_id, table, decoder, &run)?,
+        };
+        match &mut open.change {
+            Change::Update(update) => {
+                let mut results = update.update_batch(ctx, run)?;
+                for moved in update.take_moved() {
+                    let Some(router) = &mut self.router else { continue };
+                    let image = of_named(&self.width, &part.plan.map, &moved.image);
+                    if let Some((relation, rid)) = router.insert_moved(ctx, &image)? {
+                        results.extend(update.returned_moved(ctx, moved, relation, rid)?);
+                    }
+                }
+                Ok(results)
+            }
+            Change::Delete(delete) => delete.delete_batch(ctx, run),
+        }
+    }
+}
+
+impl Open {
+    fn new(ctx: &ExecContext<'_>, part: &ModifySetPart, is_root: bool, moves: bool) -> Result<Open> {
+        let relations = ctx.statement.relations;
+        let change = match &part.plan {
+            PartPlan::Update(plan) => {
+                Change::Update(Box::new(Update::of_part(plan, Box::new(NoRows), relations, is_root, moves)?))
+            }
+            PartPlan::Delete(plan) => {
+                Change::Delete(Box::new(Delete::new(plan, Box::new(NoRows), relations, is_root)?))
+            }
+        };
+        let fetch = match part.fetch.as_slice() {
+            [] => None,
+            positions => {
+                let table = relations.table(&part.plan.target().table)?;
+                let columns: Vec<ScanColumn> = positions.iter().copied().map(ScanColumn::Table).collect();
+                let decoder = RowDecoder::new(&table.codec, &columns);
+                Some((table, decoder))
+            }
+        };
+        Ok(Open { change, fetch })
+    }
+}
+
+/// A row of a member's columns as one of the named table's.
+fn of_named(types: &[PhysicalType], map: &[Option<usize>], image: &Batch) -> Batch {
+    let column = |(ty, at): (&PhysicalType, &Option<usize>)| match at {
+        Some(at) => Arc::clone(&image.columns[*at]),
+        None => Arc::new(Column::nulls(*ty, image.rows)),
+    };
+    Batch::new(types.iter().zip(map).map(column).collect(), image.rows)
+}
+
+/// The rows of a run with the columns that the source does not have.
+fn with_fetched(
+    ctx: &ExecContext<'_>,
+    types: &[PhysicalType],
+    row_id: usize,
+    table: &TableAccess,
+    decoder: &mut RowDecoder,
+    run: &Batch,
+) -> Result<Batch> {
+    let heap = table.heap()?;
+    let mut rows: Vec<u16> = Vec::new();
+    for row in run.active() {
+        let Some(id) = run.columns[row_id].datum(row).as_i64() else { continue };
+        let snapshot = ctx.statement.snapshot;
+        let seen = heap.fetch(snapshot, RowId::from_u64(id as u64), |version| decoder.push(&version))?;
+        if seen.transpose()?.is_some() {
+            rows.push(row as u16);
+        }
+    }
+    let count = rows.len();
+    let kept = run.clone().with_selection(Selection::new(rows));
+    let mut columns = concat_batches(types, std::slice::from_ref(&kept));
+    columns.extend(decoder.take(heap)?.columns);
+    Ok(Batch::new(columns, count))
+}
+
+/// The named table's columns that an UPDATE assigns to, by position.
+fn changed_columns(plan: &ModifySetPlan) -> Vec<usize> {
+    let Some(PartPlan::Update(part)) = plan.parts.first().map(|part| &part.plan) else { return Vec::new() };
+    let named = |assignment: &ochre_sql::physical::Assignment| {
+        let name = &part.target.table.columns[assignment.column].name;
+        plan.table.columns.iter().position(|column| !column.dropped && column.name == *name)
+    };
+    part.assignments.iter().filter_map(named).collect()
+}
+
+impl Operator for ModifySet {
+    fn next(&mut self, ctx: &ExecContext<'_>) -> Result<Option<Batch>> {
+        if let Some(triggers) = &mut self.triggers {
+            triggers.begin(ctx)?;
+        }
+        while let Some(batch) = self.source.next(ctx)? {
+            let results = self.change_batch(ctx, &batch)?;
+            if !results.is_empty() {
+                return Ok(Some(join_batches(results)));
+            }
+        }
+        if let Some(triggers) = &mut self.triggers {
+            triggers.end(ctx);
+        }
+        Ok(None)
+    }
+
+    fn rescan(&mut self, ctx: &ExecContext<'_>) -> Result<()> {
+        if let Some(triggers) = &mut self.triggers {
+            triggers.restart();
+        }
+        self.source.rescan(ctx)
+    }
+}
