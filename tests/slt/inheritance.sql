@@ -40,7 +40,7 @@ UPDATE ONLY city SET note = 'own';
 SELECT name, note FROM city ORDER BY name;
 UPDATE city SET people = 5000 WHERE name = 'Au';
 UPDATE city SET people = -5 WHERE name = 'Wien';
-UPDATE city c SET note = v.mayor FROM village v WHERE v.name = c.name RETURNING c.name, c.note, v.tableoid::regclass;
+WITH changed AS (UPDATE city c SET note = v.mayor FROM village v WHERE v.name = c.name RETURNING c.name, c.note, v.tableoid::regclass) SELECT * FROM changed ORDER BY 1;
 UPDATE city SET note = 'k' WHERE name IN (SELECT name FROM capital);
 SELECT * FROM capital ORDER BY name;
 DELETE FROM city WHERE name IN ('Graz', 'Ober') RETURNING tableoid::regclass, name, people, note;

@@ -95,7 +95,9 @@ impl Session {
         let own = constraint.as_ref().map(|_| self.new_oid());
         if model.primary {
             for key in &keys {
-                self.add_not_null(partition, key.number, None, true)?;
+                if !self.relation(partition).column(key.number).is_some_and(|column| column.not_null) {
+                    self.add_not_null(partition, key.number, None, true)?;
+                }
             }
         }
         let numbers: Vec<i16> = keys.iter().map(|key| key.number).collect();
