@@ -18,6 +18,7 @@ use crate::modify::delete::Delete;
 use crate::modify::routed_insert::Router;
 use crate::modify::triggers::{TriggerEvent, Triggers};
 use crate::modify::update::{Update, join_batches};
+use crate::operator::Nothing;
 use crate::relation::TableAccess;
 use crate::{BoxOperator, ExecContext, Operator};
 
@@ -54,19 +55,6 @@ struct Open {
 enum Change {
     Update(Box<Update>),
     Delete(Box<Delete>),
-}
-
-/// An operator without rows: those of a set's parts come from the set.
-pub(crate) struct NoRows;
-
-impl Operator for NoRows {
-    fn next(&mut self, _: &ExecContext<'_>) -> Result<Option<Batch>> {
-        Ok(None)
-    }
-
-    fn rescan(&mut self, _: &ExecContext<'_>) -> Result<()> {
-        Ok(())
-    }
 }
 
 impl ModifySet {
@@ -144,10 +132,10 @@ impl Open {
         let relations = ctx.statement.relations;
         let change = match &part.plan {
             PartPlan::Update(plan) => {
-                Change::Update(Box::new(Update::of_part(plan, Box::new(NoRows), relations, is_root, moves)?))
+                Change::Update(Box::new(Update::of_part(plan, Box::new(Nothing), relations, is_root, moves)?))
             }
             PartPlan::Delete(plan) => {
-                Change::Delete(Box::new(Delete::new(plan, Box::new(NoRows), relations, is_root)?))
+                Change::Delete(Box::new(Delete::new(plan, Box::new(Nothing), relations, is_root)?))
             }
         };
         let fetch = match part.fetch.as_slice() {

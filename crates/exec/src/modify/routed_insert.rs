@@ -13,9 +13,9 @@ use ochre_types::{Batch, Column, Datum, Selection, SqlType};
 
 use crate::modify::errors::no_partition;
 use crate::modify::insert::Insert;
-use crate::modify::relation_set::NoRows;
 use crate::modify::triggers::{TriggerEvent, Triggers};
 use crate::modify::update::join_batches;
+use crate::operator::Nothing;
 use crate::{BoxOperator, ExecContext, Operator};
 
 /// Finds rows' partitions and inserts them there.
@@ -36,7 +36,7 @@ impl Router {
         let slot = &mut self.leaves[number];
         if slot.is_none() {
             let plan = &self.routing.leaves[number].plan;
-            let insert = Insert::new(plan, Box::new(NoRows), ctx.statement.relations, self.is_root)?;
+            let insert = Insert::new(plan, Box::new(Nothing), ctx.statement.relations, self.is_root)?;
             *slot = Some(Box::new(insert));
         }
         Ok(slot.as_mut().expect("it was just opened"))

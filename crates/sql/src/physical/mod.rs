@@ -47,10 +47,10 @@ pub use modify::{
 pub use relational::{
     AggregateCall, AggregatePlan, AggregateStage, AggregateStrategy, AppendPlan, CteScanPlan, DistinctPlan,
     FilterPlan, FrameBound, FrameExclusion, FrameMode, GatherPlan, HashJoinPlan, JoinType, LimitPlan,
-    LockRowsPlan, MarkedRelation, MarkedSet, MaterializePlan, MergeJoinPlan, NestedLoopJoin, ProjectItem, ProjectPlan,
-    ProjectSetPlan, RecursiveUnionPlan, ResultPlan, RowLockStrength, RowLockWait, SetOpKind, SetOpPlan,
-    SetOpStrategy, SlotAssignment, SortKey, SortPlan, UniquePlan, ValuesPlan, WindowCall, WindowFrame,
-    WindowPlan, WorkTableScanPlan,
+    LockRowsPlan, MarkedRelation, MarkedSet, MaterializePlan, MergeJoinPlan, NestedLoopJoin, ProjectItem,
+    ProjectPlan, ProjectSetPlan, RecursiveUnionPlan, ResultPlan, RowLockStrength, RowLockWait, SetOpKind,
+    SetOpPlan, SetOpStrategy, SlotAssignment, SortKey, SortPlan, UniquePlan, ValuesPlan, WindowCall,
+    WindowFrame, WindowPlan, WorkTableScanPlan,
 };
 pub use route::{RouteNode, RoutePlace, Routes};
 pub use scan::{
