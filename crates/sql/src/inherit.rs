@@ -10,8 +10,8 @@
 
 use std::sync::Arc;
 
-use ochre_base::{Error, Result};
-use ochre_catalog::{CatalogSnapshot, RelationDescriptor, RelationKind};
+use ochre_base::{Error, Oid, Result};
+use ochre_catalog::{CatalogSnapshot, Persistence, RelationDescriptor, RelationKind};
 use ochre_expr::Expr;
 
 use crate::logical::{
@@ -74,9 +74,10 @@ pub(crate) fn expansion(table: &RelationDescriptor, only: bool) -> Expansion {
 }
 
 /// The relations with rows of a table's set: the table first, then its descendants, level by level; partitions in the
-/// order of their bounds.
+/// order of their bounds. Temporary relations of other sessions are none of it.
 fn members(
     catalog: &CatalogSnapshot,
+    search_path: &[Oid],
     table: &Arc<RelationDescriptor>,
 ) -> Result<Vec<Arc<RelationDescriptor>>> {
     if table.kind == RelationKind::PartitionedTable {
@@ -85,19 +86,34 @@ fn members(
         return Ok(leaves);
     }
     let all = catalog.descendants(table.oid).into_iter();
-    Ok(all.filter_map(|oid| catalog.relation(oid).cloned()).collect())
+    let all = all.filter_map(|oid| catalog.relation(oid).cloned());
+    Ok(all.filter(|member| !is_of_other_session(catalog, search_path, member)).collect())
+}
+
+/// Whether a relation is a temporary one that is not the session's with this search path.
+pub(crate) fn is_of_other_session(
+    catalog: &CatalogSnapshot,
+    search_path: &[Oid],
+    relation: &RelationDescriptor,
+) -> bool {
+    relation.persistence == Persistence::Temporary
+        && catalog.temporary_namespace(search_path) != Some(relation.namespace)
 }
 
 /// Puts sets of relations in the place of tables that stand for them.
 ///
 /// # Errors
 /// XX000 for a catalog that contradicts itself.
-pub(crate) fn expand(statement: &mut LogicalStatement, catalog: &CatalogSnapshot) -> Result<()> {
+pub(crate) fn expand(
+    statement: &mut LogicalStatement,
+    catalog: &CatalogSnapshot,
+    search_path: &[Oid],
+) -> Result<()> {
     if statement.tables.iter().all(|table| table.expansion == Expansion::Own) {
         return Ok(());
     }
     let LogicalStatement { body, tables, subqueries, ctes, columns, .. } = statement;
-    let mut expander = Expander { catalog, tables, columns };
+    let mut expander = Expander { catalog, search_path, tables, columns };
     let mut visit = |body: &mut LogicalBody| match body {
         LogicalBody::Query(query) => expander.expand(&mut query.plan),
         LogicalBody::Modify(modify) => expander.expand(&mut modify.source.plan),
@@ -109,6 +125,7 @@ pub(crate) fn expand(statement: &mut LogicalStatement, catalog: &CatalogSnapshot
 
 struct Expander<'a> {
     catalog: &'a CatalogSnapshot,
+    search_path: &'a [Oid],
     tables: &'a mut Vec<TableUse>,
     columns: &'a mut Vec<ColumnInfo>,
 }
@@ -133,7 +150,7 @@ impl Expander<'_> {
         let descriptor = Arc::clone(&self.tables[table].table);
         let members = match self.tables[table].expansion {
             Expansion::Nothing => Vec::new(),
-            _ => members(self.catalog, &descriptor)?,
+            _ => members(self.catalog, self.search_path, &descriptor)?,
         };
         let whole_row = self.tables[table].columns.iter().find(|(column, _)| *column == ScanColumn::WholeRow);
         let whole_row = whole_row.map(|(_, id)| *id);

@@ -72,6 +72,26 @@ impl Session {
         }
     }
 
+    /// As [`Session::lock_descendants`], without other sessions' temporary relations, whose rows are out of reach.
+    pub(crate) fn lock_reachable_descendants(&self, oid: Oid, mode: RelationLockMode) -> Result<Vec<Oid>> {
+        let own = self.state.temporary_namespace();
+        let mut reached = vec![oid];
+        loop {
+            let mut all = self.state.catalog().descendants(oid);
+            all.retain(|oid| {
+                let relation = self.relation(*oid);
+                relation.persistence != Persistence::Temporary || own == Some(relation.namespace)
+            });
+            if all.iter().all(|oid| reached.contains(oid)) {
+                return Ok(all);
+            }
+            for oid in all.iter().filter(|oid| !reached.contains(oid)) {
+                self.lock_relation(*oid, mode)?;
+            }
+            reached.extend(all);
+        }
+    }
+
     /// The parents of a new table, locked.
     pub(crate) fn parents_of_new(
         &mut self,

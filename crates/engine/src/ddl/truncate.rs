@@ -33,7 +33,7 @@ impl Session {
             }
             let all = match relation.only {
                 true => vec![table.oid],
-                false => self.lock_descendants(table.oid, RelationLockMode::AccessExclusive)?,
+                false => self.lock_reachable_descendants(table.oid, RelationLockMode::AccessExclusive)?,
             };
             for oid in all {
                 if !tables.contains(&oid) {

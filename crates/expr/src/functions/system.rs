@@ -109,7 +109,7 @@ fn names(list: Vec<String>) -> Datum {
 
 #[rustfmt::skip]
 fn identity(r: &mut Implementations) {
-    r.row("satisfies_hash_partition", |call, args| satisfies_hash_partition(call, args));
+    r.row("satisfies_hash_partition", satisfies_hash_partition);
     r.row("pgsql_version", |call, _| Ok(Datum::text(call.eval.session.version())));
     r.row("current_database", |call, _| Ok(Datum::text(call.eval.session.database())));
     r.row("current_user", |call, _| Ok(Datum::text(call.eval.session.current_user())));

@@ -325,7 +325,8 @@ impl<'a> Binder<'a> {
         self.use_relation(relation, access);
         if crate::inherit::expansion(relation, only) == crate::logical::Expansion::Descendants {
             for oid in self.catalog.descendants(relation.oid).into_iter().skip(1) {
-                if let Some(member) = self.catalog.relation(oid).cloned() {
+                let Some(member) = self.catalog.relation(oid).cloned() else { continue };
+                if !crate::inherit::is_of_other_session(self.catalog, self.search_path, &member) {
                     note_use(&mut self.members, &member, access);
                 }
             }

@@ -108,7 +108,7 @@ impl<'a> Planner<'a> {
     /// As [`Planner::plan`].
     pub fn bind(&self, statement: &ast::Statement, params: &mut ParamTypes) -> Result<LogicalStatement> {
         let mut bound = Binder::new(self.catalog, self.search_path, self.session, params).bind(statement)?;
-        crate::inherit::expand(&mut bound, self.catalog)?;
+        crate::inherit::expand(&mut bound, self.catalog, self.search_path)?;
         Ok(bound)
     }
 

@@ -37,7 +37,7 @@ impl PlanBuilder<'_> {
         pick: &dyn Fn(&[ColumnId]) -> Vec<ColumnId>,
     ) -> Result<Node> {
         let ids = pick(&inputs.columns);
-        let mut scanned: Vec<(&(Logical, Vec<ColumnId>), Option<Expr>)> = Vec::new();
+        let mut scanned = Vec::new();
         for input in &inputs.inputs {
             match table_of(&input.0).map_or(Verdict::Read, |table| self.verdict(&input.0, table)) {
                 Verdict::Read => scanned.push((input, None)),
