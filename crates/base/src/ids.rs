@@ -64,11 +64,18 @@ impl Xid {
     pub const FROZEN: Xid = Xid(1);
     /// The first id given to a transaction.
     pub const FIRST: Xid = Xid(16);
+    /// None that was given is higher, for as long as anybody lives: on disk, a higher one is damage.
+    pub const HIGHEST: Xid = Xid(1 << 60);
 
     /// Whether the id names a transaction.
     pub const fn is_valid(self) -> bool {
         self.0 != 0
     }
+}
+
+impl FileId {
+    /// None that was given is higher, for as long as anybody lives: on disk, a higher one is damage.
+    pub const HIGHEST: FileId = FileId(1 << 60);
 }
 
 impl Lsn {

@@ -4,7 +4,7 @@
 //! counter.
 
 use hashbrown::HashMap;
-use ochre_base::BlockNo;
+use ochre_base::{BlockNo, Error, Result};
 use ochre_storage::RelationKey;
 
 /// Blocks of one word of a bitmap.
@@ -61,6 +61,12 @@ impl BlockSet {
         let mut words: Vec<(u32, u64)> = self.words.iter().map(|(at, word)| (*at, *word)).collect();
         words.sort_unstable();
         words
+    }
+
+    /// A word's position as it was read from disk.
+    pub(crate) fn position(at: u32) -> Result<u32> {
+        let holds_blocks = at <= u32::MAX / WORD_BLOCKS;
+        if holds_blocks { Ok(at) } else { Err(Error::corrupt(format!("set of blocks with a word at {at}"))) }
     }
 
     /// The inverse of [`BlockSet::to_words`].

@@ -34,6 +34,7 @@
 //! Readers take no lock: the ring is validated by re-reading `ring_low`, the rest is published through `ArcSwap`.
 //! All writers hold the manager's publish mutex.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -88,7 +89,7 @@ fn decode(word: u64) -> Outcome {
     }
 }
 
-/// Xids `first..=last` whose outcome is not "committed long ago".
+/// Xids `first..=last` with the same word; in lists those whose outcome is not "committed long ago".
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Exception {
     first: u64,
@@ -115,15 +116,15 @@ impl Exceptions {
     }
 
     /// Adds an exception behind all others.
-    fn push(&mut self, xid: u64, word: u64) {
+    fn push(&mut self, run: Exception) {
         if let Some(last) = self.0.last_mut() {
-            debug_assert!(last.last < xid, "exceptions are added in order");
-            if last.last + 1 == xid && last.word == word && word == ABORTED {
-                last.last = xid;
+            debug_assert!(last.last < run.first, "exceptions are added in order");
+            if last.last + 1 == run.first && last.word == run.word && run.word == ABORTED {
+                last.last = run.last;
                 return;
             }
         }
-        self.0.push(Exception { first: xid, last: xid, word });
+        self.0.push(run);
     }
 
     /// Removes `first..=last` from the list.
@@ -183,6 +184,29 @@ impl Segment {
         match self.words.get((xid - self.first) as usize) {
             Some(word) => *word,
             None => self.exceptions.find(xid).unwrap_or(self.last_commit),
+        }
+    }
+
+    /// Shows the words from an xid on, as [`Outcomes::visit_unsettled`] does.
+    fn visit(&self, from: u64, show: &mut impl FnMut(Exception) -> ControlFlow<()>) -> ControlFlow<()> {
+        let mut at = from.max(self.first);
+        if !self.words.is_empty() {
+            let words = &self.words[(at - self.first) as usize..];
+            return (at..)
+                .zip(words)
+                .try_for_each(|(xid, word)| show(Exception { first: xid, last: xid, word: *word }));
+        }
+        for run in self.exceptions.0.iter().filter(|run| run.last >= from) {
+            if at < run.first {
+                show(Exception { first: at, last: run.first - 1, word: self.last_commit })?;
+            }
+            show(Exception { first: run.first.max(at), ..*run })?;
+            at = run.last + 1;
+        }
+        if at < self.end {
+            show(Exception { first: at, last: self.end - 1, word: self.last_commit })
+        } else {
+            ControlFlow::Continue(())
         }
     }
 }
@@ -403,13 +427,34 @@ impl Outcomes {
     fn finish(&self, xid: Xid, word: u64) {
         self.store(xid, word);
         if self.oldest_running.load(Ordering::Relaxed) == xid.0 {
-            let next = self.next.load(Ordering::Relaxed);
-            let mut oldest = xid.0 + 1;
-            while oldest < next && !matches!(decode(self.word(oldest)), Outcome::Running { .. }) {
-                oldest += 1;
-            }
+            let mut oldest = self.next.load(Ordering::Relaxed);
+            let _ = self.visit_unsettled(xid.0 + 1, |run| match decode(run.word) {
+                Outcome::Running { .. } => {
+                    oldest = run.first;
+                    ControlFlow::Break(())
+                }
+                _ => ControlFlow::Continue(()),
+            });
             self.oldest_running.store(oldest, Ordering::Release);
         }
+    }
+
+    /// Shows the words of the xids from `from` on, none of which has settled, in their order until `show` has seen enough.
+    /// What was collapsed comes in runs, so that the work does not grow with the xids that have passed beside a
+    /// transaction that stays open. The caller holds the publish mutex.
+    fn visit_unsettled(
+        &self,
+        from: u64,
+        mut show: impl FnMut(Exception) -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
+        let low = self.ring_low.load(Ordering::Relaxed);
+        if from < low {
+            self.middle.load().iter().filter(|s| s.end > from).try_for_each(|s| s.visit(from, &mut show))?;
+        }
+        (from.max(low)..self.next.load(Ordering::Relaxed)).try_for_each(|xid| {
+            let word = self.ring[(xid % RING_XIDS) as usize].load(Ordering::Relaxed);
+            show(Exception { first: xid, last: xid, word })
+        })
     }
 
     fn store(&self, xid: Xid, word: u64) {
@@ -445,24 +490,24 @@ impl Outcomes {
         let oldest = snapshots.first().copied().unwrap_or(Lsn::ZERO);
         self.collapse_middle(snapshots);
         let from = self.settled.load(Ordering::Relaxed);
-        let next = self.next.load(Ordering::Relaxed);
         let mut to = from;
         let mut exceptions: Option<Exceptions> = None;
-        while to < next {
-            let word = self.word(to);
-            match decode(word) {
-                Outcome::Running { .. } => break,
-                Outcome::Committed { lsn, .. } if lsn > oldest => break,
-                Outcome::Committed { has_dead: false, .. } => {}
-                Outcome::Committed { has_dead: true, .. } => exceptions
+        let _ = self.visit_unsettled(from, |run| {
+            let word = match decode(run.word) {
+                Outcome::Running { .. } => return ControlFlow::Break(()),
+                Outcome::Committed { lsn, .. } if lsn > oldest => return ControlFlow::Break(()),
+                Outcome::Committed { has_dead: false, .. } => None,
+                Outcome::Committed { has_dead: true, .. } => Some(DEAD_BIT | SETTLED_WORD),
+                Outcome::Aborted => Some(ABORTED),
+            };
+            if let Some(word) = word {
+                exceptions
                     .get_or_insert_with(|| (**self.settled_exceptions.load()).clone())
-                    .push(to, DEAD_BIT | SETTLED_WORD),
-                Outcome::Aborted => exceptions
-                    .get_or_insert_with(|| (**self.settled_exceptions.load()).clone())
-                    .push(to, ABORTED),
+                    .push(Exception { word, ..run });
             }
-            to += 1;
-        }
+            to = run.last + 1;
+            ControlFlow::Continue(())
+        });
         if let Some(exceptions) = exceptions {
             self.publish_exceptions(exceptions);
         }
@@ -541,16 +586,18 @@ impl Outcomes {
                 saved.aborted.push((Xid(e.first), Xid(e.last)));
             }
         }
-        for xid in settled..saved.next.0 {
-            match decode(self.word(xid)) {
-                Outcome::Running { .. } => saved.running.push(Xid(xid)),
+        let _ = self.visit_unsettled(settled, |run| {
+            let (first, last) = (Xid(run.first), Xid(run.last));
+            match decode(run.word) {
+                Outcome::Running { .. } => saved.running.extend((run.first..=run.last).map(Xid)),
                 Outcome::Aborted => match saved.aborted.last_mut() {
-                    Some((_, last)) if last.0 + 1 == xid => last.0 = xid,
-                    _ => saved.aborted.push((Xid(xid), Xid(xid))),
+                    Some((_, end)) if end.0 + 1 == first.0 => *end = last,
+                    _ => saved.aborted.push((first, last)),
                 },
                 Outcome::Committed { .. } => {}
             }
-        }
+            ControlFlow::Continue(())
+        });
         saved.dead = self.dead.read().iter().map(|(xid, ranges)| (Xid(*xid), ranges.to_vec())).collect();
         saved.dead.sort_unstable_by_key(|(xid, _)| *xid);
         saved
@@ -584,7 +631,7 @@ impl Segment {
         for (xid, word) in (self.first..).zip(&self.words) {
             match decode(*word) {
                 Outcome::Committed { has_dead: false, .. } => {}
-                _ => exceptions.push(xid, *word),
+                _ => exceptions.push(Exception { first: xid, last: xid, word: *word }),
             }
         }
         Segment {
@@ -696,6 +743,32 @@ mod tests {
         assert_eq!(restored.outcome(xids[0]), Outcome::Aborted);
         assert_eq!(restored.outcome(xids[5]), Outcome::Aborted);
         assert!(matches!(restored.outcome(xids[2]), Outcome::Committed { has_dead: false, .. }));
+    }
+
+    /// With a look at each number in between, this would take years.
+    #[test]
+    fn a_transaction_that_stays_open_costs_nothing_for_each_that_passes() {
+        let (old, aborted, next) = (Xid(100), Xid(1 << 50), Xid(1 << 59));
+        let saved = SavedOutcomes {
+            next,
+            aborted: vec![(aborted, Xid(aborted.0 + (1 << 40)))],
+            prepared: [(old, b"record".as_slice().into())].into(),
+            ..SavedOutcomes::default()
+        };
+        let restored = Outcomes::restore(&saved);
+        restored.settle(&[Lsn(500)]);
+        assert_eq!((restored.settled(), restored.oldest_running()), (old, old));
+        let again = restored.save();
+        assert_eq!((again.running, again.aborted), (vec![old], saved.aborted.clone()));
+        let young = restored.give(&Vec::new);
+        restored.publish_commit(young, Lsn(600), &[]);
+        restored.publish_commit(old, Lsn(700), &[]);
+        assert_eq!(restored.oldest_running(), restored.next());
+        restored.settle(&[Lsn(700)]);
+        assert_eq!(restored.settled(), restored.next());
+        assert_eq!(restored.outcome(aborted), Outcome::Aborted);
+        assert_eq!(restored.save().aborted, saved.aborted);
+        assert!(restored.middle.load().is_empty());
     }
 
     /// A transaction that stays open while the ring goes round several times, beside a snapshot that stays open.

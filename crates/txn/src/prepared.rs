@@ -118,7 +118,7 @@ impl PrepareRecord {
             let key = r.relation()?;
             let mut words = Vec::new();
             for _ in 0..r.u32()? {
-                words.push((r.u32()?, r.u64()?));
+                words.push((BlockSet::position(r.u32()?)?, r.u64()?));
             }
             prepare.written.push((key, words));
         }

@@ -129,7 +129,16 @@ impl SavedOutcomes {
             let length = r.u32()? as usize;
             saved.prepared.insert(xid, r.bytes(length)?.into());
         }
-        Ok(saved)
+        if saved.is_plausible() { Ok(saved) } else { Err(Error::corrupt("saved transactions cannot be so")) }
+    }
+
+    /// Whether it speaks of transactions that there have been.
+    fn is_plausible(&self) -> bool {
+        let given = |xid: &Xid| (Xid::FIRST..self.next).contains(xid);
+        self.next <= Xid::HIGHEST
+            && self.aborted.iter().all(|(first, last)| given(first) && given(last) && first <= last)
+            && self.running.iter().chain(self.prepared.keys()).all(given)
+            && self.dead.iter().all(|(xid, _)| given(xid))
     }
 }
 
@@ -205,11 +214,16 @@ mod tests {
         let saved = SavedOutcomes {
             next: Xid(99),
             aborted: vec![(Xid(20), Xid(22))],
-            running: vec![Xid(50), Xid(u64::MAX >> 2)],
+            running: vec![Xid(50), Xid(98)],
             dead: vec![(Xid(30), commit.dead.clone())],
             prepared: [(Xid(50), b"record".as_slice().into())].into(),
         };
         assert_eq!(SavedOutcomes::decode(&saved.encode()).unwrap(), saved);
+        let refused = |saved: SavedOutcomes| assert!(SavedOutcomes::decode(&saved.encode()).is_err());
+        refused(SavedOutcomes { next: Xid(u64::MAX), ..saved.clone() });
+        refused(SavedOutcomes { aborted: vec![(Xid(22), Xid(20))], ..saved.clone() });
+        refused(SavedOutcomes { running: vec![Xid(99)], ..saved.clone() });
+        refused(SavedOutcomes { prepared: [(Xid(0), b"record".as_slice().into())].into(), ..saved.clone() });
         assert_eq!(decode_runs(&encode_runs(&saved.aborted)).unwrap(), saved.aborted);
     }
 }

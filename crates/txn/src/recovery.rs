@@ -129,6 +129,9 @@ impl ResourceManager for TransactionLog {
 
     fn redo(&self, context: &RedoContext<'_>, record: &WalRecord<'_>) -> Result<()> {
         let mut recovery = self.recovery.lock();
+        if record.xid < Xid::FIRST && record.info != record::FORGET {
+            return Err(ochre_base::Error::corrupt("transaction record without a transaction"));
+        }
         match record.info {
             record::COMMIT => {
                 let commit = CommitRecord::decode(record.main)?;
