@@ -18,7 +18,7 @@
 
 use std::collections::BTreeMap;
 
-use ochre_base::{Lsn, Result, Xid};
+use ochre_base::{Error, FileId, Lsn, Result, Xid};
 
 use crate::files::Pending;
 use crate::records::{self, Fields};
@@ -66,6 +66,9 @@ impl CheckpointData {
             next_file_id: fields.u64()?,
             ..CheckpointData::default()
         };
+        if data.next_file_id > FileId::HIGHEST.0 {
+            return Err(Error::corrupt(format!("a checkpoint says that file {} is next", data.next_file_id)));
+        }
         for _ in 0..fields.u64()? {
             let relation = decode_relation(&mut fields)?;
             data.pending.creations.insert(relation, Xid(fields.u64()?));
@@ -85,7 +88,7 @@ impl CheckpointData {
 
 fn decode_relation(fields: &mut Fields<'_>) -> Result<crate::files::RelationKey> {
     let database = ochre_base::Oid(fields.u64()? as u32);
-    Ok(crate::files::RelationKey::new(database, ochre_base::FileId(fields.u64()?)))
+    Ok(crate::files::RelationKey::new(database, FileId(fields.u64()?)))
 }
 
 /// Says in a line what a checkpoint record says.

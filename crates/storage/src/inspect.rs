@@ -272,6 +272,11 @@ pub fn find_log_damage(env: &Env, root: &Path) -> Result<Option<LogDamage>> {
     Ok(Some(LogDamage { at, last, proof, pages_ahead }))
 }
 
+/// Whether a record is a checkpoint's, which carries the outcomes of transactions and the pending files.
+pub fn is_checkpoint(record: &WalRecord<'_>) -> bool {
+    record.rmgr == RmgrId::STORAGE && record.info == crate::records::CHECKPOINT
+}
+
 /// Gives a log record whose bytes were changed the checksum that they ask for, as one who knows the format could: for
 /// tests of what reads the log. `record` is the whole of it, without padding.
 ///

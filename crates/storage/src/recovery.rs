@@ -4,7 +4,9 @@
 //! - Y1: everything that is read from the log is durable before a page that depends on it is written: segments are
 //!   synced first.
 //! - Y2: a page that a record refers to is there, unless a later record drops its file or cuts it off. What is
-//!   missing is remembered, and is corruption if it stays unexplained.
+//!   missing is remembered, and is corruption if it stays unexplained. A page that a record makes is missing, too, when it
+//!   lies far behind the end of its file: pages come one after the other, and what made those between is in the file or
+//!   in the log.
 //! - Y3: redoing twice is redoing once: a crash during recovery or right after it begins again at the same point.
 //! - Y4: files come and go where the log says so, so that one of an id that was given again is not taken for the other.
 //! - Y5: what the process before wrote to files, and which it made, may be nowhere but in the system's cache: the first
@@ -14,6 +16,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use hashbrown::HashMap;
+use ochre_base::limits::PAGES_PER_SEGMENT;
 use ochre_base::{Error, Lsn, PageKey, Result, Xid};
 use parking_lot::Mutex;
 
@@ -24,8 +27,9 @@ use crate::records::{self, Fields};
 use crate::storage::ResourceManager;
 use crate::wal::{BlockFlags, RmgrId, WalReader, WalRecord};
 
-/// No transaction has a higher number: there is room to count on from here.
-const MAX_XID: Xid = Xid(1 << 60);
+/// Pages that can lie between the end of a fork and one that a record makes: sessions may have got them, and were stopped
+/// before they logged what they did with them.
+const MAX_GAP: u32 = PAGES_PER_SEGMENT;
 
 /// What a record does to a page in redo.
 pub enum RedoPage {
@@ -70,18 +74,26 @@ impl RedoContext<'_> {
         if !self.files.exists(fork.relation)? {
             return Ok(self.missing(block.key));
         }
-        if block.has_image || block.flags == BlockFlags::INIT {
+        let made_anew = block.has_image || block.flags == BlockFlags::INIT;
+        let gap = if made_anew { MAX_GAP } else { 0 };
+        if block.key.block.0 >= self.pool.block_count(fork)?.saturating_add(gap) {
+            return Ok(self.missing(block.key));
+        }
+        if made_anew {
             let mut page = self.pool.fetch_blank(block.key)?;
             if !block.has_image {
                 page.clear();
             } else if !block.restore(&mut page) {
                 return Err(Error::corrupt(format!("the image of {} in the log is damaged", block.key)));
             }
+            if block.has_image
+                && let Err(what) = self.pool.check_restored(block.key, &page)
+            {
+                let image = format!("the image of {} in the log is damaged", block.key);
+                return Err(Error::corrupt(image).detail(format!("The {what}.")));
+            }
             prepare(&mut page, record.end);
             return Ok(if block.has_image { RedoPage::Restored(page) } else { RedoPage::Apply(page) });
-        }
-        if block.key.block.0 >= self.pool.block_count(fork)? {
-            return Ok(self.missing(block.key));
         }
         let mut page = self.pool.write(block.key)?;
         if page.lsn() >= record.end {
@@ -128,7 +140,7 @@ impl Redone {
         match self.missing.iter().find(|(fork, _)| !gone.contains(&fork.relation)) {
             Some((fork, block)) => {
                 let key = fork.page(ochre_base::BlockNo(*block));
-                Err(Error::corrupt(format!("the log changes {key}, which does not exist")))
+                Err(Error::corrupt(format!("the log changes {key}, and the file ends before it")))
             }
             None => Ok(()),
         }
@@ -167,7 +179,7 @@ pub(crate) fn redo(
     let mut records = 0;
     let mut youngest = Xid::NONE;
     while let Some(record) = reader.next()? {
-        if record.xid > MAX_XID {
+        if record.xid > Xid::HIGHEST {
             let message =
                 format!("the log record at {:016x} is of transaction {}", record.start.0, record.xid);
             return Err(Error::corrupt(message));

@@ -415,9 +415,11 @@ impl Core {
         let record = reader.next()?.filter(|r| r.rmgr == RmgrId::STORAGE && r.info == records::CHECKPOINT);
         let Some(record) = record else {
             let at = found.checkpoint.0;
-            return Err(Error::corrupt(format!(
-                "could not read the checkpoint record at {at:016x} of the log"
-            )));
+            let error =
+                Error::corrupt(format!("could not read the checkpoint record of the log at {at:016x}"));
+            return Err(error
+                .detail("It says which transactions committed before it: without it, nothing can be read.")
+                .hint("Restore a backup."));
         };
         CheckpointData::decode(record.main)
     }

@@ -395,3 +395,37 @@ fn a_stale_record_behind_a_cut_tail_does_not_count() {
     let toy = Toy::open(&env, small_config()).unwrap();
     assert_eq!(toy.step().unwrap(), 1, "the stale record is of an older run");
 }
+
+/// A record of a page that is nowhere near its file's end: damage, unless the file was cut later.
+#[test]
+fn a_page_far_behind_the_end_of_its_file_is_not_made() {
+    const FAR: u32 = 3_000_000_000;
+    for cut in [false, true] {
+        let (fs, env) = sim(15);
+        let toy = filled(&env);
+        {
+            let mut page = toy.storage.pool().fetch_or_reset(page_key(1, FAR)).unwrap().write();
+            page.format(PageKind::HEAP, 8168);
+            let mut record = RecordBuilder::new(TOY, 1, Xid::NONE);
+            record.block(BlockFlags::INIT);
+            toy.storage.wal().append(&record, &mut [&mut page]).unwrap();
+        }
+        if cut {
+            toy.storage.files().truncate(relation(1).fork(Fork::Main), 2).unwrap();
+        }
+        toy.storage.wal().flush_to(toy.storage.wal().position()).unwrap();
+        drop(toy);
+        fs.crash(CrashMode::KeepUnsynced);
+        match Toy::open(&env, small_config()) {
+            Ok(toy) => {
+                assert!(cut);
+                assert_eq!(toy.storage.pool().block_count(relation(1).fork(Fork::Main)).unwrap(), 2);
+            }
+            Err(error) => {
+                assert!(!cut, "{error:?}");
+                assert_eq!(error.sqlstate().as_str(), "XX001");
+                assert!(error.message().contains(&format!("base/5/1 fork Main block {FAR}")), "{error:?}");
+            }
+        }
+    }
+}

@@ -107,7 +107,7 @@ impl BTree {
         let mut meta_page = storage.pool().allocate(fork)?;
         let mut root = storage.pool().allocate(fork)?;
         if (meta_page.key().block, root.key().block) != (meta::BLOCK, ROOT) {
-            return Err(Error::internal(format!("file of new index {} is not empty", relation.file)));
+            return Err(Error::corrupt(format!("file of new index {} is not empty", relation.file)));
         }
         meta::init(&mut meta_page, fillfactor);
         node::init(&mut root, 0);

@@ -185,6 +185,11 @@ impl BufferPool {
         }
     }
 
+    /// In redo: checks a page that an image in the log has made.
+    pub(crate) fn check_restored(&self, key: PageKey, page: &Page) -> std::result::Result<(), String> {
+        self.checks.verify_restored(key, page)
+    }
+
     /// Pins a page if it is in memory.
     pub fn fetch_cached(&self, key: PageKey) -> Option<PinnedPage> {
         self.table.pin_at_a_glance(&self.arena, PackedKey::new(key)).filter(PinnedPage::is_valid)

@@ -37,7 +37,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use ochre_base::{BlockNo, DatabaseId, FileId, Fork, Lsn, PageKey, Result, Xid};
+use ochre_base::{BlockNo, DatabaseId, Error, FileId, Fork, Lsn, PageKey, Result, Xid};
 use parking_lot::{Mutex, RwLock};
 
 pub(crate) use fork::ForkFile;
@@ -233,7 +233,10 @@ impl Files {
 
     /// In redo: a relation that a transaction creates begins empty, whatever of an earlier one of this name is there (L6).
     pub(crate) fn redo_create(&self, relation: RelationKey, creator: Xid) -> Result<()> {
-        self.store.raise_next_id(relation.file.0.saturating_add(1));
+        if relation.file > FileId::HIGHEST {
+            return Err(Error::corrupt(format!("the log creates file {}", relation.file)));
+        }
+        self.store.raise_next_id(relation.file.0 + 1);
         let known = {
             let mut pending = self.pending.lock();
             let dropped = pending.drops.remove(&relation).is_some();

@@ -72,7 +72,7 @@ impl FileStore {
     }
 
     fn shard(&self, key: ForkKey) -> &RwLock<HashMap<ForkKey, Arc<ForkFile>>> {
-        &self.forks[(key.relation.file.0 as usize * 4 + key.fork as usize) % SHARDS]
+        &self.forks[(key.relation.file.0 as usize % SHARDS * 4 + key.fork as usize) % SHARDS]
     }
 
     /// The fork, opened if it is not; it need not have a file.
