@@ -266,3 +266,27 @@ fn a_large_partition_of_a_window() {
         }
     });
 }
+
+/// What is read or made in one go looks at the limit as it goes.
+#[test]
+fn one_large_value_ends_at_the_limit() {
+    with_database("value", |_, session| {
+        run(session, "SET query_memory_limit = '100MB'");
+        let list = |open: &str, close: &str| format!("('{open}' || repeat('1,', 8000000) || '1{close}')");
+        for value in [
+            format!("{}::jsonb", list("[", "]")),
+            format!("{}::int[]", list("{", "}")),
+            "string_to_array(repeat('a,', 8000000), ',')".to_string(),
+            "regexp_split_to_array(repeat('a,', 8000000), ',')".to_string(),
+            "array_fill(1, ARRAY[20000000])".to_string(),
+            "array_cat(array_fill(1, ARRAY[2000000]), array_fill(1, ARRAY[2000000]))".to_string(),
+            "(SELECT array_agg(i) FROM generate_series(1, 8000000) AS i)".to_string(),
+            "repeat('x', 200000000)".to_string(),
+        ] {
+            let _budget = session.memory_budget();
+            let error = fails(session, &format!("SELECT pg_column_size({value})"));
+            assert_eq!(error.sqlstate().as_str(), "53200", "{value}: {error:?}");
+        }
+        assert_eq!(table(session, "SELECT 'goes on'"), ["goes on"]);
+    });
+}

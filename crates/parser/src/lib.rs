@@ -32,6 +32,12 @@ pub fn parse(sql: &str) -> Result<Vec<ast::RawStatement>> {
     Parser::new(sql).statements()
 }
 
+/// The identifiers of a text that are longer than 63 bytes, with what [`parse`] makes of them. Nearly every text has none,
+/// and is passed over in one look at its bytes.
+pub fn truncated_identifiers(sql: &str) -> Vec<(String, ast::Name)> {
+    if literal::has_long_word(sql) { literal::truncated_identifiers(sql) } else { Vec::new() }
+}
+
 /// Parses one expression, for instance a column default or the predicate of a check constraint.
 ///
 /// # Errors

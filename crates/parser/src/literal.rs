@@ -4,7 +4,7 @@ use ochre_base::limits::MAX_IDENTIFIER_BYTES;
 use ochre_base::{Error, Result, SqlState};
 
 use crate::ast::{LiteralValue, Name};
-use crate::lexer::{Tok, Token, continuation, near};
+use crate::lexer::{Tok, Token, continuation, lex, near};
 
 /// The name of an unquoted identifier: lower case (ASCII letters only, as in PostgreSQL with UTF-8), truncated.
 pub fn fold_identifier(raw: &str) -> Name {
@@ -26,6 +26,42 @@ fn truncate(text: &str) -> &str {
     &text[..end]
 }
 
+/// Whether a text may have an identifier that is truncated: a long word, or a quoted text as long.
+pub fn has_long_word(sql: &str) -> bool {
+    if sql.len() <= MAX_IDENTIFIER_BYTES {
+        return false;
+    }
+    let mut run = 0;
+    let mut quoted = false;
+    sql.bytes().any(|byte| {
+        let goes_on = match byte {
+            b'"' => {
+                quoted = !quoted;
+                false
+            }
+            _ => quoted || byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'$' | 0x80..),
+        };
+        run = if goes_on { run + 1 } else { 0 };
+        run > MAX_IDENTIFIER_BYTES
+    })
+}
+
+/// The identifiers of a text that are truncated, in its order: as written, and what becomes of them.
+pub fn truncated_identifiers(sql: &str) -> Vec<(String, Name)> {
+    let written = |token: &Token| {
+        let raw = &sql[token.start as usize..token.end as usize];
+        let whole = match token.tok {
+            Tok::Ident => raw.to_ascii_lowercase(),
+            Tok::QuotedIdent => raw[1..raw.len() - 1].replace("\"\"", "\""),
+            Tok::UnicodeIdent => unicode_name(sql, *token).ok()?,
+            _ => return None,
+        };
+        let name = Name::from(truncate(&whole));
+        (whole.len() > MAX_IDENTIFIER_BYTES).then_some((whole, name))
+    };
+    lex(sql).tokens.iter().filter_map(written).collect()
+}
+
 /// The name in double quotes, whole token given.
 pub fn quoted_identifier(raw: &str) -> Name {
     let inner = &raw[1..raw.len() - 1];
@@ -39,6 +75,10 @@ pub fn quoted_identifier(raw: &str) -> Name {
 
 /// The name of a `U&"…"` token with its UESCAPE.
 pub fn unicode_identifier(sql: &str, token: Token) -> Result<Name> {
+    unicode_name(sql, token).map(|text| Name::from(truncate(&text)))
+}
+
+fn unicode_name(sql: &str, token: Token) -> Result<String> {
     let raw = &sql[token.start as usize..token.end as usize];
     let close = 3 + closing_quote(&raw.as_bytes()[3..], b'"');
     let body = raw[3..close].replace("\"\"", "\"");
@@ -46,7 +86,7 @@ pub fn unicode_identifier(sql: &str, token: Token) -> Result<Name> {
     if text.is_empty() {
         return Err(near(sql, "zero-length delimited identifier", token.start as usize, token.end as usize));
     }
-    Ok(Name::from(truncate(&text)))
+    Ok(text)
 }
 
 /// The offset of the quote that ends a quoted text; doubled quotes are part of it.

@@ -61,8 +61,8 @@ pub fn parse_text(ty: SqlType, text: &str, context: &FormatContext) -> Result<Da
         oids::TIMESTAMP => Datum::Int64(datetime::parse_timestamp(text, context)?),
         oids::TIMESTAMPTZ => Datum::Int64(datetime::parse_timestamptz(text, context)?),
         oids::INTERVAL => Datum::Interval(datetime::parse_interval(text, ty.typmod, context)?),
-        oids::JSON => return json::check(text).map(|()| Datum::text(text)),
-        oids::JSONB => return Json::parse(text).map(|json| Datum::Bytes(json.to_bytes().into())),
+        oids::JSON => return json::check(text, context).map(|()| Datum::text(text)),
+        oids::JSONB => return Json::parse(text, context).map(|json| Datum::Bytes(json.to_bytes().into())),
         oids::BIT | oids::VARBIT => Datum::Bytes(bits::parse(text, ty.oid == oids::BIT)?.into()),
         oids::INET | oids::CIDR => {
             return network::parse(text, ty.oid == oids::CIDR).map(|bytes| Datum::Bytes(bytes.into()));

@@ -49,7 +49,8 @@ pub enum ByteaOutput {
     Escape,
 }
 
-/// Names of catalog objects, for the text forms of `regclass` and its like; the session implements it.
+/// What text forms ask of a session: names of catalog objects, for `regclass` and its like, and whether to go on with a
+/// value that takes long.
 pub trait ObjectNames: Send + Sync {
     /// The text of an object id of the given `reg…` type; `None` prints the number.
     fn print(&self, reg_type: Oid, object: Oid) -> Option<String>;
@@ -65,6 +66,14 @@ pub trait ObjectNames: Send + Sync {
     /// # Errors
     /// When nothing has that name, in the words of the `reg…` type's input function.
     fn parse(&self, reg_type: Oid, text: &str) -> Result<Oid>;
+
+    /// Whether the statement may go on.
+    ///
+    /// # Errors
+    /// 57014 when it was cancelled, 53200 when it has taken too much memory.
+    fn check_interrupts(&self) -> Result<()> {
+        Ok(())
+    }
 }
 
 /// What text forms depend on: settings, the start of the transaction, and object names.
@@ -94,6 +103,16 @@ impl Default for FormatContext {
             now: 0,
             names: None,
         }
+    }
+}
+
+impl FormatContext {
+    /// Asked now and then while a large value is read.
+    ///
+    /// # Errors
+    /// Why the statement must not go on.
+    pub fn check_interrupts(&self) -> Result<()> {
+        self.names.as_ref().map_or(Ok(()), |session| session.check_interrupts())
     }
 }
 

@@ -4,8 +4,12 @@
 
 use ochre_base::{Error, Result, SqlState};
 
+use crate::FormatContext;
+
 /// Levels of nesting that are read.
 const MAX_DEPTH: usize = 100_000;
+/// Tokens that are read between two looks at whether to go on.
+const TOKENS_AT_A_TIME: u32 = 1 << 12;
 
 /// What is told of a JSON text as it is read.
 pub(crate) trait Handler {
@@ -44,8 +48,8 @@ impl Handler for Check {
 ///
 /// # Errors
 /// 22P02, 54001.
-pub fn check(text: &str) -> Result<()> {
-    parse_with(text, &mut Check)
+pub fn check(text: &str, context: &FormatContext) -> Result<()> {
+    parse_with(text, &mut Check, context)
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,12 +90,17 @@ struct Reader<'a> {
     end: usize,
 }
 
-pub(crate) fn parse_with<H: Handler>(text: &str, handler: &mut H) -> Result<()> {
+pub(crate) fn parse_with<H: Handler>(text: &str, handler: &mut H, context: &FormatContext) -> Result<()> {
     let mut reader = Reader { text, start: 0, end: 0 };
+    let mut tokens = 0u32;
     // Whether each open container is an object.
     let mut open: Vec<bool> = Vec::new();
     let mut expect = Expect::Value;
     loop {
+        tokens = tokens.wrapping_add(1);
+        if tokens.is_multiple_of(TOKENS_AT_A_TIME) {
+            context.check_interrupts()?;
+        }
         let mut decoded = String::new();
         let token = reader.token::<H>(&mut decoded)?;
         let after_value = |open: &[bool]| if open.is_empty() { Expect::End } else { Expect::Rest };
@@ -387,7 +396,7 @@ mod tests {
     #[test]
     fn errors_have_details() {
         let detail = |text: &str| {
-            let error = Json::parse(text).unwrap_err();
+            let error = Json::parse(text, &FormatContext::default()).unwrap_err();
             let fields = error.fields();
             format!(
                 "{} | {}",
@@ -417,7 +426,10 @@ mod tests {
         for (text, expected) in cases {
             assert_eq!(detail(text), expected, "{text}");
         }
-        assert_eq!(Json::parse("\"\\u0000\"").unwrap_err().sqlstate(), SqlState::UNTRANSLATABLE_CHARACTER);
-        assert!(check("\"\\u0000\"").is_ok());
+        assert_eq!(
+            Json::parse("\"\\u0000\"", &FormatContext::default()).unwrap_err().sqlstate(),
+            SqlState::UNTRANSLATABLE_CHARACTER
+        );
+        assert!(check("\"\\u0000\"", &FormatContext::default()).is_ok());
     }
 }

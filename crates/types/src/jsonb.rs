@@ -21,8 +21,8 @@ use std::cmp::Ordering;
 
 use ochre_base::{Error, Result, SqlState, limits};
 
-use crate::Numeric;
 use crate::json::{Handler, parse_with};
+use crate::{FormatContext, Numeric};
 
 /// Levels of nesting that are read.
 pub const MAX_DEPTH: usize = 6_000;
@@ -86,9 +86,9 @@ impl Json {
     ///
     /// # Errors
     /// 22P02, 22P05, 54001.
-    pub fn parse(text: &str) -> Result<Json> {
+    pub fn parse(text: &str, context: &FormatContext) -> Result<Json> {
         let mut tree = Tree { stack: Vec::new(), root: Json::Null };
-        parse_with(text, &mut tree)?;
+        parse_with(text, &mut tree, context)?;
         Ok(tree.root)
     }
 
@@ -625,7 +625,7 @@ mod tests {
     use super::*;
 
     fn bytes(text: &str) -> Vec<u8> {
-        Json::parse(text).unwrap().to_bytes()
+        Json::parse(text, &FormatContext::default()).unwrap().to_bytes()
     }
 
     fn printed(text: &str) -> String {
@@ -655,7 +655,10 @@ mod tests {
             Some(Numeric::from_i64(20))
         );
         assert!(root.get("d").is_none() && root.element(0).is_none());
-        assert_eq!(root.to_json(), Json::parse(r#"{"b":1,"c":null,"aa":{"x":[10,20]}}"#).unwrap());
+        assert_eq!(
+            root.to_json(),
+            Json::parse(r#"{"b":1,"c":null,"aa":{"x":[10,20]}}"#, &FormatContext::default()).unwrap()
+        );
     }
 
     #[test]
@@ -674,7 +677,10 @@ mod tests {
     #[test]
     fn deep_nesting_is_refused_and_less_deep_is_not() {
         let nested = |depth: usize| "[".repeat(depth) + &"]".repeat(depth);
-        assert_eq!(Json::parse(&nested(100_000)).unwrap_err().sqlstate(), SqlState::STATEMENT_TOO_COMPLEX);
+        assert_eq!(
+            Json::parse(&nested(100_000), &FormatContext::default()).unwrap_err().sqlstate(),
+            SqlState::STATEMENT_TOO_COMPLEX
+        );
         let value = bytes(&nested(MAX_DEPTH));
         let mut out = Vec::new();
         JsonRef::new(&value).print(&mut out);

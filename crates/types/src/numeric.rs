@@ -245,16 +245,25 @@ impl Numeric {
     /// 22003 past the format's range.
     #[inline]
     pub fn mul(&self, other: &Numeric) -> Result<Numeric> {
+        self.mul_with(other, || Ok(()))
+    }
+
+    /// `*`, asking now and then whether to go on.
+    ///
+    /// # Errors
+    /// 22003 past the format's range, and what `check` says.
+    #[inline]
+    pub fn mul_with(&self, other: &Numeric, check: impl Fn() -> Result<()>) -> Result<Numeric> {
         if let (Some((a, a_scale)), Some((b, b_scale))) = (self.narrow(), other.narrow())
             && i32::from(a_scale + b_scale) <= SMALL_SCALE
         {
             // At most 2^126, which is less than 10^38.
             return Ok(Numeric::small(i128::from(a) * i128::from(b), a_scale + b_scale));
         }
-        self.mul_slowly(other)
+        self.mul_slowly(other, check)
     }
 
-    fn mul_slowly(&self, other: &Numeric) -> Result<Numeric> {
+    fn mul_slowly(&self, other: &Numeric, check: impl Fn() -> Result<()>) -> Result<Numeric> {
         if let (Kind::Small(a, a_scale), Kind::Small(b, b_scale)) = (self.kind(), other.kind())
             && a_scale + b_scale <= SMALL_SCALE
             && let Some(product) = a.checked_mul(b)
@@ -265,7 +274,9 @@ impl Numeric {
             Pair::Finite(a, b) => {
                 let (a, b) = (a.limbs(), b.limbs());
                 let scale = (a.scale + b.scale).min(MAX_SCALE);
-                Numeric::from_limbs(a.mul(&b, scale))
+                let mut product = a.mul_exact_with(&b, check)?;
+                product.round(scale);
+                Numeric::from_limbs(product)
             }
             Pair::NaN => Ok(Numeric::NAN),
             Pair::Special(..) => Ok(match self.signum() * other.signum() {
@@ -281,6 +292,14 @@ impl Numeric {
     /// # Errors
     /// 22012 for division by zero, 22003 past the format's range.
     pub fn div(&self, other: &Numeric) -> Result<Numeric> {
+        self.div_with(other, || Ok(()))
+    }
+
+    /// `/`, asking now and then whether to go on.
+    ///
+    /// # Errors
+    /// As [`Numeric::div`], and what `check` says.
+    pub fn div_with(&self, other: &Numeric, check: impl Fn() -> Result<()>) -> Result<Numeric> {
         if let (Kind::Small(a, a_scale), Kind::Small(b, b_scale)) = (self.kind(), other.kind())
             && b != 0
             && let Some(quotient) = divide_small(a, a_scale, b, b_scale)
@@ -293,7 +312,7 @@ impl Numeric {
                 if b.is_zero() {
                     return Err(division_by_zero());
                 }
-                Numeric::from_limbs(a.div(&b, functions::division_scale(&a, &b), true))
+                Numeric::from_limbs(a.div_with(&b, functions::division_scale(&a, &b), true, check)?)
             }
             Pair::NaN => Ok(Numeric::NAN),
             Pair::Special(a, b) => self.divide_special(a, b, other),
@@ -315,8 +334,8 @@ impl Numeric {
     /// The quotient truncated to an integer: `div()`.
     ///
     /// # Errors
-    /// As [`Numeric::div`].
-    pub fn div_trunc(&self, other: &Numeric) -> Result<Numeric> {
+    /// As [`Numeric::div_with`].
+    pub fn div_trunc(&self, other: &Numeric, check: impl Fn() -> Result<()>) -> Result<Numeric> {
         match self.pair(other) {
             Pair::Finite(a, b) => {
                 if let (Kind::Small(x, x_scale), Kind::Small(y, y_scale)) = (a.kind(), b.kind())
@@ -329,7 +348,7 @@ impl Numeric {
                 if b.is_zero() {
                     return Err(division_by_zero());
                 }
-                Numeric::from_limbs(a.div(&b, 0, false))
+                Numeric::from_limbs(a.div_with(&b, 0, false, check)?)
             }
             Pair::NaN => Ok(Numeric::NAN),
             Pair::Special(a, b) => self.divide_special(a, b, other),
@@ -340,7 +359,7 @@ impl Numeric {
     ///
     /// # Errors
     /// 22012 for division by zero.
-    pub fn rem(&self, other: &Numeric) -> Result<Numeric> {
+    pub fn rem(&self, other: &Numeric, check: impl Fn() -> Result<()>) -> Result<Numeric> {
         match self.pair(other) {
             Pair::Finite(a, b) => {
                 if let (Kind::Small(x, x_scale), Kind::Small(y, y_scale)) = (a.kind(), b.kind())
@@ -353,7 +372,8 @@ impl Numeric {
                 if b.is_zero() {
                     return Err(division_by_zero());
                 }
-                let mut rest = a.sub(&a.div(&b, 0, false).mul_exact(&b));
+                let whole = a.div_with(&b, 0, false, &check)?;
+                let mut rest = a.sub(&whole.mul_exact_with(&b, &check)?);
                 rest.scale = a.scale.max(b.scale);
                 Numeric::from_limbs(rest)
             }
@@ -386,7 +406,8 @@ impl Numeric {
         if self.signum() == 0 && exponent.signum() < 0 {
             return invalid("zero raised to a negative power is undefined");
         }
-        let odd = exponent.rem(&Numeric::from_i64(2)).is_ok_and(|rest| rest.abs().compare(&one).is_eq());
+        let odd =
+            exponent.rem(&Numeric::from_i64(2), || Ok(())).is_ok_and(|rest| rest.abs().compare(&one).is_eq());
         let whole = exponent.is_infinite() || exponent.compare(&exponent.trunc(0)?).is_eq();
         if self.signum() < 0 && !whole {
             return invalid("a negative number raised to a non-integer power yields a complex result");
@@ -545,15 +566,16 @@ impl Numeric {
     /// Greatest common divisor.
     ///
     /// # Errors
-    /// 22003 past the format's range.
-    pub fn gcd(&self, other: &Numeric) -> Result<Numeric> {
+    /// 22003 past the format's range, and what `check` says.
+    pub fn gcd(&self, other: &Numeric, check: impl Fn() -> Result<()>) -> Result<Numeric> {
         if self.is_nan() || other.is_nan() || self.is_infinite() || other.is_infinite() {
             return Ok(Numeric::NAN);
         }
         let scale = self.scale().max(other.scale()).unwrap_or(0);
         let (mut a, mut b) = (self.abs(), other.abs());
         while b.signum() != 0 {
-            (a, b) = (b.clone(), a.rem(&b)?);
+            check()?;
+            (a, b) = (b.clone(), a.rem(&b, &check)?);
         }
         a.round(scale)
     }
@@ -561,8 +583,8 @@ impl Numeric {
     /// Least common multiple.
     ///
     /// # Errors
-    /// 22003 past the format's range.
-    pub fn lcm(&self, other: &Numeric) -> Result<Numeric> {
+    /// As [`Numeric::gcd`].
+    pub fn lcm(&self, other: &Numeric, check: impl Fn() -> Result<()>) -> Result<Numeric> {
         if self.is_nan() || other.is_nan() || self.is_infinite() || other.is_infinite() {
             return Ok(Numeric::NAN);
         }
@@ -570,9 +592,9 @@ impl Numeric {
         if self.signum() == 0 || other.signum() == 0 {
             return Numeric::ZERO.round(scale);
         }
-        let divisor = self.gcd(other)?;
+        let divisor = self.gcd(other, &check)?;
         // The quotient is whole, so truncation is exact.
-        self.div_trunc(&divisor)?.mul(other)?.abs().round(scale)
+        self.div_trunc(&divisor, &check)?.mul_with(other, check)?.abs().round(scale)
     }
 
     /// `factorial()`, which asks `check` now and then whether to go on.

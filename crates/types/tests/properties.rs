@@ -2,12 +2,14 @@
 
 use std::cmp::Ordering;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use bigdecimal::{BigDecimal, RoundingMode};
+use ochre_base::{Error, Oid, Result, SqlState};
 use ochre_types::jsonb::{Json, JsonRef};
 use ochre_types::{
-    Column, Datum, FormatContext, Interval, KeyOrder, Numeric, PhysicalType, SqlType, compare, key,
-    parse_text, store, to_text,
+    Column, Datum, FormatContext, Interval, KeyOrder, Numeric, ObjectNames, PhysicalType, SqlType, compare,
+    key, parse_text, store, to_text,
 };
 use proptest::prelude::*;
 
@@ -109,8 +111,8 @@ proptest! {
         let error = (big(&quotient.to_string()) * &q - &p).abs() * BigDecimal::from(2);
         let unit = BigDecimal::new(1.into(), i64::from(quotient.scale().unwrap()));
         prop_assert!(error <= unit * q.abs(), "{}/{} = {}", a, b, quotient);
-        let whole = x.div_trunc(&y).unwrap();
-        let rest = x.rem(&y).unwrap();
+        let whole = x.div_trunc(&y, || Ok(())).unwrap();
+        let rest = x.rem(&y, || Ok(())).unwrap();
         prop_assert!(whole.mul(&y).unwrap().add(&rest).unwrap().compare(&x).is_eq());
         prop_assert!(rest.abs().compare(&y.abs()).is_lt());
     }
@@ -258,7 +260,7 @@ proptest! {
         let (p, q) = (JsonRef::new(&x), JsonRef::new(&y));
         let mut text = Vec::new();
         p.print(&mut text);
-        let again = Json::parse(std::str::from_utf8(&text).unwrap()).unwrap();
+        let again = Json::parse(std::str::from_utf8(&text).unwrap(), &FormatContext::default()).unwrap();
         prop_assert_eq!(again.to_bytes(), x.clone());
         prop_assert_eq!(p.to_json().to_bytes(), x.clone());
         let (mut k, mut l) = (Vec::new(), Vec::new());
@@ -272,5 +274,33 @@ proptest! {
         let bytes = key_of(&datum, order);
         let back = key::decode_key(SqlType::JSONB, order, &mut bytes.as_slice()).unwrap();
         prop_assert!(compare::equal_datums(&back, &datum, order.order));
+    }
+}
+
+/// A session whose statement is cancelled.
+struct Cancelled;
+
+impl ObjectNames for Cancelled {
+    fn print(&self, _: Oid, _: Oid) -> Option<String> {
+        None
+    }
+    fn parse(&self, _: Oid, text: &str) -> Result<Oid> {
+        Err(Error::internal(text))
+    }
+    fn check_interrupts(&self) -> Result<()> {
+        Err(Error::new(SqlState::QUERY_CANCELED, "cancelled"))
+    }
+}
+
+#[test]
+fn large_values_are_given_up_when_the_statement_is_cancelled() {
+    let context = FormatContext { names: Some(Arc::new(Cancelled)), ..FormatContext::default() };
+    let list = |open: &str, close: &str, items: usize| format!("{open}{}1{close}", "1,".repeat(items));
+    for (ty, open, close) in
+        [(SqlType::JSON, "[", "]"), (SqlType::JSONB, "[", "]"), (SqlType::INT4.array_of().unwrap(), "{", "}")]
+    {
+        assert!(parse_text(ty, &list(open, close, 100), &context).is_ok());
+        let error = parse_text(ty, &list(open, close, 10_000), &context).unwrap_err();
+        assert_eq!(error.sqlstate(), SqlState::QUERY_CANCELED);
     }
 }

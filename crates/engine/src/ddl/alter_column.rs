@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use ochre_base::limits::MAX_TABLE_COLUMNS;
 use ochre_base::{Error, Oid, Result, Severity, SqlState};
 use ochre_catalog::{ConstraintKind, IdentityKind, RelationDescriptor};
 use ochre_parser::ast::{
@@ -10,7 +9,7 @@ use ochre_parser::ast::{
 };
 use ochre_types::{Datum, SqlType};
 
-use super::create_table::{NewColumns, OwnedSequence, check_column_type};
+use super::create_table::{NewColumns, OwnedSequence, check_column_count, check_column_type};
 use crate::errors;
 use crate::session::Session;
 
@@ -35,12 +34,7 @@ impl Session {
             ));
             return Ok(());
         }
-        if relation.columns.len() >= MAX_TABLE_COLUMNS {
-            return Err(Error::new(
-                SqlState::TOO_MANY_COLUMNS,
-                format!("tables can have at most {MAX_TABLE_COLUMNS} columns"),
-            ));
-        }
+        check_column_count(relation.columns.len() + 1)?;
         let mut new = NewColumns { columns: relation.columns.clone(), ..NewColumns::default() };
         self.add_column_definition(definition, &mut new)?;
         let number = new.columns.len() as i16;

@@ -379,6 +379,7 @@ impl Session {
                 relation.column_named(name).ok_or_else(|| errors::undefined_column(name, &relation.name))?;
             included.push(column.number);
         }
+        super::index::check_column_count(numbers.len() + included.len())?;
         let middle =
             if key.primary { String::new() } else { super::index::joined_names(&relation, &numbers) };
         let label = if key.primary { "pkey" } else { "key" };

@@ -63,6 +63,8 @@ impl Session {
         if !self.take_relation_name(namespace, name, statement.if_not_exists)? {
             return Ok(tag);
         }
+        let columns = statement.elements.iter().filter(|element| matches!(element, TableElement::Column(_)));
+        check_column_count(columns.count())?;
         let mut new = NewColumns::default();
         let persistence = self.persistence_in(namespace);
         let mut parents = self.parents_of_new(&statement.inherits, persistence)?;
@@ -85,12 +87,6 @@ impl Session {
             }
         }
         self.check_conflicts(&new)?;
-        if new.columns.len() > MAX_TABLE_COLUMNS {
-            return Err(Error::new(
-                SqlState::TOO_MANY_COLUMNS,
-                format!("tables can have at most {MAX_TABLE_COLUMNS} columns"),
-            ));
-        }
         let kind = match &statement.partition_by {
             Some(_) => RelationKind::PartitionedTable,
             None => RelationKind::Table,
@@ -108,6 +104,7 @@ impl Session {
         new: NewColumns,
         kind: RelationKind,
     ) -> Result<Arc<RelationDescriptor>> {
+        check_column_count(new.columns.len())?;
         let file = match kind {
             RelationKind::PartitionedTable => None,
             _ => Some(self.create_file()?),
@@ -535,9 +532,10 @@ pub(crate) fn is_system_column(name: &str) -> bool {
 /// # Errors
 /// 42701; 42P16 for what no column can hold.
 pub(super) fn columns_of_query<'q>(
-    columns: impl Iterator<Item = (&'q str, SqlType)>,
+    columns: impl ExactSizeIterator<Item = (&'q str, SqlType)>,
     names: &[impl AsRef<str>],
 ) -> Result<NewColumns> {
+    check_column_count(columns.len())?;
     let mut new = NewColumns::default();
     for (i, (own_name, ty)) in columns.enumerate() {
         let name = names.get(i).map_or(own_name, |name| name.as_ref());
@@ -552,6 +550,17 @@ pub(super) fn columns_of_query<'q>(
         new.columns.push(new_column(i as i16 + 1, name, ty));
     }
     Ok(new)
+}
+
+/// Refuses more columns than a table or view may have.
+pub(crate) fn check_column_count(count: usize) -> Result<()> {
+    if count > MAX_TABLE_COLUMNS {
+        return Err(Error::new(
+            SqlState::TOO_MANY_COLUMNS,
+            format!("tables can have at most {MAX_TABLE_COLUMNS} columns"),
+        ));
+    }
+    Ok(())
 }
 
 /// Refuses pseudo-types as columns.

@@ -176,12 +176,7 @@ impl Session {
             )
             .detail(format!("This operation is not supported for {}.", table.kind.plural())));
         }
-        if statement.elements.len() + statement.include.len() > MAX_INDEX_COLUMNS {
-            return Err(Error::new(
-                SqlState::TOO_MANY_COLUMNS,
-                format!("cannot use more than {MAX_INDEX_COLUMNS} columns in an index"),
-            ));
-        }
+        check_column_count(statement.elements.len() + statement.include.len())?;
         let mut keys = Vec::with_capacity(statement.elements.len());
         for element in &statement.elements {
             keys.push(self.index_key(&table, element, &keys)?);
@@ -453,4 +448,15 @@ impl Session {
         self.drop_file(index.file);
         Ok(())
     }
+}
+
+/// Refuses more columns than an index may have.
+pub(super) fn check_column_count(count: usize) -> Result<()> {
+    if count > MAX_INDEX_COLUMNS {
+        return Err(Error::new(
+            SqlState::TOO_MANY_COLUMNS,
+            format!("cannot use more than {MAX_INDEX_COLUMNS} columns in an index"),
+        ));
+    }
+    Ok(())
 }

@@ -14,7 +14,7 @@ use ochre_expr::{CallContext, Function, FunctionRef, SessionContext, WorkerWatch
 use ochre_sql::bind::foreign_key_check;
 use ochre_sql::physical::{ForeignKeyCheck, PlannedStatement};
 use ochre_txn::locks::RelationLockMode;
-use ochre_txn::{Snapshot, Transaction, WaitEvent};
+use ochre_txn::{Interrupt, Snapshot, Transaction, WaitEvent};
 use ochre_types::{Batch, Column, Datum, FormatContext, ObjectNames, SqlType, oids as type_oids};
 
 use super::worker::WorkerSession;
@@ -25,11 +25,16 @@ use crate::ddl::quote_identifier;
 pub(crate) struct CatalogNames {
     catalog: Arc<CatalogSnapshot>,
     path: Arc<[Oid]>,
+    interrupt: Arc<Interrupt>,
 }
 
 impl CatalogNames {
-    pub(crate) fn new(catalog: Arc<CatalogSnapshot>, path: Arc<[Oid]>) -> CatalogNames {
-        CatalogNames { catalog, path }
+    pub(crate) fn new(
+        catalog: Arc<CatalogSnapshot>,
+        path: Arc<[Oid]>,
+        interrupt: Arc<Interrupt>,
+    ) -> CatalogNames {
+        CatalogNames { catalog, path, interrupt }
     }
 
     /// Whether these are the names of a catalog under a path.
@@ -102,6 +107,10 @@ impl CatalogNames {
 }
 
 impl ObjectNames for CatalogNames {
+    fn check_interrupts(&self) -> Result<()> {
+        self.interrupt.check()
+    }
+
     fn print(&self, reg_type: Oid, object: Oid) -> Option<String> {
         match reg_type {
             type_oids::REGCLASS => Some(self.relation(self.catalog.relation(object)?)),

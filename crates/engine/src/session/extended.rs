@@ -78,6 +78,7 @@ impl Session {
             ));
         }
         let mut statements = ochre_parser::parse(text)?;
+        self.state.note_truncated_identifiers(text);
         if statements.len() > 1 {
             return Err(Error::new(
                 SqlState::SYNTAX_ERROR,

@@ -518,6 +518,17 @@ impl State {
         work(&mut self.notices_heard.borrow_mut())
     }
 
+    /// Says which identifiers of a text were truncated.
+    pub(crate) fn note_truncated_identifiers(&self, text: &str) {
+        for (written, name) in ochre_parser::truncated_identifiers(text) {
+            self.notice(Error::with_severity(
+                ochre_base::Severity::Notice,
+                SqlState::NAME_TOO_LONG,
+                format!("identifier \"{written}\" will be truncated to \"{name}\""),
+            ));
+        }
+    }
+
     /// Adds a notice for the client, if it wants that level.
     pub(crate) fn notice(&self, notice: Error) {
         let wanted = {

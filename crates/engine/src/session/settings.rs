@@ -232,7 +232,11 @@ impl State {
         let mut names = self.names.borrow_mut();
         match &*names {
             Some(known) if known.are_of(&catalog, &path) => Arc::clone(known),
-            _ => Arc::clone(names.insert(Arc::new(CatalogNames::new(catalog, path)))),
+            _ => Arc::clone(names.insert(Arc::new(CatalogNames::new(
+                catalog,
+                path,
+                Arc::clone(&self.interrupt),
+            )))),
         }
     }
 

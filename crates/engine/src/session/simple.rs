@@ -123,6 +123,7 @@ impl Session {
             return self.run_cached(plan, values, sink);
         }
         let statements = ochre_parser::parse(text)?;
+        self.state.note_truncated_identifiers(text);
         if statements.is_empty() {
             sink.empty();
             return Ok(Progress::Done);

@@ -7,6 +7,7 @@ use ochre_types::{ArrayDimension, ArrayValue, Column, Datum, SqlType};
 
 use super::Fold;
 use crate::EvalContext;
+use crate::functions::room_for;
 
 /// `any_value`: the first value that is not null.
 pub(super) struct FirstValue;
@@ -59,6 +60,7 @@ impl Fold for Strings {
                 state.bytes.insert(Vec::new())
             }
         };
+        room_for(bytes.len(), delimiter.len() + value.len())?;
         bytes.extend_from_slice(delimiter);
         bytes.extend_from_slice(value);
         Ok(value.len() + delimiter.len())
@@ -66,7 +68,10 @@ impl Fold for Strings {
 
     fn join(&self, state: &mut Joined, later: Joined) -> Result<()> {
         match (&mut state.bytes, later.bytes) {
-            (Some(bytes), Some(more)) => bytes.extend_from_slice(&more),
+            (Some(bytes), Some(more)) => {
+                room_for(bytes.len(), more.len())?;
+                bytes.extend_from_slice(&more);
+            }
             (None, Some(more)) => {
                 *state = Joined { bytes: Some(more), first_delimiter: later.first_delimiter };
             }

@@ -462,26 +462,26 @@ impl Implementations {
     pub(crate) fn numeric2(
         &mut self,
         source: &'static str,
-        f: impl Fn(&Numeric, &Numeric) -> Result<Numeric> + Copy + Send + Sync + 'static,
+        f: impl Fn(&CallContext<'_, '_>, &Numeric, &Numeric) -> Result<Numeric> + Copy + Send + Sync + 'static,
     ) {
-        let batch: BatchFn = Arc::new(move |_, args, rows, selection| {
+        let batch: BatchFn = Arc::new(move |call, args, rows, selection| {
             let (a, b) = numerics(args)?;
             let validity = validity_of(args);
             let mut values: Vec<Numeric> = Vec::with_capacity(rows);
             match (selection, &validity, args[0].is_constant(), args[1].is_constant()) {
                 (None, None, false, false) => {
                     for (a, b) in a.iter().zip(b) {
-                        values.push(f(a, b)?);
+                        values.push(f(call, a, b)?);
                     }
                 }
                 (None, None, true, false) => {
                     for b in b {
-                        values.push(f(&a[0], b)?);
+                        values.push(f(call, &a[0], b)?);
                     }
                 }
                 (None, None, false, true) => {
                     for a in a {
-                        values.push(f(a, &b[0])?);
+                        values.push(f(call, a, &b[0])?);
                     }
                 }
                 _ => {
@@ -489,7 +489,7 @@ impl Implementations {
                     values.resize(rows, Numeric::ZERO);
                     Rows::new(rows, selection).try_each(|row| {
                         if validity.as_ref().is_none_or(|validity| validity.get(row)) {
-                            values[row] = f(&a[row * sa], &b[row * sb])?;
+                            values[row] = f(call, &a[row * sa], &b[row * sb])?;
                         }
                         Ok(())
                     })?;
@@ -497,9 +497,9 @@ impl Implementations {
             }
             Ok(Arc::new(Column::new(ColumnValues::Numeric(values), validity)))
         });
-        let row: RowFn = Arc::new(move |_, args| {
+        let row: RowFn = Arc::new(move |call, args| {
             let (Datum::Numeric(a), Datum::Numeric(b)) = (&args[0], &args[1]) else { return Err(form()) };
-            Ok(Datum::Numeric(f(a, b)?))
+            Ok(Datum::Numeric(f(call, a, b)?))
         });
         self.add(source, Implementation::Batch { batch, row });
     }

@@ -24,6 +24,7 @@ mod text;
 
 use std::collections::HashMap;
 
+pub(crate) use self::text::room_for;
 use crate::Implementation;
 
 pub(crate) use array::from_elements as array_from_elements;

@@ -19,16 +19,16 @@ pub(super) fn register(r: &mut Implementations) {
     r.f2::<Numeric, Numeric, i32>("numeric_cmp", |a, b| Ok(a.compare(b) as i32));
     r.f2::<Numeric, Numeric, Numeric>("numeric_larger", |a, b| Ok(if a.compare(b).is_ge() { a } else { b }.clone()));
     r.f2::<Numeric, Numeric, Numeric>("numeric_smaller", |a, b| Ok(if a.compare(b).is_le() { a } else { b }.clone()));
-    r.numeric2("numeric_add", |a, b| a.add(b));
-    r.numeric2("numeric_sub", |a, b| a.sub(b));
-    r.numeric2("numeric_mul", |a, b| a.mul(b));
-    r.f2::<Numeric, Numeric, Numeric>("numeric_div", |a, b| a.div(b));
-    r.f2::<Numeric, Numeric, Numeric>("numeric_div_trunc", |a, b| a.div_trunc(b));
-    r.f2::<Numeric, Numeric, Numeric>("numeric_mod", |a, b| a.rem(b));
+    r.numeric2("numeric_add", |_, a, b| a.add(b));
+    r.numeric2("numeric_sub", |_, a, b| a.sub(b));
+    r.numeric2("numeric_mul", |call, a, b| a.mul_with(b, || call.eval.session.check_interrupts()));
+    r.c2::<Numeric, Numeric, Numeric>("numeric_div", |call, a, b| a.div_with(b, || call.eval.session.check_interrupts()));
+    r.c2::<Numeric, Numeric, Numeric>("numeric_div_trunc", |call, a, b| a.div_trunc(b, || call.eval.session.check_interrupts()));
+    r.c2::<Numeric, Numeric, Numeric>("numeric_mod", |call, a, b| a.rem(b, || call.eval.session.check_interrupts()));
     r.f2::<Numeric, Numeric, Numeric>("numeric_power", |a, b| a.power(b));
     r.f2::<Numeric, Numeric, Numeric>("numeric_log", |base, a| a.log(base));
-    r.f2::<Numeric, Numeric, Numeric>("numeric_gcd", |a, b| a.gcd(b));
-    r.f2::<Numeric, Numeric, Numeric>("numeric_lcm", |a, b| a.lcm(b));
+    r.c2::<Numeric, Numeric, Numeric>("numeric_gcd", |call, a, b| a.gcd(b, || call.eval.session.check_interrupts()));
+    r.c2::<Numeric, Numeric, Numeric>("numeric_lcm", |call, a, b| a.lcm(b, || call.eval.session.check_interrupts()));
     r.f1::<Numeric, Numeric>("numeric_inc", |a| a.add(&Numeric::ONE));
     r.f1::<Numeric, Numeric>("numeric_uminus", |a| Ok(a.neg()));
     r.f1::<Numeric, Numeric>("numeric_uplus", |a| Ok(a.clone()));
@@ -96,5 +96,5 @@ fn width_bucket(operand: &Numeric, low: &Numeric, high: &Numeric, count: i32) ->
         return count.checked_add(1).ok_or_else(int4_range);
     }
     let scaled = operand.sub(low)?.mul(&Numeric::from_i64(count.into()))?;
-    Ok(scaled.div_trunc(&high.sub(low)?)?.to_i32()? + 1)
+    Ok(scaled.div_trunc(&high.sub(low)?, || Ok(()))?.to_i32()? + 1)
 }

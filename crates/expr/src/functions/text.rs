@@ -4,9 +4,10 @@ use std::cmp::Ordering;
 
 use ochre_base::{Error, Result, SqlState, limits};
 use ochre_types::{ArrayValue, Datum, SqlType, to_text};
+use sha2::{Sha224, Sha256, Sha384, Sha512};
 
-use super::Implementations;
 use super::kernels::{Any, Arr, Bytes, Text};
+use super::{Implementations, digest};
 use crate::CallContext;
 use crate::errors::{invalid_parameter, wrong_form};
 
@@ -231,6 +232,20 @@ fn overlay_bytes(bytes: &[u8], new: &[u8], start: i32, length: i32) -> Result<Ve
     Ok([head, new, substring_bytes(bytes, after, None)?].concat())
 }
 
+/// Refuses to make a text longer than values may be.
+pub(crate) fn room_for(held: usize, more: usize) -> Result<()> {
+    if held.saturating_add(more) <= limits::MAX_VALUE_BYTES { Ok(()) } else { Err(no_room(held, more)) }
+}
+
+#[cold]
+fn no_room(held: usize, more: usize) -> Error {
+    Error::new(
+        SqlState::PROGRAM_LIMIT_EXCEEDED,
+        format!("string buffer exceeds maximum allowed length ({} bytes)", (1 << 30) - 1),
+    )
+    .detail(format!("Cannot enlarge string buffer containing {held} bytes by {more} more bytes."))
+}
+
 #[cold]
 fn too_long() -> Error {
     Error::new(SqlState::PROGRAM_LIMIT_EXCEEDED, "requested length too large")
@@ -241,8 +256,14 @@ const PIECE_BYTES: usize = 1 << 20;
 
 #[rustfmt::skip]
 fn build(r: &mut Implementations) {
-    r.f2::<Bytes, Bytes, Vec<u8>>("textcat", |a, b| Ok([a, b].concat()));
-    r.f2::<Bytes, Bytes, Vec<u8>>("byteacat", |a, b| Ok([a, b].concat()));
+    r.f2::<Bytes, Bytes, Vec<u8>>("textcat", |a, b| {
+        room_for(a.len(), b.len())?;
+        Ok([a, b].concat())
+    });
+    r.f2::<Bytes, Bytes, Vec<u8>>("byteacat", |a, b| {
+        room_for(a.len(), b.len())?;
+        Ok([a, b].concat())
+    });
     r.c2::<Text, Any, String>("textanycat(25 2776)", |call, a, b| Ok(format!("{a}{}", text_of(call, 1, &b))));
     r.c2::<Any, Text, String>("anytextcat(2776 25)", |call, a, b| Ok(format!("{}{b}", text_of(call, 0, &a))));
     r.f2::<Text, i32, String>("repeat", |s, n| {
@@ -295,21 +316,23 @@ fn concat(
 ) -> Result<Option<String>> {
     let mut out = String::new();
     let mut first = true;
-    let mut add = |text: &str| {
+    let mut add = |text: &str| -> Result<()> {
+        room_for(out.len(), separator.len() + text.len())?;
         if !first {
             out.push_str(separator);
         }
         first = false;
         out.push_str(text);
+        Ok(())
     };
     for (i, value) in args.iter().enumerate().filter(|(_, value)| !value.is_null()) {
         match value {
             Datum::Array(array) if call.variadic_array => {
                 for element in array.elements.iter().filter(|element| !element.is_null()) {
-                    add(&to_text(array.element, element, call.eval.session.format()));
+                    add(&to_text(array.element, element, call.eval.session.format()))?;
                 }
             }
-            _ => add(&text_of(call, offset + i, value)),
+            _ => add(&text_of(call, offset + i, value))?,
         }
     }
     if call.variadic_array && args.iter().any(Datum::is_null) {
@@ -462,6 +485,7 @@ fn format(call: &CallContext<'_, '_>, args: &[Datum]) -> Result<Datum> {
             (_, Some(text)) => quote_literal(&text),
         };
         let missing = (number.unwrap_or(0) as usize).saturating_sub(text.chars().count());
+        room_for(out.len(), missing + text.len())?;
         if !left {
             out.extend(std::iter::repeat_n(' ', missing));
         }
@@ -548,6 +572,7 @@ fn replace(call: &CallContext<'_, '_>, text: &str, from: &str, to: &str) -> Resu
     let mut out = String::with_capacity(text.len());
     let (mut copied, mut checked) = (0, 0);
     for (at, _) in text.match_indices(from) {
+        room_for(out.len(), at - copied + to.len())?;
         out.push_str(&text[copied..at]);
         out.push_str(to);
         copied = at + from.len();
@@ -660,14 +685,14 @@ pub(crate) fn quote_literal(text: &str) -> String {
 fn bytes(r: &mut Implementations) {
     r.f2::<Bytes, Text, String>("binary_encode", encode);
     r.f2::<Text, Text, Vec<u8>>("binary_decode", decode);
-    r.f1::<Bytes, String>("md5_text", |s| Ok(hex(&super::digest::md5(s))));
-    r.f1::<Bytes, String>("md5_bytea", |s| Ok(hex(&super::digest::md5(s))));
-    r.f1::<Bytes, Vec<u8>>("sha224_bytea", |s| Ok(super::digest::sha224(s)));
-    r.f1::<Bytes, Vec<u8>>("sha256_bytea", |s| Ok(super::digest::sha256(s)));
-    r.f1::<Bytes, Vec<u8>>("sha384_bytea", |s| Ok(super::digest::sha384(s)));
-    r.f1::<Bytes, Vec<u8>>("sha512_bytea", |s| Ok(super::digest::sha512(s)));
-    r.f1::<Bytes, i64>("crc32_bytea", |s| Ok(super::digest::crc(s, 0xEDB8_8320).into()));
-    r.f1::<Bytes, i64>("crc32c_bytea", |s| Ok(super::digest::crc(s, 0x82F6_3B78).into()));
+    r.c1::<Bytes, String>("md5_text", |call, s| Ok(hex(&digest::md5(s, || call.eval.session.check_interrupts())?)));
+    r.c1::<Bytes, String>("md5_bytea", |call, s| Ok(hex(&digest::md5(s, || call.eval.session.check_interrupts())?)));
+    r.c1::<Bytes, Vec<u8>>("sha224_bytea", |call, s| digest::sha2::<Sha224>(s, || call.eval.session.check_interrupts()));
+    r.c1::<Bytes, Vec<u8>>("sha256_bytea", |call, s| digest::sha2::<Sha256>(s, || call.eval.session.check_interrupts()));
+    r.c1::<Bytes, Vec<u8>>("sha384_bytea", |call, s| digest::sha2::<Sha384>(s, || call.eval.session.check_interrupts()));
+    r.c1::<Bytes, Vec<u8>>("sha512_bytea", |call, s| digest::sha2::<Sha512>(s, || call.eval.session.check_interrupts()));
+    r.c1::<Bytes, i64>("crc32_bytea", |call, s| Ok(digest::crc(s, 0xEDB8_8320, || call.eval.session.check_interrupts())?.into()));
+    r.c1::<Bytes, i64>("crc32c_bytea", |call, s| Ok(digest::crc(s, 0x82F6_3B78, || call.eval.session.check_interrupts())?.into()));
     r.f1::<Bytes, i64>("bytea_bit_count", |s| Ok(s.iter().map(|b| i64::from(b.count_ones())).sum()));
     r.f1::<Bytes, Vec<u8>>("bytea_reverse", |s| Ok(s.iter().rev().copied().collect()));
     r.f2::<Bytes, i32, i32>("byteaGetByte", |s, n| Ok(s[byte_index(s, n.into(), s.len())?].into()));

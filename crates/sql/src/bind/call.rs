@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use ochre_base::limits::MAX_FUNCTION_ARGUMENTS;
 use ochre_base::{Error, Oid, Result, SqlState};
 use ochre_catalog::oids as catalog_oids;
 use ochre_expr::{AggregateKind, CastKind, Expr, FunctionKind, FunctionRef, functions_named};
@@ -81,6 +82,13 @@ impl Binder<'_> {
 
     /// The overloads of a call's name.
     fn functions_of(&self, call: &ast::FuncCall) -> Result<Overloads> {
+        if call.args.len() > MAX_FUNCTION_ARGUMENTS {
+            let error = Error::new(
+                SqlState::TOO_MANY_ARGUMENTS,
+                format!("cannot pass more than {MAX_FUNCTION_ARGUMENTS} arguments to a function"),
+            );
+            return Err(self.at(error, call.pos));
+        }
         self.overloads(&call.name, call.pos)
     }
 

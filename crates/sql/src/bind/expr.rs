@@ -166,6 +166,13 @@ impl Binder<'_> {
                 })
             }
             ast::Expr::Row(row) => {
+                if row.args.len() > limits::MAX_TARGETS {
+                    let error = Error::new(
+                        SqlState::TOO_MANY_COLUMNS,
+                        format!("ROW expressions can have at most {} entries", limits::MAX_TARGETS),
+                    );
+                    return Err(self.at(error, row.pos));
+                }
                 let mut fields = Vec::with_capacity(row.args.len());
                 for (field, pos) in self.bind_expr_list(&row.args, scope)? {
                     fields.push(self.resolve_unknown_field(field, pos)?);

@@ -11,7 +11,7 @@ use super::Binder;
 use super::coerce::CoercionContext;
 use super::level::{Clause, Level};
 use super::scope::{ItemColumns, Scope};
-use super::target::TargetEntry;
+use super::target::{TargetEntry, check_target_count};
 use crate::logical::{
     ColumnId, Expansion, Logical, Ordering, Query, RowLock, SetInputs, SetItem, TableId, WindowStep,
 };
@@ -601,6 +601,7 @@ impl Binder<'_> {
         let bound =
             self.in_level(Clause::Values, scope.depth, |binder| binder.bind_value_rows(rows, scope))?;
         let width = bound.first().map_or(0, Vec::len);
+        check_target_count(width)?;
         let mut columns: Vec<Vec<Expr>> = (0..bound.len()).map(|_| Vec::with_capacity(width)).collect();
         let mut ids = Vec::with_capacity(width);
         let mut output = Vec::with_capacity(width);

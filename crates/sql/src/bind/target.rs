@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use ochre_base::limits::MAX_TARGETS;
 use ochre_base::{Error, Result, SqlState};
 use ochre_expr::{BtreeComparison, Expr, btree_comparison};
 use ochre_parser::ast::{self, Pos};
@@ -58,12 +59,7 @@ impl Binder<'_> {
                     entries.push(TargetEntry { expr: bound, name, pos: expr.pos() });
                 }
             }
-            if entries.len() > ochre_base::limits::MAX_TARGETS {
-                return Err(Error::new(
-                    SqlState::TOO_MANY_COLUMNS,
-                    format!("target lists can have at most {} entries", ochre_base::limits::MAX_TARGETS),
-                ));
-            }
+            check_target_count(entries.len())?;
         }
         Ok(entries)
     }
@@ -386,4 +382,15 @@ fn figure_name(expr: &ast::Expr) -> (Option<&str>, u8) {
         },
         _ => (None, 0),
     }
+}
+
+/// Refuses more entries than a select list may have.
+pub(crate) fn check_target_count(count: usize) -> Result<()> {
+    if count > MAX_TARGETS {
+        return Err(Error::new(
+            SqlState::TOO_MANY_COLUMNS,
+            format!("target lists can have at most {MAX_TARGETS} entries"),
+        ));
+    }
+    Ok(())
 }

@@ -140,6 +140,9 @@ pub(super) fn parse(ty: SqlType, text: &str, context: &FormatContext) -> Result<
     Ok(Arc::new(ArrayValue { element, dimensions, elements }))
 }
 
+/// Elements that are read between two looks at whether to go on.
+const ELEMENTS_AT_A_TIME: usize = 1 << 12;
+
 struct Reader<'a> {
     text: &'a str,
     rest: &'a str,
@@ -220,6 +223,12 @@ impl Reader<'_> {
                     "upper bound cannot be less than lower bound",
                 ));
             }
+            if upper == i32::MAX {
+                return Err(Error::new(
+                    SqlState::PROGRAM_LIMIT_EXCEEDED,
+                    format!("array upper bound is too large: {upper}"),
+                ));
+            }
             let length = i64::from(upper) - i64::from(lower) + 1;
             let length = i32::try_from(length).map_err(|_| {
                 Error::new(
@@ -281,6 +290,9 @@ impl Reader<'_> {
                     nested = Some(false);
                     let value = self.value()?;
                     elements.push(value);
+                    if elements.len().is_multiple_of(ELEMENTS_AT_A_TIME) {
+                        self.context.check_interrupts()?;
+                    }
                     count += 1;
                 }
             }

@@ -74,11 +74,11 @@ fn decode(ty: SqlType, bytes: &mut &[u8], context: &FormatContext) -> Result<Dat
         PhysicalType::Uuid => Datum::Uuid(take(bytes)?),
         PhysicalType::Array => Datum::Array(Arc::new(decode_array(ty, bytes, context)?)),
         PhysicalType::Record => decode_record(ty, bytes, context)?,
-        PhysicalType::Bytes => return decode_bytes(ty, bytes),
+        PhysicalType::Bytes => return decode_bytes(ty, bytes, context),
     })
 }
 
-fn decode_bytes(ty: SqlType, bytes: &mut &[u8]) -> Result<Datum> {
+fn decode_bytes(ty: SqlType, bytes: &mut &[u8], context: &FormatContext) -> Result<Datum> {
     Ok(match ty.oid {
         oids::BYTEA => Datum::Bytes(all(bytes).into()),
         oids::TEXT | oids::VARCHAR | oids::BPCHAR | oids::NAME | oids::UNKNOWN | oids::CSTRING => {
@@ -86,7 +86,7 @@ fn decode_bytes(ty: SqlType, bytes: &mut &[u8]) -> Result<Datum> {
         }
         oids::JSON => {
             let text = utf8(all(bytes))?;
-            json::check(text)?;
+            json::check(text, context)?;
             Datum::text(text)
         }
         oids::JSONB => {
@@ -94,7 +94,7 @@ fn decode_bytes(ty: SqlType, bytes: &mut &[u8]) -> Result<Datum> {
             if version != 1 {
                 return Err(Error::internal(format!("unsupported jsonb version number {version}")));
             }
-            Datum::Bytes(Json::parse(utf8(all(bytes))?)?.to_bytes().into())
+            Datum::Bytes(Json::parse(utf8(all(bytes))?, context)?.to_bytes().into())
         }
         oids::TIMETZ => {
             let micros = i64::from_be_bytes(take(bytes)?);

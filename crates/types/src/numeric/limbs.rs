@@ -5,12 +5,16 @@
 //! - L1: after [`Limbs::strip`], neither the first nor the last digit is zero; zero has no digits, weight 0 and no sign.
 
 use std::cmp::Ordering;
+use std::convert::Infallible;
 
 use ochre_base::{Error, Result, SqlState};
 
 /// Decimal digits a base-10,000 digit stands for.
 pub(super) const DIGITS: i32 = 4;
 const BASE: i64 = 10_000;
+/// Base digits of a long product or quotient that are computed between two looks at whether to go on: none takes as long
+/// as a tenth of a millisecond.
+const DIGITS_AT_A_TIME: usize = 64;
 /// Greatest weight a number may have: 131,072 digits before the point.
 const MAX_WEIGHT: i32 = 0x7fff;
 /// Most digits after the point.
@@ -194,11 +198,20 @@ impl Limbs {
 
     /// The product with all its digits; the scale is the sum of both.
     pub fn mul_exact(&self, other: &Limbs) -> Limbs {
+        let Ok(product) = self.mul_exact_with(other, go_on);
+        product
+    }
+
+    /// As [`Limbs::mul_exact`], asking now and then whether to go on.
+    pub fn mul_exact_with<E>(&self, other: &Limbs, check: impl Fn() -> Result<(), E>) -> Result<Limbs, E> {
         if self.is_zero() || other.is_zero() {
-            return Limbs::zero(self.scale + other.scale);
+            return Ok(Limbs::zero(self.scale + other.scale));
         }
         let mut sums = vec![0u64; self.digits.len() + other.digits.len()];
         for (i, a) in self.digits.iter().enumerate().filter(|(_, a)| **a != 0) {
+            if i % DIGITS_AT_A_TIME == DIGITS_AT_A_TIME - 1 {
+                check()?;
+            }
             for (sum, b) in sums[i + 1..].iter_mut().zip(&other.digits) {
                 // At most 33,000 products below 10^8 meet in one place: no overflow of 64 bits.
                 *sum += *a as u64 * *b as u64;
@@ -218,7 +231,7 @@ impl Limbs {
             digits,
         };
         result.strip();
-        result
+        Ok(result)
     }
 
     /// The product rounded to `scale`.
@@ -230,8 +243,20 @@ impl Limbs {
 
     /// The quotient, rounded (or truncated) to `scale`, which may be negative. The divisor is not zero.
     pub fn div(&self, other: &Limbs, scale: i32, round: bool) -> Limbs {
+        let Ok(quotient) = self.div_with(other, scale, round, go_on);
+        quotient
+    }
+
+    /// As [`Limbs::div`], asking now and then whether to go on.
+    pub fn div_with<E>(
+        &self,
+        other: &Limbs,
+        scale: i32,
+        round: bool,
+        check: impl Fn() -> Result<(), E>,
+    ) -> Result<Limbs, E> {
         if self.is_zero() {
-            return Limbs::zero(scale.max(0));
+            return Ok(Limbs::zero(scale.max(0)));
         }
         let weight = self.weight - other.weight;
         // One digit more than the scale asks for decides the rounding.
@@ -239,7 +264,7 @@ impl Limbs {
         let mut result = if wanted <= 0 {
             Limbs::zero(scale)
         } else {
-            let digits = divide_digits(&self.digits, &other.digits, wanted as usize);
+            let digits = divide_digits(&self.digits, &other.digits, wanted as usize, check)?;
             Limbs { negative: self.negative != other.negative, weight, scale, digits }
         };
         if round {
@@ -248,7 +273,7 @@ impl Limbs {
             result.trunc(scale)
         };
         result.strip();
-        result
+        Ok(result)
     }
 
     /// Division by a small positive integer, truncated to a scale.
@@ -403,20 +428,29 @@ fn push_digits(digit: i16, count: i32, out: &mut Vec<u8>) {
     out.extend(text.iter().take(count as usize).map(|decimal| b'0' + *decimal as u8));
 }
 
+/// For whoever is never interrupted.
+fn go_on() -> Result<(), Infallible> {
+    Ok(())
+}
+
 /// The first `wanted` digits of `dividend / divisor`, both read as fractions `d.ddd…`; long division after Knuth.
-fn divide_digits(dividend: &[i16], divisor: &[i16], wanted: usize) -> Vec<i16> {
+fn divide_digits<E>(
+    dividend: &[i16],
+    divisor: &[i16],
+    wanted: usize,
+    check: impl Fn() -> Result<(), E>,
+) -> Result<Vec<i16>, E> {
     let n = divisor.len();
     if n == 1 {
         let divisor = i64::from(divisor[0]);
         let mut rest = 0i64;
-        return (0..wanted)
-            .map(|index| {
-                rest = rest * BASE + i64::from(dividend.get(index).copied().unwrap_or(0));
-                let digit = rest / divisor;
-                rest %= divisor;
-                digit as i16
-            })
-            .collect();
+        let digits = (0..wanted).map(|index| {
+            rest = rest * BASE + i64::from(dividend.get(index).copied().unwrap_or(0));
+            let digit = rest / divisor;
+            rest %= divisor;
+            digit as i16
+        });
+        return Ok(digits.collect());
     }
     // Scaled so that the divisor's first digit is at least half the base: the estimates below are then off by at most 2.
     let factor = BASE / (i64::from(divisor[0]) + 1);
@@ -436,6 +470,9 @@ fn divide_digits(dividend: &[i16], divisor: &[i16], wanted: usize) -> Vec<i16> {
     let v = &scaled(divisor, n)[1..];
     let mut quotient = Vec::with_capacity(wanted);
     for j in 0..wanted {
+        if j % DIGITS_AT_A_TIME == DIGITS_AT_A_TIME - 1 {
+            check()?;
+        }
         let top = u[j] * BASE + u[j + 1];
         let mut digit = (top / v[0]).min(BASE - 1);
         let mut rest = top - digit * v[0];
@@ -464,7 +501,7 @@ fn divide_digits(dividend: &[i16], divisor: &[i16], wanted: usize) -> Vec<i16> {
         }
         quotient.push(digit as i16);
     }
-    quotient
+    Ok(quotient)
 }
 
 /// `value overflows numeric format`.

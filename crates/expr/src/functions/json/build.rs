@@ -63,7 +63,7 @@ pub(crate) fn json_of(value: &Datum, ty: SqlType, format: &FormatContext) -> Res
         (value, _) => {
             let mut text = Vec::new();
             append_json(value, ty, format, &mut text)?;
-            Json::parse(&String::from_utf8_lossy(&text))?
+            Json::parse(&String::from_utf8_lossy(&text), format)?
         }
     })
 }
