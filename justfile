@@ -32,10 +32,12 @@ bench-parser:
 fuzz-parser seconds="600":
     OCHRE_FUZZ_SECONDS={{seconds}} cargo test -p ochre-parser --test mutations -- --nocapture
 
-# Random and changed input for so many seconds each: messages, COPY data, statements.
+# Random and changed input for so many seconds each: messages, clients, COPY data, statements, pages and log records.
 fuzz seconds="120":
     OCHRE_FUZZ_SECONDS={{seconds}} cargo test -p ochre-pgwire --test mutations -- --nocapture
+    OCHRE_FUZZ_SECONDS={{seconds}} cargo test -p ochre-server --test hostile_clients broken -- --nocapture
     OCHRE_FUZZ_SECONDS={{seconds}} cargo test -p ochre-engine --test copy_mutations --test random_statements -- --nocapture
+    OCHRE_FUZZ_SECONDS={{seconds}} cargo test -p ochre-torture --test undetected_damage -- --nocapture
 
 # The parser's trees against PostgreSQL's own parser; needs libclang.
 parser-differential:

@@ -254,8 +254,7 @@ impl Run {
         world: World,
         steps: u64,
     ) -> Result<(History, BTreeMap<u64, SimFileSystem>), String> {
-        let mut workload =
-            Workload::new(machine, Arc::clone(&instance), &self.random, &mut self.names, world)?;
+        let mut workload = Workload::new(machine, Arc::clone(&instance), &self.random, &self.names, world)?;
         if self.campaign.planted == Some(Planted::PageBeforeLog) {
             workload.checkpoints = false;
             workload.acknowledged_percent = 3;

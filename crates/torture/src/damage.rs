@@ -1,18 +1,18 @@
 //! Directories to be damaged, with what they should hold.
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use ochre_base::{Lsn, Result};
 use ochre_engine::Instance;
-use ochre_env::sim::{CrashMode, SimRandom};
+use ochre_env::sim::CrashMode;
 use ochre_storage::inspect;
 
-use crate::campaign::make_sequence;
 use crate::machine::{Machine, ROOT, Settings, path};
 use crate::model::World;
+use crate::stage::Stage;
 use crate::verify;
-use crate::workload::{History, Names, Workload};
+use crate::workload::History;
 
 /// A directory after some work, and what it holds.
 pub struct Scene {
@@ -30,27 +30,15 @@ pub struct Scene {
 pub fn scene(seed: u64, shut_down: bool) -> Scene {
     let settings =
         Settings { buffers: 64, segment_bytes: 256 << 10, wal_buffer_bytes: 8 << 10, full_page_writes: true };
-    let random = SimRandom::new(seed);
-    let machine = Machine::with_database(settings, seed).expect("a new directory");
-    let instance = machine.open(settings).expect("opens");
-    make_sequence(&instance).expect("a sequence");
-    let mut names = Names::default();
-    let workload = Workload::new(&machine, Arc::clone(&instance), &random, &mut names, World::default());
-    let mut workload = workload.expect("clients");
-    let fail = |what: String, workload: &Workload<'_>| panic!("seed {seed}: {what}\n{}", workload.shown());
-    for _ in 0..150 {
-        workload.step().unwrap_or_else(|what| fail(what, &workload));
-    }
-    workload.end_all().unwrap_or_else(|what| fail(what, &workload));
-    workload.acknowledge_all().unwrap_or_else(|what| fail(what, &workload));
+    let stage = Stage::new(settings, seed).unwrap_or_else(|what| panic!("{what}"));
+    let mut workload = stage.workload(150).unwrap_or_else(|what| panic!("{what}"));
+    let ended = workload.end_all().and_then(|()| workload.acknowledge_all());
+    ended.unwrap_or_else(|what| panic!("seed {seed}: {what}\n{}", workload.shown()));
     if shut_down {
-        instance.close().expect("closes");
+        stage.instance.close().expect("closes");
     }
     let world = workload.newest().clone();
-    let files = machine.fs.fork(seed);
-    machine.fs.cut_power();
-    let history = workload.into_history();
-    drop(instance);
+    let (files, history) = stage.leave(workload);
     files.crash(CrashMode::KeepUnsynced);
     Scene { machine: Machine::over(files, seed), settings, history, world, seed }
 }
@@ -112,23 +100,31 @@ impl Scene {
         Ok(())
     }
 
-    /// Where in the log recovery begins and ends.
+    /// The log's records from where recovery begins: where each is in it, and whether it is a checkpoint's.
     ///
     /// # Panics
     /// When the directory is damaged.
-    pub fn log(&self) -> (u64, u64) {
-        let mut first = None;
+    pub fn records(&self) -> Vec<(Range<u64>, bool)> {
+        let mut records = Vec::new();
         let mut visit = |record: &ochre_storage::WalRecord<'_>| {
-            first.get_or_insert(record.start.0);
+            let is_checkpoint = inspect::is_checkpoint(record);
+            records.push((record.start.0..record.start.0 + record.length as u64, is_checkpoint));
             true
         };
-        let Lsn(end) = inspect::read_wal(&self.machine.env(), Path::new(ROOT), None, &mut visit)
-            .expect("the log is sound");
-        (first.unwrap_or(end), end)
+        inspect::read_wal(&self.machine.env(), Path::new(ROOT), None, &mut visit).expect("the log is sound");
+        records
+    }
+
+    /// Changes a bit of the log in a copy.
+    pub fn with_flipped_log_bit(&self, at: u64, bit: u64) -> Machine {
+        let (file, offset) = self.log_file(at);
+        let machine = self.copy();
+        machine.fs.damage(&file, offset, |bytes| bytes[0] ^= 1 << bit, 1);
+        machine
     }
 
     /// The file that holds a position of the log, and where.
-    pub fn log_file(&self, at: u64) -> (PathBuf, u64) {
+    fn log_file(&self, at: u64) -> (PathBuf, u64) {
         let segment = self.settings.segment_bytes;
         (path(&format!("wal/{:016x}", at / segment * segment)), at % segment)
     }

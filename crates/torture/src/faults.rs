@@ -7,19 +7,20 @@
 //! - F3: while it goes on, what a failed statement did is undone, and nothing else is.
 //! - F4: after a restart all that was acknowledged is there. What was under way when the engine stopped may be.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
 use ochre_base::{Error, SqlState};
 use ochre_engine::Instance;
-use ochre_env::sim::{CrashMode, Fault, Fired, OperationKind, SimRandom};
+use ochre_env::sim::{CrashMode, Fault, Fired, OperationKind};
 
-use crate::campaign::make_sequence;
 use crate::client::{connect, query};
 use crate::machine::{Machine, ROOT, Settings, path};
 use crate::model::World;
+use crate::stage::Stage;
 use crate::verify;
-use crate::workload::{History, Names, UnderFault, Workload};
+use crate::workload::{History, UnderFault, Workload};
 
 /// Few buffers: pages are written and read often. A segment leaves room for what one operation appends at most.
 const SETTINGS: Settings =
@@ -37,14 +38,39 @@ pub enum Target {
     Reads,
 }
 
+impl Target {
+    fn fail(self, machine: &Machine, n: u64, fault: Fault) {
+        match self {
+            Target::Changes => machine.fs.fail_operation(n, fault),
+            Target::Reads => machine.fs.fail_read(n, fault),
+        }
+    }
+}
+
 /// What became of the faults of a sweep.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Swept {
-    pub faults: u64,
+    /// The operations that were made to fail.
+    pub fired: Vec<Fired>,
     /// A statement was told.
     pub told: u64,
     /// The engine stopped writing.
     pub stopped: u64,
+}
+
+impl Swept {
+    fn add(&mut self, other: Swept) {
+        self.fired.extend(other.fired);
+        self.told += other.told;
+        self.stopped += other.stopped;
+    }
+
+    /// How many operations of each kind failed, and what became of it.
+    pub fn summary(&self) -> String {
+        let mut kinds: BTreeMap<String, u64> = BTreeMap::new();
+        self.fired.iter().for_each(|fired| *kinds.entry(format!("{:?}", fired.kind)).or_default() += 1);
+        format!("{} failed {kinds:?}, {} told, {} stopped", self.fired.len(), self.told, self.stopped)
+    }
 }
 
 /// Makes the first operation fail, then, in a run that is the same up to there, the `stride`-th after it, and so on over
@@ -54,85 +80,86 @@ pub struct Swept {
 /// What is wrong.
 pub fn sweep(seed: u64, target: Target, fault: Fault, stride: u64, steps: u64) -> Result<Swept, String> {
     let mut swept = Swept::default();
-    for n in (1..).step_by(stride as usize) {
-        match one(seed, target, fault, n, steps) {
-            Ok(None) => return Ok(swept),
-            Ok(Some(one)) => {
-                swept.faults += 1;
-                swept.told += one.told;
-                swept.stopped += one.stopped;
-            }
-            Err(what) => return Err(format!("seed {seed}, {fault:?} at number {n} of {target:?}: {what}")),
+    for n in (1u64..).step_by(stride as usize) {
+        let explain = |what: String| format!("seed {seed}, {fault:?} at number {n} of {target:?}: {what}");
+        let plan = Plan { seed, before: STEPS_BEFORE, steps, ends_cleanly: n.is_multiple_of(2) };
+        match plan.run(|machine| target.fail(machine, n, fault)).map_err(explain)? {
+            Some(one) => swept.add(one),
+            None => return Ok(swept),
         }
     }
     Ok(swept)
 }
 
-/// One run with one fault; `None` when the workload was over before it.
-fn one(seed: u64, target: Target, fault: Fault, n: u64, steps: u64) -> Result<Option<Swept>, String> {
-    let random = SimRandom::new(seed);
-    let machine = Machine::with_database(SETTINGS, seed).map_err(told)?;
-    let instance = machine.open(SETTINGS).map_err(told)?;
-    make_sequence(&instance).map_err(told)?;
-    let mut names = Names::default();
-    let mut workload = Workload::new(&machine, Arc::clone(&instance), &random, &mut names, World::default())?;
-    for _ in 0..STEPS_BEFORE {
-        workload.step()?;
-    }
-    match target {
-        Target::Changes => machine.fs.fail_operation(n, fault),
-        Target::Reads => machine.fs.fail_read(n, fault),
-    }
-    let mut swept = Swept::default();
-    let mut left = steps;
-    let fired = loop {
-        if left == 0 {
-            return Ok(None);
-        }
-        left -= 1;
-        let outcome = workload.step_under_fault();
-        let Some(fired) = machine.fs.fired().pop() else {
-            if let UnderFault::Told(error) = outcome? {
-                return Err(format!("{error:?}"));
+/// One run with one fault.
+struct Plan {
+    seed: u64,
+    /// Steps before the fault is armed.
+    before: u64,
+    /// Steps until it must have come.
+    steps: u64,
+    /// The run ends with a clean shutdown, if the engine has not stopped.
+    ends_cleanly: bool,
+}
+
+impl Plan {
+    /// `None` when the workload was over before the fault.
+    fn run(&self, arm: impl FnOnce(&Machine)) -> Result<Option<Swept>, String> {
+        let seed = self.seed;
+        let stage = Stage::new(SETTINGS, seed)?;
+        let (machine, instance) = (&stage.machine, &stage.instance);
+        let mut workload = stage.workload(self.before)?;
+        arm(machine);
+        let mut swept = Swept::default();
+        let mut left = self.steps;
+        let fired = loop {
+            if left == 0 {
+                return Ok(None);
             }
-            continue;
+            left -= 1;
+            let outcome = workload.step_under_fault();
+            let Some(fired) = machine.fs.fired().pop() else {
+                if let UnderFault::Told(error) = outcome? {
+                    return Err(format!("{error:?}"));
+                }
+                continue;
+            };
+            let explain = |what: String| format!("{fired:?}: {what}\n{}", workload.shown());
+            if let UnderFault::Told(error) = outcome.map_err(explain)? {
+                swept.told += 1;
+                right_code(&fired, &error).map_err(explain)?;
+            }
+            break fired;
         };
-        let explain = |what: String| format!("{fired:?}: {what}\n{}", workload.shown());
-        if let UnderFault::Told(error) = outcome.map_err(explain)? {
-            swept.told += 1;
-            right_code(&fired, &error).map_err(explain)?;
+        let stopped = instance.transactions().wal().poisoned().is_some();
+        swept.stopped += u64::from(stopped);
+        let explain =
+            |what: String, workload: &Workload<'_>| format!("{fired:?}: {what}\n{}", workload.shown());
+        right_to_stop(&fired, stopped).map_err(|what| explain(what, &workload))?;
+        if stopped {
+            refuses_writes(instance).map_err(|what| explain(what, &workload))?;
+        } else {
+            for _ in 0..STEPS_AFTER {
+                workload.step().map_err(|what| explain(what, &workload))?;
+            }
+            workload.end_all().map_err(|what| explain(what, &workload))?;
+            verify::holds(instance, workload.newest()).map_err(|what| explain(what, &workload))?;
         }
-        break fired;
-    };
-    let stopped = instance.transactions().wal().poisoned().is_some();
-    swept.stopped += u64::from(stopped);
-    let explain = |what: String, workload: &Workload<'_>| format!("{fired:?}: {what}\n{}", workload.shown());
-    right_to_stop(&fired, stopped).map_err(|what| explain(what, &workload))?;
-    if stopped {
-        refuses_writes(&instance).map_err(|what| explain(what, &workload))?;
-    } else {
-        for _ in 0..STEPS_AFTER {
-            workload.step().map_err(|what| explain(what, &workload))?;
+        if self.ends_cleanly && !stopped {
+            verify::sound(instance).map_err(|what| explain(what, &workload))?;
+            workload.acknowledge_all().map_err(|what| explain(what, &workload))?;
+            instance.close().map_err(told)?;
         }
-        workload.end_all().map_err(|what| explain(what, &workload))?;
-        verify::holds(&instance, workload.newest()).map_err(|what| explain(what, &workload))?;
+        let operations = machine.fs.operations();
+        let shown = workload.shown();
+        let attempt = if stopped { workload.attempt().cloned() } else { None };
+        let (files, history) = stage.leave(workload);
+        files.crash(CrashMode::Random);
+        let recovered = restart(&Machine::over(files, seed), &history, attempt, operations);
+        recovered.map_err(|what| format!("{fired:?}: after the restart: {what}\n{shown}"))?;
+        swept.fired.push(fired);
+        Ok(Some(swept))
     }
-    // Half of the runs end cleanly, if they can.
-    if n.is_multiple_of(2) && !stopped {
-        verify::sound(&instance).map_err(|what| explain(what, &workload))?;
-        workload.acknowledge_all().map_err(|what| explain(what, &workload))?;
-        instance.close().map_err(told)?;
-    }
-    let operations = machine.fs.operations();
-    machine.fs.cut_power();
-    let shown = workload.shown();
-    let attempt = if stopped { workload.attempt().cloned() } else { None };
-    let history = workload.into_history();
-    drop(instance);
-    machine.fs.crash(CrashMode::Random);
-    let recovered = restart(&machine, &history, attempt, operations);
-    recovered.map_err(|what| format!("{fired:?}: after the restart: {what}\n{shown}"))?;
-    Ok(Some(swept))
 }
 
 fn told(error: Error) -> String {
@@ -197,33 +224,18 @@ fn restart(
 /// # Errors
 /// What is wrong.
 pub fn sweep_recovery(seed: u64, target: Target, fault: Fault) -> Result<Swept, String> {
-    let random = SimRandom::new(seed);
-    let machine = Machine::with_database(SETTINGS, seed).map_err(told)?;
-    let instance = machine.open(SETTINGS).map_err(told)?;
-    make_sequence(&instance).map_err(told)?;
-    let mut names = Names::default();
-    let mut workload = Workload::new(&machine, Arc::clone(&instance), &random, &mut names, World::default())?;
-    for _ in 0..80 {
-        workload.step()?;
-    }
-    let files = machine.fs.fork(seed);
-    machine.fs.cut_power();
-    let history = workload.into_history();
-    drop(instance);
+    let stage = Stage::new(SETTINGS, seed)?;
+    let (files, history) = stage.leave(stage.workload(80)?);
     files.crash(CrashMode::Random);
     let operations = files.operations();
     let mut swept = Swept::default();
     for n in 1.. {
         let machine = Machine::over(files.fork(seed ^ n), seed);
-        match target {
-            Target::Changes => machine.fs.fail_operation(n, fault),
-            Target::Reads => machine.fs.fail_read(n, fault),
-        }
+        target.fail(&machine, n, fault);
         let opened = machine.open(SETTINGS);
         let Some(fired) = machine.fs.fired().pop() else { return Ok(swept) };
         let explain =
             |what: String| format!("seed {seed}, {fault:?} at number {n} of recovery, {fired:?}: {what}");
-        swept.faults += 1;
         if let Err(error) = &opened {
             swept.told += 1;
             right_code(&fired, error).map_err(explain)?;
@@ -232,6 +244,7 @@ pub fn sweep_recovery(seed: u64, target: Target, fault: Fault) -> Result<Swept, 
         drop(opened);
         machine.fs.crash(CrashMode::Random);
         restart(&machine, &history, None, operations).map_err(explain)?;
+        swept.fired.push(fired);
     }
     Ok(swept)
 }
@@ -242,12 +255,9 @@ pub fn sweep_recovery(seed: u64, target: Target, fault: Fault) -> Result<Swept, 
 /// # Errors
 /// What is wrong.
 pub fn fill_the_disk(seed: u64) -> Result<Swept, String> {
-    let random = SimRandom::new(seed);
-    let machine = Machine::with_database(SETTINGS, seed).map_err(told)?;
-    let instance = machine.open(SETTINGS).map_err(told)?;
-    make_sequence(&instance).map_err(told)?;
-    let mut names = Names::default();
-    let mut workload = Workload::new(&machine, Arc::clone(&instance), &random, &mut names, World::default())?;
+    let stage = Stage::new(SETTINGS, seed)?;
+    let (machine, instance) = (&stage.machine, &stage.instance);
+    let mut workload = stage.workload(0)?;
     let mut swept = Swept::default();
     for round in 0..6 {
         for _ in 0..30 {
@@ -269,12 +279,12 @@ pub fn fill_the_disk(seed: u64) -> Result<Swept, String> {
                 return Err(explain(format!("the engine has stopped: {error:?}")));
             }
         }
-        swept.faults += machine.fs.fired().len() as u64;
         machine.fs.heal();
         workload.end_all()?;
-        verify::holds(&instance, workload.newest())?;
+        verify::holds(instance, workload.newest())?;
     }
-    verify::sound(&instance)?;
+    swept.fired = machine.fs.fired();
+    verify::sound(instance)?;
     instance.close().map_err(told)?;
     Ok(swept)
 }

@@ -19,7 +19,7 @@
 //!
 //! # Where to look
 //! [`campaign`] puts these together; [`faults`] makes single operations fail instead of cutting the power, [`damage`] gives
-//! directories in which tests flip bits.
+//! directories in which tests flip bits, [`samples`] such whose checksums are made to fit the damage.
 
 pub mod campaign;
 mod client;
@@ -27,6 +27,8 @@ pub mod damage;
 pub mod faults;
 pub mod machine;
 pub mod model;
+pub mod samples;
+mod stage;
 mod verify;
 mod workload;
 

@@ -6,6 +6,7 @@
 //! - K2: an event is in the history before it is acknowledged, and the number of operations on files before its
 //!   statement began and after its acknowledgement say at which cuts it may be there and at which it must be.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -96,13 +97,13 @@ pub struct Done {
 /// Names that were never used before, over all restarts.
 #[derive(Default)]
 pub(crate) struct Names {
-    next: u32,
+    last: Cell<u32>,
 }
 
 impl Names {
-    fn next(&mut self) -> u32 {
-        self.next += 1;
-        self.next
+    fn next(&self) -> u32 {
+        self.last.update(|last| last + 1);
+        self.last.get()
     }
 }
 
@@ -111,7 +112,7 @@ pub(crate) struct Workload<'a> {
     machine: &'a Machine,
     instance: Arc<Instance>,
     random: &'a SimRandom,
-    names: &'a mut Names,
+    names: &'a Names,
     clients: Vec<Client>,
     pub(crate) history: History,
     /// The last event that changed each table.
@@ -153,7 +154,7 @@ impl<'a> Workload<'a> {
         machine: &'a Machine,
         instance: Arc<Instance>,
         random: &'a SimRandom,
-        names: &'a mut Names,
+        names: &'a Names,
         world: World,
     ) -> Result<Workload<'a>, String> {
         let mut clients = Vec::new();

@@ -7,7 +7,7 @@
 //!
 //! # Structure
 //! [`server`] is the process; [`transfers`], [`definitions`] and [`prepared`] are loads that remember what was acknowledged
-//! and verify it.
+//! and verify it. [`disk_full`] is a test of its own.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -20,6 +20,7 @@ use tokio::task::JoinHandle;
 #[path = "../common/mod.rs"]
 mod common;
 mod definitions;
+mod disk_full;
 mod prepared;
 mod server;
 mod transfers;
