@@ -113,6 +113,12 @@ fn in_parentheses(text: &str) -> String {
     if text.starts_with('(') && text.ends_with(')') { text.to_string() } else { format!("({text})") }
 }
 
+/// A constraint for people to read: the condition of a simple CHECK in one pair of parentheses.
+pub(crate) fn pretty(text: String) -> String {
+    let simple = text.starts_with("CHECK ((") && text.matches('(').count() == 2 && text.contains("))");
+    if simple { text.replacen("((", "(", 1).replacen("))", ")", 1) } else { text }
+}
+
 /// `pg_get_partkeydef`.
 pub(crate) fn partition_key(table: &RelationDescriptor) -> Option<String> {
     let key = table.inheritance.key.as_ref()?;

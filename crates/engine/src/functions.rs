@@ -157,7 +157,11 @@ fn describe(session: &StatementSession<'_>, name: &str, args: &[Datum]) -> Resul
             let Some(constraint) = catalog.constraint(oid_at(args, 0)).cloned() else {
                 return Ok(Some(Datum::Null));
             };
-            optional(definitions::constraint(catalog, &session.state.search_path(), &constraint))
+            let text = definitions::constraint(catalog, &session.state.search_path(), &constraint);
+            optional(match args.get(1) {
+                Some(Datum::Bool(true)) => text.map(definitions::pretty),
+                _ => text,
+            })
         }
         "pg_get_viewdef" => {
             let view = match &args[0] {

@@ -22,6 +22,8 @@ pub enum KeyShare<R> {
     Locked(R),
     /// There is no such row, or it has been deleted, or whoever inserted it has not committed.
     Gone,
+    /// As [`KeyShare::Gone`], since it has moved to another partition.
+    Moved,
     /// A running transaction is in the way, and the caller did not want to wait; what was found out about the row as it
     /// is if that transaction fails.
     Contended(R),
@@ -64,7 +66,8 @@ impl Heap {
             }
             if obstacle.is_none() {
                 if gone {
-                    return Ok(KeyShare::Gone);
+                    let moved = current.header.info.has(Info::MOVED);
+                    return Ok(if moved { KeyShare::Moved } else { KeyShare::Gone });
                 }
                 let locks = self.manager.row_locks();
                 obstacle =

@@ -44,9 +44,9 @@ fn lock_mode(action: &AlterTableAction) -> RelationLockMode {
         {
             RelationLockMode::ShareRowExclusive
         }
-        AlterTableAction::ValidateConstraint(_) | AlterTableAction::AttachPartition { .. } => {
-            RelationLockMode::ShareUpdateExclusive
-        }
+        AlterTableAction::ValidateConstraint(_)
+        | AlterTableAction::AttachPartition { .. }
+        | AlterTableAction::AttachIndexPartition(_) => RelationLockMode::ShareUpdateExclusive,
         _ => RelationLockMode::AccessExclusive,
     }
 }
@@ -100,6 +100,9 @@ impl Session {
 
     fn alter_table_action(&mut self, oid: Oid, action: &AlterTableAction, recurse: bool) -> Result<()> {
         let relation = self.relation(oid);
+        if let AlterTableAction::AttachIndexPartition(name) = action {
+            return self.attach_index(oid, name);
+        }
         let owner_only = matches!(action, AlterTableAction::Owner(_));
         if !owner_only && !relation.kind.is_table() {
             return Err(Error::new(
@@ -136,9 +139,14 @@ impl Session {
             AlterTableAction::SetIdentity { name, options } => self.set_identity(oid, name, options),
             AlterTableAction::DropIdentity { name, if_exists } => self.drop_identity(oid, name, *if_exists),
             AlterTableAction::AddConstraint(constraint) => {
-                let new = NewConstraint::table(constraint)?;
+                let new = NewConstraint::table(constraint)?.alone(!recurse);
+                // A primary key makes columns NOT NULL in what inherits them, too, unless that is for who writes ONLY.
+                let primary = new.primary_key().is_some();
+                if let Some(columns) = new.primary_key().filter(|_| !recurse) {
+                    self.check_not_null_below(oid, columns)?;
+                }
                 self.add_constraints(oid, vec![new], true)?;
-                self.hand_down_constraints(oid, &relation, recurse)
+                self.hand_down_constraints(oid, &relation, recurse || primary)
             }
             AlterTableAction::DropConstraint { name, if_exists, behavior } => {
                 self.drop_constraint_tree(oid, name, *if_exists, *behavior, recurse)

@@ -22,6 +22,8 @@ pub(crate) struct NewConstraint {
     name: Option<Box<str>>,
     kind: NewConstraintKind,
     attributes: ConstraintAttributes,
+    /// ONLY for a table that may have partitions.
+    alone: bool,
 }
 
 enum NewConstraintKind {
@@ -38,7 +40,12 @@ pub(crate) enum ColumnRef {
 
 impl NewConstraint {
     fn new(name: Option<&str>, kind: NewConstraintKind) -> NewConstraint {
-        NewConstraint { name: name.map(Box::from), kind, attributes: ConstraintAttributes::default() }
+        NewConstraint {
+            name: name.map(Box::from),
+            kind,
+            attributes: ConstraintAttributes::default(),
+            alone: false,
+        }
     }
 
     /// NOT NULL of a column.
@@ -77,7 +84,7 @@ impl NewConstraint {
                 }))
             }
         };
-        Ok(NewConstraint { name: name.map(Box::from), kind, attributes: constraint.attributes })
+        Ok(NewConstraint { name: name.map(Box::from), kind, attributes: constraint.attributes, alone: false })
     }
 
     /// A constraint of a column definition.
@@ -120,6 +127,20 @@ impl NewConstraint {
             matches!(constraint, ColumnConstraintKind::Check { no_inherit: true, .. });
         list.push(new);
         Ok(())
+    }
+
+    /// The same, of this table and none of its partitions.
+    pub(crate) fn alone(mut self, alone: bool) -> NewConstraint {
+        self.alone = alone;
+        self
+    }
+
+    /// The columns of a primary key.
+    pub(crate) fn primary_key(&self) -> Option<&[ColumnRef]> {
+        match &self.kind {
+            NewConstraintKind::Key { primary: true, columns, .. } => Some(columns),
+            _ => None,
+        }
     }
 
     /// The attributes, for clauses that follow the constraint of a column.
@@ -181,7 +202,7 @@ impl Session {
             ));
         }
         for constraint in others.into_iter().chain(keys).chain(foreign) {
-            let attributes = constraint.attributes;
+            let (attributes, alone) = (constraint.attributes, constraint.alone);
             match constraint.kind {
                 NewConstraintKind::Foreign(key) => {
                     self.add_foreign_key(table, constraint.name.as_deref(), &key, attributes, existing)?;
@@ -202,7 +223,7 @@ impl Session {
                     self.add_check(table, &expr, &check)?;
                 }
                 NewConstraintKind::Key { primary, columns, include, nulls_not_distinct } => {
-                    let key = NewKey { primary, columns, include, nulls_not_distinct, attributes };
+                    let key = NewKey { primary, columns, include, nulls_not_distinct, attributes, alone };
                     self.add_key(table, constraint.name.as_deref(), key, existing)?;
                 }
             }
@@ -210,7 +231,7 @@ impl Session {
         Ok(())
     }
 
-    fn column_number(&self, table: Oid, column: &ColumnRef) -> Result<i16> {
+    pub(crate) fn column_number(&self, table: Oid, column: &ColumnRef) -> Result<i16> {
         match column {
             ColumnRef::Number(number) => Ok(*number),
             ColumnRef::Name(name) => {
@@ -409,6 +430,7 @@ impl Session {
                 constraint: Some(constraint_oid),
                 immediate: !key.attributes.deferrable,
                 options: Vec::new(),
+                alone: key.alone,
             },
         )?;
         let mut relation = (*self.relation(table)).clone();
@@ -421,7 +443,7 @@ impl Session {
         let partitioned = relation.kind == RelationKind::PartitionedTable;
         relation.constraints.push(Arc::new(constraint));
         self.put_relation(relation)?;
-        if partitioned {
+        if partitioned && !key.alone {
             self.index_partitions(table, index)?;
         }
         Ok(())
@@ -512,4 +534,5 @@ struct NewKey {
     include: Vec<Box<str>>,
     nulls_not_distinct: bool,
     attributes: ConstraintAttributes,
+    alone: bool,
 }

@@ -32,6 +32,8 @@ pub(crate) struct NewIndex {
     /// Whether each row is checked, not the statement's or the transaction's outcome.
     pub immediate: bool,
     pub options: Vec<Arc<str>>,
+    /// ON ONLY: what a partitioned table's partitions have is attached one by one.
+    pub alone: bool,
 }
 
 /// One key of it.
@@ -216,11 +218,10 @@ impl Session {
             constraint: None,
             immediate: true,
             options: option_texts(&statement.options),
+            alone: statement.table.only,
         };
         if concurrently {
             self.create_index_beside_writers(table.oid, new)?;
-        } else if statement.table.only && table.kind == RelationKind::PartitionedTable {
-            return Err(Error::unsupported("CREATE INDEX ON ONLY a partitioned table"));
         } else {
             self.create_index_on(table.oid, new)?;
         }
@@ -281,8 +282,10 @@ impl Session {
         if relation.kind == RelationKind::PartitionedTable {
             self.check_partitioned_key(&relation, &new)?;
             // The indexes of partitions get constraints of their own when the table has its.
-            let descend = new.constraint.is_none();
-            let (index, columns) = self.new_index(table, new)?;
+            let descend = new.constraint.is_none() && !new.alone;
+            let valid = !new.alone || self.children(table).is_empty();
+            let (mut index, columns) = self.new_index(table, new)?;
+            index.valid = valid;
             let oid = self.add_index(&relation, index, columns)?;
             if descend {
                 self.index_partitions(table, oid)?;

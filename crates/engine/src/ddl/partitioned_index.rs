@@ -12,8 +12,10 @@ use ochre_catalog::{
     ConstraintDescriptor, ConstraintKind, IndexDescriptor, Inheritance, Origin, RelationDescriptor,
     RelationKind, TriggerDescriptor,
 };
+use ochre_parser::ast::ObjectName;
 use ochre_txn::locks::RelationLockMode;
 
+use super::constraint::ColumnRef;
 use super::create_table::plain_constraint;
 use super::index::{NewIndex, NewIndexKey};
 use super::inherit::child_numbers;
@@ -79,7 +81,8 @@ impl Session {
                 (Some(_), None) => false,
                 (None, _) => true,
             };
-            if free && fits && is_alike(&known, &model, &keys, &included) {
+            let usable = known.valid && known.ready;
+            if free && fits && usable && is_alike(&known, &model, &keys, &included) {
                 return self.adopt_index(index, known.oid, constraint.as_deref(), own.as_deref());
             }
         }
@@ -94,6 +97,12 @@ impl Session {
         drop(catalog);
         let own = constraint.as_ref().map(|_| self.new_oid());
         if model.primary {
+            if child.primary_key().is_some() {
+                return Err(Error::new(
+                    SqlState::INVALID_TABLE_DEFINITION,
+                    format!("multiple primary keys for table \"{}\" are not allowed", child.name),
+                ));
+            }
             for key in &keys {
                 if !self.relation(partition).column(key.number).is_some_and(|column| column.not_null) {
                     self.add_not_null(partition, key.number, None, true)?;
@@ -112,6 +121,7 @@ impl Session {
             constraint: own,
             immediate: model.immediate,
             options: model.options.clone(),
+            alone: false,
         };
         if !self.reserve_relation_name(child.namespace, &name)? {
             return Err(crate::errors::duplicate_relation(&name));
@@ -130,6 +140,121 @@ impl Session {
             self.put_relation(changed)?;
         }
         self.set_index_parent(made, Some(index))
+    }
+
+    /// `ALTER INDEX … ATTACH PARTITION`.
+    pub(crate) fn attach_index(&mut self, parent: Oid, name: &ObjectName) -> Result<()> {
+        let whole = self.relation(parent);
+        if whole.kind != RelationKind::PartitionedIndex {
+            return Err(Error::new(
+                SqlState::WRONG_OBJECT_TYPE,
+                format!("ALTER action ATTACH PARTITION cannot be performed on relation \"{}\"", whole.name),
+            )
+            .detail(format!("This operation is not supported for {}.", whole.kind.plural())));
+        }
+        let part = self.require_and_lock(name, RelationLockMode::AccessExclusive)?;
+        let invalid = |message: String| Error::new(SqlState::INVALID_OBJECT_DEFINITION, message);
+        let (Some(model), Some(own)) = (whole.index.clone(), part.index.clone()) else {
+            return Err(invalid(format!("\"{}\" is not an index", part.name)));
+        };
+        if part.inheritance.parents.contains(&parent) {
+            return Ok(());
+        }
+        let refused = |state: SqlState, detail: String| {
+            let message =
+                format!("cannot attach index \"{}\" as a partition of index \"{}\"", part.name, whole.name);
+            Err(Error::new(state, message).detail(detail))
+        };
+        let (state, definition) =
+            (SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE, SqlState::INVALID_OBJECT_DEFINITION);
+        let (table, child) = (self.relation(model.table), self.relation(own.table));
+        let rival = self.children(parent).into_iter().map(|oid| self.relation(oid));
+        if let Some(rival) =
+            rival.into_iter().find(|other| other.index.as_ref().is_some_and(|i| i.table == child.oid))
+        {
+            return refused(
+                state,
+                format!(
+                    "Another index \"{}\" is already attached for partition \"{}\".",
+                    rival.name, child.name
+                ),
+            );
+        }
+        if !part.inheritance.parents.is_empty() {
+            return refused(state, format!("Index \"{}\" is already attached to another index.", part.name));
+        }
+        if !child.inheritance.parents.contains(&table.oid) || !child.is_partition() {
+            return refused(
+                state,
+                format!(
+                    "Index \"{}\" is not an index on any partition of table \"{}\".",
+                    part.name, table.name
+                ),
+            );
+        }
+        let keys = self.keys_in_partition(&table, &child, &model)?;
+        let included = child_numbers(&table, &child, &model.included)?;
+        if !is_alike(&own, &model, &keys, &included) {
+            return refused(definition, "The index definitions do not match.".to_owned());
+        }
+        let constraint = self.constraint_of(&table, &model);
+        let known = self.constraint_of(&child, &own);
+        if constraint.is_some() && known.is_none() {
+            return refused(
+                definition,
+                format!(
+                    "The index \"{}\" belongs to a constraint in table \"{}\" but no constraint exists for index \"{}\".",
+                    whole.name, table.name, part.name
+                ),
+            );
+        }
+        if model.primary {
+            let nullable =
+                keys.iter().filter_map(|key| child.column(key.number)).find(|column| !column.not_null);
+            if let Some(column) = nullable {
+                return Err(Error::new(SqlState::INVALID_TABLE_DEFINITION, "invalid primary key definition")
+                    .detail(format!(
+                        "Column \"{}\" of relation \"{}\" is not marked NOT NULL.",
+                        column.name, child.name
+                    )));
+            }
+        }
+        self.adopt_index(parent, part.oid, constraint.as_deref(), known.as_deref())?;
+        self.validate_partitioned_index(parent)
+    }
+
+    /// A partitioned index whose partitions all have theirs is valid.
+    fn validate_partitioned_index(&mut self, oid: Oid) -> Result<()> {
+        let own = self.relation(oid);
+        let Some(index) = own.index.as_ref().filter(|index| !index.valid) else { return Ok(()) };
+        let parts = self.children(oid).into_iter().map(|part| self.relation(part));
+        let valid = parts.filter(|part| part.index.as_ref().is_some_and(|index| index.valid)).count();
+        if valid < self.children(index.table).len() {
+            return Ok(());
+        }
+        self.replace_index(IndexDescriptor { valid: true, ..(**index).clone() })?;
+        for above in &own.inheritance.parents {
+            self.validate_partitioned_index(*above)?;
+        }
+        Ok(())
+    }
+
+    /// Fails for columns of children that may be NULL.
+    pub(crate) fn check_not_null_below(&self, table: Oid, columns: &[ColumnRef]) -> Result<()> {
+        let parent = self.relation(table);
+        for child in self.children(table) {
+            let child = self.relation(child);
+            for column in columns {
+                let number = child_numbers(&parent, &child, &[self.column_number(table, column)?])?[0];
+                if let Some(column) = child.column(number).filter(|column| !column.not_null) {
+                    return Err(Error::internal(format!(
+                        "column \"{}\" of table \"{}\" is not marked NOT NULL",
+                        column.name, child.name
+                    )));
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Makes an index that is there a part of one of the partitioned table.
@@ -406,8 +531,6 @@ fn is_alike(
         && known.unique == model.unique
         && known.nulls_not_distinct == model.nulls_not_distinct
         && known.predicate == model.predicate
-        && known.valid
-        && known.ready
 }
 
 /// The file of an index without entries.

@@ -13,6 +13,7 @@ use ochre_txn::Snapshot;
 use crate::ExecContext;
 use crate::codec::RowDecoder;
 use crate::index_entry::{Entry, EntryColumns};
+use crate::modify::recheck::moved_away;
 use crate::modify::reference::Reference;
 
 /// Whether the rows that are found are locked.
@@ -111,8 +112,10 @@ impl<'a> Probe<'a> {
         *waited |= wait.waited;
         match outcome {
             KeyShare::Contended(_) => Err(Error::internal("a wait for a row ended while the row is changed")),
-            KeyShare::Gone if strict => Err(serialization_failure(WriteOutcome::Changed)),
-            KeyShare::Gone => Ok(false),
+            KeyShare::Gone | KeyShare::Moved if strict => Err(serialization_failure(WriteOutcome::Changed)),
+            // It was there when the wait began.
+            KeyShare::Moved if wait.waited => Err(moved_away()),
+            KeyShare::Gone | KeyShare::Moved => Ok(false),
             KeyShare::Locked(known) => {
                 if known? || self.has_key(ctx, key)? {
                     return Ok(true);

@@ -99,8 +99,9 @@ impl Recheck {
     }
 }
 
+/// 40001 for a row that has gone to another partition.
 #[cold]
-fn moved_away() -> Error {
+pub fn moved_away() -> Error {
     Error::new(
         SqlState::SERIALIZATION_FAILURE,
         "tuple to be locked was already moved to another partition due to concurrent update",

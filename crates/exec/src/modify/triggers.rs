@@ -75,6 +75,22 @@ impl Triggers {
         if table.triggers.is_empty() {
             return None;
         }
+        let found = Triggers::all_of(table, event, changed);
+        let lists = [&found.before_statement, &found.before_row, &found.after_row, &found.after_statement];
+        lists.iter().any(|list| !list.is_empty()).then_some(found)
+    }
+
+    /// An event that fires nothing.
+    pub fn none(table: &Arc<RelationDescriptor>, event: TriggerEvent) -> Box<Triggers> {
+        let mut none = Triggers::all_of(table, event, &[]);
+        none.before_statement.clear();
+        none.before_row.clear();
+        none.after_row.clear();
+        none.after_statement.clear();
+        none
+    }
+
+    fn all_of(table: &Arc<RelationDescriptor>, event: TriggerEvent, changed: &[usize]) -> Box<Triggers> {
         let fires = |trigger: &&Arc<TriggerDescriptor>| {
             let wanted = match event {
                 TriggerEvent::Insert => trigger.insert,
@@ -91,7 +107,7 @@ impl Triggers {
             let all = table.triggers.iter().filter(fires);
             all.filter(|trigger| trigger.timing == timing && trigger.row == row).cloned().collect()
         };
-        let found = Triggers {
+        Box::new(Triggers {
             before_statement: list(TriggerTiming::Before, false),
             before_row: list(TriggerTiming::Before, true),
             after_row: list(TriggerTiming::After, true),
@@ -101,9 +117,7 @@ impl Triggers {
             event,
             begun: false,
             ended: false,
-        };
-        let lists = [&found.before_statement, &found.before_row, &found.after_row, &found.after_statement];
-        lists.iter().any(|list| !list.is_empty()).then(|| Box::new(found))
+        })
     }
 
     /// Whether rows are shown before they are written.

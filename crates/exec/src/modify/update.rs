@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use ochre_access::heap::{LockOutcome, RowWait, WriteOutcome, serialization_failure};
-use ochre_base::{Error, Oid, Result, RowId};
+use ochre_base::{Oid, Result, RowId};
 use ochre_expr::Expr;
 use ochre_sql::physical::{Assignment, ReferencedKey, UpdatePlan};
 use ochre_txn::{RowLockStrength, Snapshot};
@@ -307,6 +307,8 @@ pub struct Update {
     recheck: Recheck,
     returning: Option<Vec<Expr>>,
     updater: RowUpdater,
+    /// The columns that may change, by position.
+    changed: Vec<usize>,
     triggers: Option<Shown>,
     is_root: bool,
     part: Option<PartState>,
@@ -317,6 +319,8 @@ struct PartState {
     deleter: RowDeleter,
     /// Whether rows go to another partition when they no longer belong to this one.
     moves: bool,
+    /// What a row that goes fires.
+    leaving: Option<Box<Triggers>>,
     /// Rows that are deleted here, and belong elsewhere.
     moved: Vec<MovedRow>,
 }
@@ -364,7 +368,8 @@ impl Update {
         Ok(Update {
             triggers,
             recheck: Recheck::new(&target.table.codec, &plan.recheck),
-            updater: RowUpdater::new(&target, changed),
+            updater: RowUpdater::new(&target, changed.clone()),
+            changed,
             target,
             source,
             row_id: plan.row_id,
@@ -390,7 +395,18 @@ impl Update {
     ) -> Result<Update> {
         let mut update = Update::new(plan, source, relations, is_root)?;
         let deleter = RowDeleter::new(&update.target);
-        update.part = Some(PartState { deleter, moves, moved: Vec::new() });
+        let table = &update.target.table;
+        let leaving = Triggers::of(&table.descriptor, TriggerEvent::Delete, &[]).filter(|_| moves);
+        if leaving.is_some() && update.triggers.is_none() {
+            // Each row is looked at before it is written, though no UPDATE fires anything.
+            let changed = update.changed.clone();
+            update.triggers = Some(Shown {
+                updater: RowUpdater::new(&update.target, changed),
+                decoder: RowDecoder::all_columns(&table.codec),
+                triggers: Triggers::none(&table.descriptor, TriggerEvent::Update),
+            });
+        }
+        update.part = Some(PartState { deleter, moves, leaving, moved: Vec::new() });
         Ok(update)
     }
 
@@ -531,26 +547,42 @@ impl Update {
         };
         let image = shown.triggers.image(&self.target.table.codec, &new_row);
         let new = self.target.prepare(ctx, image)?;
-        if self.part.as_ref().is_some_and(|part| part.moves) && self.target.leaves_partition(&new, 0) {
-            return Err(Error::unsupported("moving a row out of a partition with triggers"));
-        }
-        let outcome =
-            shown.updater.update_one(ctx, &mut self.target, &old, &new, rid, snapshot, &mut wait)?;
+        let leaves =
+            self.part.as_ref().is_some_and(|part| part.moves) && self.target.leaves_partition(&new, 0);
+        let outcome = match self.part.as_mut().filter(|_| leaves) {
+            Some(part) => {
+                if let Some(leaving) = &part.leaving
+                    && leaving.before(ctx, Some(&old_row), None)?.is_none()
+                {
+                    return Ok(Written::No);
+                }
+                part.deleter.move_row(ctx, &self.target, rid, snapshot, &mut wait)?
+            }
+            None => shown.updater.update_one(ctx, &mut self.target, &old, &new, rid, snapshot, &mut wait)?,
+        };
         if outcome != WriteOutcome::Done {
             return Err(match outcome {
                 WriteOutcome::SelfModified => changed_by_trigger("updated"),
                 other => serialization_failure(other),
             });
         }
-        let new_row = shown.triggers.row(&new.image, 0);
-        shown.triggers.after(ctx, Some(&old_row), Some(&new_row))?;
         let columns = done.source.columns.iter().map(|column| Arc::new(column.slice(row, 1))).collect();
-        Ok(Written::Yes(Some(Prepared {
+        let written = Prepared {
             source: Batch::new(columns, 1),
             old,
             new,
             entries: Entries { old: Vec::new(), new: Vec::new(), references: Vec::new() },
-        })))
+        };
+        if leaves {
+            if let Some(leaving) = self.part.as_ref().and_then(|part| part.leaving.as_ref()) {
+                leaving.after(ctx, Some(&old_row), None)?;
+            }
+            self.note_moved(written);
+            return Ok(Written::Moved);
+        }
+        let new_row = shown.triggers.row(&written.new.image, 0);
+        shown.triggers.after(ctx, Some(&old_row), Some(&new_row))?;
+        Ok(Written::Yes(Some(written)))
     }
 
     /// Updates the rows of a batch of the source's; RETURNING's rows.
@@ -586,6 +618,9 @@ impl Update {
                 }
             }
             count += 1;
+        }
+        if let Some(part) = &mut self.part {
+            part.deleter.note_keys(ctx, &self.target)?;
         }
         if self.updater.has_references() {
             ctx.run.after.borrow_mut().relieve(ctx)?;
