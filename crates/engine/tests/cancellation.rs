@@ -60,7 +60,9 @@ fn every_operator_and_function_looks() {
     );
     run(&mut session, "CREATE TABLE other (a int, t text)");
     let (process_id, secret) = session.cancel_key();
-    for sql in STATEMENTS {
+    let on_one_thread = STATEMENTS.iter().map(|sql| (sql, "off"));
+    for (sql, parallel) in on_one_thread.chain(STATEMENTS.iter().map(|sql| (sql, "on"))) {
+        run(&mut session, &format!("SET debug_parallel_query = {parallel}"));
         let ended = AtomicBool::new(false);
         let result = std::thread::scope(|scope| {
             scope.spawn(|| {
@@ -77,5 +79,7 @@ fn every_operator_and_function_looks() {
         let error = result.expect_err(sql);
         assert_eq!(error.sqlstate().as_str(), "57014", "{sql}: {error:?}");
     }
+    assert!(instance.workers().served() > 0, "nobody was helped");
+    assert_eq!(instance.workers().taken(), 0);
     assert_eq!(table(&mut session, "SELECT count(*) FROM big"), ["20000"]);
 }

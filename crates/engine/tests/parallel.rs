@@ -101,6 +101,7 @@ fn several_threads_give_the_answers_of_one() {
             "SELECT id FROM big WHERE kind = 2 ORDER BY id",
             "SELECT count(*) FROM (SELECT id FROM big UNION ALL SELECT id FROM big WHERE kind = 1) x",
             "WITH x AS MATERIALIZED (SELECT kind, count(*) n FROM big GROUP BY kind) SELECT a.n, b.n FROM x a JOIN x b USING (kind)",
+            "SELECT sum(n) FROM groups JOIN (SELECT kind, count(*) n FROM big GROUP BY kind) x USING (kind)",
             "SELECT kind FROM big GROUP BY kind HAVING count(*) > (SELECT count(*) / 7 FROM big)",
         ] {
             check(&mut session, sql);
@@ -132,6 +133,15 @@ fn plans_show_who_does_what() {
         run(&mut session, "EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF) SELECT count(*) FROM big");
     assert!(plan[0].starts_with("Finalize Aggregate (actual rows=1 loops=1)"), "{plan:#?}");
     assert!(plan.iter().any(|line| line.contains("Workers Launched: 2")), "{plan:#?}");
+    // What a join looks for reaches the scans of all threads.
+    let plan = run(
+        &mut session,
+        "EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF)
+         SELECT sum(n) FROM groups JOIN (SELECT id, count(*) n FROM big GROUP BY id) x ON x.id = groups.kind
+         WHERE title = 'title 3'",
+    );
+    let scan = plan.iter().find(|line| line.contains("Parallel Seq Scan on big"));
+    assert!(scan.is_some_and(|line| line.contains("rows=0.33 loops=3")), "{plan:#?}");
     let plan = run(&mut session, "EXPLAIN (COSTS OFF) SELECT id FROM big ORDER BY name");
     assert!(plan.iter().any(|line| line.contains("Gather Merge")), "{plan:#?}");
     run(&mut session, "RESET debug_parallel_query");

@@ -116,6 +116,9 @@ pub(crate) struct Control {
     /// Rows that this round has given, and how many it is to give.
     rows: AtomicUsize,
     wanted_rows: AtomicUsize,
+    /// Bytes of these rows, and how many may wait in memory.
+    bytes: AtomicUsize,
+    wanted_bytes: AtomicUsize,
     /// So many rows of this round are all that will ever be read.
     last_rows: AtomicUsize,
     /// Bytes that the threads have taken in this round, and may take.
@@ -125,9 +128,11 @@ pub(crate) struct Control {
 }
 
 impl Control {
-    /// A round begins, which ends when so many rows have come, and is the last one when `last_rows` have.
-    pub fn begin_round(&self, wanted_rows: usize, last_rows: usize) {
+    /// A round begins, which ends when so many rows or bytes have come, and is the last one when `last_rows` have.
+    pub fn begin_round(&self, wanted_rows: usize, wanted_bytes: usize, last_rows: usize) {
         self.last_rows.store(last_rows, Ordering::Relaxed);
+        self.bytes.store(0, Ordering::Relaxed);
+        self.wanted_bytes.store(wanted_bytes, Ordering::Relaxed);
         self.rows.store(0, Ordering::Relaxed);
         self.wanted_rows.store(wanted_rows, Ordering::Relaxed);
         self.taken.store(0, Ordering::Relaxed);
@@ -136,12 +141,15 @@ impl Control {
     }
 
     /// Rows have come.
-    pub fn note_rows(&self, rows: usize) {
-        let before = self.rows.fetch_add(rows, Ordering::Relaxed);
-        if before + rows >= self.wanted_rows.load(Ordering::Relaxed) {
+    pub fn note_rows(&self, rows: usize, bytes: usize) {
+        let rows = self.rows.fetch_add(rows, Ordering::Relaxed) + rows;
+        let bytes = self.bytes.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes);
+        if rows >= self.wanted_rows.load(Ordering::Relaxed)
+            || bytes >= self.wanted_bytes.load(Ordering::Relaxed)
+        {
             self.paused.store(true, Ordering::Release);
         }
-        if before + rows >= self.last_rows.load(Ordering::Relaxed) {
+        if rows >= self.last_rows.load(Ordering::Relaxed) {
             self.stop();
         }
     }

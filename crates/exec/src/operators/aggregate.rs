@@ -342,10 +342,11 @@ impl Operator for Aggregate {
 
     /// Groups of other keys need not be made.
     fn narrow(&mut self, column: usize, keys: &Arc<KeyFilter>) -> bool {
-        match self.spec.keys.get(column) {
-            Some(Expr::Column { index, .. }) if self.spec.grouping_sets.is_none() => {
-                self.input.narrow(*index, keys)
-            }
+        match (self.spec.keys.get(column), &self.spec.part) {
+            _ if self.spec.grouping_sets.is_some() => false,
+            // The partial part has the keys where this one has them.
+            (Some(Expr::Column { .. }), Part::Final(_)) => self.input.narrow(column, keys),
+            (Some(Expr::Column { index, .. }), _) => self.input.narrow(*index, keys),
             _ => false,
         }
     }

@@ -44,6 +44,7 @@ use parking_lot::Mutex;
 
 use crate::context::StatementContext;
 use crate::explain::WorkerNote;
+use crate::key_filter::KeyFilter;
 use crate::operators::hash_join::SharedBuild;
 use crate::operators::merge_streams::{Merger, Streams};
 use crate::parallel::{Control, SharedScan, Watch};
@@ -53,6 +54,8 @@ use crate::{BoxOperator, ExecContext, Operator};
 
 /// Rows of a round at most, of which as many more may come as threads have in hand.
 const MAX_ROUND_ROWS: usize = 128 * 1024;
+/// Rows of a round take `work_mem`, but this many bytes in any case.
+const LEAST_ROUND_BYTES: usize = 256 * 1024;
 /// A round gives so many times the rows of the one before.
 const ROUND_GROWTH: usize = 8;
 
@@ -216,7 +219,8 @@ impl Gather {
             Some(left) => (self.round_rows.min(left), left),
             None => (self.round_rows, usize::MAX),
         };
-        self.control.begin_round(wanted, last);
+        let bytes = if once { usize::MAX } else { ctx.work_mem_bytes().max(LEAST_ROUND_BYTES) };
+        self.control.begin_round(wanted, bytes, last);
         let common = CommonContext::of(statement);
         let control = &*self.control;
         let (leader, others) =
@@ -407,7 +411,7 @@ fn run(
         watch.check()?;
         match operator.next(ctx)? {
             Some(batch) => {
-                control.note_rows(batch.active_rows());
+                control.note_rows(batch.active_rows(), batch.memory_bytes());
                 rows.push(batch);
             }
             None => {
@@ -478,6 +482,14 @@ impl Operator for Gather {
         }
     }
 
+    fn narrow(&mut self, column: usize, keys: &Arc<KeyFilter>) -> bool {
+        let mut used = false;
+        for pipeline in &mut self.pipelines {
+            used |= pipeline.operator.narrow(column, keys);
+        }
+        used
+    }
+
     fn rescan(&mut self, ctx: &ExecContext<'_>) -> Result<()> {
         self.rows.clear();
         self.control.reset();
@@ -486,19 +498,12 @@ impl Operator for Gather {
         if let Some(merger) = &mut self.merge {
             merger.reset();
         }
-        let common = CommonContext::of(ctx.statement);
         for pipeline in &mut self.pipelines {
+            pipeline.started = false;
             pipeline.ended = false;
             pipeline.rows.clear();
-            let started = std::mem::take(&mut pipeline.started);
-            match &mut pipeline.own {
-                None => pipeline.operator.rescan(ctx)?,
-                Some(own) => {
-                    if started {
-                        own.with_context(&common, |ctx| pipeline.operator.rescan(ctx))?;
-                    }
-                }
-            }
+            // Those that have not run may have been told keys.
+            pipeline.operator.rescan(ctx)?;
             // The next run may see something else.
             pipeline.disband();
         }
