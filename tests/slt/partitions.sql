@@ -285,3 +285,16 @@ ALTER TABLE big ATTACH PARTITION plain FOR VALUES FROM (700) TO (800);
 ALTER TABLE big DETACH PARTITION told;
 TRUNCATE ONLY big;
 CREATE INDEX CONCURRENTLY ON big (i);
+-- A row that leaves a partition is deleted for those that refer to the partition.
+CREATE TABLE referred (a int PRIMARY KEY, b int) PARTITION BY RANGE (a);
+CREATE TABLE referred_1 PARTITION OF referred FOR VALUES FROM (0) TO (10);
+CREATE TABLE referred_2 PARTITION OF referred FOR VALUES FROM (10) TO (20);
+CREATE TABLE refers (a int REFERENCES referred_1);
+CREATE TABLE refers_on (a int REFERENCES referred_1 ON DELETE CASCADE);
+INSERT INTO referred SELECT g, g FROM generate_series(1, 4) g;
+INSERT INTO refers VALUES (1);
+INSERT INTO refers_on VALUES (3), (4);
+UPDATE referred SET a = 11 WHERE a = 1;
+UPDATE referred SET a = a + 10 WHERE a > 1 RETURNING tableoid::regclass, a;
+SELECT * FROM refers_on;
+SELECT tableoid::regclass, a FROM referred ORDER BY a;

@@ -24,3 +24,6 @@ SET search_path = other, public;
 SELECT 'far'::regproc, 'far(int,text)'::regprocedure, 'public.plain'::regproc, 'abs(int)'::regprocedure;
 SET search_path = other, pg_catalog;
 SELECT 'abs(int)'::regprocedure, 'pg_catalog.abs(int)'::regprocedure, 'public.plain'::regproc;
+RESET search_path;
+SELECT DISTINCT v FROM (VALUES ('1 2'::int2vector), ('1 2'), ('3')) t(v) ORDER BY v;
+SELECT '1 2'::int2vector = '1 2'::int2vector, '1 2'::oidvector = '1 3'::oidvector;

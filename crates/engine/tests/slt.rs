@@ -122,6 +122,10 @@ fn run(path: &Path, setup: &[String]) -> (usize, Vec<String>, u64, u64) {
     let any_order = setup.iter().any(|sql| sql.contains("force_spill") || sql.contains("parallel"));
     let records = parse(&text);
     let failed = |record: &Record| {
+        // How it is run is what a plan tells.
+        if !setup.is_empty() && record.sql.starts_with("EXPLAIN") {
+            return None;
+        }
         let problem = check(&mut session, record, any_order)?;
         Some(format!("{name}:{} {setup:?}: {}\n{problem}\n", record.line, record.sql))
     };

@@ -1,10 +1,11 @@
 //! How much memory a thread's work takes, and where it has to stop.
 //!
 //! # Role
-//! A statement runs on one thread, or on some that add up what each has taken ([`taken`], [`left`], [`adopt`]). The binary's allocator is wrapped in [`Counting`], which adds up what the thread has
-//! taken and given back. Whoever starts a piece of work says how much more it may take ([`Budget::begin`]); whoever does
-//! it asks now and then whether it is beyond that ([`exceeded`]): the same places that look for a cancelled statement. So
-//! a query that gathers without bound, wherever it does so, fails by itself before the process does.
+//! A statement runs on one thread, or on some that add up what each has taken ([`taken`], [`left`], [`adopt`]). The
+//! binary's allocator is wrapped in [`Counting`], which adds up what the thread has taken and given back. Whoever starts a
+//! piece of work says how much more it may take ([`Budget::begin`]); whoever does it asks now and then whether it is
+//! beyond that ([`exceeded`]): the same places that look for a cancelled statement. So a query that gathers without bound,
+//! wherever it does so, fails by itself before the process does.
 //!
 //! # Invariants
 //! - A1: the counters are plain thread-local cells without a destructor, so that the allocator may touch them at any time

@@ -200,6 +200,7 @@ pub fn btree_comparison(ty: Oid) -> Option<&'static BtreeComparison> {
     let stand_in = match ty {
         oids::VARCHAR | oids::UNKNOWN => oids::TEXT,
         oids::CIDR => oids::INET,
+        oids::INT2VECTOR => oids::ANYARRAY,
         oids::REGCLASS
         | oids::REGTYPE
         | oids::REGPROC
