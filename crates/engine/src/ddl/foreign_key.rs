@@ -222,6 +222,15 @@ impl Session {
 
     /// Checks the rows of a table that has a foreign key. The table must be locked.
     pub(crate) fn check_foreign_key(&self, constraint: &Arc<ConstraintDescriptor>) -> Result<()> {
+        if self.relation(constraint.table).kind == RelationKind::PartitionedTable {
+            for partition in self.children(constraint.table) {
+                let partition = self.relation(partition);
+                for part in partition.constraints.iter().filter(|part| part.parent == constraint.oid) {
+                    self.check_foreign_key(part)?;
+                }
+            }
+            return Ok(());
+        }
         let plan = {
             let catalog = self.state.catalog();
             let session = StatementSession::new(self);
@@ -333,7 +342,9 @@ impl Session {
         concerns: impl Fn(&ConstraintDescriptor) -> bool,
     ) -> Vec<Dependent> {
         let catalog = self.state.catalog();
-        let referencing = catalog.referencing(table).iter().filter(|constraint| concerns(constraint));
+        // Those of partitions are parts of their tables'.
+        let own = catalog.referencing(table).iter().filter(|constraint| !constraint.parent.is_valid());
+        let referencing = own.filter(|constraint| concerns(constraint));
         referencing
             .map(|constraint| Dependent { constraint: Arc::clone(constraint), on: on.to_string() })
             .collect()
@@ -392,6 +403,10 @@ impl Session {
     pub(crate) fn remove_foreign_key(&mut self, constraint: &ConstraintDescriptor) -> Result<()> {
         self.lock_relation(constraint.table, RelationLockMode::AccessExclusive)?;
         self.lock_referenced(constraint)?;
+        if self.relation(constraint.table).kind == RelationKind::PartitionedTable {
+            self.lock_descendants(constraint.table, RelationLockMode::AccessExclusive)?;
+            self.drop_constraint_clones(constraint.table, constraint.oid)?;
+        }
         let mut table = (*self.relation(constraint.table)).clone();
         table.constraints.retain(|known| known.oid != constraint.oid);
         self.put_relation(table)?;
