@@ -4,7 +4,9 @@ mod error;
 mod ids;
 pub mod limits;
 mod sqlstate;
+mod usage;
 
 pub use error::{Error, ErrorFields, Result, Severity};
 pub use ids::{BlockNo, CommandId, DatabaseId, FileId, Fork, Lsn, Oid, PageKey, RowId, Xid};
 pub use sqlstate::SqlState;
+pub use usage::Usage;

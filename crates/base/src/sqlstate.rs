@@ -67,6 +67,8 @@ impl SqlState {
     pub const INVALID_ARGUMENT_FOR_WIDTH_BUCKET_FUNCTION: SqlState = SqlState::new("2201G");
     pub const INVALID_ROW_COUNT_IN_LIMIT_CLAUSE: SqlState = SqlState::new("2201W");
     pub const INVALID_ROW_COUNT_IN_RESULT_OFFSET_CLAUSE: SqlState = SqlState::new("2201X");
+    pub const INVALID_TABLESAMPLE_REPEAT: SqlState = SqlState::new("2202G");
+    pub const INVALID_TABLESAMPLE_ARGUMENT: SqlState = SqlState::new("2202H");
     pub const INVALID_ARGUMENT_FOR_NTILE_FUNCTION: SqlState = SqlState::new("22014");
     pub const INVALID_ARGUMENT_FOR_NTH_VALUE_FUNCTION: SqlState = SqlState::new("22016");
     pub const CHARACTER_NOT_IN_REPERTOIRE: SqlState = SqlState::new("22021");

@@ -192,8 +192,9 @@ pub struct ColumnStatistics {
     pub most_common: Vec<(Datum, f64)>,
     /// Bounds of equally filled buckets over the other values, ascending.
     pub histogram: Vec<Datum>,
-    /// Correlation between the order of values and of rows, -1 to 1.
-    pub correlation: f64,
+    /// Correlation between the order of values and of rows, -1 to 1; `None` of less than two values, and of types without an
+    /// order.
+    pub correlation: Option<f64>,
 }
 
 /// A table, view, materialized view, sequence or index as `pg_class` knows it. An index has an [`IndexDescriptor`]

@@ -11,8 +11,9 @@
 use std::sync::Arc;
 
 use ochre_base::{Oid, Result};
-use ochre_catalog::ColumnStatistics;
+use ochre_catalog::{ColumnDescriptor, ColumnStatistics};
 use ochre_exec::{RowSampler, sample_blocks};
+use ochre_parser::ast::Name;
 use ochre_types::{Batch, Datum, KeyOrder, SqlType, key};
 
 use crate::session::Session;
@@ -112,8 +113,9 @@ impl RowSampler for Reservoir {
 }
 
 impl Session {
-    /// Samples a table and puts the result into its descriptor.
-    pub(crate) fn analyze(&mut self, oid: Oid) -> Result<()> {
+    /// Samples a table and puts what it finds of some columns, or of all when none is named, into its descriptor. A table
+    /// without rows keeps what was known of its columns.
+    pub(crate) fn analyze(&mut self, oid: Oid, only: &[Name]) -> Result<()> {
         let relation = self.relation(oid);
         let table = self.state.database.table(&relation)?;
         let target = self.state.settings.borrow().integer("default_statistics_target") as usize;
@@ -138,7 +140,10 @@ impl Session {
         };
         let sample = reservoir.into_rows();
         let mut changed = (*relation).clone();
-        for column in changed.columns.iter_mut().filter(|column| !column.dropped) {
+        let is_wanted = |column: &ColumnDescriptor| {
+            !column.dropped && (only.is_empty() || only.iter().any(|name| name.as_str() == &*column.name))
+        };
+        for column in changed.columns.iter_mut().filter(|column| is_wanted(column) && !sample.is_empty()) {
             let values = sample.iter().map(|row| row[column.number as usize - 1].clone());
             column.statistics = Some(Arc::new(statistics(column.ty, values, rows, target)));
         }
@@ -173,10 +178,12 @@ fn statistics(
             nulls += 1;
             continue;
         }
-        bytes += ochre_types::store::encoded_len(&value);
+        bytes += width(&value);
         let mut encoded = Vec::new();
         // A type without an order has no statistics but these.
-        if key::encode_key(&value, order, &mut encoded).is_ok() {
+        if ochre_expr::btree_comparison(ty.oid).is_some()
+            && key::encode_key(&value, order, &mut encoded).is_ok()
+        {
             sampled.push(Sampled { key: encoded, position, value });
         }
     }
@@ -186,9 +193,11 @@ fn statistics(
     }
     result.null_fraction = nulls as f64 / count as f64;
     let present = count - nulls;
-    if present > 0 {
-        result.average_width = bytes as f64 / present as f64;
-    }
+    result.average_width = match ochre_types::type_info(ty.oid).map(|info| info.length) {
+        Some(length) if length > 0 => f64::from(length),
+        _ if present > 0 => bytes as f64 / present as f64,
+        _ => 0.0,
+    };
     if sampled.is_empty() {
         return result;
     }
@@ -196,18 +205,24 @@ fn statistics(
     let groups = groups(&sampled);
     let distinct = groups.len();
     let repeated = groups.iter().filter(|(_, len)| *len > 1).count();
-    let estimate = distinct_values(sampled.len(), distinct, distinct - repeated, total);
     // As in PostgreSQL: a number that seems to grow with the table is kept as a share of it.
-    result.distinct =
-        if estimate > 0.1 * total as f64 { -(estimate / total as f64).min(1.0) } else { estimate };
+    result.distinct = if repeated == 0 {
+        -(1.0 - result.null_fraction)
+    } else {
+        let values_in_table = total as f64 * (1.0 - result.null_fraction);
+        let estimate = distinct_values(sampled.len(), distinct, distinct - repeated, values_in_table);
+        if estimate > 0.1 * total as f64 { -(estimate / total as f64) } else { estimate }
+    };
     result.correlation = correlation(&sampled);
     let mut common: Vec<(usize, usize)> = groups.iter().copied().filter(|(_, len)| *len > 1).collect();
     common.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(&b.0)));
-    let average = sampled.len() as f64 / distinct as f64;
-    if distinct > target {
-        common.retain(|(_, len)| *len as f64 > 1.25 * average);
-    }
     common.truncate(target);
+    let all = common.len() == distinct && result.distinct > 0.0;
+    if !all {
+        let distinct_in_table =
+            if result.distinct < 0.0 { -result.distinct * total as f64 } else { result.distinct };
+        common.truncate(worth_keeping(&common, distinct_in_table, result.null_fraction, count, total));
+    }
     result.most_common = common
         .iter()
         .map(|(start, len)| (sampled[*start].value.clone(), *len as f64 / count as f64))
@@ -228,25 +243,60 @@ fn groups(sampled: &[Sampled]) -> Vec<(usize, usize)> {
     groups
 }
 
+/// Bytes of a value of a type without a fixed length, as PostgreSQL reckons them: with their number before them.
+fn width(value: &Datum) -> usize {
+    let bytes = ochre_types::store::encoded_len(value);
+    bytes + if bytes < 127 { 1 } else { 4 }
+}
+
 /// Haas and Stokes' estimator, which PostgreSQL uses too: from a sample of `n` rows with `d` distinct values, `f1` of them
 /// seen once, the distinct values of `total` rows.
-fn distinct_values(n: usize, d: usize, f1: usize, total: usize) -> f64 {
+fn distinct_values(n: usize, d: usize, f1: usize, total: f64) -> f64 {
     if f1 == 0 {
         return d as f64;
     }
-    if f1 == n {
-        return total as f64;
-    }
-    let (n, d, f1, total) = (n as f64, d as f64, f1 as f64, total as f64);
+    let (n, d, f1) = (n as f64, d as f64, f1 as f64);
     let estimate = n * d / (n - f1 + f1 * n / total);
-    estimate.clamp(d, total)
+    (estimate.clamp(d, total.max(d)) + 0.5).floor()
+}
+
+/// How many of the values seen more than once are so much commoner than the rest that knowing them helps: those whose
+/// count is beyond what chance would give one of the others, by two standard deviations of a draw without replacement.
+/// Of a table that was looked at in full all are kept, since their counts are exact.
+fn worth_keeping(
+    common: &[(usize, usize)],
+    distinct: f64,
+    null_fraction: f64,
+    sampled: usize,
+    total: usize,
+) -> usize {
+    if sampled >= total || total <= 1 {
+        return common.len();
+    }
+    let (n, of) = (sampled as f64, total as f64);
+    let mut before: f64 = common.iter().map(|(_, len)| *len as f64).sum();
+    for kept in (1..=common.len()).rev() {
+        let count = common[kept - 1].1 as f64;
+        before -= count;
+        let mut share = (1.0 - before / n - null_fraction).clamp(0.0, 1.0);
+        let others = distinct - (kept as f64 - 1.0);
+        if others > 1.0 {
+            share /= others;
+        }
+        let successes = of * count / n;
+        let variance = n * successes * (of - successes) * (of - n) / (of * of * (of - 1.0));
+        if count > share * n + 2.0 * variance.sqrt() + 0.5 {
+            return kept;
+        }
+    }
+    0
 }
 
 /// How far the order of values is the order of rows, from -1 to 1.
-fn correlation(sampled: &[Sampled]) -> f64 {
+fn correlation(sampled: &[Sampled]) -> Option<f64> {
     let n = sampled.len() as f64;
     if sampled.len() < 2 {
-        return 1.0;
+        return None;
     }
     let mut places: Vec<usize> = sampled.iter().map(|value| value.position).collect();
     // Positions among the values that are there, as NULLs have none.
@@ -258,7 +308,7 @@ fn correlation(sampled: &[Sampled]) -> f64 {
     let sum: f64 = places.iter().enumerate().map(|(i, place)| i as f64 * *place as f64).sum();
     let mean = (n - 1.0) / 2.0;
     let variance = (n * n - 1.0) / 12.0;
-    (sum / n - mean * mean) / variance
+    Some((sum / n - mean * mean) / variance)
 }
 
 /// Bounds of equally filled buckets over the values that are not among the common ones.
@@ -286,7 +336,7 @@ mod tests {
     #[test]
     fn a_key_is_distinct_and_correlated() {
         let found = of(&(0..1000).collect::<Vec<_>>());
-        assert!((found.distinct + 1.0).abs() < 1e-9 && (found.correlation - 1.0).abs() < 1e-6);
+        assert!((found.distinct + 1.0).abs() < 1e-9 && (found.correlation.unwrap() - 1.0).abs() < 1e-6);
         assert!(found.most_common.is_empty());
         assert_eq!(found.histogram.len(), 101);
         assert_eq!((&found.histogram[0], &found.histogram[100]), (&Datum::Int32(0), &Datum::Int32(999)));
@@ -325,7 +375,7 @@ mod tests {
         }
         // The order of a sample is that of the table.
         let found = statistics(SqlType::INT8, rows.into_iter().map(|mut row| row.remove(0)), 100_000, 100);
-        assert!((found.correlation - 1.0).abs() < 1e-6);
+        assert!((found.correlation.unwrap() - 1.0).abs() < 1e-6);
         assert!((found.distinct + 1.0).abs() < 1e-9);
     }
 

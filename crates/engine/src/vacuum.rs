@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use ochre_base::{Error, Lsn, Oid, Result, Severity, SqlState, Xid};
 use ochre_catalog::{RelationDescriptor, RelationKind};
-use ochre_parser::ast::{DefElem, VacuumRelation, VacuumStmt};
+use ochre_parser::ast::{DefElem, Name, VacuumRelation, VacuumStmt};
 use ochre_txn::locks::RelationLockMode;
 
 use crate::session::Session;
@@ -117,20 +117,20 @@ impl Session {
         } else {
             RelationLockMode::ShareUpdateExclusive
         };
-        for table in self.targets(&statement.relations, &options, mode)? {
-            self.vacuum_table(table, &options)?;
+        for (table, columns) in self.targets(&statement.relations, &options, mode)? {
+            self.vacuum_table(table, &columns, &options)?;
         }
         self.txn().advance_command()?;
         Ok(tag)
     }
 
-    /// The tables to go through, locked.
+    /// The tables to go through, locked, with the columns that are wanted of each; none: all.
     fn targets(
         &mut self,
         named: &[VacuumRelation],
         options: &Options,
         mode: RelationLockMode,
-    ) -> Result<Vec<Oid>> {
+    ) -> Result<Vec<(Oid, Vec<Name>)>> {
         let mut tables = Vec::new();
         if named.is_empty() {
             let catalog = self.state.catalog();
@@ -143,7 +143,7 @@ impl Session {
                 } else {
                     self.lock_relation(oid, mode)?;
                 }
-                tables.push(oid);
+                tables.push((oid, Vec::new()));
             }
             return Ok(tables);
         }
@@ -194,12 +194,12 @@ impl Session {
                 ));
                 continue;
             }
-            tables.push(relation.oid);
+            tables.push((relation.oid, target.columns.clone()));
         }
         Ok(tables)
     }
 
-    fn vacuum_table(&mut self, oid: Oid, options: &Options) -> Result<()> {
+    fn vacuum_table(&mut self, oid: Oid, columns: &[Name], options: &Options) -> Result<()> {
         let Some(relation) = self.state.catalog().relation(oid).cloned() else { return Ok(()) };
         if relation.builtin {
             // The collector knows them too; there are no columns to sample.
@@ -219,7 +219,7 @@ impl Session {
             if options.verbose {
                 self.inform(format!("analyzing \"{}\"", self.qualified(&relation)));
             }
-            self.analyze(oid)?;
+            self.analyze(oid, columns)?;
             self.state.note_analyzed(oid, begun.elapsed(), false);
         }
         Ok(())
@@ -294,7 +294,7 @@ impl Session {
                 return Ok(());
             }
             let begun = Instant::now();
-            self.analyze(oid)?;
+            self.analyze(oid, &[])?;
             self.state.note_analyzed(oid, begun.elapsed(), true);
             Ok(())
         };

@@ -18,6 +18,7 @@ pub mod memory;
 pub mod os;
 mod random;
 pub mod sim;
+pub mod usage;
 mod waiting;
 
 use std::sync::Arc;

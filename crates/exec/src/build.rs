@@ -135,7 +135,7 @@ impl<'a> Builder<'a> {
             PlanNode::Values(node) => Box::new(Values::new(node.rows.clone(), physical_types(plan))),
             PlanNode::SeqScan(node) => {
                 let table = self.relations.table(&node.source.table)?;
-                let scan = SeqScan::new(table, &node.source, plan);
+                let scan = SeqScan::new(table, node, plan);
                 match self.pipeline {
                     Some((pipelines, _)) if node.parallel => Box::new(scan.sharing(pipelines.scan(plan))),
                     _ => Box::new(scan),

@@ -105,7 +105,13 @@ pub fn each_expr<'p>(plan: &'p PhysicalPlan, visit: &mut dyn FnMut(&'p Expr)) {
     match &plan.node {
         PlanNode::Result(node) => node.exprs.iter().chain(&node.condition).for_each(visit),
         PlanNode::Values(node) => node.rows.iter().flatten().for_each(visit),
-        PlanNode::SeqScan(node) => node.source.filter.iter().for_each(visit),
+        PlanNode::SeqScan(node) => {
+            if let Some(sample) = &node.sample {
+                visit(&sample.percent);
+                sample.seed.iter().for_each(&mut *visit);
+            }
+            node.source.filter.iter().for_each(visit);
+        }
         PlanNode::IndexScan(node) => {
             node.source.filter.iter().for_each(&mut *visit);
             each_bound(&node.bounds, visit);

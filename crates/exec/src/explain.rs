@@ -4,7 +4,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ochre_base::Result;
+use ochre_base::{Result, Usage};
+use ochre_env::usage;
+use ochre_sql::explain::NodeReport;
 use ochre_sql::physical::PhysicalPlan;
 use ochre_types::Batch;
 use parking_lot::Mutex;
@@ -12,7 +14,7 @@ use parking_lot::Mutex;
 use crate::{BoxOperator, ExecContext, Operator};
 
 /// What a node did.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct NodeCounters {
     /// How often it ran from its start.
     pub loops: u64,
@@ -24,6 +26,10 @@ pub struct NodeCounters {
     pub total: Duration,
     /// Threads that helped a gather, in its best round.
     pub workers: u64,
+    /// What it took of pages and log, its inputs included.
+    pub usage: Usage,
+    /// What it says of itself.
+    pub report: NodeReport,
 }
 
 /// The counters of one execution, by node.
@@ -35,7 +41,7 @@ pub struct Instrumentation {
 impl Instrumentation {
     /// What a node has done so far; nothing when it never ran.
     pub fn counters(&self, plan: &PhysicalPlan) -> NodeCounters {
-        self.nodes.lock().get(&key(plan)).copied().unwrap_or_default()
+        self.nodes.lock().get(&key(plan)).cloned().unwrap_or_default()
     }
 }
 
@@ -73,25 +79,41 @@ pub struct Instrumented {
     instrumentation: Arc<Instrumentation>,
     started: bool,
     first: bool,
+    /// What it said of itself last.
+    said: NodeReport,
 }
 
 impl Instrumented {
     /// Counts what `inner`, made from `plan`, does.
     pub fn new(inner: BoxOperator, plan: &Arc<PhysicalPlan>, instrumentation: &Arc<Instrumentation>) -> Self {
         let (plan, instrumentation) = (Arc::clone(plan), Arc::clone(instrumentation));
-        Instrumented { inner, plan, instrumentation, started: false, first: true }
+        Instrumented {
+            inner,
+            plan,
+            instrumentation,
+            started: false,
+            first: true,
+            said: NodeReport::default(),
+        }
     }
 }
 
 impl Operator for Instrumented {
     fn next(&mut self, ctx: &ExecContext<'_>) -> Result<Option<Batch>> {
+        let taken = usage::now();
         let begin = Instant::now();
         let batch = self.inner.next(ctx);
         let time = begin.elapsed();
+        let taken = usage::now().since(taken);
         let mut nodes = self.instrumentation.nodes.lock();
         let counters = nodes.entry(key(&self.plan)).or_default();
         counters.loops += u64::from(!std::mem::replace(&mut self.started, true));
         counters.total += time;
+        counters.usage = counters.usage.and(taken);
+        let mut now = NodeReport::default();
+        self.inner.report(&mut now);
+        counters.report.progress(&self.said, &now);
+        self.said = now;
         if std::mem::take(&mut self.first) {
             counters.startup += time;
         }

@@ -149,6 +149,14 @@ fn place(slots: &[(u64, u32)], shift: u32, word: u64) -> usize {
 }
 
 impl JoinIndex {
+    /// How many places for keys there are.
+    pub fn places(&self) -> usize {
+        match &self.places {
+            Places::Direct { heads, .. } | Places::Bytes { heads, .. } => heads.len(),
+            Places::Words { slots, .. } => slots.len(),
+        }
+    }
+
     /// Whether no two rows have one key.
     pub fn is_unique(&self) -> bool {
         self.next.is_empty()

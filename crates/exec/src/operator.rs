@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use ochre_base::Result;
+use ochre_sql::explain::NodeReport;
 use ochre_types::Batch;
 
 use crate::ExecContext;
@@ -42,6 +43,10 @@ pub trait Operator: Send {
     fn narrow(&mut self, _column: usize, _keys: &Arc<KeyFilter>) -> bool {
         false
     }
+
+    /// Adds what the operator has done since it was made, beside rows and time, for EXPLAIN ANALYZE. Asked after each
+    /// `next`, of instrumented executions only.
+    fn report(&self, _report: &mut NodeReport) {}
 }
 
 /// No rows.

@@ -106,6 +106,8 @@ struct Handed {
 pub struct RawFilter {
     tests: Vec<Test>,
     handed: Vec<Handed>,
+    /// Rows that passed the tests and were not among the handed keys.
+    narrowed: u64,
 }
 
 impl RawFilter {
@@ -172,8 +174,17 @@ impl RawFilter {
             return true;
         }
         let view = Fields { view: codec.view_plain(version), payload: version.payload };
-        self.tests.iter().all(|test| test.passes(&view).unwrap_or(true))
-            && self.handed.iter_mut().all(|handed| handed.passes(&view))
+        if !self.tests.iter().all(|test| test.passes(&view).unwrap_or(true)) {
+            return false;
+        }
+        let passes = self.handed.iter_mut().all(|handed| handed.passes(&view));
+        self.narrowed += u64::from(!passes);
+        passes
+    }
+
+    /// How many rows were left out for keys that were handed down.
+    pub fn narrowed(&self) -> u64 {
+        self.narrowed
     }
 }
 

@@ -16,6 +16,7 @@ use std::sync::Arc;
 
 use ochre_access::sort::{SortConfig, Sorted, Sorter};
 use ochre_base::Result;
+use ochre_sql::explain::SortReport;
 use ochre_types::{Batch, Column, ColumnBuilder, KeyOrder, PhysicalType, key};
 
 use crate::columns::{active_bytes, append_active, builders, gather, take_batch};
@@ -224,6 +225,26 @@ impl RowSorter {
             self.arrived += 1;
         }
         Ok(())
+    }
+
+    /// How the rows are being sorted, and in how much room.
+    pub fn report(&self) -> SortReport {
+        match &self.spilled {
+            Some(sorter) => SortReport {
+                method: "external merge",
+                bytes: sorter.spilled_bytes() + sorter.memory_bytes() as u64,
+                on_disk: true,
+            },
+            None => {
+                let bounded =
+                    self.bound.is_some_and(|bound| self.memory.rows > bound) || self.memory.cutoff.is_some();
+                SortReport {
+                    method: if bounded { "top-N heapsort" } else { "quicksort" },
+                    bytes: self.memory.bytes as u64,
+                    on_disk: false,
+                }
+            }
+        }
     }
 
     /// Ends the adding and begins the reading.

@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use ochre_base::Result;
+use ochre_sql::explain::StorageReport;
 use ochre_types::{Batch, PhysicalType};
 
 use crate::spill;
@@ -95,6 +96,12 @@ impl RowStore {
     /// Whether a temporary file is in use.
     pub fn has_spilled(&self) -> bool {
         self.file.is_some()
+    }
+
+    /// Where the rows are, and in how much room.
+    pub fn report(&self) -> StorageReport {
+        let on_disk = self.file.as_ref().map_or(0, TempFile::len);
+        StorageReport { bytes: self.memory_bytes as u64 + on_disk, on_disk: self.file.is_some() }
     }
 
     /// Removes all rows.

@@ -14,6 +14,7 @@ use std::sync::{Arc, LazyLock};
 
 use ochre_base::{Error, Result};
 use ochre_expr::SubPlanRunner;
+use ochre_sql::explain::StorageReport;
 use ochre_sql::physical::{CommandKind, PhysicalPlan, PlanNode, PlannedStatement, ResultPlan, SubPlan};
 use ochre_txn::Snapshot;
 use ochre_types::{Batch, Datum, PhysicalType, Selection, SqlType};
@@ -201,6 +202,11 @@ impl RunState {
             }
         }
         Ok(())
+    }
+
+    /// Where the rows of a CTE are.
+    pub(crate) fn cte_storage(&self, cte: usize) -> StorageReport {
+        self.ctes[cte].borrow().store.as_ref().map(RowStore::report).unwrap_or_default()
     }
 
     /// Batch `number` of a CTE's rows, computing as far as needed.

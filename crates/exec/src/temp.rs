@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use ochre_base::{Error, Result};
-use ochre_env::{Env, File, OpenMode};
+use ochre_env::{Env, File, OpenMode, usage};
 
 /// Bytes before a block's payload.
 const BLOCK_HEADER: usize = 8;
@@ -113,6 +113,7 @@ impl TempFile {
     pub fn flush(&mut self) -> Result<()> {
         if !self.pending.is_empty() {
             self.file.write_at(&self.pending, self.flushed)?;
+            usage::temp_written(self.pending.len() as u64);
             self.flushed += self.pending.len() as u64;
             self.pending.clear();
         }
@@ -162,6 +163,7 @@ impl TempFile {
     fn read_exact(&self, offset: u64, buffer: &mut [u8]) -> Result<()> {
         let end = offset + buffer.len() as u64;
         if end <= self.flushed {
+            usage::temp_read(buffer.len() as u64);
             return match self.file.read_at(buffer, offset)? == buffer.len() {
                 true => Ok(()),
                 false => Err(self.damaged(offset)),

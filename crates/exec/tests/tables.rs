@@ -59,7 +59,14 @@ fn source(table: &Arc<RelationDescriptor>, fetch: &[ScanColumn], filter: Option<
 const BOTH: [ScanColumn; 2] = [ScanColumn::Table(0), ScanColumn::Table(1)];
 
 fn seq_scan(table: &Arc<RelationDescriptor>, filter: Option<Expr>) -> Arc<PhysicalPlan> {
-    node(PlanNode::SeqScan(SeqScanPlan { source: source(table, &BOTH, filter), parallel: false }), &ROW)
+    node(
+        PlanNode::SeqScan(SeqScanPlan {
+            source: source(table, &BOTH, filter),
+            parallel: false,
+            sample: None,
+        }),
+        &ROW,
+    )
 }
 
 fn key(expr: Expr) -> KeyValue {
@@ -109,7 +116,11 @@ fn update(
     let fetch = [ScanColumn::Table(0), ScanColumn::Table(1), ScanColumn::RowId];
     let types = [SqlType::INT4, SqlType::TEXT, SqlType::TID];
     let scan = node(
-        PlanNode::SeqScan(SeqScanPlan { source: source(table, &fetch, filter.clone()), parallel: false }),
+        PlanNode::SeqScan(SeqScanPlan {
+            source: source(table, &fetch, filter.clone()),
+            parallel: false,
+            sample: None,
+        }),
         &types,
     );
     let plan = UpdatePlan {
@@ -131,7 +142,11 @@ fn delete(db: &Database, table: &Arc<RelationDescriptor>, filter: Option<Expr>) 
     let fetch = [ScanColumn::Table(0), ScanColumn::Table(1), ScanColumn::RowId];
     let types = [SqlType::INT4, SqlType::TEXT, SqlType::TID];
     let scan = node(
-        PlanNode::SeqScan(SeqScanPlan { source: source(table, &fetch, filter.clone()), parallel: false }),
+        PlanNode::SeqScan(SeqScanPlan {
+            source: source(table, &fetch, filter.clone()),
+            parallel: false,
+            sample: None,
+        }),
         &types,
     );
     let plan = DeletePlan {

@@ -22,6 +22,11 @@ pub trait ColumnNames {
         None
     }
 
+    /// What sub-plan `plan` is called, and whether it runs once, so that its result is mentioned like a value.
+    fn subplan(&self, plan: usize) -> (String, bool) {
+        (format!("SubPlan {}", plan + 1), false)
+    }
+
     /// The name of outer value `slot`.
     fn correlated(&self, slot: usize) -> String {
         format!("${slot}")
@@ -263,11 +268,14 @@ impl Printer<'_> {
     }
 
     fn subplan(&mut self, plan: usize, kind: &SubPlanKind) {
-        let number = plan + 1;
+        let (name, once) = self.names.subplan(plan);
         match kind {
-            SubPlanKind::Exists => self.out.push_str(&format!("EXISTS(SubPlan {number})")),
-            SubPlanKind::Array => self.out.push_str(&format!("ARRAY(SubPlan {number})")),
-            SubPlanKind::Scalar | SubPlanKind::Row => self.out.push_str(&format!("(SubPlan {number})")),
+            SubPlanKind::Exists | SubPlanKind::Array | SubPlanKind::Scalar if once => {
+                self.out.push_str(&format!("({name}).col1"));
+            }
+            SubPlanKind::Exists => self.out.push_str(&format!("EXISTS({name})")),
+            SubPlanKind::Array => self.out.push_str(&format!("ARRAY({name})")),
+            SubPlanKind::Scalar | SubPlanKind::Row => self.out.push_str(&format!("({name})")),
             SubPlanKind::AnyAll { all, left, functions, negated } => {
                 self.out.push_str(if *all { "(ALL (" } else { "(ANY (" });
                 for (i, part) in left.iter().enumerate() {
@@ -277,7 +285,7 @@ impl Printer<'_> {
                     self.expr(part, true);
                     let symbol = functions.get(i).and_then(|f| operator_of(f)).map_or("=", |o| &*o.name);
                     self.out.push_str(&format!(" {} ", if *negated { "<>" } else { symbol }));
-                    self.out.push_str(&format!("(SubPlan {number}).col{}", i + 1));
+                    self.out.push_str(&format!("({name}).col{}", i + 1));
                 }
                 self.out.push_str("))");
             }

@@ -24,7 +24,7 @@ use ochre_types::SqlType;
 
 use crate::physical::{
     ColumnOrigin, CommandKind, FrameExclusion, FrameMode, MergeMatch, OutputColumn, RelationAccess,
-    RowLockStrength, RowLockWait, ScanColumn, SetOpKind,
+    RowLockStrength, RowLockWait, SampleMethod, ScanColumn, SetOpKind,
 };
 
 /// A column's number within a statement.
@@ -79,6 +79,19 @@ pub enum Expansion {
     Descendants,
     /// None: ONLY of a partitioned table.
     Nothing,
+}
+
+/// TABLESAMPLE.
+#[derive(Debug, Clone)]
+pub struct SampleGet {
+    /// The table.
+    pub table: TableId,
+    /// How rows are chosen.
+    pub method: SampleMethod,
+    /// Per cent of the rows: a real.
+    pub percent: Expr,
+    /// REPEATABLE: a double precision.
+    pub seed: Option<Expr>,
 }
 
 /// A bound statement.
@@ -165,6 +178,8 @@ pub enum Logical {
     },
     /// A table.
     Get(TableId),
+    /// Some rows of a table, chosen by chance.
+    Sample(Box<SampleGet>),
     /// Rows of expressions.
     Values { rows: Vec<Vec<Expr>>, columns: Vec<ColumnId>, alias: Arc<str> },
     /// Functions in FROM.

@@ -34,6 +34,10 @@ pub(crate) fn each_expr<'p>(plan: &'p Logical, visit: &mut dyn FnMut(&'p Expr)) 
     }
     match plan {
         Logical::Dummy { .. } | Logical::Get(_) | Logical::CteScan { .. } | Logical::WorkTable { .. } => {}
+        Logical::Sample(sample) => {
+            visit(&sample.percent);
+            sample.seed.iter().for_each(visit);
+        }
         Logical::Values { rows, .. } => rows.iter().flatten().for_each(visit),
         Logical::Function(function) => {
             for (call, _) in &function.functions {
@@ -96,6 +100,10 @@ pub(crate) fn each_expr_mut(plan: &mut Logical, visit: &mut dyn FnMut(&mut Expr)
     }
     match plan {
         Logical::Dummy { .. } | Logical::Get(_) | Logical::CteScan { .. } | Logical::WorkTable { .. } => {}
+        Logical::Sample(sample) => {
+            visit(&mut sample.percent);
+            sample.seed.iter_mut().for_each(visit);
+        }
         Logical::Values { rows, .. } => rows.iter_mut().flatten().for_each(visit),
         Logical::Function(function) => {
             for (call, _) in &mut function.functions {
@@ -154,6 +162,7 @@ pub(crate) fn inputs(plan: &Logical) -> Vec<&Logical> {
     match plan {
         Logical::Dummy { .. }
         | Logical::Get(_)
+        | Logical::Sample(_)
         | Logical::Values { .. }
         | Logical::Function(_)
         | Logical::CteScan { .. }
@@ -180,6 +189,7 @@ pub(crate) fn inputs_mut(plan: &mut Logical) -> Vec<&mut Logical> {
     match plan {
         Logical::Dummy { .. }
         | Logical::Get(_)
+        | Logical::Sample(_)
         | Logical::Values { .. }
         | Logical::Function(_)
         | Logical::CteScan { .. }
@@ -206,6 +216,7 @@ pub(crate) fn produced(plan: &Logical, tables: &[TableUse]) -> IdSet {
     stacker::maybe_grow(limits::STACK_RED_ZONE_BYTES, limits::STACK_GROWTH_BYTES, || match plan {
         Logical::Dummy { .. } => IdSet::default(),
         Logical::Get(table) => IdSet::of(tables[*table].columns.iter().map(|(_, id)| *id)),
+        Logical::Sample(sample) => IdSet::of(tables[sample.table].columns.iter().map(|(_, id)| *id)),
         Logical::Values { columns, .. } => IdSet::of(columns.iter().copied()),
         Logical::Function(function) => {
             let mut ids = IdSet::of(function.functions.iter().flat_map(|(_, ids)| ids.iter().copied()));
@@ -318,6 +329,7 @@ fn collect(plan: &Logical, parts: Parts<'_>, used: &mut IdSet, made: &mut IdSet)
             }
             Logical::Dummy { .. }
             | Logical::Get(_)
+            | Logical::Sample(_)
             | Logical::Values { .. }
             | Logical::Function(_)
             | Logical::WorkTable { .. }

@@ -7,15 +7,32 @@ mod common;
 use std::fmt::Write;
 use std::path::PathBuf;
 
-use ochre_sql::explain::{ExplainOptions, explain};
+use ochre_sql::explain::{ExplainFormat, ExplainOptions, Explanation, Planning, explain};
 
 fn render(catalog: &ochre_catalog::CatalogSnapshot, sql: &str) -> String {
     let costs = sql.contains("-- costs");
     match common::plan(catalog, sql) {
         Ok(plan) => {
             let verbose = sql.contains("-- verbose");
-            let options = ExplainOptions { costs, verbose, ..ExplainOptions::default() };
-            explain(&plan, &options, None).join("\n")
+            let format = match sql {
+                sql if sql.contains("-- json") => ExplainFormat::Json,
+                sql if sql.contains("-- yaml") => ExplainFormat::Yaml,
+                sql if sql.contains("-- xml") => ExplainFormat::Xml,
+                _ => ExplainFormat::Text,
+            };
+            let options = ExplainOptions { costs, verbose, format, ..ExplainOptions::default() };
+            let explanation = Explanation {
+                plan: &plan,
+                options: &options,
+                namespace: &|oid| catalog.namespace(oid).map(|namespace| namespace.name.to_string()),
+                actuals: None,
+                settings: &[],
+                planning: Planning::default(),
+                triggers: &[],
+                serialization: None,
+                execution_ms: None,
+            };
+            explain(&explanation).join("\n")
         }
         Err(error) => {
             let fields = error.fields();

@@ -67,6 +67,7 @@ impl RunWriter {
 
     fn flush(&mut self) -> Result<()> {
         self.run.file.write_at(&self.buffer, self.run.bytes)?;
+        ochre_env::usage::temp_written(self.buffer.len() as u64);
         self.run.bytes += self.buffer.len() as u64;
         self.buffer.clear();
         Ok(())
@@ -133,6 +134,7 @@ impl RunReader {
         if got != want {
             return Err(Error::corrupt("a temporary file of a sort is shorter than what was written"));
         }
+        ochre_env::usage::temp_read(got as u64);
         self.filled += got;
         self.file_offset += got as u64;
         Ok(true)

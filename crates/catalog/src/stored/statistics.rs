@@ -1,4 +1,4 @@
-//! Column statistics as rows of `pg_statistic`: kind 1 holds the most common values, 2 the histogram, 3 the correlation.
+//! Column statistics as rows of `pg_statistic`.
 
 use crate::descriptor::{ColumnDescriptor, ColumnStatistics};
 use crate::oids;
@@ -15,35 +15,58 @@ fn array(element: SqlType, values: Vec<Datum>) -> Datum {
     if values.is_empty() { Datum::Null } else { Datum::Array(Arc::new(ArrayValue::vector(element, values))) }
 }
 
-/// A column's row.
+/// What the entries of a row are about: PostgreSQL's numbers.
+mod kind {
+    pub const MOST_COMMON: i16 = 1;
+    pub const HISTOGRAM: i16 = 2;
+    pub const CORRELATION: i16 = 3;
+}
+
+/// Kind, operator, numbers and values of an entry.
+type Slot = (i16, Oid, Datum, Datum);
+
+fn slots(column: &ColumnDescriptor, statistics: &ColumnStatistics) -> Vec<Slot> {
+    let comparison = ochre_expr::btree_comparison(column.ty.oid);
+    let equal = comparison.map_or(Oid::default(), |comparison| comparison.equal.oid);
+    let less = comparison.map_or(Oid::default(), |comparison| comparison.less.oid);
+    let mut slots = Vec::new();
+    if !statistics.most_common.is_empty() {
+        let (values, shares) = statistics
+            .most_common
+            .iter()
+            .map(|(value, share)| (value.clone(), Datum::Float32(*share as f32)))
+            .unzip();
+        slots.push((kind::MOST_COMMON, equal, array(SqlType::FLOAT4, shares), array(column.ty, values)));
+    }
+    if !statistics.histogram.is_empty() {
+        let values = array(column.ty, statistics.histogram.clone());
+        slots.push((kind::HISTOGRAM, less, Datum::Null, values));
+    }
+    if let Some(correlation) = statistics.correlation {
+        let numbers = array(SqlType::FLOAT4, vec![Datum::Float32(correlation as f32)]);
+        slots.push((kind::CORRELATION, less, numbers, Datum::Null));
+    }
+    slots
+}
+
+/// A column's row: its entries stand one after the other, whatever they are about.
 pub(super) fn encode(relation: Oid, column: &ColumnDescriptor, statistics: &ColumnStatistics) -> CatalogRow {
-    let (values, shares): (Vec<Datum>, Vec<Datum>) = statistics
-        .most_common
-        .iter()
-        .map(|(value, share)| (value.clone(), Datum::Float32(*share as f32)))
-        .unzip();
-    let kind = |present: bool, number: i16| if present { number } else { 0 };
     let mut row = RowWriter::new(oids::PG_STATISTIC)
         .set("starelid", relation)
         .set("staattnum", column.number)
         .set("stainherit", false)
         .set("stanullfrac", statistics.null_fraction as f32)
-        .set("stawidth", statistics.average_width as i32)
-        .set("stadistinct", statistics.distinct as f32)
-        .set("stakind1", kind(!values.is_empty(), 1))
-        .set("stakind2", kind(!statistics.histogram.is_empty(), 2))
-        .set("stakind3", 3_i16)
-        .set("stakind4", 0_i16)
-        .set("stakind5", 0_i16)
-        .set("stanumbers1", array(SqlType::FLOAT4, shares))
-        .set("stanumbers3", array(SqlType::FLOAT4, vec![Datum::Float32(statistics.correlation as f32)]))
-        .set("stavalues1", array(column.ty, values))
-        .set("stavalues2", array(column.ty, statistics.histogram.clone()));
-    for name in ["staop1", "staop2", "staop3", "staop4", "staop5"] {
-        row = row.set(name, 0_u32);
-    }
-    for name in ["stacoll1", "stacoll2", "stacoll3", "stacoll4", "stacoll5"] {
-        row = row.set(name, column.collation);
+        .set("stawidth", statistics.average_width.round() as i32)
+        .set("stadistinct", statistics.distinct as f32);
+    let mut slots = slots(column, statistics).into_iter();
+    for [kind, operator, collation, numbers, values] in SLOTS {
+        let (what, by, counts, of) = slots.next().unwrap_or((0, Oid::default(), Datum::Null, Datum::Null));
+        row = row
+            .set(kind, what)
+            .set(operator, by.0)
+            .set(collation, if what == 0 { Oid::default() } else { column.collation })
+            .set(numbers, counts)
+            .set(values, of);
     }
     CatalogRow {
         catalog: oids::PG_STATISTIC,
@@ -52,18 +75,34 @@ pub(super) fn encode(relation: Oid, column: &ColumnDescriptor, statistics: &Colu
     }
 }
 
+/// The columns of each entry: kind, operator, collation, numbers, values.
+const SLOTS: [[&str; 5]; 5] = [
+    ["stakind1", "staop1", "stacoll1", "stanumbers1", "stavalues1"],
+    ["stakind2", "staop2", "stacoll2", "stanumbers2", "stavalues2"],
+    ["stakind3", "staop3", "stacoll3", "stanumbers3", "stavalues3"],
+    ["stakind4", "staop4", "stacoll4", "stanumbers4", "stavalues4"],
+    ["stakind5", "staop5", "stacoll5", "stanumbers5", "stavalues5"],
+];
+
 /// A row read back: relation, column, statistics.
 pub(super) fn decode(row: &RowReader<'_>) -> (Oid, i16, ColumnStatistics) {
-    let numbers = |column| row.array(column).into_iter().filter_map(|d| float(&d)).collect::<Vec<_>>();
-    let most_common = row.array("stavalues1").into_iter().zip(numbers("stanumbers1")).collect();
-    let statistics = ColumnStatistics {
+    let mut statistics = ColumnStatistics {
         null_fraction: row.float("stanullfrac"),
         average_width: row.integer("stawidth") as f64,
         distinct: row.float("stadistinct"),
-        most_common,
-        histogram: row.array("stavalues2"),
-        correlation: numbers("stanumbers3").first().copied().unwrap_or(0.0),
+        ..ColumnStatistics::default()
     };
+    for [kind, _, _, numbers, values] in SLOTS {
+        let numbers = || row.array(numbers).into_iter().filter_map(|number| float(&number));
+        match row.integer(kind) as i16 {
+            kind::MOST_COMMON => {
+                statistics.most_common = row.array(values).into_iter().zip(numbers()).collect()
+            }
+            kind::HISTOGRAM => statistics.histogram = row.array(values),
+            kind::CORRELATION => statistics.correlation = numbers().next(),
+            _ => {}
+        }
+    }
     (row.oid("starelid"), row.integer("staattnum") as i16, statistics)
 }
 

@@ -1,24 +1,43 @@
 //! EXPLAIN.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use ochre_base::{Error, Result};
+use ochre_base::{Error, Result, SqlState};
+use ochre_env::{memory, usage};
 use ochre_exec::Execution;
 use ochre_parser::ast::{ExplainStmt, Statement};
-use ochre_sql::explain::{Actual, ExplainOptions, explain, summary_lines};
-use ochre_sql::physical::{PhysicalPlan, PlannedStatement};
-use ochre_types::Datum;
+use ochre_sql::explain::{
+    Actual, ExplainFormat, ExplainOptions, Explanation, Planning, Serialization, SerializationReport,
+    explain, explain_utility,
+};
+use ochre_sql::physical::{OutputColumn, PhysicalPlan, PlannedStatement};
+use ochre_types::{Batch, Datum, SqlType, encode_binary_at, oids, print_text_at};
 
 use super::Session;
 use super::simple::is_plannable;
 
-fn milliseconds(duration: std::time::Duration) -> f64 {
+fn milliseconds(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1000.0
 }
 
+/// The type of the column that an EXPLAIN gives.
+pub(crate) fn answer_type(statement: &ExplainStmt) -> Result<SqlType> {
+    Ok(match ExplainOptions::from_statement(statement)?.format {
+        ExplainFormat::Text | ExplainFormat::Yaml => SqlType::TEXT,
+        ExplainFormat::Json => SqlType::new(oids::JSON, -1),
+        ExplainFormat::Xml => SqlType::new(oids::XML, -1),
+    })
+}
+
+/// What planning gave.
+struct Planned {
+    plan: Arc<PlannedStatement>,
+    values: Vec<Datum>,
+}
+
 impl Session {
-    /// The lines of an EXPLAIN.
+    /// The rows of an EXPLAIN.
     pub(crate) fn explain_lines(
         &mut self,
         statement: &ExplainStmt,
@@ -26,19 +45,36 @@ impl Session {
         parameters: &[Datum],
     ) -> Result<Vec<String>> {
         let options = ExplainOptions::from_statement(statement)?;
-        let started = Instant::now();
-        let (plan, values) = self.plan_to_explain(&statement.query, text, parameters)?;
-        let planning = milliseconds(started.elapsed());
+        let (started, taken, memory) = (Instant::now(), usage::now(), memory::taken());
+        let Some(planned) = self.plan_to_explain(&statement.query, text, parameters, &options)? else {
+            return Ok(vec![explain_utility(options.format)]);
+        };
+        let planning = Planning {
+            time_ms: milliseconds(started.elapsed()),
+            usage: usage::now().since(taken),
+            memory_bytes: u64::try_from(memory::taken() - memory).unwrap_or(0),
+        };
+        let settings = if options.settings { self.state.settings.borrow().explained() } else { Vec::new() };
+        let catalog = self.state.catalog();
+        let namespace = |oid| catalog.namespace(oid).map(|namespace| namespace.name.to_string());
+        let mut explanation = Explanation {
+            plan: &planned.plan,
+            options: &options,
+            namespace: &namespace,
+            actuals: None,
+            settings: &settings,
+            planning,
+            triggers: &[],
+            serialization: None,
+            execution_ms: None,
+        };
         if !options.analyze {
-            let mut lines = explain(&plan, &options, None);
-            if options.summary {
-                lines.extend(summary_lines(planning, None));
-            }
-            return Ok(lines);
+            return Ok(explain(&explanation));
         }
         let started = Instant::now();
-        let execution = self.run_instrumented(&plan, &values)?;
-        let elapsed = milliseconds(started.elapsed());
+        let (execution, serialization) = self.run_instrumented(&planned, options.serialize)?;
+        explanation.execution_ms = Some(milliseconds(started.elapsed()));
+        explanation.serialization = serialization;
         let counters = execution.instrumentation().expect("it was made with instrumentation");
         let actual = |node: &PhysicalPlan| {
             let counters = counters.counters(node);
@@ -48,47 +84,103 @@ impl Session {
                 startup_ms: milliseconds(counters.startup),
                 total_ms: milliseconds(counters.total),
                 workers: counters.workers,
+                usage: counters.usage,
+                report: counters.report,
             })
         };
-        let mut lines = explain(&plan, &options, Some(&actual));
-        if options.summary {
-            lines.extend(summary_lines(planning, Some(elapsed)));
-        }
-        Ok(lines)
+        explanation.actuals = Some(&actual);
+        Ok(explain(&explanation))
     }
 
+    /// The plan of what is to be explained; `None` when it is a utility.
     fn plan_to_explain(
         &mut self,
         query: &Statement,
         text: &str,
         parameters: &[Datum],
-    ) -> Result<(Arc<PlannedStatement>, Vec<Datum>)> {
-        match query {
+        options: &ExplainOptions,
+    ) -> Result<Option<Planned>> {
+        let cursor;
+        let query = match query {
             Statement::Execute(execute) => {
                 let (prepared, values) = self.execute_parameters(execute)?;
-                Ok((self.valid_plan(&prepared)?, values))
+                return Ok(Some(Planned { plan: self.valid_plan(&prepared)?, values }));
             }
-            Statement::CreateTableAs(create) => self.plan_to_explain(&create.query, text, parameters),
-            query if is_plannable(query) => {
-                let (_, plan) = self.plan_parameterised(query, text, &[])?;
-                Ok((plan, parameters.to_vec()))
+            Statement::CreateTableAs(create) => {
+                return self.plan_to_explain(&create.query, text, parameters, options);
             }
-            _ => Err(Error::unsupported("EXPLAIN of a utility statement")),
+            Statement::DeclareCursor(declare) => {
+                cursor = Statement::Select(declare.query.clone());
+                &cursor
+            }
+            query if is_plannable(query) => query,
+            _ => return Ok(None),
+        };
+        let (_, plan) = self.plan_parameterised(query, text, &[])?;
+        if plan.parameters.len() > parameters.len() && !options.generic_plan {
+            let number = parameters.len() + 1;
+            let message = format!("there is no parameter ${number}");
+            return Err(Error::new(SqlState::UNDEFINED_PARAMETER, message));
         }
+        Ok(Some(Planned { plan, values: parameters.to_vec() }))
     }
 
-    fn run_instrumented(&mut self, plan: &Arc<PlannedStatement>, values: &[Datum]) -> Result<Execution> {
+    /// Runs a plan, counting; rows are thrown away, after they were made into bytes if that is asked for.
+    fn run_instrumented(
+        &mut self,
+        planned: &Planned,
+        serialize: Serialization,
+    ) -> Result<(Execution, Option<SerializationReport>)> {
+        let Planned { plan, values } = planned;
         if !plan.read_only {
             self.require_writable("EXPLAIN ANALYZE")?;
         }
         let snapshot = self.statement_snapshot()?;
+        let format = self.state.format_context();
+        let mut report = SerializationReport::default();
         let execution = self.with_context(&snapshot, values, |_, context| {
             let mut execution = Execution::instrumented(plan, context.relations)?;
-            execution.run(context)?;
+            while let Some(batch) = execution.next(context)? {
+                if serialize != Serialization::None {
+                    let (started, taken) = (Instant::now(), usage::now());
+                    let binary = serialize == Serialization::Binary;
+                    report.bytes += row_bytes(&batch, &plan.row_shape, binary, &format)?;
+                    report.time_ms += milliseconds(started.elapsed());
+                    report.usage = report.usage.and(usage::now().since(taken));
+                }
+            }
             Ok(execution)
         })?;
         drop(snapshot);
         self.end_plan(plan)?;
-        Ok(execution)
+        Ok((execution, (serialize != Serialization::None).then_some(report)))
     }
+}
+
+/// How many bytes the DataRow messages of a batch hold.
+fn row_bytes(
+    batch: &Batch,
+    shape: &[OutputColumn],
+    binary: bool,
+    format: &ochre_types::FormatContext,
+) -> Result<u64> {
+    let mut bytes = 0;
+    let mut value = Vec::new();
+    for row in batch.active() {
+        bytes += 2;
+        for (column, described) in batch.columns.iter().zip(shape) {
+            bytes += 4;
+            if column.is_null(row) {
+                continue;
+            }
+            value.clear();
+            if binary {
+                encode_binary_at(described.ty, column, row, &mut value)?;
+            } else {
+                print_text_at(described.ty, column, row, format, &mut value);
+            }
+            bytes += value.len() as u64;
+        }
+    }
+    Ok(bytes)
 }

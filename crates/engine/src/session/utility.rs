@@ -34,12 +34,17 @@ fn text_column(name: &str) -> OutputColumn {
     OutputColumn { name: name.into(), ty: SqlType::TEXT, origin: None }
 }
 
+fn explain_shape(explain: &ExplainStmt) -> Result<Arc<[OutputColumn]>> {
+    let ty = super::explain::answer_type(explain)?;
+    Ok(Arc::from([OutputColumn { ty, ..text_column("QUERY PLAN") }]))
+}
+
 impl Session {
     /// The shape of a utility's rows; `None` for one that returns none.
     pub(crate) fn utility_shape(&mut self, statement: &Statement) -> Result<Option<Arc<[OutputColumn]>>> {
         Ok(match statement {
             Statement::Show(show) => Some(show_shape(show)),
-            Statement::Explain(_) => Some(Arc::from([text_column("QUERY PLAN")])),
+            Statement::Explain(explain) => Some(explain_shape(explain)?),
             Statement::Fetch(fetch) => self.fetch_shape(fetch),
             Statement::Execute(execute) => {
                 let name: &str = &execute.name;
@@ -254,7 +259,7 @@ impl Session {
     ) -> Result<CommandTag> {
         let lines = self.explain_lines(explain, text, parameters)?;
         let rows: Vec<Vec<String>> = lines.into_iter().map(|line| vec![line]).collect();
-        self.send_text_rows(Arc::from([text_column("QUERY PLAN")]), &rows, protocol, sink)?;
+        self.send_text_rows(explain_shape(explain)?, &rows, protocol, sink)?;
         Ok(CommandTag::Plain("EXPLAIN"))
     }
 

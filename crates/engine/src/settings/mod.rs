@@ -350,6 +350,20 @@ impl Settings {
             .map(|(setting, (entry, reset))| (setting, &*entry.value, &*reset.value, entry.source))
     }
 
+    /// The settings that plans depend on and that are not at their defaults, for EXPLAIN.
+    pub fn explained(&self) -> Vec<(String, String)> {
+        const OTHERS: [&str; 4] = ["hash_mem_multiplier", "search_path", "temp_buffers", "work_mem"];
+        SETTINGS
+            .iter()
+            .zip(self.values.iter())
+            .filter(|(setting, entry)| {
+                (setting.category.starts_with("Query Tuning") || OTHERS.contains(&setting.name))
+                    && *entry.value != *setting.default
+            })
+            .map(|(setting, entry)| (setting.name.to_owned(), setting.show(&entry.value)))
+            .collect()
+    }
+
     /// A boolean setting of the table.
     pub fn flag(&self, name: &'static str) -> bool {
         self.known(name) == "on"

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use ochre_access::heap::{LockOutcome, RowWait, WriteOutcome, serialization_failure};
 use ochre_base::{Error, Result, RowId};
 use ochre_expr::Expr;
+use ochre_sql::explain::{ConflictReport, NodeReport};
 use ochre_sql::physical::{Assignment, ConflictAction, InsertPlan, OnConflict};
 use ochre_txn::{RowLockStrength, Snapshot};
 use ochre_types::{Batch, Column, Selection};
@@ -36,6 +37,7 @@ struct Conflict {
     plan: OnConflict,
     updater: RowUpdater,
     decoder: RowDecoder,
+    report: ConflictReport,
 }
 
 /// What became of a proposed row.
@@ -62,6 +64,7 @@ impl Insert {
             plan: on_conflict.clone(),
             updater: RowUpdater::new(&target, changed_columns(&target, &on_conflict.action)),
             decoder: RowDecoder::all_columns(&target.table.codec),
+            report: ConflictReport::default(),
         });
         let triggers = Triggers::of(&target.table.descriptor, TriggerEvent::Insert, &[]);
         if plan.on_conflict.as_ref().is_some_and(OnConflict::updates)
@@ -160,7 +163,14 @@ impl Insert {
                 let columns = new.image.columns.iter().map(|column| Arc::new(column.slice(row, 1))).collect();
                 Batch::new(columns, 1)
             };
-            match self.place(ctx, new, &entries, row)? {
+            let placed = self.place(ctx, new, &entries, row)?;
+            if let Some(Conflict { report, .. }) = &mut self.on_conflict {
+                match placed {
+                    Placed::Inserted(_) => report.inserted += 1,
+                    Placed::Updated(..) | Placed::Skipped => report.conflicting += 1,
+                }
+            }
+            match placed {
                 Placed::Skipped => continue,
                 Placed::Inserted(id) => {
                     self.queue_triggers(ctx, &one())?;
@@ -390,6 +400,7 @@ impl Insert {
         image.extend(excluded.iter().map(|column| Arc::new(column.slice(row, 1))));
         let source = Batch::new(image, 1);
         let Some(source) = ctx.filter_if(filter.as_ref(), source)? else {
+            conflict.report.removed_by_filter += 1;
             return Ok(Some(Placed::Skipped));
         };
         let mut columns = old.columns.clone();
@@ -461,6 +472,10 @@ impl Operator for Insert {
             triggers.end(ctx);
         }
         Ok(None)
+    }
+
+    fn report(&self, report: &mut NodeReport) {
+        report.conflicts = self.on_conflict.as_ref().map(|conflict| conflict.report);
     }
 
     fn rescan(&mut self, ctx: &ExecContext<'_>) -> Result<()> {

@@ -18,6 +18,7 @@ use std::sync::Arc;
 use ochre_access::heap::{RowWait, WriteOutcome};
 use ochre_base::{Error, Result, RowId, SqlState};
 use ochre_expr::Expr;
+use ochre_sql::explain::{MergeReport, NodeReport};
 use ochre_sql::physical::{MergeAction, MergeChange, MergeMatch, MergePlan};
 use ochre_txn::Snapshot;
 use ochre_types::{Batch, Column, ColumnBuilder, Datum, PhysicalType, Selection};
@@ -49,6 +50,7 @@ pub struct Merge {
     returning: Option<Returning>,
     rows_changed: u64,
     is_root: bool,
+    report: MergeReport,
 }
 
 /// Rows of the source with the action for each and what it needs.
@@ -172,6 +174,7 @@ impl Merge {
             returning,
             rows_changed: 0,
             is_root,
+            report: MergeReport::default(),
         })
     }
 
@@ -227,6 +230,7 @@ impl Merge {
         let work = self.prepare(ctx, source)?;
         let acted: Vec<u16> =
             work.source.active().filter(|row| work.actions[*row].is_some()).map(|row| row as u16).collect();
+        self.report.skipped += (work.source.active_rows() - acted.len()) as u64;
         let mut rest = acted.as_slice();
         let mut number = 0_usize;
         while let Some(first) = rest.first() {
@@ -269,6 +273,7 @@ impl Merge {
         };
         let ids = self.target.insert(ctx, new)?;
         self.rows_changed += rows.len() as u64;
+        self.report.inserted += rows.len() as u64;
         if let Some(returning) = &mut self.returning {
             for row in rows.iter().map(|row| *row as usize) {
                 returning.push(&self.actions[action].change, &new.image, ids[row], source, row);
@@ -299,6 +304,10 @@ impl Merge {
         match outcome {
             WriteOutcome::Done => {
                 self.rows_changed += 1;
+                match action {
+                    MergeChange::Delete => self.report.deleted += 1,
+                    _ => self.report.updated += 1,
+                }
                 if let Some(returning) = &mut self.returning {
                     match &work.changes[number] {
                         Change::Update(prepared) => {
@@ -397,6 +406,10 @@ impl Operator for Merge {
             }
         }
         Ok(None)
+    }
+
+    fn report(&self, report: &mut NodeReport) {
+        report.merged = Some(self.report);
     }
 
     fn rescan(&mut self, ctx: &ExecContext<'_>) -> Result<()> {

@@ -26,6 +26,7 @@ use std::sync::Arc;
 
 use ochre_base::{Error, Result};
 use ochre_expr::{AggregateKind, AggregateState, Expr, Groups};
+use ochre_sql::explain::{GroupReport, NodeReport};
 use ochre_sql::physical::{AggregateCall, AggregateStrategy};
 use ochre_types::{Batch, Column, ColumnBuilder, KeyOrder, PhysicalType, Selection, SqlType};
 
@@ -72,6 +73,10 @@ pub struct Aggregate {
     jobs: Vec<(usize, RowStore, u32)>,
     output: VecDeque<Batch>,
     phase: Phase,
+    /// For EXPLAIN ANALYZE.
+    report: GroupReport,
+    /// Groups that HAVING left out.
+    removed: u64,
 }
 
 #[derive(PartialEq, Eq, Clone, Copy)]
@@ -148,6 +153,8 @@ impl Aggregate {
             jobs: Vec::new(),
             output: VecDeque::new(),
             phase: Phase::New,
+            report: GroupReport::default(),
+            removed: 0,
         })
     }
 
@@ -244,6 +251,8 @@ impl Aggregate {
     /// Queues a table's groups for output, and its spilled rows for another round.
     fn emit(&mut self, ctx: &ExecContext<'_>, table: GroupTable) -> Result<()> {
         let (set, depth) = (table.set, table.depth);
+        self.report.memory_bytes = self.report.memory_bytes.max(table.memory_bytes() as u64);
+        self.report.batches += u64::from(depth > 0 || self.report.batches == 0);
         let grouping = self.spec.grouping_sets.is_some();
         let (columns, groups, spill) = table.finish(ctx)?;
         for start in (0..groups).step_by(ctx.batch_rows()) {
@@ -254,10 +263,14 @@ impl Aggregate {
                 let number = ochre_types::Datum::Int32(set as i32);
                 slice.push(Arc::new(Column::constant(PhysicalType::Int32, &number, rows)));
             }
-            self.output.extend(ctx.filter_if(self.spec.having.as_ref(), Batch::new(slice, rows))?);
+            let kept = ctx.filter_if(self.spec.having.as_ref(), Batch::new(slice, rows))?;
+            self.removed += (rows - kept.as_ref().map_or(0, Batch::active_rows)) as u64;
+            self.output.extend(kept);
         }
         if let Some(spill) = spill {
-            let parts = spill.finish()?.into_iter().filter(|part| !part.is_empty());
+            let parts: Vec<RowStore> = spill.finish()?.into_iter().filter(|part| !part.is_empty()).collect();
+            self.report.disk_bytes += parts.iter().map(|part| part.report().bytes).sum::<u64>();
+            let parts = parts.into_iter();
             self.jobs.extend(parts.map(|part| (set, part, depth + 1)));
         }
         Ok(())
@@ -353,6 +366,11 @@ impl Operator for Aggregate {
 
     fn make_ready(&mut self, ctx: &ExecContext<'_>) -> Result<()> {
         self.input.make_ready(ctx)
+    }
+
+    fn report(&self, report: &mut NodeReport) {
+        report.removed_by_filter = self.removed;
+        report.groups = (self.spec.strategy == AggregateStrategy::Hashed).then_some(self.report);
     }
 
     fn rescan(&mut self, ctx: &ExecContext<'_>) -> Result<()> {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use ochre_base::Result;
 use ochre_expr::Expr;
+use ochre_sql::explain::{NodeReport, StorageReport};
 use ochre_types::Batch;
 
 use crate::row_store::RowStore;
@@ -15,12 +16,14 @@ pub struct CteScan {
     columns: Vec<usize>,
     filter: Option<Expr>,
     next: usize,
+    removed: u64,
+    storage: StorageReport,
 }
 
 impl CteScan {
     /// Some columns of the rows of a CTE that satisfy a filter over all its columns.
     pub fn new(cte: usize, columns: Vec<usize>, filter: Option<Expr>) -> CteScan {
-        CteScan { cte, columns, filter, next: 0 }
+        CteScan { cte, columns, filter, next: 0, removed: 0, storage: StorageReport::default() }
     }
 }
 
@@ -28,11 +31,20 @@ impl Operator for CteScan {
     fn next(&mut self, ctx: &ExecContext<'_>) -> Result<Option<Batch>> {
         while let Some(batch) = ctx.run.cte_batch(ctx, self.cte, self.next)? {
             self.next += 1;
-            if let Some(batch) = ctx.filter_if(self.filter.as_ref(), batch)? {
+            self.storage = ctx.run.cte_storage(self.cte);
+            let rows = batch.active_rows() as u64;
+            let kept = ctx.filter_if(self.filter.as_ref(), batch)?;
+            self.removed += rows - kept.as_ref().map_or(0, Batch::active_rows) as u64;
+            if let Some(batch) = kept {
                 return Ok(Some(pick(batch, &self.columns)));
             }
         }
         Ok(None)
+    }
+
+    fn report(&self, report: &mut NodeReport) {
+        report.removed_by_filter = self.removed;
+        report.storage = Some(self.storage);
     }
 
     fn rescan(&mut self, _ctx: &ExecContext<'_>) -> Result<()> {
@@ -48,12 +60,13 @@ pub struct WorkTableScan {
     filter: Option<Expr>,
     rows: Option<Arc<RowStore>>,
     next: usize,
+    removed: u64,
 }
 
 impl WorkTableScan {
     /// Some columns of the rows of a work table that satisfy a filter over all its columns.
     pub fn new(work_table: usize, columns: Vec<usize>, filter: Option<Expr>) -> WorkTableScan {
-        WorkTableScan { work_table, columns, filter, rows: None, next: 0 }
+        WorkTableScan { work_table, columns, filter, rows: None, next: 0, removed: 0 }
     }
 }
 
@@ -65,11 +78,18 @@ impl Operator for WorkTableScan {
         let Some(rows) = &self.rows else { return Ok(None) };
         while let Some(batch) = rows.batch(self.next)? {
             self.next += 1;
-            if let Some(batch) = ctx.filter_if(self.filter.as_ref(), batch)? {
+            let rows = batch.active_rows() as u64;
+            let kept = ctx.filter_if(self.filter.as_ref(), batch)?;
+            self.removed += rows - kept.as_ref().map_or(0, Batch::active_rows) as u64;
+            if let Some(batch) = kept {
                 return Ok(Some(pick(batch, &self.columns)));
             }
         }
         Ok(None)
+    }
+
+    fn report(&self, report: &mut NodeReport) {
+        report.removed_by_filter = self.removed;
     }
 
     fn rescan(&mut self, _ctx: &ExecContext<'_>) -> Result<()> {

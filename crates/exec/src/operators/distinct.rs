@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use ochre_base::Result;
+use ochre_sql::explain::{GroupReport, NodeReport};
 use ochre_types::{Batch, PhysicalType, Selection, SqlType};
 
 use crate::key_table::KeyTable;
@@ -27,6 +28,8 @@ pub struct Distinct {
     jobs: Vec<(RowStore, u32)>,
     reading: Option<(RowStore, usize)>,
     input_ended: bool,
+    /// For EXPLAIN ANALYZE: rounds, bytes of memory at most, bytes put aside.
+    report: GroupReport,
 }
 
 impl Distinct {
@@ -43,6 +46,7 @@ impl Distinct {
             jobs: Vec::new(),
             reading: None,
             input_ended: false,
+            report: GroupReport { batches: 1, ..GroupReport::default() },
         }
     }
 
@@ -64,11 +68,14 @@ impl Distinct {
             // A round has ended: what it put aside makes new jobs, and the next one starts with an empty table.
             if let Some(spill) = self.spill.take() {
                 let parts = spill.finish()?.into_iter().filter(|part| !part.is_empty());
+                let report = &mut self.report;
+                let parts = parts.inspect(|part| report.disk_bytes += part.report().bytes);
                 let depth = self.depth + 1;
                 self.jobs.extend(parts.map(|part| (part, depth)));
             }
             let Some((rows, depth)) = self.jobs.pop() else { return Ok(None) };
             self.seen.clear();
+            self.report.batches += 1;
             self.depth = depth;
             self.reading = Some((rows, 0));
         }
@@ -91,6 +98,7 @@ impl Operator for Distinct {
             self.layout.encode(&batch.columns, batch.rows, batch.active(), &mut self.keys)?;
             let full = self.spill.is_some()
                 || (self.seen.memory_bytes() > ctx.work_mem_bytes() && self.depth < MAX_DEPTH);
+            self.report.memory_bytes = self.report.memory_bytes.max(self.seen.memory_bytes() as u64);
             let mut fresh: Vec<u16> = Vec::new();
             for row in batch.active() {
                 let key = self.keys.bytes(row);
@@ -115,6 +123,10 @@ impl Operator for Distinct {
 
     fn make_ready(&mut self, ctx: &ExecContext<'_>) -> Result<()> {
         self.input.make_ready(ctx)
+    }
+
+    fn report(&self, report: &mut NodeReport) {
+        report.groups = Some(self.report);
     }
 
     fn rescan(&mut self, ctx: &ExecContext<'_>) -> Result<()> {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use ochre_base::{Error, Result};
 use ochre_expr::{Expr, SetCursor, open_set};
+use ochre_sql::explain::NodeReport;
 use ochre_sql::physical::FunctionInScan;
 use ochre_types::{Batch, Column, ColumnBuilder, Datum, PhysicalType, SqlType};
 
@@ -18,6 +19,7 @@ pub struct FunctionScan {
     types: Vec<SqlType>,
     sources: Option<Vec<Source>>,
     row_number: i64,
+    removed: u64,
 }
 
 /// The rows of one function.
@@ -37,7 +39,7 @@ impl FunctionScan {
         filter: Option<Expr>,
         types: Vec<SqlType>,
     ) -> FunctionScan {
-        FunctionScan { functions, ordinality, filter, types, sources: None, row_number: 0 }
+        FunctionScan { functions, ordinality, filter, types, sources: None, row_number: 0, removed: 0 }
     }
 
     fn open(&self, ctx: &ExecContext<'_>) -> Result<Vec<Source>> {
@@ -183,10 +185,16 @@ impl Operator for FunctionScan {
                 (0..rows).for_each(|i| numbers.push_i64(self.row_number + 1 + i as i64));
                 self.row_number += rows as i64;
             }
-            if let Some(batch) = ctx.filter_if(self.filter.as_ref(), take_batch(&mut out, rows))? {
-                return Ok(Some(batch));
+            let kept = ctx.filter_if(self.filter.as_ref(), take_batch(&mut out, rows))?;
+            self.removed += (rows - kept.as_ref().map_or(0, Batch::active_rows)) as u64;
+            if kept.is_some() {
+                return Ok(kept);
             }
         }
+    }
+
+    fn report(&self, report: &mut NodeReport) {
+        report.removed_by_filter = self.removed;
     }
 
     fn rescan(&mut self, _ctx: &ExecContext<'_>) -> Result<()> {

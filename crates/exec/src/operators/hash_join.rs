@@ -30,6 +30,7 @@ use std::sync::Arc;
 
 use ochre_base::{Error, Result};
 use ochre_expr::Expr;
+use ochre_sql::explain::{HashReport, NodeReport};
 use ochre_sql::physical::JoinType;
 use ochre_types::{Batch, Column, ColumnBuilder, PhysicalType, Selection};
 use parking_lot::Mutex;
@@ -86,6 +87,10 @@ pub struct HashJoin {
     /// The build side is common to several threads' joins.
     shared: Option<Arc<SharedBuild>>,
     output: VecDeque<Batch>,
+    /// For EXPLAIN ANALYZE.
+    table_report: HashReport,
+    /// Pairs that the residual left out.
+    removed: u64,
 }
 
 /// A build side that several threads' joins have in common.
@@ -265,6 +270,8 @@ impl HashJoin {
             chunks: None,
             shared: None,
             output: VecDeque::new(),
+            table_report: HashReport::default(),
+            removed: 0,
         }
     }
 
@@ -345,9 +352,18 @@ impl HashJoin {
         if useless {
             return Ok(State::Ended);
         }
+        let memory_bytes = table.memory_bytes() as u64;
         let table = table.finish(self.tracks_matches());
+        self.note_table(1, memory_bytes, &table);
         self.narrow_outer(ctx, &table)?;
         Ok(State::Memory(table))
+    }
+
+    fn note_table(&mut self, batches: u64, memory_bytes: u64, table: &Table) {
+        let report = &mut self.table_report;
+        report.batches = report.batches.max(batches);
+        report.buckets = report.buckets.max(table.index.places() as u64);
+        report.memory_bytes = report.memory_bytes.max(memory_bytes);
     }
 
     /// Forms an inner batch's keys and notes what NOT IN must know (HJ2).
@@ -442,7 +458,8 @@ impl HashJoin {
         }
         let jobs = build.iter().zip(probe.finish()?);
         let jobs = jobs.map(|(build, probe)| Job { build: Arc::clone(build), probe, depth: 0 }).rev();
-        let jobs = jobs.collect();
+        let jobs: Vec<Job> = jobs.collect();
+        self.table_report.batches = self.table_report.batches.max(jobs.len() as u64);
         Ok(State::Spilled { jobs, current: None })
     }
 
@@ -484,7 +501,9 @@ impl HashJoin {
             });
             chunks.is_last = next_chunk.is_none();
         }
+        let memory_bytes = table.memory_bytes() as u64;
         let table = table.finish(self.tracks_matches());
+        self.note_table(0, memory_bytes, &table);
         Ok(Some(Running { table, job, number: 0, rows_before: 0, next_chunk }))
     }
 
@@ -611,7 +630,7 @@ impl HashJoin {
 
     /// Leaves the pairs that satisfy the residual.
     fn filter_pairs(
-        &self,
+        &mut self,
         ctx: &ExecContext<'_>,
         table: &Table,
         batch: &Batch,
@@ -630,8 +649,12 @@ impl HashJoin {
             columns[*index] = pairs.gather(batch, table, *index);
         }
         match ctx.filter(residual, Batch::new(columns, rows))? {
-            None => pairs.clear(),
+            None => {
+                self.removed += rows as u64;
+                pairs.clear();
+            }
             Some(Batch { selection: Some(selection), .. }) => {
+                self.removed += (rows - selection.len()) as u64;
                 pairs.outer = selection.iter().map(|i| pairs.outer[i]).collect();
                 pairs.inner = selection.iter().map(|i| pairs.inner[i]).collect();
             }
@@ -921,6 +944,11 @@ impl Operator for HashJoin {
             J::Inner | J::Left | J::Semi | J::Anti if position < width => self.outer.narrow(position, keys),
             _ => false,
         }
+    }
+
+    fn report(&self, report: &mut NodeReport) {
+        report.hash = Some(self.table_report);
+        report.removed_by_join_filter = self.removed;
     }
 
     fn rescan(&mut self, ctx: &ExecContext<'_>) -> Result<()> {

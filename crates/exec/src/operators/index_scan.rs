@@ -16,6 +16,7 @@ use std::sync::Arc;
 use ochre_access::btree::{KeyBound as TreeBound, Scan, ScanDirection as TreeDirection, ScanFetch};
 use ochre_access::heap::VersionRef;
 use ochre_base::{BlockNo, Result, RowId};
+use ochre_sql::explain::NodeReport;
 use ochre_sql::physical::{IndexBounds, IndexScanPlan, PhysicalPlan, ScanColumn, ScanDirection};
 use ochre_txn::{KeyRange, ScannedRange};
 use ochre_types::{Batch, ColumnBuilder, PhysicalType};
@@ -49,6 +50,16 @@ pub struct IndexScan {
     point: Option<Point>,
     /// Of a serializable transaction, the span that is being walked.
     locked: Option<LockedRange>,
+    counters: Counters,
+}
+
+/// For EXPLAIN ANALYZE.
+#[derive(Default)]
+struct Counters {
+    searches: u64,
+    heap_fetches: u64,
+    /// Rows whose keys were not those of the entry.
+    rechecked: u64,
 }
 
 /// A span that is locked against insertions.
@@ -99,6 +110,7 @@ impl IndexScan {
             recheck,
             // The payload, which lookups do not read, is needed to tell entries of equal keys apart.
             locked: None,
+            counters: Counters::default(),
             point: (node.unique_match && !node.index_only && index_has_plain_keys).then(Point::default),
         })
     }
@@ -113,6 +125,7 @@ impl IndexScan {
         }
         point.rows.clear();
         self.index.tree.scans.begun();
+        self.counters.searches += 1;
         let serial = ctx.statement.snapshot.serial();
         if let Some(serial) = serial {
             serial.read_key(self.index.tree.relation(), &point.key)?;
@@ -138,6 +151,7 @@ impl IndexScan {
             pushed?;
             if recheck.needed {
                 if !recheck.matches(ctx, heap, &self.index, *rid, (&point.key, &[]))? {
+                    self.counters.rechecked += 1;
                     continue;
                 }
                 decoder.push(&recheck.version(*rid))?;
@@ -190,6 +204,7 @@ impl IndexScan {
                 ScanDirection::Backward => TreeDirection::Backward,
             };
             self.scan.start(low, high, direction);
+            self.counters.searches += 1;
         }
     }
 
@@ -213,6 +228,7 @@ impl IndexScan {
                 only.push(&self.index, key, payload)?;
                 return Ok(());
             }
+            self.counters.heap_fetches += 1;
         }
         let decoder = &mut self.rows.decoder;
         let recheck = &mut self.recheck;
@@ -231,6 +247,7 @@ impl IndexScan {
         if recheck.needed {
             let entry = (self.scan.key(self.position), self.scan.payload(self.position));
             if !recheck.matches(ctx, heap, index, rid, entry)? {
+                self.counters.rechecked += 1;
                 return Ok(());
             }
             decoder.push(&recheck.version(rid))?;
@@ -456,6 +473,13 @@ impl Operator for IndexScan {
                 return Ok(None);
             }
         }
+    }
+
+    fn report(&self, report: &mut NodeReport) {
+        report.removed_by_filter = self.rows.removed;
+        report.removed_by_recheck = self.counters.rechecked;
+        report.index_searches = self.counters.searches;
+        report.heap_fetches = self.counters.heap_fetches;
     }
 
     fn rescan(&mut self, _ctx: &ExecContext<'_>) -> Result<()> {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use ochre_base::Result;
+use ochre_sql::explain::NodeReport;
 use ochre_types::{Batch, PhysicalType};
 
 use crate::dependencies::{Dependencies, DependencyValues};
@@ -46,6 +47,10 @@ impl Operator for Materialize {
         let batch = store.batch(self.next)?;
         self.next += usize::from(batch.is_some());
         Ok(batch)
+    }
+
+    fn report(&self, report: &mut NodeReport) {
+        report.storage = self.store.as_ref().map(RowStore::report);
     }
 
     fn rescan(&mut self, ctx: &ExecContext<'_>) -> Result<()> {

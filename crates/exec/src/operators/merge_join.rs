@@ -21,6 +21,7 @@ use std::sync::Arc;
 
 use ochre_base::Result;
 use ochre_expr::Expr;
+use ochre_sql::explain::NodeReport;
 use ochre_sql::physical::JoinType;
 use ochre_types::{Batch, Column, ColumnBuilder, KeyOrder, PhysicalType, compare};
 
@@ -54,6 +55,8 @@ pub struct MergeJoin {
     gathered: Vec<ColumnBuilder>,
     gathered_rows: usize,
     ended: bool,
+    /// Pairs that the residual left out.
+    removed: u64,
 }
 
 /// One input, row by row.
@@ -182,6 +185,7 @@ impl MergeJoin {
             gathered_rows: 0,
             spec,
             ended: false,
+            removed: 0,
         }
     }
 
@@ -305,9 +309,9 @@ impl MergeJoin {
                 .map(|(physical, value)| Arc::new(Column::constant(*physical, value, rows)))
                 .collect();
             columns.extend(inner.columns.iter().map(|column| Arc::new(column.slice(start, rows))));
-            let Some(joined) = ctx.filter_if(self.spec.residual.as_ref(), Batch::new(columns, rows))? else {
-                continue;
-            };
+            let kept = ctx.filter_if(self.spec.residual.as_ref(), Batch::new(columns, rows))?;
+            self.removed += (rows - kept.as_ref().map_or(0, Batch::active_rows)) as u64;
+            let Some(joined) = kept else { continue };
             matched = true;
             if !self.spec.join.keeps_inner() {
                 next = self.run.block_count();
@@ -432,6 +436,10 @@ impl Operator for MergeJoin {
             }
         }
         Ok(self.output.pop_front())
+    }
+
+    fn report(&self, report: &mut NodeReport) {
+        report.removed_by_join_filter = self.removed;
     }
 
     fn rescan(&mut self, ctx: &ExecContext<'_>) -> Result<()> {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use ochre_base::Result;
+use ochre_sql::explain::NodeReport;
 use ochre_types::{Batch, Column, PhysicalType};
 
 use crate::operators::index_scan::IndexScan;
@@ -34,6 +35,10 @@ impl Operator for MinMaxIndex {
             }
         }
         Ok(Some(Batch::new(vec![Arc::new(Column::nulls(self.physical, 1))], 1)))
+    }
+
+    fn report(&self, report: &mut NodeReport) {
+        self.scan.report(report);
     }
 
     fn rescan(&mut self, ctx: &ExecContext<'_>) -> Result<()> {

@@ -20,6 +20,7 @@ pub mod project;
 pub mod project_set;
 pub mod recursive_union;
 pub mod result;
+pub mod sampler;
 pub mod scan;
 pub mod seq_scan;
 pub mod set_op;

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use ochre_base::Result;
 use ochre_expr::Expr;
+use ochre_sql::explain::NodeReport;
 use ochre_sql::physical::{JoinType, SlotAssignment};
 use ochre_types::{Batch, Column, ColumnBuilder, PhysicalType};
 
@@ -36,6 +37,8 @@ pub struct NestedLoop {
     outer_batch: Option<(Batch, Vec<u16>, usize)>,
     inner_started: bool,
     ended: bool,
+    /// Pairs that the condition left out, and joined rows that the filter left out.
+    removed: (u64, u64),
 }
 
 /// The outer row that is being joined.
@@ -76,6 +79,7 @@ impl NestedLoop {
             outer_batch: None,
             inner_started: false,
             ended: false,
+            removed: (0, 0),
         }
     }
 
@@ -155,7 +159,10 @@ impl NestedLoop {
                 }
                 return Ok((None, current.matched));
             }
-            match ctx.filter(condition, joined)? {
+            let rows = joined.active_rows() as u64;
+            let kept = ctx.filter(condition, joined)?;
+            self.removed.0 += rows - kept.as_ref().map_or(0, Batch::active_rows) as u64;
+            match kept {
                 Some(batch) => joined = batch,
                 None => return Ok((None, false)),
             }
@@ -163,7 +170,9 @@ impl NestedLoop {
         current.matched = true;
         match self.join {
             JoinType::Inner | JoinType::Left => {
+                let rows = joined.active_rows() as u64;
                 let joined = ctx.filter_if(self.filter.as_ref(), joined)?;
+                self.removed.1 += rows - joined.as_ref().map_or(0, Batch::active_rows) as u64;
                 Ok((joined, self.inner_unique))
             }
             _ => {
@@ -238,6 +247,10 @@ impl Operator for NestedLoop {
 
     fn make_ready(&mut self, ctx: &ExecContext<'_>) -> Result<()> {
         self.outer.make_ready(ctx)
+    }
+
+    fn report(&self, report: &mut NodeReport) {
+        (report.removed_by_join_filter, report.removed_by_filter) = self.removed;
     }
 
     fn rescan(&mut self, ctx: &ExecContext<'_>) -> Result<()> {

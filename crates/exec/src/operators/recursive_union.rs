@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use ochre_base::Result;
+use ochre_sql::explain::{NodeReport, StorageReport};
 use ochre_types::{Batch, PhysicalType, Selection, SqlType};
 
 use crate::key_set::{Key, KeySet};
@@ -24,6 +25,8 @@ pub struct RecursiveUnion {
     seen: Option<(KeyLayout, Option<KeySet>)>,
     /// Rows of the round that runs.
     found: Option<RowStore>,
+    /// The most that a round found.
+    storage: StorageReport,
     round: Round,
     recursive_started: bool,
 }
@@ -52,6 +55,7 @@ impl RecursiveUnion {
             types: types.iter().map(|ty| ty.physical).collect(),
             seen,
             found: None,
+            storage: StorageReport::default(),
             round: Round::Initial,
             recursive_started: false,
         }
@@ -107,10 +111,19 @@ impl Operator for RecursiveUnion {
                     let store = RowStore::new(Arc::clone(&self.types), ctx.temp(), ctx.work_mem_bytes());
                     self.found = Some(store);
                 }
-                self.found.as_mut().expect("made above").append(batch.clone())?;
+                let found = self.found.as_mut().expect("made above");
+                found.append(batch.clone())?;
+                let report = found.report();
+                if report.bytes > self.storage.bytes {
+                    self.storage = report;
+                }
                 return Ok(Some(batch));
             }
         }
+    }
+
+    fn report(&self, report: &mut NodeReport) {
+        report.storage = Some(self.storage);
     }
 
     fn rescan(&mut self, ctx: &ExecContext<'_>) -> Result<()> {

@@ -18,18 +18,23 @@ pub struct ScanRows {
     pub decoder: RowDecoder,
     /// How many of the fetched columns are the output.
     width: usize,
+    /// Rows that the filter left out.
+    pub removed: u64,
 }
 
 impl ScanRows {
     /// The rows of `source`, of which the plan's node outputs the first columns.
     pub fn new(table: Arc<TableAccess>, source: &ScanSource, plan: &PhysicalPlan) -> ScanRows {
         let decoder = RowDecoder::new(&table.codec, &source.fetch);
-        ScanRows { table, source: source.clone(), decoder, width: plan.columns.len() }
+        ScanRows { table, source: source.clone(), decoder, width: plan.columns.len(), removed: 0 }
     }
 
     /// Filters a batch of fetched columns and cuts it to the output.
-    pub fn finish(&self, ctx: &ExecContext<'_>, batch: Batch) -> Result<Option<Batch>> {
-        let Some(mut batch) = ctx.filter_if(self.source.filter.as_ref(), batch)? else { return Ok(None) };
+    pub fn finish(&mut self, ctx: &ExecContext<'_>, batch: Batch) -> Result<Option<Batch>> {
+        let rows = batch.active_rows();
+        let kept = ctx.filter_if(self.source.filter.as_ref(), batch)?;
+        self.removed += (rows - kept.as_ref().map_or(0, Batch::active_rows)) as u64;
+        let Some(mut batch) = kept else { return Ok(None) };
         batch.columns.truncate(self.width);
         Ok(Some(batch))
     }

@@ -11,11 +11,13 @@ use std::sync::Arc;
 
 use ochre_access::heap::Heap;
 use ochre_base::{BlockNo, Result};
-use ochre_sql::physical::{PhysicalPlan, ScanSource};
+use ochre_sql::explain::NodeReport;
+use ochre_sql::physical::{PhysicalPlan, SeqScanPlan};
 use ochre_storage::ScanRing;
-use ochre_types::Batch;
+use ochre_types::{Batch, Selection};
 
 use crate::key_filter::KeyFilter;
+use crate::operators::sampler::Sampling;
 use crate::operators::scan::ScanRows;
 use crate::parallel::SharedScan;
 use crate::raw_filter::RawFilter;
@@ -44,16 +46,22 @@ pub struct SeqScan {
     looked_at: usize,
     /// Batches that came of one that was larger than the statement's are.
     pending: VecDeque<Batch>,
+    sampling: Option<Sampling>,
+    /// Rows that are not stored and were looked at.
+    numbered: u64,
 }
 
 impl SeqScan {
     /// A scan of a table.
-    pub fn new(table: Arc<TableAccess>, source: &ScanSource, plan: &PhysicalPlan) -> SeqScan {
+    pub fn new(table: Arc<TableAccess>, node: &SeqScanPlan, plan: &PhysicalPlan) -> SeqScan {
+        let source = &node.source;
         let raw = RawFilter::new(&table.codec, &source.fetch, source.filter.as_ref());
         SeqScan {
             raw,
             looked_at: 0,
             pending: VecDeque::new(),
+            sampling: node.sample.as_deref().map(Sampling::new),
+            numbered: 0,
             rows: ScanRows::new(table, source, plan),
             builtin: None,
             next_block: 0,
@@ -105,8 +113,21 @@ impl SeqScan {
                 self.builtin.insert(rows.into_iter())
             }
         };
+        let sampler = self.sampling.as_mut().map(|sampling| sampling.sampler(ctx)).transpose()?;
         for batch in rows {
-            let batch = self.rows.fetch_builtin(&batch);
+            let mut batch = self.rows.fetch_builtin(&batch);
+            if let Some(sampler) = sampler {
+                let first = self.numbered;
+                let taken: Vec<u16> = (0..batch.rows)
+                    .filter(|row| sampler.wants_number(first + *row as u64))
+                    .map(|row| row as u16)
+                    .collect();
+                self.numbered += batch.rows as u64;
+                batch = batch.with_selection(Selection::new(taken));
+            }
+            if batch.is_empty() {
+                continue;
+            }
             if let Some(batch) = self.rows.finish(ctx, batch)? {
                 return Ok(Some(batch));
             }
@@ -127,6 +148,7 @@ impl SeqScan {
     /// Decodes pages until the batch is full or the table ends; false when there was no page left.
     fn read_pages(&mut self, ctx: &ExecContext<'_>) -> Result<bool> {
         let Some(heap) = self.rows.table.heap.clone() else { return Ok(false) };
+        let sampler = self.sampling.as_mut().map(|sampling| sampling.sampler(ctx)).transpose()?;
         let codec = Arc::clone(&self.rows.table.codec);
         let all = self.raw.is_empty();
         let mut read = false;
@@ -138,6 +160,11 @@ impl SeqScan {
                 }
                 continue;
             }
+            if sampler.is_some_and(|sampler| !sampler.wants_block(self.next_block)) {
+                self.next_block += 1;
+                read = true;
+                continue;
+            }
             let decoder = &mut self.rows.decoder;
             let (raw, looked_at) = (&mut self.raw, &mut self.looked_at);
             heap.scan_page_together(
@@ -145,6 +172,9 @@ impl SeqScan {
                 ctx.statement.snapshot,
                 self.ring.as_mut(),
                 |version| {
+                    if sampler.is_some_and(|sampler| !sampler.wants_row(version.rid)) {
+                        return false;
+                    }
                     *looked_at += 1;
                     all || raw.passes(&codec, version)
                 },
@@ -171,7 +201,9 @@ impl Operator for SeqScan {
         while self.read_pages(ctx)? {
             self.batch_rows = (self.batch_rows * 4).min(ochre_base::limits::BATCH_ROWS);
             let table = Arc::clone(&self.rows.table);
-            table.heap()?.scans.read(std::mem::take(&mut self.looked_at));
+            let looked_at = std::mem::take(&mut self.looked_at);
+            table.heap()?.scans.read(looked_at);
+            self.rows.removed += (looked_at - self.rows.decoder.rows()) as u64;
             if self.rows.decoder.rows() == 0 {
                 continue;
             }
@@ -191,9 +223,17 @@ impl Operator for SeqScan {
         self.raw.hand(&self.rows.table.codec, *fetched, keys)
     }
 
+    fn report(&self, report: &mut NodeReport) {
+        report.removed_by_filter = self.rows.removed - self.raw.narrowed();
+    }
+
     fn rescan(&mut self, _ctx: &ExecContext<'_>) -> Result<()> {
         self.raw.forget();
         self.pending.clear();
+        if let Some(sampling) = &mut self.sampling {
+            sampling.restart();
+        }
+        self.numbered = 0;
         self.builtin = None;
         self.next_block = 0;
         self.end_block = None;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use ochre_base::{Error, Result, SqlState};
 use ochre_expr::Expr;
+use ochre_sql::explain::{NodeReport, SortReport};
 use ochre_sql::physical::SortKey;
 use ochre_types::{Batch, KeyOrder, PhysicalType};
 
@@ -20,6 +21,8 @@ pub struct Sort {
     dependencies: Dependencies,
     computed_with: DependencyValues,
     sorted: Option<SortedRows>,
+    /// How the rows were sorted that took the most room.
+    report: Option<SortReport>,
 }
 
 /// The orders of sort keys.
@@ -44,6 +47,7 @@ impl Sort {
             dependencies,
             computed_with: DependencyValues::default(),
             sorted: None,
+            report: None,
         }
     }
 
@@ -63,6 +67,10 @@ impl Sort {
             let keys: Vec<Arc<_>> = ctx.eval_all(self.keys.iter().map(|key| &key.expr), &batch)?;
             sorter.add(&batch, &keys)?;
         }
+        let report = sorter.report();
+        if self.report.is_none_or(|most| (most.on_disk, most.bytes) < (report.on_disk, report.bytes)) {
+            self.report = Some(report);
+        }
         sorter.finish()
     }
 }
@@ -77,6 +85,10 @@ impl Operator for Sort {
 
     fn make_ready(&mut self, ctx: &ExecContext<'_>) -> Result<()> {
         self.input.make_ready(ctx)
+    }
+
+    fn report(&self, report: &mut NodeReport) {
+        report.sort = self.report;
     }
 
     fn rescan(&mut self, ctx: &ExecContext<'_>) -> Result<()> {

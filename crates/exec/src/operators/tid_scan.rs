@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use ochre_base::{Result, RowId};
+use ochre_sql::explain::NodeReport;
 use ochre_sql::physical::{PhysicalPlan, TidCondition, TidScanPlan};
 use ochre_types::{Batch, Datum};
 
@@ -72,6 +73,10 @@ impl Operator for TidScan {
             }
         }
         Ok(None)
+    }
+
+    fn report(&self, report: &mut NodeReport) {
+        report.removed_by_filter = self.rows.removed;
     }
 
     fn rescan(&mut self, _ctx: &ExecContext<'_>) -> Result<()> {

@@ -20,6 +20,7 @@ use std::sync::Arc;
 
 use ochre_base::Result;
 use ochre_expr::Expr;
+use ochre_sql::explain::NodeReport;
 use ochre_sql::physical::{SortKey, WindowCall, WindowFrame};
 use ochre_types::{Batch, ColumnBuilder, PhysicalType};
 
@@ -210,6 +211,10 @@ impl Operator for Window {
             }
         }
         Ok(self.flush())
+    }
+
+    fn report(&self, report: &mut NodeReport) {
+        report.storage = Some(self.rows.report());
     }
 
     fn rescan(&mut self, ctx: &ExecContext<'_>) -> Result<()> {

@@ -12,9 +12,10 @@ use super::level::Clause;
 use super::scope::{CteScope, CteTarget, ItemColumn, ItemColumns, RelationName, Scope, ScopeItem};
 use super::{Binder, MAX_VIEW_DEPTH};
 use crate::logical::{
-    ColumnId, Expansion, FunctionCall, FunctionGet, Join, JoinKind, Logical, LogicalBody, TableId, TableUse,
+    ColumnId, Expansion, FunctionCall, FunctionGet, Join, JoinKind, Logical, LogicalBody, SampleGet, TableId,
+    TableUse,
 };
-use crate::physical::{RelationAccess, ScanColumn};
+use crate::physical::{RelationAccess, SampleMethod, ScanColumn};
 
 /// A bound FROM item: its plan, the names it brings, and whether it may mention items to its left.
 pub(crate) struct FromPart {
@@ -170,9 +171,16 @@ impl Binder<'_> {
 
     fn bind_from_table(&mut self, table: &ast::FromTable, scope: &Scope<'_>) -> Result<FromPart> {
         let name = &table.relation.name;
-        if table.sample.is_some() {
-            return Err(self.at(Error::unsupported("TABLESAMPLE"), table.pos));
-        }
+        let not_sampled = |binder: &Self| match table.sample {
+            Some(_) => Err(binder.at(
+                Error::new(
+                    SqlState::FEATURE_NOT_SUPPORTED,
+                    "TABLESAMPLE clause can only be applied to tables and materialized views",
+                ),
+                table.pos,
+            )),
+            None => Ok(()),
+        };
         if name.schema().is_none()
             && let Some(target) = scope.ctes.find(name.name())
         {
@@ -181,6 +189,7 @@ impl Binder<'_> {
             let hidden = matches!(target, CteTarget::Later)
                 && self.catalog.find_relation(self.search_path, name.name()).is_some();
             if !hidden {
+                not_sampled(self)?;
                 return self.bind_cte_reference(&target, name.name(), table, scope);
             }
         }
@@ -198,11 +207,12 @@ impl Binder<'_> {
                 .detail("This operation is not supported for indexes.");
                 return Err(self.at(error, table.pos));
             }
-            RelationKind::View => return self.bind_view(&relation, &name, table, scope),
-            RelationKind::Table
-            | RelationKind::PartitionedTable
-            | RelationKind::Sequence
-            | RelationKind::MaterializedView => {}
+            RelationKind::View => {
+                not_sampled(self)?;
+                return self.bind_view(&relation, &name, table, scope);
+            }
+            RelationKind::Sequence => not_sampled(self)?,
+            RelationKind::Table | RelationKind::PartitionedTable | RelationKind::MaterializedView => {}
         }
         let id = self.add_set(relation, Arc::clone(&name.alias), only);
         let mut item = ScopeItem::of_relation(&name, ItemColumns::Table(id));
@@ -211,7 +221,57 @@ impl Binder<'_> {
             self.rename_columns(&mut columns, renames, table.pos)?;
             item.columns = ItemColumns::Listed(columns);
         }
-        Ok(FromPart { plan: Logical::Get(id), items: vec![item], lateral: false })
+        let Some(sample) = &table.sample else {
+            return Ok(FromPart { plan: Logical::Get(id), items: vec![item], lateral: false });
+        };
+        if self.tables[id].expansion != Expansion::Own {
+            return Err(self.at(Error::unsupported("TABLESAMPLE of a table with children"), sample.pos));
+        }
+        let sample = self.bind_sample(sample, id, scope)?;
+        let lateral = [&sample.percent].into_iter().chain(&sample.seed).any(mentions_columns);
+        Ok(FromPart { plan: Logical::Sample(Box::new(sample)), items: vec![item], lateral })
+    }
+
+    fn bind_sample(
+        &mut self,
+        sample: &ast::TableSample,
+        table: TableId,
+        scope: &Scope<'_>,
+    ) -> Result<SampleGet> {
+        let own = sample.method.schema().is_none_or(|schema| schema.as_str() == "pg_catalog");
+        let method = match sample.method.name().as_str() {
+            "bernoulli" if own => SampleMethod::Bernoulli,
+            "system" if own => SampleMethod::System,
+            _ => {
+                let message = format!("tablesample method {} does not exist", sample.method);
+                return Err(self.at(Error::new(SqlState::UNDEFINED_OBJECT, message), sample.pos));
+            }
+        };
+        let [percent] = sample.args.as_slice() else {
+            let message = format!(
+                "tablesample method {} requires 1 argument, not {}",
+                method.name(),
+                sample.args.len()
+            );
+            return Err(self.at(Error::new(SqlState::INVALID_TABLESAMPLE_ARGUMENT, message), sample.pos));
+        };
+        let percent = self.bind_sample_argument(percent, SqlType::FLOAT4, "TABLESAMPLE", scope)?;
+        let seed = match &sample.repeatable {
+            Some(seed) => Some(self.bind_sample_argument(seed, SqlType::FLOAT8, "REPEATABLE", scope)?),
+            None => None,
+        };
+        Ok(SampleGet { table, method, percent, seed })
+    }
+
+    fn bind_sample_argument(
+        &mut self,
+        argument: &ast::Expr,
+        ty: SqlType,
+        clause: &str,
+        scope: &Scope<'_>,
+    ) -> Result<Expr> {
+        let bound = self.in_level(Clause::From, scope.depth, |binder| binder.bind_expr(argument, scope))?;
+        self.coerce_to_specific(bound, ty, clause, argument.pos())
     }
 
     /// Applies the column names of an alias.

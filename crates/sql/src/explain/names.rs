@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use hashbrown::HashMap;
 use ochre_expr::{ColumnNames, Expr};
 
 use crate::physical::{
@@ -12,12 +13,22 @@ use crate::physical::{
 pub(super) struct Names<'a> {
     plan: &'a PlannedStatement,
     slots: &'a [Option<String>],
+    windows: &'a Windows,
     qualify: bool,
+}
+
+/// The names of windows by the addresses of their nodes, which stay while a plan is printed.
+pub(super) type Windows = HashMap<usize, String>;
+
+/// How a window is called.
+pub(super) fn window_name(windows: &Windows, plan: &PhysicalPlan) -> String {
+    windows.get(&std::ptr::from_ref(plan).addr()).cloned().unwrap_or_else(|| "?".to_owned())
 }
 
 /// Answers the printer of expressions.
 struct Resolver<'n> {
     column: &'n dyn Fn(usize) -> String,
+    plan: &'n PlannedStatement,
     slots: &'n [Option<String>],
 }
 
@@ -26,18 +37,31 @@ impl ColumnNames for Resolver<'_> {
         (self.column)(index)
     }
 
+    fn subplan(&self, plan: usize) -> (String, bool) {
+        match self.plan.subplans.get(plan) {
+            Some(subplan) if subplan.hashed => (format!("hashed {}", subplan.name), false),
+            Some(subplan) => (subplan.name.clone(), subplan.run_once),
+            None => (format!("SubPlan {}", plan + 1), false),
+        }
+    }
+
     fn correlated(&self, slot: usize) -> String {
         self.slots.get(slot).cloned().flatten().unwrap_or_else(|| format!("${slot}"))
     }
 }
 
 impl<'a> Names<'a> {
-    pub fn new(plan: &'a PlannedStatement, slots: &'a [Option<String>], qualify: bool) -> Names<'a> {
-        Names { plan, slots, qualify }
+    pub fn new(
+        plan: &'a PlannedStatement,
+        slots: &'a [Option<String>],
+        windows: &'a Windows,
+        qualify: bool,
+    ) -> Names<'a> {
+        Names { plan, slots, windows, qualify }
     }
 
     fn print(&self, expr: &Expr, column: &dyn Fn(usize) -> String) -> String {
-        expr.to_sql(&Resolver { column, slots: self.slots })
+        expr.to_sql(&Resolver { column, plan: self.plan, slots: self.slots })
     }
 
     /// An expression over the columns of inputs side by side.
@@ -192,10 +216,12 @@ impl<'a> Names<'a> {
                     WindowCall::Function { function, args, .. } => {
                         let texts: Vec<String> =
                             args.iter().map(|arg| self.text(arg, &[&window.input])).collect();
-                        (format!("{}({}) OVER (?)", function.name, texts.join(", ")), true)
+                        let name = window_name(self.windows, plan);
+                        (format!("{}({}) OVER {name}", function.name, texts.join(", ")), true)
                     }
                     WindowCall::Aggregate(call) => {
-                        (format!("{} OVER (?)", self.aggregate(call, &window.input)), true)
+                        let name = window_name(self.windows, plan);
+                        (format!("{} OVER {name}", self.aggregate(call, &window.input)), true)
                     }
                 }
             }
@@ -252,7 +278,7 @@ impl<'a> Names<'a> {
         text.push_str(&args.join(", "));
         if !call.order_by.is_empty() {
             text.push_str(" ORDER BY ");
-            text.push_str(&super::sort_text(self, &call.order_by, input));
+            text.push_str(&super::describe::sort_text(self, &call.order_by, input));
         }
         text.push(')');
         if let Some(filter) = &call.filter {

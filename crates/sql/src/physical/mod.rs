@@ -55,8 +55,8 @@ pub use relational::{
 pub use route::{RouteNode, RoutePlace, Routes};
 pub use scan::{
     BitmapScanPlan, BitmapSource, BoundConversion, FunctionInScan, FunctionScanPlan, IndexBounds,
-    IndexScanPlan, KeyBound, KeyCondition, KeyRange, KeyValue, MinMaxIndexPlan, ScanColumn, ScanDirection,
-    ScanSource, SeqScanPlan, TidCondition, TidScanPlan,
+    IndexScanPlan, KeyBound, KeyCondition, KeyRange, KeyValue, MinMaxIndexPlan, SampleClause, SampleMethod,
+    ScanColumn, ScanDirection, ScanSource, SeqScanPlan, TidCondition, TidScanPlan,
 };
 
 /// A statement that is ready to run, any number of times, by any number of sessions.
@@ -403,7 +403,13 @@ pub fn each_expr<'p>(plan: &'p PhysicalPlan, visit: &mut dyn FnMut(&'p Expr)) {
     match &plan.node {
         PlanNode::Result(node) => node.exprs.iter().chain(&node.condition).for_each(visit),
         PlanNode::Values(node) => node.rows.iter().flatten().for_each(visit),
-        PlanNode::SeqScan(node) => node.source.filter.iter().for_each(visit),
+        PlanNode::SeqScan(node) => {
+            if let Some(sample) = &node.sample {
+                visit(&sample.percent);
+                sample.seed.iter().for_each(&mut *visit);
+            }
+            node.source.filter.iter().for_each(visit);
+        }
         PlanNode::IndexScan(node) => {
             bounds(&node.bounds, visit);
             node.source.filter.iter().for_each(visit);

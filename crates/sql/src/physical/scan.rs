@@ -50,6 +50,38 @@ pub struct SeqScanPlan {
     pub source: ScanSource,
     /// Below a gather: each row goes to one of the threads that run it.
     pub parallel: bool,
+    /// Only some rows, chosen by chance before the filter is asked.
+    pub sample: Option<Box<SampleClause>>,
+}
+
+/// TABLESAMPLE: the expressions read no columns and are evaluated each time the scan is opened or rescanned.
+#[derive(Debug, Clone)]
+pub struct SampleClause {
+    /// How rows are chosen.
+    pub method: SampleMethod,
+    /// Per cent of the rows: a real between 0 and 100 (2202H).
+    pub percent: Expr,
+    /// REPEATABLE: a double precision, not NULL (2202G). Without it each execution chooses differently.
+    pub seed: Option<Expr>,
+}
+
+/// How TABLESAMPLE chooses rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SampleMethod {
+    /// Each row by itself.
+    Bernoulli,
+    /// Blocks with all their rows.
+    System,
+}
+
+impl SampleMethod {
+    /// The method's name in SQL.
+    pub const fn name(self) -> &'static str {
+        match self {
+            SampleMethod::Bernoulli => "bernoulli",
+            SampleMethod::System => "system",
+        }
+    }
 }
 
 /// Rows of a table by an index.

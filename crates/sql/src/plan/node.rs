@@ -32,6 +32,7 @@ impl PlanBuilder<'_> {
         match plan {
             Logical::Dummy { row } => Ok(self.plan_dummy(*row)),
             Logical::Get(table) => self.plan_scan(*table, &[], required, wanted),
+            Logical::Sample(sample) => self.plan_sample(sample, &[], required),
             Logical::Values { rows, columns, alias } => self.plan_values(rows, columns, alias, required),
             Logical::Function(function) => self.plan_function(function, &[]),
             Logical::CteScan { .. } | Logical::WorkTable { .. } => self.plan_cte_scan(plan, &[], required),
@@ -241,6 +242,7 @@ impl PlanBuilder<'_> {
         }
         match input {
             Logical::Get(table) => self.plan_scan(*table, predicates, required, wanted),
+            Logical::Sample(sample) => self.plan_sample(sample, predicates, required),
             Logical::Filter { input, predicates: inner } => {
                 let mut all = inner.clone();
                 all.extend(predicates.iter().cloned());

@@ -195,7 +195,7 @@ impl Pass<'_> {
     /// The form of a node that gives a share of its rows.
     fn partial(&self, plan: &Arc<PhysicalPlan>, children: &[Ways]) -> Option<Partial> {
         match &plan.node {
-            PlanNode::SeqScan(scan) => self.partial_scan(plan, &scan.source),
+            PlanNode::SeqScan(scan) if scan.sample.is_none() => self.partial_scan(plan, &scan.source),
             PlanNode::Filter(_) | PlanNode::Project(_) if node_is_safe(plan) => {
                 let input = children[0].partial.as_ref()?;
                 let own = plan.estimate.total_cost - plan.children()[0].estimate.total_cost;
@@ -478,7 +478,7 @@ fn node_is_safe(plan: &PhysicalPlan) -> bool {
 /// Whether each thread may run a plan for itself and get all of its rows (PP1).
 fn is_replicable(plan: &PhysicalPlan) -> bool {
     let known = match &plan.node {
-        PlanNode::SeqScan(scan) => is_stored(&scan.source),
+        PlanNode::SeqScan(scan) => scan.sample.is_none() && is_stored(&scan.source),
         PlanNode::IndexScan(scan) => is_stored(&scan.source),
         PlanNode::Result(_)
         | PlanNode::Values(_)

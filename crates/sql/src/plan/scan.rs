@@ -12,10 +12,11 @@ use super::selectivity::table_size;
 use super::settings::DISABLED_COST;
 use super::{Node, OrderKey, PlanBuilder, Wanted};
 use crate::idset::IdSet;
-use crate::logical::{ColumnId, TableId};
+use crate::logical::{ColumnId, SampleGet, TableId};
 use crate::physical::{
     Estimate, IndexBounds, IndexScanPlan, KeyBound, KeyCondition, KeyRange, KeyValue, PhysicalPlan, PlanNode,
-    ScanColumn, ScanDirection, ScanSource, SeqScanPlan, TidCondition, TidScanPlan,
+    SampleClause, SampleMethod, ScanColumn, ScanDirection, ScanSource, SeqScanPlan, TidCondition,
+    TidScanPlan,
 };
 
 /// A way to read a table.
@@ -267,7 +268,7 @@ impl PlanBuilder<'_> {
         };
         let correlation = match keys.first() {
             Some(KeyColumn::Column(id)) => {
-                self.statistics(*id).map_or(0.0, |statistics| statistics.correlation)
+                self.statistics(*id).map_or(0.0, |statistics| statistics.correlation.unwrap_or(0.0))
             }
             _ => 0.0,
         };
@@ -362,6 +363,44 @@ impl PlanBuilder<'_> {
         self.build_scan(table, predicates, required, path)
     }
 
+    /// Reads some rows of a table, chosen by chance: all of it is looked at, or all of some blocks.
+    pub(crate) fn plan_sample(
+        &mut self,
+        sample: &SampleGet,
+        predicates: &[Expr],
+        required: &IdSet,
+    ) -> Result<Node> {
+        let settings = self.settings();
+        let used = &self.tables[sample.table];
+        let (pages, tuples) = table_size(used);
+        let share = match &sample.percent {
+            Expr::Constant { value: ochre_types::Datum::Float32(percent), .. } => {
+                (f64::from(*percent) / 100.0).clamp(0.0, 1.0)
+            }
+            _ => 0.1,
+        };
+        let qual_cost = predicates.iter().map(expr_cost).sum::<f64>() * settings.cpu_operator_cost;
+        let rows = tuples * share;
+        let pages = match sample.method {
+            SampleMethod::Bernoulli => pages,
+            SampleMethod::System => (pages * share).ceil(),
+        };
+        let selected = (rows * self.selectivity_of_all(predicates, tuples)).max(1.0).round();
+        let estimate = cost::seq_scan(settings, pages, rows, qual_cost, selected, 0);
+        let width = self.width_of(
+            &used.columns.iter().map(|(_, id)| *id).filter(|id| required.contains(*id)).collect::<Vec<_>>(),
+        );
+        let estimate = Estimate { width, ..estimate };
+        let path = ScanPath { estimate, method: Method::Seq };
+        let mut node = self.build_scan(sample.table, predicates, required, path)?;
+        let percent = self.resolve(&sample.percent, &[])?;
+        let seed = sample.seed.as_ref().map(|seed| self.resolve(seed, &[])).transpose()?;
+        if let PlanNode::SeqScan(scan) = &mut node.plan.node {
+            scan.sample = Some(Box::new(SampleClause { method: sample.method, percent, seed }));
+        }
+        Ok(node)
+    }
+
     /// Makes the operator of a path.
     pub(crate) fn build_scan(
         &mut self,
@@ -415,7 +454,9 @@ impl PlanBuilder<'_> {
         let columns = self.output_columns(&ids);
         let source = ScanSource { table: descriptor, alias, fetch, filter };
         let (node, order) = match method {
-            Method::Seq => (PlanNode::SeqScan(SeqScanPlan { source, parallel: false }), Vec::new()),
+            Method::Seq => {
+                (PlanNode::SeqScan(SeqScanPlan { source, parallel: false, sample: None }), Vec::new())
+            }
             Method::Tid(expr, _) => {
                 let value = self.resolve(&expr, &[])?;
                 (PlanNode::TidScan(TidScanPlan { source, condition: TidCondition::Equal(value) }), Vec::new())

@@ -472,6 +472,7 @@ impl PageWriteGuard {
         // A hot page is dirty already: look before taking the cache line for writing.
         if self.pin.frame.state.load(Ordering::Relaxed) & DIRTY == 0 {
             self.pin.frame.state.fetch_or(DIRTY, Ordering::AcqRel);
+            ochre_env::usage::page_dirtied();
         }
     }
 

@@ -38,7 +38,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering, fence};
 
 use ochre_base::limits::PAGE_SIZE;
 use ochre_base::{BlockNo, Error, Fork, PageKey, Result, SqlState};
-use ochre_env::Env;
+use ochre_env::{Env, usage};
 use parking_lot::Mutex;
 
 use self::frame::{Arena, Claim, DIRTY, Frame, FrameRef, PackedKey};
@@ -132,6 +132,7 @@ impl BufferPool {
             && pin.is_valid()
         {
             pin.frame().touch(NORMAL_USAGE);
+            usage::page_hit();
             return Ok(pin);
         }
         self.fetch_slowly(key, None, OnDamage::Fail)
@@ -144,6 +145,7 @@ impl BufferPool {
             && pin.is_valid()
         {
             pin.frame().touch(RING_USAGE);
+            usage::page_hit();
             return Ok(pin);
         }
         self.fetch_slowly(key, Some(ring), OnDamage::Fail)
@@ -266,6 +268,7 @@ impl BufferPool {
                     }
                     Installed::Theirs(pin) => {
                         if let Some(pin) = self.await_loaded(pin) {
+                            usage::page_hit();
                             return Ok(pin);
                         }
                         continue;
@@ -274,6 +277,7 @@ impl BufferPool {
             };
             if let Some(pin) = self.await_loaded(pin) {
                 pin.frame().touch(if ring.is_some() { RING_USAGE } else { NORMAL_USAGE });
+                usage::page_hit();
                 return Ok(pin);
             }
         }
@@ -295,6 +299,7 @@ impl BufferPool {
     fn load(&self, mut page: PageWriteGuard, fork: &ForkFile, on_damage: OnDamage) -> Result<PinnedPage> {
         let key = page.key();
         self.reads.fetch_add(1, Ordering::Relaxed);
+        usage::page_read();
         let mut result = fork.read(key.block.0, &mut page);
         if result.is_ok()
             && let Err(what) = self.checks.verify(key, &page)
@@ -459,6 +464,7 @@ impl BufferPool {
         // Waiting for a latch here could close a circle with someone who waits for a frame: pass on instead.
         let Ok(page) = pin.try_read() else { return Ok(None) };
         self.evicted_dirty.fetch_add(1, Ordering::Relaxed);
+        usage::page_written();
         self.write_latched(&page)?;
         Ok(self.claim(page.unlatch()))
     }

@@ -38,7 +38,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use ochre_base::{Error, Lsn, Result};
-use ochre_env::Env;
+use ochre_env::{Env, usage};
 use parking_lot::Mutex;
 
 pub(crate) use reader::WalReader;
@@ -231,7 +231,7 @@ impl Wal {
         for page in pages.iter() {
             page.mark_dirty(); // W2
         }
-        let (appended, answer, buffered) = SCRATCH.with_borrow_mut(|bytes| {
+        let (appended, answer, buffered, images) = SCRATCH.with_borrow_mut(|bytes| {
             loop {
                 let redo = self.redo.load(Ordering::Acquire);
                 let images = self.images(record, pages, redo);
@@ -248,9 +248,10 @@ impl Wal {
                 let appended = insert.push(bytes);
                 self.position.store(appended.end.0, Ordering::Release);
                 let answer = publish(appended);
-                break (appended, answer, insert.buffer.len());
+                break (appended, answer, insert.buffer.len(), images);
             }
         });
+        usage::wal_record(appended.end.0 - appended.start.0, images.pages.count_ones());
         for page in pages.iter_mut() {
             page.set_lsn(appended.end);
         }
@@ -278,6 +279,7 @@ impl Wal {
             self.space_needed.raise();
         }
         if buffered > self.buffer_limit {
+            usage::wal_buffers_full();
             self.env.wait.run(|| self.write_out())?;
         }
         Ok(())

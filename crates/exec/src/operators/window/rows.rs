@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use ochre_base::Result;
 use ochre_expr::Expr;
+use ochre_sql::explain::StorageReport;
 use ochre_types::{Batch, Column, PhysicalType, ValueOrder, compare};
 
 use crate::columns::concat_batches;
@@ -50,6 +51,8 @@ pub struct PartitionRows {
     memory_bytes: usize,
     file: Option<TempFile>,
     file_blocks: usize,
+    /// The most that was kept at a time.
+    storage: StorageReport,
     buffer: Vec<u8>,
     /// Which partition it is: readers forget the blocks of others.
     number: u64,
@@ -121,6 +124,7 @@ impl PartitionRows {
             memory_bytes: 0,
             file: None,
             file_blocks: 0,
+            storage: StorageReport::default(),
             buffer: Vec::new(),
             number: 0,
         }
@@ -133,6 +137,11 @@ impl PartitionRows {
         self.ahead = None;
         self.input_ended = false;
         self.input.rescan(ctx)
+    }
+
+    /// Where rows were kept, and in how much room at most.
+    pub fn report(&self) -> StorageReport {
+        self.storage
     }
 
     /// Goes to the next partition, when all rows of the last one have been asked for; false when there is none.
@@ -323,6 +332,11 @@ impl PartitionRows {
         };
         self.blocks.push_back(Block { start: self.known, rows, place });
         self.known += rows;
+        let in_file = self.file.as_ref().map_or(0, TempFile::len);
+        let bytes = self.memory_bytes as u64 + in_file;
+        if bytes > self.storage.bytes {
+            self.storage = StorageReport { bytes, on_disk: in_file > 0 };
+        }
         Ok(())
     }
 }
