@@ -54,8 +54,8 @@ fn main() {
     let manager = TransactionManager::new(storage.clone(), &log);
     let heaps = Arc::new(Heaps::new(manager.clone()));
     let relation = RelationKey::new(Oid(5), storage.files().next_file_id());
-    let mut t = begin(&manager);
-    Heap::create(&mut t, relation).unwrap();
+    let t = begin(&manager);
+    Heap::create(&t, relation).unwrap();
     manager.commit(t).unwrap();
     let heap = heaps.open(relation);
     let collector = Collector::new(manager.clone(), Arc::new(AllHeaps(heaps.clone())));

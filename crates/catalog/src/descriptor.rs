@@ -426,6 +426,8 @@ pub struct RoutineDescriptor {
     pub function: Arc<Function>,
     /// The body in SQL's own form as text: `RETURN expr` or `BEGIN ATOMIC … END`, objects named in full.
     pub sql_body: Option<Arc<str>>,
+    /// Settings that hold while it runs, as `name=value`.
+    pub settings: Arc<[Box<str>]>,
     pub comment: Option<Arc<str>>,
 }
 

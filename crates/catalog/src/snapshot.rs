@@ -41,6 +41,8 @@ pub struct CatalogSnapshot {
     pub database: Oid,
     relations: Arc<HashMap<Oid, Arc<RelationDescriptor>>>,
     relation_names: Arc<HashMap<(Oid, Arc<str>), Oid>>,
+    /// The relations of row types and of arrays of rows.
+    row_types: Arc<HashMap<Oid, Oid>>,
     namespaces: Arc<HashMap<Oid, Arc<NamespaceDescriptor>>>,
     namespace_names: Arc<HashMap<Arc<str>, Oid>>,
     routines: Arc<HashMap<Oid, Arc<RoutineDescriptor>>>,
@@ -62,6 +64,7 @@ impl CatalogSnapshot {
             database,
             relations: Arc::default(),
             relation_names: Arc::default(),
+            row_types: Arc::default(),
             namespaces: Arc::default(),
             namespace_names: Arc::default(),
             routines: Arc::default(),
@@ -93,6 +96,11 @@ impl CatalogSnapshot {
                 self.note_parents(relation.oid, &relation.inheritance.parents);
                 Arc::make_mut(&mut self.relation_names)
                     .insert((relation.namespace, Arc::clone(&relation.name)), relation.oid);
+                for ty in [relation.row_type, relation.array_type].into_iter().filter(|ty| ty.is_valid()) {
+                    if self.row_types.get(&ty) != Some(&relation.oid) {
+                        Arc::make_mut(&mut self.row_types).insert(ty, relation.oid);
+                    }
+                }
                 let relation = self.with_its_indexes(relation);
                 if let Some(index) = &relation.index {
                     self.attach_index(index);
@@ -104,7 +112,11 @@ impl CatalogSnapshot {
                 self.forget_relation_name(*oid);
                 self.forget_foreign_keys(*oid);
                 self.note_parents(*oid, &[]);
-                Arc::make_mut(&mut self.relations).remove(oid);
+                if let Some(old) = Arc::make_mut(&mut self.relations).remove(oid) {
+                    let types = Arc::make_mut(&mut self.row_types);
+                    types.remove(&old.row_type);
+                    types.remove(&old.array_type);
+                }
             }
             CatalogChange::PutNamespace(namespace) => {
                 self.forget_namespace_name(namespace.oid);
@@ -314,6 +326,11 @@ impl CatalogSnapshot {
     /// The relation with this id.
     pub fn relation(&self, oid: Oid) -> Option<&Arc<RelationDescriptor>> {
         self.relations.get(&oid)
+    }
+
+    /// The relation whose rows, or arrays of rows, are of this type.
+    pub fn relation_of_type(&self, oid: Oid) -> Option<&Arc<RelationDescriptor>> {
+        self.relations.get(self.row_types.get(&oid)?)
     }
 
     /// The relation with this name in one namespace.

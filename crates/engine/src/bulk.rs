@@ -21,7 +21,7 @@ pub(crate) struct TableLoader {
 
 impl Session {
     /// What an INSERT into the given columns of a table does, as the planner sees it.
-    pub(crate) fn insert_plan(&mut self, table: &RelationDescriptor, columns: &[i16]) -> Result<InsertPlan> {
+    pub(crate) fn insert_plan(&self, table: &RelationDescriptor, columns: &[i16]) -> Result<InsertPlan> {
         let name = |number: i16| {
             let column = table.column(number).expect("the columns were looked up");
             quote_identifier(&column.name)
@@ -54,26 +54,22 @@ impl Session {
 
     /// A loader for the rows of a table that is written anew: what they refer to was checked before, and its indexes are
     /// built when they are there.
-    pub(crate) fn table_rewriter(
-        &mut self,
-        table: &RelationDescriptor,
-        columns: &[i16],
-    ) -> Result<TableLoader> {
+    pub(crate) fn table_rewriter(&self, table: &RelationDescriptor, columns: &[i16]) -> Result<TableLoader> {
         let mut insert = self.insert_plan(table, columns)?;
         insert.target.foreign_keys.clear();
         insert.target.indexes.clear();
         insert.target.partition = None;
-        let bare = RelationDescriptor { indexes: Vec::new(), ..(*insert.target.table).clone() };
+        let bare = RelationDescriptor {
+            indexes: Vec::new(),
+            triggers: Vec::new(),
+            ..(*insert.target.table).clone()
+        };
         insert.target.table = Arc::new(bare);
         self.loader_of(&insert)
     }
 
     /// A loader of the given columns of a table.
-    pub(crate) fn table_loader(
-        &mut self,
-        table: &RelationDescriptor,
-        columns: &[i16],
-    ) -> Result<TableLoader> {
+    pub(crate) fn table_loader(&self, table: &RelationDescriptor, columns: &[i16]) -> Result<TableLoader> {
         let insert = self.insert_plan(table, columns)?;
         self.loader_of(&insert)
     }
@@ -108,11 +104,11 @@ impl TableLoader {
         self.insert.freeze();
     }
 
-    /// Stores a batch of the columns given.
+    /// Stores a batch of the columns given; how many rows were stored, since triggers can turn some down.
     ///
     /// # Errors
     /// 23502, 23514, 23505; those of defaults; errors of storage.
-    pub(crate) fn store(&mut self, context: &StatementContext<'_>, batch: &Batch) -> Result<()> {
+    pub(crate) fn store(&mut self, context: &StatementContext<'_>, batch: &Batch) -> Result<u64> {
         let eval =
             EvalContext { params: context.params, correlated: &[], session: context.session, subplans: None };
         let columns: Vec<Arc<Column>> = self

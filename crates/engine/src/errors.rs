@@ -57,3 +57,9 @@ pub(crate) fn duplicate_relation(name: &str) -> Error {
 pub(crate) fn undefined_database(name: &str) -> Error {
     Error::new(SqlState::INVALID_CATALOG_NAME, format!("database \"{name}\" does not exist"))
 }
+
+/// A statement that ends transactions, within a routine.
+#[cold]
+pub(crate) fn not_from_a_function(statement: &str) -> Error {
+    Error::new(SqlState::ACTIVE_SQL_TRANSACTION, format!("{statement} cannot be executed from a function"))
+}

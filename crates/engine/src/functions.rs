@@ -98,7 +98,7 @@ fn is_visible(session: &StatementSession<'_>, name: &str, oid: Oid) -> Datum {
         return Datum::Bool(found.is_some_and(|found| found.oid == oid));
     }
     if name == "pg_type_is_visible"
-        && let Some(relation) = catalog.relations().find(|relation| relation.row_type == oid)
+        && let Some(relation) = catalog.relation_of_type(oid)
     {
         return Datum::Bool(session.state.search_path().contains(&relation.namespace));
     }
@@ -187,9 +187,22 @@ fn describe(session: &StatementSession<'_>, name: &str, args: &[Datum]) -> Resul
                 None => Datum::Null,
             }
         }
-        "pg_get_function_result" => optional(function_result(oid_at(args, 0))),
-        "pg_get_function_arguments" | "pg_get_function_identity_arguments" => {
-            optional(function_arguments(oid_at(args, 0)))
+        "pg_get_function_result" => optional(session.session().function_result_text(oid_at(args, 0))),
+        "pg_get_function_arguments" => {
+            optional(session.session().function_arguments_text(oid_at(args, 0), true))
+        }
+        "pg_get_function_identity_arguments" => {
+            optional(session.session().function_arguments_text(oid_at(args, 0), false))
+        }
+        "pg_get_function_arg_default" => {
+            let number = args[1].as_i64().unwrap_or(0);
+            optional(session.session().function_default_text(oid_at(args, 0), number))
+        }
+        "pg_get_functiondef" => optional(session.session().function_definition(oid_at(args, 0))),
+        "pg_get_function_sqlbody" => optional(session.session().function_body_text(oid_at(args, 0))),
+        "pg_get_triggerdef" => {
+            let pretty = args.get(1) == Some(&Datum::Bool(true));
+            optional(session.session().trigger_definition(oid_at(args, 0), pretty))
         }
         "pg_get_userbyid" => {
             let oid = oid_at(args, 0);
@@ -207,7 +220,7 @@ fn describe(session: &StatementSession<'_>, name: &str, args: &[Datum]) -> Resul
         "pg_partition_root" => partition_ancestors(catalog, oid_at(args, 0))
             .last()
             .map_or(Datum::Null, |oid| Datum::UInt32(oid.0)),
-        "pg_get_statisticsobjdef_columns" | "pg_get_ruledef" | "pg_get_triggerdef" => Datum::Null,
+        "pg_get_statisticsobjdef_columns" | "pg_get_ruledef" => Datum::Null,
         "pg_relation_is_publishable" => Datum::Bool(
             catalog.relation(oid_at(args, 0)).is_some_and(|r| r.kind == RelationKind::Table && !r.builtin),
         ),
@@ -259,7 +272,7 @@ fn with_names(session: &StatementSession<'_>, text: &str) -> String {
         rest = &rest[end + CAST.len()..];
     }
     out.push_str(rest);
-    out
+    crate::ddl::named_text(catalog, &session.state.search_path(), &out)
 }
 
 fn serial_sequence(session: &StatementSession<'_>, args: &[Datum]) -> Result<Datum> {
@@ -281,45 +294,6 @@ fn serial_sequence(session: &StatementSession<'_>, args: &[Datum]) -> Result<Dat
         let namespace = catalog.namespace(sequence.namespace).map(|n| n.name.to_string());
         format!("{}.{}", quote_identifier(&namespace.unwrap_or_default()), quote_identifier(&sequence.name))
     })))
-}
-
-fn type_text(oid: Oid) -> String {
-    ochre_types::typmod::format_type(oid, -1)
-}
-
-fn function_result(oid: Oid) -> Option<String> {
-    let function = ochre_expr::function(oid)?;
-    let text = type_text(function.return_type);
-    let outputs = function.output_columns();
-    if function.returns_set && !outputs.is_empty() {
-        return Some(format!("SETOF {}", if outputs.len() > 1 { "record".to_string() } else { text }));
-    }
-    Some(if function.returns_set { format!("SETOF {text}") } else { text })
-}
-
-fn function_arguments(oid: Oid) -> Option<String> {
-    let function = ochre_expr::function(oid)?;
-    let first_default = function.arg_types.len() - function.default_count;
-    let arguments = function.arg_types.iter().enumerate().map(|(i, ty)| {
-        let name = function.arg_names.get(i).filter(|name| !name.is_empty());
-        let mut text = String::new();
-        if function.variadic.is_valid() && i + 1 == function.arg_types.len() {
-            text.push_str("VARIADIC ");
-        }
-        if let Some(name) = name {
-            text.push_str(&quote_identifier(name));
-            text.push(' ');
-        }
-        text.push_str(&type_text(*ty));
-        if i >= first_default
-            && let Some(default) = function.defaults.get(i - first_default)
-        {
-            text.push_str(" DEFAULT ");
-            text.push_str(default);
-        }
-        text
-    });
-    Some(arguments.collect::<Vec<_>>().join(", "))
 }
 
 /// Functions about space on disk.

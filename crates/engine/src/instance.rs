@@ -333,9 +333,9 @@ impl Instance {
         if missing.is_empty() {
             return Ok(());
         }
-        let mut transaction = self.begin_own();
+        let transaction = self.begin_own();
         for key in missing {
-            ochre_access::heap::Heap::create(&mut transaction, key)?;
+            ochre_access::heap::Heap::create(&transaction, key)?;
         }
         self.transactions.commit(transaction).map(|_| ())
     }

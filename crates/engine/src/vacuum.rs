@@ -179,7 +179,7 @@ impl Session {
                     false => self.lock_descendants(relation.oid, mode)?,
                 };
                 let members = all.into_iter().filter(|oid| is_vacuumed(&self.relation(*oid)));
-                tables.extend(members.collect::<Vec<_>>());
+                tables.extend(members.map(|oid| (oid, target.columns.clone())));
                 continue;
             }
             if !is_vacuumed(&relation) {

@@ -124,6 +124,8 @@ impl<'a> Builder<'a> {
             top = match &top.node {
                 PlanNode::Limit(node) => &node.input,
                 PlanNode::Project(node) => &node.input,
+                // It asks for one row at a time where routines compute them.
+                PlanNode::Insert(node) => &node.source,
                 _ => return false,
             };
         }

@@ -13,7 +13,7 @@ use std::cell::RefCell;
 use std::sync::Arc;
 
 use ochre_access::heap::{Heap, WriteOutcome, serialization_failure};
-use ochre_base::{Result, RowId};
+use ochre_base::{CommandId, Result, RowId};
 use ochre_expr::{EvalContext, Expr, SessionContext, SubPlanRunner};
 use ochre_txn::{Snapshot, Transaction};
 use ochre_types::{Batch, Column, Datum};
@@ -128,6 +128,24 @@ impl<'a> ExecContext<'a> {
     #[inline]
     pub fn check_interrupts(&self) -> Result<()> {
         self.statement.session.check_interrupts()
+    }
+
+    /// Notes that the statement has written a row under the current command.
+    #[inline]
+    pub(crate) fn note_write(&self) {
+        let current = self.statement.txn.current_cid();
+        let mut commands = self.run.commands.borrow_mut();
+        if commands.last() != Some(&current) {
+            commands.push(current);
+        }
+    }
+
+    /// Whether a row that this transaction has written since the snapshot was written by the statement itself, and not by
+    /// something that it called.
+    pub(crate) fn wrote(&self, command: Option<CommandId>) -> bool {
+        let Some(command) = command else { return true };
+        let first = self.statement.snapshot.cid();
+        command == first || self.run.commands.borrow().binary_search(&command).is_ok()
     }
 
     /// Fails when an action of a foreign key is about to change a row that the transaction's snapshot does not see as it is.

@@ -76,7 +76,7 @@ pub use index_build::{RowSampler, build_index, each_batch, fill_index, look_for_
 pub use index_entry::{Entry, EntryColumns};
 pub use modify::after::{run_deferred, validate_foreign_key};
 pub use modify::deferred::{ConstraintTiming, DeferredChecks};
-pub use modify::triggers::{Firing, TriggerEvent, TriggerRow};
+pub use modify::triggers::{Firing, TransitionRows, Transitions, TriggerEvent, TriggerRow};
 pub use operator::{BoxOperator, Operator};
 pub use operators::scan::BUILTIN_ROW;
 pub use parallel::{WorkerPool, Workers};

@@ -12,7 +12,7 @@
 use std::cell::{Cell, RefCell};
 use std::sync::{Arc, LazyLock};
 
-use ochre_base::{Error, Result};
+use ochre_base::{CommandId, Error, Result};
 use ochre_expr::SubPlanRunner;
 use ochre_sql::explain::StorageReport;
 use ochre_sql::physical::{CommandKind, PhysicalPlan, PlanNode, PlannedStatement, ResultPlan, SubPlan};
@@ -43,6 +43,9 @@ pub struct RunState {
     pub(crate) rows_changed: Cell<u64>,
     /// What is left to do at the statement's end.
     pub(crate) after: RefCell<AfterStatement>,
+    /// The commands under which the statement itself has written rows, ascending: there are several when routines that it
+    /// called have written, too.
+    pub(crate) commands: RefCell<Vec<CommandId>>,
     /// What rows must be seen by to be changed by an action of a foreign key.
     pub(crate) crosscheck: RefCell<Option<Snapshot>>,
     /// Rows that are wanted of the next batch at most. The top of the plan computes and locks no more; what is below need
@@ -140,6 +143,7 @@ impl RunState {
             work_tables,
             rows_changed: Cell::new(0),
             after: RefCell::default(),
+            commands: RefCell::default(),
             crosscheck: RefCell::default(),
             wanted_rows: Cell::new(usize::MAX),
         })
@@ -177,6 +181,7 @@ impl RunState {
             work_tables: Vec::new(),
             rows_changed: Cell::new(0),
             after: RefCell::default(),
+            commands: RefCell::default(),
             crosscheck: RefCell::default(),
             wanted_rows: Cell::new(usize::MAX),
         }
@@ -192,6 +197,7 @@ impl RunState {
         self.ctes.iter().for_each(|state| state.borrow_mut().store = None);
         self.rows_changed.set(0);
         self.after.take();
+        self.commands.borrow_mut().clear();
     }
 
     /// Runs the data-modifying CTEs to their ends, whether or not anything reads them.

@@ -250,11 +250,14 @@ pub enum FetchDirection {
     Backward(Option<Fragment>),
 }
 
+/// What the operand of a CASE is called in the conditions of its branches.
+pub const CASE_VARIABLE: &str = "__Case__Variable__";
+
 /// `WHEN a, b THEN …`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CaseBranch {
-    /// Conditions of a searched CASE (one), values of a simple one.
-    pub values: Vec<Fragment>,
+    /// Of a CASE with an operand `"__Case__Variable__" IN (a, b)`.
+    pub condition: Fragment,
     pub body: Vec<Statement>,
 }
 

@@ -4,9 +4,9 @@ use ochre_base::{Error, Result, SqlState};
 use ochre_parser::scan::Tok;
 
 use crate::ast::{
-    Block, Body, CaseBranch, Condition, Conflict, Declaration, DeclarationKind, FetchDirection, Fragment,
-    Handler, Into, OpenSource, Raise, RaiseLevel, RaiseOption, RowSource, Statement, StatementKind,
-    Subscript, Target, VariableType,
+    Block, Body, CASE_VARIABLE, CaseBranch, Condition, Conflict, Declaration, DeclarationKind,
+    FetchDirection, Fragment, Handler, Into, OpenSource, Raise, RaiseLevel, RaiseOption, RowSource,
+    Statement, StatementKind, Subscript, Target, VariableType,
 };
 use crate::reader::{Reader, expression, statement};
 
@@ -571,22 +571,15 @@ impl Parser<'_> {
         };
         let mut branches = Vec::new();
         while self.reader.take_word("when") {
-            let mut values = Vec::new();
-            if operand.is_some() {
-                loop {
-                    values.push(
-                        self.reader
-                            .expression(|reader| reader.tok() == Tok::Comma || reader.at_word("then"))?,
-                    );
-                    if !self.reader.take(Tok::Comma) {
-                        break;
-                    }
+            let condition = match operand {
+                Some(_) => {
+                    let (values, line) = self.reader.text_until(|reader| reader.at_word("then"))?;
+                    expression(format!("\"{CASE_VARIABLE}\" IN ({values})"), line)?
                 }
-            } else {
-                values.push(self.reader.expression_until_word("then")?);
-            }
+                None => self.reader.expression_until_word("then")?,
+            };
             self.reader.expect_word("then")?;
-            branches.push(CaseBranch { values, body: self.statements(&["when", "else", "end"])? });
+            branches.push(CaseBranch { condition, body: self.statements(&["when", "else", "end"])? });
         }
         let otherwise = match self.reader.take_word("else") {
             true => Some(self.statements(&["end"])?),

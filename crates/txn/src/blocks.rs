@@ -189,7 +189,7 @@ impl OwnChanges {
 }
 
 /// How much had been changed when a savepoint was set.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct ChangeMark(Vec<(RelationKey, OwnChanges)>);
 
 /// What finished transactions left behind.

@@ -74,9 +74,10 @@ pub struct DeadRange {
 }
 
 impl DeadRange {
-    /// Whether a command's versions are dead by one of the ranges.
+    /// Whether a command's versions are dead by one of the ranges, which ascend and do not overlap.
     pub fn any_contains(ranges: &[DeadRange], cid: CommandId) -> bool {
-        ranges.iter().any(|r| r.first <= cid && cid <= r.last)
+        let at = ranges.partition_point(|r| r.last < cid);
+        ranges.get(at).is_some_and(|r| r.first <= cid)
     }
 }
 

@@ -133,6 +133,8 @@ impl Shared {
 struct SavepointState {
     /// The first command after it.
     cid: CommandId,
+    /// Nothing was written between the last rollback to a savepoint and this one.
+    follows_rollback: bool,
     created: usize,
     dropped: usize,
     changes: ChangeMark,
@@ -165,6 +167,8 @@ pub struct Transaction {
     /// Snapshots that others may take over while this transaction runs.
     exported: Mutex<Vec<ExportedSnapshot>>,
     savepoints: Mutex<Vec<SavepointState>>,
+    /// What had been changed when commands were rolled back last.
+    rolled_back: Mutex<Option<ChangeMark>>,
     savepoint_cids: Mutex<SmallVec<[CommandId; 4]>>,
     written: Mutex<WrittenBlocks>,
     locked_pages: Mutex<Vec<LockedPage>>,
@@ -208,6 +212,7 @@ impl Transaction {
             has_queried: AtomicBool::new(false),
             exported: Mutex::new(Vec::new()),
             savepoints: Mutex::new(Vec::new()),
+            rolled_back: Mutex::new(None),
             savepoint_cids: Mutex::new(SmallVec::new()),
             written: Mutex::new(WrittenBlocks::default()),
             locked_pages: Mutex::new(Vec::new()),
@@ -688,11 +693,13 @@ impl Transaction {
     pub fn savepoint(&self) -> Result<SavepointDepth> {
         self.advance_command()?;
         let cid = self.current_cid();
+        let changes = self.written.lock().mark();
         let state = SavepointState {
             cid,
+            follows_rollback: self.rolled_back.lock().as_ref() == Some(&changes),
             created: self.created.lock().len(),
             dropped: self.dropped.lock().len(),
-            changes: self.written.lock().mark(),
+            changes,
         };
         self.savepoint_cids.lock().push(cid);
         let mut savepoints = self.savepoints.lock();
@@ -738,7 +745,11 @@ impl Transaction {
             let mut dead = self.shared.dead.write();
             // A range around earlier ones takes their place.
             dead.retain(|r| r.first < range.first);
-            dead.push(range);
+            match dead.last_mut() {
+                // Nothing was written between the two.
+                Some(last) if state.follows_rollback => last.last = range.last,
+                _ => dead.push(range),
+            }
             self.shared.has_dead.store(true, Ordering::SeqCst);
             let _publish = core.publish.lock();
             core.outcomes.publish_dead(xid, &dead);
@@ -748,6 +759,7 @@ impl Transaction {
             self.manager.core.row_locks.release(*page, xid, state.cid);
         }
         self.manager.locks().transaction_finished(xid);
+        *self.rolled_back.lock() = Some(self.written.lock().mark());
         Ok(())
     }
 

@@ -48,7 +48,7 @@ pub fn parse_text(ty: SqlType, text: &str, context: &FormatContext) -> Result<Da
         oids::INT8 => return integers::parse_i64(text).map(Datum::Int64),
         oids::FLOAT4 => return floats::parse_f32(text).map(Datum::Float32),
         oids::FLOAT8 => return floats::parse_f64(text).map(Datum::Float64),
-        oids::TEXT | oids::UNKNOWN | oids::CSTRING => return Ok(Datum::text(text)),
+        oids::TEXT | oids::UNKNOWN | oids::CSTRING | oids::REFCURSOR => return Ok(Datum::text(text)),
         oids::NUMERIC => Datum::Numeric(Numeric::parse(text)?),
         oids::VARCHAR | oids::BPCHAR => Datum::text(text),
         oids::NAME => return Ok(Datum::text(simple::truncate_name(text))),
@@ -117,7 +117,7 @@ pub fn parse_text_into(
         oids::INT4 => column.push_i32(integers::parse_i32(text)?),
         oids::INT8 => column.push_i64(integers::parse_i64(text)?),
         oids::FLOAT8 => column.push_f64(floats::parse_f64(text)?),
-        oids::TEXT => column.push_str(text),
+        oids::TEXT | oids::REFCURSOR => column.push_str(text),
         _ => column.push(&parse_text(ty, text, context)?),
     }
     Ok(())

@@ -61,6 +61,12 @@ pub trait ObjectNames: Send + Sync {
         None
     }
 
+    /// The names of a row type's fields; `None` when they are not known.
+    fn record_names(&self, ty: SqlType) -> Option<Arc<[Arc<str>]>> {
+        let _ = ty;
+        None
+    }
+
     /// The object that a text names.
     ///
     /// # Errors

@@ -135,7 +135,7 @@ impl Heap {
     ///
     /// # Errors
     /// 53100, 58030.
-    pub fn create(transaction: &mut Transaction, relation: RelationKey) -> Result<()> {
+    pub fn create(transaction: &Transaction, relation: RelationKey) -> Result<()> {
         let xid = transaction.assign_xid()?;
         transaction.manager().storage().files().create(relation, xid)?;
         transaction.note_created(relation);

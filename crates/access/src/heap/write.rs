@@ -70,6 +70,8 @@ pub struct RowWait {
     turn: Option<RowTurn>,
     /// Whether it waited at all: the snapshot may be too old then.
     pub waited: bool,
+    /// After `SelfModified`: the command of the own transaction that has written the row.
+    pub own_command: Option<CommandId>,
     /// The creator of the version that was written over, and its commit; none when that was the transaction itself.
     pub wrote_over: Option<(Xid, Lsn)>,
 }
@@ -108,6 +110,8 @@ impl LatchedRow {
 /// What stands between a writer and a row.
 pub(super) enum Obstacle {
     Outcome(WriteOutcome),
+    /// A version that the own transaction has written since the snapshot.
+    OwnCommand(CommandId),
     /// A version that a command of a running transaction wrote.
     Version(Xid, CommandId),
     /// A lock that a running transaction has.
@@ -231,6 +235,10 @@ impl Heap {
                         WriteOutcome::SelfModified => LockOutcome::SelfModified,
                     });
                 }
+                Some(Obstacle::OwnCommand(cid)) => {
+                    wait.own_command = Some(cid);
+                    return Ok(LockOutcome::SelfModified);
+                }
                 Some(_) if !block => return Ok(LockOutcome::WouldBlock),
                 Some(obstacle) => self.wait(transaction, rid, strength, &obstacle, "locking", wait)?,
             }
@@ -273,6 +281,10 @@ impl Heap {
                     return Ok(WriteOutcome::Done);
                 }
                 Err(Obstacle::Outcome(outcome)) => return Ok(outcome),
+                Err(Obstacle::OwnCommand(cid)) => {
+                    wait.own_command = Some(cid);
+                    return Ok(WriteOutcome::SelfModified);
+                }
                 Err(obstacle) => {
                     drop(row);
                     let doing = if new.record == info::DELETE { "deleting" } else { "updating" };
@@ -296,7 +308,7 @@ impl Heap {
         let obstacle = match obstacle {
             Obstacle::Version(xid, cid) => RowObstacle::Version(*xid, *cid),
             Obstacle::Lock(xid) => RowObstacle::Lock(*xid),
-            Obstacle::Outcome(_) => return Ok(()),
+            Obstacle::Outcome(_) | Obstacle::OwnCommand(_) => return Ok(()),
         };
         let demand = RowDemand { relation: self.relation, row: rid, strength, obstacle, doing };
         if !wait.waited && transaction.suspend(&demand) {
@@ -379,7 +391,7 @@ impl Heap {
         rid: RowId,
         strength: RowLockStrength,
     ) -> Result<Result<Current, Obstacle>> {
-        use WriteOutcome::{Changed, Deleted, SelfModified};
+        use WriteOutcome::{Changed, Deleted};
         let Some(current) = self.current(transaction, page, block, first)? else {
             return Ok(Err(Obstacle::Outcome(Deleted)));
         };
@@ -393,7 +405,7 @@ impl Heap {
             Standing::Running(..) => {
                 self.key_changed(transaction, snapshot, page, block, current)?.then_some(Changed)
             }
-            Standing::Own(cid) if cid >= snapshot.cid() => Some(SelfModified),
+            Standing::Own(cid) if cid >= snapshot.cid() => return Ok(Err(Obstacle::OwnCommand(cid))),
             Standing::Own(_) => gone.then_some(end),
             Standing::Committed(lsn) => {
                 if lsn > snapshot.lsn() {

@@ -100,8 +100,8 @@ impl Database {
     /// A new relation, committed and durable.
     pub fn create_heap(&self) -> Result<Arc<Heap>> {
         let relation = RelationKey::new(Oid(5), self.storage.files().next_file_id());
-        let mut transaction = self.begin(IsolationLevel::ReadCommitted);
-        Heap::create(&mut transaction, relation)?;
+        let transaction = self.begin(IsolationLevel::ReadCommitted);
+        Heap::create(&transaction, relation)?;
         self.manager.commit(transaction)?.wait()?;
         Ok(self.heaps.open(relation))
     }

@@ -9,57 +9,26 @@ use smallvec::smallvec;
 
 use super::decode::{CatalogRows, Gathered, RowReader, comments};
 use super::encode::{comment_row, join_expressions};
-use super::row::RowWriter;
-use super::{CatalogRow, oid_vector, split_expressions, vector};
-use crate::builtin::rows::functions::{kind_letter, mode_letter, volatility_letter};
+use super::{CatalogRow, split_expressions, vector};
+use crate::builtin::rows::functions::function_writer;
 use crate::descriptor::RoutineDescriptor;
 use crate::oids;
 
 /// A routine's rows.
 pub fn routine_rows(routine: &RoutineDescriptor) -> Vec<CatalogRow> {
     let function = &routine.function;
-    let array = |element, values: Vec<Datum>| {
-        if values.is_empty() { Datum::Null } else { vector(element, 1, values) }
-    };
-    let all_types = function.all_arg_types.iter().map(|oid| Datum::UInt32(oid.0)).collect();
-    let modes = function.arg_modes.iter().map(|mode| Datum::Char(mode_letter(*mode))).collect();
-    let names = function.arg_names.iter().map(|name| Datum::text(&**name)).collect();
     let defaults = (!function.defaults.is_empty())
         .then(|| join_expressions(function.defaults.iter().map(|default| &**default)));
-    let language = match function.language {
-        Language::PlPgSql => oids::PLPGSQL_LANGUAGE,
-        _ => oids::SQL_LANGUAGE,
-    };
-    let mut rows = vec![
-        RowWriter::new(oids::PG_PROC)
-            .set("oid", routine.oid)
-            .set("proname", &*function.name)
-            .set("pronamespace", routine.namespace)
-            .set("proowner", routine.owner)
-            .set("prolang", language)
-            .set("procost", function.cost)
-            .set("prorows", function.rows)
-            .set("provariadic", function.variadic)
-            .set("prosupport", Oid::INVALID)
-            .set("prokind", kind_letter(function.kind))
-            .set("prosecdef", function.security_definer)
-            .set("proleakproof", function.leakproof)
-            .set("proisstrict", function.strict)
-            .set("proretset", function.returns_set)
-            .set("provolatile", volatility_letter(function.volatility))
-            .set("proparallel", function.parallel)
-            .set("pronargs", function.arg_types.len() as i16)
-            .set("pronargdefaults", function.default_count as i16)
-            .set("prorettype", function.return_type)
-            .set("proargtypes", oid_vector(function.arg_types.iter().copied()))
-            .set("proallargtypes", array(SqlType::OID, all_types))
-            .set("proargmodes", array(SqlType::CHAR, modes))
-            .set("proargnames", array(SqlType::TEXT, names))
-            .set("proargdefaults", defaults.as_deref())
-            .set("prosrc", &*function.source)
-            .set("prosqlbody", routine.sql_body.as_ref())
-            .row(smallvec![i64::from(routine.oid.0)]),
-    ];
+    let settings: Vec<Datum> = routine.settings.iter().map(|setting| Datum::text(&**setting)).collect();
+    let mut writer = function_writer(function, defaults.as_deref())
+        .set("oid", routine.oid)
+        .set("pronamespace", routine.namespace)
+        .set("proowner", routine.owner)
+        .set("prosqlbody", routine.sql_body.as_ref());
+    if !settings.is_empty() {
+        writer = writer.set("proconfig", vector(SqlType::TEXT, 1, settings));
+    }
+    let mut rows = vec![writer.row(smallvec![i64::from(routine.oid.0)])];
     if let Some(comment) = &routine.comment {
         rows.push(comment_row(routine.oid, oids::PG_PROC, 0, comment));
     }
@@ -80,6 +49,7 @@ pub fn routines(rows: &CatalogRows) -> Vec<Arc<RoutineDescriptor>> {
                 owner: row.oid("proowner"),
                 function: Arc::new(function(&row)),
                 sql_body: row.text("prosqlbody"),
+                settings: row.texts("proconfig").iter().map(|setting| Box::from(&**setting)).collect(),
                 comment: comments.get(&(oid, oids::PG_PROC, 0)).cloned(),
             })
         })

@@ -14,12 +14,7 @@ use crate::errors;
 use crate::session::Session;
 
 impl Session {
-    pub(crate) fn add_column(
-        &mut self,
-        table: Oid,
-        definition: &ColumnDef,
-        if_not_exists: bool,
-    ) -> Result<()> {
+    pub(crate) fn add_column(&self, table: Oid, definition: &ColumnDef, if_not_exists: bool) -> Result<()> {
         let relation = self.relation(table);
         if relation.column_named(&definition.name).is_some() {
             let message =
@@ -52,7 +47,7 @@ impl Session {
 
     /// Gives rows that are there the new column's default: a constant is kept with the column and touches no row, anything
     /// else is written into the rows.
-    fn fill_new_column(&mut self, table: Oid, number: i16) -> Result<()> {
+    fn fill_new_column(&self, table: Oid, number: i16) -> Result<()> {
         let relation = self.relation(table);
         let column = relation.column(number).expect("the column was just added");
         if column.default.is_none() && column.identity.is_none() {
@@ -84,7 +79,7 @@ impl Session {
     }
 
     pub(crate) fn drop_column(
-        &mut self,
+        &self,
         table: Oid,
         name: &str,
         if_exists: bool,
@@ -104,6 +99,7 @@ impl Session {
         };
         let number = column.number;
         self.drop_views_of_column(&relation, number, behavior)?;
+        self.drop_triggers_of_column(table, number, behavior)?;
         let relation = self.relation(table);
         // A check over several columns goes only with CASCADE; keys and checks of this column alone go with it.
         for constraint in &relation.constraints {
@@ -167,7 +163,7 @@ impl Session {
     }
 
     pub(crate) fn set_column_default(
-        &mut self,
+        &self,
         table: Oid,
         name: &str,
         default: Option<&ast::Expr>,
@@ -197,7 +193,7 @@ impl Session {
         }
     }
 
-    pub(crate) fn drop_not_null(&mut self, table: Oid, name: &str) -> Result<()> {
+    pub(crate) fn drop_not_null(&self, table: Oid, name: &str) -> Result<()> {
         let number = self.column_of(table, name)?;
         let mut relation = (*self.relation(table)).clone();
         if !relation.columns[number as usize - 1].not_null {
@@ -211,7 +207,7 @@ impl Session {
     }
 
     /// `DROP NOT NULL`, for a table and its children.
-    pub(crate) fn drop_not_null_tree(&mut self, table: Oid, name: &str, recurse: bool) -> Result<()> {
+    pub(crate) fn drop_not_null_tree(&self, table: Oid, name: &str, recurse: bool) -> Result<()> {
         let number = self.column_of(table, name)?;
         let relation = self.relation(table);
         let found = relation
@@ -236,7 +232,7 @@ impl Session {
     }
 
     pub(crate) fn alter_column_type(
-        &mut self,
+        &self,
         table: Oid,
         name: &str,
         type_name: &TypeName,
@@ -260,6 +256,13 @@ impl Session {
                 "cannot alter type of a column used by a view or rule",
             )
             .detail(format!("rule _RETURN on view {} depends on column \"{name}\"", view.name)));
+        }
+        if let Some(trigger) = self.triggers_of_column(&relation, number).first() {
+            return Err(Error::new(
+                SqlState::FEATURE_NOT_SUPPORTED,
+                "cannot alter type of a column used in a trigger definition",
+            )
+            .detail(format!("trigger {trigger} on table {} depends on column \"{name}\"", relation.name)));
         }
         let in_place = using.is_none() && is_widening(old, ty);
         let conversion =
@@ -303,7 +306,7 @@ impl Session {
     }
 
     pub(crate) fn add_identity(
-        &mut self,
+        &self,
         table: Oid,
         name: &str,
         always: bool,
@@ -341,12 +344,7 @@ impl Session {
         self.create_owned_sequence(table, sequence)
     }
 
-    pub(crate) fn set_identity(
-        &mut self,
-        table: Oid,
-        name: &str,
-        options: &[AlterIdentityOption],
-    ) -> Result<()> {
+    pub(crate) fn set_identity(&self, table: Oid, name: &str, options: &[AlterIdentityOption]) -> Result<()> {
         let number = self.column_of(table, name)?;
         let mut relation = (*self.relation(table)).clone();
         let column = &mut relation.columns[number as usize - 1];
@@ -380,7 +378,7 @@ impl Session {
         Ok(())
     }
 
-    pub(crate) fn drop_identity(&mut self, table: Oid, name: &str, if_exists: bool) -> Result<()> {
+    pub(crate) fn drop_identity(&self, table: Oid, name: &str, if_exists: bool) -> Result<()> {
         let number = self.column_of(table, name)?;
         let mut relation = (*self.relation(table)).clone();
         if relation.columns[number as usize - 1].identity.take().is_none() {
@@ -407,7 +405,7 @@ impl Session {
     }
 
     pub(crate) fn rename_column(
-        &mut self,
+        &self,
         relation: &Arc<RelationDescriptor>,
         old: &str,
         new: &str,
@@ -430,6 +428,7 @@ impl Session {
         changed.columns[number as usize - 1].name = new.into();
         // Stored expressions name columns, so each that does is written again with the new name.
         self.rename_in_expressions(relation, &mut changed)?;
+        self.rename_in_triggers(&mut changed, old, new);
         let changed = self.put_relation(changed)?;
         for index in changed.indexes.clone() {
             let mut index = (*index).clone();

@@ -61,7 +61,7 @@ impl Session {
         ));
     }
 
-    pub(crate) fn alter_table(&mut self, statement: &AlterTableStmt) -> Result<CommandTag> {
+    pub(crate) fn alter_table(&self, statement: &AlterTableStmt) -> Result<CommandTag> {
         let tag = CommandTag::Plain(tag_of(statement.kind));
         let name = &statement.relation.name;
         let mode = statement.commands.iter().map(|command| lock_mode(&command.action)).max();
@@ -98,7 +98,7 @@ impl Session {
         Ok(tag)
     }
 
-    fn alter_table_action(&mut self, oid: Oid, action: &AlterTableAction, recurse: bool) -> Result<()> {
+    fn alter_table_action(&self, oid: Oid, action: &AlterTableAction, recurse: bool) -> Result<()> {
         let relation = self.relation(oid);
         if let AlterTableAction::AttachIndexPartition(name) = action {
             return self.attach_index(oid, name);
@@ -176,7 +176,7 @@ impl Session {
         Ok(column.ok_or_else(|| errors::undefined_column(name, &relation.name))?.number)
     }
 
-    fn validate_constraint(&mut self, table: Oid, name: &str) -> Result<()> {
+    fn validate_constraint(&self, table: Oid, name: &str) -> Result<()> {
         let mut relation = (*self.relation(table)).clone();
         let Some(position) = relation.constraints.iter().position(|c| &*c.name == name) else {
             return Err(Error::new(
@@ -205,7 +205,7 @@ impl Session {
         Ok(())
     }
 
-    fn set_owner(&mut self, oid: Oid, role: &ochre_parser::ast::RoleSpec) -> Result<()> {
+    fn set_owner(&self, oid: Oid, role: &ochre_parser::ast::RoleSpec) -> Result<()> {
         let owner = self.role_of(role)?;
         let mut relation = (*self.relation(oid)).clone();
         relation.owner = owner;
@@ -226,7 +226,7 @@ impl Session {
 
     /// Makes a column list for new rows. It is written in a transaction of its own, so that its number is never given to
     /// another list, whatever becomes of this statement.
-    pub(crate) fn new_column_list(&mut self, relation: &mut RelationDescriptor) -> Result<()> {
+    pub(crate) fn new_column_list(&self, relation: &mut RelationDescriptor) -> Result<()> {
         let fields = relation
             .columns
             .iter()
@@ -240,7 +240,7 @@ impl Session {
     }
 
     /// Writes the first column list of a new relation, in this transaction: if it aborts, so does the relation.
-    pub(crate) fn write_first_column_list(&mut self, relation: &RelationDescriptor) -> Result<()> {
+    pub(crate) fn write_first_column_list(&self, relation: &RelationDescriptor) -> Result<()> {
         let list: &ColumnList = &relation.column_lists[0];
         let transaction = self.transaction.as_ref().expect("N1: a statement runs in a transaction");
         self.state.database.store().write_first_column_list(
@@ -251,7 +251,7 @@ impl Session {
         )
     }
 
-    pub(crate) fn rename(&mut self, statement: &RenameStmt) -> Result<CommandTag> {
+    pub(crate) fn rename(&self, statement: &RenameStmt) -> Result<CommandTag> {
         match &statement.target {
             RenameTarget::Relation { kind, relation } => {
                 let tag = CommandTag::Plain(tag_of(*kind));
@@ -306,7 +306,7 @@ impl Session {
         }
     }
 
-    fn rename_relation(&mut self, relation: &Arc<RelationDescriptor>, new_name: &str) -> Result<()> {
+    fn rename_relation(&self, relation: &Arc<RelationDescriptor>, new_name: &str) -> Result<()> {
         self.require_user_relation(relation)?;
         if !self.reserve_relation_name(relation.namespace, new_name)? {
             return Err(errors::duplicate_relation(new_name));
@@ -330,7 +330,7 @@ impl Session {
     }
 
     pub(crate) fn rename_constraint(
-        &mut self,
+        &self,
         relation: &Arc<RelationDescriptor>,
         name: &str,
         new: &str,
@@ -361,7 +361,7 @@ impl Session {
         Ok(())
     }
 
-    pub(crate) fn set_schema(&mut self, statement: &AlterObjectSchemaStmt) -> Result<CommandTag> {
+    pub(crate) fn set_schema(&self, statement: &AlterObjectSchemaStmt) -> Result<CommandTag> {
         if let ObjectRef::Routine { kind, signature } = &statement.object {
             let catalog = self.state.catalog();
             let namespace = catalog.namespace_named(&statement.schema);
@@ -389,7 +389,7 @@ impl Session {
         Ok(tag)
     }
 
-    fn move_relation(&mut self, relation: &Arc<RelationDescriptor>, namespace: Oid) -> Result<()> {
+    fn move_relation(&self, relation: &Arc<RelationDescriptor>, namespace: Oid) -> Result<()> {
         if relation.namespace == namespace {
             return Ok(());
         }

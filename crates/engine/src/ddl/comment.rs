@@ -13,7 +13,7 @@ use crate::session::Session;
 use crate::tag::CommandTag;
 
 impl Session {
-    pub(crate) fn comment(&mut self, statement: &CommentStmt) -> Result<CommandTag> {
+    pub(crate) fn comment(&self, statement: &CommentStmt) -> Result<CommandTag> {
         // An empty comment removes it, as NULL does.
         let comment: Option<Arc<str>> =
             statement.comment.as_deref().filter(|text| !text.is_empty()).map(Arc::from);
@@ -63,12 +63,7 @@ impl Session {
         Ok(CommandTag::Plain("COMMENT"))
     }
 
-    fn comment_named(
-        &mut self,
-        kind: ObjectKind,
-        name: &ObjectName,
-        comment: Option<Arc<str>>,
-    ) -> Result<()> {
+    fn comment_named(&self, kind: ObjectKind, name: &ObjectName, comment: Option<Arc<str>>) -> Result<()> {
         let relation_kind = match kind {
             ObjectKind::Table => RelationKind::Table,
             ObjectKind::Index => RelationKind::Index,

@@ -179,7 +179,7 @@ fn check_index_parameters(index: &IndexParameters) -> Result<()> {
 impl Session {
     /// Adds constraints to a table. `existing` rows are checked.
     pub(crate) fn add_constraints(
-        &mut self,
+        &self,
         table: Oid,
         constraints: Vec<NewConstraint>,
         existing: bool,
@@ -268,7 +268,7 @@ impl Session {
 
     /// Makes a column NOT NULL, with its constraint.
     pub(crate) fn add_not_null(
-        &mut self,
+        &self,
         table: Oid,
         column: i16,
         name: Option<&str>,
@@ -304,7 +304,7 @@ impl Session {
         Ok(())
     }
 
-    fn add_check(&mut self, table: Oid, expr: &ast::Expr, check: &NewCheck<'_>) -> Result<()> {
+    fn add_check(&self, table: Oid, expr: &ast::Expr, check: &NewCheck<'_>) -> Result<()> {
         let relation = self.relation(table);
         let bound = self.bind_check(&relation, expr)?;
         let mut columns = bound.columns;
@@ -339,7 +339,7 @@ impl Session {
 
     /// Makes a check that is inherited the table's own, too.
     fn merge_check(
-        &mut self,
+        &self,
         relation: &RelationDescriptor,
         position: usize,
         text: &str,
@@ -373,7 +373,7 @@ impl Session {
         Ok(())
     }
 
-    fn add_key(&mut self, table: Oid, name: Option<&str>, key: NewKey, existing: bool) -> Result<()> {
+    fn add_key(&self, table: Oid, name: Option<&str>, key: NewKey, existing: bool) -> Result<()> {
         let mut numbers = Vec::with_capacity(key.columns.len());
         for column in &key.columns {
             let number = self.column_number(table, column)?;
@@ -451,7 +451,7 @@ impl Session {
 
     /// `DROP CONSTRAINT`.
     pub(crate) fn drop_constraint(
-        &mut self,
+        &self,
         table: Oid,
         name: &str,
         if_exists: bool,

@@ -48,7 +48,7 @@ pub(crate) struct NewColumns {
 }
 
 impl Session {
-    pub(crate) fn create_table(&mut self, statement: &CreateTableStmt) -> Result<CommandTag> {
+    pub(crate) fn create_table(&self, statement: &CreateTableStmt) -> Result<CommandTag> {
         refuse_unsupported(statement)?;
         super::index::check_options(&statement.options)?;
         let tag = CommandTag::Plain("CREATE TABLE");
@@ -98,7 +98,7 @@ impl Session {
 
     /// Makes a table of columns and constraints that are read already.
     pub(crate) fn create_table_from(
-        &mut self,
+        &self,
         namespace: Oid,
         name: &str,
         new: NewColumns,
@@ -174,11 +174,7 @@ impl Session {
     }
 
     /// Reads one column definition.
-    pub(crate) fn add_column_definition(
-        &mut self,
-        definition: &ColumnDef,
-        new: &mut NewColumns,
-    ) -> Result<()> {
+    pub(crate) fn add_column_definition(&self, definition: &ColumnDef, new: &mut NewColumns) -> Result<()> {
         let name = &definition.name;
         let at = |error: Error| match definition.pos.get() {
             Some(position) => error.at(position),
@@ -233,7 +229,7 @@ impl Session {
 
     /// The options of a partition's column, whose definition is its parent's.
     fn add_column_options(
-        &mut self,
+        &self,
         definition: &ColumnDef,
         known: Option<usize>,
         new: &mut NewColumns,
@@ -252,7 +248,7 @@ impl Session {
     }
 
     fn add_column_constraints(
-        &mut self,
+        &self,
         definition: &ColumnDef,
         serial: bool,
         mut column: ColumnDescriptor,
@@ -374,7 +370,7 @@ impl Session {
         }
     }
 
-    fn add_like(&mut self, like: &ast::LikeClause, new: &mut NewColumns) -> Result<()> {
+    fn add_like(&self, like: &ast::LikeClause, new: &mut NewColumns) -> Result<()> {
         let source = self.require_and_lock(&like.table, ochre_txn::locks::RelationLockMode::AccessShare)?;
         let known =
             like_option::DEFAULTS | like_option::COMMENTS | like_option::STORAGE | like_option::COMPRESSION;

@@ -13,7 +13,7 @@ const CLOSE_ROUNDS: u32 = 500;
 const CLOSE_PAUSE: std::time::Duration = std::time::Duration::from_millis(10);
 
 impl Session {
-    pub(crate) fn put_database(&mut self, database: DatabaseDescriptor) -> Result<()> {
+    pub(crate) fn put_database(&self, database: DatabaseDescriptor) -> Result<()> {
         let transaction = self.transaction.as_ref().expect("N1: a statement runs in a transaction");
         self.state.catalog.borrow_mut().put_database(&self.state.database, transaction, database)
     }
@@ -189,7 +189,7 @@ impl Session {
         Err(Error::new(SqlState::OBJECT_IN_USE, message).detail(others))
     }
 
-    pub(crate) fn rename_database(&mut self, old: &str, new: &str) -> Result<CommandTag> {
+    pub(crate) fn rename_database(&self, old: &str, new: &str) -> Result<CommandTag> {
         self.lock_database_name(new)?;
         let catalog = self.state.catalog();
         let database = catalog.database_named(old).ok_or_else(|| errors::undefined_database(old))?;

@@ -13,7 +13,7 @@ use crate::session::Session;
 use crate::tag::CommandTag;
 
 impl Session {
-    pub(crate) fn drop_objects(&mut self, statement: &DropStmt) -> Result<CommandTag> {
+    pub(crate) fn drop_objects(&self, statement: &DropStmt) -> Result<CommandTag> {
         let (kind, tag) = match statement.kind {
             ObjectKind::Table => (RelationKind::Table, "DROP TABLE"),
             ObjectKind::Index => (RelationKind::Index, "DROP INDEX"),
@@ -28,7 +28,7 @@ impl Session {
             other => return Err(Error::unsupported(format!("DROP {}", other.as_sql()))),
         };
         if statement.concurrently {
-            return self.drop_index_concurrently(statement);
+            return Err(crate::errors::not_from_a_function("DROP INDEX CONCURRENTLY"));
         }
         let mut doomed = Vec::new();
         for object in &statement.objects {
@@ -45,7 +45,7 @@ impl Session {
     }
 
     /// Drops relations, and with CASCADE the views that use them.
-    pub(crate) fn drop_relations(&mut self, doomed: &[Oid], behavior: Behavior) -> Result<()> {
+    pub(crate) fn drop_relations(&self, doomed: &[Oid], behavior: Behavior) -> Result<()> {
         let mut all: Vec<Oid> = doomed.to_vec();
         let mut lines: Vec<(String, String)> = Vec::new();
         let mut next = 0;
@@ -120,7 +120,7 @@ impl Session {
 
     /// The views that use a column go with it, or keep it.
     pub(crate) fn drop_views_of_column(
-        &mut self,
+        &self,
         relation: &Arc<RelationDescriptor>,
         number: i16,
         behavior: Behavior,
@@ -169,7 +169,7 @@ impl Session {
     }
 
     /// Drops the foreign keys that refer to relations that are about to go, or refuses.
-    pub(crate) fn drop_foreign_keys_of(&mut self, doomed: &[Oid], behavior: Behavior) -> Result<()> {
+    pub(crate) fn drop_foreign_keys_of(&self, doomed: &[Oid], behavior: Behavior) -> Result<()> {
         let mut dependents = Vec::new();
         for oid in doomed {
             let relation = self.relation(*oid);
@@ -198,7 +198,7 @@ impl Session {
     }
 
     fn find_to_drop(
-        &mut self,
+        &self,
         name: &ObjectName,
         kind: RelationKind,
         if_exists: bool,
@@ -271,7 +271,7 @@ impl Session {
     }
 
     /// Drops one relation and what belongs to it.
-    pub(crate) fn drop_relation(&mut self, oid: Oid, behavior: Behavior) -> Result<()> {
+    pub(crate) fn drop_relation(&self, oid: Oid, behavior: Behavior) -> Result<()> {
         self.lock_relation(oid, RelationLockMode::AccessExclusive)?;
         let relation = self.relation(oid);
         if let Some(index) = &relation.index {
@@ -333,7 +333,7 @@ impl Session {
 
     /// An owned sequence goes: its column loses its default, or refuses.
     fn release_owned_sequence(
-        &mut self,
+        &self,
         sequence: &RelationDescriptor,
         table: Oid,
         column: i16,
@@ -379,12 +379,12 @@ impl Session {
     }
 
     /// Removes a relation's rows from the catalogs.
-    pub(crate) fn remove_relation_rows(&mut self, oid: Oid) -> Result<()> {
+    pub(crate) fn remove_relation_rows(&self, oid: Oid) -> Result<()> {
         let transaction = self.transaction.as_ref().expect("N1: a statement runs in a transaction");
         self.state.catalog.borrow_mut().drop_relation(&self.state.database, transaction, oid)
     }
 
-    fn drop_schemas(&mut self, statement: &DropStmt) -> Result<CommandTag> {
+    fn drop_schemas(&self, statement: &DropStmt) -> Result<CommandTag> {
         for object in &statement.objects {
             let ObjectRef::Named { name, .. } = object else {
                 return Err(Error::internal("a schema is dropped by its name"));
@@ -394,7 +394,7 @@ impl Session {
         Ok(CommandTag::Plain("DROP SCHEMA"))
     }
 
-    fn drop_schema(&mut self, name: &str, statement: &DropStmt) -> Result<()> {
+    fn drop_schema(&self, name: &str, statement: &DropStmt) -> Result<()> {
         let catalog = self.state.catalog();
         let Some(namespace) = catalog.namespace_named(name).cloned() else {
             if !statement.if_exists {

@@ -112,7 +112,7 @@ impl Session {
     }
 
     /// Binds defaults and generation expressions and puts their texts into the columns.
-    pub(crate) fn bind_defaults(&mut self, table: Oid, defaults: Vec<(i16, ast::Expr)>) -> Result<()> {
+    pub(crate) fn bind_defaults(&self, table: Oid, defaults: Vec<(i16, ast::Expr)>) -> Result<()> {
         if defaults.is_empty() {
             return Ok(());
         }
@@ -263,7 +263,7 @@ impl Session {
     }
 
     /// Checks rows that are there against a check constraint's text.
-    pub(crate) fn check_rows(&mut self, relation: &RelationDescriptor, name: &str, text: &str) -> Result<()> {
+    pub(crate) fn check_rows(&self, relation: &RelationDescriptor, name: &str, text: &str) -> Result<()> {
         let relation = self.relation(relation.oid);
         let bound = self.bind_stored(&relation, text, RowExpression::Check, None)?;
         let failed = self.any_row(&relation, |ctx, image| {
@@ -285,7 +285,7 @@ impl Session {
     }
 
     /// Checks that columns hold no NULL.
-    pub(crate) fn check_no_nulls(&mut self, relation: &RelationDescriptor, columns: &[i16]) -> Result<()> {
+    pub(crate) fn check_no_nulls(&self, relation: &RelationDescriptor, columns: &[i16]) -> Result<()> {
         let relation = self.relation(relation.oid);
         for number in columns {
             let position = *number as usize - 1;
@@ -306,13 +306,13 @@ impl Session {
     }
 
     /// Whether a table has no rows.
-    pub(crate) fn table_is_empty(&mut self, relation: &Arc<RelationDescriptor>) -> Result<bool> {
+    pub(crate) fn table_is_empty(&self, relation: &Arc<RelationDescriptor>) -> Result<bool> {
         Ok(!self.any_row(relation, |_, image| Ok(!image.is_empty()))?)
     }
 
     /// Whether a batch of the table's rows satisfies a test.
     pub(crate) fn any_row(
-        &mut self,
+        &self,
         relation: &Arc<RelationDescriptor>,
         mut test: impl FnMut(&ochre_exec::ExecContext<'_>, &ochre_types::Batch) -> Result<bool>,
     ) -> Result<bool> {
@@ -419,7 +419,7 @@ impl Session {
 
     /// Binds the checks and index expressions that mention a column whose type has changed, so that one that no longer
     /// makes sense is found now and not at the next INSERT.
-    pub(crate) fn recheck_constraints_of_column(&mut self, table: Oid, number: i16) -> Result<()> {
+    pub(crate) fn recheck_constraints_of_column(&self, table: Oid, number: i16) -> Result<()> {
         let relation = self.relation(table);
         for constraint in &relation.constraints {
             if let (Some(text), true) = (&constraint.expression, constraint.columns.contains(&number)) {

@@ -74,7 +74,7 @@ fn covers(index: &IndexDescriptor, numbers: &[i16]) -> bool {
 impl Session {
     /// Adds a foreign key to a table; `existing` rows are checked.
     pub(crate) fn add_foreign_key(
-        &mut self,
+        &self,
         table: Oid,
         name: Option<&str>,
         new: &NewForeignKey,
@@ -150,7 +150,7 @@ impl Session {
     }
 
     /// `relhastriggers` of the table that an enforced foreign key refers to.
-    fn note_triggers(&mut self, constraint: &ConstraintDescriptor) -> Result<()> {
+    fn note_triggers(&self, constraint: &ConstraintDescriptor) -> Result<()> {
         let Some(foreign) = constraint.foreign.as_ref().filter(|_| constraint.enforced) else {
             return Ok(());
         };
@@ -246,7 +246,7 @@ impl Session {
     }
 
     /// VALIDATE CONSTRAINT of a foreign key.
-    pub(crate) fn validate_foreign_key(&mut self, constraint: &Arc<ConstraintDescriptor>) -> Result<()> {
+    pub(crate) fn validate_foreign_key(&self, constraint: &Arc<ConstraintDescriptor>) -> Result<()> {
         if let Some(foreign) = &constraint.foreign {
             self.lock_relation(foreign.table, RelationLockMode::RowShare)?;
         }
@@ -254,7 +254,7 @@ impl Session {
     }
 
     /// `ALTER CONSTRAINT`.
-    pub(crate) fn alter_constraint(&mut self, table: Oid, alter: &AlterConstraint) -> Result<()> {
+    pub(crate) fn alter_constraint(&self, table: Oid, alter: &AlterConstraint) -> Result<()> {
         let mut relation = (*self.relation(table)).clone();
         let table_name = Arc::clone(&relation.name);
         let name = alter.name.as_str();
@@ -315,7 +315,7 @@ impl Session {
     }
 
     /// A column's type has changed: foreign keys over it must still be possible, and satisfied.
-    pub(crate) fn recheck_foreign_keys(&mut self, table: Oid, column: i16) -> Result<()> {
+    pub(crate) fn recheck_foreign_keys(&self, table: Oid, column: i16) -> Result<()> {
         let relation = self.relation(table);
         let own = relation.constraints.iter().filter(|c| c.foreign.is_some() && c.columns.contains(&column));
         let catalog = self.state.catalog();
@@ -355,7 +355,7 @@ impl Session {
     /// # Errors
     /// 2BP01 with RESTRICT.
     pub(crate) fn drop_dependents(
-        &mut self,
+        &self,
         object: &str,
         dependents: Vec<Dependent>,
         behavior: Behavior,
@@ -400,7 +400,7 @@ impl Session {
     }
 
     /// Takes a foreign key from the table that has it.
-    pub(crate) fn remove_foreign_key(&mut self, constraint: &ConstraintDescriptor) -> Result<()> {
+    pub(crate) fn remove_foreign_key(&self, constraint: &ConstraintDescriptor) -> Result<()> {
         self.lock_relation(constraint.table, RelationLockMode::AccessExclusive)?;
         self.lock_referenced(constraint)?;
         if self.relation(constraint.table).kind == RelationKind::PartitionedTable {

@@ -137,11 +137,38 @@ fn named_operator_class(name: &ObjectName) -> Result<Oid> {
 }
 
 impl Session {
-    pub(crate) fn create_index(&mut self, statement: &CreateIndexStmt) -> Result<CommandTag> {
-        let tag = CommandTag::Plain("CREATE INDEX");
+    /// CREATE INDEX that keeps writers out.
+    ///
+    /// # Errors
+    /// 25001 for CONCURRENTLY, besides what is wrong with the statement.
+    pub(crate) fn create_index(&self, statement: &CreateIndexStmt) -> Result<CommandTag> {
         if statement.concurrently {
-            self.prevent_in_block("CREATE INDEX CONCURRENTLY")?;
+            return Err(crate::errors::not_from_a_function("CREATE INDEX CONCURRENTLY"));
         }
+        if let Some((table, new, _)) = self.index_of(statement)? {
+            self.create_index_on(table, new)?;
+        }
+        Ok(CommandTag::Plain("CREATE INDEX"))
+    }
+
+    /// CREATE INDEX CONCURRENTLY.
+    ///
+    /// # Errors
+    /// 25001 within a transaction block, besides what is wrong with the statement.
+    pub(crate) fn create_index_concurrently(&mut self, statement: &CreateIndexStmt) -> Result<CommandTag> {
+        self.prevent_in_block("CREATE INDEX CONCURRENTLY")?;
+        match self.index_of(statement)? {
+            Some((table, new, true)) => self.create_index_beside_writers(table, new)?,
+            Some((table, new, false)) => {
+                self.create_index_on(table, new)?;
+            }
+            None => {}
+        }
+        Ok(CommandTag::Plain("CREATE INDEX"))
+    }
+
+    /// What a statement wants to be made of which table, and whether beside its writers; `None` when it is there already.
+    fn index_of(&self, statement: &CreateIndexStmt) -> Result<Option<(Oid, NewIndex, bool)>> {
         if let Some(method) = statement.method.as_ref().filter(|method| **method != "btree") {
             if ["hash", "gist", "gin", "spgist", "brin"].contains(&method.as_str()) {
                 return Err(Error::unsupported(format!("access method \"{method}\"")));
@@ -205,7 +232,7 @@ impl Session {
             }
         };
         if !self.take_relation_name(table.namespace, &name, statement.if_not_exists)? {
-            return Ok(tag);
+            return Ok(None);
         }
         let new = NewIndex {
             name,
@@ -220,16 +247,11 @@ impl Session {
             options: option_texts(&statement.options),
             alone: statement.table.only,
         };
-        if concurrently {
-            self.create_index_beside_writers(table.oid, new)?;
-        } else {
-            self.create_index_on(table.oid, new)?;
-        }
-        Ok(tag)
+        Ok(Some((table.oid, new, concurrently)))
     }
 
     fn index_key(
-        &mut self,
+        &self,
         table: &RelationDescriptor,
         element: &IndexElem,
         before: &[NewIndexKey],
@@ -277,7 +299,7 @@ impl Session {
     }
 
     /// Makes an index and fills it from the table.
-    pub(crate) fn create_index_on(&mut self, table: Oid, new: NewIndex) -> Result<Oid> {
+    pub(crate) fn create_index_on(&self, table: Oid, new: NewIndex) -> Result<Oid> {
         let relation = self.relation(table);
         if relation.kind == RelationKind::PartitionedTable {
             self.check_partitioned_key(&relation, &new)?;
@@ -300,7 +322,7 @@ impl Session {
 
     /// The descriptor of a new index, without a file, and its columns.
     pub(crate) fn new_index(
-        &mut self,
+        &self,
         table: Oid,
         new: NewIndex,
     ) -> Result<(IndexDescriptor, Vec<ColumnDescriptor>)> {
@@ -362,7 +384,7 @@ impl Session {
 
     /// Puts an index into the catalog.
     pub(crate) fn add_index(
-        &mut self,
+        &self,
         relation: &Arc<RelationDescriptor>,
         index: IndexDescriptor,
         columns: Vec<ColumnDescriptor>,
@@ -377,7 +399,7 @@ impl Session {
     }
 
     fn put_index_relation(
-        &mut self,
+        &self,
         table: &RelationDescriptor,
         index: &Arc<IndexDescriptor>,
         columns: Vec<ColumnDescriptor>,
@@ -418,7 +440,7 @@ impl Session {
     }
 
     /// Replaces an index's descriptor. Its table need not be locked: the catalog hangs it there.
-    pub(crate) fn replace_index(&mut self, index: IndexDescriptor) -> Result<()> {
+    pub(crate) fn replace_index(&self, index: IndexDescriptor) -> Result<()> {
         let index = Arc::new(index);
         let mut own = (*self.relation(index.oid)).clone();
         own.name = Arc::clone(&index.name);
@@ -437,7 +459,7 @@ impl Session {
     }
 
     /// Drops an index: its rows, its place on the table, its file.
-    pub(crate) fn remove_index(&mut self, oid: Oid) -> Result<()> {
+    pub(crate) fn remove_index(&self, oid: Oid) -> Result<()> {
         let own = self.relation(oid);
         let index = own.index.as_ref().expect("an index's relation has its descriptor");
         self.lock_relation(oid, RelationLockMode::AccessExclusive)?;

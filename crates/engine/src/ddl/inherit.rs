@@ -94,7 +94,7 @@ impl Session {
 
     /// The parents of a new table, locked.
     pub(crate) fn parents_of_new(
-        &mut self,
+        &self,
         names: &[ObjectName],
         persistence: Persistence,
     ) -> Result<Vec<Arc<RelationDescriptor>>> {
@@ -140,7 +140,7 @@ impl Session {
 
     /// The columns and constraints that a new table gets from its parents.
     pub(crate) fn inherit_columns(
-        &mut self,
+        &self,
         parents: &[Arc<RelationDescriptor>],
         new: &mut NewColumns,
     ) -> Result<()> {
@@ -347,7 +347,7 @@ impl Session {
     }
 
     /// Notes at the parents that they have children.
-    pub(crate) fn note_children(&mut self, parents: &[Oid]) -> Result<()> {
+    pub(crate) fn note_children(&self, parents: &[Oid]) -> Result<()> {
         for parent in parents {
             let parent = self.relation(*parent);
             if !parent.inheritance.has_children {
@@ -359,7 +359,7 @@ impl Session {
     }
 
     /// Changes a column's origin.
-    fn put_origin(&mut self, table: Oid, number: i16, origin: Origin) -> Result<()> {
+    fn put_origin(&self, table: Oid, number: i16, origin: Origin) -> Result<()> {
         let mut changed = (*self.relation(table)).clone();
         changed.columns[number as usize - 1].origin = origin;
         self.put_relation(changed)?;
@@ -368,7 +368,7 @@ impl Session {
 
     /// `ADD COLUMN`, for a table and its children.
     pub(crate) fn add_column_tree(
-        &mut self,
+        &self,
         table: Oid,
         definition: &ColumnDef,
         if_not_exists: bool,
@@ -422,7 +422,7 @@ impl Session {
     }
 
     /// The constraints that came with a column that a parent handed down are the parent's, too.
-    fn count_constraints_of(&mut self, table: Oid, number: i16) -> Result<()> {
+    fn count_constraints_of(&self, table: Oid, number: i16) -> Result<()> {
         let mut changed = (*self.relation(table)).clone();
         for constraint in &mut changed.constraints {
             if is_handed_down(constraint) && constraint.columns.contains(&number) {
@@ -475,7 +475,7 @@ impl Session {
 
     /// `DROP COLUMN`, for a table and its children.
     pub(crate) fn drop_column_tree(
-        &mut self,
+        &self,
         table: Oid,
         name: &str,
         if_exists: bool,
@@ -515,7 +515,7 @@ impl Session {
 
     /// `RENAME COLUMN`, for a table and its children.
     pub(crate) fn rename_column_tree(
-        &mut self,
+        &self,
         relation: &Arc<RelationDescriptor>,
         old: &str,
         new: &str,
@@ -548,7 +548,7 @@ impl Session {
 
     /// `ALTER COLUMN TYPE`, for a table and its children.
     pub(crate) fn alter_column_type_tree(
-        &mut self,
+        &self,
         table: Oid,
         name: &str,
         type_name: &ast::TypeName,
@@ -581,7 +581,7 @@ impl Session {
 
     /// `SET DEFAULT` and `DROP DEFAULT`, for a table and its children.
     pub(crate) fn set_column_default_tree(
-        &mut self,
+        &self,
         table: Oid,
         name: &str,
         default: Option<&ast::Expr>,
@@ -596,7 +596,7 @@ impl Session {
 
     /// Hands the constraints down that a table has got and `before` had not.
     pub(crate) fn hand_down_constraints(
-        &mut self,
+        &self,
         table: Oid,
         before: &RelationDescriptor,
         recurse: bool,
@@ -629,7 +629,7 @@ impl Session {
 
     /// Gives a child, and its children, a constraint that its parent has got.
     fn hand_down(
-        &mut self,
+        &self,
         parent: &RelationDescriptor,
         constraint: &ConstraintDescriptor,
         child: Oid,
@@ -687,7 +687,7 @@ impl Session {
 
     /// `DROP CONSTRAINT`, for a table and its children.
     pub(crate) fn drop_constraint_tree(
-        &mut self,
+        &self,
         table: Oid,
         name: &str,
         if_exists: bool,
@@ -716,7 +716,7 @@ impl Session {
 
     /// Takes a constraint that a table loses from its children.
     pub(crate) fn take_back(
-        &mut self,
+        &self,
         parent: &RelationDescriptor,
         constraint: &ConstraintDescriptor,
         recurse: bool,
@@ -748,7 +748,7 @@ impl Session {
 
     /// `RENAME CONSTRAINT`, for a table and its children.
     pub(crate) fn rename_constraint_tree(
-        &mut self,
+        &self,
         relation: &Arc<RelationDescriptor>,
         name: &str,
         new: &str,
@@ -776,7 +776,7 @@ impl Session {
     }
 
     /// `INHERIT`.
-    pub(crate) fn add_parent(&mut self, table: Oid, name: &ObjectName) -> Result<()> {
+    pub(crate) fn add_parent(&self, table: Oid, name: &ObjectName) -> Result<()> {
         let child = self.relation(table);
         let wrong = |message: &str| Err(Error::new(SqlState::WRONG_OBJECT_TYPE, message));
         if child.kind == RelationKind::PartitionedTable {
@@ -802,7 +802,7 @@ impl Session {
 
     /// Makes a table a child of another: its columns and constraints are found to be what the parent asks for, and counted.
     pub(crate) fn attach(
-        &mut self,
+        &self,
         parent: &Arc<RelationDescriptor>,
         table: Oid,
         bound: Option<Arc<ochre_catalog::PartitionBound>>,
@@ -891,7 +891,7 @@ impl Session {
     }
 
     /// `NO INHERIT`.
-    pub(crate) fn remove_parent(&mut self, table: Oid, name: &ObjectName) -> Result<()> {
+    pub(crate) fn remove_parent(&self, table: Oid, name: &ObjectName) -> Result<()> {
         let child = self.relation(table);
         if child.is_partition() {
             return Err(Error::new(SqlState::WRONG_OBJECT_TYPE, "cannot change inheritance of a partition"));
@@ -901,7 +901,7 @@ impl Session {
     }
 
     /// Takes a table from among the children of another: what it inherited is its own from now on.
-    pub(crate) fn detach(&mut self, parent: &RelationDescriptor, table: Oid) -> Result<()> {
+    pub(crate) fn detach(&self, parent: &RelationDescriptor, table: Oid) -> Result<()> {
         let child = self.relation(table);
         let Some(place) = child.inheritance.parents.iter().position(|oid| *oid == parent.oid) else {
             return Err(Error::new(

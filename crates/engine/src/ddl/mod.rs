@@ -38,6 +38,7 @@ use std::sync::Arc;
 use ochre_base::{Error, FileId, Oid, Result, Severity, SqlState};
 use ochre_catalog::{RelationDescriptor, RelationKind, oids};
 use ochre_parser::ast::ObjectName;
+use ochre_sql::physical::PlannedStatement;
 use ochre_txn::Transaction;
 use ochre_txn::locks::RelationLockMode;
 
@@ -45,7 +46,7 @@ use crate::errors;
 use crate::session::Session;
 
 pub(crate) use ochre_parser::quote_identifier;
-pub(crate) use view::definition as view_definition;
+pub(crate) use view::{definition as view_definition, named_text};
 
 impl Session {
     /// The transaction that the statement runs in.
@@ -70,11 +71,11 @@ impl Session {
     }
 
     /// Creates an empty relation file that goes if the transaction does not commit.
-    pub(crate) fn create_file(&mut self) -> Result<FileId> {
+    pub(crate) fn create_file(&self) -> Result<FileId> {
         let files = Arc::clone(self.state.instance.storage().files());
         let file = self.state.instance.new_file_id();
         let key = self.state.database.file_key(false, file);
-        let transaction = self.transaction.as_mut().expect("N1: a statement runs in a transaction");
+        let transaction = self.txn();
         let xid = transaction.assign_xid()?;
         files.create(key, xid)?;
         transaction.note_created(key);
@@ -82,14 +83,14 @@ impl Session {
     }
 
     /// Notes that a relation's file goes when the transaction commits.
-    pub(crate) fn drop_file(&mut self, file: FileId) {
+    pub(crate) fn drop_file(&self, file: FileId) {
         // A partitioned index has none.
         if file.0 == 0 {
             return;
         }
         let key = self.state.database.file_key(false, file);
         self.state.database.forget_sequence(file);
-        self.transaction.as_mut().expect("N1: a statement runs in a transaction").note_dropped(key);
+        self.txn().note_dropped(key);
     }
 
     /// Before a table's rows go: finds serializable transactions that have read any of them.
@@ -108,7 +109,7 @@ impl Session {
     }
 
     /// Adds or changes a relation in this transaction's catalog.
-    pub(crate) fn put_relation(&mut self, relation: RelationDescriptor) -> Result<Arc<RelationDescriptor>> {
+    pub(crate) fn put_relation(&self, relation: RelationDescriptor) -> Result<Arc<RelationDescriptor>> {
         let transaction = self.transaction.as_ref().expect("N1: a statement runs in a transaction");
         self.state.catalog.borrow_mut().put_relation(&self.state.database, transaction, relation)
     }
@@ -118,19 +119,28 @@ impl Session {
     /// # Errors
     /// Those of waiting; 55006 when DDL wants a relation for itself that an open query of this session uses.
     pub(crate) fn lock_relation(&self, oid: Oid, mode: RelationLockMode) -> Result<()> {
-        if mode == RelationLockMode::AccessExclusive
+        if mode >= RelationLockMode::Share
             && let Some(command) = &*self.state.ddl_command.borrow()
         {
-            self.require_unused(oid, command)?;
+            self.require_unused(oid, command, mode)?;
         }
         self.state.lock_relation(self.txn(), oid, mode)
     }
 
-    fn require_unused(&self, oid: Oid, command: &str) -> Result<()> {
+    /// A statement that changes rows knows the table as it was when it began: neither an index nor a constraint may come.
+    fn require_unused(&self, oid: Oid, command: &str, mode: RelationLockMode) -> Result<()> {
+        if command == "CREATE TRIGGER" {
+            return Ok(());
+        }
         let catalog = self.state.catalog();
         let Some(relation) = catalog.relation(oid) else { return Ok(()) };
         let table = relation.index.as_ref().map_or(oid, |index| index.table);
-        if !self.is_used_by_portal(table) {
+        let wholly = mode == RelationLockMode::AccessExclusive || command == "CREATE INDEX";
+        let uses = |plan: &Arc<PlannedStatement>| {
+            (wholly || !plan.read_only) && plan.relations.iter().any(|used| used.oid == table)
+        };
+        let by_portal = wholly && self.is_used_by_portal(table);
+        if !by_portal && !self.state.running.borrow().iter().any(uses) {
             return Ok(());
         }
         Err(Error::new(
@@ -170,7 +180,7 @@ impl Session {
     }
 
     /// The namespace that a new object of this name goes to.
-    pub(crate) fn creation_namespace(&mut self, name: &ObjectName) -> Result<Oid> {
+    pub(crate) fn creation_namespace(&self, name: &ObjectName) -> Result<Oid> {
         let catalog = self.state.catalog();
         let namespace = match name.schema() {
             Some(schema) if schema.as_str() == "pg_temp" => self.own_temporary_namespace()?,

@@ -9,7 +9,7 @@ use crate::session::Session;
 use crate::tag::CommandTag;
 
 impl Session {
-    pub(crate) fn create_schema(&mut self, statement: &CreateSchemaStmt) -> Result<CommandTag> {
+    pub(crate) fn create_schema(&self, statement: &CreateSchemaStmt) -> Result<CommandTag> {
         let tag = CommandTag::Plain("CREATE SCHEMA");
         if !statement.elements.is_empty() {
             return Err(Error::unsupported("elements in CREATE SCHEMA"));
@@ -46,12 +46,12 @@ impl Session {
         self.state.instance.locks().lock_name(&self.txn().waiter(), process, ochre_base::Oid::INVALID, name)
     }
 
-    pub(crate) fn put_namespace(&mut self, namespace: NamespaceDescriptor) -> Result<()> {
+    pub(crate) fn put_namespace(&self, namespace: NamespaceDescriptor) -> Result<()> {
         let transaction = self.transaction.as_ref().expect("N1: a statement runs in a transaction");
         self.state.catalog.borrow_mut().put_namespace(&self.state.database, transaction, namespace)
     }
 
-    pub(crate) fn rename_schema(&mut self, old: &str, new: &str) -> Result<CommandTag> {
+    pub(crate) fn rename_schema(&self, old: &str, new: &str) -> Result<CommandTag> {
         refuse_reserved(new)?;
         self.lock_schema_name(new)?;
         let catalog = self.state.catalog();

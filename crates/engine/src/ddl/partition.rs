@@ -74,7 +74,7 @@ fn no_class(type_text: &str, method: &str) -> Error {
 
 impl Session {
     /// Gives a new table its partition key.
-    pub(crate) fn set_partition_key(&mut self, table: Oid, spec: &PartitionSpec) -> Result<()> {
+    pub(crate) fn set_partition_key(&self, table: Oid, spec: &PartitionSpec) -> Result<()> {
         let relation = self.relation(table);
         let strategy = match spec.strategy {
             ast::PartitionStrategy::List => PartitionStrategy::List,
@@ -102,7 +102,7 @@ impl Session {
     }
 
     fn partition_column(
-        &mut self,
+        &self,
         relation: &Arc<RelationDescriptor>,
         strategy: PartitionStrategy,
         elem: &ast::PartitionElem,
@@ -167,7 +167,7 @@ impl Session {
 
     /// The table that a new partition is of, locked.
     pub(crate) fn parent_of_partition(
-        &mut self,
+        &self,
         name: &ObjectName,
         persistence: Persistence,
     ) -> Result<Arc<RelationDescriptor>> {
@@ -200,7 +200,7 @@ impl Session {
 
     /// Makes a new table, whose columns are its parent's, a partition.
     pub(crate) fn become_partition(
-        &mut self,
+        &self,
         parent: &Arc<RelationDescriptor>,
         name: &str,
         bound: &ast::PartitionBound,
@@ -212,7 +212,7 @@ impl Session {
 
     /// A partition's bound as written, read and found to fit beside the others.
     pub(crate) fn new_bound(
-        &mut self,
+        &self,
         parent: &Arc<RelationDescriptor>,
         name: &str,
         bound: &ast::PartitionBound,
@@ -240,7 +240,7 @@ impl Session {
     }
 
     fn read_partition_bound(
-        &mut self,
+        &self,
         parent: &Arc<RelationDescriptor>,
         division: &Division,
         bound: &ast::PartitionBound,
@@ -306,7 +306,7 @@ impl Session {
     }
 
     fn range_edges(
-        &mut self,
+        &self,
         parent: &Arc<RelationDescriptor>,
         division: &Division,
         exprs: &[ast::Expr],
@@ -347,7 +347,7 @@ impl Session {
 
     /// The value of an expression in a bound, in the type of a key column.
     fn bound_value(
-        &mut self,
+        &self,
         parent: &Arc<RelationDescriptor>,
         division: &Division,
         position: usize,
@@ -391,11 +391,7 @@ impl Session {
     }
 
     /// The rows of a default partition must stay there when another partition comes.
-    pub(crate) fn check_default_partition(
-        &mut self,
-        parent: &Arc<RelationDescriptor>,
-        new: Oid,
-    ) -> Result<()> {
+    pub(crate) fn check_default_partition(&self, parent: &Arc<RelationDescriptor>, new: Oid) -> Result<()> {
         let default = parent.inheritance.key.as_ref().map_or(Oid::INVALID, |key| key.default);
         if !default.is_valid() || default == new {
             return Ok(());
@@ -425,7 +421,7 @@ impl Session {
     }
 
     /// Whether a row of a table does not satisfy all conditions.
-    fn violates(&mut self, table: &Arc<RelationDescriptor>, conditions: &[Expr]) -> Result<bool> {
+    fn violates(&self, table: &Arc<RelationDescriptor>, conditions: &[Expr]) -> Result<bool> {
         let condition = Expr::and(conditions.iter().cloned());
         self.any_row(table, |ctx, image| {
             let values = ctx.eval(&condition, image)?;
@@ -434,7 +430,7 @@ impl Session {
     }
 
     /// Notes the default partition at its table.
-    pub(crate) fn note_default(&mut self, parent: Oid, default: Oid) -> Result<()> {
+    pub(crate) fn note_default(&self, parent: Oid, default: Oid) -> Result<()> {
         let parent = self.relation(parent);
         let Some(key) = &parent.inheritance.key else { return Ok(()) };
         let key = Arc::new(PartitionKey { default, ..(**key).clone() });
@@ -445,7 +441,7 @@ impl Session {
 
     /// `ATTACH PARTITION`.
     pub(crate) fn attach_partition(
-        &mut self,
+        &self,
         table: Oid,
         name: &ObjectName,
         bound: &ast::PartitionBound,
@@ -525,7 +521,7 @@ impl Session {
 
     /// `DETACH PARTITION`.
     pub(crate) fn detach_partition(
-        &mut self,
+        &self,
         table: Oid,
         name: &ObjectName,
         concurrently: bool,

@@ -57,7 +57,7 @@ impl Session {
     }
 
     /// Gives the partitions of a table what its new index asks for.
-    pub(crate) fn index_partitions(&mut self, table: Oid, index: Oid) -> Result<()> {
+    pub(crate) fn index_partitions(&self, table: Oid, index: Oid) -> Result<()> {
         for partition in self.children(table) {
             self.lock_relation(partition, RelationLockMode::Share)?;
             self.index_partition(partition, index)?;
@@ -66,7 +66,7 @@ impl Session {
     }
 
     /// Finds or makes a partition's index for one of its table.
-    fn index_partition(&mut self, partition: Oid, index: Oid) -> Result<()> {
+    fn index_partition(&self, partition: Oid, index: Oid) -> Result<()> {
         let parent = self.relation(index);
         let model = parent.index.clone().ok_or_else(|| Error::internal("an index has no descriptor"))?;
         let (table, child) = (self.relation(model.table), self.relation(partition));
@@ -143,7 +143,7 @@ impl Session {
     }
 
     /// `ALTER INDEX … ATTACH PARTITION`.
-    pub(crate) fn attach_index(&mut self, parent: Oid, name: &ObjectName) -> Result<()> {
+    pub(crate) fn attach_index(&self, parent: Oid, name: &ObjectName) -> Result<()> {
         let whole = self.relation(parent);
         if whole.kind != RelationKind::PartitionedIndex {
             return Err(Error::new(
@@ -224,7 +224,7 @@ impl Session {
     }
 
     /// A partitioned index whose partitions all have theirs is valid.
-    fn validate_partitioned_index(&mut self, oid: Oid) -> Result<()> {
+    fn validate_partitioned_index(&self, oid: Oid) -> Result<()> {
         let own = self.relation(oid);
         let Some(index) = own.index.as_ref().filter(|index| !index.valid) else { return Ok(()) };
         let parts = self.children(oid).into_iter().map(|part| self.relation(part));
@@ -259,7 +259,7 @@ impl Session {
 
     /// Makes an index that is there a part of one of the partitioned table.
     fn adopt_index(
-        &mut self,
+        &self,
         parent: Oid,
         own: Oid,
         constraint: Option<&ConstraintDescriptor>,
@@ -271,7 +271,7 @@ impl Session {
         self.set_index_parent(own, Some(parent))
     }
 
-    fn put_constraint_parent(&mut self, table: Oid, constraint: Oid, parent: Option<Oid>) -> Result<()> {
+    fn put_constraint_parent(&self, table: Oid, constraint: Oid, parent: Option<Oid>) -> Result<()> {
         let mut changed = (*self.relation(table)).clone();
         for slot in changed.constraints.iter_mut().filter(|known| known.oid == constraint) {
             let own = Arc::make_mut(slot);
@@ -282,7 +282,7 @@ impl Session {
         Ok(())
     }
 
-    fn set_index_parent(&mut self, index: Oid, parent: Option<Oid>) -> Result<()> {
+    fn set_index_parent(&self, index: Oid, parent: Option<Oid>) -> Result<()> {
         let mut changed = (*self.relation(index)).clone();
         changed.inheritance = Inheritance { parents: parent.into_iter().collect(), ..changed.inheritance };
         self.put_relation(changed)?;
@@ -331,7 +331,7 @@ impl Session {
     }
 
     /// Gives a new partition what its table has: indexes, foreign keys, row triggers.
-    pub(crate) fn attach_parts(&mut self, table: Oid, partition: Oid) -> Result<()> {
+    pub(crate) fn attach_parts(&self, table: Oid, partition: Oid) -> Result<()> {
         let parent = self.relation(table);
         for index in &parent.indexes {
             self.index_partition(partition, index.oid)?;
@@ -346,7 +346,7 @@ impl Session {
     }
 
     /// Makes what a partition has got from its table its own, or takes it away.
-    pub(crate) fn detach_parts(&mut self, table: &RelationDescriptor, partition: Oid) -> Result<()> {
+    pub(crate) fn detach_parts(&self, table: &RelationDescriptor, partition: Oid) -> Result<()> {
         let child = self.relation(partition);
         for index in &child.indexes {
             self.set_index_parent(index.oid, None)?;
@@ -375,7 +375,7 @@ impl Session {
     }
 
     /// Drops the triggers of partitions that stand for these.
-    pub(crate) fn drop_clones(&mut self, table: Oid, triggers: &[Oid]) -> Result<()> {
+    pub(crate) fn drop_clones(&self, table: Oid, triggers: &[Oid]) -> Result<()> {
         if triggers.is_empty() {
             return Ok(());
         }
@@ -396,7 +396,7 @@ impl Session {
 
     /// Gives a partition, and what is below it, a row trigger of its table.
     pub(crate) fn clone_trigger(
-        &mut self,
+        &self,
         table: &RelationDescriptor,
         trigger: &Arc<TriggerDescriptor>,
         partition: Oid,
@@ -432,7 +432,7 @@ impl Session {
 
     /// Gives a partition, and what is below it, a foreign key of its table.
     pub(crate) fn clone_foreign_key(
-        &mut self,
+        &self,
         table: &RelationDescriptor,
         constraint: &Arc<ConstraintDescriptor>,
         partition: Oid,
@@ -493,7 +493,7 @@ impl Session {
     }
 
     /// Drops the constraints of partitions that stand for one of their table, with their indexes.
-    pub(crate) fn drop_constraint_clones(&mut self, table: Oid, constraint: Oid) -> Result<()> {
+    pub(crate) fn drop_constraint_clones(&self, table: Oid, constraint: Oid) -> Result<()> {
         for partition in self.children(table) {
             let child = self.relation(partition);
             let own = child.constraints.iter().find(|known| known.parent == constraint).cloned();

@@ -21,7 +21,7 @@ impl Session {
     /// The build's snapshot stays registered until the entries are written, so the collector takes no row away whose entry
     /// is still to come; the table's lock keeps writers out.
     pub(crate) fn build_index(
-        &mut self,
+        &self,
         relation: &Arc<RelationDescriptor>,
         index: &mut IndexDescriptor,
     ) -> Result<()> {
@@ -46,7 +46,7 @@ impl Session {
     }
 
     /// Builds an index anew, in a new file.
-    pub(crate) fn rebuild_index(&mut self, oid: Oid) -> Result<()> {
+    pub(crate) fn rebuild_index(&self, oid: Oid) -> Result<()> {
         self.lock_relation(oid, RelationLockMode::AccessExclusive)?;
         let own = self.relation(oid);
         let old = own.index.as_ref().expect("an index's relation has its descriptor");
@@ -81,7 +81,7 @@ impl Session {
     /// the old columns; then its indexes. `old` is the table as it was. Unless a column changes, the rows are those that
     /// they were: every open snapshot has to see all of them, and goes on to do so.
     pub(crate) fn rewrite_table(
-        &mut self,
+        &self,
         old: &Arc<RelationDescriptor>,
         conversion: Option<(i16, Expr)>,
     ) -> Result<()> {
@@ -137,7 +137,7 @@ impl Session {
     }
 
     /// Writes a new column's default into every row.
-    pub(crate) fn rewrite_column(&mut self, relation: &Arc<RelationDescriptor>, number: i16) -> Result<()> {
+    pub(crate) fn rewrite_column(&self, relation: &Arc<RelationDescriptor>, number: i16) -> Result<()> {
         self.txn().advance_command()?;
         let column = relation.column(number).expect("the column was just added");
         let text = format!(
@@ -149,19 +149,22 @@ impl Session {
         // Rows that are there have no value yet, which the column's own constraint would refuse.
         let mut loose = (**relation).clone();
         let not_null = std::mem::replace(&mut loose.columns[number as usize - 1].not_null, false);
+        // Nor is it an UPDATE for triggers to see.
+        let triggers = std::mem::take(&mut loose.triggers);
         self.put_relation(loose)?;
         let statement = ochre_parser::parse(&text)?
             .pop()
             .ok_or_else(|| Error::internal("an UPDATE that was written here is empty"))?;
         let (_, plan) = self.plan_parameterised(&statement.stmt, &text, &[])?;
-        self.run_rows(&plan, &[], &mut crate::sink::NullSink)?;
+        self.run_inner(&plan, &[], None, usize::MAX, &mut |_| Ok(true))?;
         let mut tight = (*self.relation(relation.oid)).clone();
         tight.columns[number as usize - 1].not_null = not_null;
+        tight.triggers = triggers;
         self.put_relation(tight)?;
         Ok(())
     }
 
-    pub(crate) fn create_table_as(&mut self, statement: &CreateTableAsStmt) -> Result<CommandTag> {
+    pub(crate) fn create_table_as(&self, statement: &CreateTableAsStmt) -> Result<CommandTag> {
         if statement.into.persistence == ast::Persistence::Unlogged {
             return Err(Error::unsupported("CREATE UNLOGGED TABLE AS"));
         }
@@ -189,7 +192,7 @@ impl Session {
         Ok(tag)
     }
 
-    pub(crate) fn select_into(&mut self, select: &SelectStmt) -> Result<CommandTag> {
+    pub(crate) fn select_into(&self, select: &SelectStmt) -> Result<CommandTag> {
         let mut query = select.clone();
         let SelectBody::Select(core) = &mut query.body else {
             return Err(Error::internal("only a plain SELECT has INTO"));
@@ -209,7 +212,7 @@ impl Session {
 
     /// Makes a table, or a materialized view when there is a text to store, and fills it.
     pub(crate) fn create_from_query(
-        &mut self,
+        &self,
         namespace: Oid,
         name: &str,
         query: &Statement,
@@ -244,7 +247,7 @@ impl Session {
 
     /// Puts a plan's rows into a table, whose file is new; how many they were. With `frozen` every snapshot sees them.
     pub(crate) fn fill_from_plan(
-        &mut self,
+        &self,
         table: &Arc<RelationDescriptor>,
         plan: &Arc<ochre_sql::physical::PlannedStatement>,
         frozen: bool,

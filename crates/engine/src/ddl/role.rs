@@ -63,7 +63,7 @@ impl Session {
         }
     }
 
-    pub(crate) fn create_role(&mut self, statement: &CreateRoleStmt) -> Result<CommandTag> {
+    pub(crate) fn create_role(&self, statement: &CreateRoleStmt) -> Result<CommandTag> {
         let name = statement.name.as_str();
         if name.starts_with("pg_") || name == "public" || name == "none" {
             return Err(Error::new(SqlState::RESERVED_NAME, format!("role name \"{name}\" is reserved")));
@@ -91,12 +91,12 @@ impl Session {
         Ok(CommandTag::Plain("CREATE ROLE"))
     }
 
-    fn put_role(&mut self, role: RoleDescriptor) -> Result<()> {
+    fn put_role(&self, role: RoleDescriptor) -> Result<()> {
         let transaction = self.transaction.as_ref().expect("N1: a statement runs in a transaction");
         self.state.catalog.borrow_mut().put_role(&self.state.database, transaction, role)
     }
 
-    pub(crate) fn alter_role(&mut self, statement: &AlterRoleStmt) -> Result<CommandTag> {
+    pub(crate) fn alter_role(&self, statement: &AlterRoleStmt) -> Result<CommandTag> {
         let oid = self.role_of(&statement.role)?;
         let catalog = self.state.catalog();
         let mut role = (**catalog.role(oid).ok_or_else(|| undefined_role("?"))?).clone();
@@ -105,7 +105,7 @@ impl Session {
         Ok(CommandTag::Plain("ALTER ROLE"))
     }
 
-    pub(crate) fn rename_role(&mut self, old: &str, new: &str) -> Result<CommandTag> {
+    pub(crate) fn rename_role(&self, old: &str, new: &str) -> Result<CommandTag> {
         let catalog = self.state.catalog();
         let mut role = (**catalog.role_named(old).ok_or_else(|| undefined_role(old))?).clone();
         if catalog.role_named(new).is_some() {
@@ -116,7 +116,7 @@ impl Session {
         Ok(CommandTag::Plain("ALTER ROLE"))
     }
 
-    pub(crate) fn drop_role(&mut self, statement: &DropRoleStmt) -> Result<CommandTag> {
+    pub(crate) fn drop_role(&self, statement: &DropRoleStmt) -> Result<CommandTag> {
         for spec in &statement.roles {
             let RoleSpecKind::Name(name) = &spec.kind else {
                 return Err(Error::new(

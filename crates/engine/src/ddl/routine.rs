@@ -1,7 +1,7 @@
 //! CREATE and DROP of functions and procedures.
 //!
 //! # Not done
-//! SET clauses, TRANSFORM, WINDOW, SUPPORT, ALTER FUNCTION other than RENAME and SET SCHEMA. Names in a body in SQL's own
+//! TRANSFORM, WINDOW, SUPPORT. Names in a body in SQL's own
 //! form are looked up when the function runs, not when it is made; so nothing depends on what it mentions.
 
 use std::sync::Arc;
@@ -13,7 +13,8 @@ use ochre_parser::ast::{
     self, Behavior, CreateFunctionStmt, DropStmt, FunctionOptionKind as Kind, NumericValue, ObjectKind,
     ObjectRef, ParameterMode, RoutineSignature, SignatureArgs, SqlBody, TypeName,
 };
-use ochre_sql::bind::{ParamTypes, bind_typed_expression};
+use ochre_sql::bind::{ParamTypes, bind_typed_expression, is_polymorphic};
+use ochre_txn::locks::RelationLockMode;
 use ochre_types::{SqlType, oids};
 
 use super::expressions::constant_text;
@@ -49,10 +50,11 @@ struct Options {
     cost: Option<f32>,
     rows: Option<f32>,
     parallel: u8,
+    settings: Vec<Box<str>>,
 }
 
 impl Session {
-    pub(crate) fn create_function(&mut self, statement: &CreateFunctionStmt) -> Result<CommandTag> {
+    pub(crate) fn create_function(&self, statement: &CreateFunctionStmt) -> Result<CommandTag> {
         let tag = if statement.procedure { "CREATE PROCEDURE" } else { "CREATE FUNCTION" };
         let namespace = self.creation_namespace(&statement.name)?;
         let name = statement.name.name();
@@ -145,6 +147,7 @@ impl Session {
             owner: old.as_ref().map_or_else(|| self.state.user_oid(), |old| old.owner),
             function: Arc::new(function),
             sql_body: sql_body.map(Into::into),
+            settings: options.settings.into(),
             comment: old.and_then(|old| old.comment.clone()),
         };
         self.put_routine(routine.clone())?;
@@ -159,7 +162,7 @@ impl Session {
     fn check_body(&self, routine: &RoutineDescriptor) -> Result<()> {
         let function = &routine.function;
         match function.language {
-            Language::PlPgSql => crate::routine::check_plpgsql(function),
+            Language::PlPgSql => crate::routine::PlCode::new(self, function).map(|_| ()),
             _ => {
                 let types: Vec<SqlType> = function.arg_types.iter().map(|oid| self.sql_type(*oid)).collect();
                 let result = self.sql_type(function.return_type);
@@ -185,7 +188,7 @@ impl Session {
         self.state.instance.locks().lock_name(&self.txn().waiter(), process, namespace, &name)
     }
 
-    pub(crate) fn put_routine(&mut self, routine: RoutineDescriptor) -> Result<()> {
+    pub(crate) fn put_routine(&self, routine: RoutineDescriptor) -> Result<()> {
         let transaction = self.transaction.as_ref().expect("N1: a statement runs in a transaction");
         self.state.catalog.borrow_mut().put_routine(&self.state.database, transaction, routine)
     }
@@ -201,6 +204,7 @@ impl Session {
             cost: None,
             rows: None,
             parallel: b'u',
+            settings: Vec::new(),
         };
         let mut seen = Vec::new();
         for option in &statement.options {
@@ -209,7 +213,7 @@ impl Session {
                 Some(offset) => error.at(offset),
                 None => error,
             };
-            if seen.contains(&kind) {
+            if seen.contains(&kind) && !matches!(option.kind, Kind::Set(_)) {
                 return Err(at(Error::new(SqlState::SYNTAX_ERROR, "conflicting or redundant options")));
             }
             seen.push(kind);
@@ -230,39 +234,89 @@ impl Session {
                 Kind::Language(name) => options.language = Some(name.as_str().into()),
                 Kind::Strict(strict) => options.strict = *strict,
                 Kind::Volatility(volatility) => {
-                    options.volatility = match volatility {
-                        ast::Volatility::Immutable => Volatility::Immutable,
-                        ast::Volatility::Stable => Volatility::Stable,
-                        ast::Volatility::Volatile => Volatility::Volatile,
-                    };
+                    options.volatility = volatility_of(*volatility);
                 }
-                Kind::SecurityDefiner(true) => {
-                    return Err(Error::unsupported("functions that run with the rights of their owner"));
-                }
-                Kind::SecurityDefiner(false) => options.security_definer = false,
+                Kind::SecurityDefiner(definer) => options.security_definer = *definer,
                 Kind::Leakproof(leakproof) => options.leakproof = *leakproof,
                 Kind::Cost(cost) => options.cost = Some(positive(cost, "COST")?),
                 Kind::Rows(rows) => options.rows = Some(positive(rows, "ROWS")?),
                 Kind::Parallel(name) => {
-                    options.parallel = match name.as_str() {
-                        "safe" => b's',
-                        "restricted" => b'r',
-                        "unsafe" => b'u',
-                        _ => {
-                            return Err(Error::new(
-                                SqlState::SYNTAX_ERROR,
-                                "parameter \"parallel\" must be SAFE, RESTRICTED, or UNSAFE",
-                            ));
-                        }
-                    };
+                    options.parallel = parallel_letter(name)?;
                 }
                 Kind::Transform(_) => return Err(Error::unsupported("TRANSFORM of functions")),
                 Kind::Window => return Err(Error::unsupported("WINDOW functions of users")),
                 Kind::Support(_) => return Err(Error::unsupported("SUPPORT of functions")),
-                Kind::Set(_) => return Err(Error::unsupported("SET in a function's definition")),
+                Kind::Set(set) => self.apply_setting(&mut options.settings, set)?,
             }
         }
         Ok(options)
+    }
+
+    /// Adds a SET clause to a routine's settings, or takes one away.
+    fn apply_setting(&self, settings: &mut Vec<Box<str>>, set: &ast::SetStmt) -> Result<()> {
+        let (name, value) = match &set.action {
+            ast::SetAction::Value { name, values } => {
+                (name, Some(crate::session::setting_text(name, values)?))
+            }
+            ast::SetAction::FromCurrent { name } => (name, Some(self.show(name)?)),
+            ast::SetAction::Default { name } | ast::SetAction::Reset { name } => (name, None),
+            ast::SetAction::ResetAll => {
+                settings.clear();
+                return Ok(());
+            }
+            _ => return Err(Error::unsupported("SET of a transaction's modes in a function's definition")),
+        };
+        let is_mode =
+            |name: &str| name.starts_with("transaction_") || matches!(name, "role" | "session_authorization");
+        if is_mode(name) {
+            return Err(Error::unsupported(format!("SET {name} in a function's definition")));
+        }
+        let known = crate::settings::find(name).map(|index| crate::settings::SETTINGS[index].name);
+        let name: &str = known.unwrap_or(name);
+        settings.retain(|setting| setting.split_once('=').is_none_or(|(known, _)| known != name));
+        if let Some(value) = value {
+            self.state.settings.borrow().check(name, &value)?;
+            settings.push(format!("{name}={value}").into());
+        }
+        Ok(())
+    }
+
+    /// ALTER FUNCTION, PROCEDURE and ROUTINE, of options.
+    pub(crate) fn alter_function(&self, statement: &ast::AlterFunctionStmt) -> Result<CommandTag> {
+        let Some(routine) = self.find_routine(statement.kind, &statement.signature, false)? else {
+            return Err(Error::internal("a routine that must be there is not"));
+        };
+        self.lock_routine_name(routine.namespace, routine.name())?;
+        let mut function = copy_function(&routine.function);
+        let mut settings = routine.settings.to_vec();
+        for option in &statement.options {
+            let for_procedures = matches!(option.kind, Kind::SecurityDefiner(_) | Kind::Set(_));
+            if function.kind == FunctionKind::Procedure && !for_procedures {
+                return Err(invalid("invalid attribute in procedure definition"));
+            }
+            match &option.kind {
+                Kind::Strict(strict) => function.strict = *strict,
+                Kind::Volatility(volatility) => function.volatility = volatility_of(*volatility),
+                Kind::SecurityDefiner(definer) => function.security_definer = *definer,
+                Kind::Leakproof(leakproof) => function.leakproof = *leakproof,
+                Kind::Cost(cost) => function.cost = positive(cost, "COST")?,
+                Kind::Rows(_) if !function.returns_set => {
+                    return Err(Error::new(
+                        SqlState::INVALID_PARAMETER_VALUE,
+                        "ROWS is not applicable when function does not return a set",
+                    ));
+                }
+                Kind::Rows(rows) => function.rows = positive(rows, "ROWS")?,
+                Kind::Parallel(name) => function.parallel = parallel_letter(name)?,
+                Kind::Set(set) => self.apply_setting(&mut settings, set)?,
+                _ => return Err(Error::unsupported("this option of ALTER FUNCTION")),
+            }
+        }
+        let mut changed = (*routine).clone();
+        changed.function = Arc::new(function);
+        changed.settings = settings.into();
+        self.put_routine(changed)?;
+        Ok(altered(statement.kind))
     }
 
     /// A parameter's or result's type; `table.column%TYPE` is the column's.
@@ -273,27 +327,30 @@ impl Session {
             return self.bind_type(&plain);
         }
         let parts: Vec<String> = name.parts.iter().map(|part| part.to_string()).collect();
-        let Some((column, table)) = parts.split_last() else {
-            return Err(Error::internal("%TYPE without a name"));
-        };
-        let relation = self.state.find_by_parts(table)?;
-        let relation = relation.ok_or_else(|| crate::errors::undefined_table(table.join(".")))?;
-        let column = relation.column_named(column).ok_or_else(|| {
-            Error::new(
-                SqlState::UNDEFINED_COLUMN,
-                format!("column \"{column}\" of relation \"{}\" does not exist", relation.name),
-            )
-        })?;
+        let ty = self.type_of_column(&parts)?;
         self.state.notice(Error::with_severity(
             Severity::Notice,
             SqlState::SUCCESSFUL_COMPLETION,
-            format!(
-                "type reference {}%TYPE converted to {}",
-                parts.join("."),
-                self.type_name_text(column.ty)
-            ),
+            format!("type reference {}%TYPE converted to {}", parts.join("."), self.type_name_text(ty)),
         ));
-        Ok(column.ty.with_typmod(-1))
+        Ok(ty.with_typmod(-1))
+    }
+
+    /// The type of `table.column`, for `%TYPE`.
+    ///
+    /// # Errors
+    /// 42P01, 42703; 42704 for a name alone.
+    pub(crate) fn type_of_column(&self, parts: &[String]) -> Result<SqlType> {
+        let Some((column, table)) = parts.split_last().filter(|(_, table)| !table.is_empty()) else {
+            return Err(Error::new(
+                SqlState::UNDEFINED_OBJECT,
+                format!("variable \"{}\" does not exist", parts.join(".")),
+            ));
+        };
+        let relation = self.state.find_by_parts(table)?;
+        let relation = relation.ok_or_else(|| crate::errors::undefined_table(table.join(".")))?;
+        let found = relation.column_named(column);
+        Ok(found.ok_or_else(|| crate::errors::undefined_column(column, &relation.name))?.ty)
     }
 
     fn function_parameters(&self, statement: &CreateFunctionStmt, language: Language) -> Result<Parameters> {
@@ -466,7 +523,7 @@ impl Session {
     }
 
     /// DROP FUNCTION, PROCEDURE and ROUTINE.
-    pub(crate) fn drop_routines(&mut self, statement: &DropStmt) -> Result<CommandTag> {
+    pub(crate) fn drop_routines(&self, statement: &DropStmt) -> Result<CommandTag> {
         let tag = match statement.kind {
             ObjectKind::Procedure => "DROP PROCEDURE",
             ObjectKind::Routine => "DROP ROUTINE",
@@ -594,7 +651,7 @@ impl Session {
     }
 
     /// Drops a routine, and with CASCADE what uses it.
-    pub(crate) fn drop_routine(&mut self, oid: Oid, behavior: Behavior) -> Result<()> {
+    pub(crate) fn drop_routine(&self, oid: Oid, behavior: Behavior) -> Result<()> {
         let Some(routine) = self.routine(oid) else { return Ok(()) };
         self.lock_routine_name(routine.namespace, routine.name())?;
         let shown = self.routine_shown(&routine);
@@ -682,7 +739,7 @@ impl Session {
         found
     }
 
-    fn drop_dependent(&mut self, _routine: Oid, dependent: Dependent) -> Result<()> {
+    fn drop_dependent(&self, _routine: Oid, dependent: Dependent) -> Result<()> {
         match dependent {
             Dependent::Relation(oid) => {
                 if self.state.catalog().relation(oid).is_some() {
@@ -690,6 +747,7 @@ impl Session {
                 }
             }
             Dependent::Default(table, column) => {
+                self.lock_relation(table, RelationLockMode::AccessExclusive)?;
                 let mut changed = (*self.relation(table)).clone();
                 let place = &mut changed.columns[column as usize - 1];
                 if place.generated.is_some() {
@@ -699,11 +757,13 @@ impl Session {
                 self.put_relation(changed)?;
             }
             Dependent::Constraint(table, constraint) => {
+                self.lock_relation(table, RelationLockMode::AccessExclusive)?;
                 let mut changed = (*self.relation(table)).clone();
                 changed.constraints.retain(|known| known.oid != constraint);
                 self.put_relation(changed)?;
             }
             Dependent::Trigger(table, trigger) => {
+                self.lock_relation(table, RelationLockMode::AccessExclusive)?;
                 let mut changed = (*self.relation(table)).clone();
                 changed.triggers.retain(|known| known.oid != trigger);
                 self.put_relation(changed)?;
@@ -724,7 +784,7 @@ impl Session {
 
     /// Renames a routine.
     pub(crate) fn rename_routine(
-        &mut self,
+        &self,
         kind: ObjectKind,
         wanted: &RoutineSignature,
         new_name: &str,
@@ -760,7 +820,7 @@ impl Session {
 
     /// Moves a routine to another namespace.
     pub(crate) fn move_routine(
-        &mut self,
+        &self,
         kind: ObjectKind,
         wanted: &RoutineSignature,
         namespace: Oid,
@@ -823,6 +883,26 @@ fn copy_function(function: &Function) -> Function {
     }
 }
 
+fn volatility_of(volatility: ast::Volatility) -> Volatility {
+    match volatility {
+        ast::Volatility::Immutable => Volatility::Immutable,
+        ast::Volatility::Stable => Volatility::Stable,
+        ast::Volatility::Volatile => Volatility::Volatile,
+    }
+}
+
+fn parallel_letter(name: &str) -> Result<u8> {
+    match name {
+        "safe" => Ok(b's'),
+        "restricted" => Ok(b'r'),
+        "unsafe" => Ok(b'u'),
+        _ => Err(Error::new(
+            SqlState::SYNTAX_ERROR,
+            "parameter \"parallel\" must be SAFE, RESTRICTED, or UNSAFE",
+        )),
+    }
+}
+
 fn positive(value: &NumericValue, what: &str) -> Result<f32> {
     let number = match value {
         NumericValue::Integer(value) => *value as f32,
@@ -837,17 +917,7 @@ fn positive(value: &NumericValue, what: &str) -> Result<f32> {
 /// Whether a pseudo-type may be a parameter's.
 fn allowed_pseudo(ty: SqlType, input: bool, language: Language) -> bool {
     match ty.oid {
-        oids::ANYELEMENT
-        | oids::ANYARRAY
-        | oids::ANYNONARRAY
-        | oids::ANYENUM
-        | oids::ANYRANGE
-        | oids::ANYMULTIRANGE
-        | oids::ANYCOMPATIBLE
-        | oids::ANYCOMPATIBLEARRAY
-        | oids::ANYCOMPATIBLENONARRAY
-        | oids::ANYCOMPATIBLERANGE
-        | oids::ANYCOMPATIBLEMULTIRANGE => true,
+        oid if is_polymorphic(oid) => true,
         oids::RECORD => input || language == Language::PlPgSql,
         _ => false,
     }

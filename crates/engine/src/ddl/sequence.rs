@@ -198,7 +198,7 @@ fn blank(ty: SqlType) -> SequenceDescriptor {
 }
 
 impl Session {
-    pub(crate) fn create_sequence(&mut self, statement: &CreateSequenceStmt) -> Result<CommandTag> {
+    pub(crate) fn create_sequence(&self, statement: &CreateSequenceStmt) -> Result<CommandTag> {
         let tag = CommandTag::Plain("CREATE SEQUENCE");
         if statement.persistence == ast::Persistence::Unlogged {
             return Err(Error::unsupported("CREATE UNLOGGED SEQUENCE"));
@@ -219,7 +219,7 @@ impl Session {
     }
 
     /// `OWNED BY table.column`, or NONE.
-    fn owner_column(&mut self, name: &ast::ObjectName) -> Result<Option<(Oid, i16)>> {
+    fn owner_column(&self, name: &ast::ObjectName) -> Result<Option<(Oid, i16)>> {
         if name.parts.len() == 1 && *name.name() == "none" {
             return Ok(None);
         }
@@ -239,7 +239,7 @@ impl Session {
     }
 
     fn create_sequence_relation(
-        &mut self,
+        &self,
         namespace: Oid,
         name: &str,
         sequence: SequenceDescriptor,
@@ -282,7 +282,7 @@ impl Session {
     }
 
     /// Makes the sequence of a serial or identity column, and the default of a serial one.
-    pub(crate) fn create_owned_sequence(&mut self, table: Oid, owned: OwnedSequence) -> Result<()> {
+    pub(crate) fn create_owned_sequence(&self, table: Oid, owned: OwnedSequence) -> Result<()> {
         let relation = self.relation(table);
         let column = relation.column(owned.column).expect("the column was just made");
         let name = names::choose_relation(
@@ -308,7 +308,7 @@ impl Session {
         Ok(())
     }
 
-    pub(crate) fn alter_sequence(&mut self, statement: &AlterSequenceStmt) -> Result<CommandTag> {
+    pub(crate) fn alter_sequence(&self, statement: &AlterSequenceStmt) -> Result<CommandTag> {
         let tag = CommandTag::Plain("ALTER SEQUENCE");
         let Some(relation) = self.find_and_lock(&statement.name, RelationLockMode::ShareRowExclusive)? else {
             if !statement.if_exists {
@@ -328,7 +328,7 @@ impl Session {
 
     /// Applies options to a sequence that is there.
     pub(crate) fn change_sequence(
-        &mut self,
+        &self,
         relation: &Arc<RelationDescriptor>,
         options: &[SequenceOption],
     ) -> Result<()> {
@@ -370,7 +370,7 @@ impl Session {
     }
 
     /// Starts a sequence again.
-    pub(crate) fn restart_sequence(&mut self, relation: &RelationDescriptor, start: i64) -> Result<()> {
+    pub(crate) fn restart_sequence(&self, relation: &RelationDescriptor, start: i64) -> Result<()> {
         self.lock_relation(relation.oid, RelationLockMode::AccessExclusive)?;
         self.continue_sequence(relation.clone(), start, false)
     }
@@ -379,7 +379,7 @@ impl Session {
     /// numbers that were given out before, and what the old file has logged ahead counts for nothing. The caller holds
     /// ACCESS EXCLUSIVE.
     fn continue_sequence(
-        &mut self,
+        &self,
         mut relation: RelationDescriptor,
         last_value: i64,
         is_called: bool,
@@ -392,7 +392,7 @@ impl Session {
         database.add_sequence(file, open);
         if let Some(old) = relation.file {
             let key = database.file_key(false, old);
-            self.transaction.as_mut().expect("N1: a statement runs in a transaction").note_dropped(key);
+            self.txn().note_dropped(key);
         }
         relation.file = Some(file);
         self.put_relation(relation)?;

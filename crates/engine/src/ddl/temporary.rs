@@ -18,7 +18,7 @@ use crate::session::catalog::CatalogChanges;
 
 impl Session {
     /// The namespace that a new relation of this name and persistence goes to.
-    pub(crate) fn namespace_for(&mut self, name: &ObjectName, persistence: ast::Persistence) -> Result<Oid> {
+    pub(crate) fn namespace_for(&self, name: &ObjectName, persistence: ast::Persistence) -> Result<Oid> {
         if persistence != ast::Persistence::Temporary {
             return self.creation_namespace(name);
         }
@@ -35,7 +35,7 @@ impl Session {
     }
 
     /// The session's namespace for temporary relations, made when it is first needed.
-    pub(crate) fn own_temporary_namespace(&mut self) -> Result<Oid> {
+    pub(crate) fn own_temporary_namespace(&self) -> Result<Oid> {
         if let Some(own) = self.state.temporary_namespace() {
             return Ok(own);
         }
@@ -68,7 +68,7 @@ impl Session {
     }
 
     /// Empties and drops what was made with ON COMMIT.
-    pub(crate) fn run_on_commit(&mut self) -> Result<()> {
+    pub(crate) fn run_on_commit(&self) -> Result<()> {
         let Some(transaction) = &self.transaction else {
             return Ok(());
         };
@@ -118,7 +118,7 @@ impl Session {
         })
     }
 
-    fn drop_namespace_contents(&mut self, namespace: Oid) -> Result<()> {
+    fn drop_namespace_contents(&self, namespace: Oid) -> Result<()> {
         let catalog = self.state.catalog();
         let inside: Vec<Oid> = catalog
             .relations()

@@ -1,4 +1,7 @@
 //! CREATE, DROP, ENABLE and DISABLE of triggers.
+//!
+//! # Not done
+//! Triggers of views. Constraint triggers have no row in `pg_constraint`.
 
 use std::sync::Arc;
 
@@ -14,6 +17,51 @@ use ochre_types::oids;
 use crate::session::Session;
 use crate::tag::CommandTag;
 
+fn invalid(message: impl Into<String>) -> Error {
+    Error::new(SqlState::INVALID_OBJECT_DEFINITION, message)
+}
+
+/// REFERENCING: the names of the rows that the statement changed.
+fn check_transitions(statement: &CreateTriggerStmt, trigger: &mut TriggerDescriptor) -> Result<()> {
+    for transition in &statement.transitions {
+        let refused = |message: &str| Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message));
+        if !transition.table {
+            return Err(Error::new(
+                SqlState::FEATURE_NOT_SUPPORTED,
+                "ROW variable naming in the REFERENCING clause is not supported",
+            )
+            .hint("Use OLD TABLE or NEW TABLE for naming transition tables."));
+        }
+        if trigger.timing != TriggerTiming::After {
+            return Err(invalid("transition table name can only be specified for an AFTER trigger"));
+        }
+        if trigger.truncate {
+            return Err(invalid("TRUNCATE triggers with transition tables are not supported"));
+        }
+        if [trigger.insert, trigger.update, trigger.delete].iter().filter(|event| **event).count() != 1 {
+            return refused("transition tables cannot be specified for triggers with more than one event");
+        }
+        if !trigger.columns.is_empty() {
+            return refused("transition tables cannot be specified for triggers with column lists");
+        }
+        let (slot, fits, word, events) = match transition.new {
+            true => (&mut trigger.new_table, !trigger.delete, "NEW", "an INSERT or UPDATE"),
+            false => (&mut trigger.old_table, !trigger.insert, "OLD", "a DELETE or UPDATE"),
+        };
+        if !fits {
+            let message = format!("{word} TABLE can only be specified for {events} trigger");
+            return Err(invalid(message));
+        }
+        if slot.replace(transition.name.as_str().into()).is_some() {
+            return Err(invalid(format!("{word} TABLE cannot be specified multiple times")));
+        }
+    }
+    if trigger.old_table.is_some() && trigger.old_table == trigger.new_table {
+        return Err(invalid("OLD TABLE name and NEW TABLE name cannot be the same"));
+    }
+    Ok(())
+}
+
 /// 42704 for a trigger.
 pub(crate) fn undefined_trigger(name: &str, table: &RelationDescriptor) -> Error {
     Error::new(
@@ -22,12 +70,8 @@ pub(crate) fn undefined_trigger(name: &str, table: &RelationDescriptor) -> Error
     )
 }
 
-fn invalid(message: impl Into<String>) -> Error {
-    Error::new(SqlState::INVALID_OBJECT_DEFINITION, message)
-}
-
 impl Session {
-    pub(crate) fn create_trigger(&mut self, statement: &CreateTriggerStmt) -> Result<CommandTag> {
+    pub(crate) fn create_trigger(&self, statement: &CreateTriggerStmt) -> Result<CommandTag> {
         let table = self.require_and_lock(&statement.table, RelationLockMode::ShareRowExclusive)?;
         self.require_user_relation(&table)?;
         let timing = match statement.timing {
@@ -48,11 +92,11 @@ impl Session {
                     .detail(format!("This operation is not supported for {}.", table.kind.plural())));
             }
         }
-        if statement.constraint && (statement.attributes.deferrable || statement.from_table.is_some()) {
-            return Err(Error::unsupported("CREATE CONSTRAINT TRIGGER … DEFERRABLE"));
+        if statement.from_table.is_some() {
+            return Err(Error::unsupported("FROM in CREATE CONSTRAINT TRIGGER"));
         }
-        if !statement.transitions.is_empty() {
-            return Err(Error::unsupported("REFERENCING in CREATE TRIGGER"));
+        if statement.constraint && statement.or_replace {
+            return Err(Error::unsupported("CREATE OR REPLACE CONSTRAINT TRIGGER"));
         }
         let function = self.trigger_function(&statement.function)?;
         let mut trigger = TriggerDescriptor {
@@ -69,10 +113,10 @@ impl Session {
             enabled: b'O',
             columns: Vec::new(),
             arguments: statement.args.iter().map(|argument| Arc::from(&**argument)).collect(),
-            condition: statement.when.as_ref().map(|when| when.to_string().into()),
-            constraint: Oid::INVALID,
-            deferrable: false,
-            initially_deferred: false,
+            condition: None,
+            constraint: if statement.constraint { self.new_oid() } else { Oid::INVALID },
+            deferrable: statement.attributes.deferrable || statement.attributes.initially_deferred,
+            initially_deferred: statement.attributes.initially_deferred,
             old_table: None,
             new_table: None,
             parent: Oid::INVALID,
@@ -106,8 +150,17 @@ impl Session {
                 "TRUNCATE FOR EACH ROW triggers are not supported",
             ));
         }
+        check_transitions(statement, &mut trigger)?;
+        let keeps = trigger.old_table.is_some() || trigger.new_table.is_some();
+        if keeps && trigger.row && table.kind == RelationKind::PartitionedTable {
+            return Err(Error::new(
+                SqlState::FEATURE_NOT_SUPPORTED,
+                format!("\"{}\" is a partitioned table", table.name),
+            )
+            .detail("ROW triggers with transition tables are not supported on partitioned tables."));
+        }
         if let Some(when) = &statement.when {
-            self.check_condition(&table, &trigger, when)?;
+            trigger.condition = Some(crate::routine::bind_condition(self, &table, &trigger, when)?.into());
         }
         let mut changed = (*table).clone();
         let old = changed.triggers.iter().position(|known| known.name == trigger.name);
@@ -160,47 +213,7 @@ impl Session {
         Ok(routine.oid)
     }
 
-    /// Refuses what a WHEN condition cannot mention.
-    fn check_condition(
-        &self,
-        table: &Arc<RelationDescriptor>,
-        trigger: &TriggerDescriptor,
-        when: &ast::Expr,
-    ) -> Result<()> {
-        let text = when.to_string().to_lowercase();
-        let mentions = |name: &str| {
-            text.match_indices(name).any(|(at, _)| {
-                let before = text[..at].chars().next_back();
-                before.is_none_or(|c| !c.is_alphanumeric() && c != '_' && c != '.')
-            })
-        };
-        let (old, new) = (mentions("old."), mentions("new."));
-        if !trigger.row && (old || new) {
-            return Err(invalid("statement trigger's WHEN condition cannot reference column values"));
-        }
-        if trigger.insert && old {
-            return Err(invalid("INSERT trigger's WHEN condition cannot reference OLD values"));
-        }
-        if trigger.delete && new {
-            return Err(invalid("DELETE trigger's WHEN condition cannot reference NEW values"));
-        }
-        let nulls: Arc<[ochre_types::Datum]> =
-            table.live_columns().map(|_| ochre_types::Datum::Null).collect();
-        // A condition that does not bind is found out now, by a look at rows of NULLs.
-        let firing = Firing {
-            table: Arc::clone(table),
-            trigger: Arc::new(trigger.clone()),
-            event: TriggerEvent::Update,
-            old: trigger.row.then(|| Arc::clone(&nulls)),
-            new: trigger.row.then_some(nulls),
-        };
-        crate::routine::applies(self, &firing).map(|_| ()).map_err(|mut error| {
-            error.fields_mut().context = None;
-            error
-        })
-    }
-
-    pub(crate) fn drop_triggers(&mut self, statement: &DropStmt) -> Result<CommandTag> {
+    pub(crate) fn drop_triggers(&self, statement: &DropStmt) -> Result<CommandTag> {
         let tag = CommandTag::Plain("DROP TRIGGER");
         for object in &statement.objects {
             let ObjectRef::OnTable { kind: ObjectKind::Trigger, name, table } = object else {
@@ -256,12 +269,7 @@ impl Session {
     }
 
     /// ENABLE and DISABLE TRIGGER.
-    pub(crate) fn enable_triggers(
-        &mut self,
-        table: Oid,
-        which: &TriggerNames,
-        mode: EnableMode,
-    ) -> Result<()> {
+    pub(crate) fn enable_triggers(&self, table: Oid, which: &TriggerNames, mode: EnableMode) -> Result<()> {
         let letter = match mode {
             EnableMode::Enable => b'O',
             EnableMode::Always => b'A',
@@ -294,7 +302,7 @@ impl Session {
         Ok(())
     }
 
-    pub(crate) fn rename_trigger(&mut self, name: &str, table: &ObjectName, new: &str) -> Result<CommandTag> {
+    pub(crate) fn rename_trigger(&self, name: &str, table: &ObjectName, new: &str) -> Result<CommandTag> {
         let found = self.require_and_lock(table, RelationLockMode::AccessExclusive)?;
         let mut changed = (*found).clone();
         if changed.triggers.iter().any(|trigger| *trigger.name == *new) {
@@ -311,6 +319,71 @@ impl Session {
         Ok(CommandTag::Plain("ALTER TRIGGER"))
     }
 
+    /// Writes the conditions of a table's triggers again after a column was renamed.
+    pub(crate) fn rename_in_triggers(&self, changed: &mut RelationDescriptor, old: &str, new: &str) {
+        for trigger in &mut changed.triggers {
+            let Some(text) = &trigger.condition else { continue };
+            let places = condition_columns(text);
+            if places.iter().all(|(name, _)| name != old) {
+                continue;
+            }
+            let mut text = text.to_string();
+            for (_, place) in places.into_iter().rev().filter(|(name, _)| name == old) {
+                text.replace_range(place, &super::quote_identifier(new));
+            }
+            Arc::make_mut(trigger).condition = Some(text.into());
+        }
+    }
+
+    /// The triggers that name a column, by their names: in UPDATE OF or in their conditions.
+    pub(crate) fn triggers_of_column(&self, table: &RelationDescriptor, number: i16) -> Vec<Arc<str>> {
+        let name = table.column(number).map_or("", |column| &column.name);
+        let uses = |trigger: &&Arc<TriggerDescriptor>| {
+            let condition = trigger.condition.as_deref().unwrap_or_default();
+            let mentions = || condition_columns(condition).iter().any(|(known, _)| known == name);
+            trigger.columns.contains(&number) || mentions()
+        };
+        table.triggers.iter().filter(uses).map(|trigger| Arc::clone(&trigger.name)).collect()
+    }
+
+    /// The triggers that name a column that is dropped go with it, or keep it.
+    pub(crate) fn drop_triggers_of_column(
+        &self,
+        table: Oid,
+        number: i16,
+        behavior: ast::Behavior,
+    ) -> Result<()> {
+        let relation = self.relation(table);
+        let triggers = self.triggers_of_column(&relation, number);
+        if triggers.is_empty() {
+            return Ok(());
+        }
+        let name = relation.column(number).map_or("", |column| &column.name);
+        let column = format!("column {name} of table {}", relation.name);
+        let shown = |trigger: &Arc<str>| format!("trigger {trigger} on table {}", relation.name);
+        if behavior == ast::Behavior::Restrict {
+            let lines: Vec<String> =
+                triggers.iter().map(|trigger| format!("{} depends on {column}", shown(trigger))).collect();
+            return Err(Error::new(
+                SqlState::DEPENDENT_OBJECTS_STILL_EXIST,
+                format!("cannot drop {column} because other objects depend on it"),
+            )
+            .detail(lines.join("\n"))
+            .hint("Use DROP ... CASCADE to drop the dependent objects too."));
+        }
+        for trigger in &triggers {
+            self.state.notice(Error::with_severity(
+                Severity::Notice,
+                SqlState::SUCCESSFUL_COMPLETION,
+                format!("drop cascades to {}", shown(trigger)),
+            ));
+        }
+        let mut changed = (*relation).clone();
+        changed.triggers.retain(|trigger| !triggers.contains(&trigger.name));
+        self.put_relation(changed)?;
+        Ok(())
+    }
+
     /// Fires a table's triggers of TRUNCATE.
     pub(crate) fn fire_truncate(&self, table: &Arc<RelationDescriptor>, timing: TriggerTiming) -> Result<()> {
         let fires = |trigger: &&Arc<TriggerDescriptor>| {
@@ -323,6 +396,7 @@ impl Session {
                 event: TriggerEvent::Truncate,
                 old: None,
                 new: None,
+                transitions: None,
             };
             if crate::routine::applies(self, &firing)? {
                 crate::routine::fire(self, &firing)?;
@@ -330,4 +404,27 @@ impl Session {
         }
         Ok(())
     }
+}
+
+/// The columns of NEW and OLD that a condition's text names, each with its place.
+fn condition_columns(text: &str) -> Vec<(String, std::ops::Range<usize>)> {
+    use ochre_parser::scan::{self, Tok};
+    let tokens = scan::lex(text).tokens;
+    let raw = |at: usize| &text[tokens[at].start as usize..tokens[at].end as usize];
+    let is_word = |at: usize| matches!(tokens[at].tok, Tok::Ident | Tok::Kw(_));
+    let mut found = Vec::new();
+    for at in 0..tokens.len().saturating_sub(2) {
+        let is_row = is_word(at) && ["old", "new"].iter().any(|row| raw(at).eq_ignore_ascii_case(row));
+        let is_first = at == 0 || tokens[at - 1].tok != Tok::Dot;
+        if !is_row || !is_first || tokens[at + 1].tok != Tok::Dot {
+            continue;
+        }
+        let name = match tokens[at + 2].tok {
+            Tok::QuotedIdent => scan::quoted_identifier(raw(at + 2)).to_string(),
+            _ if is_word(at + 2) => scan::fold_identifier(raw(at + 2)).to_string(),
+            _ => continue,
+        };
+        found.push((name, tokens[at + 2].start as usize..tokens[at + 2].end as usize));
+    }
+    found
 }

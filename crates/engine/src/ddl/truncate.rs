@@ -13,7 +13,7 @@ use crate::session::Session;
 use crate::tag::CommandTag;
 
 impl Session {
-    pub(crate) fn truncate(&mut self, statement: &TruncateStmt) -> Result<CommandTag> {
+    pub(crate) fn truncate(&self, statement: &TruncateStmt) -> Result<CommandTag> {
         let mut tables = Vec::new();
         for relation in &statement.relations {
             let table = self.require_and_lock(&relation.name, RelationLockMode::AccessExclusive)?;
@@ -68,7 +68,7 @@ impl Session {
     }
 
     /// Tables that refer to truncated ones are truncated too, or the statement is refused.
-    fn add_referencing(&mut self, tables: &mut Vec<Oid>, behavior: Behavior) -> Result<()> {
+    fn add_referencing(&self, tables: &mut Vec<Oid>, behavior: Behavior) -> Result<()> {
         for oid in &*tables {
             self.require_nothing_pending(&self.relation(*oid), "TRUNCATE")?;
         }
@@ -105,7 +105,7 @@ impl Session {
         Ok(())
     }
 
-    pub(crate) fn truncate_table(&mut self, oid: Oid) -> Result<()> {
+    pub(crate) fn truncate_table(&self, oid: Oid) -> Result<()> {
         self.check_serializable_readers(&self.relation(oid))?;
         self.new_table_file(oid)?;
         for index in self.relation(oid).indexes.clone() {
@@ -117,7 +117,7 @@ impl Session {
     }
 
     /// Gives a table a new, empty file.
-    pub(crate) fn new_table_file(&mut self, oid: Oid) -> Result<()> {
+    pub(crate) fn new_table_file(&self, oid: Oid) -> Result<()> {
         let mut relation = (*self.relation(oid)).clone();
         let file = self.new_heap_file()?;
         if let Some(old) = relation.file.replace(file) {
@@ -128,15 +128,15 @@ impl Session {
     }
 
     /// A new file for rows.
-    pub(crate) fn new_heap_file(&mut self) -> Result<ochre_base::FileId> {
+    pub(crate) fn new_heap_file(&self) -> Result<ochre_base::FileId> {
         let file = self.state.instance.new_file_id();
         let key = self.state.database.file_key(false, file);
-        Heap::create(self.transaction.as_mut().expect("N1: a statement runs in a transaction"), key)?;
+        Heap::create(self.txn(), key)?;
         Ok(file)
     }
 
     /// The descriptor of an index with a new, empty tree; the old file goes.
-    pub(crate) fn new_index_file(&mut self, index: &Arc<IndexDescriptor>) -> Result<IndexDescriptor> {
+    pub(crate) fn new_index_file(&self, index: &Arc<IndexDescriptor>) -> Result<IndexDescriptor> {
         let file = self.new_tree()?;
         self.drop_file(index.file);
         let mut index = (**index).clone();
@@ -145,10 +145,10 @@ impl Session {
     }
 
     /// A new, empty tree.
-    pub(crate) fn new_tree(&mut self) -> Result<ochre_base::FileId> {
+    pub(crate) fn new_tree(&self) -> Result<ochre_base::FileId> {
         let file = self.state.instance.new_file_id();
         let key = self.state.database.file_key(false, file);
-        let transaction = self.transaction.as_mut().expect("N1: a statement runs in a transaction");
+        let transaction = self.txn();
         let xid = transaction.assign_xid()?;
         // Before it is made: if that fails half-way, the end of the transaction removes what there is.
         transaction.note_created(key);

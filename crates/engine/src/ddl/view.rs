@@ -34,7 +34,7 @@ fn parse_one(text: &str) -> Result<Statement> {
 }
 
 impl Session {
-    pub(crate) fn create_view(&mut self, statement: &CreateViewStmt, text: &str) -> Result<CommandTag> {
+    pub(crate) fn create_view(&self, statement: &CreateViewStmt, text: &str) -> Result<CommandTag> {
         let tag = CommandTag::Plain("CREATE VIEW");
         if statement.persistence == ast::Persistence::Unlogged {
             return Err(Error::new(
@@ -122,7 +122,7 @@ impl Session {
     }
 
     fn replace_view(
-        &mut self,
+        &self,
         old: &Arc<RelationDescriptor>,
         columns: Vec<ColumnDescriptor>,
         query: String,
@@ -169,7 +169,7 @@ impl Session {
     }
 
     pub(crate) fn create_materialized_view(
-        &mut self,
+        &self,
         statement: &CreateTableAsStmt,
         text: &str,
     ) -> Result<CommandTag> {
@@ -209,7 +209,7 @@ impl Session {
     }
 
     pub(crate) fn refresh_materialized_view(
-        &mut self,
+        &self,
         statement: &RefreshMaterializedViewStmt,
     ) -> Result<CommandTag> {
         if statement.concurrently {
@@ -348,7 +348,7 @@ pub(crate) fn definition(
 }
 
 /// A stored text with names in the place of object ids.
-fn named_text(catalog: &CatalogSnapshot, path: &[Oid], text: &str) -> String {
+pub(crate) fn named_text(catalog: &CatalogSnapshot, path: &[Oid], text: &str) -> String {
     let marker = format!("{OID_NAMESPACE}.\"");
     let mut out = String::with_capacity(text.len());
     let mut rest = text;

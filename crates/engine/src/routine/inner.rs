@@ -60,6 +60,8 @@ impl Session {
             let catalog = self.state.catalog();
             let mut settings = self.state.settings.borrow().parsed().planner.clone();
             settings.snapshot = stamp.snapshot;
+            // It may be asked for its rows bit by bit.
+            settings.max_parallel_workers_per_gather = 0;
             let session = StatementSession::new(self);
             let mut parameters = parameters();
             let planner = Planner::new(&catalog, &stamp.path, &session, &settings);
@@ -73,28 +75,35 @@ impl Session {
     }
 
     /// Runs a plan within the running statement, under `snapshot` or, without one, as a command of its own; rows go to
-    /// `each` until it answers false. How many rows were given or changed.
+    /// `each` until it answers false, and no more than about `wanted` are computed at a time. How many rows were given or
+    /// changed.
+    ///
+    /// # Errors
+    /// The statement's; 0A000 for a change under the snapshot of a routine that is not volatile.
     pub(crate) fn run_inner(
         &self,
         plan: &Arc<PlannedStatement>,
         parameters: &[Datum],
         snapshot: Option<&Snapshot>,
+        wanted: usize,
         each: &mut dyn FnMut(&Batch) -> Result<bool>,
     ) -> Result<u64> {
         self.begin_plan(plan)?;
+        if snapshot.is_some() && !plan.read_only {
+            return Err(super::sql::not_allowed(plan));
+        }
         let transaction = self.txn();
         transaction.forbid_suspension();
         let own;
         let snapshot = match snapshot {
             Some(snapshot) => snapshot,
             None => {
-                transaction.advance_command()?;
-                self.state.instance.transactions().await_published(self.state.database.published_at());
-                own = transaction.snapshot()?;
+                own = self.inner_snapshot()?;
                 &own
             }
         };
         let mut given = 0;
+        let _running = self.state.note_running(plan);
         let mut idle = self.idle.borrow_mut().take(plan);
         let changed = self.with_context(snapshot, parameters, |_, context| {
             let execution = match &mut idle {
@@ -104,7 +113,7 @@ impl Session {
                 }
                 none => none.insert(Box::new(Execution::new(plan, context.relations)?)),
             };
-            while let Some(batch) = execution.next(context)? {
+            while let Some(batch) = execution.next_rows(context, wanted)? {
                 given += batch.active_rows() as u64;
                 if !each(&batch)? {
                     break;
@@ -120,6 +129,14 @@ impl Session {
         Ok(if plan.command == CommandKind::Select { given } else { changed })
     }
 
+    /// What a command within the running statement sees.
+    pub(crate) fn inner_snapshot(&self) -> Result<Snapshot> {
+        let transaction = self.txn();
+        transaction.advance_command()?;
+        self.state.instance.transactions().await_published(self.state.database.published_at());
+        transaction.snapshot()
+    }
+
     /// All rows of a plan.
     pub(crate) fn inner_rows(
         &self,
@@ -130,7 +147,7 @@ impl Session {
     ) -> Result<(Vec<Vec<Datum>>, u64)> {
         let mut rows = Vec::new();
         let visible = plan.row_shape.len();
-        let changed = self.run_inner(plan, parameters, snapshot, &mut |batch| {
+        let changed = self.run_inner(plan, parameters, snapshot, most, &mut |batch| {
             for position in batch.active() {
                 if rows.len() >= most {
                     return Ok(plan.command != CommandKind::Select);

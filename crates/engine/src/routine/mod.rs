@@ -9,6 +9,7 @@
 //!   and immutable ones see what the calling statement sees.
 //! - U2: a statement that has called a volatile routine is not suspended and run again.
 
+mod definition;
 mod fire;
 pub(crate) mod inner;
 mod plpgsql;
@@ -19,14 +20,15 @@ use std::sync::Arc;
 
 use hashbrown::HashMap;
 use ochre_base::{Error, Oid, Result, SqlState, limits};
+use ochre_catalog::RoutineDescriptor;
 use ochre_expr::{CallContext, Function, Language, Volatility};
 use ochre_txn::Snapshot;
 use ochre_types::{Datum, SqlType};
 
 use crate::session::Session;
 
-pub(crate) use fire::{applies, fire};
-pub(crate) use plpgsql::{PlCode, check as check_plpgsql, compilation};
+pub(crate) use fire::{applies, bind_condition, fire};
+pub(crate) use plpgsql::PlCode;
 pub(crate) use procedure::CallResult;
 pub(crate) use sql::{SqlCode, input_names};
 
@@ -56,6 +58,21 @@ pub(crate) struct Prepared {
     /// The descriptor's function: another one means that the routine was replaced.
     function: Arc<Function>,
     code: Code,
+    surroundings: Option<Surroundings>,
+}
+
+impl Prepared {
+    fn new(session: &Session, routine: &RoutineDescriptor, code: Code) -> Prepared {
+        let surroundings = Surroundings::of(session, routine);
+        Prepared { function: Arc::clone(&routine.function), code, surroundings }
+    }
+
+    fn surrounded<R>(&self, session: &Session, run: impl FnOnce() -> Result<R>) -> Result<R> {
+        match &self.surroundings {
+            None => run(),
+            Some(surroundings) => surroundings.hold(session, run),
+        }
+    }
 }
 
 pub(crate) enum Code {
@@ -83,6 +100,10 @@ impl Code {
 #[derive(Default)]
 pub(crate) struct RoutineCache {
     entries: HashMap<(Oid, Vec<Oid>), Arc<Prepared>>,
+    /// Trigger functions, by function and table.
+    triggers: HashMap<(Oid, Oid), Arc<fire::TriggerCode>>,
+    /// WHEN conditions, by trigger.
+    conditions: HashMap<Oid, Arc<fire::Condition>>,
 }
 
 /// Calls a routine that returns one value.
@@ -102,6 +123,9 @@ pub(crate) fn call_set(
     call: &CallContext<'_, '_>,
     args: &[Datum],
 ) -> Result<Vec<Vec<Datum>>> {
+    if let Some(rows) = fire::rows_of(session, call.function) {
+        return Ok(rows);
+    }
     carry_out(session, snapshot, call, |invocation, code| code.rows(invocation, args))
 }
 
@@ -127,12 +151,63 @@ fn carry_out<R>(
     let types = declared.zip(call.arg_types.iter().map(Some).chain(std::iter::repeat(None)));
     let arg_types =
         types.map(|(declared, actual)| session.argument_type(*declared, actual.copied())).collect();
+    // One that is not volatile sees what its caller sees, or what is there by now if that is a volatile routine.
+    let own;
+    let snapshot = match snapshot {
+        None if call.function.volatility != Volatility::Volatile => {
+            own = session.inner_snapshot()?;
+            Some(&own)
+        }
+        given => given,
+    };
     let invocation =
         Invocation { session, function: call.function, arg_types, result: call.result, snapshot };
     enter(session, || {
         let prepared = prepared(&invocation)?;
-        run(&invocation, &prepared.code)
+        prepared.surrounded(session, || run(&invocation, &prepared.code))
     })
+}
+
+/// What holds while a routine runs besides its code, which few have.
+pub(crate) struct Surroundings {
+    /// Of SET clauses.
+    settings: Arc<[Box<str>]>,
+    /// With SECURITY DEFINER, of another role than the session's.
+    role: Option<Arc<str>>,
+}
+
+impl Surroundings {
+    fn of(session: &Session, routine: &RoutineDescriptor) -> Option<Surroundings> {
+        let catalog = session.state.catalog();
+        let owner = catalog.role(routine.owner).filter(|_| routine.function.security_definer);
+        let surroundings = Surroundings {
+            settings: Arc::clone(&routine.settings),
+            role: owner.map(|role| Arc::clone(&role.name)),
+        };
+        (!surroundings.settings.is_empty() || surroundings.role.is_some()).then_some(surroundings)
+    }
+
+    fn hold<R>(&self, session: &Session, run: impl FnOnce() -> Result<R>) -> Result<R> {
+        let state = &session.state;
+        let mark = state.settings.borrow().mark();
+        let pairs = self.settings.iter().filter_map(|setting| setting.split_once('='));
+        for (name, value) in pairs.clone() {
+            state.settings.borrow_mut().set(name, value, true)?;
+        }
+        let outer = self.role.as_ref().map(|role| state.acting.replace(Some(Arc::clone(role))));
+        let result = run();
+        if let Some(outer) = outer {
+            state.acting.replace(outer);
+        }
+        if result.is_ok() && !self.settings.is_empty() {
+            let names: Vec<&str> = pairs.map(|(name, _)| name).collect();
+            state.settings.borrow_mut().leave_routine(mark, &names);
+        } else if !self.settings.is_empty() {
+            // Whoever catches the error goes on with the settings of before.
+            state.settings.borrow_mut().rollback_to(mark);
+        }
+        result
+    }
 }
 
 /// Runs a routine's code one level deeper.
@@ -164,12 +239,10 @@ fn prepared(invocation: &Invocation<'_>) -> Result<Arc<Prepared>> {
         return Ok(Arc::clone(kept));
     }
     let code = match routine.function.language {
-        Language::PlPgSql => Code::PlPgSql(
-            PlCode::new(&routine.function.source).map_err(|error| compilation(&routine.function, error))?,
-        ),
+        Language::PlPgSql => Code::PlPgSql(PlCode::new(session, &routine.function)?),
         _ => Code::Sql(SqlCode::new(session, routine, &invocation.arg_types, invocation.result)?),
     };
-    let prepared = Arc::new(Prepared { function: Arc::clone(&routine.function), code });
+    let prepared = Arc::new(Prepared::new(session, routine, code));
     session.state.routines.borrow_mut().entries.insert(key, Arc::clone(&prepared));
     Ok(prepared)
 }
@@ -189,14 +262,13 @@ impl Session {
         if ochre_types::type_info(oid).is_some() {
             return SqlType::new(oid, -1);
         }
-        let catalog = self.state.catalog();
-        if catalog.relations().any(|relation| relation.row_type == oid) {
-            return SqlType::with_physical(oid, -1, ochre_types::PhysicalType::Record);
+        match self.state.catalog().relation_of_type(oid) {
+            Some(relation) if relation.row_type == oid => {
+                SqlType::with_physical(oid, -1, ochre_types::PhysicalType::Record)
+            }
+            Some(_) => SqlType::with_physical(oid, -1, ochre_types::PhysicalType::Array),
+            None => SqlType::new(oid, -1),
         }
-        if catalog.relations().any(|relation| relation.array_type == oid) {
-            return SqlType::with_physical(oid, -1, ochre_types::PhysicalType::Array);
-        }
-        SqlType::new(oid, -1)
     }
 }
 

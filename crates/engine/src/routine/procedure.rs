@@ -6,19 +6,26 @@ use ochre_expr::{
     Volatility, eval_const,
 };
 use ochre_parser::ast::{DoStmt, FuncCall};
-use ochre_sql::bind::{ParamTypes, bind_procedure_call};
+use ochre_sql::bind::{ParamTypes, actual_type, bind_procedure_call};
 use ochre_types::{Datum, SqlType};
 
-use super::plpgsql::{PlCode, compilation};
+use super::plpgsql::PlCode;
 use super::{Invocation, carry_out, enter};
 use crate::session::Session;
 use crate::session::context::StatementSession;
 
-/// What a CALL came to.
+/// What a CALL came to: the output columns.
 pub(crate) struct CallResult {
-    /// The output columns, with their place among all arguments.
-    pub outputs: Vec<(usize, (Datum, SqlType))>,
-    pub names: Vec<String>,
+    pub outputs: Vec<CallOutput>,
+}
+
+/// An output column of a CALL.
+pub(crate) struct CallOutput {
+    pub name: String,
+    pub value: Datum,
+    pub ty: SqlType,
+    /// The argument that stands for it, by its place in the call.
+    pub argument: Option<usize>,
 }
 
 impl Session {
@@ -32,6 +39,7 @@ impl Session {
         mut parameters: ParamTypes,
         values: &dyn Fn() -> Vec<Datum>,
     ) -> Result<CallResult> {
+        let arguments = &call.args;
         let catalog = self.state.catalog();
         let path = self.state.search_path();
         let context = StatementSession::new(self);
@@ -49,23 +57,25 @@ impl Session {
             variadic_array: false,
         };
         let value = carry_out(self, None, &call, |invocation, code| code.value(invocation, &values))?;
-        let modes = function.arg_modes.iter().enumerate();
-        let places: Vec<usize> =
-            modes.filter(|(_, mode)| matches!(mode, Mode::Out | Mode::InOut)).map(|(i, _)| i).collect();
         let fields: Vec<Datum> = match value {
             Datum::Record(fields) => fields.to_vec(),
-            other => vec![other; places.len().min(1)],
+            other => vec![other],
         };
-        let outputs = places
-            .iter()
-            .zip(fields)
-            .map(|(place, value)| (*place, (value, self.sql_type(function.all_arg_types[*place]))))
-            .collect();
-        let name = |place: &usize| {
-            let name = function.arg_names.get(*place).map_or("", |name| name);
-            if name.is_empty() { format!("column{}", place + 1) } else { name.to_owned() }
+        let actual: Vec<Oid> = types.iter().map(|ty| ty.oid).collect();
+        let modes = function.arg_modes.iter().enumerate();
+        let places = modes.filter(|(_, mode)| matches!(mode, Mode::Out | Mode::InOut)).map(|(i, _)| i);
+        let output = |(place, value): (usize, Datum)| {
+            let name = function.arg_names.get(place).map_or("", |name| name);
+            let named = arguments.iter().position(|given| given.name.as_deref() == Some(name));
+            let by_place = || arguments.get(place).is_some_and(|given| given.name.is_none()).then_some(place);
+            CallOutput {
+                argument: named.filter(|_| !name.is_empty()).or_else(by_place),
+                name: if name.is_empty() { format!("column{}", place + 1) } else { name.to_owned() },
+                value,
+                ty: self.sql_type(actual_type(function.all_arg_types[place], &function.arg_types, &actual)),
+            }
         };
-        Ok(CallResult { outputs, names: places.iter().map(name).collect() })
+        Ok(CallResult { outputs: places.zip(fields).map(output).collect() })
     }
 
     /// Runs a block of PL/pgSQL.
@@ -86,8 +96,8 @@ impl Session {
                 }
             });
         }
-        let function = inline_function();
-        let code = PlCode::new(&statement.body).map_err(|error| compilation(&function, error))?;
+        let function = inline_function((*statement.body).into());
+        let code = PlCode::new(self, &function)?;
         let invocation = Invocation {
             session: self,
             function: &function,
@@ -100,7 +110,7 @@ impl Session {
 }
 
 /// What a DO block is carried out as.
-pub(super) fn inline_function() -> Function {
+pub(super) fn inline_function(source: Box<str>) -> Function {
     Function {
         oid: Oid::INVALID,
         name: "inline_code_block".into(),
@@ -123,7 +133,7 @@ pub(super) fn inline_function() -> Function {
         support: "-".into(),
         cost: 100.0,
         rows: 0.0,
-        source: Box::default(),
+        source,
         implementation: Implementation::Routine,
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ochre_base::{Error, Oid, Result, SqlState};
 use ochre_catalog::RoutineDescriptor;
-use ochre_expr::{EvalContext, Expr, Function, Volatility, eval_const};
+use ochre_expr::{EvalContext, Expr, Function, eval_const};
 use ochre_parser::ast::Statement;
 use ochre_sql::bind::{ParamTypes, RowVariables, VariableUse, Variables, bind_typed_expression};
 use ochre_sql::physical::PlannedStatement;
@@ -27,6 +27,7 @@ pub(crate) struct SqlCode {
 
 struct SqlStatement {
     statement: Statement,
+    text: Box<str>,
     plan: InnerPlan,
     /// How the last statement's columns become the result, for the plan kept.
     casts: Mutex<Arc<[Option<Expr>]>>,
@@ -112,6 +113,7 @@ impl SqlCode {
         let statements = parsed
             .into_iter()
             .map(|raw| SqlStatement {
+                text: text[raw.start..raw.start + raw.len].into(),
                 statement: raw.stmt,
                 plan: InnerPlan::default(),
                 casts: Mutex::new(Arc::from([])),
@@ -202,13 +204,15 @@ impl SqlCode {
     ) -> Result<Vec<Vec<Datum>>> {
         let session = invocation.session;
         if !is_plannable(&statement.statement) {
-            session.run_inner_utility(&statement.statement)?;
+            if invocation.shared_snapshot().is_some() {
+                let name = crate::session::utility::statement_name(&statement.statement);
+                let message = format!("{name} is not allowed in a non-volatile function");
+                return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message));
+            }
+            session.run_inner_utility(&statement.statement, &statement.text)?;
             return Ok(Vec::new());
         }
         let (plan, fresh) = statement.plan.get(session, &statement.statement, || self.parameters())?;
-        if !plan.read_only && invocation.function.volatility != Volatility::Volatile {
-            return Err(not_allowed(&plan));
-        }
         let wants_rows = last && !matches!(self.result, ResultShape::Void);
         if wants_rows && fresh {
             *statement.casts.lock() = self.casts(session, invocation.function, &plan)?;
@@ -407,7 +411,7 @@ impl Session {
             return None;
         }
         let catalog = self.state.catalog();
-        let table = catalog.relations().find(|relation| relation.row_type == ty.oid)?;
+        let table = catalog.relation_of_type(ty.oid)?;
         Some(table.live_columns().map(|column| (Arc::clone(&column.name), column.ty)).collect())
     }
 
@@ -424,16 +428,5 @@ impl Session {
     /// The routine with this id in the transaction's catalog.
     pub(crate) fn routine(&self, oid: Oid) -> Option<Arc<RoutineDescriptor>> {
         self.state.catalog().routine(oid).cloned()
-    }
-
-    /// Runs a utility statement of a routine.
-    pub(crate) fn run_inner_utility(&self, statement: &Statement) -> Result<()> {
-        if let Statement::Do(block) = statement {
-            return self.run_block(block);
-        }
-        Err(Error::unsupported(format_args!(
-            "{} in a function",
-            crate::session::utility::statement_name(statement)
-        )))
     }
 }

@@ -32,12 +32,22 @@ impl Session {
     ///
     /// # Errors
     /// 23503, 23505; errors of storage and of waiting.
-    pub(crate) fn run_deferred_checks(&mut self, due: impl Fn(Oid) -> bool) -> Result<()> {
+    pub(crate) fn run_deferred_checks(&self, due: impl Fn(Oid) -> bool) -> Result<()> {
         let mut done = Vec::new();
         loop {
             let marks = self.state.deferred.borrow_mut().take(&due);
             if marks.is_empty() {
-                break;
+                let command = self.txn().current_cid();
+                let firing = self.state.deferred.borrow_mut().next_firing(&due, command);
+                let Some(firing) = firing else { break };
+                self.state.interrupt.check()?;
+                if let Err(error) = crate::routine::fire(self, &firing) {
+                    self.state.deferred.borrow_mut().put_back(done);
+                    return Err(error);
+                }
+                self.txn().advance_command()?;
+                self.state.note_met(self.txn().gate_lsn());
+                continue;
             }
             let transaction = self.txn();
             transaction.advance_command()?;
@@ -53,7 +63,7 @@ impl Session {
             transaction.advance_command()?;
             self.state.note_met(transaction.gate_lsn());
         }
-        if !self.savepoints.is_empty() {
+        if self.txn().savepoint_count() > 0 {
             self.state.deferred.borrow_mut().put_back(done);
         }
         Ok(())
@@ -63,7 +73,7 @@ impl Session {
     ///
     /// # Errors
     /// As [`Session::run_deferred_checks`].
-    pub(crate) fn run_all_deferred_checks(&mut self) -> Result<()> {
+    pub(crate) fn run_all_deferred_checks(&self) -> Result<()> {
         if self.state.deferred.borrow().is_empty() {
             return Ok(());
         }
@@ -71,8 +81,8 @@ impl Session {
     }
 
     /// `SET CONSTRAINTS`.
-    pub(crate) fn set_constraints(&mut self, statement: &SetConstraintsStmt) -> Result<CommandTag> {
-        if matches!(self.block, Block::Idle | Block::Implicit) {
+    pub(crate) fn set_constraints(&self, statement: &SetConstraintsStmt) -> Result<CommandTag> {
+        if matches!(self.block, Block::Idle | Block::Implicit) && !self.in_routine() {
             self.warn(
                 SqlState::NO_ACTIVE_SQL_TRANSACTION,
                 "SET CONSTRAINTS can only be used in transaction blocks",
@@ -81,35 +91,32 @@ impl Session {
         if statement.constraints.is_empty() {
             self.state.deferred.borrow_mut().timing.set_all(statement.deferred);
         }
-        let mut named: Vec<Arc<ConstraintDescriptor>> = Vec::new();
+        let mut named: Vec<Oid> = Vec::new();
         for name in &statement.constraints {
-            let found = self.constraints_named(name)?;
-            for constraint in found {
-                if constraint.deferrable {
-                    named.push(constraint);
+            for (oid, deferrable) in self.constraints_named(name)? {
+                if deferrable {
+                    named.push(oid);
                 } else if statement.deferred {
                     return Err(Error::new(
                         SqlState::WRONG_OBJECT_TYPE,
-                        format!("constraint \"{}\" is not deferrable", constraint.name),
+                        format!("constraint \"{}\" is not deferrable", name.name()),
                     ));
                 }
             }
         }
         for constraint in &named {
-            self.state.deferred.borrow_mut().timing.set(constraint.oid, statement.deferred);
+            self.state.deferred.borrow_mut().timing.set(*constraint, statement.deferred);
         }
         if !statement.deferred {
             let all = statement.constraints.is_empty();
-            self.run_deferred_checks(|oid| all || named.iter().any(|constraint| constraint.oid == oid))?;
+            self.run_deferred_checks(|oid| all || named.contains(&oid))?;
         }
         Ok(CommandTag::Plain("SET CONSTRAINTS"))
     }
 
-    /// The constraints of a name: in one schema, or in the first of the path that has one.
-    fn constraints_named(
-        &self,
-        name: &ochre_parser::ast::ObjectName,
-    ) -> Result<Vec<Arc<ConstraintDescriptor>>> {
+    /// The constraints and constraint triggers of a name, and whether they can be deferred: in one schema, or in the first
+    /// of the path that has one.
+    fn constraints_named(&self, name: &ochre_parser::ast::ObjectName) -> Result<Vec<(Oid, bool)>> {
         let catalog = self.state.catalog();
         let namespaces: Vec<Oid> = match name.schema() {
             Some(schema) => vec![
@@ -118,13 +125,14 @@ impl Session {
             None => self.state.search_path().to_vec(),
         };
         for namespace in namespaces {
-            let found: Vec<_> = catalog
-                .relations()
-                .filter(|relation| relation.namespace == namespace)
-                .flat_map(|relation| &relation.constraints)
-                .filter(|constraint| *constraint.name == **name.name())
-                .cloned()
-                .collect();
+            let mut found: Vec<(Oid, bool)> = Vec::new();
+            for relation in catalog.relations().filter(|relation| relation.namespace == namespace) {
+                let constraints = relation.constraints.iter().filter(|known| *known.name == **name.name());
+                found.extend(constraints.map(|constraint| (constraint.oid, constraint.deferrable)));
+                let triggers = relation.triggers.iter().filter(|known| *known.name == **name.name());
+                let triggers = triggers.filter(|trigger| trigger.constraint.is_valid());
+                found.extend(triggers.map(|trigger| (trigger.constraint, trigger.deferrable)));
+            }
             if !found.is_empty() {
                 return Ok(found);
             }

@@ -51,14 +51,10 @@ impl CatalogNames {
         let namespace = self.catalog.namespace(relation.namespace).map(|n| n.name.to_string());
         format!("{}.{}", quote_identifier(&namespace.unwrap_or_default()), quote_identifier(&relation.name))
     }
-}
 
-impl CatalogNames {
     /// The name of a relation's row type, or of an array of it.
     pub(crate) fn user_type(&self, oid: Oid) -> Option<String> {
-        let is_of =
-            |r: &&Arc<RelationDescriptor>| oid.is_valid() && (r.row_type == oid || r.array_type == oid);
-        let relation = self.catalog.relations().find(is_of)?;
+        let relation = self.catalog.relation_of_type(oid)?;
         let name = self.relation(relation);
         Some(if relation.row_type == oid { name } else { format!("{name}[]") })
     }
@@ -98,7 +94,7 @@ impl CatalogNames {
 
     /// The relation whose rows are of a type.
     fn relation_of(&self, row_type: Oid) -> Option<&Arc<RelationDescriptor>> {
-        self.catalog.relations().find(|r| r.row_type.is_valid() && r.row_type == row_type)
+        self.catalog.relation_of_type(row_type)
     }
 
     fn type_name(&self, oid: Oid) -> String {
@@ -143,6 +139,11 @@ impl ObjectNames for CatalogNames {
     fn record_fields(&self, ty: SqlType) -> Option<Arc<[SqlType]>> {
         let table = self.relation_of(ty.oid)?;
         Some(table.live_columns().map(|column| column.ty).collect())
+    }
+
+    fn record_names(&self, ty: SqlType) -> Option<Arc<[Arc<str>]>> {
+        let table = self.catalog.relation_of_type(ty.oid)?;
+        Some(table.live_columns().map(|column| Arc::clone(&column.name)).collect())
     }
 
     fn parse(&self, reg_type: Oid, text: &str) -> Result<Oid> {
@@ -230,6 +231,7 @@ pub(crate) struct StatementSession<'a> {
     /// What the statement sees.
     snapshot: Option<&'a Snapshot>,
     format: OnceCell<FormatContext>,
+    user: OnceCell<Arc<str>>,
     catalog: OnceCell<Arc<CatalogSnapshot>>,
 }
 
@@ -241,8 +243,14 @@ impl<'a> StatementSession<'a> {
             transaction: session.transaction.as_ref(),
             snapshot: None,
             format: OnceCell::new(),
+            user: OnceCell::new(),
             catalog: OnceCell::new(),
         }
+    }
+
+    /// The session.
+    pub(crate) fn session(&self) -> &'a Session {
+        self.session
     }
 
     /// The same for a statement that sees this.
@@ -332,7 +340,7 @@ impl SessionContext for StatementSession<'_> {
     }
 
     fn current_user(&self) -> &str {
-        &self.state.user
+        self.user.get_or_init(|| self.state.acting_user())
     }
 
     fn session_user(&self) -> &str {

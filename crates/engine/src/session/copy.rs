@@ -259,8 +259,7 @@ impl Session {
         let loader = &mut copy.loader;
         let stored = self.with_context(&copy.snapshot, &[], |_, context| loader.store(context, &batch));
         let first = copy.first_line;
-        stored.map_err(|error| at_line(error, copy, first, None))?;
-        copy.rows += rows as u64;
+        copy.rows += stored.map_err(|error| at_line(error, copy, first, None))?;
         Ok(())
     }
 

@@ -122,6 +122,7 @@ impl Session {
         };
         let mut sent = 0;
         let mut idle = self.idle.borrow_mut().take(plan);
+        let running = self.state.note_running(plan);
         let result = self.with_context(&snapshot, parameters, |session, context| {
             let execution = match &mut idle {
                 Some(execution) => {
@@ -139,6 +140,7 @@ impl Session {
             }
             Ok(execution.rows_changed())
         });
+        drop(running);
         if result.is_err()
             && let Some(demand) = self.txn().take_suspension()
         {
@@ -161,9 +163,9 @@ impl Session {
     /// What a statement sees that is planned: no less than the catalog tells of that its plan was made under. A commit shows
     /// its catalog a moment before its rows.
     #[inline]
-    pub(crate) fn statement_snapshot(&mut self) -> Result<Snapshot> {
+    pub(crate) fn statement_snapshot(&self) -> Result<Snapshot> {
         self.state.instance.transactions().await_published(self.state.database.published_at());
-        self.transaction.as_mut().expect("N1: a statement runs in a transaction").snapshot()
+        self.txn().snapshot()
     }
 
     /// Takes a plan's locks and checks that the transaction may run it.

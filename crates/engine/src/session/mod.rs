@@ -53,6 +53,7 @@ use ochre_catalog::{CatalogSnapshot, RelationDescriptor};
 use ochre_env::memory::Budget;
 use ochre_exec::DeferredChecks;
 use ochre_parser::ast::ObjectName;
+use ochre_sql::physical::PlannedStatement;
 use ochre_txn::locks::{LockSession, LockTag, LockWait, RelationLockMode};
 use ochre_txn::{Interrupt, Transaction};
 use ochre_types::{Datum, FormatContext};
@@ -67,7 +68,7 @@ pub(crate) use cursor::Listings;
 pub(crate) use extended::Prepared;
 use portal::Portals;
 pub(crate) use portal::Scroll;
-pub(crate) use settings::split_dotted;
+pub(crate) use settings::{joined as setting_text, split_dotted, split_names};
 pub(crate) use simple::is_plannable;
 use transaction::Savepoint;
 pub(crate) use utility::option_flag;
@@ -137,8 +138,14 @@ pub(crate) struct State {
     pub notices_heard: RefCell<SessionNotices>,
     /// Whether it listens to anything.
     pub listens: Cell<bool>,
-    /// The DDL statement that runs while portals are open, by its name.
+    /// The DDL statement that runs while portals or statements around it are open, by its name.
     pub ddl_command: RefCell<Option<String>>,
+    /// The statements that are being carried out, one within the other.
+    pub running: RefCell<Vec<Arc<PlannedStatement>>>,
+    /// The role that a routine acts as, where that is not the session's.
+    pub acting: RefCell<Option<Arc<str>>>,
+    /// The transition tables of triggers that are firing, by trigger, innermost last.
+    pub transitions: RefCell<Vec<(Oid, ochre_exec::Transitions)>>,
     /// What was prepared of the routines that the session has called.
     pub routines: RefCell<crate::routine::RoutineCache>,
     /// How many routines are being carried out, one within the other.
@@ -230,6 +237,9 @@ impl Session {
             notices_heard: RefCell::default(),
             listens: Cell::new(false),
             ddl_command: RefCell::default(),
+            running: RefCell::default(),
+            acting: RefCell::default(),
+            transitions: RefCell::default(),
             routines: RefCell::default(),
             routine_depth: Cell::new(0),
             database,
@@ -345,6 +355,12 @@ impl Session {
     /// as after any error, a block is failed then and an implicit transaction rolled back.
     pub fn abort_statement(&mut self) {
         self.pending = None;
+        // Whatever was being carried out is not any more.
+        self.state.running.borrow_mut().clear();
+        self.state.transitions.borrow_mut().clear();
+        self.state.acting.replace(None);
+        self.state.ddl_command.replace(None);
+        self.state.routine_depth.set(0);
         self.fail();
         self.end_statement();
     }
@@ -410,7 +426,22 @@ impl Drop for Session {
     }
 }
 
+/// Keeps a statement among those that are being carried out.
+pub(crate) struct Running<'a>(&'a RefCell<Vec<Arc<PlannedStatement>>>);
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.0.borrow_mut().pop();
+    }
+}
+
 impl State {
+    /// Notes that a statement is being carried out, until the value is dropped.
+    pub(crate) fn note_running(&self, plan: &Arc<PlannedStatement>) -> Running<'_> {
+        self.running.borrow_mut().push(Arc::clone(plan));
+        Running(&self.running)
+    }
+
     /// The catalog as the current transaction sees it.
     pub(crate) fn catalog(&self) -> Arc<CatalogSnapshot> {
         self.catalog.borrow().picture(&self.database)
@@ -426,9 +457,16 @@ impl State {
         }
     }
 
-    /// The session's role.
+    /// The role that acts: the session's, or the owner's of a routine with SECURITY DEFINER.
+    pub(crate) fn acting_user(&self) -> Arc<str> {
+        self.acting.borrow().as_ref().map_or_else(|| Arc::clone(&self.user), Arc::clone)
+    }
+
+    /// The acting role.
     pub(crate) fn user_oid(&self) -> Oid {
-        self.catalog().role_named(&self.user).map_or(ochre_catalog::oids::BOOTSTRAP_ROLE, |role| role.oid)
+        self.catalog()
+            .role_named(&self.acting_user())
+            .map_or(ochre_catalog::oids::BOOTSTRAP_ROLE, |role| role.oid)
     }
 
     /// The namespace of a name; `pg_temp` is the session's own.

@@ -13,13 +13,13 @@ impl Session {
     ///
     /// # Errors
     /// 22023 for a name that is too long.
-    pub(crate) fn listen(&mut self, channel: &str) -> Result<CommandTag> {
+    pub(crate) fn listen(&self, channel: &str) -> Result<CommandTag> {
         self.state.notices_of_session(|notices| notices.add_action(ListenAction::Listen(channel.into())));
         Ok(CommandTag::Plain("LISTEN"))
     }
 
     /// UNLISTEN, of all channels without a name.
-    pub(crate) fn unlisten(&mut self, channel: Option<&str>) -> CommandTag {
+    pub(crate) fn unlisten(&self, channel: Option<&str>) -> CommandTag {
         let action = channel.map_or(ListenAction::UnlistenAll, |name| ListenAction::Unlisten(name.into()));
         self.state.notices_of_session(|notices| notices.add_action(action));
         CommandTag::Plain("UNLISTEN")
@@ -29,7 +29,7 @@ impl Session {
     ///
     /// # Errors
     /// 22023 for a channel or a payload that cannot be.
-    pub(crate) fn notify(&mut self, channel: &str, payload: Option<&str>) -> Result<CommandTag> {
+    pub(crate) fn notify(&self, channel: &str, payload: Option<&str>) -> Result<CommandTag> {
         self.state.notices_of_session(|notices| notices.add_note(channel, payload.unwrap_or_default()))?;
         Ok(CommandTag::Plain("NOTIFY"))
     }

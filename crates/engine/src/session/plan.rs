@@ -95,7 +95,7 @@ impl Session {
     /// Plans a statement and takes its locks. Names are resolved in the newest catalog: if that changes while a lock is
     /// awaited, the plan is made again.
     pub(crate) fn plan_parameterised(
-        &mut self,
+        &self,
         statement: &Statement,
         _text: &str,
         parameter_types: &[Oid],
@@ -105,7 +105,7 @@ impl Session {
 
     /// As [`Session::plan_parameterised`], for a query that is asked for its rows bit by bit, and perhaps backwards.
     pub(crate) fn plan_for_cursor(
-        &mut self,
+        &self,
         statement: &Statement,
         parameter_types: &[Oid],
     ) -> Result<Arc<PlannedStatement>> {
@@ -113,7 +113,7 @@ impl Session {
     }
 
     fn plan_and_lock(
-        &mut self,
+        &self,
         statement: &Statement,
         parameter_types: &[Oid],
         may_be_parallel: bool,

@@ -324,6 +324,23 @@ impl Session {
         by: Move,
         sink: Option<&mut dyn Sink>,
     ) -> Result<u64> {
+        // Taken out of the portals while it moves.
+        let moving = query.plan().cloned();
+        moving.iter().for_each(|plan| self.state.running.borrow_mut().push(Arc::clone(plan)));
+        let moved = self.move_by(query, parameters, by, sink);
+        moving.iter().for_each(|_| {
+            self.state.running.borrow_mut().pop();
+        });
+        moved
+    }
+
+    fn move_by(
+        &mut self,
+        query: &mut OpenQuery,
+        parameters: &[Datum],
+        by: Move,
+        sink: Option<&mut dyn Sink>,
+    ) -> Result<u64> {
         match by {
             Move::Forward(0) | Move::Backward(0) | Move::Relative(0) => {
                 self.show_current(query, parameters, sink)

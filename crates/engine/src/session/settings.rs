@@ -22,7 +22,7 @@ fn number_text(value: &NumericValue) -> String {
 }
 
 /// The values of a SET as one text: lists of names are quoted where needed.
-fn joined(name: &str, values: &[SetValue]) -> Result<String> {
+pub(crate) fn joined(name: &str, values: &[SetValue]) -> Result<String> {
     let is_list = matches!(name, "search_path" | "DateStyle" | "datestyle");
     if values.len() > 1 && !is_list {
         return Err(Error::new(
@@ -100,6 +100,42 @@ impl Session {
         Ok(CommandTag::Plain(tag))
     }
 
+    /// SET and RESET within a routine.
+    ///
+    /// # Errors
+    /// As for [`Session::set_statement`]; 0A000 for a transaction's modes, which are fixed by the first query.
+    pub(crate) fn set_within(&self, statement: &SetStmt) -> Result<()> {
+        let local = statement.scope == SetScope::Local;
+        let refuse = |name: &str| match name {
+            "transaction_isolation"
+            | "transaction_read_only"
+            | "transaction_deferrable"
+            | "role"
+            | "session_authorization" => Err(Error::unsupported(format!("SET {name} in a function"))),
+            _ => Ok(()),
+        };
+        match &statement.action {
+            SetAction::Value { name, values } => {
+                refuse(name)?;
+                let text = joined(name, values)?;
+                self.state.settings.borrow_mut().set(name, &text, local)
+            }
+            SetAction::Default { name } | SetAction::Reset { name } => {
+                refuse(name)?;
+                self.state.settings.borrow_mut().reset(name, local)
+            }
+            SetAction::ResetAll => {
+                self.state.settings.borrow_mut().reset_all();
+                Ok(())
+            }
+            SetAction::FromCurrent { name } => Err(Error::unsupported(format!("SET {name} FROM CURRENT"))),
+            SetAction::SessionCharacteristics(modes) => self.set_characteristics(*modes),
+            SetAction::Transaction(_) | SetAction::TransactionSnapshot(_) => {
+                Err(Error::unsupported("SET TRANSACTION in a function"))
+            }
+        }
+    }
+
     fn set_named(&mut self, name: &str, text: &str, local: &mut bool) -> Result<()> {
         match name {
             "transaction_isolation" | "transaction_read_only" | "transaction_deferrable" => {
@@ -116,7 +152,7 @@ impl Session {
         }
     }
 
-    fn set_characteristics(&mut self, modes: TransactionModes) -> Result<()> {
+    fn set_characteristics(&self, modes: TransactionModes) -> Result<()> {
         let mut settings = self.state.settings.borrow_mut();
         if let Some(isolation) = modes.isolation {
             settings.set("default_transaction_isolation", isolation.as_str(), false)?;

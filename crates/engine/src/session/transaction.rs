@@ -26,6 +26,7 @@ pub(crate) struct Mark {
     catalog: CatalogMark,
     locks: ochre_txn::locks::LockMark,
     timing: ochre_exec::ConstraintTiming,
+    command: ochre_base::CommandId,
     notices: crate::notify::NoticeMark,
 }
 
@@ -469,6 +470,7 @@ impl Session {
             catalog: self.state.catalog.borrow().mark(),
             locks: self.state.locks.mark(),
             timing: self.state.deferred.borrow().timing.clone(),
+            command: self.txn().current_cid(),
             notices: self.state.notices_of_session(|notices| notices.mark()),
         })
     }
@@ -476,7 +478,11 @@ impl Session {
     /// Takes back what was done since a mark, which stays.
     fn go_back_to(&self, mark: &Mark) -> Result<()> {
         self.txn().rollback_to(mark.depth)?;
-        self.state.deferred.borrow_mut().timing = mark.timing.clone();
+        {
+            let mut deferred = self.state.deferred.borrow_mut();
+            deferred.timing = mark.timing.clone();
+            deferred.roll_back(mark.command);
+        }
         self.state.settings.borrow_mut().rollback_to(mark.settings);
         self.state.catalog.borrow_mut().rollback_to(&mark.catalog, &self.state.database);
         self.state.instance.locks().release_transaction_to(&self.state.locks, mark.locks);

@@ -141,26 +141,101 @@ impl Session {
             Statement::SetConstraints(set) => return self.set_constraints(set).map(Some),
             _ => {}
         }
-        let tag = self.run_ddl(statement, text)?;
+        let name = statement_name(statement);
+        let tag = self.changing_relations(&name, |session| match statement {
+            Statement::CreateIndex(create) if create.concurrently => {
+                session.create_index_concurrently(create)
+            }
+            Statement::Drop(drop) if drop.concurrently => session.drop_index_concurrently(drop),
+            Statement::Reindex(reindex) => session.reindex(reindex),
+            Statement::CreateDatabase(create) => session.create_database(create),
+            Statement::DropDatabase(drop) => session.drop_database(drop),
+            _ => session.run_ddl(statement, text),
+        })?;
         self.txn().advance_command()?;
         self.state.note_met(self.txn().gate_lsn());
         Ok(Some(tag))
     }
 
-    fn run_ddl(&mut self, statement: &Statement, text: &str) -> Result<CommandTag> {
-        let name = statement_name(statement);
-        self.require_writable(&name)?;
+    /// Runs DDL from outside of any routine.
+    fn changing_relations(
+        &mut self,
+        name: &str,
+        run: impl FnOnce(&mut Session) -> Result<CommandTag>,
+    ) -> Result<CommandTag> {
+        self.require_writable(name)?;
         if self.portals.is_empty() {
-            return self.run_ddl_statement(statement, text, name);
+            return run(self);
         }
         // Relations that queries of this session have open must not change under them.
-        self.state.ddl_command.replace(Some(name.clone()));
-        let result = self.run_ddl_statement(statement, text, name);
-        self.state.ddl_command.replace(None);
+        let outer = self.state.ddl_command.replace(Some(name.to_owned()));
+        let result = run(self);
+        self.state.ddl_command.replace(outer);
         result
     }
 
-    fn run_ddl_statement(&mut self, statement: &Statement, text: &str, name: String) -> Result<CommandTag> {
+    /// Runs a utility statement within a routine.
+    ///
+    /// # Errors
+    /// 25001 for what ends transactions; 0A000 for what only clients do.
+    pub(crate) fn run_inner_utility(&self, statement: &Statement, text: &str) -> Result<()> {
+        self.txn().forbid_suspension();
+        let name = statement_name(statement);
+        match statement {
+            Statement::Do(block) => return self.run_block(block),
+            Statement::Set(set) => return self.set_within(set),
+            Statement::Lock(lock) => self.lock_statement(lock)?,
+            Statement::SetConstraints(set) => self.set_constraints(set)?,
+            Statement::Listen(channel) => self.listen(channel)?,
+            Statement::Unlisten(channel) => self.unlisten(channel.as_deref()),
+            Statement::Notify(notify) => self.notify(&notify.channel, notify.payload.as_deref())?,
+            Statement::CreateDatabase(_)
+            | Statement::DropDatabase(_)
+            | Statement::Vacuum(_)
+            | Statement::Reindex(_)
+            | Statement::Discard(_) => return Err(crate::errors::not_from_a_function(&name)),
+            Statement::CreateTable(_)
+            | Statement::CreateTableAs(_)
+            | Statement::CreateView(_)
+            | Statement::RefreshMaterializedView(_)
+            | Statement::Select(_)
+            | Statement::AlterTable(_)
+            | Statement::CreateIndex(_)
+            | Statement::CreateSequence(_)
+            | Statement::AlterSequence(_)
+            | Statement::Drop(_)
+            | Statement::Rename(_)
+            | Statement::AlterObjectSchema(_)
+            | Statement::CreateTrigger(_)
+            | Statement::CreateFunction(_)
+            | Statement::AlterFunction(_)
+            | Statement::CreateSchema(_)
+            | Statement::CreateRole(_)
+            | Statement::AlterRole(_)
+            | Statement::DropRole(_)
+            | Statement::Truncate(_)
+            | Statement::Comment(_) => {
+                self.require_writable(&name)?;
+                self.txn().advance_command()?;
+                let outer = self.state.ddl_command.replace(Some(name.clone()));
+                let result = self.run_ddl(statement, text);
+                self.state.ddl_command.replace(outer);
+                result?
+            }
+            _ => return Err(Error::unsupported(format_args!("{name} in a function"))),
+        };
+        self.txn().advance_command()?;
+        self.state.note_met(self.txn().gate_lsn());
+        Ok(())
+    }
+
+    /// Whether a routine is being carried out.
+    pub(crate) fn in_routine(&self) -> bool {
+        self.state.routine_depth.get() > 0
+    }
+
+    fn run_ddl(&self, statement: &Statement, text: &str) -> Result<CommandTag> {
+        let name = statement_name(statement);
         match statement {
             Statement::CreateTable(create) => self.create_table(create),
             Statement::CreateTableAs(create) if create.materialized_view => {
@@ -172,7 +247,6 @@ impl Session {
             Statement::Select(select) => self.select_into(select),
             Statement::AlterTable(alter) => self.alter_table(alter),
             Statement::CreateIndex(create) => self.create_index(create),
-            Statement::Reindex(reindex) => self.reindex(reindex),
             Statement::CreateSequence(create) => self.create_sequence(create),
             Statement::AlterSequence(alter) => self.alter_sequence(alter),
             Statement::Drop(drop) => self.drop_objects(drop),
@@ -180,9 +254,8 @@ impl Session {
             Statement::AlterObjectSchema(alter) => self.set_schema(alter),
             Statement::CreateTrigger(create) => self.create_trigger(create),
             Statement::CreateFunction(create) => self.create_function(create),
+            Statement::AlterFunction(alter) => self.alter_function(alter),
             Statement::CreateSchema(create) => self.create_schema(create),
-            Statement::CreateDatabase(create) => self.create_database(create),
-            Statement::DropDatabase(drop) => self.drop_database(drop),
             Statement::CreateRole(create) => self.create_role(create),
             Statement::AlterRole(alter) => self.alter_role(alter),
             Statement::DropRole(drop) => self.drop_role(drop),
@@ -209,9 +282,9 @@ impl Session {
         if result.outputs.is_empty() {
             return Ok(());
         }
-        let columns = result.names.iter().zip(&result.outputs).map(|(name, (_, (_, ty)))| OutputColumn {
-            name: name.as_str().into(),
-            ty: *ty,
+        let columns = result.outputs.iter().map(|output| OutputColumn {
+            name: output.name.as_str().into(),
+            ty: output.ty,
             origin: None,
         });
         let shape: Arc<[OutputColumn]> = columns.collect();
@@ -222,7 +295,7 @@ impl Session {
         let columns = result
             .outputs
             .iter()
-            .map(|(_, (value, ty))| Arc::new(Column::from_datums(ty.physical, [value])))
+            .map(|output| Arc::new(Column::from_datums(output.ty.physical, [&output.value])))
             .collect();
         sink.rows(&Batch::new(columns, 1), &shape, &format)
     }
@@ -381,8 +454,8 @@ impl Session {
         }))
     }
 
-    fn lock_statement(&mut self, lock: &LockStmt) -> Result<CommandTag> {
-        if self.block != super::Block::Explicit {
+    fn lock_statement(&self, lock: &LockStmt) -> Result<CommandTag> {
+        if self.block != super::Block::Explicit && !self.in_routine() {
             return Err(Error::new(
                 SqlState::NO_ACTIVE_SQL_TRANSACTION,
                 "LOCK TABLE can only be used in transaction blocks",

@@ -20,7 +20,8 @@ pub(crate) struct WorkerSession {
     names: Arc<CatalogNames>,
     transaction_time: i64,
     statement_time: i64,
-    user: String,
+    /// Who acts, and who has connected.
+    users: [String; 2],
     database: String,
     paths: [Vec<String>; 2],
     settings: Settings,
@@ -36,7 +37,7 @@ impl WorkerSession {
             names: session.state.catalog_names(),
             transaction_time: session.transaction_timestamp(),
             statement_time: session.statement_timestamp(),
-            user: session.current_user().to_owned(),
+            users: [session.current_user().to_owned(), session.session_user().to_owned()],
             database: session.database().to_owned(),
             paths: [session.search_path(false), session.search_path(true)],
             settings: session.state.settings.borrow().clone(),
@@ -61,11 +62,11 @@ impl SessionContext for WorkerSession {
     }
 
     fn current_user(&self) -> &str {
-        &self.user
+        &self.users[0]
     }
 
     fn session_user(&self) -> &str {
-        &self.user
+        &self.users[1]
     }
 
     fn database(&self) -> &str {

@@ -209,6 +209,43 @@ impl Settings {
         Ok(())
     }
 
+    /// Whether a value could be set.
+    ///
+    /// # Errors
+    /// As [`Settings::set`].
+    pub fn check(&self, name: &str, value: &str) -> Result<()> {
+        match find(name) {
+            Some(index) => {
+                let setting = &SETTINGS[index];
+                match setting.context {
+                    Context::Internal => Err(cannot_change(setting.name)),
+                    Context::Startup => Err(needs_restart(setting.name)),
+                    Context::Session => setting.check(value, &self.values[index].value).map(|_| ()),
+                }
+            }
+            None if is_custom(name) => Ok(()),
+            None => Err(unknown(name)),
+        }
+    }
+
+    /// Ends what a routine's own settings were for, since `mark`: each goes back to what it was, unless the routine has
+    /// set it anew for the session.
+    pub fn leave_routine(&mut self, mark: usize, names: &[&str]) {
+        let steps = self.undo.split_off(mark);
+        let is_own = |step: &Undo| names.contains(&&*step.name);
+        for name in names {
+            let mut own = steps.iter().filter(|step| *step.name == **name);
+            let Some(first) = own.next() else { continue };
+            let undo = Undo { name: Arc::clone(&first.name), before: first.before.clone(), local: false };
+            if own.any(|step| !step.local) {
+                self.undo.push(undo);
+            } else {
+                self.restore(undo);
+            }
+        }
+        self.undo.extend(steps.into_iter().filter(|step| !is_own(step)));
+    }
+
     /// `RESET name`, or `SET name TO DEFAULT`.
     ///
     /// # Errors

@@ -17,9 +17,11 @@
 //! PostgreSQL fires all triggers of a row before those of the next; here each constraint goes through its rows by itself,
 //! actions before checks.
 
+use std::collections::VecDeque;
+use std::mem::take;
 use std::sync::Arc;
 
-use ochre_base::{Result, RowId};
+use ochre_base::{Oid, Result, RowId};
 use ochre_catalog::ReferentialAction;
 use ochre_sql::physical::{PlannedStatement, ReferencedKey};
 use ochre_types::{Batch, Column, ColumnBuilder, Datum, PhysicalType};
@@ -33,7 +35,7 @@ use crate::modify::errors::{foreign_key_violation, mixed_key_violation, still_re
 use crate::modify::probe::{Hold, Probe};
 use crate::modify::reference::{KeyForm, Reference};
 use crate::modify::target::Target;
-use crate::modify::triggers::Firing;
+use crate::modify::triggers::{Firing, Transitions, TriggerEvent};
 use crate::modify::unique::HeapUniqueChecker;
 use crate::relation::{IndexAccess, ReferentialQuery, RelationSource, TableAccess};
 use crate::row_store::RowStore;
@@ -51,7 +53,11 @@ pub struct AfterStatement {
     actions: Vec<PendingActions>,
     unique: Vec<PendingUnique>,
     /// Triggers that fire at the statement's end, in order.
-    triggers: Vec<Firing>,
+    triggers: VecDeque<Firing>,
+    /// Tables and events whose statement triggers have fired.
+    begun: Vec<(Oid, TriggerEvent)>,
+    /// Rows for triggers with transition tables.
+    transitions: Vec<(Oid, TriggerEvent, Transitions)>,
 }
 
 /// Rows whose foreign key is to be checked.
@@ -88,16 +94,35 @@ struct PendingUnique {
 }
 
 impl AfterStatement {
-    fn is_empty(&self) -> bool {
-        self.checks.is_empty()
-            && self.actions.is_empty()
-            && self.unique.is_empty()
-            && self.triggers.is_empty()
+    /// Notes that a statement begins to change a table; whether it is the first to do so.
+    pub fn begin_statement(&mut self, table: Oid, event: TriggerEvent) -> bool {
+        let first = !self.begun.contains(&(table, event));
+        if first {
+            self.begun.push((table, event));
+        }
+        first
+    }
+
+    /// The rows that triggers with transition tables are shown.
+    pub fn transitions(&mut self, table: Oid, event: TriggerEvent) -> Transitions {
+        if let Some((.., rows)) = self.transitions.iter().find(|(oid, of, _)| (*oid, *of) == (table, event)) {
+            return Arc::clone(rows);
+        }
+        let rows = Transitions::default();
+        self.transitions.push((table, event, Arc::clone(&rows)));
+        rows
     }
 
     /// Queues a trigger.
     pub fn fire_later(&mut self, firing: Firing) {
-        self.triggers.push(firing);
+        self.triggers.push_back(firing);
+    }
+
+    /// Queues a statement trigger: it fires once, behind all that came before it by then.
+    pub fn fire_last(&mut self, firing: Firing) {
+        let oid = firing.trigger.oid;
+        self.triggers.retain(|queued| queued.trigger.oid != oid || queued.event != firing.event);
+        self.triggers.push_back(firing);
     }
 
     fn checks_of(&mut self, reference: &Arc<Reference>) -> &mut PendingChecks {
@@ -187,25 +212,32 @@ impl AfterStatement {
 /// 23503, 23001, 23505; those of actions; 40001; errors of storage and of waiting.
 pub fn finish(ctx: &ExecContext<'_>) -> Result<()> {
     loop {
-        let work = ctx.run.after.take();
-        if work.is_empty() {
+        let (actions, unique, checks) = {
+            let mut after = ctx.run.after.borrow_mut();
+            let after = &mut *after;
+            (take(&mut after.actions), take(&mut after.unique), take(&mut after.checks))
+        };
+        if !actions.is_empty() || !unique.is_empty() || !checks.is_empty() {
+            // What the statement wrote is seen by what follows.
+            ctx.statement.txn.advance_command()?;
+            for pending in actions {
+                pending.run(ctx)?;
+            }
+            for pending in unique {
+                pending.run(ctx)?;
+            }
+            for mut pending in checks {
+                pending.run(ctx)?;
+            }
+            continue;
+        }
+        let next = ctx.run.after.borrow_mut().triggers.pop_front();
+        let Some(firing) = next else {
+            ctx.run.after.take();
             return Ok(());
-        }
-        // What the statement wrote is seen by what follows.
-        ctx.statement.txn.advance_command()?;
-        for pending in work.actions {
-            pending.run(ctx)?;
-        }
-        for pending in work.unique {
-            pending.run(ctx)?;
-        }
-        for mut pending in work.checks {
-            pending.run(ctx)?;
-        }
-        for firing in work.triggers {
-            ctx.check_interrupts()?;
-            ctx.statement.relations.fire_trigger(&firing)?;
-        }
+        };
+        ctx.check_interrupts()?;
+        ctx.statement.relations.fire_trigger(&firing)?;
     }
 }
 

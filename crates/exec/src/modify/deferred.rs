@@ -8,11 +8,14 @@
 //! - DC1: a mark says where to look, not what is wrong: a row that has a foreign key, a key that a row had, a key of a
 //!   unique index. Looking twice, or at something that a savepoint took back, is harmless, so nothing is done about
 //!   marks when a savepoint is rolled back, and they are kept while there is one.
+//! - DC2: a constraint trigger fires once for a row: what a savepoint takes back is known by its command.
 
 use hashbrown::HashMap;
-use ochre_base::{Oid, RowId};
-use ochre_catalog::ConstraintDescriptor;
+use ochre_base::{CommandId, Oid, RowId};
+use ochre_catalog::{ConstraintDescriptor, TriggerDescriptor};
 use ochre_types::Datum;
+
+use crate::modify::triggers::Firing;
 
 /// When constraints are checked, as SET CONSTRAINTS says.
 #[derive(Debug, Clone, Default)]
@@ -24,8 +27,16 @@ pub struct ConstraintTiming {
 impl ConstraintTiming {
     /// Whether a constraint waits for the end of the transaction.
     pub fn is_deferred(&self, constraint: &ConstraintDescriptor) -> bool {
-        constraint.deferrable
-            && self.single.get(&constraint.oid).copied().or(self.all).unwrap_or(constraint.initially_deferred)
+        constraint.deferrable && self.defers(constraint.oid, constraint.initially_deferred)
+    }
+
+    /// Whether a constraint trigger waits for the end of the transaction.
+    pub fn is_deferred_trigger(&self, trigger: &TriggerDescriptor) -> bool {
+        trigger.deferrable && self.defers(trigger.constraint, trigger.initially_deferred)
+    }
+
+    fn defers(&self, constraint: Oid, initially: bool) -> bool {
+        self.single.get(&constraint).copied().or(self.all).unwrap_or(initially)
     }
 
     /// SET CONSTRAINTS ALL.
@@ -60,17 +71,52 @@ pub struct DeferredChecks {
     pub timing: ConstraintTiming,
     /// Marks by constraint and table.
     marks: Vec<(Oid, Marks)>,
+    /// Constraint triggers, in the order of what they fire for.
+    firings: Vec<DeferredFiring>,
+}
+
+/// A constraint trigger that waits.
+#[derive(Debug)]
+struct DeferredFiring {
+    firing: Firing,
+    /// The command that queued it.
+    queued: CommandId,
+    /// The command under which it has fired: a savepoint may take that back.
+    fired: Option<CommandId>,
 }
 
 impl DeferredChecks {
     /// Whether nothing waits.
     pub fn is_empty(&self) -> bool {
-        self.marks.is_empty()
+        self.marks.is_empty() && self.firings.iter().all(|waiting| waiting.fired.is_some())
     }
 
     /// Whether something waits that a change of a table left.
     pub fn concerns(&self, table: Oid) -> bool {
-        self.marks.iter().any(|(_, marks)| marks.table == table)
+        let fires = |waiting: &DeferredFiring| waiting.fired.is_none() && waiting.firing.table.oid == table;
+        self.marks.iter().any(|(_, marks)| marks.table == table) || self.firings.iter().any(fires)
+    }
+
+    /// Queues a constraint trigger.
+    pub fn fire_later(&mut self, firing: Firing, command: CommandId) {
+        self.firings.push(DeferredFiring { firing, queued: command, fired: None });
+    }
+
+    /// The next constraint trigger that a test selects, which fires now.
+    pub fn next_firing(&mut self, due: impl Fn(Oid) -> bool, command: CommandId) -> Option<Firing> {
+        let is_due =
+            |waiting: &&mut DeferredFiring| waiting.fired.is_none() && due(waiting.firing.trigger.constraint);
+        let next = self.firings.iter_mut().find(is_due)?;
+        next.fired = Some(command);
+        Some(next.firing.clone())
+    }
+
+    /// Takes back what was queued and fired from a command on.
+    pub fn roll_back(&mut self, command: CommandId) {
+        self.firings.retain(|waiting| waiting.queued < command);
+        for waiting in &mut self.firings {
+            waiting.fired = waiting.fired.filter(|fired| *fired < command);
+        }
     }
 
     /// The marks of a constraint that changes of a table left.

@@ -14,7 +14,7 @@ use crate::modify::after::note_key;
 use crate::modify::insert::{project, select_rows};
 use crate::modify::recheck::{CurrentRow, Recheck};
 use crate::modify::target::Target;
-use crate::modify::triggers::{TriggerEvent, Triggers, changed_by_trigger};
+use crate::modify::triggers::{TriggerEvent, Triggers, changed_within};
 use crate::modify::update::join_batches;
 use crate::relation::RelationSource;
 use crate::{BoxOperator, ExecContext, Operator};
@@ -84,6 +84,7 @@ impl RowDeleter {
         if outcome != WriteOutcome::Done {
             return Ok(outcome);
         }
+        ctx.note_write();
         if let Some(serial) = txn.serial() {
             serial.check_row(target.heap.relation(), rid, wait.wrote_over)?;
         }
@@ -176,7 +177,8 @@ impl Delete {
         loop {
             match outcome {
                 WriteOutcome::Done => return Ok((true, again)),
-                WriteOutcome::SelfModified => return Ok((false, None)),
+                WriteOutcome::SelfModified if ctx.wrote(wait.own_command) => return Ok((false, None)),
+                WriteOutcome::SelfModified => return Err(changed_within("deleted")),
                 WriteOutcome::Changed | WriteOutcome::Deleted | WriteOutcome::Moved => {}
             }
             ctx.check_interrupts()?;
@@ -204,7 +206,8 @@ impl Delete {
             let strength = RowLockStrength::Update;
             let outcome = match heap.lock_row(txn, snapshot, rid, strength, true, &mut wait)? {
                 LockOutcome::Locked => break,
-                LockOutcome::SelfModified => return Ok((false, None)),
+                LockOutcome::SelfModified if ctx.wrote(wait.own_command) => return Ok((false, None)),
+                LockOutcome::SelfModified => return Err(changed_within("deleted")),
                 LockOutcome::Changed | LockOutcome::WouldBlock => WriteOutcome::Changed,
                 LockOutcome::Deleted => WriteOutcome::Deleted,
                 LockOutcome::Moved => WriteOutcome::Moved,
@@ -229,7 +232,7 @@ impl Delete {
         }
         match self.deleter.delete_row(ctx, &self.target, rid, snapshot, &mut wait)? {
             WriteOutcome::Done => {}
-            WriteOutcome::SelfModified => return Err(changed_by_trigger("deleted")),
+            WriteOutcome::SelfModified => return Err(changed_within("deleted")),
             other => return Err(serialization_failure(other)),
         }
         triggers.after(ctx, Some(&old), None)?;
@@ -301,7 +304,7 @@ impl Operator for Delete {
             }
         }
         if let Some((triggers, _)) = &mut self.triggers {
-            triggers.end(ctx);
+            triggers.end(ctx)?;
         }
         Ok(None)
     }

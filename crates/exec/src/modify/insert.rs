@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use ochre_access::heap::{LockOutcome, RowWait, WriteOutcome, serialization_failure};
 use ochre_base::{Error, Result, RowId};
-use ochre_expr::Expr;
+use ochre_expr::{Expr, Implementation, Volatility};
 use ochre_sql::explain::{ConflictReport, NodeReport};
-use ochre_sql::physical::{Assignment, ConflictAction, InsertPlan, OnConflict};
+use ochre_sql::physical::{Assignment, ConflictAction, InsertPlan, OnConflict, PhysicalPlan, PlanNode};
 use ochre_txn::{RowLockStrength, Snapshot};
 use ochre_types::{Batch, Column, Selection};
 
@@ -17,7 +17,7 @@ use crate::modify::errors::{conflict_moves, conflict_twice, deferrable_arbiter};
 use crate::modify::target::{NewRows, Target, is_checked, with_row_ids};
 use crate::modify::triggers::{TriggerEvent, Triggers};
 use crate::modify::unique::{Found, HeapUniqueChecker};
-use crate::modify::update::RowUpdater;
+use crate::modify::update::{RowUpdater, Shown, ShownUpdate};
 use crate::relation::RelationSource;
 use crate::{BoxOperator, ExecContext, Operator};
 
@@ -28,6 +28,8 @@ pub struct Insert {
     on_conflict: Option<Conflict>,
     returning: Option<Vec<Expr>>,
     triggers: Option<Box<Triggers>>,
+    /// Routines that compute rows see those that were inserted before.
+    one_by_one: bool,
     /// Whether its rows count for the command tag.
     is_root: bool,
 }
@@ -38,6 +40,9 @@ struct Conflict {
     updater: RowUpdater,
     decoder: RowDecoder,
     report: ConflictReport,
+    /// Of DO UPDATE.
+    triggers: Option<Box<Triggers>>,
+    shown: Option<ShownUpdate>,
 }
 
 /// What became of a proposed row.
@@ -60,25 +65,54 @@ impl Insert {
         is_root: bool,
     ) -> Result<Insert> {
         let target = Target::open(&plan.target, relations)?;
-        let on_conflict = plan.on_conflict.as_ref().map(|on_conflict| Conflict {
-            plan: on_conflict.clone(),
-            updater: RowUpdater::new(&target, changed_columns(&target, &on_conflict.action)),
-            decoder: RowDecoder::all_columns(&target.table.codec),
-            report: ConflictReport::default(),
+        let on_conflict = plan.on_conflict.as_ref().map(|on_conflict| {
+            let changed = changed_columns(&target, &on_conflict.action);
+            let triggers = match on_conflict.updates() {
+                true => Triggers::of(&target.table.descriptor, TriggerEvent::Update, &changed),
+                false => None,
+            };
+            let shown = triggers.as_ref().filter(|triggers| triggers.has_before_row());
+            Conflict {
+                plan: on_conflict.clone(),
+                updater: RowUpdater::new(&target, changed),
+                decoder: RowDecoder::all_columns(&target.table.codec),
+                shown: shown.map(|_| ShownUpdate::new(&target).that_may_move()),
+                triggers,
+                report: ConflictReport::default(),
+            }
         });
         let triggers = Triggers::of(&target.table.descriptor, TriggerEvent::Insert, &[]);
-        if plan.on_conflict.as_ref().is_some_and(OnConflict::updates)
-            && target.table.descriptor.triggers.iter().any(|trigger| trigger.update)
-        {
-            return Err(Error::unsupported("ON CONFLICT DO UPDATE on a table with triggers of UPDATE"));
-        }
-        Ok(Insert { target, source, on_conflict, returning: plan.returning.clone(), triggers, is_root })
+        Ok(Insert {
+            target,
+            source,
+            on_conflict,
+            returning: plan.returning.clone(),
+            triggers,
+            one_by_one: computes_by_routines(&plan.source),
+            is_root,
+        })
+    }
+
+    /// The triggers of ON CONFLICT DO UPDATE.
+    fn update_triggers(&mut self) -> Option<&mut Triggers> {
+        self.on_conflict.as_mut().and_then(|conflict| conflict.triggers.as_deref_mut())
     }
 
     fn count(&self, ctx: &ExecContext<'_>, rows: usize) {
         if self.is_root {
             ctx.run.rows_changed.set(ctx.run.rows_changed.get() + rows as u64);
         }
+    }
+
+    /// The next rows to insert.
+    fn next_source(&mut self, ctx: &ExecContext<'_>) -> Result<Option<Batch>> {
+        if !self.one_by_one {
+            return self.source.next(ctx);
+        }
+        let wanted = ctx.run.wanted_rows.replace(1);
+        let batch = self.source.next(ctx);
+        ctx.run.wanted_rows.set(wanted);
+        batch
     }
 
     /// Inserts one batch; RETURNING's rows.
@@ -124,13 +158,8 @@ impl Insert {
 
     /// Queues the AFTER triggers for rows that were written.
     fn queue_triggers(&self, ctx: &ExecContext<'_>, image: &Batch) -> Result<()> {
-        let Some(triggers) = self.triggers.as_ref().filter(|triggers| triggers.has_after_row()) else {
-            return Ok(());
-        };
-        for row in image.active() {
-            triggers.after(ctx, None, Some(&triggers.row(image, row)))?;
-        }
-        Ok(())
+        let Some(triggers) = &self.triggers else { return Ok(()) };
+        image.active().try_for_each(|row| triggers.after_insert(ctx, image, row))
     }
 
     /// Inserts rows one by one, each shown to the BEFORE triggers first.
@@ -285,6 +314,7 @@ impl Insert {
         self.target.encoder.encode(&self.target.table.codec, &new.image.columns, row)?;
         let version = self.target.table.codec.schema_version();
         let rid = self.target.heap.insert(txn, &mut self.target.encoder.buffer, version)?;
+        ctx.note_write();
         for (number, columns) in entries.iter().enumerate() {
             if !columns.is_included(row) {
                 continue;
@@ -407,6 +437,13 @@ impl Insert {
         for Assignment { column, value } in assignments {
             columns[*column] = ctx.eval(value, &source)?;
         }
+        if let (Some(shown), Some(triggers)) = (&mut conflict.shown, &conflict.triggers) {
+            let (target, changed) = (&mut self.target, Batch::new(columns, 1));
+            let written = shown.write(ctx, target, triggers, (&changed, 0), rid, snapshot, &mut wait)?;
+            let Some(Shown { mut old, new }) = written else { return Ok(Some(Placed::Skipped)) };
+            old.columns.push(Arc::new(Column::from(vec![rid.to_u64() as i64])));
+            return Ok(Some(Placed::Updated(with_row_ids(new.image, &[rid]), old)));
+        }
         let changed = self.target.prepare(ctx, Batch::new(columns, 1))?;
         if self.target.leaves_partition(&changed, 0) {
             return Err(conflict_moves());
@@ -415,6 +452,12 @@ impl Insert {
         let outcome = updater.update_one(ctx, &mut self.target, &old, &changed, rid, snapshot, &mut wait)?;
         Ok(match outcome {
             WriteOutcome::Done => {
+                if let Some(triggers) = &conflict.triggers
+                    && triggers.has_after_row()
+                {
+                    let (old, new) = (triggers.row(&old, 0), triggers.row(&changed.image, 0));
+                    triggers.after(ctx, Some(&old), Some(&new))?;
+                }
                 let mut old = old;
                 old.columns.push(Arc::new(Column::from(vec![rid.to_u64() as i64])));
                 Some(Placed::Updated(with_row_ids(changed.image, &[rid]), old))
@@ -446,6 +489,25 @@ fn changed_columns(target: &Target, action: &ConflictAction) -> Vec<usize> {
     }
 }
 
+/// Whether an expression calls a user's function that may see what the statement has done so far.
+pub fn calls_volatile_routine(expr: &Expr) -> bool {
+    expr.any(|node| match node {
+        Expr::Call { function, .. } => {
+            matches!(function.implementation, Implementation::Routine)
+                && function.volatility == Volatility::Volatile
+        }
+        _ => false,
+    })
+}
+
+/// Whether the top of a plan computes rows by such functions.
+fn computes_by_routines(plan: &PhysicalPlan) -> bool {
+    match &plan.node {
+        PlanNode::Project(node) => node.exprs.iter().any(calls_volatile_routine),
+        _ => false,
+    }
+}
+
 /// RETURNING over an image.
 pub fn project(ctx: &ExecContext<'_>, exprs: &[Expr], image: Batch) -> Result<Batch> {
     let columns = ctx.eval_all(exprs, &image)?;
@@ -462,14 +524,20 @@ impl Operator for Insert {
         if let Some(triggers) = &mut self.triggers {
             triggers.begin(ctx)?;
         }
-        while let Some(batch) = self.source.next(ctx)? {
+        if let Some(triggers) = self.update_triggers() {
+            triggers.begin(ctx)?;
+        }
+        while let Some(batch) = self.next_source(ctx)? {
             ctx.check_interrupts()?;
             if let Some(batch) = self.insert_batch(ctx, batch)? {
                 return Ok(Some(batch));
             }
         }
+        if let Some(triggers) = self.update_triggers() {
+            triggers.end(ctx)?;
+        }
         if let Some(triggers) = &mut self.triggers {
-            triggers.end(ctx);
+            triggers.end(ctx)?;
         }
         Ok(None)
     }
@@ -480,6 +548,9 @@ impl Operator for Insert {
 
     fn rescan(&mut self, ctx: &ExecContext<'_>) -> Result<()> {
         if let Some(triggers) = &mut self.triggers {
+            triggers.restart();
+        }
+        if let Some(triggers) = self.update_triggers() {
             triggers.restart();
         }
         self.source.rescan(ctx)

@@ -15,21 +15,22 @@
 
 use std::sync::Arc;
 
-use ochre_access::heap::{RowWait, WriteOutcome};
+use ochre_access::heap::{LockOutcome, RowWait, WriteOutcome, serialization_failure};
 use ochre_base::{Error, Result, RowId, SqlState};
 use ochre_expr::Expr;
 use ochre_sql::explain::{MergeReport, NodeReport};
 use ochre_sql::physical::{MergeAction, MergeChange, MergeMatch, MergePlan};
-use ochre_txn::Snapshot;
+use ochre_txn::{RowLockStrength, Snapshot};
 use ochre_types::{Batch, Column, ColumnBuilder, Datum, PhysicalType, Selection};
 
 use crate::build::physical_types;
+use crate::codec::RowDecoder;
 use crate::columns::{builders, null_columns, take_batch};
 use crate::modify::delete::RowDeleter;
 use crate::modify::recheck::Recheck;
 use crate::modify::target::{NewRows, Target};
-use crate::modify::triggers::refuse_triggers;
-use crate::modify::update::{Prepared, RowUpdater};
+use crate::modify::triggers::{TriggerEvent, Triggers, changed_within};
+use crate::modify::update::{Prepared, RowUpdater, Shown, ShownUpdate};
 use crate::relation::RelationSource;
 use crate::{BoxOperator, ExecContext, Operator};
 
@@ -49,8 +50,57 @@ pub struct Merge {
     of_target: Vec<bool>,
     returning: Option<Returning>,
     rows_changed: u64,
+    triggers: Option<Box<MergeTriggers>>,
     is_root: bool,
     report: MergeReport,
+}
+
+/// The triggers of a MERGE, by what its actions do.
+struct MergeTriggers {
+    insert: Option<Box<Triggers>>,
+    update: Option<Box<Triggers>>,
+    delete: Option<Box<Triggers>>,
+    shown: ShownUpdate,
+    decoder: RowDecoder,
+}
+
+impl MergeTriggers {
+    fn of(target: &Target, actions: &[MergeAction]) -> Option<Box<MergeTriggers>> {
+        let table = &target.table.descriptor;
+        if table.triggers.is_empty() {
+            return None;
+        }
+        let has = |wanted: fn(&MergeChange) -> bool| actions.iter().any(|action| wanted(&action.change));
+        let generated = target.plan.generated.iter().map(|generated| generated.column);
+        let assigned = actions.iter().flat_map(|action| match &action.change {
+            MergeChange::Update(assignments) => assignments.as_slice(),
+            _ => &[],
+        });
+        let changed: Vec<usize> = assigned.map(|assignment| assignment.column).chain(generated).collect();
+        let of = |fires: bool, event| if fires { Triggers::of(table, event, &changed) } else { None };
+        Some(Box::new(MergeTriggers {
+            insert: of(has(|change| matches!(change, MergeChange::Insert(_))), TriggerEvent::Insert),
+            update: of(has(|change| matches!(change, MergeChange::Update(_))), TriggerEvent::Update),
+            delete: of(has(|change| matches!(change, MergeChange::Delete)), TriggerEvent::Delete),
+            shown: ShownUpdate::new(target),
+            decoder: RowDecoder::all_columns(&target.table.codec),
+        }))
+    }
+
+    fn begin(&mut self, ctx: &ExecContext<'_>) -> Result<()> {
+        let lists = [&mut self.insert, &mut self.update, &mut self.delete];
+        lists.into_iter().flatten().try_for_each(|triggers| triggers.begin(ctx))
+    }
+
+    fn end(&mut self, ctx: &ExecContext<'_>) -> Result<()> {
+        let lists = [&mut self.delete, &mut self.update, &mut self.insert];
+        lists.into_iter().flatten().try_for_each(|triggers| triggers.end(ctx))
+    }
+
+    fn restart(&mut self) {
+        let lists = [&mut self.insert, &mut self.update, &mut self.delete];
+        lists.into_iter().flatten().for_each(|triggers| triggers.restart());
+    }
 }
 
 /// Rows of the source with the action for each and what it needs.
@@ -131,7 +181,7 @@ impl Merge {
         is_root: bool,
     ) -> Result<Merge> {
         let target = Target::open(&plan.target, relations)?;
-        refuse_triggers(&target.table.descriptor, "MERGE into")?;
+        let triggers = MergeTriggers::of(&target, &plan.actions);
         let updater = |action: &MergeAction| match &action.change {
             MergeChange::Update(assignments) => {
                 let generated = target.plan.generated.iter().map(|generated| generated.column);
@@ -161,6 +211,7 @@ impl Merge {
             }
         });
         Ok(Merge {
+            triggers,
             updaters: plan.actions.iter().map(updater).collect(),
             deleter: RowDeleter::new(&target),
             recheck: Recheck::new(&target.table.codec, &plan.recheck),
@@ -271,15 +322,130 @@ impl Merge {
             part = new.of_rows(rows.to_vec());
             &part
         };
+        let shows = |triggers: &MergeTriggers| triggers.insert.as_ref().is_some_and(|t| t.has_before_row());
+        if self.triggers.as_deref().is_some_and(shows) {
+            return self.insert_shown(ctx, source, action, new, rows);
+        }
         let ids = self.target.insert(ctx, new)?;
         self.rows_changed += rows.len() as u64;
         self.report.inserted += rows.len() as u64;
+        if let Some(triggers) = self.triggers.as_ref().and_then(|triggers| triggers.insert.as_ref()) {
+            rows.iter().try_for_each(|row| triggers.after_insert(ctx, &new.image, *row as usize))?;
+        }
         if let Some(returning) = &mut self.returning {
             for row in rows.iter().map(|row| *row as usize) {
                 returning.push(&self.actions[action].change, &new.image, ids[row], source, row);
             }
         }
         Ok(())
+    }
+
+    /// Inserts rows one by one, each shown to the BEFORE triggers.
+    fn insert_shown(
+        &mut self,
+        ctx: &ExecContext<'_>,
+        source: &Batch,
+        action: usize,
+        new: &NewRows,
+        rows: &[u16],
+    ) -> Result<()> {
+        let Some(triggers) = self.triggers.as_ref().and_then(|triggers| triggers.insert.as_ref()) else {
+            return Err(Error::internal("a row is shown to no triggers"));
+        };
+        for row in rows.iter().map(|row| *row as usize) {
+            let Some(shown) = triggers.before(ctx, None, Some(triggers.row(&new.image, row)))? else {
+                continue;
+            };
+            let new = self.target.prepare(ctx, triggers.image(&self.target.table.codec, &shown))?;
+            let ids = self.target.insert(ctx, &new)?;
+            self.rows_changed += 1;
+            self.report.inserted += 1;
+            triggers.after_insert(ctx, &new.image, 0)?;
+            if let Some(returning) = &mut self.returning {
+                let one = slice(source, row);
+                returning.push(&self.actions[action].change, &new.image, ids[0], &one, 0);
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the change of a row has triggers that see the row before.
+    fn shows(&self, change: &MergeChange) -> bool {
+        let Some(triggers) = &self.triggers else { return false };
+        match change {
+            MergeChange::Update(_) => triggers.update.as_ref().is_some_and(|t| t.has_before_row()),
+            MergeChange::Delete => {
+                triggers.delete.as_ref().is_some_and(|t| t.has_before_row() || t.has_after_row())
+            }
+            _ => false,
+        }
+    }
+
+    /// Updates or deletes a row that triggers see before.
+    fn change_shown(
+        &mut self,
+        ctx: &ExecContext<'_>,
+        work: &Work,
+        row: usize,
+        rid: RowId,
+        snapshot: &Snapshot,
+        wait: &mut RowWait,
+    ) -> Result<WriteOutcome> {
+        let Some(number) = work.actions[row] else { return Ok(WriteOutcome::Done) };
+        let heap = Arc::clone(&self.target.heap);
+        let updates = matches!(self.actions[number].change, MergeChange::Update(_));
+        let strength = if updates { RowLockStrength::NoKeyUpdate } else { RowLockStrength::Update };
+        match heap.lock_row(ctx.statement.txn, snapshot, rid, strength, true, wait)? {
+            LockOutcome::Locked => {}
+            LockOutcome::SelfModified if ctx.wrote(wait.own_command) => return Err(affected_twice()),
+            LockOutcome::SelfModified => {
+                return Err(changed_within(if updates { "updated" } else { "deleted" }));
+            }
+            LockOutcome::Changed | LockOutcome::WouldBlock => return Ok(WriteOutcome::Changed),
+            LockOutcome::Deleted => return Ok(WriteOutcome::Deleted),
+            LockOutcome::Moved => return Ok(WriteOutcome::Moved),
+        }
+        let Some(triggers) = &mut self.triggers else {
+            return Err(Error::internal("a row is shown to no triggers"));
+        };
+        let image = match (&work.changes[number], &triggers.update, &triggers.delete) {
+            (Change::Update(prepared), Some(list), _) => {
+                let (target, shown) = (&mut self.target, &mut triggers.shown);
+                let proposed = (&prepared.new.image, row);
+                match shown.write(ctx, target, list, proposed, rid, snapshot, wait)? {
+                    Some(Shown { new, .. }) => new.image,
+                    None => return Ok(WriteOutcome::Done),
+                }
+            }
+            (_, _, Some(list)) => {
+                let decoder = &mut triggers.decoder;
+                let seen = heap.fetch(snapshot, rid, |version| decoder.push(&version))?;
+                seen.unwrap_or(Ok(()))?;
+                let old = decoder.take(&heap)?;
+                let old_row = list.row(&old, 0);
+                if list.before(ctx, Some(&old_row), None)?.is_none() {
+                    return Ok(WriteOutcome::Done);
+                }
+                match self.deleter.delete_row(ctx, &self.target, rid, snapshot, wait)? {
+                    WriteOutcome::Done => {}
+                    WriteOutcome::SelfModified => return Err(changed_within("deleted")),
+                    other => return Err(serialization_failure(other)),
+                }
+                list.after(ctx, Some(&old_row), None)?;
+                old
+            }
+            _ => return Err(Error::internal("a row is shown to no triggers")),
+        };
+        self.rows_changed += 1;
+        match updates {
+            true => self.report.updated += 1,
+            false => self.report.deleted += 1,
+        }
+        if let Some(returning) = &mut self.returning {
+            let one = slice(&work.source, row);
+            returning.push(&self.actions[number].change, &image, rid, &one, 0);
+        }
+        Ok(WriteOutcome::Done)
     }
 
     /// Updates or deletes a row; how that ended.
@@ -293,6 +459,9 @@ impl Merge {
         wait: &mut RowWait,
     ) -> Result<WriteOutcome> {
         let Some(number) = work.actions[row] else { return Ok(WriteOutcome::Done) };
+        if self.shows(&self.actions[number].change) {
+            return self.change_shown(ctx, work, row, rid, snapshot, wait);
+        }
         let action = &self.actions[number].change;
         let outcome = match (action, &work.changes[number], &mut self.updaters[number]) {
             (MergeChange::Delete, ..) => self.deleter.delete_row(ctx, &self.target, rid, snapshot, wait)?,
@@ -308,6 +477,14 @@ impl Merge {
                     MergeChange::Delete => self.report.deleted += 1,
                     _ => self.report.updated += 1,
                 }
+                if let (Change::Update(prepared), Some(triggers)) = (
+                    &work.changes[number],
+                    self.triggers.as_ref().and_then(|triggers| triggers.update.as_ref()),
+                ) && triggers.has_after_row()
+                {
+                    let old = triggers.row(&prepared.old, row);
+                    triggers.after(ctx, Some(&old), Some(&triggers.row(&prepared.new.image, row)))?;
+                }
                 if let Some(returning) = &mut self.returning {
                     match &work.changes[number] {
                         Change::Update(prepared) => {
@@ -321,7 +498,11 @@ impl Merge {
                 }
                 Ok(outcome)
             }
-            WriteOutcome::SelfModified => Err(affected_twice()),
+            WriteOutcome::SelfModified if ctx.wrote(wait.own_command) => Err(affected_twice()),
+            WriteOutcome::SelfModified => Err(changed_within(match action {
+                MergeChange::Delete => "deleted",
+                _ => "updated",
+            })),
             outcome => Ok(outcome),
         }
     }
@@ -393,6 +574,9 @@ fn affected_twice() -> Error {
 
 impl Operator for Merge {
     fn next(&mut self, ctx: &ExecContext<'_>) -> Result<Option<Batch>> {
+        if let Some(triggers) = &mut self.triggers {
+            triggers.begin(ctx)?;
+        }
         while let Some(batch) = self.source.next(ctx)? {
             self.merge_batch(ctx, batch)?;
             let changed = std::mem::take(&mut self.rows_changed);
@@ -405,6 +589,9 @@ impl Operator for Merge {
                 return Ok(Some(rows));
             }
         }
+        if let Some(triggers) = &mut self.triggers {
+            triggers.end(ctx)?;
+        }
         Ok(None)
     }
 
@@ -413,6 +600,9 @@ impl Operator for Merge {
     }
 
     fn rescan(&mut self, ctx: &ExecContext<'_>) -> Result<()> {
+        if let Some(triggers) = &mut self.triggers {
+            triggers.restart();
+        }
         self.source.rescan(ctx)
     }
 }

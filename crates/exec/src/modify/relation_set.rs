@@ -199,7 +199,7 @@ fn changed_columns(plan: &ModifySetPlan) -> Vec<usize> {
 impl Operator for ModifySet {
     fn next(&mut self, ctx: &ExecContext<'_>) -> Result<Option<Batch>> {
         if let Some(triggers) = &mut self.triggers {
-            triggers.begin(ctx)?;
+            triggers.begin_set(ctx)?;
         }
         while let Some(batch) = self.source.next(ctx)? {
             let results = self.change_batch(ctx, &batch)?;
@@ -208,7 +208,7 @@ impl Operator for ModifySet {
             }
         }
         if let Some(triggers) = &mut self.triggers {
-            triggers.end(ctx);
+            triggers.end(ctx)?;
         }
         Ok(None)
     }

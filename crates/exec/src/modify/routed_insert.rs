@@ -6,9 +6,9 @@
 
 use std::sync::Arc;
 
-use ochre_base::{Oid, Result, RowId};
+use ochre_base::{Error, Oid, Result, RowId};
 use ochre_expr::Expr;
-use ochre_sql::physical::{InsertPlan, InsertRouting, LeafInsert, RouteNode, RoutePlace};
+use ochre_sql::physical::{InsertPlan, InsertRouting, LeafInsert, OnConflict, RouteNode, RoutePlace};
 use ochre_types::{Batch, Column, Datum, Selection, SqlType};
 
 use crate::modify::errors::no_partition;
@@ -141,7 +141,7 @@ fn find_places(ctx: &ExecContext<'_>, node: &RouteNode, batch: &Batch, places: &
 }
 
 #[cold]
-fn homeless(ctx: &ExecContext<'_>, node: &RouteNode, key: &[Datum]) -> ochre_base::Error {
+fn homeless(ctx: &ExecContext<'_>, node: &RouteNode, key: &[Datum]) -> Error {
     let schema = ctx.statement.relations.namespace_name(node.table.namespace);
     let types = node.keys.iter().map(Expr::ty);
     let values: Vec<(SqlType, Datum)> = types.zip(key.iter().cloned()).collect();
@@ -155,6 +155,8 @@ pub struct RoutedInsert {
     router: Router,
     /// The statement triggers of the table.
     triggers: Option<Box<Triggers>>,
+    /// Whether the table has statement triggers that ON CONFLICT DO UPDATE would fire.
+    update_triggers: bool,
 }
 
 impl RoutedInsert {
@@ -166,14 +168,22 @@ impl RoutedInsert {
         is_root: bool,
     ) -> RoutedInsert {
         let triggers = Triggers::of(&plan.target.table, TriggerEvent::Insert, &[]);
-        RoutedInsert { source, router: Router::new(routing, is_root), triggers }
+        let updates = plan.on_conflict.as_ref().is_some_and(OnConflict::updates);
+        let update_triggers =
+            updates && Triggers::of(&plan.target.table, TriggerEvent::Update, &[]).is_some();
+        RoutedInsert { source, router: Router::new(routing, is_root), triggers, update_triggers }
     }
 }
 
 impl Operator for RoutedInsert {
     fn next(&mut self, ctx: &ExecContext<'_>) -> Result<Option<Batch>> {
+        if self.update_triggers {
+            return Err(Error::unsupported(
+                "ON CONFLICT DO UPDATE on a partitioned table with triggers of UPDATE",
+            ));
+        }
         if let Some(triggers) = &mut self.triggers {
-            triggers.begin(ctx)?;
+            triggers.begin_set(ctx)?;
         }
         while let Some(batch) = self.source.next(ctx)? {
             ctx.check_interrupts()?;
@@ -183,7 +193,7 @@ impl Operator for RoutedInsert {
             }
         }
         if let Some(triggers) = &mut self.triggers {
-            triggers.end(ctx);
+            triggers.end(ctx)?;
         }
         Ok(None)
     }

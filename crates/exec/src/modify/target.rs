@@ -237,6 +237,7 @@ impl Target {
                 ids[row] = *id;
             }
         }
+        ctx.note_write();
         for number in 0..self.table.indexes.len() {
             let index = Arc::clone(&self.table.indexes[number]);
             let columns = ctx.with_eval(|eval| EntryColumns::compute(&index, image, eval))?;

@@ -3,16 +3,18 @@
 //! # How
 //! A table without triggers costs the look at an empty list when the operator is built. With some, rows are written one by
 //! one: those of BEFORE see the row under its lock and may change it or turn the write down; those of AFTER are queued with
-//! the old and the new row and fire when the statement's own work is done, foreign keys first.
+//! the old and the new row and fire when the statement's own work is done, foreign keys first. Statement triggers fire once
+//! for a table and an event, however often cascades come to it.
 //!
 //! # Not done
-//! INSTEAD OF, transition tables, and constraint triggers that wait for the end of the transaction.
+//! INSTEAD OF.
 
 use std::sync::Arc;
 
 use ochre_base::{Error, Result, SqlState};
 use ochre_catalog::{RelationDescriptor, TriggerDescriptor, TriggerTiming};
 use ochre_types::{Batch, Column, Datum};
+use parking_lot::Mutex;
 
 use crate::ExecContext;
 use crate::codec::RowCodec;
@@ -41,14 +43,26 @@ impl TriggerEvent {
     }
 }
 
+/// The rows that a statement changed, for triggers that ask for them all.
+#[derive(Debug, Default)]
+pub struct TransitionRows {
+    pub old: Vec<TriggerRow>,
+    pub new: Vec<TriggerRow>,
+}
+
+/// Those rows, while more of them may come.
+pub type Transitions = Arc<Mutex<TransitionRows>>;
+
 /// A trigger that is about to fire.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct Firing {
     pub table: Arc<RelationDescriptor>,
     pub trigger: Arc<TriggerDescriptor>,
     pub event: TriggerEvent,
     pub old: Option<TriggerRow>,
     pub new: Option<TriggerRow>,
+    /// For a trigger with transition tables.
+    pub transitions: Option<Transitions>,
 }
 
 /// The triggers that a statement's changes of one table fire, by name within each list.
@@ -57,10 +71,14 @@ pub struct Triggers {
     event: TriggerEvent,
     /// Positions of the live columns.
     live: Vec<usize>,
+    /// Which of the live columns are generated: their values are not there yet before the row is written.
+    generated: Vec<usize>,
     before_statement: Vec<Arc<TriggerDescriptor>>,
     before_row: Vec<Arc<TriggerDescriptor>>,
     after_row: Vec<Arc<TriggerDescriptor>>,
     after_statement: Vec<Arc<TriggerDescriptor>>,
+    /// Whether some trigger asks for the old rows, or the new ones.
+    keeps: (bool, bool),
     begun: bool,
     ended: bool,
 }
@@ -87,6 +105,7 @@ impl Triggers {
         none.before_row.clear();
         none.after_row.clear();
         none.after_statement.clear();
+        none.keeps = (false, false);
         none
     }
 
@@ -107,17 +126,27 @@ impl Triggers {
             let all = table.triggers.iter().filter(fires);
             all.filter(|trigger| trigger.timing == timing && trigger.row == row).cloned().collect()
         };
-        Box::new(Triggers {
+        let live: Vec<usize> =
+            table.columns.iter().enumerate().filter(|(_, c)| !c.dropped).map(|(i, _)| i).collect();
+        let generated = live.iter().enumerate().filter(|(_, i)| table.columns[**i].generated.is_some());
+        let mut found = Box::new(Triggers {
             before_statement: list(TriggerTiming::Before, false),
             before_row: list(TriggerTiming::Before, true),
             after_row: list(TriggerTiming::After, true),
             after_statement: list(TriggerTiming::After, false),
-            live: table.columns.iter().enumerate().filter(|(_, c)| !c.dropped).map(|(i, _)| i).collect(),
+            generated: generated.map(|(place, _)| place).collect(),
+            live,
             table: Arc::clone(table),
             event,
+            keeps: (false, false),
             begun: false,
             ended: false,
-        })
+        });
+        for trigger in found.after_row.iter().chain(&found.after_statement) {
+            found.keeps.0 |= trigger.old_table.is_some();
+            found.keeps.1 |= trigger.new_table.is_some();
+        }
+        found
     }
 
     /// Whether rows are shown before they are written.
@@ -125,9 +154,9 @@ impl Triggers {
         !self.before_row.is_empty()
     }
 
-    /// Whether rows are shown after they were written.
+    /// Whether rows are shown after they were written, or kept.
     pub fn has_after_row(&self) -> bool {
-        !self.after_row.is_empty()
+        !self.after_row.is_empty() || self.keeps != (false, false)
     }
 
     /// Fires BEFORE … FOR EACH STATEMENT, once.
@@ -139,20 +168,41 @@ impl Triggers {
             return Ok(());
         }
         ctx.statement.txn.forbid_suspension();
+        if !ctx.run.after.borrow_mut().begin_statement(self.table.oid, self.event) {
+            return Ok(());
+        }
         for trigger in &self.before_statement {
             self.fire(ctx, trigger, None, None)?;
         }
         Ok(())
     }
 
+    /// As [`Triggers::begin`], for a table that has children or partitions.
+    ///
+    /// # Errors
+    /// 0A000 for transition tables, which would lack the rows of the children; the triggers'.
+    pub fn begin_set(&mut self, ctx: &ExecContext<'_>) -> Result<()> {
+        if self.keeps != (false, false) {
+            return Err(Error::unsupported("transition tables of a table with children or partitions"));
+        }
+        self.begin(ctx)
+    }
+
     /// The operator has come to its end: AFTER … FOR EACH STATEMENT waits for the statement's.
-    pub fn end(&mut self, ctx: &ExecContext<'_>) {
+    ///
+    /// # Errors
+    /// Those of conditions.
+    pub fn end(&mut self, ctx: &ExecContext<'_>) -> Result<()> {
         if std::mem::replace(&mut self.ended, true) {
-            return;
+            return Ok(());
         }
         for trigger in &self.after_statement {
-            ctx.run.after.borrow_mut().fire_later(self.firing(trigger, None, None));
+            let firing = self.firing(ctx, trigger, None, None);
+            if ctx.statement.relations.trigger_applies(&firing)? {
+                ctx.run.after.borrow_mut().fire_last(firing);
+            }
         }
+        Ok(())
     }
 
     /// The operator runs anew.
@@ -163,12 +213,15 @@ impl Triggers {
 
     fn firing(
         &self,
+        ctx: &ExecContext<'_>,
         trigger: &Arc<TriggerDescriptor>,
         old: Option<TriggerRow>,
         new: Option<TriggerRow>,
     ) -> Firing {
+        let keeps = trigger.old_table.is_some() || trigger.new_table.is_some();
+        let transitions = keeps.then(|| ctx.run.after.borrow_mut().transitions(self.table.oid, self.event));
         let (table, trigger) = (Arc::clone(&self.table), Arc::clone(trigger));
-        Firing { table, trigger, event: self.event, old, new }
+        Firing { table, trigger, event: self.event, old, new, transitions }
     }
 
     fn fire(
@@ -178,7 +231,7 @@ impl Triggers {
         old: Option<TriggerRow>,
         new: Option<TriggerRow>,
     ) -> Result<Option<TriggerRow>> {
-        let firing = self.firing(trigger, old, new);
+        let firing = self.firing(ctx, trigger, old, new);
         let relations = ctx.statement.relations;
         if !relations.trigger_applies(&firing)? {
             return Ok(firing.new.or(firing.old));
@@ -189,33 +242,31 @@ impl Triggers {
     /// Shows a row to the BEFORE triggers: the row that is to be written, of a DELETE the old one; `None` to leave it.
     ///
     /// # Errors
-    /// The triggers'; 42804 for a row of another structure.
+    /// The triggers'.
     pub fn before(
         &self,
         ctx: &ExecContext<'_>,
         old: Option<&TriggerRow>,
         new: Option<TriggerRow>,
     ) -> Result<Option<TriggerRow>> {
-        let mut current = new;
+        let mut current = new.map(|row| self.without_generated(row));
         for trigger in &self.before_row {
             match self.fire(ctx, trigger, old.cloned(), current.clone())? {
                 None => return Ok(None),
-                Some(row) if row.len() != self.live.len() => {
-                    return Err(Error::new(
-                        SqlState::DATATYPE_MISMATCH,
-                        "returned row structure does not match the structure of the triggering table",
-                    )
-                    .detail(format!(
-                        "Number of returned columns ({}) does not match expected column count ({}).",
-                        row.len(),
-                        self.live.len()
-                    )));
-                }
-                Some(row) if current.is_some() => current = Some(row),
+                Some(row) if current.is_some() => current = Some(self.without_generated(row)),
                 Some(_) => {}
             }
         }
         Ok(current.or_else(|| old.cloned()))
+    }
+
+    fn without_generated(&self, row: TriggerRow) -> TriggerRow {
+        if self.generated.iter().all(|place| row.get(*place).is_none_or(Datum::is_null)) {
+            return row;
+        }
+        let mut values = row.to_vec();
+        self.generated.iter().for_each(|place| values[*place] = Datum::Null);
+        values.into()
     }
 
     /// Queues the AFTER triggers for a row that was written.
@@ -228,13 +279,37 @@ impl Triggers {
         old: Option<&TriggerRow>,
         new: Option<&TriggerRow>,
     ) -> Result<()> {
+        if self.keeps != (false, false) {
+            let transitions = ctx.run.after.borrow_mut().transitions(self.table.oid, self.event);
+            let mut rows = transitions.lock();
+            rows.old.extend(old.filter(|_| self.keeps.0).cloned());
+            rows.new.extend(new.filter(|_| self.keeps.1).cloned());
+        }
         for trigger in &self.after_row {
-            let firing = self.firing(trigger, old.cloned(), new.cloned());
-            if ctx.statement.relations.trigger_applies(&firing)? {
-                ctx.run.after.borrow_mut().fire_later(firing);
+            let firing = self.firing(ctx, trigger, old.cloned(), new.cloned());
+            if !ctx.statement.relations.trigger_applies(&firing)? {
+                continue;
             }
+            if let Some(deferred) = ctx.statement.relations.deferred().filter(|_| trigger.deferrable)
+                && deferred.borrow().timing.is_deferred_trigger(trigger)
+            {
+                deferred.borrow_mut().fire_later(firing, ctx.statement.txn.current_cid());
+                continue;
+            }
+            ctx.run.after.borrow_mut().fire_later(firing);
         }
         Ok(())
+    }
+
+    /// As [`Triggers::after`] for a row of an image.
+    ///
+    /// # Errors
+    /// Those of conditions.
+    pub fn after_insert(&self, ctx: &ExecContext<'_>, image: &Batch, row: usize) -> Result<()> {
+        if !self.has_after_row() {
+            return Ok(());
+        }
+        self.after(ctx, None, Some(&self.row(image, row)))
     }
 
     /// The live columns of a row of an image.
@@ -259,23 +334,12 @@ impl Triggers {
     }
 }
 
-/// 27000: a BEFORE trigger has changed the very row that it was shown.
+/// 27000: what a statement is about to change was changed by a trigger or a function that the statement has called.
 #[cold]
-pub fn changed_by_trigger(verb: &str) -> Error {
+pub fn changed_within(verb: &str) -> Error {
     Error::new(
         SqlState::new("27000"),
         format!("tuple to be {verb} was already modified by an operation triggered by the current command"),
     )
     .hint("Consider using an AFTER trigger instead of a BEFORE trigger to propagate changes to other rows.")
-}
-
-/// Refuses a table with triggers where they cannot fire.
-///
-/// # Errors
-/// 0A000.
-pub fn refuse_triggers(table: &RelationDescriptor, what: &str) -> Result<()> {
-    if table.triggers.is_empty() {
-        return Ok(());
-    }
-    Err(Error::unsupported(format_args!("{what} a table with triggers")))
 }

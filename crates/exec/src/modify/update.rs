@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use ochre_access::heap::{LockOutcome, RowWait, WriteOutcome, serialization_failure};
-use ochre_base::{Oid, Result, RowId};
+use ochre_base::{Error, Oid, Result, RowId};
 use ochre_expr::Expr;
 use ochre_sql::physical::{Assignment, ReferencedKey, UpdatePlan};
 use ochre_txn::{RowLockStrength, Snapshot};
@@ -17,11 +17,11 @@ use crate::codec::RowDecoder;
 use crate::index_entry::{Entry, EntryColumns};
 use crate::modify::after::{note_key, note_row};
 use crate::modify::delete::RowDeleter;
-use crate::modify::insert::{project, select_rows};
+use crate::modify::insert::{calls_volatile_routine, project, select_rows};
 use crate::modify::recheck::Recheck;
 use crate::modify::reference::{Reference, ReferenceKeys};
 use crate::modify::target::{NewRows, Target, with_row_ids};
-use crate::modify::triggers::{TriggerEvent, Triggers, changed_by_trigger};
+use crate::modify::triggers::{TriggerEvent, Triggers, changed_within};
 use crate::relation::{IndexAccess, RelationSource};
 use crate::{BoxOperator, ExecContext, Operator};
 
@@ -116,11 +116,7 @@ impl RowUpdater {
         old_columns: &[Option<usize>],
         assignments: &[Assignment],
     ) -> Result<Prepared> {
-        let old = target.old_image(&source, old_columns);
-        let mut changed = old.clone();
-        for Assignment { column, value } in assignments {
-            changed.columns[*column] = ctx.eval(value, &source)?;
-        }
+        let (old, changed) = assigned(ctx, target, &source, old_columns, assignments)?;
         let new = target.prepare(ctx, changed)?;
         let entries = self.entries(ctx, &old, &new.image)?;
         Ok(Prepared { source, old, new, entries })
@@ -197,6 +193,7 @@ impl RowUpdater {
             wait,
         )?;
         if outcome == WriteOutcome::Done {
+            ctx.note_write();
             if keys_changed {
                 self.insert_entries(ctx, target, entries, row, rid)?;
             }
@@ -307,9 +304,11 @@ pub struct Update {
     recheck: Recheck,
     returning: Option<Vec<Expr>>,
     updater: RowUpdater,
-    /// The columns that may change, by position.
-    changed: Vec<usize>,
-    triggers: Option<Shown>,
+    triggers: Option<Box<Triggers>>,
+    /// With BEFORE triggers.
+    shown: Option<ShownUpdate>,
+    /// Routines that compute values see the rows that were updated before.
+    one_by_one: bool,
     is_root: bool,
     part: Option<PartState>,
 }
@@ -332,12 +331,132 @@ pub struct MovedRow {
     done: Prepared,
 }
 
-/// What an UPDATE of a table with triggers needs.
-struct Shown {
-    triggers: Box<Triggers>,
+/// What an UPDATE of rows needs that BEFORE triggers see.
+pub struct ShownUpdate {
     /// For rows that triggers may have changed anywhere.
     updater: RowUpdater,
     decoder: RowDecoder,
+    /// Whether rows that come to belong to another partition are refused.
+    refuses_moves: bool,
+}
+
+/// A row that was shown to triggers and written.
+pub struct Shown {
+    pub old: Batch,
+    pub new: NewRows,
+}
+
+impl ShownUpdate {
+    /// For rows of a table.
+    pub fn new(target: &Target) -> ShownUpdate {
+        let all = (0..target.table.codec.column_count()).collect();
+        ShownUpdate {
+            updater: RowUpdater::new(target, all),
+            decoder: RowDecoder::all_columns(&target.table.codec),
+            refuses_moves: false,
+        }
+    }
+
+    /// Refuses rows that leave their partition.
+    pub fn that_may_move(self) -> ShownUpdate {
+        ShownUpdate { refuses_moves: true, ..self }
+    }
+
+    /// Shows a row that is locked in the version that `snapshot` sees to the triggers, and writes what they leave of the
+    /// change; `None` when they leave nothing. `proposed` is an image with the row's new values at `row`.
+    ///
+    /// # Errors
+    /// The triggers'; 27000 when they have changed the row themselves; those of writing.
+    #[allow(clippy::too_many_arguments, reason = "the facts of one write")]
+    pub fn write(
+        &mut self,
+        ctx: &ExecContext<'_>,
+        target: &mut Target,
+        triggers: &Triggers,
+        proposed: (&Batch, usize),
+        rid: RowId,
+        snapshot: &Snapshot,
+        wait: &mut RowWait,
+    ) -> Result<Option<Shown>> {
+        let written = self.write_or_move(ctx, target, triggers, proposed, None, rid, snapshot, wait)?;
+        Ok(written.map(|(shown, _)| shown))
+    }
+
+    /// As [`ShownUpdate::write`]; a row that belongs to another partition of `part` is taken away here, which is told.
+    #[allow(clippy::too_many_arguments, reason = "the facts of one write")]
+    fn write_or_move(
+        &mut self,
+        ctx: &ExecContext<'_>,
+        target: &mut Target,
+        triggers: &Triggers,
+        (proposed, row): (&Batch, usize),
+        part: Option<&mut PartState>,
+        rid: RowId,
+        snapshot: &Snapshot,
+        wait: &mut RowWait,
+    ) -> Result<Option<(Shown, bool)>> {
+        let heap = Arc::clone(&target.heap);
+        let decoder = &mut self.decoder;
+        let seen = heap.fetch(snapshot, rid, |version| decoder.push(&version))?;
+        seen.unwrap_or(Ok(()))?;
+        let old = self.decoder.take(&heap)?;
+        if old.rows == 0 {
+            return Ok(None);
+        }
+        let old_row = triggers.row(&old, 0);
+        let proposed = triggers.row(proposed, row);
+        let Some(new_row) = triggers.before(ctx, Some(&old_row), Some(proposed))? else {
+            return Ok(None);
+        };
+        let new = target.prepare(ctx, triggers.image(&target.table.codec, &new_row))?;
+        let leaves = (self.refuses_moves || part.is_some()) && target.leaves_partition(&new, 0);
+        if leaves {
+            let Some(part) = part else { return Err(moves_beside_triggers()) };
+            if let Some(leaving) = &part.leaving
+                && leaving.before(ctx, Some(&old_row), None)?.is_none()
+            {
+                return Ok(None);
+            }
+            written(part.deleter.move_row(ctx, target, rid, snapshot, wait)?)?;
+            if let Some(leaving) = part.leaving.as_ref().filter(|leaving| leaving.has_after_row()) {
+                leaving.after(ctx, Some(&old_row), None)?;
+            }
+        } else {
+            written(self.updater.update_one(ctx, target, &old, &new, rid, snapshot, wait)?)?;
+            if triggers.has_after_row() {
+                triggers.after(ctx, Some(&old_row), Some(&triggers.row(&new.image, 0)))?;
+            }
+        }
+        Ok(Some((Shown { old, new }, leaves)))
+    }
+}
+
+/// That a row which was locked and shown to triggers is written.
+fn written(outcome: WriteOutcome) -> Result<()> {
+    match outcome {
+        WriteOutcome::Done => Ok(()),
+        WriteOutcome::SelfModified => Err(changed_within("updated")),
+        other => Err(serialization_failure(other)),
+    }
+}
+
+/// The old images of source rows, and those with the new values, generated columns not yet computed.
+///
+/// # Errors
+/// Those of the expressions.
+pub fn assigned(
+    ctx: &ExecContext<'_>,
+    target: &Target,
+    source: &Batch,
+    old_columns: &[Option<usize>],
+    assignments: &[Assignment],
+) -> Result<(Batch, Batch)> {
+    let old = target.old_image(source, old_columns);
+    let mut changed = old.clone();
+    for Assignment { column, value } in assignments {
+        changed.columns[*column] = ctx.eval(value, source)?;
+    }
+    Ok((old, changed))
 }
 
 impl Update {
@@ -355,21 +474,15 @@ impl Update {
         let generated = target.plan.generated.iter().map(|generated| generated.column);
         let changed: Vec<usize> =
             plan.assignments.iter().map(|assignment| assignment.column).chain(generated).collect();
-        let all: Vec<usize> = (0..target.table.codec.column_count()).collect();
-        let triggers =
-            Triggers::of(&target.table.descriptor, TriggerEvent::Update, &changed).map(|triggers| Shown {
-                updater: RowUpdater::new(
-                    &target,
-                    if triggers.has_before_row() { all } else { changed.clone() },
-                ),
-                decoder: RowDecoder::all_columns(&target.table.codec),
-                triggers,
-            });
+        let triggers = Triggers::of(&target.table.descriptor, TriggerEvent::Update, &changed);
+        let shown = triggers.as_ref().filter(|triggers| triggers.has_before_row());
+        let shown = shown.map(|_| ShownUpdate::new(&target));
         Ok(Update {
+            shown,
             triggers,
+            one_by_one: plan.assignments.iter().any(|assignment| calls_volatile_routine(&assignment.value)),
             recheck: Recheck::new(&target.table.codec, &plan.recheck),
-            updater: RowUpdater::new(&target, changed.clone()),
-            changed,
+            updater: RowUpdater::new(&target, changed),
             target,
             source,
             row_id: plan.row_id,
@@ -395,16 +508,12 @@ impl Update {
     ) -> Result<Update> {
         let mut update = Update::new(plan, source, relations, is_root)?;
         let deleter = RowDeleter::new(&update.target);
-        let table = &update.target.table;
-        let leaving = Triggers::of(&table.descriptor, TriggerEvent::Delete, &[]).filter(|_| moves);
-        if leaving.is_some() && update.triggers.is_none() {
-            // Each row is looked at before it is written, though no UPDATE fires anything.
-            let changed = update.changed.clone();
-            update.triggers = Some(Shown {
-                updater: RowUpdater::new(&update.target, changed),
-                decoder: RowDecoder::all_columns(&table.codec),
-                triggers: Triggers::none(&table.descriptor, TriggerEvent::Update),
-            });
+        let table = &update.target.table.descriptor;
+        let leaving = Triggers::of(table, TriggerEvent::Delete, &[]).filter(|_| moves);
+        if leaving.is_some() && update.shown.is_none() {
+            // Each row is looked at before it is written, even where no UPDATE fires anything.
+            update.triggers.get_or_insert_with(|| Triggers::none(table, TriggerEvent::Update));
+            update.shown = Some(ShownUpdate::new(&update.target));
         }
         update.part = Some(PartState { deleter, moves, leaving, moved: Vec::new() });
         Ok(update)
@@ -480,7 +589,8 @@ impl Update {
                     return Ok(Written::Moved);
                 }
                 WriteOutcome::Done => return Ok(Written::Yes(again)),
-                WriteOutcome::SelfModified => return Ok(Written::No),
+                WriteOutcome::SelfModified if ctx.wrote(wait.own_command) => return Ok(Written::No),
+                WriteOutcome::SelfModified => return Err(changed_within("updated")),
                 WriteOutcome::Changed | WriteOutcome::Deleted | WriteOutcome::Moved => {}
             }
             ctx.check_interrupts()?;
@@ -505,84 +615,100 @@ impl Update {
     fn update_shown(
         &mut self,
         ctx: &ExecContext<'_>,
-        prepared: &Prepared,
+        (source, changed): (&Batch, &Batch),
         row: usize,
         rid: RowId,
-    ) -> Result<Written> {
+    ) -> Result<Option<(Batch, Shown, bool)>> {
         let txn = ctx.statement.txn;
         let heap = Arc::clone(&self.target.heap);
         let mut wait = RowWait::default();
-        let mut anew: Option<(Prepared, Snapshot)> = None;
+        let mut anew: Option<(Batch, Batch, Snapshot)> = None;
         let strength = RowLockStrength::NoKeyUpdate;
         loop {
-            let snapshot = anew.as_ref().map_or(ctx.statement.snapshot, |(_, snapshot)| snapshot);
+            let snapshot = anew.as_ref().map_or(ctx.statement.snapshot, |(.., snapshot)| snapshot);
             let outcome = match heap.lock_row(txn, snapshot, rid, strength, true, &mut wait)? {
                 LockOutcome::Locked => break,
-                LockOutcome::SelfModified => return Ok(Written::No),
+                LockOutcome::SelfModified if ctx.wrote(wait.own_command) => return Ok(None),
+                LockOutcome::SelfModified => return Err(changed_within("updated")),
                 LockOutcome::Changed | LockOutcome::WouldBlock => WriteOutcome::Changed,
                 LockOutcome::Deleted => WriteOutcome::Deleted,
                 LockOutcome::Moved => WriteOutcome::Moved,
             };
             ctx.check_interrupts()?;
-            let current = self.recheck.newest(ctx, &heap, &prepared.source, row, rid, outcome)?;
-            let Some(current) = current else { return Ok(Written::No) };
-            anew = Some((self.prepare(ctx, current.source)?, current.snapshot));
+            let current = self.recheck.newest(ctx, &heap, source, row, rid, outcome)?;
+            let Some(current) = current else { return Ok(None) };
+            let (_, changed) =
+                assigned(ctx, &self.target, &current.source, &self.old_columns, &self.assignments)?;
+            anew = Some((current.source, changed, current.snapshot));
         }
-        let (done, row, snapshot) = match &anew {
-            None => (prepared, row, ctx.statement.snapshot),
-            Some((done, snapshot)) => (done, 0, snapshot),
+        let (source, changed, row, snapshot) = match &anew {
+            None => (source, changed, row, ctx.statement.snapshot),
+            Some((source, changed, snapshot)) => (source, changed, 0, snapshot),
         };
-        let shown = self.triggers.as_mut().expect("called with triggers");
-        let decoder = &mut shown.decoder;
-        let seen = heap.fetch(snapshot, rid, |version| decoder.push(&version))?;
-        seen.unwrap_or(Ok(()))?;
-        let old = decoder.take(&heap)?;
-        if old.rows == 0 {
-            return Ok(Written::No);
-        }
-        let old_row = shown.triggers.row(&old, 0);
-        let proposed = shown.triggers.row(&done.new.image, row);
-        let Some(new_row) = shown.triggers.before(ctx, Some(&old_row), Some(proposed))? else {
-            return Ok(Written::No);
+        let (Some(triggers), Some(shown)) = (&self.triggers, &mut self.shown) else {
+            return Err(Error::internal("a row is shown to no triggers"));
         };
-        let image = shown.triggers.image(&self.target.table.codec, &new_row);
-        let new = self.target.prepare(ctx, image)?;
-        let leaves =
-            self.part.as_ref().is_some_and(|part| part.moves) && self.target.leaves_partition(&new, 0);
-        let outcome = match self.part.as_mut().filter(|_| leaves) {
-            Some(part) => {
-                if let Some(leaving) = &part.leaving
-                    && leaving.before(ctx, Some(&old_row), None)?.is_none()
-                {
-                    return Ok(Written::No);
-                }
-                part.deleter.move_row(ctx, &self.target, rid, snapshot, &mut wait)?
+        let target = &mut self.target;
+        let part = self.part.as_mut().filter(|part| part.moves);
+        let written =
+            shown.write_or_move(ctx, target, triggers, (changed, row), part, rid, snapshot, &mut wait)?;
+        let columns = || source.columns.iter().map(|column| Arc::new(column.slice(row, 1))).collect();
+        Ok(written.map(|(written, moved)| (Batch::new(columns(), 1), written, moved)))
+    }
+
+    /// Updates rows one by one, each shown to the BEFORE triggers.
+    fn update_batch_shown(&mut self, ctx: &ExecContext<'_>, source: Batch) -> Result<Vec<Batch>> {
+        let (_, changed) = assigned(ctx, &self.target, &source, &self.old_columns, &self.assignments)?;
+        let ids = Arc::clone(&source.columns[self.row_id]);
+        let mut results = Vec::new();
+        for row in source.active() {
+            ctx.check_interrupts()?;
+            let Some(id) = ids.datum(row).as_i64() else { continue };
+            let rid = RowId::from_u64(id as u64);
+            ctx.cross_check(&self.target.heap, rid)?;
+            let written = self.update_shown(ctx, (&source, &changed), row, rid)?;
+            let Some((source, Shown { old, new }, moved)) = written else { continue };
+            self.count(ctx, 1);
+            let entries = Entries { old: Vec::new(), new: Vec::new(), references: Vec::new() };
+            let done = Prepared { source, old, new, entries };
+            if moved {
+                self.note_moved(done);
+            } else if self.returning.is_some() {
+                results.push(self.returned(ctx, done, vec![0], &[rid])?);
             }
-            None => shown.updater.update_one(ctx, &mut self.target, &old, &new, rid, snapshot, &mut wait)?,
-        };
-        if outcome != WriteOutcome::Done {
-            return Err(match outcome {
-                WriteOutcome::SelfModified => changed_by_trigger("updated"),
-                other => serialization_failure(other),
-            });
         }
-        let columns = done.source.columns.iter().map(|column| Arc::new(column.slice(row, 1))).collect();
-        let written = Prepared {
-            source: Batch::new(columns, 1),
-            old,
-            new,
-            entries: Entries { old: Vec::new(), new: Vec::new(), references: Vec::new() },
-        };
-        if leaves {
-            if let Some(leaving) = self.part.as_ref().and_then(|part| part.leaving.as_ref()) {
-                leaving.after(ctx, Some(&old_row), None)?;
+        if let Some(part) = &mut self.part {
+            part.deleter.note_keys(ctx, &self.target)?;
+        }
+        ctx.run.after.borrow_mut().relieve(ctx)?;
+        Ok(results)
+    }
+
+    fn count(&self, ctx: &ExecContext<'_>, rows: u64) {
+        if self.is_root {
+            ctx.run.rows_changed.set(ctx.run.rows_changed.get() + rows);
+        }
+    }
+
+    /// Queues the AFTER triggers for a row that was written.
+    fn queue_triggers(&self, ctx: &ExecContext<'_>, done: &Prepared, row: usize) -> Result<()> {
+        match &self.triggers {
+            Some(triggers) if triggers.has_after_row() => {
+                let (old, new) = (triggers.row(&done.old, row), triggers.row(&done.new.image, row));
+                triggers.after(ctx, Some(&old), Some(&new))
             }
-            self.note_moved(written);
-            return Ok(Written::Moved);
+            _ => Ok(()),
         }
-        let new_row = shown.triggers.row(&written.new.image, 0);
-        shown.triggers.after(ctx, Some(&old_row), Some(&new_row))?;
-        Ok(Written::Yes(Some(written)))
+    }
+
+    /// Updates the rows of a batch one after the other.
+    fn update_each(&mut self, ctx: &ExecContext<'_>, source: &Batch) -> Result<Vec<Batch>> {
+        let mut results = Vec::new();
+        for row in source.active() {
+            let columns = source.columns.iter().map(|column| Arc::new(column.slice(row, 1))).collect();
+            results.extend(self.update_batch(ctx, Batch::new(columns, 1))?);
+        }
+        Ok(results)
     }
 
     /// Updates the rows of a batch of the source's; RETURNING's rows.
@@ -590,6 +716,12 @@ impl Update {
     /// # Errors
     /// 23502, 23514, 23505; errors of storage, and of waiting.
     pub fn update_batch(&mut self, ctx: &ExecContext<'_>, source: Batch) -> Result<Vec<Batch>> {
+        if self.shown.is_some() {
+            return self.update_batch_shown(ctx, source);
+        }
+        if self.one_by_one && source.active_rows() > 1 {
+            return self.update_each(ctx, &source);
+        }
         let prepared = self.prepare(ctx, source)?;
         let ids = Arc::clone(&prepared.source.columns[self.row_id]);
         let mut written: Vec<u16> = Vec::new();
@@ -603,15 +735,15 @@ impl Update {
             let Some(id) = ids.datum(row).as_i64() else { continue };
             let rid = RowId::from_u64(id as u64);
             ctx.cross_check(&self.target.heap, rid)?;
-            let outcome = match self.triggers.is_some() {
-                true => self.update_shown(ctx, &prepared, row, rid)?,
-                false => self.update_row(ctx, &prepared, row, rid)?,
-            };
-            match outcome {
+            match self.update_row(ctx, &prepared, row, rid)? {
                 Written::No => continue,
                 Written::Moved => {}
-                Written::Yes(None) => written.push(row as u16),
+                Written::Yes(None) => {
+                    self.queue_triggers(ctx, &prepared, row)?;
+                    written.push(row as u16);
+                }
                 Written::Yes(Some(anew)) => {
+                    self.queue_triggers(ctx, &anew, 0)?;
                     if self.returning.is_some() {
                         results.push(self.returned(ctx, anew, vec![0], &[rid])?);
                     }
@@ -625,9 +757,7 @@ impl Update {
         if self.updater.has_references() {
             ctx.run.after.borrow_mut().relieve(ctx)?;
         }
-        if self.is_root {
-            ctx.run.rows_changed.set(ctx.run.rows_changed.get() + count);
-        }
+        self.count(ctx, count);
         if self.returning.is_some() && !written.is_empty() {
             let rids: Vec<RowId> = (0..prepared.source.rows)
                 .map(|row| RowId::from_u64(ids.datum(row).as_i64().unwrap_or(0) as u64))
@@ -670,6 +800,11 @@ impl Update {
     }
 }
 
+#[cold]
+fn moves_beside_triggers() -> Error {
+    Error::unsupported("moving a row out of a partition with triggers")
+}
+
 /// Whether a row was written.
 #[allow(clippy::large_enum_variant, reason = "short-lived")]
 enum Written {
@@ -682,8 +817,8 @@ enum Written {
 
 impl Operator for Update {
     fn next(&mut self, ctx: &ExecContext<'_>) -> Result<Option<Batch>> {
-        if let Some(shown) = &mut self.triggers {
-            shown.triggers.begin(ctx)?;
+        if let Some(triggers) = &mut self.triggers {
+            triggers.begin(ctx)?;
         }
         while let Some(batch) = self.source.next(ctx)? {
             let results = self.update_batch(ctx, batch)?;
@@ -691,15 +826,15 @@ impl Operator for Update {
                 return Ok(Some(join_batches(results)));
             }
         }
-        if let Some(shown) = &mut self.triggers {
-            shown.triggers.end(ctx);
+        if let Some(triggers) = &mut self.triggers {
+            triggers.end(ctx)?;
         }
         Ok(None)
     }
 
     fn rescan(&mut self, ctx: &ExecContext<'_>) -> Result<()> {
-        if let Some(shown) = &mut self.triggers {
-            shown.triggers.restart();
+        if let Some(triggers) = &mut self.triggers {
+            triggers.restart();
         }
         self.source.rescan(ctx)
     }

@@ -96,7 +96,7 @@ impl Database {
         let oid = self.oid();
         let mut txn = self.begin(IsolationLevel::ReadCommitted);
         let key = RelationKey::new(DATABASE, self.storage.files().next_file_id());
-        Heap::create(&mut txn, key).unwrap();
+        Heap::create(&txn, key).unwrap();
         let columns: Vec<ColumnDescriptor> = columns
             .iter()
             .enumerate()

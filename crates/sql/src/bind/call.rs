@@ -125,10 +125,26 @@ impl Binder<'_> {
         let inputs = functions.find_map(|function| {
             use ochre_expr::ParameterMode as Mode;
             let is_out = |mode: &Mode| matches!(mode, Mode::Out | Mode::Table);
-            let fits = function.kind == FunctionKind::Procedure
-                && function.arg_modes.iter().any(is_out)
-                && function.all_arg_types.len() == given;
-            fits.then(|| function.arg_modes.iter().map(|mode| !is_out(mode)).collect::<Vec<bool>>())
+            let all = function.all_arg_types.len();
+            if function.kind != FunctionKind::Procedure
+                || !function.arg_modes.iter().any(is_out)
+                || given > all
+                || given + function.default_count < all
+            {
+                return None;
+            }
+            // Which parameter each argument is for: output ones must be given, too.
+            let mut missing = function.arg_modes.iter().map(is_out).collect::<Vec<bool>>();
+            let mut inputs = Vec::with_capacity(given);
+            for (i, arg) in call.args.iter().enumerate() {
+                let parameter = match &arg.name {
+                    Some(wanted) => function.arg_names.iter().position(|name| **name == **wanted)?,
+                    None => i,
+                };
+                missing[parameter] = false;
+                inputs.push(!is_out(&function.arg_modes[parameter]));
+            }
+            (!missing.contains(&true)).then_some(inputs)
         });
         let mut args = Vec::with_capacity(given);
         let mut names: Vec<Option<&str>> = Vec::with_capacity(given);

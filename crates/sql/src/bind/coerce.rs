@@ -32,7 +32,7 @@ impl CoercionContext {
 }
 
 /// Whether a type is one of the polymorphic pseudo-types.
-pub(crate) fn is_polymorphic(oid: Oid) -> bool {
+pub fn is_polymorphic(oid: Oid) -> bool {
     matches!(
         oid,
         oids::ANYELEMENT
@@ -183,6 +183,8 @@ pub(crate) fn resolve_polymorphic(actual: &[Oid], declared: &[Oid]) -> Option<Po
     let mut non_array = false;
     for (from, to) in actual.iter().zip(declared) {
         match *to {
+            // Rows are no enums.
+            oids::ANYENUM if is_composite(*from) => return None,
             oids::ANYELEMENT | oids::ANYNONARRAY | oids::ANYENUM => {
                 family.0 = true;
                 non_array |= *to == oids::ANYNONARRAY;
@@ -518,7 +520,7 @@ impl Binder<'_> {
 
     /// The column types of a row type.
     pub(crate) fn record_fields(&self, ty: SqlType) -> Option<Vec<(Arc<str>, SqlType)>> {
-        let table = self.catalog.relations().find(|table| table.row_type == ty.oid && ty.oid.is_valid())?;
+        let table = self.catalog.relation_of_type(ty.oid)?;
         Some(table.live_columns().map(|column| (Arc::clone(&column.name), column.ty)).collect())
     }
 

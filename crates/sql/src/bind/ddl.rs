@@ -1,6 +1,7 @@
 //! Expressions that DDL and stored descriptors hold: defaults, checks, generated columns, index keys and predicates; and the
 //! columns of a view.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ochre_base::{Error, Oid, Result, SqlState};
@@ -9,9 +10,10 @@ use ochre_expr::{Expr, FunctionRef, SessionContext, Volatility};
 use ochre_parser::ast;
 use ochre_types::SqlType;
 
-use super::coerce::CoercionContext;
+use super::coerce::{CoercionContext, is_polymorphic, resolve_polymorphic};
 use super::level::Clause;
 use super::scope::{CteScope, ItemColumns, Scope, ScopeItem};
+use super::view::NameEdit;
 use super::{Binder, ParamTypes};
 use crate::logical::TargetRules;
 use crate::physical::{OutputColumn, ScanColumn};
@@ -118,6 +120,42 @@ pub fn bind_typed_expression(
         Some(bound) => Ok(bound),
         None => Err(binder.cannot_cast(source, target, expr.pos())),
     }
+}
+
+/// A trigger's WHEN condition.
+#[derive(Debug)]
+pub struct TriggerCondition {
+    pub expr: Expr,
+    /// Replacements that make the text mean the same whatever the search path, by the byte offset of the name.
+    pub edits: BTreeMap<usize, NameEdit>,
+}
+
+/// Binds a trigger's WHEN condition; OLD and NEW are variables of `params`.
+///
+/// # Errors
+/// Those of expressions; 42804 when it is not boolean.
+pub fn bind_trigger_condition(
+    catalog: &CatalogSnapshot,
+    search_path: &[Oid],
+    session: &dyn SessionContext,
+    params: &mut ParamTypes,
+    expr: &ast::Expr,
+) -> Result<TriggerCondition> {
+    let mut binder = Binder::new(catalog, search_path, session, params);
+    binder.edits = Some(BTreeMap::new());
+    let scope = Scope::root(CteScope::default());
+    let bound = binder.in_level(Clause::TriggerWhen, 0, |binder| binder.bind_expr(expr, &scope))?;
+    let expr = binder.coerce_to_boolean(bound, "WHEN", expr.pos())?;
+    Ok(TriggerCondition { expr, edits: binder.edits.take().unwrap_or_default() })
+}
+
+/// The type that a parameter declared as `declared` has in a call, polymorphic ones resolved by the arguments.
+pub fn actual_type(declared: Oid, parameters: &[Oid], actual: &[Oid]) -> Oid {
+    if !is_polymorphic(declared) {
+        return declared;
+    }
+    let resolved = resolve_polymorphic(actual, parameters);
+    resolved.and_then(|resolved| resolved.actual(declared)).unwrap_or(declared)
 }
 
 /// Binds a CALL: the procedure and its input arguments.

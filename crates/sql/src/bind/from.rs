@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use ochre_base::{Error, Result, SqlState};
 use ochre_catalog::{RelationDescriptor, RelationKind};
-use ochre_expr::Expr;
+use ochre_expr::{Expr, FunctionRef};
 use ochre_parser::ast::{self, Pos};
 use ochre_types::{PhysicalType, SqlType, oids};
 
+use super::call::ResolvedCall;
 use super::level::Clause;
 use super::scope::{CteScope, CteTarget, ItemColumn, ItemColumns, RelationName, Scope, ScopeItem};
 use super::{Binder, MAX_VIEW_DEPTH};
@@ -193,6 +194,13 @@ impl Binder<'_> {
                 return self.bind_cte_reference(&target, name.name(), table, scope);
             }
         }
+        if name.schema().is_none()
+            && let Some((name, function)) =
+                self.params.row_sets.iter().find(|(known, _)| **known == *name.name().as_str())
+        {
+            let (name, function) = (Arc::clone(name), function.clone());
+            return self.bind_row_set(name, function, table, scope);
+        }
         let relation = self.find_relation(name, table.pos)?;
         self.note_relation(name, &relation, table.alias.is_some());
         let only = table.relation.only;
@@ -272,6 +280,33 @@ impl Binder<'_> {
     ) -> Result<Expr> {
         let bound = self.in_level(Clause::From, scope.depth, |binder| binder.bind_expr(argument, scope))?;
         self.coerce_to_specific(bound, ty, clause, argument.pos())
+    }
+
+    /// A name that stands for rows that the session has at hand.
+    fn bind_row_set(
+        &mut self,
+        name: Arc<str>,
+        function: FunctionRef,
+        table: &ast::FromTable,
+        scope: &Scope<'_>,
+    ) -> Result<FromPart> {
+        let ty = SqlType::new(function.return_type, -1);
+        let resolved = ResolvedCall { function, args: Vec::new(), variadic_array: false, ty };
+        let (mut columns, mut ids) = (Vec::new(), Vec::new());
+        for (name, ty) in self.function_columns(&resolved) {
+            let name: Arc<str> = Arc::from(name.as_str());
+            let id = self.new_column(Arc::clone(&name), ty, scope.depth);
+            ids.push(id);
+            columns.push(ItemColumn { name, expr: Expr::Column { index: id, ty } });
+        }
+        if let Some(renames) = &table.alias {
+            self.rename_columns(&mut columns, renames, table.pos)?;
+        }
+        let alias = table.alias.as_ref().map_or(name, |alias| Arc::from(alias.name.as_str()));
+        let item = ScopeItem::visible(Some(Arc::clone(&alias)), ItemColumns::Listed(columns));
+        let call = FunctionCall::Set { function: resolved.function, args: Vec::new(), ty };
+        let get = FunctionGet { alias, functions: vec![(call, ids)], ordinality: None };
+        Ok(FromPart { plan: Logical::Function(Box::new(get)), items: vec![item], lateral: false })
     }
 
     /// Applies the column names of an alias.

@@ -33,6 +33,7 @@ pub(crate) enum Clause {
     Generated,
     IndexExpression,
     IndexPredicate,
+    TriggerWhen,
     ConflictTarget,
     /// An expression of a statement without FROM: EXECUTE's arguments and their kind.
     Other,
@@ -62,6 +63,7 @@ impl Clause {
             Clause::Generated => "column generation expressions",
             Clause::IndexExpression => "index expressions",
             Clause::IndexPredicate => "index predicates",
+            Clause::TriggerWhen => "trigger WHEN conditions",
             Clause::ConflictTarget => "ON CONFLICT",
             Clause::Other => "this context",
         }
@@ -289,6 +291,7 @@ impl Binder<'_> {
             Clause::Generated => "column generation expression",
             Clause::IndexExpression => "index expression",
             Clause::IndexPredicate => "index predicate",
+            Clause::TriggerWhen => "trigger WHEN condition",
             _ => return Ok(()),
         };
         let error = Error::new(SqlState::FEATURE_NOT_SUPPORTED, format!("cannot use subquery in {what}"));

@@ -37,7 +37,7 @@ use std::sync::Arc;
 
 use ochre_base::{Error, Oid, Result, SqlState};
 use ochre_catalog::{CatalogSnapshot, RelationDescriptor};
-use ochre_expr::{Expr, SessionContext};
+use ochre_expr::{Expr, FunctionRef, SessionContext};
 use ochre_parser::ast;
 use ochre_types::SqlType;
 
@@ -46,9 +46,10 @@ use crate::logical::{
 };
 use crate::physical::{ColumnOrigin, CommandKind, RelationAccess, ScanColumn};
 
-pub use coerce::CoercionContext;
+pub use coerce::{CoercionContext, is_polymorphic};
 pub use ddl::{
-    RowExpression, RowExpressionBinder, bind_procedure_call, bind_type, bind_typed_expression, view_columns,
+    RowExpression, RowExpressionBinder, TriggerCondition, actual_type, bind_procedure_call,
+    bind_trigger_condition, bind_type, bind_typed_expression, view_columns,
 };
 pub use foreign_key::{foreign_key_check, key_part, referenced_index, referenced_key};
 pub(crate) use foreign_key::{foreign_keys_of, referenced_tables};
@@ -64,7 +65,12 @@ pub struct ParamTypes {
     fixed: bool,
     /// What names stand for that are no columns: arguments and variables of a routine's body.
     variables: Option<Arc<dyn Variables>>,
+    /// Names in FROM that stand for rows that the session has at hand.
+    row_sets: RowSets,
 }
+
+/// Names with the functions that give their rows.
+pub type RowSets = Arc<[(Arc<str>, FunctionRef)]>;
 
 /// Names of a routine's body that mean parameters of its statements.
 pub trait Variables: std::fmt::Debug + Send + Sync {
@@ -109,23 +115,33 @@ impl ParamTypes {
             .iter()
             .map(|oid| (oid.is_valid() && *oid != SqlType::UNKNOWN.oid).then(|| SqlType::new(*oid, -1)))
             .collect();
-        ParamTypes { types, fixed: false, variables: None }
+        ParamTypes { types, fixed: false, variables: None, row_sets: RowSets::default() }
     }
 
     /// Parameters of these types and no others.
     pub fn of_types(types: &[SqlType]) -> ParamTypes {
-        ParamTypes { types: types.iter().map(|ty| Some(*ty)).collect(), fixed: true, variables: None }
+        ParamTypes {
+            types: types.iter().map(|ty| Some(*ty)).collect(),
+            fixed: true,
+            variables: None,
+            row_sets: RowSets::default(),
+        }
     }
 
     /// Parameters of these types and no others, some of which have names.
     pub fn of_routine(types: &[SqlType], variables: Arc<dyn Variables>) -> ParamTypes {
         let types = types.iter().map(|ty| Some(*ty)).collect();
-        ParamTypes { types, fixed: true, variables: Some(variables) }
+        ParamTypes { types, fixed: true, variables: Some(variables), row_sets: RowSets::default() }
+    }
+
+    /// The same where these names in FROM stand for rows.
+    pub fn with_row_sets(self, row_sets: &RowSets) -> ParamTypes {
+        ParamTypes { row_sets: Arc::clone(row_sets), ..self }
     }
 
     /// No parameters are allowed: `$1` is 42P02.
     pub fn none() -> ParamTypes {
-        ParamTypes { types: Vec::new(), fixed: true, variables: None }
+        ParamTypes { types: Vec::new(), fixed: true, variables: None, row_sets: RowSets::default() }
     }
 
     /// The types as they stand.
@@ -338,15 +354,13 @@ impl<'a> Binder<'a> {
         if ochre_types::type_info(oid).is_some() {
             return SqlType::new(oid, -1);
         }
-        for relation in self.catalog.relations() {
-            if relation.row_type == oid {
-                return SqlType::with_physical(oid, -1, ochre_types::PhysicalType::Record);
+        match self.catalog.relation_of_type(oid) {
+            Some(relation) if relation.row_type == oid => {
+                SqlType::with_physical(oid, -1, ochre_types::PhysicalType::Record)
             }
-            if relation.array_type == oid {
-                return SqlType::with_physical(oid, -1, ochre_types::PhysicalType::Array);
-            }
+            Some(_) => SqlType::with_physical(oid, -1, ochre_types::PhysicalType::Array),
+            None => SqlType::new(oid, -1),
         }
-        SqlType::new(oid, -1)
     }
 
     /// What a name means as a variable of the routine whose body is bound.
@@ -410,7 +424,7 @@ impl<'a> Binder<'a> {
             if let Some(name) = self.session.user_type_name(oid, typmod) {
                 return name;
             }
-            if let Some(table) = self.catalog.relations().find(|table| table.row_type == oid) {
+            if let Some(table) = self.catalog.relation_of_type(oid).filter(|table| table.row_type == oid) {
                 return table.name.to_string();
             }
         }

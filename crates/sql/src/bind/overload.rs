@@ -63,6 +63,8 @@ pub(crate) struct Candidate {
     pub variadic: usize,
     /// For each parameter of the function the argument that fills it; `None`: its default.
     pub mapping: Option<Vec<Option<usize>>>,
+    /// Another function fits as well with its defaults.
+    pub ambiguous: bool,
 }
 
 /// The outcome of a search.
@@ -95,11 +97,23 @@ pub(crate) fn candidates(
         }
         if declared == count {
             let types = function.arg_types.iter().copied().collect();
-            found.push(Candidate { function: function.clone(), types, variadic: 0, mapping: None });
+            found.push(Candidate {
+                function: function.clone(),
+                types,
+                variadic: 0,
+                mapping: None,
+                ambiguous: false,
+            });
         } else if declared > count && declared - count <= function.default_count {
             let types = function.arg_types[..count].iter().copied().collect();
             let mapping = (0..declared).map(|i| (i < count).then_some(i)).collect();
-            found.push(Candidate { function: function.clone(), types, variadic: 0, mapping: Some(mapping) });
+            found.push(Candidate {
+                function: function.clone(),
+                types,
+                variadic: 0,
+                mapping: Some(mapping),
+                ambiguous: false,
+            });
         }
         // VARIADIC "any" takes the arguments as they are; a typed one gathers at least one of them.
         if function.variadic.is_valid() && expand_variadic && count >= declared {
@@ -108,13 +122,19 @@ pub(crate) fn candidates(
                 if count > declared {
                     let mut types: ArgTypes = function.arg_types[..fixed].iter().copied().collect();
                     types.extend(std::iter::repeat_n(oids::ANY, count - fixed));
-                    found.push(Candidate { function, types, variadic: 0, mapping: None });
+                    found.push(Candidate { function, types, variadic: 0, mapping: None, ambiguous: false });
                 }
                 continue;
             }
             let mut types: ArgTypes = function.arg_types[..fixed].iter().copied().collect();
             types.extend(std::iter::repeat_n(function.variadic, count - fixed));
-            found.push(Candidate { function, types, variadic: count - fixed, mapping: None });
+            found.push(Candidate {
+                function,
+                types,
+                variadic: count - fixed,
+                mapping: None,
+                ambiguous: false,
+            });
         }
     }
     // The same types with and without spreading, or with and without defaults: the plainer one wins.
@@ -123,6 +143,19 @@ pub(crate) fn candidates(
         let rival = kept.iter().position(|other| other.types == candidate.types);
         match rival {
             Some(i) => {
+                // A list of arguments is plainer than a variadic one. Between defaults and none, or other defaults, nothing
+                // decides, unless one of the two is built in.
+                let same_kind = |a: &FunctionRef, b: &FunctionRef| {
+                    matches!((a, b), (FunctionRef::User(_), FunctionRef::User(_)))
+                };
+                let variadic = |c: &Candidate| c.variadic > 0;
+                if variadic(&candidate) == variadic(&kept[i])
+                    && candidate.mapping.is_some() | kept[i].mapping.is_some()
+                    && same_kind(&candidate.function, &kept[i].function)
+                {
+                    kept[i].ambiguous = true;
+                    continue;
+                }
                 let plainer = |c: &Candidate| (c.variadic > 0, c.mapping.is_some());
                 if plainer(&candidate) < plainer(&kept[i]) {
                     kept[i] = candidate;
@@ -165,14 +198,21 @@ fn named_candidate(function: &FunctionRef, count: usize, names: &[Option<&str>])
     }
     let first_default = declared - function.default_count;
     let complete = mapping.iter().enumerate().all(|(i, argument)| argument.is_some() || i >= first_default);
-    complete.then(|| Candidate { function: function.clone(), types, variadic: 0, mapping: Some(mapping) })
+    complete.then(|| Candidate {
+        function: function.clone(),
+        types,
+        variadic: 0,
+        mapping: Some(mapping),
+        ambiguous: false,
+    })
 }
 
 /// Chooses among functions by argument types.
 pub(crate) fn choose_function(candidates: Vec<Candidate>, actual: &[Oid]) -> Choice<Candidate> {
     if let Some(exact) = candidates.iter().position(|candidate| candidate.types.as_slice() == actual) {
         let mut candidates = candidates;
-        return Choice::One(candidates.swap_remove(exact));
+        let chosen = candidates.swap_remove(exact);
+        return if chosen.ambiguous { Choice::Ambiguous } else { Choice::One(chosen) };
     }
     let mut fitting: Vec<Candidate> = candidates
         .into_iter()
@@ -180,10 +220,12 @@ pub(crate) fn choose_function(candidates: Vec<Candidate>, actual: &[Oid]) -> Cho
         .collect();
     match fitting.len() {
         0 => Choice::None,
+        1 if fitting[0].ambiguous => Choice::Ambiguous,
         1 => Choice::One(fitting.remove(0)),
         _ => {
             let types: Vec<&[Oid]> = fitting.iter().map(|candidate| candidate.types.as_slice()).collect();
             match select_candidate(&types, actual) {
+                Some(index) if fitting[index].ambiguous => Choice::Ambiguous,
                 Some(index) => Choice::One(fitting.swap_remove(index)),
                 None => Choice::Ambiguous,
             }

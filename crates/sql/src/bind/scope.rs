@@ -155,6 +155,12 @@ impl Binder<'_> {
         let variable = self.variable(&parts, column.pos);
         match (found, variable) {
             (found, Ok(None)) => found,
+            (Err(error), _)
+                if error.sqlstate() == SqlState::AMBIGUOUS_COLUMN
+                    && !self.params.variables.as_ref().is_some_and(|variables| variables.hides_columns()) =>
+            {
+                Err(error)
+            }
             (Err(_), Ok(Some(variable))) => Ok(variable),
             (Err(_), Err(error)) => Err(error),
             (Ok(found), Err(_)) => Ok(found),

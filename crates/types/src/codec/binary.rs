@@ -81,9 +81,13 @@ fn decode(ty: SqlType, bytes: &mut &[u8], context: &FormatContext) -> Result<Dat
 fn decode_bytes(ty: SqlType, bytes: &mut &[u8], context: &FormatContext) -> Result<Datum> {
     Ok(match ty.oid {
         oids::BYTEA => Datum::Bytes(all(bytes).into()),
-        oids::TEXT | oids::VARCHAR | oids::BPCHAR | oids::NAME | oids::UNKNOWN | oids::CSTRING => {
-            Datum::text(utf8(all(bytes))?)
-        }
+        oids::TEXT
+        | oids::VARCHAR
+        | oids::BPCHAR
+        | oids::NAME
+        | oids::UNKNOWN
+        | oids::CSTRING
+        | oids::REFCURSOR => Datum::text(utf8(all(bytes))?),
         oids::JSON => {
             let text = utf8(all(bytes))?;
             json::check(text, context)?;

@@ -13,29 +13,36 @@ pub(super) fn functions() -> Rows {
 }
 
 fn function_row(function: &Function) -> Vec<Datum> {
+    let defaults = (!function.defaults.is_empty()).then(|| function.defaults.join(", "));
+    function_writer(function, defaults.as_deref())
+        .set("oid", function.oid)
+        .set("pronamespace", oids::PG_CATALOG)
+        .set("proowner", oids::BOOTSTRAP_ROLE)
+        .set("prosupport", support(function))
+        .values()
+}
+
+/// A function's row of `pg_proc`, but for its id, namespace and owner.
+pub(crate) fn function_writer(function: &Function, defaults: Option<&str>) -> RowWriter {
     let array = |element, values: Vec<Datum>| {
         if values.is_empty() { Datum::Null } else { vector(element, 1, values) }
     };
     let all_types = function.all_arg_types.iter().map(|oid| Datum::UInt32(oid.0)).collect();
     let modes = function.arg_modes.iter().map(|mode| Datum::Char(mode_letter(*mode))).collect();
     let names = function.arg_names.iter().map(|name| Datum::text(&**name)).collect();
-    let defaults = (!function.defaults.is_empty()).then(|| function.defaults.join(", "));
     let language = match function.language {
-        Language::Internal => 12,
-        Language::C => 13,
-        Language::Sql => 14,
-        Language::PlPgSql => oids::PLPGSQL_LANGUAGE.0,
+        Language::Internal => Oid(12),
+        Language::C => Oid(13),
+        Language::Sql => oids::SQL_LANGUAGE,
+        Language::PlPgSql => oids::PLPGSQL_LANGUAGE,
     };
     RowWriter::new(oids::PG_PROC)
-        .set("oid", function.oid)
         .set("proname", &*function.name)
-        .set("pronamespace", oids::PG_CATALOG)
-        .set("proowner", oids::BOOTSTRAP_ROLE)
-        .set("prolang", Oid(language))
+        .set("prolang", language)
         .set("procost", function.cost)
         .set("prorows", function.rows)
         .set("provariadic", function.variadic)
-        .set("prosupport", support(function))
+        .set("prosupport", Oid::INVALID)
         .set("prokind", kind_letter(function.kind))
         .set("prosecdef", function.security_definer)
         .set("proleakproof", function.leakproof)
@@ -50,16 +57,15 @@ fn function_row(function: &Function) -> Vec<Datum> {
         .set("proallargtypes", array(SqlType::OID, all_types))
         .set("proargmodes", array(SqlType::CHAR, modes))
         .set("proargnames", array(SqlType::TEXT, names))
-        .set("proargdefaults", defaults.as_deref())
+        .set("proargdefaults", defaults)
         .set("prosrc", &*function.source)
-        .values()
 }
 
 fn support(function: &Function) -> Oid {
     ochre_expr::functions_named(&function.support).first().map_or(Oid::INVALID, |support| support.oid)
 }
 
-pub(crate) fn mode_letter(mode: ParameterMode) -> u8 {
+fn mode_letter(mode: ParameterMode) -> u8 {
     match mode {
         ParameterMode::In => b'i',
         ParameterMode::Out => b'o',
@@ -69,7 +75,7 @@ pub(crate) fn mode_letter(mode: ParameterMode) -> u8 {
     }
 }
 
-pub(crate) fn kind_letter(kind: FunctionKind) -> u8 {
+fn kind_letter(kind: FunctionKind) -> u8 {
     match kind {
         FunctionKind::Function => b'f',
         FunctionKind::Aggregate => b'a',
@@ -78,7 +84,7 @@ pub(crate) fn kind_letter(kind: FunctionKind) -> u8 {
     }
 }
 
-pub(crate) fn volatility_letter(volatility: Volatility) -> u8 {
+fn volatility_letter(volatility: Volatility) -> u8 {
     match volatility {
         Volatility::Immutable => b'i',
         Volatility::Stable => b's',

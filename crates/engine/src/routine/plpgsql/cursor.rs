@@ -1,12 +1,14 @@
 //! Cursors of PL/pgSQL: OPEN, FETCH, MOVE, CLOSE.
 
+use std::sync::Arc;
+
 use ochre_base::{Error, Result, SqlState};
 use ochre_plpgsql::ast::{FetchDirection, Fragment, Into, OpenSource, Target};
-use ochre_sql::bind::ParamTypes;
-use ochre_sql::physical::OutputColumn;
+use ochre_sql::physical::{OutputColumn, PlannedStatement};
 use ochre_types::{Datum, SqlType};
 
 use super::run::{Run, in_statement, single};
+use super::variables::{BoundCursor, Scope, Variable};
 
 /// An open cursor: its rows, computed when it was opened.
 pub(super) struct Cursor {
@@ -16,14 +18,13 @@ pub(super) struct Cursor {
     position: usize,
 }
 
-impl Run<'_, '_> {
-    pub(super) fn open(&mut self, cursor: &Target, source: &OpenSource) -> Result<()> {
+impl<'a> Run<'a, '_> {
+    pub(super) fn open(&mut self, cursor: &'a Target, source: &'a OpenSource) -> Result<()> {
         let slot = self.slot_of(cursor)?;
         let name = match &self.variables[slot].value {
             Datum::Null => {
                 let number = (1..).find(|n| !self.cursors.contains_key(&unnamed(*n))).unwrap_or(1);
-                let bound = self.variables[slot].cursor.is_some();
-                if bound { self.variables[slot].name.clone() } else { unnamed(number) }
+                unnamed(number)
             }
             value => value.as_str().unwrap_or_default().to_owned(),
         };
@@ -31,32 +32,27 @@ impl Run<'_, '_> {
             return Err(Error::new(SqlState::DUPLICATE_CURSOR, format!("cursor \"{name}\" already in use")));
         }
         let session = self.session();
-        let (scopes, variables) = self.depth();
         let (plan, values, text) = match source {
             OpenSource::Bound(arguments) => {
-                let Some(bound) = self.variables[slot].cursor.clone() else {
+                let Some(bound) = self.variables[slot].cursor else {
                     return Err(Error::new(
                         SqlState::SYNTAX_ERROR,
                         "expected FOR to open a reference cursor",
                     ));
                 };
-                self.cursor_arguments(&bound, arguments)?;
-                let piece = self.cursor_piece();
-                let plan = piece.plan(session, &bound.query.statement);
-                let values = piece.values(&self.variables);
-                self.leave_scopes(scopes, variables);
-                (plan?, values, bound.query.text.clone())
+                let (plan, values) = self.bound_query(bound, arguments)?;
+                (plan, values, bound.query.text.clone())
             }
             OpenSource::Query(fragment) => {
-                let piece = self.prepared_piece(fragment);
+                let piece = self.piece(fragment);
                 let plan = piece.plan(session, &fragment.statement)?;
-                (plan, piece.values(&self.variables), fragment.text.clone())
+                (plan, self.values(&piece), fragment.text.clone())
             }
             OpenSource::Dynamic { text, using } => {
                 let text = self.query_text(text)?;
                 let (values, types) = self.using(using)?;
                 let statement = single(&text)?;
-                let (_, plan) = session.plan_inner(&statement, || ParamTypes::of_types(&types))?;
+                let (_, plan) = session.plan_inner(&statement, || self.dynamic_parameters(&types))?;
                 (plan, values, text)
             }
         };
@@ -71,7 +67,62 @@ impl Run<'_, '_> {
         Ok(())
     }
 
-    fn cursor_name(&self, cursor: &Target) -> Result<String> {
+    /// The query of a bound cursor with its arguments, which names may mean besides what is declared before the cursor.
+    pub(super) fn bound_query(
+        &mut self,
+        bound: BoundCursor<'a>,
+        given: &'a [(Option<String>, Fragment)],
+    ) -> Result<(Arc<PlannedStatement>, Vec<Datum>)> {
+        let (scopes, variables) = self.depth();
+        let found = self.bound_query_here(bound, given);
+        self.leave_scopes(scopes, variables);
+        found
+    }
+
+    fn bound_query_here(
+        &mut self,
+        bound: BoundCursor<'a>,
+        given: &'a [(Option<String>, Fragment)],
+    ) -> Result<(Arc<PlannedStatement>, Vec<Datum>)> {
+        let mut values: Vec<Option<(Datum, SqlType)>> = vec![None; bound.arguments.len()];
+        let wrong = |message: String| Error::new(SqlState::SYNTAX_ERROR, message);
+        for (i, (name, fragment)) in given.iter().enumerate() {
+            let index = match name {
+                Some(name) => {
+                    let index = bound.arguments.iter().position(|(known, _)| known == name);
+                    index.ok_or_else(|| wrong(format!("cursor has no argument named \"{name}\"")))?
+                }
+                None => i,
+            };
+            let value = self.eval(fragment)?;
+            let twice = values.get_mut(index).is_none_or(|place| place.replace(value).is_some());
+            if twice {
+                let name = bound.arguments.get(index).map_or("", |(name, _)| name);
+                return Err(wrong(format!(
+                    "value for parameter \"{name}\" of cursor specified more than once"
+                )));
+            }
+        }
+        let first = self.variables.len();
+        self.scopes.push(Scope::default());
+        for ((name, ty), value) in bound.arguments.iter().zip(values) {
+            let (value, from) = value.ok_or_else(|| wrong("not enough arguments for cursor".to_owned()))?;
+            let (ty, shape) = self.declared_type(ty)?;
+            let mut variable = Variable::plain(name.as_str(), ty, Datum::Null);
+            variable.shape = shape;
+            let slot = self.declare(variable);
+            self.store(slot, value, from)?;
+        }
+        // The scopes that were open where the cursor was declared, and the arguments.
+        let arguments = self.scopes.pop().unwrap_or_default();
+        let mut visible = self.scopes[..bound.scopes].to_vec();
+        visible.push(arguments);
+        let piece = self.piece_among(bound.query, first, &visible);
+        let plan = piece.plan(self.session(), &bound.query.statement)?;
+        Ok((plan, self.values(&piece)))
+    }
+
+    fn cursor_name(&self, cursor: &'a Target) -> Result<String> {
         let slot = self.slot_of(cursor)?;
         match &self.variables[slot].value {
             Datum::Null => Err(Error::new(
@@ -84,16 +135,16 @@ impl Run<'_, '_> {
 
     pub(super) fn fetch(
         &mut self,
-        cursor: &Target,
-        direction: &FetchDirection,
-        into: Option<&Into>,
+        cursor: &'a Target,
+        direction: &'a FetchDirection,
+        into: Option<&'a Into>,
     ) -> Result<()> {
         let name = self.cursor_name(cursor)?;
         let missing =
             || Error::new(SqlState::INVALID_CURSOR_NAME, format!("cursor \"{name}\" does not exist"));
         let open = self.cursors.get(&name).ok_or_else(missing)?;
         let (count, position) = (open.rows.len() as i64, open.position as i64);
-        let number = |run: &mut Self, fragment: &Fragment| -> Result<i64> {
+        let number = |run: &mut Self, fragment: &'a Fragment| -> Result<i64> {
             let (value, ty) = run.eval(fragment)?;
             Ok(run.cast(value, ty, SqlType::INT8)?.as_i64().unwrap_or(0))
         };
@@ -126,7 +177,7 @@ impl Run<'_, '_> {
         Ok(())
     }
 
-    pub(super) fn close(&mut self, cursor: &Target) -> Result<()> {
+    pub(super) fn close(&mut self, cursor: &'a Target) -> Result<()> {
         let name = self.cursor_name(cursor)?;
         self.cursors.remove(&name).map(|_| ()).ok_or_else(|| {
             Error::new(SqlState::INVALID_CURSOR_NAME, format!("cursor \"{name}\" does not exist"))

@@ -12,11 +12,19 @@
 //! Transaction control, and cursors that outlive the call or that SQL's FETCH and WHERE CURRENT OF can name; a cursor's rows
 //! are computed when it is opened.
 
+mod assign;
+mod check;
 mod conditions;
 mod cursor;
+mod declare;
+mod frame;
+mod loops;
 mod piece;
 mod raise;
+mod result;
 mod run;
+mod statement;
+mod value;
 mod variables;
 
 use std::sync::Arc;
@@ -29,11 +37,12 @@ use ochre_types::{Datum, SqlType};
 use parking_lot::Mutex;
 
 use super::{Invocation, with_context};
+use crate::session::Session;
 use piece::Piece;
 use run::Run;
 use variables::Shape;
 
-pub(crate) use run::TriggerCall;
+pub(crate) use frame::TriggerCall;
 
 /// A declaration's type with the catalog it was looked up in.
 type KnownType = (u64, SqlType, Option<Shape>);
@@ -44,8 +53,9 @@ type KnownCast = Arc<Option<Expr>>;
 /// A routine in PL/pgSQL, ready to run.
 pub(crate) struct PlCode {
     body: Body,
-    /// What was prepared, by the address of the piece in the tree, which never moves.
-    pieces: Mutex<HashMap<usize, Arc<Piece>>>,
+    /// What was prepared, by the address of the piece in the tree, which never moves, and for queries of cursors by where
+    /// their arguments are.
+    pieces: Mutex<HashMap<(usize, usize), Arc<Piece>>>,
     /// Types of declarations, by address, with the catalog they were looked up in.
     types: Mutex<HashMap<usize, KnownType>>,
     /// Conversions of assignments, by the types' ids and modifiers.
@@ -53,17 +63,18 @@ pub(crate) struct PlCode {
 }
 
 impl PlCode {
-    /// Parses a body.
+    /// Parses a function's body and looks it through.
     ///
     /// # Errors
-    /// 42601.
-    pub(crate) fn new(text: &str) -> Result<PlCode> {
-        Ok(PlCode {
-            body: ochre_plpgsql::parse(text)?,
-            pieces: Mutex::default(),
-            types: Mutex::default(),
-            casts: Mutex::default(),
-        })
+    /// 42601 and what else the text is wrong with.
+    pub(crate) fn new(session: &Session, function: &Function) -> Result<PlCode> {
+        PlCode::parse(session, function).map_err(|error| compilation(function, error))
+    }
+
+    fn parse(session: &Session, function: &Function) -> Result<PlCode> {
+        let body = ochre_plpgsql::parse(&function.source)?;
+        check::check(session, function, &body)?;
+        Ok(PlCode { body, pieces: Mutex::default(), types: Mutex::default(), casts: Mutex::default() })
     }
 
     /// Runs a function for its value.
@@ -76,30 +87,17 @@ impl PlCode {
         Run::new(self, invocation).rows(args)
     }
 
-    /// Runs a trigger's condition.
-    pub(crate) fn condition(&self, invocation: &Invocation<'_>, call: &TriggerCall<'_>) -> Result<Datum> {
-        Run::new(self, invocation).condition(call)
-    }
-
     /// Runs a trigger function: the row it returns, `None` for NULL.
     pub(crate) fn trigger(
         &self,
         invocation: &Invocation<'_>,
         call: &TriggerCall<'_>,
     ) -> Result<Option<Arc<[Datum]>>> {
-        Run::new(self, invocation).trigger(call)
+        Run::new(self, invocation).fire(call)
     }
 }
 
-/// Looks a body through when its function is made.
-///
-/// # Errors
-/// 42601 and what else the text is wrong with.
-pub(crate) fn check(function: &Function) -> Result<()> {
-    PlCode::new(&function.source).map(|_| ()).map_err(|error| compilation(function, error))
-}
-
 /// An error of a body's text.
-pub(crate) fn compilation(function: &Function, error: Error) -> Error {
+fn compilation(function: &Function, error: Error) -> Error {
     with_context(error, format!("compilation of PL/pgSQL function \"{}\" near line 1", function.name))
 }

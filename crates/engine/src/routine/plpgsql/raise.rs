@@ -3,7 +3,7 @@
 use ochre_base::{Error, Result, Severity, SqlState};
 use ochre_plpgsql::ast::{Condition, Raise, RaiseLevel, RaiseOption};
 
-use super::conditions::{ASSERT_FAILURE, state_of};
+use super::conditions::{ASSERT_FAILURE, states_of};
 use super::run::Run;
 
 /// The state of a condition.
@@ -11,26 +11,26 @@ use super::run::Run;
 /// # Errors
 /// 42704 for a name that there is none of.
 pub(super) fn condition_state(name: &str) -> Result<SqlState> {
-    state_of(name).ok_or_else(|| {
+    states_of(name).next().ok_or_else(|| {
         Error::new(SqlState::UNDEFINED_OBJECT, format!("unrecognized exception condition \"{name}\""))
     })
 }
 
 /// Whether a handler's condition catches a state.
 pub(super) fn catches(condition: &Condition, state: SqlState) -> bool {
+    // A class catches all of its states.
+    let fits = |wanted: &str| {
+        wanted == state.as_str() || wanted.ends_with("000") && wanted[..2] == state.as_str()[..2]
+    };
     match condition {
         Condition::Others => state != SqlState::QUERY_CANCELED && state.as_str() != ASSERT_FAILURE,
-        Condition::State(code) => state.as_str() == code,
-        Condition::Name(name) => state_of(name).is_some_and(|wanted| {
-            // A class catches all of its states.
-            let class = wanted.as_str().ends_with("000") && wanted.as_str()[..2] == state.as_str()[..2];
-            wanted == state || class
-        }),
+        Condition::State(code) => fits(code),
+        Condition::Name(name) => states_of(name).any(|wanted| fits(wanted.as_str())),
     }
 }
 
-impl Run<'_, '_> {
-    pub(super) fn raise(&mut self, raise: &Raise) -> Result<()> {
+impl<'a> Run<'a, '_> {
+    pub(super) fn raise(&mut self, raise: &'a Raise) -> Result<()> {
         if raise.condition.is_none() && raise.format.is_none() && raise.options.is_empty() {
             return Err(match self.handled.last() {
                 Some(error) => error.clone(),
@@ -114,7 +114,7 @@ impl Run<'_, '_> {
         Ok(())
     }
 
-    fn format_message(&mut self, format: &str, raise: &Raise) -> Result<String> {
+    fn format_message(&mut self, format: &str, raise: &'a Raise) -> Result<String> {
         let mut out = String::with_capacity(format.len());
         let mut arguments = raise.arguments.iter();
         let mut chars = format.chars().peekable();

@@ -1,5 +1,6 @@
 //! Variables and the names they are known by.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use ochre_base::{Error, Result, SqlState};
@@ -13,8 +14,8 @@ pub(super) type Shape = Arc<[(Arc<str>, SqlType)]>;
 
 /// A variable of a call.
 #[derive(Debug, Clone)]
-pub(super) struct Variable {
-    pub name: String,
+pub(super) struct Variable<'a> {
+    pub name: Cow<'a, str>,
     /// `record` for one without a declared shape.
     pub ty: SqlType,
     pub constant: bool,
@@ -23,27 +24,46 @@ pub(super) struct Variable {
     pub value: Datum,
     /// Of rows; `None` for a record that nothing was assigned to.
     pub shape: Option<Shape>,
-    pub cursor: Option<Arc<BoundCursor>>,
+    pub cursor: Option<BoundCursor<'a>>,
+    /// What a trigger function is told, which most never ask: the value is made when it is read.
+    pub told: Option<Told>,
+}
+
+/// What a trigger function can ask of what it was called for.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Told {
+    Name,
+    When,
+    Level,
+    Operation,
+    TableId,
+    TableName,
+    TableSchema,
+    ArgumentCount,
+    Arguments,
 }
 
 /// The query of a declared cursor.
-#[derive(Debug)]
-pub(super) struct BoundCursor {
-    pub arguments: Vec<(String, VariableType)>,
-    pub query: Fragment,
+#[derive(Debug, Clone, Copy)]
+pub(super) struct BoundCursor<'a> {
+    pub arguments: &'a [(String, VariableType)],
+    pub query: &'a Fragment,
+    /// How many scopes its query sees.
+    pub scopes: usize,
 }
 
-impl Variable {
+impl<'a> Variable<'a> {
     /// One that may be changed and be NULL.
-    pub(super) fn plain(name: &str, ty: SqlType, value: Datum) -> Variable {
+    pub(super) fn plain(name: impl Into<Cow<'a, str>>, ty: SqlType, value: Datum) -> Variable<'a> {
         Variable {
-            name: name.to_owned(),
+            name: name.into(),
             ty,
             constant: false,
             not_null: false,
             value,
             shape: None,
             cursor: None,
+            told: None,
         }
     }
 
@@ -67,9 +87,15 @@ impl Variable {
 
 /// The names that a block or loop brings.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Scope {
-    pub label: Option<String>,
-    pub names: Vec<(String, usize)>,
+pub(super) struct Scope<'a> {
+    pub label: Option<&'a str>,
+    pub names: Vec<(Cow<'a, str>, usize)>,
+}
+
+impl<'a> Scope<'a> {
+    pub(super) fn labelled(label: Option<&'a str>) -> Scope<'a> {
+        Scope { label, names: Vec::new() }
+    }
 }
 
 /// What a name leads to.
@@ -99,45 +125,52 @@ impl Source {
     }
 }
 
+/// A parameter of a piece.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Use {
+    pub source: Source,
+    pub ty: SqlType,
+}
+
 /// The names that are known at one place of the text, and which of them a piece of SQL uses.
 #[derive(Debug)]
 pub(super) struct Names {
     /// Innermost last.
     scopes: Vec<KnownScope>,
     conflict: Conflict,
-    uses: Mutex<Vec<(Source, SqlType)>>,
+    uses: Mutex<Vec<Use>>,
 }
 
 impl Names {
-    pub(super) fn new(scopes: &[Scope], variables: &[Variable], conflict: Conflict) -> Names {
-        let known = |(name, slot): &(String, usize)| {
+    pub(super) fn new(scopes: &[Scope<'_>], variables: &[Variable<'_>], conflict: Conflict) -> Names {
+        let known = |(name, slot): &(Cow<'_, str>, usize)| {
             let variable = &variables[*slot];
             let known = Known {
                 slot: *slot,
                 ty: variable.ty,
                 shape: variable.shape.clone(),
-                name: variable.name.clone(),
+                name: variable.name.to_string(),
             };
-            (name.clone(), known)
+            (name.to_string(), known)
         };
         let scopes = scopes
             .iter()
-            .map(|scope| (scope.label.clone(), scope.names.iter().map(known).collect()))
+            .map(|scope| (scope.label.map(str::to_owned), scope.names.iter().map(known).collect()))
             .collect();
         Names { scopes, conflict, uses: Mutex::default() }
     }
 
     /// The parameters in order.
-    pub(super) fn uses(&self) -> Vec<(Source, SqlType)> {
-        self.uses.lock().clone()
+    pub(super) fn uses(&self) -> Arc<[Use]> {
+        self.uses.lock().as_slice().into()
     }
 
     fn allot(&self, source: Source, ty: SqlType) -> VariableUse {
         let mut uses = self.uses.lock();
-        let index = match uses.iter().position(|(known, _)| *known == source) {
+        let index = match uses.iter().position(|known| known.source == source) {
             Some(index) => index,
             None => {
-                uses.push((source, ty));
+                uses.push(Use { source, ty });
                 uses.len() - 1
             }
         };
@@ -148,8 +181,11 @@ impl Names {
     fn find(&self, parts: &[&str]) -> Option<(&Known, usize)> {
         let first = parts.first()?;
         for (label, names) in self.scopes.iter().rev() {
-            // A later declaration of one block hides an earlier one.
-            if let Some((_, known)) = names.iter().rev().find(|(name, _)| name == first) {
+            // A later declaration of one block hides an earlier one. A scalar has no fields: `t.a` may then be the column of
+            // a table.
+            if let Some((_, known)) = names.iter().rev().find(|(name, _)| name == first)
+                && (parts.len() == 1 || known.ty.physical == PhysicalType::Record)
+            {
                 return Some((known, 1));
             }
             if label.as_deref() == Some(*first)
@@ -169,8 +205,13 @@ pub(super) fn unassigned(name: &str) -> Error {
         .detail("The tuple structure of a not-yet-assigned record is indeterminate.")
 }
 
+/// 42703 for a field that a record lacks.
+pub(super) fn no_field(record: &str, field: &str) -> Error {
+    Error::new(SqlState::UNDEFINED_COLUMN, format!("record \"{record}\" has no field \"{field}\""))
+}
+
 /// The type of a row's value.
-fn row_type(ty: SqlType, shape: &Shape) -> SqlType {
+pub(super) fn row_type(ty: SqlType, shape: &Shape) -> SqlType {
     if ty.oid != SqlType::RECORD.oid {
         return ty;
     }
@@ -193,12 +234,8 @@ impl Variables for Names {
             let ty = row_type(known.ty, shape);
             return Ok(Some((self.allot(Source::Whole(known.slot), ty), used)));
         };
-        let index = shape.iter().position(|(name, _)| **name == **field).ok_or_else(|| {
-            Error::new(
-                SqlState::UNDEFINED_COLUMN,
-                format!("record \"{}\" has no field \"{field}\"", known.name),
-            )
-        })?;
+        let index = shape.iter().position(|(name, _)| **name == **field);
+        let index = index.ok_or_else(|| no_field(&known.name, field))?;
         Ok(Some((self.allot(Source::Field(known.slot, index), shape[index].1), used + 1)))
     }
 

@@ -2,7 +2,7 @@
 
 use ochre_base::{Error, Result, SqlState};
 use ochre_types::jsonb::{Json, JsonRef, print_string};
-use ochre_types::{ArrayValue, Datum, FormatContext, SqlType, oids, to_text, type_info};
+use ochre_types::{ArrayValue, Datum, FormatContext, SqlType, oids, record_fields, to_text, type_info};
 
 use crate::CallContext;
 use crate::errors::invalid_parameter;
@@ -25,13 +25,22 @@ pub(crate) fn append_json(
             append_array(array, array.dimensions.len(), &mut 0, format, out)?;
         }
         (Datum::Record(fields), _) => {
+            let of_row = format.names.as_ref().and_then(|names| {
+                Some((names.record_names(ty), names.record_fields(ty).or_else(|| record_fields(ty))))
+            });
+            let (names, types) = of_row.unwrap_or_default();
             out.push(b'{');
             for (i, field) in fields.iter().enumerate() {
                 if i > 0 {
                     out.push(b',');
                 }
-                out.extend_from_slice(format!("\"f{}\":", i + 1).as_bytes());
-                append_json(field, field_type(field), format, out)?;
+                match names.as_ref().and_then(|names| names.get(i)) {
+                    Some(name) => print_string(name, out),
+                    None => out.extend_from_slice(format!("\"f{}\"", i + 1).as_bytes()),
+                }
+                out.push(b':');
+                let ty = types.as_ref().and_then(|types| types.get(i)).copied();
+                append_json(field, ty.unwrap_or_else(|| field_type(field)), format, out)?;
             }
             out.push(b'}');
         }
