@@ -94,7 +94,7 @@ impl Database {
         indexes: &[Index<'_>],
     ) -> Arc<RelationDescriptor> {
         let oid = self.oid();
-        let mut txn = self.begin(IsolationLevel::ReadCommitted);
+        let txn = self.begin(IsolationLevel::ReadCommitted);
         let key = RelationKey::new(DATABASE, self.storage.files().next_file_id());
         Heap::create(&txn, key).unwrap();
         let columns: Vec<ColumnDescriptor> = columns

@@ -126,7 +126,7 @@ fn json_group(out: &mut String, entries: &[Entry], plans: Option<&[Node]>, inden
         json_value(out, &entry.value, indent + 2);
     }
     if let Some(plans) = plans.filter(|plans| !plans.is_empty()) {
-        let _ = write!(out, "{separator}{:1$}\"Plans\": [\n", "", indent + 2);
+        let _ = writeln!(out, "{separator}{:1$}\"Plans\": [", "", indent + 2);
         for (i, node) in plans.iter().enumerate() {
             let _ = write!(out, "{}{:2$}", if i == 0 { "" } else { ",\n" }, "", indent + 4);
             json_group(out, &node.entries, Some(&node.children), indent + 4);

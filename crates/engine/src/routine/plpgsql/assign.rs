@@ -36,7 +36,7 @@ impl<'a, 'i> Run<'a, 'i> {
             {
                 return Some((*slot, 1));
             }
-            if scope.label.as_deref() == Some(first)
+            if scope.label == Some(first)
                 && let Some(second) = parts.get(1)
                 && let Some((_, slot)) = scope.names.iter().rev().find(|(name, _)| name == second)
             {

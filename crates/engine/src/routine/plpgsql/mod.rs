@@ -30,7 +30,7 @@ mod variables;
 use std::sync::Arc;
 
 use hashbrown::HashMap;
-use ochre_base::{Error, Result};
+use ochre_base::{Error, Result, SqlState};
 use ochre_expr::{Expr, Function};
 use ochre_plpgsql::ast::Body;
 use ochre_types::{Datum, SqlType};
@@ -73,6 +73,14 @@ impl PlCode {
 
     fn parse(session: &Session, function: &Function) -> Result<PlCode> {
         let body = ochre_plpgsql::parse(&function.source)?;
+        if function.return_type == ochre_types::oids::TRIGGER && !function.arg_types.is_empty() {
+            let error = Error::new(
+                SqlState::INVALID_FUNCTION_DEFINITION,
+                "trigger functions cannot have declared arguments",
+            );
+            return Err(error
+                .hint("The arguments of the trigger can be accessed through TG_NARGS and TG_ARGV instead."));
+        }
         check::check(session, function, &body)?;
         Ok(PlCode { body, pieces: Mutex::default(), types: Mutex::default(), casts: Mutex::default() })
     }

@@ -111,14 +111,11 @@ impl<'a, 'i> Run<'a, 'i> {
         let text = || format!("SELECT {}", fragment.text);
         let rows = match piece.simple(self.session(), &fragment.statement) {
             Some(_) => self.eval(fragment).map(|_| 1),
-            None => {
-                let run = self.plan(fragment, &piece).and_then(|plan| {
-                    let values = self.values(&piece);
-                    let shared = self.invocation.shared_snapshot();
-                    self.session().run_inner(&plan, &values, shared, usize::MAX, &mut |_| Ok(true))
-                });
-                run
-            }
+            None => self.plan(fragment, &piece).and_then(|plan| {
+                let values = self.values(&piece);
+                let shared = self.invocation.shared_snapshot();
+                self.session().run_inner(&plan, &values, shared, usize::MAX, &mut |_| Ok(true))
+            }),
         };
         let rows = rows.map_err(|error| in_statement(error, &text()))?;
         self.set_count(rows);

@@ -25,8 +25,9 @@ pub(crate) fn append_json(
             append_array(array, array.dimensions.len(), &mut 0, format, out)?;
         }
         (Datum::Record(fields), _) => {
-            let of_row = format.names.as_ref().and_then(|names| {
-                Some((names.record_names(ty), names.record_fields(ty).or_else(|| record_fields(ty))))
+            let of_row = format.names.as_ref().map(|names| {
+                let types = names.record_fields(ty).or_else(|| record_fields(ty));
+                (names.record_names(ty), types)
             });
             let (names, types) = of_row.unwrap_or_default();
             out.push(b'{');
