@@ -32,7 +32,7 @@ Insert on pgbench_branches
   Conflict Resolution: UPDATE
   Conflict Arbiter Indexes: pgbench_branches_pkey
   ->  Values Scan on "*VALUES*"
-        Output: "*VALUES*".column1, "*VALUES*".column2, "*VALUES*".column3
+        Output: column1, column2, column3
 
 DELETE FROM emp WHERE id = 3 RETURNING *;
 ----
@@ -61,15 +61,15 @@ Hash Join
   ->  Seq Scan on emp e
   ->  Hash
         ->  Seq Scan on dept d
-              Filter: (d.city = 'Oslo'::text)
+              Filter: (city = 'Oslo'::text)
 
 SELECT e.name, m.name FROM emp e LEFT JOIN emp m ON e.manager = m.id WHERE e.id = 5;
 ----
 Nested Loop Left Join
   ->  Index Scan using emp_pkey on emp e
-        Index Cond: (e.id = 5)
+        Index Cond: (id = 5)
   ->  Index Scan using emp_pkey on emp m
-        Index Cond: (m.id = e.manager)
+        Index Cond: (id = e.manager)
 
 SELECT * FROM dept ORDER BY id DESC LIMIT 3;
 ----
@@ -130,7 +130,7 @@ SELECT name FROM dept d WHERE EXISTS (SELECT 1 FROM emp e WHERE e.dept = d.id);
 Nested Loop Semi Join
   ->  Seq Scan on dept d
   ->  Index Only Scan using emp_dept_idx on emp e
-        Index Cond: (e.dept = d.id)
+        Index Cond: (dept = d.id)
 
 SELECT name FROM dept d WHERE d.id NOT IN (SELECT dept FROM emp);
 ----
@@ -146,12 +146,12 @@ Seq Scan on dept d
   SubPlan 1
     ->  Aggregate
           ->  Index Only Scan using emp_dept_idx on emp e
-                Index Cond: (e.dept = d.id)
+                Index Cond: (dept = d.id)
 
 SELECT * FROM emp WHERE salary > (SELECT avg(salary) FROM emp);
 ----
 Seq Scan on emp
-  Filter: (emp.salary > (SubPlan 1))
+  Filter: (salary > (InitPlan 1).col1)
   InitPlan 1
     ->  Aggregate
           ->  Seq Scan on emp
@@ -162,7 +162,7 @@ Hash Join
   Hash Cond: (b1.id = b2.manager)
   CTE big
     ->  Seq Scan on emp
-          Filter: (emp.salary > '1000'::numeric)
+          Filter: (salary > '1000'::numeric)
   ->  CTE Scan on big b1
   ->  Hash
         ->  CTE Scan on big b2
@@ -174,6 +174,7 @@ Aggregate
     ->  Recursive Union
           ->  Result
           ->  WorkTable Scan on r
+                Filter: (n < 10)
   ->  CTE Scan on r
 
 SELECT * FROM generate_series(1, 10) g WHERE g > 5;
@@ -189,7 +190,7 @@ Nested Loop
         ->  Sort
               Sort Key: e.salary DESC
               ->  Index Scan using emp_dept_idx on emp e
-                    Index Cond: (e.dept = d.id)
+                    Index Cond: (dept = d.id)
 
 SELECT max(id) FROM emp;
 ----
@@ -202,6 +203,7 @@ Result
 SELECT name, rank() OVER (PARTITION BY dept ORDER BY salary DESC) FROM emp;
 ----
 WindowAgg
+  Window: w1 AS (PARTITION BY dept ORDER BY salary DESC)
   ->  Sort
         Sort Key: dept, salary DESC
         ->  Seq Scan on emp
@@ -225,12 +227,12 @@ SELECT o.id FROM customer c, orders o, item i WHERE c.id = o.customer AND o.id =
 Nested Loop
   ->  Nested Loop
         ->  Index Scan using customer_name_idx on customer c
-              Index Cond: (c.name = 'Smith'::text)
+              Index Cond: (name = 'Smith'::text)
         ->  Index Scan using orders_customer_idx on orders o
-              Index Cond: (o.customer = c.id)
+              Index Cond: (customer = c.id)
   ->  Index Scan using item_order_id_idx on item i
-        Index Cond: (i.order_id = o.id)
-        Filter: (i.qty > 10)
+        Index Cond: (order_id = o.id)
+        Filter: (qty > 10)
 
 SELECT a.id FROM emp a FULL JOIN dept b ON a.dept = b.id;
 ----
@@ -257,9 +259,9 @@ ProjectSet
 
 SELECT dept, name, sum(salary) FROM emp GROUP BY ROLLUP (dept, name);
 ----
-HashAggregate
-  Group Key: dept, name
-  Group Key: dept
+MixedAggregate
+  Hash Key: dept, name
+  Hash Key: dept
   Group Key: ()
   ->  Seq Scan on emp
 
@@ -274,9 +276,9 @@ DELETE FROM emp USING dept WHERE emp.dept = dept.id AND dept.name = 'x';
 Delete on emp
   ->  Nested Loop
         ->  Index Scan using dept_name_idx on dept
-              Index Cond: (dept.name = 'x'::text)
+              Index Cond: (name = 'x'::text)
         ->  Index Scan using emp_dept_idx on emp
-              Index Cond: (emp.dept = dept.id)
+              Index Cond: (dept = dept.id)
 
 UPDATE emp SET salary = salary * 2, name = d.name FROM dept d WHERE emp.dept = d.id RETURNING emp.id, d.city;
 ----
@@ -299,10 +301,10 @@ Sort
   ->  Hash Join
         Hash Cond: (n.oid = c.relnamespace)
         ->  Seq Scan on pg_namespace n
-              Filter: (n.nspname <> 'pg_catalog'::name)
+              Filter: (nspname <> 'pg_catalog'::name)
         ->  Hash
               ->  Seq Scan on pg_class c
-                    Filter: ((c.relkind = ANY ('{r,p,""}'::"char"[])) AND pg_table_is_visible(c.oid))
+                    Filter: ((relkind = ANY ('{r,p,""}'::"char"[])) AND pg_table_is_visible(oid))
 
 SELECT * FROM emp e WHERE e.dept IN (SELECT id FROM dept WHERE city = 'Oslo');
 ----
@@ -311,7 +313,7 @@ Hash Join
   ->  Seq Scan on emp e
   ->  Hash
         ->  Seq Scan on dept
-              Filter: (dept.city = 'Oslo'::text)
+              Filter: (city = 'Oslo'::text)
 
 SELECT * FROM emp e WHERE NOT EXISTS (SELECT * FROM orders o, customer c WHERE o.customer = c.id AND c.id = e.id);
 ----
@@ -343,10 +345,10 @@ SELECT * FROM emp e JOIN dept d ON e.id = d.id WHERE e.id = 5;
 ----
 Nested Loop
   ->  Index Scan using emp_pkey on emp e
-        Index Cond: (e.id = 5)
+        Index Cond: (id = 5)
   ->  Index Scan using dept_pkey on dept d
-        Index Cond: (d.id = 5)
-        Filter: (e.id = d.id)
+        Index Cond: (id = 5)
+        Filter: (e.id = id)
 
 SELECT * FROM emp e LEFT JOIN dept d ON e.dept = d.id WHERE d.city = 'Oslo';
 ----
@@ -355,7 +357,7 @@ Hash Join
   ->  Seq Scan on emp e
   ->  Hash
         ->  Seq Scan on dept d
-              Filter: (d.city = 'Oslo'::text)
+              Filter: (city = 'Oslo'::text)
 
 WITH x AS (SELECT * FROM emp) SELECT * FROM x WHERE id = 4;
 ----
@@ -406,10 +408,10 @@ Seq Scan on t
 SELECT name FROM emp WHERE salary > ANY (SELECT salary FROM emp WHERE dept = 2);
 ----
 Seq Scan on emp
-  Filter: (ANY (emp.salary > (SubPlan 1).col1))
+  Filter: (ANY (salary > (InitPlan 1).col1))
   InitPlan 1
     ->  Index Scan using emp_dept_idx on emp
-          Index Cond: (emp.dept = 2)
+          Index Cond: (dept = 2)
 
 SELECT name FROM emp WHERE (dept = 3 OR dept IN (4, 5)) AND (id = 1 OR name = 'x');
 ----
