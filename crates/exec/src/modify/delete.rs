@@ -80,12 +80,11 @@ impl RowDeleter {
         wait: &RowWait,
         outcome: WriteOutcome,
     ) -> Result<WriteOutcome> {
-        let txn = ctx.statement.txn;
         if outcome != WriteOutcome::Done {
             return Ok(outcome);
         }
         ctx.note_write();
-        if let Some(serial) = txn.serial() {
+        if let Some(serial) = ctx.statement.txn.serial() {
             serial.check_row(target.heap.relation(), rid, wait.wrote_over)?;
         }
         if let Some(decoder) = &mut self.keys {

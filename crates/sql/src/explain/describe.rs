@@ -90,13 +90,18 @@ fn wal(entries: &mut Vec<Entry>, usage: Usage) {
         ("bytes", "WAL Bytes", usage.wal_bytes),
         ("buffers full", "WAL Buffers Full", usage.wal_buffers_full),
     ];
+    counted(entries, "WAL", &counts);
+}
+
+/// Counts by their short name and their property: one line of those that are not zero, and each as a property.
+fn counted(entries: &mut Vec<Entry>, title: &str, counts: &[(&str, &'static str, u64)]) {
     let texts: Vec<String> = counts
         .iter()
         .filter(|(.., count)| *count > 0)
         .map(|(name, _, count)| format!("{name}={count}"))
         .collect();
     if !texts.is_empty() {
-        entries.push(Entry::line(format!("WAL: {}", texts.join(" "))));
+        entries.push(Entry::line(format!("{title}: {}", texts.join(" "))));
     }
     entries.extend(counts.iter().map(|(_, label, count)| Entry::hidden_count(label, *count)));
 }
@@ -880,15 +885,7 @@ impl<'a> Describer<'a> {
                         ("deleted", "Tuples Deleted", merged.deleted),
                         ("skipped", "Tuples Skipped", merged.skipped),
                     ];
-                    let texts: Vec<String> = counts
-                        .iter()
-                        .filter(|(.., count)| *count > 0)
-                        .map(|(name, _, count)| format!("{name}={count}"))
-                        .collect();
-                    if !texts.is_empty() {
-                        entries.push(Entry::line(format!("Tuples: {}", texts.join(" "))));
-                    }
-                    entries.extend(counts.iter().map(|(_, label, count)| Entry::hidden_count(label, *count)));
+                    counted(entries, "Tuples", &counts);
                 }
             }
             _ => {}
