@@ -6,6 +6,7 @@ use ochre_base::{FileId, Lsn, Oid};
 use ochre_expr::Function;
 use ochre_types::{Datum, SqlType};
 
+use crate::oids;
 use crate::partition::{PartitionBound, PartitionKey};
 
 /// A role's id, as the owner of an object.
@@ -298,6 +299,7 @@ pub struct IndexDescriptor {
     pub name: Arc<str>,
     pub table: Oid,
     pub owner: Owner,
+    pub method: IndexMethod,
     pub file: FileId,
     pub keys: Vec<IndexKey>,
     /// INCLUDE columns.
@@ -325,7 +327,44 @@ pub struct IndexDescriptor {
     pub options: Vec<Arc<str>>,
 }
 
+/// What an index can be asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IndexMethod {
+    /// Equality, ranges and order.
+    BTree,
+    /// Equality of one key: the entries of a B-tree hold a hash of it.
+    Hash,
+}
+
+impl IndexMethod {
+    /// Its name in USING.
+    pub fn name(self) -> &'static str {
+        match self {
+            IndexMethod::BTree => "btree",
+            IndexMethod::Hash => "hash",
+        }
+    }
+
+    /// The method of a name.
+    pub fn named(name: &str) -> Option<IndexMethod> {
+        [IndexMethod::BTree, IndexMethod::Hash].into_iter().find(|method| method.name() == name)
+    }
+
+    /// Its row in `pg_am`.
+    pub fn oid(self) -> Oid {
+        match self {
+            IndexMethod::BTree => oids::BTREE_AM,
+            IndexMethod::Hash => oids::HASH_AM,
+        }
+    }
+}
+
 impl IndexDescriptor {
+    /// Whether its entries are in the order of the keys' values.
+    pub fn is_ordered(&self) -> bool {
+        self.method == IndexMethod::BTree
+    }
+
     /// Whether any key column is an expression.
     pub fn has_expressions(&self) -> bool {
         self.keys.iter().any(|key| key.number == 0)

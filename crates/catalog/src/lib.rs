@@ -19,7 +19,7 @@ pub mod stored;
 
 pub use descriptor::{
     ColumnDescriptor, ColumnList, ColumnStatistics, ConstraintDescriptor, ConstraintKind, DatabaseDescriptor,
-    Field, ForeignKey, GeneratedKind, IdentityKind, IndexDescriptor, IndexKey, Inheritance,
+    Field, ForeignKey, GeneratedKind, IdentityKind, IndexDescriptor, IndexKey, IndexMethod, Inheritance,
     NamespaceDescriptor, Origin, Owner, Persistence, ReferentialAction, RelationDescriptor, RelationKind,
     RoleDescriptor, RoutineDescriptor, SequenceDescriptor, TriggerDescriptor, TriggerTiming,
 };
@@ -50,6 +50,8 @@ pub mod oids {
     pub const HEAP_AM: Oid = Oid(2);
     /// Access method `btree`.
     pub const BTREE_AM: Oid = Oid(403);
+    /// The hash access method of indexes.
+    pub const HASH_AM: Oid = Oid(405);
     /// Catalog `pg_class`, and so the class of every relation in `pg_description` and `pg_depend`.
     pub const PG_CLASS: Oid = Oid(1259);
     /// Catalog `pg_attribute`.

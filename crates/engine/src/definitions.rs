@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ochre_base::Result;
 use ochre_catalog::{
     CatalogSnapshot, ConstraintDescriptor, ConstraintKind, IndexDescriptor, ReferentialAction,
-    RelationDescriptor,
+    RelationDescriptor, RelationKind,
 };
 use ochre_expr::ColumnNames;
 
@@ -77,10 +77,13 @@ pub(crate) fn index(catalog: &CatalogSnapshot, index: &IndexDescriptor, column: 
     let keys: Vec<String> =
         (0..index.keys.len()).map(|i| key(catalog, index, i, true)).collect::<Option<_>>()?;
     let mut text = format!(
-        "CREATE {}INDEX {} ON {} USING btree ({})",
+        "CREATE {}INDEX {} ON {}{} USING {} ({})",
         if index.unique { "UNIQUE " } else { "" },
         quote_identifier(&index.name),
+        // Run from a dump, it would make the partitions' once more.
+        if table.kind == RelationKind::PartitionedTable { "ONLY " } else { "" },
         qualified(catalog, table.namespace, &table.name),
+        index.method.name(),
         keys.join(", ")
     );
     if !index.included.is_empty() {

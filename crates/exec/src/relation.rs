@@ -7,7 +7,7 @@ use crate::modify::triggers::{Firing, TriggerRow};
 use ochre_access::btree::BTree;
 use ochre_access::heap::Heap;
 use ochre_base::{Error, Oid, Result};
-use ochre_catalog::{ConstraintDescriptor, IndexDescriptor, RelationDescriptor};
+use ochre_catalog::{ConstraintDescriptor, IndexDescriptor, IndexMethod, RelationDescriptor};
 use ochre_expr::Expr;
 use ochre_sql::physical::{ForeignKeyCheck, PlannedStatement};
 use ochre_types::{Batch, KeyOrder, PhysicalType, SqlType, key};
@@ -130,8 +130,8 @@ pub struct IndexAccess {
     pub exprs: IndexExpressions,
     /// The key columns' types and orders.
     pub keys: Vec<(SqlType, KeyOrder)>,
-    /// The types of what an entry's payload holds: for each key column whose key form may differ from the value, the
-    /// value; then the included columns.
+    /// The types of what an entry's payload holds: for each key column whose key form may differ from the value, unless it is
+    /// hashed, the value; then the included columns.
     pub payload: Vec<PayloadColumn>,
 }
 
@@ -235,12 +235,15 @@ impl IndexAccess {
         let keys: Vec<(SqlType, KeyOrder)> = descriptor
             .keys
             .iter()
-            .map(|key| (key.ty, KeyOrder::new(key.ty, key.descending, key.nulls_first)))
+            .map(|key| match descriptor.method {
+                IndexMethod::BTree => (key.ty, KeyOrder::new(key.ty, key.descending, key.nulls_first)),
+                IndexMethod::Hash => (key.ty, KeyOrder::hashed(key.ty)),
+            })
             .collect();
         let mut payload: Vec<PayloadColumn> = keys
             .iter()
             .enumerate()
-            .filter(|(_, (ty, _))| !key::is_lossless(*ty))
+            .filter(|(_, (ty, order))| !order.hashed && !key::is_lossless(*ty))
             .map(|(column, (ty, _))| PayloadColumn { column, physical: ty.physical })
             .collect();
         for (i, number) in descriptor.included.iter().enumerate() {

@@ -19,7 +19,8 @@
 //! | array | each element as a value of its own (NULLs last), 0x00, then dimensions (1 byte), each length and lower bound (4 + 4 bytes, sign flipped) |
 //! | record | each field as a value of its own, 0x00 |
 //!
-//! Descending columns complement everything after the first byte.
+//! Descending columns complement everything after the first byte. A hashed column has, in place of the value's bytes, their
+//! 64-bit hash, big-endian: equal values stay equal, and nothing else is kept of them.
 //!
 //! # Invariants
 //! - K1: no key is a proper prefix of another of the same type, so concatenation preserves order.
@@ -32,6 +33,7 @@ use smallvec::SmallVec;
 use crate::array::{ArrayDimension, MAX_DIMENSIONS};
 use crate::compare::trim_blanks;
 use crate::jsonb::{self, JsonRef};
+use crate::partition_hash::hash_bytes;
 use crate::{
     ArrayValue, Column, ColumnValues, Datum, Interval, Numeric, PhysicalType, SharedBytes, SqlType,
     ValueOrder, oids,
@@ -48,16 +50,23 @@ pub struct KeyOrder {
     pub descending: bool,
     pub nulls_first: bool,
     pub order: ValueOrder,
+    /// Only equality counts: the key is a hash of the value's.
+    pub hashed: bool,
 }
 
 impl KeyOrder {
     /// Ascending, NULLs last, natural order.
     pub const ASCENDING: KeyOrder =
-        KeyOrder { descending: false, nulls_first: false, order: ValueOrder::Natural };
+        KeyOrder { descending: false, nulls_first: false, order: ValueOrder::Natural, hashed: false };
 
     /// The key order of a column of type `ty`.
     pub fn new(ty: SqlType, descending: bool, nulls_first: bool) -> KeyOrder {
-        KeyOrder { descending, nulls_first, order: ty.order() }
+        KeyOrder { descending, nulls_first, order: ty.order(), hashed: false }
+    }
+
+    /// That of a hashed column of type `ty`.
+    pub fn hashed(ty: SqlType) -> KeyOrder {
+        KeyOrder { hashed: true, ..KeyOrder::new(ty, false, false) }
     }
 
     const fn null_byte(self) -> u8 {
@@ -77,7 +86,7 @@ pub fn encode_key(value: &Datum, order: KeyOrder, out: &mut Vec<u8>) -> Result<(
     out.push(PRESENT);
     let start = out.len();
     encode_value(value, order.order, out)?;
-    complement(order, start, out);
+    finish(order, start, out);
     Ok(())
 }
 
@@ -110,11 +119,17 @@ pub fn encode_key_at(column: &Column, row: usize, order: KeyOrder, out: &mut Vec
         ColumnValues::Array(v) => encode_array(&v[entry], out)?,
         ColumnValues::Record(v) => encode_record(&v[entry], out)?,
     }
-    complement(order, start, out);
+    finish(order, start, out);
     Ok(())
 }
 
-fn complement(order: KeyOrder, start: usize, out: &mut [u8]) {
+/// Gives the bytes of an ascending value the form that the column's order asks for.
+fn finish(order: KeyOrder, start: usize, out: &mut Vec<u8>) {
+    if order.hashed {
+        let hash = hash_bytes(&out[start..], 0);
+        out.truncate(start);
+        out.extend_from_slice(&hash.to_be_bytes());
+    }
     if order.descending {
         out[start..].iter_mut().for_each(|byte| *byte = !*byte);
     }
@@ -246,6 +261,9 @@ pub fn decode_key(ty: SqlType, order: KeyOrder, key: &mut &[u8]) -> Result<Datum
         NULL_FIRST | NULL_LAST => return Ok(Datum::Null),
         _ => return Err(damaged()),
     }
+    if order.hashed {
+        return Err(Error::internal("the value of a hashed key is not known"));
+    }
     let mut reader = Reader { key, mask: if order.descending { 0xFF } else { 0 } };
     reader.value(ty, order.order)
 }
@@ -257,6 +275,7 @@ pub fn decode_key(ty: SqlType, order: KeyOrder, key: &mut &[u8]) -> Result<Datum
 pub fn skip_key(ty: SqlType, order: KeyOrder, key: &mut &[u8]) -> Result<()> {
     let width = match (ty.physical, key.first()) {
         (_, Some(&(NULL_FIRST | NULL_LAST))) => Some(0),
+        _ if order.hashed => Some(size_of::<u64>() as u16),
         (physical, _) => physical.stored_width(),
     };
     match width {

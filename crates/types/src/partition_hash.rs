@@ -80,7 +80,8 @@ fn word(bytes: &[u8]) -> u32 {
     bytes.iter().rev().fold(0, |word, byte| word << 8 | u32::from(*byte))
 }
 
-fn hash_bytes(bytes: &[u8], seed: u64) -> u64 {
+/// PostgreSQL's hash of bytes; what is on disk rests on it.
+pub(crate) fn hash_bytes(bytes: &[u8], seed: u64) -> u64 {
     let mut state = State::new(bytes.len(), seed);
     let mut blocks = bytes.chunks_exact(12);
     for block in &mut blocks {

@@ -1,13 +1,13 @@
 //! Rows of the stored catalogs as descriptors.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::descriptor::{
     ColumnDescriptor, ColumnList, ConstraintDescriptor, ConstraintKind, DatabaseDescriptor, Field,
-    ForeignKey, GeneratedKind, IdentityKind, IndexDescriptor, IndexKey, Inheritance, NamespaceDescriptor,
-    Origin, Persistence, ReferentialAction, RelationDescriptor, RelationKind, RoleDescriptor,
-    SequenceDescriptor, TriggerDescriptor,
+    ForeignKey, GeneratedKind, IdentityKind, IndexDescriptor, IndexKey, IndexMethod, Inheritance,
+    NamespaceDescriptor, Origin, Persistence, ReferentialAction, RelationDescriptor, RelationKind,
+    RoleDescriptor, SequenceDescriptor, TriggerDescriptor,
 };
 use crate::partition::{PartitionBound, PartitionKey};
 use crate::{builtin, oids};
@@ -409,6 +409,11 @@ fn attach_indexes(
         .filter(|c| matches!(c.kind, ConstraintKind::PrimaryKey | ConstraintKind::Unique))
         .map(|c| (c.index, c.oid))
         .collect();
+    let hashed: HashSet<Oid> = gathered
+        .readers(oids::PG_CLASS)
+        .filter(|row| row.oid("relam") == IndexMethod::Hash.oid())
+        .map(|row| row.oid("oid"))
+        .collect();
     let mut indexes = Vec::new();
     for row in gathered.readers(oids::PG_INDEX) {
         let oid = row.oid("indexrelid");
@@ -420,6 +425,9 @@ fn attach_indexes(
         };
         let mut index = index(&row, own)?;
         index.file = file;
+        if hashed.contains(&oid) {
+            index.method = IndexMethod::Hash;
+        }
         index.usable_from = Lsn(usable_from);
         index.constraint = constraint_of.get(&oid).copied();
         indexes.push(Arc::new(index));
@@ -468,6 +476,7 @@ fn index(row: &RowReader<'_>, own: &RelationDescriptor) -> Result<IndexDescripto
         name: Arc::clone(&own.name),
         table: row.oid("indrelid"),
         owner: own.owner,
+        method: IndexMethod::BTree,
         file: FileId(0),
         keys,
         included: columns[key_count..].to_vec(),

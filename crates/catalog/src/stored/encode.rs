@@ -168,7 +168,9 @@ pub fn column_list_row(relation: Oid, list: &ColumnList) -> CatalogRow {
 pub(crate) fn class_row(relation: &RelationDescriptor) -> CatalogRow {
     let access_method = match relation.kind {
         RelationKind::Table | RelationKind::MaterializedView => oids::HEAP_AM,
-        RelationKind::Index | RelationKind::PartitionedIndex => oids::BTREE_AM,
+        RelationKind::Index | RelationKind::PartitionedIndex => {
+            relation.index.as_ref().map_or(oids::BTREE_AM, |index| index.method.oid())
+        }
         RelationKind::Sequence | RelationKind::View | RelationKind::PartitionedTable => Oid::INVALID,
     };
     let options = relation.index.as_ref().map_or(&relation.options, |index| &index.options);

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use ochre_base::{Error, Oid, Result, SqlState};
-use ochre_catalog::{ConstraintKind, RelationDescriptor, RelationKind};
+use ochre_catalog::{ConstraintKind, IndexMethod, RelationDescriptor, RelationKind};
 use ochre_parser::ast::{
     self, Behavior, ColumnConstraintKind, ConstraintAttributes, IndexParameters, TableConstraint,
     TableConstraintKind,
@@ -421,6 +421,7 @@ impl Session {
             table,
             NewIndex {
                 name: name.clone(),
+                method: IndexMethod::BTree,
                 keys: numbers.iter().map(|number| NewIndexKey::column(&relation, *number)).collect(),
                 included,
                 unique: true,

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use ochre_base::limits::MAX_INDEX_COLUMNS;
 use ochre_base::{Error, Lsn, Oid, Result, SqlState};
 use ochre_catalog::{
-    ColumnDescriptor, ColumnList, Field, IndexDescriptor, IndexKey, Persistence, RelationDescriptor,
-    RelationKind,
+    ColumnDescriptor, ColumnList, Field, IndexDescriptor, IndexKey, IndexMethod, Persistence,
+    RelationDescriptor, RelationKind,
 };
 use ochre_parser::ast::{self, CreateIndexStmt, DefElem, IndexElem, NullsOrder, ObjectName, SortDirection};
 use ochre_txn::locks::RelationLockMode;
-use ochre_types::{SqlType, oids as type_oids};
+use ochre_types::{SqlType, ValueOrder, oids as type_oids};
 
 use super::create_table::new_column;
 use super::names;
@@ -22,6 +22,7 @@ use crate::tag::CommandTag;
 /// An index to be made.
 pub(crate) struct NewIndex {
     pub name: String,
+    pub method: IndexMethod,
     pub keys: Vec<NewIndexKey>,
     pub included: Vec<i16>,
     pub unique: bool,
@@ -93,13 +94,12 @@ pub(crate) fn joined_names(table: &RelationDescriptor, numbers: &[i16]) -> Strin
     names.collect::<Vec<_>>().join("_")
 }
 
-/// The default B-tree operator class of a type.
-///
-/// # Errors
-/// 42704 for a type that has no order.
-pub(crate) fn default_operator_class(ty: SqlType, type_text: &str) -> Result<Oid> {
-    let input = match ty.oid {
+/// The type whose operator classes a type uses.
+fn operator_class_type(ty: SqlType) -> Oid {
+    match ty.oid {
         type_oids::VARCHAR => type_oids::TEXT,
+        type_oids::CIDR => type_oids::INET,
+        _ if ty.order() == ValueOrder::Range => type_oids::ANYRANGE,
         _ if ty.element().is_some() && !matches!(ty.oid, type_oids::OIDVECTOR | type_oids::INT2VECTOR) => {
             type_oids::ANYARRAY
         }
@@ -109,31 +109,84 @@ pub(crate) fn default_operator_class(ty: SqlType, type_text: &str) -> Result<Oid
         | type_oids::REGROLE
         | type_oids::REGNAMESPACE => type_oids::OID,
         other => other,
-    };
-    ochre_expr::operator_classes()
-        .iter()
-        .find(|class| &*class.method == "btree" && class.input_type == input && class.is_default)
-        .map(|class| class.oid)
-        .ok_or_else(|| {
-            Error::new(
-                SqlState::UNDEFINED_OBJECT,
-                format!("data type {type_text} has no default operator class for access method \"btree\""),
-            )
-            .hint("You must specify an operator class for the index or define a default operator class for the data type.")
-        })
+    }
 }
 
-fn named_operator_class(name: &ObjectName) -> Result<Oid> {
+/// The default operator class of a type, if the method has one.
+pub(crate) fn find_operator_class(method: &str, ty: SqlType) -> Option<Oid> {
+    let input = operator_class_type(ty);
     ochre_expr::operator_classes()
         .iter()
-        .find(|class| &*class.method == "btree" && *class.name == **name.name())
+        .find(|class| &*class.method == method && class.input_type == input && class.is_default)
         .map(|class| class.oid)
+}
+
+/// The default operator class of a type.
+///
+/// # Errors
+/// 42704 for a type that the method has none for.
+pub(crate) fn default_operator_class(method: IndexMethod, ty: SqlType, type_text: &str) -> Result<Oid> {
+    let method = method.name();
+    find_operator_class(method, ty).ok_or_else(|| {
+        Error::new(
+            SqlState::UNDEFINED_OBJECT,
+            format!("data type {type_text} has no default operator class for access method \"{method}\""),
+        )
+        .hint("You must specify an operator class for the index or define a default operator class for the data type.")
+    })
+}
+
+fn named_operator_class(method: IndexMethod, name: &ObjectName, ty: SqlType, type_text: &str) -> Result<Oid> {
+    let method = method.name();
+    let class = ochre_expr::operator_classes()
+        .iter()
+        .find(|class| &*class.method == method && *class.name == **name.name())
         .ok_or_else(|| {
             Error::new(
                 SqlState::UNDEFINED_OBJECT,
-                format!("operator class \"{name}\" does not exist for access method \"btree\""),
+                format!("operator class \"{name}\" does not exist for access method \"{method}\""),
             )
-        })
+        })?;
+    if ![ty.oid, operator_class_type(ty)].contains(&class.input_type) {
+        return Err(Error::new(
+            SqlState::DATATYPE_MISMATCH,
+            format!("operator class \"{name}\" does not accept data type {type_text}"),
+        ));
+    }
+    Ok(class.oid)
+}
+
+/// The access method that a statement names, if it can do what the statement asks of it.
+fn index_method(statement: &CreateIndexStmt) -> Result<IndexMethod> {
+    let Some(name) = &statement.method else { return Ok(IndexMethod::BTree) };
+    let Some(method) = IndexMethod::named(name) else {
+        if ["gist", "gin", "spgist", "brin"].contains(&name.as_str()) {
+            return Err(Error::unsupported(format!("access method \"{name}\"")));
+        }
+        return Err(Error::new(
+            SqlState::UNDEFINED_OBJECT,
+            format!("access method \"{name}\" does not exist"),
+        ));
+    };
+    if method == IndexMethod::BTree {
+        return Ok(method);
+    }
+    let is_sorted = |element: &IndexElem| element.direction != SortDirection::Default;
+    let places_nulls = |element: &IndexElem| element.nulls != NullsOrder::Default;
+    let asked = [
+        (statement.unique, "unique indexes"),
+        (!statement.include.is_empty(), "included columns"),
+        (statement.elements.len() > 1, "multicolumn indexes"),
+        (statement.elements.iter().any(is_sorted), "ASC/DESC options"),
+        (statement.elements.iter().any(places_nulls), "NULLS FIRST/LAST options"),
+    ];
+    match asked.into_iter().find(|(asked, _)| *asked) {
+        Some((_, what)) => Err(Error::new(
+            SqlState::FEATURE_NOT_SUPPORTED,
+            format!("access method \"{name}\" does not support {what}"),
+        )),
+        None => Ok(method),
+    }
 }
 
 impl Session {
@@ -169,15 +222,7 @@ impl Session {
 
     /// What a statement wants to be made of which table, and whether beside its writers; `None` when it is there already.
     fn index_of(&self, statement: &CreateIndexStmt) -> Result<Option<(Oid, NewIndex, bool)>> {
-        if let Some(method) = statement.method.as_ref().filter(|method| **method != "btree") {
-            if ["hash", "gist", "gin", "spgist", "brin"].contains(&method.as_str()) {
-                return Err(Error::unsupported(format!("access method \"{method}\"")));
-            }
-            return Err(Error::new(
-                SqlState::UNDEFINED_OBJECT,
-                format!("access method \"{method}\" does not exist"),
-            ));
-        }
+        let method = index_method(statement)?;
         if statement.tablespace.as_ref().is_some_and(|name| *name != "pg_default") {
             return Err(Error::unsupported("tablespaces"));
         }
@@ -208,7 +253,7 @@ impl Session {
         check_column_count(statement.elements.len() + statement.include.len())?;
         let mut keys = Vec::with_capacity(statement.elements.len());
         for element in &statement.elements {
-            keys.push(self.index_key(&table, element, &keys)?);
+            keys.push(self.index_key(&table, method, element, &keys)?);
         }
         let mut included = Vec::new();
         for element in &statement.include {
@@ -236,6 +281,7 @@ impl Session {
         }
         let new = NewIndex {
             name,
+            method,
             keys,
             included,
             unique: statement.unique,
@@ -253,6 +299,7 @@ impl Session {
     fn index_key(
         &self,
         table: &RelationDescriptor,
+        method: IndexMethod,
         element: &IndexElem,
         before: &[NewIndexKey],
     ) -> Result<NewIndexKey> {
@@ -288,7 +335,10 @@ impl Session {
         if element.collation.is_some() {
             key.collation = self.column_collation(element.collation.as_ref(), key.ty)?;
         }
-        key.operator_class = element.opclass.as_ref().map(named_operator_class).transpose()?;
+        key.operator_class = match &element.opclass {
+            Some(class) => Some(named_operator_class(method, class, key.ty, &self.type_text(key.ty))?),
+            None => None,
+        };
         key.descending = element.direction == SortDirection::Desc;
         key.nulls_first = match element.nulls {
             NullsOrder::Default => key.descending,
@@ -331,7 +381,7 @@ impl Session {
         for key in &new.keys {
             let operator_class = match key.operator_class {
                 Some(class) => class,
-                None => default_operator_class(key.ty, &self.type_text(key.ty))?,
+                None => default_operator_class(new.method, key.ty, &self.type_text(key.ty))?,
             };
             keys.push(IndexKey {
                 number: key.number,
@@ -360,6 +410,7 @@ impl Session {
             name: new.name.as_str().into(),
             table,
             owner: relation.owner,
+            method: new.method,
             file: NO_FILE,
             keys,
             included: new.included,

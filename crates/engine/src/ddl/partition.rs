@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use ochre_base::{Error, Oid, Result, SqlState};
 use ochre_catalog::{
-    BoundValue, Inheritance, PartitionBound, PartitionColumn, PartitionKey, PartitionStrategy, Persistence,
-    RelationDescriptor, RelationKind,
+    BoundValue, IndexMethod, Inheritance, PartitionBound, PartitionColumn, PartitionKey, PartitionStrategy,
+    Persistence, RelationDescriptor, RelationKind,
 };
 use ochre_expr::{EvalContext, Expr};
 use ochre_parser::ast::{self, ObjectName, PartitionSpec};
@@ -18,6 +18,7 @@ use ochre_txn::locks::RelationLockMode;
 use ochre_types::{Datum, FormatContext, SqlType, oids, print_text};
 
 use super::create_table::{NewColumns, is_system_column};
+use super::index::find_operator_class;
 use crate::session::Session;
 use crate::session::context::StatementSession;
 
@@ -45,20 +46,14 @@ fn at(error: Error, pos: ast::Pos) -> Error {
 
 /// The default operator class of a key column.
 fn operator_class(strategy: PartitionStrategy, ty: SqlType, type_text: &str) -> Result<Oid> {
-    if strategy != PartitionStrategy::Hash {
-        return super::index::default_operator_class(ty, type_text).map_err(|_| no_class(type_text, "btree"));
-    }
-    let input = match ty.oid {
-        oids::VARCHAR => oids::TEXT,
-        other => other,
-    };
-    let class = ochre_expr::operator_classes()
-        .iter()
-        .find(|class| &*class.method == "hash" && class.input_type == input && class.is_default);
-    match class {
-        Some(class) if ochre_types::has_partition_hash(ty) => Ok(class.oid),
-        Some(_) => Err(Error::unsupported(format_args!("hash partitioning by type {type_text}"))),
-        None => Err(no_class(type_text, "hash")),
+    let is_hash = strategy == PartitionStrategy::Hash;
+    let method = if is_hash { IndexMethod::Hash } else { IndexMethod::BTree }.name();
+    match find_operator_class(method, ty) {
+        Some(_) if is_hash && !ochre_types::has_partition_hash(ty) => {
+            Err(Error::unsupported(format_args!("hash partitioning by type {type_text}")))
+        }
+        Some(class) => Ok(class),
+        None => Err(no_class(type_text, method)),
     }
 }
 

@@ -112,6 +112,7 @@ impl Session {
         let numbers: Vec<i16> = keys.iter().map(|key| key.number).collect();
         let new = NewIndex {
             name: name.clone(),
+            method: model.method,
             keys,
             included,
             unique: model.unique,
@@ -525,7 +526,8 @@ fn is_alike(
             && own.descending == key.descending
             && own.nulls_first == key.nulls_first
     };
-    known.keys.len() == keys.len()
+    known.method == model.method
+        && known.keys.len() == keys.len()
         && known.keys.iter().zip(keys).all(same)
         && known.included == included
         && known.unique == model.unique

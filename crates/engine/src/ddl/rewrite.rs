@@ -67,8 +67,11 @@ impl Session {
         for key in &mut index.keys {
             if let Some(column) = relation.column(key.number) {
                 if key.ty.oid != column.ty.oid {
-                    key.operator_class =
-                        super::index::default_operator_class(column.ty, &self.type_text(column.ty))?;
+                    key.operator_class = super::index::default_operator_class(
+                        index.method,
+                        column.ty,
+                        &self.type_text(column.ty),
+                    )?;
                     key.collation = column.collation;
                 }
                 key.ty = column.ty;

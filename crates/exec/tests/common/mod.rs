@@ -139,6 +139,7 @@ impl Database {
                 name: index.name.into(),
                 table: oid,
                 owner: Oid(10),
+                method: ochre_catalog::IndexMethod::BTree,
                 file: index_key.file,
                 keys: keys.collect(),
                 included: index.included.iter().map(|column| *column as i16 + 1).collect(),

@@ -72,7 +72,8 @@ fn replacements(
     };
     let number = i16::try_from(position + 1).ok()?;
     let indexed = used.table.indexes.iter().any(|index| {
-        index.valid && index.predicate.is_none() && index.keys.first().is_some_and(|key| key.number == number)
+        let usable = index.valid && index.predicate.is_none() && index.is_ordered();
+        usable && index.keys.first().is_some_and(|key| key.number == number)
     });
     if !indexed {
         return None;

@@ -309,6 +309,16 @@ impl PlanBuilder<'_> {
                     equality = Some((candidate, number));
                 }
             }
+            if !index.is_ordered() {
+                // Different values may have the same hash: the condition is looked at again.
+                if let Some((condition, number)) =
+                    equality.filter(|(key, _)| !matches!(key, KeyMatch::IsNull))
+                {
+                    found.keys.push(condition);
+                    found.used.push(number);
+                }
+                break;
+            }
             if let Some((condition, number)) = equality {
                 found.keys.push(condition);
                 found.exact.push(number);

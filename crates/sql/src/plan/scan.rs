@@ -151,6 +151,9 @@ impl PlanBuilder<'_> {
             }
             let Some(keys) = self.key_columns(table, index) else { continue };
             let matched = self.match_index(index, &keys, predicates, &own);
+            if matched.is_empty() && !index.is_ordered() {
+                continue;
+            }
             let path = self.index_path(
                 table, index, &keys, matched, predicates, &fetched, wanted, loops, pages, tuples, width,
             );
@@ -215,6 +218,7 @@ impl PlanBuilder<'_> {
             }
         }
         let index_only = settings.enable_indexonlyscan
+            && index.is_ordered()
             && index.predicate.is_none()
             && used.columns.iter().filter(|(_, id)| needed.contains(*id)).all(|(column, _)| match column {
                 ScanColumn::Table(position) => {
@@ -237,7 +241,12 @@ impl PlanBuilder<'_> {
             .filter(|(i, _)| !matched.exact.contains(i))
             .map(|(_, p)| p)
             .collect();
-        let rest_selectivity: f64 = rest.iter().map(|p| self.selectivity(p, tuples)).product();
+        let rest_selectivity: f64 = predicates
+            .iter()
+            .enumerate()
+            .filter(|(number, _)| !matched.exact.contains(number) && !matched.used.contains(number))
+            .map(|(_, predicate)| self.selectivity(predicate, tuples))
+            .product();
         let rows = if unique_match {
             1.0
         } else {
@@ -310,6 +319,9 @@ impl PlanBuilder<'_> {
         matched: &IndexMatch,
         wanted: &Wanted,
     ) -> (Vec<OrderKey>, ScanDirection) {
+        if !index.is_ordered() {
+            return (Vec::new(), ScanDirection::Forward);
+        }
         let fixed = |position: usize| {
             matches!(matched.keys.get(position), Some(KeyMatch::Equal(..) | KeyMatch::IsNull))
         };

@@ -89,6 +89,7 @@ pub fn catalog() -> CatalogSnapshot {
                     name: index_name.as_str().into(),
                     table,
                     owner: Oid(10),
+                    method: ochre_catalog::IndexMethod::BTree,
                     file: FileId(u64::from(oid.0)),
                     keys: vec![IndexKey {
                         number,

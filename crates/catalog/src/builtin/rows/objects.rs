@@ -38,6 +38,7 @@ pub(super) fn descriptions() -> Rows {
     for (object, class, text) in [
         (oids::HEAP_AM, oids::PG_AM, "heap table access method"),
         (oids::BTREE_AM, oids::PG_AM, "b-tree index access method"),
+        (oids::HASH_AM, oids::PG_AM, "hash index access method"),
         (Oid(12), oids::PG_LANGUAGE, "built-in functions"),
         (Oid(14), oids::PG_LANGUAGE, "SQL-language functions"),
     ] {
@@ -74,17 +75,21 @@ pub(super) fn rewrites() -> Rows {
 
 pub(super) fn access_methods() -> Rows {
     // Only what exists here: tools offer what they find.
-    [(2, "heap", 3, b't'), (403, "btree", 330, b'i')]
-        .into_iter()
-        .map(|(oid, name, handler, kind)| {
-            RowWriter::new(oids::PG_AM)
-                .set("oid", Oid(oid))
-                .set("amname", name)
-                .set("amhandler", Oid(handler))
-                .set("amtype", kind)
-                .values()
-        })
-        .collect()
+    [
+        (oids::HEAP_AM, "heap", 3, b't'),
+        (oids::BTREE_AM, "btree", 330, b'i'),
+        (oids::HASH_AM, "hash", 331, b'i'),
+    ]
+    .into_iter()
+    .map(|(oid, name, handler, kind)| {
+        RowWriter::new(oids::PG_AM)
+            .set("oid", oid)
+            .set("amname", name)
+            .set("amhandler", Oid(handler))
+            .set("amtype", kind)
+            .values()
+    })
+    .collect()
 }
 
 pub(super) fn languages() -> Rows {

@@ -429,7 +429,7 @@ impl RangeCursor {
         }
         let own = self.distances(ctx, &at.view.columns)?;
         let bounds = Arc::clone(&self.known[own].bounds);
-        let order = KeyOrder { descending: self.descending, nulls_first: false, order: Default::default() };
+        let order = KeyOrder { descending: self.descending, ..KeyOrder::ASCENDING };
         let mut low = self.low.unwrap_or(at.row);
         while rows.has(ctx, low)? {
             let view = self.reader.view(rows, low)?;
