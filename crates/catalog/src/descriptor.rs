@@ -100,6 +100,8 @@ pub struct Inheritance {
     pub key: Option<Arc<PartitionKey>>,
     /// Which rows of its parent a partition takes.
     pub bound: Option<Arc<PartitionBound>>,
+    /// Of a partition that is being detached: the commit that began it. Snapshots from there on see the table without it.
+    pub detaching: Option<Lsn>,
 }
 
 /// Where a part of a relation (a column, a constraint) comes from.

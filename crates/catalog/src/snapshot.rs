@@ -364,12 +364,31 @@ impl CatalogSnapshot {
 
     /// The constraint with this id, by a search over all relations.
     pub fn constraint(&self, oid: Oid) -> Option<&Arc<ConstraintDescriptor>> {
-        self.relations.values().flat_map(|relation| &relation.constraints).find(|c| c.oid == oid)
+        self.constraints().find(|constraint| constraint.oid == oid)
+    }
+
+    /// The constraints of all relations.
+    pub fn constraints(&self) -> impl Iterator<Item = &Arc<ConstraintDescriptor>> {
+        self.relations.values().flat_map(|relation| &relation.constraints)
     }
 
     /// The foreign keys of any relation that refer to this one, in the order of their ids.
     pub fn referencing(&self, oid: Oid) -> &[Arc<ConstraintDescriptor>] {
         self.referencing.get(&oid).map_or(&[], Vec::as_slice)
+    }
+
+    /// Whether a partition has this constraint because its table has one.
+    pub fn is_of_partition(&self, constraint: &ConstraintDescriptor) -> bool {
+        constraint.parent.is_valid() && self.whole_reference(constraint).is_none()
+    }
+
+    /// The foreign key to a partitioned table that this one, to a partition of it, stands for: both are of one table.
+    pub fn whole_reference(&self, constraint: &ConstraintDescriptor) -> Option<&Arc<ConstraintDescriptor>> {
+        if constraint.foreign.is_none() || !constraint.parent.is_valid() {
+            return None;
+        }
+        let own = &self.relation(constraint.table)?.constraints;
+        own.iter().find(|known| known.oid == constraint.parent)
     }
 
     /// What inherits from a relation, or is a partition of it, in the order of the ids.

@@ -11,6 +11,7 @@ use ochre_catalog::{CatalogChange, CatalogSnapshot, IndexDescriptor, RelationDes
 use ochre_storage::RelationKey;
 use parking_lot::Mutex;
 
+use crate::function_statistics::FunctionStatistics;
 use crate::instance::Instance;
 use crate::plan_cache::PlanCache;
 use crate::store::CatalogStore;
@@ -29,7 +30,9 @@ pub struct Database {
     pub(crate) plans: PlanCache,
     pub(crate) open: OpenTables,
     pub(crate) statistics: TableStatistics,
-    /// The youngest of the positions from which indexes that were built since the start are usable.
+    pub(crate) functions: FunctionStatistics,
+    /// The youngest of the positions from which indexes that were built since the start are usable, and from which partitions
+    /// are not seen that are being detached.
     newest_index: AtomicU64,
     this: Weak<Database>,
 }
@@ -53,6 +56,7 @@ impl Database {
             sequences: Mutex::default(),
             plans: PlanCache::default(),
             statistics,
+            functions: FunctionStatistics::default(),
             newest_index: AtomicU64::new(0),
         })
     }
@@ -85,7 +89,7 @@ impl Database {
         self.published.load().version
     }
 
-    /// Snapshots before this position may be too old for some index.
+    /// Snapshots before this position may be too old for some index, or see a partition that newer ones do not.
     pub(crate) fn newest_index(&self) -> Lsn {
         Lsn(self.newest_index.load(Ordering::Acquire))
     }
@@ -109,13 +113,33 @@ impl Database {
     pub(crate) fn publish(&self, changes: &[CatalogChange], version: u64, lsn: Lsn) {
         let mut catalog = (**self.published.load()).clone();
         for change in changes {
-            match self.built_index(&catalog, change, lsn) {
+            let dated = self.built_index(&catalog, change, lsn);
+            match dated.or_else(|| self.begun_detaching(&catalog, change, lsn)) {
                 None => catalog.apply(change),
-                Some(built) => catalog.apply(&built),
+                Some(dated) => catalog.apply(&dated),
             }
         }
         catalog.version = version;
         self.replace_picture(catalog, lsn);
+    }
+
+    /// The change that begins to detach a partition, with its commit: older snapshots go on seeing the partition in its table.
+    /// `None` for any other.
+    fn begun_detaching(
+        &self,
+        before: &CatalogSnapshot,
+        change: &CatalogChange,
+        lsn: Lsn,
+    ) -> Option<CatalogChange> {
+        let CatalogChange::PutRelation(relation) = change else { return None };
+        relation.inheritance.detaching?;
+        if before.relation(relation.oid).is_some_and(|known| known.inheritance.detaching.is_some()) {
+            return None;
+        }
+        self.note_index(lsn);
+        let mut relation = (**relation).clone();
+        relation.inheritance.detaching = Some(lsn);
+        Some(CatalogChange::PutRelation(Arc::new(relation)))
     }
 
     /// The change that brings in an index which was built, with the commit as the position from which it may be used:

@@ -40,6 +40,9 @@ pub(crate) fn call(session: &StatementSession<'_>, function: &Function, args: &[
     if let Some(result) = describe(session, name, args)? {
         return Ok(result);
     }
+    if let Some(result) = crate::function_statistics::call(session, name, oid_at(args, 0)) {
+        return Ok(result);
+    }
     if let Some(result) = crate::table_statistics::call(session, name, oid_at(args, 0))? {
         return Ok(result);
     }

@@ -25,6 +25,7 @@ use std::sync::Arc;
 use crate::database::Database;
 use crate::session::State;
 use crate::session::context::StatementSession;
+use crate::statistics_view::Consistency;
 
 /// A table is analyzed when this many of its rows were changed,
 const ANALYZE_THRESHOLD: u64 = 50;
@@ -44,6 +45,17 @@ struct Maintenance {
     /// Changes and insertions up to the last ANALYZE and the last VACUUM.
     changes_at_analyze: u64,
     inserted_at_vacuum: u64,
+    /// Where the counts stood when they were reset.
+    reset_at: Totals,
+}
+
+/// What is counted since the start.
+#[derive(Debug, Clone, Copy, Default)]
+struct Totals {
+    changes: RowChanges,
+    /// Scans, and rows or entries that they gave.
+    scans: (u64, u64),
+    fetched: u64,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -106,7 +118,8 @@ impl Maintenance {
         if self.file == file {
             return self;
         }
-        Maintenance { file, rows_before: 0, changes_at_analyze: 0, inserted_at_vacuum: 0, ..self }
+        let reset_at = Totals::default();
+        Maintenance { file, rows_before: 0, changes_at_analyze: 0, inserted_at_vacuum: 0, reset_at, ..self }
     }
 }
 
@@ -152,54 +165,143 @@ impl State {
             times.add(self.instance.now(), took);
             notes.changes_at_analyze = total(&changes);
             notes.rows_before = relation.row_estimate.max(0.0) as i64 - changes.live;
+            notes.reset_at.changes.live = 0;
         });
     }
 }
 
-/// Calls one of the functions `pg_stat_get_…` about a table or an index; `None` for others.
+/// Calls one of the functions `pg_stat_get_…` about a table or an index, or one that resets counts; `None` for others.
 ///
 /// # Errors
 /// When a relation cannot be opened.
 pub(crate) fn call(session: &StatementSession<'_>, name: &str, oid: Oid) -> Result<Option<Datum>> {
+    match name {
+        "pg_stat_reset" => {
+            crate::function_statistics::reset_all(session.state);
+            reset(session.state, None)?;
+            return Ok(Some(Datum::text("")));
+        }
+        "pg_stat_reset_single_table_counters" => {
+            reset(session.state, Some(oid))?;
+            return Ok(Some(Datum::text("")));
+        }
+        _ => {}
+    }
     let Some(what) = name.strip_prefix("pg_stat_get_") else { return Ok(None) };
-    let database = &session.state.database;
-    let catalog = session.catalog();
-    // Built-in relations and what is none have no counts.
-    let Some(relation) = catalog.relation(oid).filter(|relation| !relation.builtin) else {
-        return Ok(value(what, &Maintenance::default(), &RowChanges::default(), (0, 0), 0));
+    // What is none of them has no business here.
+    if value(what, &TableCounts::default()).is_none() {
+        return Ok(None);
+    }
+    let state = &session.state;
+    // Counts of a relation go when its drop is committed.
+    let catalog = state.database.catalog();
+    let newest = || match catalog.relation(oid).or_else(|| session.catalog().relation(oid)) {
+        Some(relation) if !relation.builtin => counts(state, relation),
+        // Built-in relations and what is none have no counts.
+        _ => Ok(TableCounts::default()),
     };
+    let counts = match state.statistics_consistency() {
+        Consistency::None => newest()?,
+        Consistency::Snapshot => {
+            state.take_statistics();
+            state.statistics_view.borrow().tables.get(&oid).copied().unwrap_or_default()
+        }
+        Consistency::Cache => {
+            let known = state.statistics_view.borrow().tables.get(&oid).copied();
+            match known {
+                Some(known) => known,
+                None => {
+                    let read = newest()?;
+                    state.statistics_view.borrow_mut().tables.insert(oid, read);
+                    read
+                }
+            }
+        }
+    };
+    Ok(value(what, &counts))
+}
+
+/// What is counted of a table or an index.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct TableCounts {
+    notes: Maintenance,
+    changes: RowChanges,
+    /// Scans, and rows or entries that they gave.
+    scans: (u64, u64),
+    fetched: u64,
+}
+
+/// The counts of a relation as they are now.
+///
+/// # Errors
+/// When it cannot be opened.
+pub(crate) fn counts(state: &State, relation: &Arc<RelationDescriptor>) -> Result<TableCounts> {
+    let database = &state.database;
+    let Totals { mut changes, scans, fetched } = totals(state, relation)?;
+    let mut notes = database.statistics.of(relation);
+    let from = notes.reset_at;
+    changes.inserted = changes.inserted.saturating_sub(from.changes.inserted);
+    changes.updated = changes.updated.saturating_sub(from.changes.updated);
+    changes.updated_same_keys = changes.updated_same_keys.saturating_sub(from.changes.updated_same_keys);
+    changes.deleted = changes.deleted.saturating_sub(from.changes.deleted);
+    changes.live -= from.changes.live;
+    changes.dead = (changes.dead - from.changes.dead).max(0);
+    notes.changes_at_analyze = notes.changes_at_analyze.saturating_sub(total(&from.changes));
+    notes.inserted_at_vacuum = notes.inserted_at_vacuum.saturating_sub(from.changes.inserted);
+    let scans = (scans.0.saturating_sub(from.scans.0), scans.1.saturating_sub(from.scans.1));
+    Ok(TableCounts { notes, changes, scans, fetched: fetched.saturating_sub(from.fetched) })
+}
+
+/// What was counted of a relation since the start.
+fn totals(state: &State, relation: &Arc<RelationDescriptor>) -> Result<Totals> {
+    let database = &state.database;
     if relation.kind == RelationKind::Index {
         let tree: Option<Arc<BTree>> = match relation.file {
-            Some(file) => Some(session.state.instance.btrees().open(database.file_key(false, file))?),
+            Some(file) => Some(state.instance.btrees().open(database.file_key(false, file))?),
             None => None,
         };
-        let (scans, entries) = tree.map_or((0, 0), |tree| tree.scans.totals());
-        return Ok(match what {
-            "numscans" => Some(Datum::Int64(scans as i64)),
-            "tuples_returned" | "tuples_fetched" => Some(Datum::Int64(entries as i64)),
-            "lastscan" => Some(Datum::Null),
-            _ => None,
-        });
+        let scans = tree.map_or((0, 0), |tree| tree.scans.totals());
+        return Ok(Totals { scans, fetched: scans.1, ..Totals::default() });
     }
-    let notes = database.statistics.of(relation);
-    let changes = database.row_changes(relation);
     let heap = match relation.kind {
         RelationKind::Table | RelationKind::MaterializedView => database.table(relation)?.heap.clone(),
         _ => None,
     };
-    let scans = heap.as_ref().map_or((0, 0), |heap| heap.scans.totals());
-    let fetches = heap.as_ref().map_or((0, 0), |heap| heap.fetches.totals());
-    Ok(value(what, &notes, &changes, scans, fetches.1))
+    Ok(Totals {
+        changes: database.row_changes(relation),
+        scans: heap.as_ref().map_or((0, 0), |heap| heap.scans.totals()),
+        fetched: heap.as_ref().map_or(0, |heap| heap.fetches.totals().1),
+    })
+}
+
+/// Begins counts anew: those of one relation, or of all.
+///
+/// # Errors
+/// When a relation cannot be opened.
+pub(crate) fn reset(state: &State, only: Option<Oid>) -> Result<()> {
+    let counted = |kind: RelationKind| {
+        matches!(kind, RelationKind::Table | RelationKind::MaterializedView | RelationKind::Index)
+    };
+    let catalog = state.database.catalog();
+    for relation in catalog.relations().filter(|relation| !relation.builtin && counted(relation.kind)) {
+        if only.is_some_and(|only| only != relation.oid) {
+            continue;
+        }
+        let reset_at = totals(state, relation)?;
+        state.database.statistics.change(relation, |notes| {
+            notes.reset_at = reset_at;
+            notes.rows_before = 0;
+            notes.vacuumed = Times::default();
+            notes.analyzed = Times::default();
+            notes.analyzed_automatically = Times::default();
+        });
+    }
+    Ok(())
 }
 
 /// What one of the functions says; `None` for others.
-fn value(
-    what: &str,
-    notes: &Maintenance,
-    changes: &RowChanges,
-    scans: (u64, u64),
-    fetched: u64,
-) -> Option<Datum> {
+fn value(what: &str, counts: &TableCounts) -> Option<Datum> {
+    let TableCounts { notes, changes, scans, fetched } = *counts;
     let count = |count: u64| Datum::Int64(count as i64);
     let time = |times: Times| times.last.map_or(Datum::Null, Datum::Int64);
     let took = |times: Times| Datum::Float64(times.total.as_secs_f64() * 1000.0);
@@ -215,7 +317,7 @@ fn value(
         "tuples_newpage_updated" => count(0),
         "live_tuples" => Datum::Int64((notes.rows_before + changes.live).max(0)),
         "dead_tuples" => Datum::Int64(changes.dead),
-        "mod_since_analyze" => count(total(changes).saturating_sub(notes.changes_at_analyze)),
+        "mod_since_analyze" => count(total(&changes).saturating_sub(notes.changes_at_analyze)),
         "ins_since_vacuum" => count(changes.inserted.saturating_sub(notes.inserted_at_vacuum)),
         "last_vacuum_time" => time(notes.vacuumed),
         "last_analyze_time" => time(notes.analyzed),

@@ -16,6 +16,7 @@ use crate::modify::delete::Delete;
 use crate::modify::insert::Insert;
 use crate::modify::lock_rows::LockRows;
 use crate::modify::merge::Merge;
+use crate::modify::merge_set::SetMerge;
 use crate::modify::relation_set::ModifySet;
 use crate::modify::routed_insert::RoutedInsert;
 use crate::modify::update::Update;
@@ -270,6 +271,9 @@ impl<'a> Builder<'a> {
             }
             PlanNode::Merge(node) => {
                 let source = self.build(&node.source)?;
+                if let Some(set) = &node.set {
+                    return Ok(Box::new(SetMerge::new(node, set, source, self.is_root(plan))));
+                }
                 Box::new(Merge::new(node, source, self.relations, self.is_root(plan))?)
             }
             PlanNode::ModifySet(node) => {

@@ -9,7 +9,7 @@ use ochre_base::limits;
 use ochre_expr::Expr;
 use ochre_sql::physical::{
     AggregateCall, BitmapSource, FrameBound, FunctionInScan, IndexBounds, KeyCondition, LimitPlan,
-    MergeAction, PhysicalPlan, PlanNode, PlannedStatement, ProjectItem, TidCondition, WindowCall,
+    PhysicalPlan, PlanNode, PlannedStatement, ProjectItem, TidCondition, WindowCall,
 };
 use ochre_types::Datum;
 
@@ -197,8 +197,7 @@ pub fn each_expr<'p>(plan: &'p PhysicalPlan, visit: &mut dyn FnMut(&'p Expr)) {
         }
         PlanNode::Delete(node) => node.returning.iter().flatten().for_each(visit),
         PlanNode::Merge(node) => {
-            node.actions.iter().flat_map(MergeAction::exprs).for_each(&mut *visit);
-            node.returning.iter().flatten().for_each(visit);
+            node.exprs().into_iter().for_each(visit);
         }
         PlanNode::Append(node) => node.guards.iter().flatten().for_each(visit),
         PlanNode::ModifySet(node) => node.exprs().into_iter().for_each(visit),

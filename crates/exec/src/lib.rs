@@ -74,7 +74,7 @@ pub use context::{ExecContext, Frame, StatementContext};
 pub use execution::Execution;
 pub use index_build::{RowSampler, build_index, each_batch, fill_index, look_for_twins, sample_blocks};
 pub use index_entry::{Entry, EntryColumns};
-pub use modify::after::{run_deferred, validate_foreign_key};
+pub use modify::after::{check_partition_unreferenced, run_deferred, validate_foreign_key};
 pub use modify::deferred::{ConstraintTiming, DeferredChecks};
 pub use modify::triggers::{Firing, TransitionRows, Transitions, TriggerEvent, TriggerRow};
 pub use operator::{BoxOperator, Operator};

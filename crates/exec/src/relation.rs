@@ -232,14 +232,7 @@ impl IndexAccess {
         tree: Arc<BTree>,
         exprs: IndexExpressions,
     ) -> IndexAccess {
-        let keys: Vec<(SqlType, KeyOrder)> = descriptor
-            .keys
-            .iter()
-            .map(|key| match descriptor.method {
-                IndexMethod::BTree => (key.ty, KeyOrder::new(key.ty, key.descending, key.nulls_first)),
-                IndexMethod::Hash => (key.ty, KeyOrder::hashed(key.ty)),
-            })
-            .collect();
+        let keys = key_orders(descriptor);
         let mut payload: Vec<PayloadColumn> = keys
             .iter()
             .enumerate()
@@ -252,4 +245,13 @@ impl IndexAccess {
         }
         IndexAccess { descriptor: Arc::clone(descriptor), tree, exprs, keys, payload }
     }
+}
+
+/// The types and orders of an index's key columns.
+pub fn key_orders(index: &IndexDescriptor) -> Vec<(SqlType, KeyOrder)> {
+    let order = |key: &ochre_catalog::IndexKey| match index.method {
+        IndexMethod::BTree => KeyOrder::new(key.ty, key.descending, key.nulls_first),
+        IndexMethod::Hash => KeyOrder::hashed(key.ty),
+    };
+    index.keys.iter().map(|key| (key.ty, order(key))).collect()
 }

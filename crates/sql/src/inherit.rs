@@ -17,7 +17,7 @@ use ochre_expr::Expr;
 use crate::logical::{
     ColumnId, ColumnInfo, Expansion, Logical, LogicalBody, LogicalStatement, SetInputs, TableId, TableUse,
 };
-use crate::partition;
+use crate::partition::{self, Detaching};
 use crate::physical::{ColumnOrigin, ScanColumn};
 
 /// For each column of a table its position in a relation that inherits from it; `None` for dropped columns.
@@ -79,10 +79,11 @@ fn members(
     catalog: &CatalogSnapshot,
     search_path: &[Oid],
     table: &Arc<RelationDescriptor>,
+    detaching: Detaching,
 ) -> Result<Vec<Arc<RelationDescriptor>>> {
     if table.kind == RelationKind::PartitionedTable {
         let mut leaves = Vec::new();
-        partition::leaves(catalog, table, &mut leaves)?;
+        partition::leaves(catalog, table, detaching, &mut leaves)?;
         return Ok(leaves);
     }
     let all = catalog.descendants(table.oid).into_iter();
@@ -108,12 +109,13 @@ pub(crate) fn expand(
     statement: &mut LogicalStatement,
     catalog: &CatalogSnapshot,
     search_path: &[Oid],
+    detaching: Detaching,
 ) -> Result<()> {
     if statement.tables.iter().all(|table| table.expansion == Expansion::Own) {
         return Ok(());
     }
     let LogicalStatement { body, tables, subqueries, ctes, columns, .. } = statement;
-    let mut expander = Expander { catalog, search_path, tables, columns };
+    let mut expander = Expander { catalog, search_path, detaching, tables, columns };
     let mut visit = |body: &mut LogicalBody| match body {
         LogicalBody::Query(query) => expander.expand(&mut query.plan),
         LogicalBody::Modify(modify) => expander.expand(&mut modify.source.plan),
@@ -126,6 +128,7 @@ pub(crate) fn expand(
 struct Expander<'a> {
     catalog: &'a CatalogSnapshot,
     search_path: &'a [Oid],
+    detaching: Detaching,
     tables: &'a mut Vec<TableUse>,
     columns: &'a mut Vec<ColumnInfo>,
 }
@@ -150,7 +153,7 @@ impl Expander<'_> {
         let descriptor = Arc::clone(&self.tables[table].table);
         let members = match self.tables[table].expansion {
             Expansion::Nothing => Vec::new(),
-            _ => members(self.catalog, self.search_path, &descriptor)?,
+            _ => members(self.catalog, self.search_path, &descriptor, self.detaching)?,
         };
         let whole_row = self.tables[table].columns.iter().find(|(column, _)| *column == ScanColumn::WholeRow);
         let whole_row = whole_row.map(|(_, id)| *id);

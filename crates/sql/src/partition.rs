@@ -9,7 +9,7 @@
 use std::cmp::Ordering;
 use std::sync::Arc;
 
-use ochre_base::{Error, Oid, Result};
+use ochre_base::{Error, Lsn, Oid, Result};
 use ochre_catalog::{
     BoundValue, CatalogSnapshot, IMPLICIT_NAMESPACES, PartitionBound, PartitionStrategy, RelationDescriptor,
     RelationKind,
@@ -44,6 +44,32 @@ pub enum Bound {
 pub struct Partition {
     pub table: Arc<RelationDescriptor>,
     pub bound: Bound,
+}
+
+/// Whether partitions count that are being detached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Detaching {
+    /// They do.
+    Counted,
+    /// They do not.
+    Omitted,
+    /// Those do that a transaction with this snapshot sees in their tables.
+    SeenBy(Lsn),
+}
+
+impl Detaching {
+    /// What counts for a transaction; `snapshot` is its own if that may be older than a detachment.
+    pub fn of_transaction(snapshot: Option<Lsn>) -> Detaching {
+        snapshot.map_or(Detaching::Omitted, Detaching::SeenBy)
+    }
+
+    fn counts(self, partition: &RelationDescriptor) -> bool {
+        match (partition.inheritance.detaching, self) {
+            (None, _) | (_, Detaching::Counted) => true,
+            (Some(_), Detaching::Omitted) => false,
+            (Some(begun), Detaching::SeenBy(snapshot)) => snapshot < begun,
+        }
+    }
 }
 
 /// How a partitioned table's rows are divided.
@@ -98,13 +124,19 @@ impl Division {
     ///
     /// # Errors
     /// XX000 for a catalog that contradicts itself.
-    pub fn of(catalog: &CatalogSnapshot, table: &Arc<RelationDescriptor>) -> Result<Division> {
+    pub fn of(
+        catalog: &CatalogSnapshot,
+        table: &Arc<RelationDescriptor>,
+        detaching: Detaching,
+    ) -> Result<Division> {
         let keys = key_exprs(catalog, table)?;
         let types: Vec<SqlType> = keys.iter().map(Expr::ty).collect();
         let strategy = table.inheritance.key.as_ref().map_or(PartitionStrategy::List, |key| key.strategy);
         let mut partitions = Vec::new();
         for child in catalog.children(table.oid).iter().filter_map(|oid| catalog.relation(*oid)) {
-            let Some(bound) = &child.inheritance.bound else { continue };
+            let Some(bound) = child.inheritance.bound.as_ref().filter(|_| detaching.counts(child)) else {
+                continue;
+            };
             partitions.push(Partition { table: Arc::clone(child), bound: read_bound(bound, &types)? });
         }
         partitions.sort_by(|a, b| in_order(&a.bound, &b.bound, &types));
@@ -358,11 +390,12 @@ fn conjunction(mut parts: Vec<Expr>) -> Expr {
 pub(crate) fn leaves(
     catalog: &CatalogSnapshot,
     table: &Arc<RelationDescriptor>,
+    detaching: Detaching,
     found: &mut Vec<Arc<RelationDescriptor>>,
 ) -> Result<()> {
-    for partition in Division::of(catalog, table)?.partitions {
+    for partition in Division::of(catalog, table, detaching)?.partitions {
         match partition.table.kind {
-            RelationKind::PartitionedTable => leaves(catalog, &partition.table, found)?,
+            RelationKind::PartitionedTable => leaves(catalog, &partition.table, detaching, found)?,
             _ => found.push(partition.table),
         }
     }
@@ -385,7 +418,7 @@ pub fn partition_constraints(
         let Some(parent) = catalog.relation(*parent).cloned() else {
             return Err(Error::internal("a partition's table is gone"));
         };
-        let division = Division::of(catalog, &parent)?;
+        let division = Division::of(catalog, &parent, Detaching::Counted)?;
         let bound = read_bound(bound, &division.types())?;
         let keys = division.keys_of(&column_map(&parent, table)?);
         conditions.push(division.constraint(&bound, &keys)?);
@@ -399,24 +432,29 @@ pub fn partition_constraints(
 ///
 /// # Errors
 /// XX000 for a catalog that contradicts itself.
-pub(crate) fn routes(catalog: &CatalogSnapshot, table: &Arc<RelationDescriptor>) -> Result<Routes> {
+pub(crate) fn routes(
+    catalog: &CatalogSnapshot,
+    table: &Arc<RelationDescriptor>,
+    detaching: Detaching,
+) -> Result<Routes> {
     let mut leaves = Vec::new();
-    let root = route_node(catalog, table, &mut leaves)?;
+    let root = route_node(catalog, table, detaching, &mut leaves)?;
     Ok(Routes { root, leaves })
 }
 
 fn route_node(
     catalog: &CatalogSnapshot,
     table: &Arc<RelationDescriptor>,
+    detaching: Detaching,
     leaves: &mut Vec<Arc<RelationDescriptor>>,
 ) -> Result<RouteNode> {
-    let division = Division::of(catalog, table)?;
+    let division = Division::of(catalog, table, detaching)?;
     let mut places = Vec::with_capacity(division.partitions.len());
     for partition in &division.partitions {
         let place = match partition.table.kind {
             RelationKind::PartitionedTable => RoutePlace::Node {
                 map: column_map(table, &partition.table)?,
-                node: Box::new(route_node(catalog, &partition.table, leaves)?),
+                node: Box::new(route_node(catalog, &partition.table, detaching, leaves)?),
             },
             _ => {
                 leaves.push(Arc::clone(&partition.table));

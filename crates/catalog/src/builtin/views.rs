@@ -159,6 +159,24 @@ const PG_CATALOG: &[(&str, &str)] = &[
         "SELECT * FROM pg_catalog.pg_stat_all_indexes WHERE schemaname NOT IN ('pg_catalog', 'information_schema') AND schemaname !~ '^pg_toast'",
     ),
     (
+        "pg_stat_user_functions",
+        "SELECT p.oid AS funcid, n.nspname AS schemaname, p.proname AS funcname, \
+         pg_catalog.pg_stat_get_function_calls(p.oid) AS calls, \
+         pg_catalog.pg_stat_get_function_total_time(p.oid) AS total_time, \
+         pg_catalog.pg_stat_get_function_self_time(p.oid) AS self_time \
+         FROM pg_catalog.pg_proc p LEFT JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace \
+         WHERE p.prolang <> 12::oid AND pg_catalog.pg_stat_get_function_calls(p.oid) IS NOT NULL",
+    ),
+    (
+        "pg_stat_xact_user_functions",
+        "SELECT p.oid AS funcid, n.nspname AS schemaname, p.proname AS funcname, \
+         pg_catalog.pg_stat_get_xact_function_calls(p.oid) AS calls, \
+         pg_catalog.pg_stat_get_xact_function_total_time(p.oid) AS total_time, \
+         pg_catalog.pg_stat_get_xact_function_self_time(p.oid) AS self_time \
+         FROM pg_catalog.pg_proc p LEFT JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace \
+         WHERE p.prolang <> 12::oid AND pg_catalog.pg_stat_get_xact_function_calls(p.oid) IS NOT NULL",
+    ),
+    (
         "pg_stat_sys_tables",
         "SELECT * FROM pg_catalog.pg_stat_all_tables WHERE (schemaname IN ('pg_catalog', 'information_schema') OR schemaname ~ '^pg_toast')",
     ),

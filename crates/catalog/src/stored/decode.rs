@@ -171,7 +171,7 @@ struct Parts {
     views: HashMap<Oid, Arc<str>>,
     owners: HashMap<Oid, (Oid, i16, bool)>,
     sequences: HashMap<Oid, SequenceDescriptor>,
-    parents: HashMap<Oid, Vec<(i64, Oid)>>,
+    parents: HashMap<Oid, Vec<(i64, Oid, bool)>>,
     keys: HashMap<Oid, Arc<PartitionKey>>,
 }
 
@@ -257,7 +257,9 @@ impl Parts {
             None => None,
         };
         Ok(Inheritance {
-            parents: parents.into_iter().map(|(_, parent)| parent).collect(),
+            // No snapshot is older than the start.
+            detaching: parents.iter().any(|(.., detaching)| *detaching).then_some(Lsn(0)),
+            parents: parents.into_iter().map(|(_, parent, _)| parent).collect(),
             has_children: row.flag("relhassubclass"),
             key: self.keys.remove(&oid),
             bound,

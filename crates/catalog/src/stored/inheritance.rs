@@ -24,7 +24,7 @@ pub(super) fn encode(relation: &RelationDescriptor) -> Vec<CatalogRow> {
                 .set("inhrelid", relation.oid)
                 .set("inhparent", *parent)
                 .set("inhseqno", number)
-                .set("inhdetachpending", false)
+                .set("inhdetachpending", relation.inheritance.detaching.is_some())
                 .row(smallvec![i64::from(relation.oid.0), i64::from(number)]),
         );
     }
@@ -48,11 +48,11 @@ pub(super) fn encode(relation: &RelationDescriptor) -> Vec<CatalogRow> {
     rows
 }
 
-/// The parents of each relation with their numbers.
-pub(super) fn parents(gathered: &Gathered<'_>) -> HashMap<Oid, Vec<(i64, Oid)>> {
-    let mut parents: HashMap<Oid, Vec<(i64, Oid)>> = HashMap::new();
+/// The parents of each relation with their numbers, and whether it is being detached from them.
+pub(super) fn parents(gathered: &Gathered<'_>) -> HashMap<Oid, Vec<(i64, Oid, bool)>> {
+    let mut parents: HashMap<Oid, Vec<(i64, Oid, bool)>> = HashMap::new();
     for row in gathered.readers(oids::PG_INHERITS) {
-        let entry = (row.integer("inhseqno"), row.oid("inhparent"));
+        let entry = (row.integer("inhseqno"), row.oid("inhparent"), row.flag("inhdetachpending"));
         parents.entry(row.oid("inhrelid")).or_default().push(entry);
     }
     parents

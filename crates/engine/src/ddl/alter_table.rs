@@ -44,8 +44,10 @@ fn lock_mode(action: &AlterTableAction) -> RelationLockMode {
         {
             RelationLockMode::ShareRowExclusive
         }
+        AlterTableAction::Trigger { .. } => RelationLockMode::ShareRowExclusive,
         AlterTableAction::ValidateConstraint(_)
         | AlterTableAction::AttachPartition { .. }
+        | AlterTableAction::DetachPartition { finalize: true, .. }
         | AlterTableAction::AttachIndexPartition(_) => RelationLockMode::ShareUpdateExclusive,
         _ => RelationLockMode::AccessExclusive,
     }
@@ -82,6 +84,13 @@ impl Session {
             None => {}
         }
         self.require_nothing_pending(&relation, "ALTER TABLE")?;
+        if relation.inheritance.detaching.is_some() {
+            return Err(Error::new(
+                SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
+                format!("cannot alter partition \"{}\" with an incomplete detach", relation.name),
+            )
+            .hint(super::detach::FINALIZE_HINT));
+        }
         let recurse = !statement.relation.only;
         let partitions = |command: &ochre_parser::ast::AlterTableCommand| {
             matches!(
@@ -177,7 +186,7 @@ impl Session {
     }
 
     fn validate_constraint(&self, table: Oid, name: &str) -> Result<()> {
-        let mut relation = (*self.relation(table)).clone();
+        let relation = self.relation(table);
         let Some(position) = relation.constraints.iter().position(|c| &*c.name == name) else {
             return Err(Error::new(
                 SqlState::UNDEFINED_OBJECT,
@@ -200,6 +209,11 @@ impl Session {
             let text = constraint.expression.clone().unwrap_or_default();
             self.check_rows(&relation, name, &text)?;
         }
+        if constraint.foreign.is_some() {
+            return self
+                .change_constraint_tree(table, constraint.oid, &|constraint| constraint.validated = true);
+        }
+        let mut relation = (*relation).clone();
         Arc::make_mut(&mut relation.constraints[position]).validated = true;
         self.put_relation(relation)?;
         Ok(())

@@ -337,6 +337,20 @@ impl Session {
         Ok(())
     }
 
+    /// Adds a check that all rows are known to satisfy.
+    pub(crate) fn add_check_of_text(&self, table: Oid, text: &str) -> Result<()> {
+        let expr = ochre_parser::parse_expression(text)?;
+        let known = NewCheck {
+            name: None,
+            column: None,
+            validate: false,
+            not_valid: false,
+            no_inherit: false,
+            enforced: true,
+        };
+        self.add_check(table, &expr, &known)
+    }
+
     /// Makes a check that is inherited the table's own, too.
     fn merge_check(
         &self,
@@ -475,6 +489,8 @@ impl Session {
         self.lock_referenced(&constraint)?;
         if let Some(foreign) = &constraint.foreign {
             self.require_nothing_pending(&self.relation(foreign.table), "ALTER TABLE")?;
+            self.drop_reference_parts(table, constraint.oid)?;
+            relation = (*self.relation(table)).clone();
         }
         if matches!(constraint.kind, ConstraintKind::PrimaryKey | ConstraintKind::Unique) {
             let index = constraint.index;

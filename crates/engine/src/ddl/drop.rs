@@ -170,6 +170,18 @@ impl Session {
 
     /// Drops the foreign keys that refer to relations that are about to go, or refuses.
     pub(crate) fn drop_foreign_keys_of(&self, doomed: &[Oid], behavior: Behavior) -> Result<()> {
+        // What partitions are referred to by goes with them.
+        let mut all: Vec<Oid> = doomed.to_vec();
+        let mut next = 0;
+        while next < all.len() {
+            let below = self.children(all[next]);
+            let below = below.into_iter().filter(|oid| self.relation(*oid).is_partition());
+            let new: Vec<Oid> = below.filter(|oid| !all.contains(oid)).collect();
+            all.extend(new);
+            next += 1;
+        }
+        let named = doomed;
+        let doomed = all.as_slice();
         let mut dependents = Vec::new();
         for oid in doomed {
             let relation = self.relation(*oid);
@@ -187,7 +199,7 @@ impl Session {
                 !doomed.contains(&constraint.table) && (table == *oid || constraint.index == *oid)
             }));
         }
-        let object = match doomed {
+        let object = match named {
             [only] => {
                 let relation = self.relation(*only);
                 format!("{} {}", relation.kind.word(), self.relation_text(&relation))
@@ -209,6 +221,13 @@ impl Session {
         {
             // Who uses the table uses its indexes without a lock of theirs.
             self.lock_relation(index.table, RelationLockMode::AccessExclusive)?;
+        }
+        if kind == RelationKind::Table
+            && let Some(found) = self.state.find_relation(name)?
+            && let Some(parent) = found.inheritance.parents.first().filter(|_| found.is_partition())
+        {
+            // Who reads or divides the table's rows knows its partitions.
+            self.lock_relation(*parent, RelationLockMode::AccessExclusive)?;
         }
         let Some(relation) = self.find_and_lock(name, RelationLockMode::AccessExclusive)? else {
             let missing_schema =
@@ -283,8 +302,8 @@ impl Session {
         }
         self.check_serializable_readers(&relation)?;
         for constraint in self.state.catalog().referencing(oid).to_vec() {
-            if constraint.table != oid {
-                self.remove_foreign_key(&constraint)?;
+            if constraint.table != oid && self.state.catalog().relation(constraint.table).is_some() {
+                self.remove_foreign_key(&self.whole_of(&constraint))?;
             }
         }
         for constraint in &relation.constraints {
@@ -487,7 +506,8 @@ impl Session {
     fn foreign_keys_from_outside(&self, relation: &RelationDescriptor) -> Vec<Arc<ConstraintDescriptor>> {
         let catalog = self.state.catalog();
         let referencing = catalog.referencing(relation.oid).iter();
-        referencing.filter(|constraint| constraint.namespace != relation.namespace).cloned().collect()
+        let whole = referencing.filter(|constraint| catalog.whole_reference(constraint).is_none());
+        whole.filter(|constraint| constraint.namespace != relation.namespace).cloned().collect()
     }
 
     /// Whether a constraint of the table needs a column.
@@ -499,6 +519,8 @@ impl Session {
             .constraints
             .iter()
             .filter(|constraint| constraint.columns.contains(&column))
+            // Parts of foreign keys go with the whole.
+            .filter(|constraint| relation.constraints.iter().all(|known| known.oid != constraint.parent))
             .map(|constraint| (Arc::clone(&constraint.name), constraint.kind))
             .collect()
     }

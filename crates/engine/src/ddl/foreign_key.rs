@@ -88,16 +88,17 @@ impl Session {
         let parent = self
             .find_and_lock(&references.table, RelationLockMode::ShareRowExclusive)?
             .ok_or_else(|| errors::undefined_table(&references.table))?;
-        if parent.kind == RelationKind::PartitionedTable {
-            return Err(Error::unsupported("foreign keys that refer to partitioned tables"));
-        }
-        if parent.kind != RelationKind::Table {
+        if !parent.kind.is_table() {
             return Err(Error::new(
                 SqlState::WRONG_OBJECT_TYPE,
                 format!("referenced relation \"{}\" is not a table", parent.name),
             ));
         }
         self.require_user_relation(&parent)?;
+        if parent.kind == RelationKind::PartitionedTable {
+            self.lock_descendants(parent.oid, RelationLockMode::ShareRowExclusive)?;
+        }
+        let parent = self.relation(parent.oid);
         let relation = self.relation(table);
         check_persistence(&relation, &parent)?;
         let mut columns = Vec::with_capacity(new.columns.len());
@@ -138,8 +139,10 @@ impl Session {
         let mut changed = (*relation).clone();
         changed.constraints.push(Arc::clone(&constraint));
         changed.has_triggers |= constraint.enforced;
-        let changed = self.put_relation(changed)?;
+        self.put_relation(changed)?;
         self.note_triggers(&constraint)?;
+        self.add_reference_parts(&constraint)?;
+        let changed = self.relation(table);
         for partition in self.children(table).into_iter().filter(|_| partitioned) {
             self.clone_foreign_key(&changed, &constraint, partition)?;
         }
@@ -150,7 +153,7 @@ impl Session {
     }
 
     /// `relhastriggers` of the table that an enforced foreign key refers to.
-    fn note_triggers(&self, constraint: &ConstraintDescriptor) -> Result<()> {
+    pub(crate) fn note_triggers(&self, constraint: &ConstraintDescriptor) -> Result<()> {
         let Some(foreign) = constraint.foreign.as_ref().filter(|_| constraint.enforced) else {
             return Ok(());
         };
@@ -249,13 +252,16 @@ impl Session {
     pub(crate) fn validate_foreign_key(&self, constraint: &Arc<ConstraintDescriptor>) -> Result<()> {
         if let Some(foreign) = &constraint.foreign {
             self.lock_relation(foreign.table, RelationLockMode::RowShare)?;
+            if self.relation(foreign.table).kind == RelationKind::PartitionedTable {
+                self.lock_descendants(foreign.table, RelationLockMode::RowShare)?;
+            }
         }
         self.check_foreign_key(constraint)
     }
 
     /// `ALTER CONSTRAINT`.
     pub(crate) fn alter_constraint(&self, table: Oid, alter: &AlterConstraint) -> Result<()> {
-        let mut relation = (*self.relation(table)).clone();
+        let relation = self.relation(table);
         let table_name = Arc::clone(&relation.name);
         let name = alter.name.as_str();
         let Some(position) = relation.constraints.iter().position(|c| &*c.name == name) else {
@@ -286,29 +292,29 @@ impl Session {
             }
             return Err(Error::unsupported("ALTER CONSTRAINT … INHERIT"));
         }
+        self.refuse_derived(&relation, constraint)?;
         let foreign = constraint.foreign.as_ref().map(|foreign| foreign.table);
         if let Some(parent) = foreign {
             self.lock_relation(parent, RelationLockMode::ShareRowExclusive)?;
+            self.lock_descendants(parent, RelationLockMode::ShareRowExclusive)?;
         }
-        let mut constraint = (**constraint).clone();
-        if timing {
-            let deferred = alter.initially_deferred.unwrap_or(false);
-            constraint.deferrable = alter.deferrable.unwrap_or(deferred);
-            constraint.initially_deferred = deferred;
-        }
-        let becomes_enforced = alter.enforced == Some(true) && !constraint.enforced;
-        if let Some(enforced) = alter.enforced {
-            if enforced != constraint.enforced {
-                constraint.validated = enforced;
+        let (oid, was_enforced) = (constraint.oid, constraint.enforced);
+        let becomes_enforced = alter.enforced == Some(true) && !was_enforced;
+        self.change_constraint_tree(table, oid, &|constraint| {
+            if timing {
+                let deferred = alter.initially_deferred.unwrap_or(false);
+                constraint.deferrable = alter.deferrable.unwrap_or(deferred);
+                constraint.initially_deferred = deferred;
             }
-            constraint.enforced = enforced;
-        }
-        let constraint = Arc::new(constraint);
-        relation.has_triggers |= constraint.enforced;
-        relation.constraints[position] = Arc::clone(&constraint);
-        self.put_relation(relation)?;
-        self.note_triggers(&constraint)?;
-        if becomes_enforced {
+            if let Some(enforced) = alter.enforced {
+                if enforced != constraint.enforced {
+                    constraint.validated = enforced;
+                }
+                constraint.enforced = enforced;
+            }
+        })?;
+        let changed = self.relation(table).constraints.iter().find(|known| known.oid == oid).cloned();
+        if let Some(constraint) = changed.filter(|_| becomes_enforced) {
             self.check_foreign_key(&constraint)?;
         }
         Ok(())
@@ -323,7 +329,8 @@ impl Session {
             .referencing(table)
             .iter()
             .filter(|c| c.foreign.as_ref().is_some_and(|foreign| foreign.columns.contains(&column)));
-        let concerned: Vec<_> = own.chain(others).cloned().collect();
+        let whole = |c: &&Arc<ConstraintDescriptor>| catalog.whole_reference(c).is_none();
+        let concerned: Vec<_> = own.chain(others).filter(whole).cloned().collect();
         for constraint in concerned {
             self.lock_relation(constraint.table, RelationLockMode::AccessExclusive)?;
             self.check_key_types(&constraint)?;
@@ -342,11 +349,11 @@ impl Session {
         concerns: impl Fn(&ConstraintDescriptor) -> bool,
     ) -> Vec<Dependent> {
         let catalog = self.state.catalog();
-        // Those of partitions are parts of their tables'.
-        let own = catalog.referencing(table).iter().filter(|constraint| !constraint.parent.is_valid());
+        // Those of partitions are their tables'.
+        let own = catalog.referencing(table).iter().filter(|constraint| !catalog.is_of_partition(constraint));
         let referencing = own.filter(|constraint| concerns(constraint));
         referencing
-            .map(|constraint| Dependent { constraint: Arc::clone(constraint), on: on.to_string() })
+            .map(|constraint| Dependent { constraint: self.whole_of(constraint), on: on.to_string() })
             .collect()
     }
 
@@ -360,6 +367,13 @@ impl Session {
         dependents: Vec<Dependent>,
         behavior: Behavior,
     ) -> Result<()> {
+        let mut known: Vec<Oid> = Vec::new();
+        let mut dependents = dependents;
+        dependents.retain(|dependent| {
+            let is_new = !known.contains(&dependent.constraint.oid);
+            known.push(dependent.constraint.oid);
+            is_new
+        });
         if dependents.is_empty() {
             return Ok(());
         }
@@ -403,6 +417,7 @@ impl Session {
     pub(crate) fn remove_foreign_key(&self, constraint: &ConstraintDescriptor) -> Result<()> {
         self.lock_relation(constraint.table, RelationLockMode::AccessExclusive)?;
         self.lock_referenced(constraint)?;
+        self.drop_reference_parts(constraint.table, constraint.oid)?;
         if self.relation(constraint.table).kind == RelationKind::PartitionedTable {
             self.lock_descendants(constraint.table, RelationLockMode::AccessExclusive)?;
             self.drop_constraint_clones(constraint.table, constraint.oid)?;

@@ -72,7 +72,8 @@ impl Session {
         }
     }
 
-    /// As [`Session::lock_descendants`], without other sessions' temporary relations, whose rows are out of reach.
+    /// As [`Session::lock_descendants`], without other sessions' temporary relations, whose rows are out of reach, and without
+    /// partitions that are being detached.
     pub(crate) fn lock_reachable_descendants(&self, oid: Oid, mode: RelationLockMode) -> Result<Vec<Oid>> {
         let own = self.state.temporary_namespace();
         let mut reached = vec![oid];
@@ -80,7 +81,9 @@ impl Session {
             let mut all = self.state.catalog().descendants(oid);
             all.retain(|oid| {
                 let relation = self.relation(*oid);
-                relation.persistence != Persistence::Temporary || own == Some(relation.namespace)
+                let reachable =
+                    relation.persistence != Persistence::Temporary || own == Some(relation.namespace);
+                reachable && (relation.inheritance.detaching.is_none() || reached[0] == *oid)
             });
             if all.iter().all(|oid| reached.contains(oid)) {
                 return Ok(all);
@@ -916,6 +919,7 @@ impl Session {
         let mut changed = (*child).clone();
         changed.inheritance.parents.remove(place);
         changed.inheritance.bound = None;
+        changed.inheritance.detaching = None;
         for column in parent.live_columns() {
             let Some(own) = child.column_named(&column.name) else { continue };
             let origin = &mut changed.columns[own.number as usize - 1].origin;

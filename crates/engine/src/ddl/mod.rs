@@ -15,6 +15,7 @@ mod concurrently;
 mod constraint;
 mod create_table;
 mod database;
+mod detach;
 mod drop;
 mod expressions;
 mod foreign_key;
@@ -24,6 +25,7 @@ mod names;
 mod namespace;
 mod partition;
 mod partitioned_index;
+mod reference_parts;
 mod rewrite;
 mod role;
 mod routine;
@@ -45,6 +47,7 @@ use ochre_txn::locks::RelationLockMode;
 use crate::errors;
 use crate::session::Session;
 
+pub(crate) use detach::detached_concurrently;
 pub(crate) use ochre_parser::quote_identifier;
 pub(crate) use view::{definition as view_definition, named_text};
 

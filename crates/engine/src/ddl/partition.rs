@@ -1,7 +1,4 @@
-//! Partitioned tables: their keys, the bounds of partitions, ATTACH and DETACH.
-//!
-//! # Not done
-//! DETACH CONCURRENTLY, and foreign keys that refer to partitioned tables.
+//! Partitioned tables: their keys, the bounds of partitions, ATTACH.
 
 use std::sync::Arc;
 
@@ -13,7 +10,7 @@ use ochre_catalog::{
 use ochre_expr::{EvalContext, Expr};
 use ochre_parser::ast::{self, ObjectName, PartitionSpec};
 use ochre_sql::bind::{ParamTypes, bind_typed_expression};
-use ochre_sql::partition::{self, Bound, Division, Edge};
+use ochre_sql::partition::{self, Bound, Detaching, Division, Edge};
 use ochre_txn::locks::RelationLockMode;
 use ochre_types::{Datum, FormatContext, SqlType, oids, print_text};
 
@@ -213,7 +210,7 @@ impl Session {
         bound: &ast::PartitionBound,
     ) -> Result<Arc<PartitionBound>> {
         let catalog = self.state.catalog();
-        let division = Division::of(&catalog, parent)?;
+        let division = Division::of(&catalog, parent, Detaching::Counted)?;
         let (read, pos) = self.read_partition_bound(parent, &division, bound)?;
         check_overlap(&division, name, &read, pos)?;
         let types = division.types();
@@ -512,41 +509,6 @@ impl Session {
         }
         let parent = self.relation(parent.oid);
         self.check_default_partition(&parent, child.oid)
-    }
-
-    /// `DETACH PARTITION`.
-    pub(crate) fn detach_partition(
-        &self,
-        table: Oid,
-        name: &ObjectName,
-        concurrently: bool,
-        finalize: bool,
-    ) -> Result<()> {
-        if concurrently {
-            return Err(Error::unsupported("DETACH PARTITION CONCURRENTLY"));
-        }
-        if finalize {
-            return Err(Error::unsupported("DETACH PARTITION FINALIZE"));
-        }
-        let parent = self.relation(table);
-        if parent.kind != RelationKind::PartitionedTable {
-            return Err(wrong_type(format!(
-                "ALTER action DETACH PARTITION cannot be performed on relation \"{}\"",
-                parent.name
-            ))
-            .detail(format!("This operation is not supported for {}.", parent.kind.plural())));
-        }
-        let default = parent.inheritance.key.as_ref().map_or(Oid::INVALID, |key| key.default);
-        if default.is_valid() {
-            self.lock_relation(default, RelationLockMode::AccessExclusive)?;
-        }
-        let child = self.require_and_lock(name, RelationLockMode::AccessExclusive)?;
-        self.detach(&parent, child.oid)?;
-        self.detach_parts(&parent, child.oid)?;
-        if default == child.oid {
-            self.note_default(parent.oid, Oid::INVALID)?;
-        }
-        Ok(())
     }
 }
 

@@ -337,9 +337,12 @@ impl Session {
         for index in &parent.indexes {
             self.index_partition(partition, index.oid)?;
         }
-        for constraint in parent.constraints.iter().filter(|constraint| constraint.foreign.is_some()) {
+        let is_part = |c: &ConstraintDescriptor| parent.constraints.iter().any(|known| known.oid == c.parent);
+        let foreign = parent.constraints.iter().filter(|c| c.foreign.is_some() && !is_part(c));
+        for constraint in foreign {
             self.clone_foreign_key(&parent, constraint, partition)?;
         }
+        self.refer_to_partition(table, partition)?;
         for trigger in parent.triggers.iter().filter(|trigger| trigger.row) {
             self.clone_trigger(&parent, trigger, partition)?;
         }
@@ -356,12 +359,24 @@ impl Session {
             table.constraints.iter().any(|known| known.oid == parent)
                 || table.triggers.iter().any(|known| known.oid == parent)
         };
+        self.forget_references(table.oid, partition)?;
+        for constraint in child.constraints.iter().filter(|known| of_table(known.parent)) {
+            // Who has deleted a row that is referred to has looked into the table, and would not find the partition there.
+            if let Some(foreign) = &constraint.foreign {
+                self.lock_relation(foreign.table, RelationLockMode::ShareRowExclusive)?;
+                if self.relation(foreign.table).kind == RelationKind::PartitionedTable {
+                    self.lock_descendants(foreign.table, RelationLockMode::ShareRowExclusive)?;
+                }
+            }
+        }
         let mut changed = (*self.relation(partition)).clone();
+        let mut freed = Vec::new();
         for slot in &mut changed.constraints {
             if slot.parent.is_valid() && of_table(slot.parent) {
                 let own = Arc::make_mut(slot);
                 own.parent = Oid::INVALID;
                 own.origin = Origin::LOCAL;
+                freed.extend(own.foreign.is_some().then(|| Arc::clone(slot)));
             }
         }
         let gone: Vec<Oid> = changed
@@ -372,6 +387,9 @@ impl Session {
             .collect();
         changed.triggers.retain(|trigger| !gone.contains(&trigger.oid));
         self.put_relation(changed)?;
+        for constraint in freed {
+            self.add_reference_parts(&constraint)?;
+        }
         self.drop_clones(partition, &gone)
     }
 
@@ -458,7 +476,13 @@ impl Session {
                 })
         });
         if let Some(known) = same.cloned() {
+            // The whole key's parts act for all partitions.
+            self.drop_reference_parts(partition, known.oid)?;
             return self.put_constraint_parent(partition, known.oid, Some(constraint.oid));
+        }
+        self.lock_relation(foreign.table, RelationLockMode::ShareRowExclusive)?;
+        if self.relation(foreign.table).kind == RelationKind::PartitionedTable {
+            self.lock_descendants(foreign.table, RelationLockMode::ShareRowExclusive)?;
         }
         let taken = child.constraints.iter().any(|known| known.name == constraint.name);
         let name = match taken {

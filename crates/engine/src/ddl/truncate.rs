@@ -100,6 +100,22 @@ impl Session {
                 self.lock_relation(child.oid, RelationLockMode::AccessExclusive)?;
                 self.require_nothing_pending(&child, "TRUNCATE")?;
                 tables.push(child.oid);
+                if child.kind == RelationKind::PartitionedTable {
+                    // All rows that refer to the table are in its partitions.
+                    for oid in self.lock_descendants(child.oid, RelationLockMode::AccessExclusive)? {
+                        if tables.contains(&oid) {
+                            continue;
+                        }
+                        let part = self.relation(oid);
+                        self.state.notice(Error::with_severity(
+                            Severity::Notice,
+                            SqlState::SUCCESSFUL_COMPLETION,
+                            format!("truncate cascades to table \"{}\"", part.name),
+                        ));
+                        self.require_nothing_pending(&part, "TRUNCATE")?;
+                        tables.push(oid);
+                    }
+                }
             }
         }
         Ok(())

@@ -15,6 +15,7 @@ use parking_lot::Mutex;
 
 use super::plpgsql::{PlCode, TriggerCall};
 use super::{Code, Invocation, Prepared, enter};
+use crate::function_statistics::counted;
 use crate::session::Session;
 use crate::session::context::StatementSession;
 
@@ -286,11 +287,13 @@ pub(crate) fn fire(session: &Session, firing: &Firing) -> Result<Option<TriggerR
         old: firing.old.clone(),
         new: firing.new.clone(),
     };
-    let Some(transitions) = &firing.transitions else {
-        return enter(session, || found.prepared.surrounded(session, || code.trigger(&invocation, &call)));
+    let run = || {
+        let prepared = &found.prepared;
+        counted(session, function, || prepared.surrounded(session, || code.trigger(&invocation, &call)))
     };
+    let Some(transitions) = &firing.transitions else { return enter(session, run) };
     session.state.transitions.borrow_mut().push((firing.trigger.oid, Arc::clone(transitions)));
-    let result = enter(session, || found.prepared.surrounded(session, || code.trigger(&invocation, &call)));
+    let result = enter(session, run);
     session.state.transitions.borrow_mut().pop();
     result
 }

@@ -25,6 +25,7 @@ use ochre_expr::{CallContext, Function, Language, Volatility};
 use ochre_txn::Snapshot;
 use ochre_types::{Datum, SqlType};
 
+use crate::function_statistics::counted;
 use crate::session::Session;
 
 pub(crate) use fire::{applies, bind_condition, fire};
@@ -164,7 +165,7 @@ fn carry_out<R>(
         Invocation { session, function: call.function, arg_types, result: call.result, snapshot };
     enter(session, || {
         let prepared = prepared(&invocation)?;
-        prepared.surrounded(session, || run(&invocation, &prepared.code))
+        counted(session, call.function, || prepared.surrounded(session, || run(&invocation, &prepared.code)))
     })
 }
 

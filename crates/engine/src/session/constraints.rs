@@ -134,6 +134,19 @@ impl Session {
                 found.extend(triggers.map(|trigger| (trigger.constraint, trigger.deferrable)));
             }
             if !found.is_empty() {
+                // With what stands for them in partitions, or for references to partitions.
+                let mut next = 0;
+                while next < found.len() {
+                    let parts = catalog.constraints().filter(|known| known.parent == found[next].0);
+                    let parts: Vec<_> = parts.map(|part| (part.oid, part.deferrable)).collect();
+                    found.extend(
+                        parts
+                            .into_iter()
+                            .filter(|(oid, _)| found.iter().all(|(known, _)| known != oid))
+                            .collect::<Vec<_>>(),
+                    );
+                    next += 1;
+                }
                 return Ok(found);
             }
         }

@@ -60,9 +60,11 @@ use ochre_types::{Datum, FormatContext};
 
 use crate::activity::{Activity, ActivityState, ended_by};
 use crate::database::Database;
+use crate::function_statistics::PendingCalls;
 use crate::instance::Instance;
 use crate::notify::SessionNotices;
 use crate::settings::Settings;
+use crate::statistics_view::StatisticsView;
 use catalog::CatalogChanges;
 pub(crate) use cursor::Listings;
 pub(crate) use extended::Prepared;
@@ -150,6 +152,10 @@ pub(crate) struct State {
     pub routines: RefCell<crate::routine::RoutineCache>,
     /// How many routines are being carried out, one within the other.
     pub routine_depth: Cell<usize>,
+    /// Calls of functions that the transaction has counted.
+    pub pending_calls: PendingCalls,
+    /// The statistics that the transaction has read.
+    pub statistics_view: RefCell<StatisticsView>,
 }
 
 /// A client's session.
@@ -242,6 +248,8 @@ impl Session {
             transitions: RefCell::default(),
             routines: RefCell::default(),
             routine_depth: Cell::new(0),
+            pending_calls: PendingCalls::default(),
+            statistics_view: RefCell::default(),
             database,
             deferred: RefCell::default(),
             referential_plans: RefCell::default(),

@@ -283,6 +283,8 @@ impl Session {
         let outcome = self.state.instance.transactions().commit(transaction);
         drop(publishing);
         self.state.instance.locks().release_transaction(&self.state.locks);
+        self.state.hand_over_calls();
+        self.state.forget_statistics();
         match outcome {
             Ok(ticket) => {
                 if let Some(delivery) = delivery {
@@ -366,6 +368,8 @@ impl Session {
             self.state.activity.transaction_ended();
             self.state.catalog.borrow_mut().abort(&self.state.database);
             self.state.instance.transactions().abort(transaction);
+            self.state.hand_over_calls();
+            self.state.forget_statistics();
             self.state.settings.borrow_mut().rollback_to(0);
             self.state.instance.locks().release_transaction(&self.state.locks);
         }

@@ -147,6 +147,10 @@ impl Session {
                 session.create_index_concurrently(create)
             }
             Statement::Drop(drop) if drop.concurrently => session.drop_index_concurrently(drop),
+            Statement::AlterTable(alter) => match crate::ddl::detached_concurrently(alter) {
+                Some(partition) => session.detach_concurrently(alter, partition),
+                None => session.run_ddl(statement, text),
+            },
             Statement::Reindex(reindex) => session.reindex(reindex),
             Statement::CreateDatabase(create) => session.create_database(create),
             Statement::DropDatabase(drop) => session.drop_database(drop),

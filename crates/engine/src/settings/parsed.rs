@@ -6,6 +6,7 @@ use ochre_sql::PlannerSettings;
 use ochre_txn::IsolationLevel;
 
 use super::Settings;
+use crate::function_statistics::Tracked;
 
 /// Values in the form in which statements use them; made again after a change.
 #[derive(Debug, Clone)]
@@ -33,6 +34,8 @@ pub struct Parsed {
     pub max_parallel_workers: usize,
     /// `parallel_leader_participation`.
     pub leader_participates: bool,
+    /// `track_functions`: which calls are counted.
+    pub(crate) track_functions: Tracked,
     pub planner: PlannerSettings,
     /// A number for the values that plans depend on: sessions with equal values share plans.
     pub plan_fingerprint: u64,
@@ -66,6 +69,11 @@ impl Parsed {
             default_deferrable: settings.flag("default_transaction_deferrable"),
             max_parallel_workers: settings.integer("max_parallel_workers") as usize,
             leader_participates: settings.flag("parallel_leader_participation"),
+            track_functions: match settings.text("track_functions") {
+                "all" => Tracked::All,
+                "pl" => Tracked::Procedural,
+                _ => Tracked::None,
+            },
             planner: PlannerSettings {
                 enable_seqscan: settings.flag("enable_seqscan"),
                 enable_indexscan: settings.flag("enable_indexscan"),

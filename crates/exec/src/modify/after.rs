@@ -31,7 +31,9 @@ use crate::context::{ExecContext, Frame, StatementContext};
 use crate::execution::Execution;
 use crate::index_build::each_batch;
 use crate::modify::deferred::Marks;
-use crate::modify::errors::{foreign_key_violation, mixed_key_violation, still_referenced, unique_violation};
+use crate::modify::errors::{
+    foreign_key_violation, mixed_key_violation, partition_referenced, still_referenced, unique_violation,
+};
 use crate::modify::probe::{Hold, Probe};
 use crate::modify::reference::{KeyForm, Reference};
 use crate::modify::target::Target;
@@ -306,6 +308,40 @@ pub fn validate_foreign_key(
         pending.check_all(&ctx, Hold::Nothing, false)?;
     }
     Ok(())
+}
+
+/// Fails when a row refers to a key of a partition that is about to go. The plan is that of a foreign key to the partition
+/// alone, of a table that is locked against changes; messages name the table `named`.
+///
+/// # Errors
+/// 23503; errors of storage.
+pub fn check_partition_unreferenced(
+    statement: &StatementContext<'_>,
+    plan: &Arc<ochre_sql::physical::ForeignKeyCheck>,
+    named: ochre_base::Oid,
+) -> Result<()> {
+    let relations = statement.relations;
+    let table = relations.table_by_oid(plan.constraint.table)?;
+    let reference = Reference::open(plan, relations)?;
+    let mut key = Vec::new();
+    let mut found: Option<Vec<Datum>> = None;
+    each_batch(statement, &table, |ctx, image| {
+        let keys = reference.keys(ctx, &image)?;
+        let mut probe = Probe::new(ctx, &reference, Hold::Nothing)?;
+        for row in image.active() {
+            key.clear();
+            if reference.write(&keys, row, &mut key)? == KeyForm::Key && probe.find(ctx, &key)? {
+                found = Some(plan.columns.iter().map(|at| image.columns[*at].datum(row)).collect());
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    })?;
+    let Some(values) = found else { return Ok(()) };
+    let named = relations.table_by_oid(named)?;
+    let schema = relations.namespace_name(named.descriptor.namespace);
+    let name = crate::modify::errors::TableName { schema, table: &named };
+    Err(partition_referenced(&name, &plan.constraint, &reference.parent, &values, statement.session.format()))
 }
 
 /// Checks rows by what they are now.

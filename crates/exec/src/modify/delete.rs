@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ochre_access::heap::{LockOutcome, RowWait, WriteOutcome, serialization_failure};
 use ochre_base::{Result, RowId};
 use ochre_expr::Expr;
-use ochre_sql::physical::{DeletePlan, ScanColumn};
+use ochre_sql::physical::{DeletePlan, ReferencedKey, ScanColumn};
 use ochre_txn::{RowLockStrength, Snapshot};
 use ochre_types::Batch;
 
@@ -25,18 +25,24 @@ pub struct RowDeleter {
     keys: Option<RowDecoder>,
     /// Positions of the columns that it reads, sorted.
     columns: Vec<usize>,
+    referenced_by: Vec<Arc<ReferencedKey>>,
 }
 
 impl RowDeleter {
     /// For rows of a table.
     pub fn new(target: &Target) -> RowDeleter {
+        RowDeleter::of_keys(target, &target.plan.referenced_by)
+    }
+
+    /// For rows of a table that only these foreign keys refer to.
+    pub fn of_keys(target: &Target, referenced_by: &[Arc<ReferencedKey>]) -> RowDeleter {
         let mut columns: Vec<usize> =
-            target.plan.referenced_by.iter().flat_map(|key| key.columns.iter().copied()).collect();
+            referenced_by.iter().flat_map(|key| key.columns.iter().copied()).collect();
         columns.sort_unstable();
         columns.dedup();
         let fetch: Vec<ScanColumn> = columns.iter().copied().map(ScanColumn::Table).collect();
         let keys = (!fetch.is_empty()).then(|| RowDecoder::new(&target.table.codec, &fetch));
-        RowDeleter { keys, columns }
+        RowDeleter { keys, columns, referenced_by: referenced_by.to_vec() }
     }
 
     /// Deletes a row, if nobody has changed it since the snapshot.
@@ -102,7 +108,7 @@ impl RowDeleter {
         let Some(decoder) = &mut self.keys else { return Ok(()) };
         let batch = decoder.take(&target.heap)?;
         for row in 0..batch.rows {
-            for key in &target.plan.referenced_by {
+            for key in &self.referenced_by {
                 let value = |column: &usize| {
                     let at = self.columns.binary_search(column).expect("all referenced columns are read");
                     batch.columns[at].datum(row)

@@ -156,6 +156,29 @@ pub fn still_referenced(
     .constraint(&*constraint.name)
 }
 
+/// 23503: a partition is about to go, with a row that is referred to.
+#[cold]
+pub fn partition_referenced(
+    table: &TableName<'_>,
+    constraint: &ConstraintDescriptor,
+    partition: &TableAccess,
+    values: &[Datum],
+    format: &FormatContext,
+) -> Error {
+    let columns = constraint.foreign.as_ref().map_or(&[][..], |foreign| &foreign.columns);
+    let key = columns_text(partition, columns, values, format);
+    Error::new(
+        SqlState::FOREIGN_KEY_VIOLATION,
+        format!(
+            "removing partition \"{}\" violates foreign key constraint \"{}\"",
+            partition.descriptor.name, constraint.name
+        ),
+    )
+    .detail(format!("Key {key} is still referenced from table \"{}\".", table.name()))
+    .table(&*table.schema, table.name())
+    .constraint(&*constraint.name)
+}
+
 /// `(a, b)=(1, x)` of a table's columns.
 fn columns_text(table: &TableAccess, numbers: &[i16], values: &[Datum], format: &FormatContext) -> String {
     let columns = || numbers.iter().filter_map(|number| table.descriptor.column(*number));

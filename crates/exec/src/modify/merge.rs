@@ -17,9 +17,10 @@ use std::sync::Arc;
 
 use ochre_access::heap::{LockOutcome, RowWait, WriteOutcome, serialization_failure};
 use ochre_base::{Error, Result, RowId, SqlState};
+use ochre_catalog::RelationDescriptor;
 use ochre_expr::Expr;
 use ochre_sql::explain::{MergeReport, NodeReport};
-use ochre_sql::physical::{MergeAction, MergeChange, MergeMatch, MergePlan};
+use ochre_sql::physical::{MergeAction, MergeChange, MergeMatch, MergePlan, MergeSetPart};
 use ochre_txn::{RowLockStrength, Snapshot};
 use ochre_types::{Batch, Column, ColumnBuilder, Datum, PhysicalType, Selection};
 
@@ -31,6 +32,7 @@ use crate::modify::recheck::Recheck;
 use crate::modify::target::{NewRows, Target};
 use crate::modify::triggers::{TriggerEvent, Triggers, changed_within};
 use crate::modify::update::{Prepared, RowUpdater, Shown, ShownUpdate};
+use crate::operator::Nothing;
 use crate::relation::RelationSource;
 use crate::{BoxOperator, ExecContext, Operator};
 
@@ -50,41 +52,88 @@ pub struct Merge {
     of_target: Vec<bool>,
     returning: Option<Returning>,
     rows_changed: u64,
-    triggers: Option<Box<MergeTriggers>>,
+    triggers: Option<Box<RowTriggers>>,
     is_root: bool,
     report: MergeReport,
+    part: Option<PartState>,
+}
+
+/// What the MERGE into a relation of a set knows besides.
+struct PartState {
+    /// Takes away rows that go to another partition.
+    deleter: RowDeleter,
+    /// Whether they do.
+    moves: bool,
+    moved: Vec<MovedRow>,
+    /// What was joined with rows that no longer match.
+    left: Vec<Batch>,
+}
+
+/// A row that has left its partition; images are of one row, in the partition's columns.
+pub(super) struct MovedRow {
+    pub action: usize,
+    pub old: Batch,
+    pub new: Batch,
+    /// The row of the source.
+    pub source: Batch,
 }
 
 /// The triggers of a MERGE, by what its actions do.
-struct MergeTriggers {
+pub(super) struct MergeTriggers {
     insert: Option<Box<Triggers>>,
     update: Option<Box<Triggers>>,
     delete: Option<Box<Triggers>>,
+}
+
+/// A table's triggers, with what rows need that they see before.
+struct RowTriggers {
+    lists: MergeTriggers,
     shown: ShownUpdate,
     decoder: RowDecoder,
 }
 
 impl MergeTriggers {
-    fn of(target: &Target, actions: &[MergeAction]) -> Option<Box<MergeTriggers>> {
+    fn of(target: &Target, actions: &[MergeAction]) -> Option<Box<RowTriggers>> {
         let table = &target.table.descriptor;
+        let generated = target.plan.generated.iter().map(|generated| generated.column);
+        let lists = MergeTriggers::of_table(table, actions, generated.collect())?;
+        Some(Box::new(RowTriggers {
+            lists,
+            shown: ShownUpdate::new(target),
+            decoder: RowDecoder::all_columns(&target.table.codec),
+        }))
+    }
+
+    /// Those of a table, of which these columns change besides those that the actions assign to.
+    pub fn of_table(
+        table: &Arc<RelationDescriptor>,
+        actions: &[MergeAction],
+        generated: Vec<usize>,
+    ) -> Option<MergeTriggers> {
         if table.triggers.is_empty() {
             return None;
         }
         let has = |wanted: fn(&MergeChange) -> bool| actions.iter().any(|action| wanted(&action.change));
-        let generated = target.plan.generated.iter().map(|generated| generated.column);
         let assigned = actions.iter().flat_map(|action| match &action.change {
             MergeChange::Update(assignments) => assignments.as_slice(),
             _ => &[],
         });
         let changed: Vec<usize> = assigned.map(|assignment| assignment.column).chain(generated).collect();
         let of = |fires: bool, event| if fires { Triggers::of(table, event, &changed) } else { None };
-        Some(Box::new(MergeTriggers {
+        Some(MergeTriggers {
             insert: of(has(|change| matches!(change, MergeChange::Insert(_))), TriggerEvent::Insert),
             update: of(has(|change| matches!(change, MergeChange::Update(_))), TriggerEvent::Update),
             delete: of(has(|change| matches!(change, MergeChange::Delete)), TriggerEvent::Delete),
-            shown: ShownUpdate::new(target),
-            decoder: RowDecoder::all_columns(&target.table.codec),
-        }))
+        })
+    }
+
+    /// The operator of a set of relations begins: BEFORE … FOR EACH STATEMENT of the table that is named.
+    ///
+    /// # Errors
+    /// 0A000 for transition tables; the triggers'.
+    pub fn begin_set(&mut self, ctx: &ExecContext<'_>) -> Result<()> {
+        let lists = [&mut self.insert, &mut self.update, &mut self.delete];
+        lists.into_iter().flatten().try_for_each(|triggers| triggers.begin_set(ctx))
     }
 
     fn begin(&mut self, ctx: &ExecContext<'_>) -> Result<()> {
@@ -92,12 +141,12 @@ impl MergeTriggers {
         lists.into_iter().flatten().try_for_each(|triggers| triggers.begin(ctx))
     }
 
-    fn end(&mut self, ctx: &ExecContext<'_>) -> Result<()> {
+    pub fn end(&mut self, ctx: &ExecContext<'_>) -> Result<()> {
         let lists = [&mut self.delete, &mut self.update, &mut self.insert];
         lists.into_iter().flatten().try_for_each(|triggers| triggers.end(ctx))
     }
 
-    fn restart(&mut self) {
+    pub fn restart(&mut self) {
         let lists = [&mut self.insert, &mut self.update, &mut self.delete];
         lists.into_iter().flatten().for_each(|triggers| triggers.restart());
     }
@@ -192,7 +241,8 @@ impl Merge {
         };
         let source_types = physical_types(&plan.source);
         let mut of_target = vec![false; source_types.len()];
-        plan.recheck.columns.iter().for_each(|(position, _)| of_target[*position] = true);
+        let own = plan.recheck.columns.iter().filter(|(position, _)| *position < source_types.len());
+        own.for_each(|(position, _)| of_target[*position] = true);
         let returning = plan.returning.as_ref().map(|exprs| {
             let codec = &target.table.codec;
             let mut image: Vec<PhysicalType> =
@@ -226,7 +276,76 @@ impl Merge {
             rows_changed: 0,
             is_root,
             report: MergeReport::default(),
+            part: None,
         })
+    }
+
+    /// Merges into one relation of a set what [`Merge::merge_batch`] and [`Merge::insert_rows`] give. With `moves`, rows that
+    /// belong to other partitions are deleted and handed out.
+    ///
+    /// # Errors
+    /// As [`Merge::new`].
+    pub(super) fn of_part(part: &MergeSetPart, relations: &dyn RelationSource, moves: bool) -> Result<Merge> {
+        let mut merge = Merge::new(&part.plan, Box::new(Nothing), relations, false)?;
+        merge.of_target.extend(part.fetch.iter().map(|_| true));
+        part.plan.recheck.columns.iter().for_each(|(position, _)| merge.of_target[*position] = true);
+        let deleter = RowDeleter::of_keys(&merge.target, &part.leaving.keys);
+        merge.part = Some(PartState { deleter, moves, moved: Vec::new(), left: Vec::new() });
+        Ok(merge)
+    }
+
+    /// The rows that have left the partition since the last call.
+    pub(super) fn take_moved(&mut self) -> Vec<MovedRow> {
+        self.part.as_mut().map(|part| std::mem::take(&mut part.moved)).unwrap_or_default()
+    }
+
+    /// What was joined with rows that no longer match, since the last call.
+    pub(super) fn take_left(&mut self) -> Vec<Batch> {
+        self.part.as_mut().map(|part| std::mem::take(&mut part.left)).unwrap_or_default()
+    }
+
+    /// The number of rows changed since the last call.
+    pub(super) fn take_changed(&mut self) -> u64 {
+        std::mem::take(&mut self.rows_changed)
+    }
+
+    /// RETURNING of the rows changed since the last call.
+    ///
+    /// # Errors
+    /// Those of the expressions.
+    pub(super) fn take_returned(&mut self, ctx: &ExecContext<'_>) -> Result<Option<Batch>> {
+        match &mut self.returning {
+            Some(returning) => returning.take(ctx),
+            None => Ok(None),
+        }
+    }
+
+    /// RETURNING shows a row that has come from another partition.
+    pub(super) fn return_moved(&mut self, action: usize, image: &Batch, rid: RowId, source: &Batch) {
+        if let Some(returning) = &mut self.returning {
+            returning.push(&self.actions[action].change, image, rid, source, 0);
+        }
+    }
+
+    /// What was done so far.
+    pub(super) fn counts(&self) -> MergeReport {
+        self.report
+    }
+
+    /// Inserts rows of the relation's columns, for an action; `rows` are those of `source` that they are made of.
+    ///
+    /// # Errors
+    /// As INSERT.
+    pub(super) fn insert_rows(
+        &mut self,
+        ctx: &ExecContext<'_>,
+        source: &Batch,
+        action: usize,
+        given: Batch,
+        rows: &[u16],
+    ) -> Result<()> {
+        let new = self.target.prepare(ctx, given)?;
+        self.insert(ctx, source, action, &new, rows)
     }
 
     fn kind_of(&self, source: &Batch, row: usize) -> MergeMatch {
@@ -246,6 +365,10 @@ impl Merge {
         let mut actions = vec![None; source.rows];
         let mut changes = Vec::with_capacity(self.actions.len());
         for (number, action) in self.actions.iter().enumerate() {
+            if self.part.is_some() && action.matched == MergeMatch::NotMatchedByTarget {
+                changes.push(Change::None);
+                continue;
+            }
             let of_kind = rows.iter().filter(|(_, kind)| *kind == action.matched).map(|(row, _)| *row);
             let candidates = source.clone().with_selection(Selection::new(of_kind.collect::<Vec<u16>>()));
             let chosen = match ctx.filter_if(action.condition.as_ref(), candidates)? {
@@ -277,7 +400,10 @@ impl Merge {
     }
 
     /// Does a whole batch.
-    fn merge_batch(&mut self, ctx: &ExecContext<'_>, source: Batch) -> Result<()> {
+    ///
+    /// # Errors
+    /// As UPDATE, DELETE and INSERT; 21000.
+    pub(super) fn merge_batch(&mut self, ctx: &ExecContext<'_>, source: Batch) -> Result<()> {
         let work = self.prepare(ctx, source)?;
         let acted: Vec<u16> =
             work.source.active().filter(|row| work.actions[*row].is_some()).map(|row| row as u16).collect();
@@ -301,6 +427,9 @@ impl Merge {
             self.change_or_look_again(ctx, &work, *first as usize)?;
         }
         self.deleter.note_keys(ctx, &self.target)?;
+        if let Some(part) = &mut self.part {
+            part.deleter.note_keys(ctx, &self.target)?;
+        }
         if self.updaters.iter().flatten().any(RowUpdater::has_references) {
             ctx.run.after.borrow_mut().relieve(ctx)?;
         }
@@ -322,14 +451,15 @@ impl Merge {
             part = new.of_rows(rows.to_vec());
             &part
         };
-        let shows = |triggers: &MergeTriggers| triggers.insert.as_ref().is_some_and(|t| t.has_before_row());
+        let shows =
+            |triggers: &RowTriggers| triggers.lists.insert.as_ref().is_some_and(|t| t.has_before_row());
         if self.triggers.as_deref().is_some_and(shows) {
             return self.insert_shown(ctx, source, action, new, rows);
         }
         let ids = self.target.insert(ctx, new)?;
         self.rows_changed += rows.len() as u64;
         self.report.inserted += rows.len() as u64;
-        if let Some(triggers) = self.triggers.as_ref().and_then(|triggers| triggers.insert.as_ref()) {
+        if let Some(triggers) = self.triggers.as_ref().and_then(|triggers| triggers.lists.insert.as_ref()) {
             rows.iter().try_for_each(|row| triggers.after_insert(ctx, &new.image, *row as usize))?;
         }
         if let Some(returning) = &mut self.returning {
@@ -349,7 +479,8 @@ impl Merge {
         new: &NewRows,
         rows: &[u16],
     ) -> Result<()> {
-        let Some(triggers) = self.triggers.as_ref().and_then(|triggers| triggers.insert.as_ref()) else {
+        let Some(triggers) = self.triggers.as_ref().and_then(|triggers| triggers.lists.insert.as_ref())
+        else {
             return Err(Error::internal("a row is shown to no triggers"));
         };
         for row in rows.iter().map(|row| *row as usize) {
@@ -371,7 +502,7 @@ impl Merge {
 
     /// Whether the change of a row has triggers that see the row before.
     fn shows(&self, change: &MergeChange) -> bool {
-        let Some(triggers) = &self.triggers else { return false };
+        let Some(RowTriggers { lists: triggers, .. }) = self.triggers.as_deref() else { return false };
         match change {
             MergeChange::Update(_) => triggers.update.as_ref().is_some_and(|t| t.has_before_row()),
             MergeChange::Delete => {
@@ -408,7 +539,7 @@ impl Merge {
         let Some(triggers) = &mut self.triggers else {
             return Err(Error::internal("a row is shown to no triggers"));
         };
-        let image = match (&work.changes[number], &triggers.update, &triggers.delete) {
+        let image = match (&work.changes[number], &triggers.lists.update, &triggers.lists.delete) {
             (Change::Update(prepared), Some(list), _) => {
                 let (target, shown) = (&mut self.target, &mut triggers.shown);
                 let proposed = (&prepared.new.image, row);
@@ -448,6 +579,39 @@ impl Merge {
         Ok(WriteOutcome::Done)
     }
 
+    /// Takes a row away that an update sends to another partition; how that ended.
+    #[allow(clippy::too_many_arguments, reason = "the facts of one write")]
+    fn take_away(
+        &mut self,
+        ctx: &ExecContext<'_>,
+        work: &Work,
+        number: usize,
+        row: usize,
+        rid: RowId,
+        snapshot: &Snapshot,
+        wait: &mut RowWait,
+    ) -> Result<WriteOutcome> {
+        let (Some(part), Change::Update(prepared)) = (&mut self.part, &work.changes[number]) else {
+            return Err(Error::internal("a row leaves a relation that is no partition"));
+        };
+        if self.target.table.descriptor.triggers.iter().any(|trigger| trigger.row) {
+            return Err(Error::unsupported("MERGE that moves a row out of a partition with triggers"));
+        }
+        match part.deleter.move_row(ctx, &self.target, rid, snapshot, wait)? {
+            WriteOutcome::Done => {}
+            WriteOutcome::SelfModified if ctx.wrote(wait.own_command) => return Err(affected_twice()),
+            WriteOutcome::SelfModified => return Err(changed_within("updated")),
+            outcome => return Ok(outcome),
+        }
+        let mut new = slice(&prepared.new.image, row);
+        new.columns.pop();
+        let (old, source) = (slice(&prepared.old, row), slice(&work.source, row));
+        part.moved.push(MovedRow { action: number, old, new, source });
+        self.rows_changed += 1;
+        self.report.updated += 1;
+        Ok(WriteOutcome::Done)
+    }
+
     /// Updates or deletes a row; how that ended.
     fn change(
         &mut self,
@@ -459,6 +623,12 @@ impl Merge {
         wait: &mut RowWait,
     ) -> Result<WriteOutcome> {
         let Some(number) = work.actions[row] else { return Ok(WriteOutcome::Done) };
+        if let Change::Update(prepared) = &work.changes[number]
+            && self.part.as_ref().is_some_and(|part| part.moves)
+            && self.target.leaves_partition(&prepared.new, row)
+        {
+            return self.take_away(ctx, work, number, row, rid, snapshot, wait);
+        }
         if self.shows(&self.actions[number].change) {
             return self.change_shown(ctx, work, row, rid, snapshot, wait);
         }
@@ -479,7 +649,7 @@ impl Merge {
                 }
                 if let (Change::Update(prepared), Some(triggers)) = (
                     &work.changes[number],
-                    self.triggers.as_ref().and_then(|triggers| triggers.update.as_ref()),
+                    self.triggers.as_ref().and_then(|triggers| triggers.lists.update.as_ref()),
                 ) && triggers.has_after_row()
                 {
                     let old = triggers.row(&prepared.old, row);
@@ -537,7 +707,9 @@ impl Merge {
             outcome = self.change(ctx, &anew, 0, rid, &current.snapshot, &mut wait)?;
         }
         // What the row was joined with has no partner now.
-        if let Some(source) = rest {
+        if let (Some(part), Some(source)) = (&mut self.part, &rest) {
+            part.left.push(source.clone());
+        } else if let Some(source) = rest {
             let work = self.prepare(ctx, source)?;
             if let Some(action) = work.actions[0]
                 && let Change::Insert(new) = &work.changes[action]
@@ -575,7 +747,7 @@ fn affected_twice() -> Error {
 impl Operator for Merge {
     fn next(&mut self, ctx: &ExecContext<'_>) -> Result<Option<Batch>> {
         if let Some(triggers) = &mut self.triggers {
-            triggers.begin(ctx)?;
+            triggers.lists.begin(ctx)?;
         }
         while let Some(batch) = self.source.next(ctx)? {
             self.merge_batch(ctx, batch)?;
@@ -590,7 +762,7 @@ impl Operator for Merge {
             }
         }
         if let Some(triggers) = &mut self.triggers {
-            triggers.end(ctx)?;
+            triggers.lists.end(ctx)?;
         }
         Ok(None)
     }
@@ -601,7 +773,7 @@ impl Operator for Merge {
 
     fn rescan(&mut self, ctx: &ExecContext<'_>) -> Result<()> {
         if let Some(triggers) = &mut self.triggers {
-            triggers.restart();
+            triggers.lists.restart();
         }
         self.source.rescan(ctx)
     }

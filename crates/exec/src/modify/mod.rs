@@ -7,6 +7,7 @@ pub mod errors;
 pub mod insert;
 pub mod lock_rows;
 pub mod merge;
+pub mod merge_set;
 mod probe;
 pub mod recheck;
 pub mod reference;

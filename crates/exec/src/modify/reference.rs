@@ -3,18 +3,22 @@
 use std::sync::Arc;
 
 use ochre_base::{Error, Result};
-use ochre_catalog::ForeignKey;
+use ochre_catalog::{ForeignKey, IndexDescriptor};
 use ochre_sql::physical::{ForeignKeyCheck, KeyPart};
-use ochre_types::{Batch, Column, Datum, PhysicalType, key};
+use ochre_types::{Batch, Column, Datum, KeyOrder, PhysicalType, SqlType, key};
 
 use crate::ExecContext;
-use crate::relation::{IndexAccess, RelationSource, TableAccess};
+use crate::relation::{IndexAccess, RelationSource, TableAccess, key_orders};
 
 /// A foreign key with the table and index that it refers to, open.
 pub struct Reference {
     pub plan: Arc<ForeignKeyCheck>,
     pub parent: Arc<TableAccess>,
-    pub index: Arc<IndexAccess>,
+    /// The referenced index; of a partitioned table each partition has its part.
+    pub index: Option<Arc<IndexAccess>>,
+    descriptor: Arc<IndexDescriptor>,
+    /// The types and orders of the index's key columns.
+    pub keys: Vec<(SqlType, KeyOrder)>,
 }
 
 /// What a row refers to.
@@ -42,8 +46,15 @@ impl Reference {
     /// What opening relations fails with.
     pub fn open(plan: &Arc<ForeignKeyCheck>, relations: &dyn RelationSource) -> Result<Reference> {
         let parent = relations.table_by_oid(foreign_of(plan)?.table)?;
-        let index = Arc::clone(parent.index(plan.constraint.index)?);
-        Ok(Reference { plan: Arc::clone(plan), parent, index })
+        let index = match plan.routing {
+            None => Some(Arc::clone(parent.index(plan.constraint.index)?)),
+            Some(_) => None,
+        };
+        let found = parent.descriptor.indexes.iter().find(|index| index.oid == plan.constraint.index);
+        let descriptor = found.ok_or_else(|| Error::internal("a foreign key refers to no index"))?;
+        let descriptor = Arc::clone(descriptor);
+        let keys = key_orders(&descriptor);
+        Ok(Reference { plan: Arc::clone(plan), parent, index, descriptor, keys })
     }
 
     /// The other half of the constraint.
@@ -80,7 +91,7 @@ impl Reference {
             let mixed = self.foreign().match_full && nulls < keys.columns.len();
             return Ok(if mixed { KeyForm::Mixed } else { KeyForm::Nothing });
         }
-        for ((column, part), (_, order)) in keys.columns.iter().zip(&self.plan.key).zip(&self.index.keys) {
+        for ((column, part), (_, order)) in keys.columns.iter().zip(&self.plan.key).zip(&self.keys) {
             match part {
                 KeyPart::Value(_) => key::encode_key_at(column, row, *order, out)?,
                 KeyPart::Narrow { to, .. } => match narrow(&column.datum(row), *to) {
@@ -101,7 +112,7 @@ impl Reference {
     /// 0A000 for types that cannot be indexed.
     pub fn index_key(&self, values: &[Datum]) -> Result<Vec<u8>> {
         let mut bytes = Vec::new();
-        for (column, (_, order)) in self.index.descriptor.keys.iter().zip(&self.index.keys) {
+        for (column, (_, order)) in self.descriptor.keys.iter().zip(&self.keys) {
             let place = self.foreign().columns.iter().position(|number| *number == column.number);
             let value = place.and_then(|place| values.get(place));
             let value = value.ok_or_else(|| Error::internal("a foreign key lacks a column of its index"))?;

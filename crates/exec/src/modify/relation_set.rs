@@ -7,17 +7,19 @@
 
 use std::sync::Arc;
 
-use ochre_base::{Error, Oid, Result, RowId};
-use ochre_sql::physical::{CommandKind, ModifySetPart, ModifySetPlan, PartPlan, ScanColumn};
+use ochre_base::{Error, Oid, Result, RowId, SqlState};
+use ochre_catalog::RelationDescriptor;
+use ochre_sql::physical::{CommandKind, ModifySetPart, ModifySetPlan, PartPlan, ReferencedKey, ScanColumn};
 use ochre_types::{Batch, Column, PhysicalType, Selection};
 
 use crate::build::physical_types;
 use crate::codec::RowDecoder;
 use crate::columns::concat_batches;
+use crate::modify::after::note_key;
 use crate::modify::delete::Delete;
 use crate::modify::routed_insert::Router;
 use crate::modify::triggers::{TriggerEvent, Triggers};
-use crate::modify::update::{Update, join_batches};
+use crate::modify::update::{Update, join_batches, note_changed_key};
 use crate::operator::Nothing;
 use crate::relation::TableAccess;
 use crate::{BoxOperator, ExecContext, Operator};
@@ -35,6 +37,9 @@ pub struct ModifySet {
     triggers: Option<Box<Triggers>>,
     /// Where rows go that leave their partition.
     router: Option<Router>,
+    /// The table that is named, and the foreign keys to it that moved rows concern.
+    table: Arc<RelationDescriptor>,
+    moved_keys: Vec<Arc<ReferencedKey>>,
     is_root: bool,
 }
 
@@ -73,6 +78,8 @@ impl ModifySet {
             row_id: plan.row_id,
             parts: plan.parts.iter().map(part).collect(),
             triggers: Triggers::of(&plan.table, event, &changed),
+            table: Arc::clone(&plan.table),
+            moved_keys: plan.moved_keys.clone(),
             router: plan.routing.as_ref().map(|routing| Router::new(routing, false)),
             width: plan.table.columns.iter().map(|column| column.ty.physical).collect(),
             is_root,
@@ -116,7 +123,15 @@ impl ModifySet {
                 for moved in update.take_moved() {
                     let Some(router) = &mut self.router else { continue };
                     let image = of_named(&self.width, &part.plan.map, &moved.image);
-                    if let Some((relation, rid)) = router.insert_moved(ctx, &image)? {
+                    let place = router.insert_moved(ctx, &image)?;
+                    if let Some(barred) = &part.plan.leaving.barred_by {
+                        return Err(barred_row(barred, &self.table.name));
+                    }
+                    if !self.moved_keys.is_empty() {
+                        let old = of_named(&self.width, &part.plan.map, moved.old());
+                        note_moved_keys(ctx, &self.table, &self.moved_keys, &old, place.map(|_| &image))?;
+                    }
+                    if let Some((relation, rid)) = place {
                         results.extend(update.returned_moved(ctx, moved, relation, rid)?);
                     }
                 }
@@ -132,7 +147,14 @@ impl Open {
         let relations = ctx.statement.relations;
         let change = match &part.plan {
             PartPlan::Update(plan) => {
-                Change::Update(Box::new(Update::of_part(plan, Box::new(Nothing), relations, is_root, moves)?))
+                let leaving = moves.then_some(&part.leaving);
+                Change::Update(Box::new(Update::of_part(
+                    plan,
+                    Box::new(Nothing),
+                    relations,
+                    is_root,
+                    leaving,
+                )?))
             }
             PartPlan::Delete(plan) => {
                 Change::Delete(Box::new(Delete::new(plan, Box::new(Nothing), relations, is_root)?))
@@ -151,8 +173,43 @@ impl Open {
     }
 }
 
+/// Notes that rows may refer to the key that a row had before it went to another partition, or away: `new` is what it has
+/// become. Images are the named table's.
+pub(super) fn note_moved_keys(
+    ctx: &ExecContext<'_>,
+    table: &Arc<RelationDescriptor>,
+    keys: &[Arc<ReferencedKey>],
+    old: &Batch,
+    new: Option<&Batch>,
+) -> Result<()> {
+    let table = ctx.statement.relations.table(table)?;
+    for key in keys {
+        match new {
+            Some(new) => note_changed_key(ctx, &table, key, (old, new), 0)?,
+            None => {
+                let values = key.columns.iter().map(|column| old.columns[*column].datum(0)).collect();
+                note_key(ctx, &table, key, values, Vec::new())?;
+            }
+        }
+    }
+    Ok(())
+}
+
+#[cold]
+pub(super) fn barred_row(ancestor: &str, root: &str) -> Error {
+    Error::new(
+        SqlState::FEATURE_NOT_SUPPORTED,
+        "cannot move tuple across partitions when a non-root ancestor of the source partition is directly referenced \
+         in a foreign key",
+    )
+    .detail(format!(
+        "A foreign key points to ancestor \"{ancestor}\" but not the root ancestor \"{root}\"."
+    ))
+    .hint(format!("Consider defining the foreign key on table \"{root}\"."))
+}
+
 /// A row of a member's columns as one of the named table's.
-fn of_named(types: &[PhysicalType], map: &[Option<usize>], image: &Batch) -> Batch {
+pub(super) fn of_named(types: &[PhysicalType], map: &[Option<usize>], image: &Batch) -> Batch {
     let column = |(ty, at): (&PhysicalType, &Option<usize>)| match at {
         Some(at) => Arc::clone(&image.columns[*at]),
         None => Arc::new(Column::nulls(*ty, image.rows)),
@@ -161,7 +218,7 @@ fn of_named(types: &[PhysicalType], map: &[Option<usize>], image: &Batch) -> Bat
 }
 
 /// The rows of a run with the columns that the source does not have.
-fn with_fetched(
+pub(super) fn with_fetched(
     ctx: &ExecContext<'_>,
     types: &[PhysicalType],
     row_id: usize,

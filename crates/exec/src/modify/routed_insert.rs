@@ -43,7 +43,10 @@ impl Router {
     }
 
     /// The partition of each active row, by position in the batch.
-    fn places(&self, ctx: &ExecContext<'_>, batch: &Batch) -> Result<Vec<usize>> {
+    ///
+    /// # Errors
+    /// 23514 for a row that no partition takes.
+    pub(super) fn places(&self, ctx: &ExecContext<'_>, batch: &Batch) -> Result<Vec<usize>> {
         let mut places = vec![usize::MAX; batch.rows];
         find_places(ctx, &self.routing.routes.root, batch, &mut places)?;
         Ok(places)
@@ -95,7 +98,7 @@ fn selection(_: &Batch, rows: &[u16]) -> Selection {
 }
 
 /// A batch of the partitioned table's columns as one of a partition's.
-fn of_leaf(leaf: &LeafInsert, batch: &Batch) -> Batch {
+pub(super) fn of_leaf(leaf: &LeafInsert, batch: &Batch) -> Batch {
     let table = &leaf.plan.target.table;
     let column = |(position, from): (usize, &Option<usize>)| match from {
         Some(from) => Arc::clone(&batch.columns[*from]),

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use ochre_access::heap::{LockOutcome, RowWait, WriteOutcome, serialization_failure};
 use ochre_base::{Error, Oid, Result, RowId};
 use ochre_expr::Expr;
-use ochre_sql::physical::{Assignment, ReferencedKey, UpdatePlan};
+use ochre_sql::physical::{Assignment, LeavingRows, ReferencedKey, UpdatePlan};
 use ochre_txn::{RowLockStrength, Snapshot};
 use ochre_types::{Batch, Column, Datum, PhysicalType, store};
 
@@ -22,7 +22,7 @@ use crate::modify::recheck::Recheck;
 use crate::modify::reference::{Reference, ReferenceKeys};
 use crate::modify::target::{NewRows, Target, with_row_ids};
 use crate::modify::triggers::{TriggerEvent, Triggers, changed_within};
-use crate::relation::{IndexAccess, RelationSource};
+use crate::relation::{IndexAccess, RelationSource, TableAccess};
 use crate::{BoxOperator, ExecContext, Operator};
 
 /// Writes new versions of rows and the index entries that they need.
@@ -225,20 +225,7 @@ impl RowUpdater {
             }
         }
         for key in &self.referenced_by {
-            let mut same = true;
-            for column in &key.columns {
-                was.clear();
-                is.clear();
-                store::encode_field_at(&old.columns[*column], row, &mut was);
-                store::encode_field_at(&new.columns[*column], row, &mut is);
-                same &= was == is && old.columns[*column].is_null(row) == new.columns[*column].is_null(row);
-            }
-            if !same {
-                let values = |batch: &Batch| {
-                    key.columns.iter().map(|column| batch.columns[*column].datum(row)).collect::<Vec<_>>()
-                };
-                note_key(ctx, &target.table, key, values(old), values(new))?;
-            }
+            note_changed_key(ctx, &target.table, key, (old, new), row)?;
         }
         Ok(())
     }
@@ -329,6 +316,13 @@ pub struct MovedRow {
     /// Its new values, in the partition's columns.
     pub image: Batch,
     done: Prepared,
+}
+
+impl MovedRow {
+    /// Its old values, in the partition's columns.
+    pub fn old(&self) -> &Batch {
+        &self.done.old
+    }
 }
 
 /// What an UPDATE of rows needs that BEFORE triggers see.
@@ -431,6 +425,35 @@ impl ShownUpdate {
     }
 }
 
+/// Notes that others may refer to the key that a row had, when it has changed.
+///
+/// # Errors
+/// Errors of temporary files.
+pub fn note_changed_key(
+    ctx: &ExecContext<'_>,
+    table: &TableAccess,
+    key: &Arc<ReferencedKey>,
+    (old, new): (&Batch, &Batch),
+    row: usize,
+) -> Result<()> {
+    let (mut was, mut is) = (Vec::new(), Vec::new());
+    let mut same = true;
+    for column in &key.columns {
+        was.clear();
+        is.clear();
+        store::encode_field_at(&old.columns[*column], row, &mut was);
+        store::encode_field_at(&new.columns[*column], row, &mut is);
+        same &= was == is && old.columns[*column].is_null(row) == new.columns[*column].is_null(row);
+    }
+    if same {
+        return Ok(());
+    }
+    let values = |batch: &Batch| {
+        key.columns.iter().map(|column| batch.columns[*column].datum(row)).collect::<Vec<_>>()
+    };
+    note_key(ctx, table, key, values(old), values(new))
+}
+
 /// That a row which was locked and shown to triggers is written.
 fn written(outcome: WriteOutcome) -> Result<()> {
     match outcome {
@@ -494,7 +517,7 @@ impl Update {
         })
     }
 
-    /// Updates rows of one relation of a set. With `moves`, rows that belong to other partitions are deleted and handed out by
+    /// Updates rows of one relation of a set. With `rows_leave`, rows that belong to other partitions are deleted and handed out by
     /// [`Update::take_moved`].
     ///
     /// # Errors
@@ -504,10 +527,12 @@ impl Update {
         source: BoxOperator,
         relations: &dyn RelationSource,
         is_root: bool,
-        moves: bool,
+        rows_leave: Option<&LeavingRows>,
     ) -> Result<Update> {
+        let moves = rows_leave.is_some();
         let mut update = Update::new(plan, source, relations, is_root)?;
-        let deleter = RowDeleter::new(&update.target);
+        let keys = rows_leave.map_or(&[][..], |rows| &rows.keys);
+        let deleter = RowDeleter::of_keys(&update.target, keys);
         let table = &update.target.table.descriptor;
         let leaving = Triggers::of(table, TriggerEvent::Delete, &[]).filter(|_| moves);
         if leaving.is_some() && update.shown.is_none() {

@@ -2,15 +2,18 @@
 
 use std::sync::Arc;
 
-use ochre_base::{Oid, Result};
-use ochre_catalog::{CatalogSnapshot, ConstraintDescriptor, IndexDescriptor, RelationDescriptor};
+use ochre_base::{Error, Oid, Result};
+use ochre_catalog::{
+    CatalogSnapshot, ConstraintDescriptor, IndexDescriptor, RelationDescriptor, RelationKind,
+};
 use ochre_expr::{Expr, SessionContext};
 use ochre_parser::ast::Pos;
 use ochre_types::SqlType;
 
 use super::coerce::CoercionContext;
 use super::{Binder, ParamTypes};
-use crate::physical::{ForeignKeyCheck, KeyPart, ReferencedKey};
+use crate::partition;
+use crate::physical::{ForeignKeyCheck, KeyPart, ReferenceRouting, ReferencedKey, ReferencedLeaf};
 
 /// How a column of one type refers to a key column of another; `None` when it cannot.
 ///
@@ -86,7 +89,44 @@ pub fn foreign_key_check(
         }
     }
     let columns = constraint.columns.iter().map(|number| *number as usize - 1).collect();
-    Ok(Some(ForeignKeyCheck { constraint: Arc::clone(constraint), key, columns }))
+    let routing = match catalog.relation(foreign.table) {
+        Some(parent) if parent.kind == RelationKind::PartitionedTable => {
+            Some(Arc::new(reference_routing(catalog, parent, index)?))
+        }
+        _ => None,
+    };
+    Ok(Some(ForeignKeyCheck { constraint: Arc::clone(constraint), key, columns, routing }))
+}
+
+/// How keys of a partitioned table's index find the partition that has them.
+fn reference_routing(
+    catalog: &CatalogSnapshot,
+    parent: &Arc<RelationDescriptor>,
+    index: &IndexDescriptor,
+) -> Result<ReferenceRouting> {
+    let routes = partition::routes(catalog, parent, partition::Detaching::Omitted)?;
+    let mut leaves = Vec::with_capacity(routes.leaves.len());
+    for leaf in &routes.leaves {
+        let own = leaf.indexes.iter().find(|own| is_part_of_index(catalog, own.oid, index.oid));
+        let own = own.ok_or_else(|| {
+            Error::internal(format!("index for {} not found in partition {}", index.oid, leaf.name))
+        })?;
+        leaves.push(ReferencedLeaf { table: leaf.oid, index: own.oid });
+    }
+    let columns = index.keys.iter().map(|key| (key.number - 1) as usize).collect();
+    Ok(ReferenceRouting { root: routes.root, leaves, columns })
+}
+
+/// Whether an index is this one, or its part in a partition, at whatever depth.
+pub(crate) fn is_part_of_index(catalog: &CatalogSnapshot, mut index: Oid, root: Oid) -> bool {
+    while index != root {
+        let parent = catalog.relation(index).and_then(|relation| relation.inheritance.parents.first());
+        match parent {
+            Some(parent) => index = *parent,
+            None => return false,
+        }
+    }
+    true
 }
 
 /// A foreign key as the table that it refers to sees it.
@@ -110,7 +150,11 @@ pub(crate) fn foreign_keys_of(
     concerns: impl Fn(&[usize]) -> bool,
 ) -> Result<ForeignKeys> {
     let (mut own, mut others) = (Vec::new(), Vec::new());
-    for constraint in table.constraints.iter().filter(|c| c.foreign.is_some() && c.enforced) {
+    // Keys to partitions are looked up where their table sends them.
+    let is_own = |c: &&Arc<ConstraintDescriptor>| {
+        c.foreign.is_some() && c.enforced && catalog.whole_reference(c).is_none()
+    };
+    for constraint in table.constraints.iter().filter(is_own) {
         let columns: Vec<usize> = constraint.columns.iter().map(|number| *number as usize - 1).collect();
         if !concerns(&columns) {
             continue;
@@ -120,14 +164,26 @@ pub(crate) fn foreign_keys_of(
         }
     }
     // Those of partitions are their tables'.
-    for constraint in catalog.referencing(table.oid).iter().filter(|c| c.enforced && !c.parent.is_valid()) {
+    for constraint in references_to(catalog, table.oid) {
         others.extend(referenced_key(constraint).filter(|key| concerns(&key.columns)).map(Arc::new));
     }
     own.sort_by_key(|check| check.constraint.oid);
     Ok((own, others))
 }
 
+/// The enforced foreign keys that act when a table's rows go or change.
+pub(crate) fn references_to(
+    catalog: &CatalogSnapshot,
+    table: Oid,
+) -> impl Iterator<Item = &Arc<ConstraintDescriptor>> {
+    catalog.referencing(table).iter().filter(|c| c.enforced && !catalog.is_of_partition(c))
+}
+
 /// The relations whose rows a statement that changes a table may look up and lock.
 pub(crate) fn referenced_tables(checks: &[Arc<ForeignKeyCheck>]) -> impl Iterator<Item = Oid> + '_ {
-    checks.iter().filter_map(|check| check.constraint.foreign.as_ref().map(|foreign| foreign.table))
+    checks.iter().flat_map(|check| {
+        let named = check.constraint.foreign.as_ref().map(|foreign| foreign.table);
+        let leaves = check.routing.iter().flat_map(|routing| routing.leaves.iter().map(|leaf| leaf.table));
+        named.into_iter().chain(leaves)
+    })
 }

@@ -21,8 +21,7 @@ use super::scope::{ItemColumns, Scope, ScopeItem};
 use super::select::filter;
 use super::updatable::{Change, Verb};
 use crate::logical::{
-    ColumnId, Expansion, Join, JoinKind, Logical, LogicalMerge, LogicalMergeAction, LogicalMergeChange,
-    Modify, TableId,
+    ColumnId, Join, JoinKind, Logical, LogicalMerge, LogicalMergeAction, LogicalMergeChange, Modify, TableId,
 };
 use crate::physical::{CommandKind, MergeMatch, RelationAccess, ScanColumn};
 
@@ -60,12 +59,9 @@ impl Binder<'_> {
         };
         let verb = Verb::merge(changes.first().copied().unwrap_or(Change::Update));
         let BoundTarget { table: base, view, only } = self.bind_target(&merge.table, access, verb)?;
-        if crate::inherit::expansion(&base, only) != Expansion::Own {
-            return Err(Error::unsupported("MERGE into a table with children or partitions"));
-        }
         let shown = view.as_ref().unwrap_or(&base);
         let name = self.relation_name(shown, merge.alias.as_ref().map(|alias| alias.as_str()));
-        let table = self.add_table(Arc::clone(&base), Arc::clone(&name.alias));
+        let table = self.add_set(Arc::clone(&base), Arc::clone(&name.alias), only);
         let mut inner = outer.clone();
         let mut item = ScopeItem::of_relation(&name, ItemColumns::Table(table));
         let mut target_plan = Logical::Get(table);

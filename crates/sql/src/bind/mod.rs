@@ -52,7 +52,7 @@ pub use ddl::{
     bind_trigger_condition, bind_type, bind_typed_expression, view_columns,
 };
 pub use foreign_key::{foreign_key_check, key_part, referenced_index, referenced_key};
-pub(crate) use foreign_key::{foreign_keys_of, referenced_tables};
+pub(crate) use foreign_key::{foreign_keys_of, is_part_of_index, referenced_tables, references_to};
 use scope::{CteScope, Scope};
 
 /// Views may nest this deeply.

@@ -877,7 +877,17 @@ impl<'a> Describer<'a> {
                 }
                 entries.push(Entry::structured("Target Tables", Value::Groups(tables, "Target Table")));
             }
-            PlanNode::Merge(_) => {
+            PlanNode::Merge(node) => {
+                if let Some(set) = &node.set {
+                    let mut tables = Vec::with_capacity(set.parts.len());
+                    for part in &set.parts {
+                        let target = &part.plan.target;
+                        let kind = self.modify("Merge", &target.table, &target.alias);
+                        entries.push(Entry::line(format!("Merge{}", kind.target)));
+                        tables.push(kind.entries);
+                    }
+                    entries.push(Entry::structured("Target Tables", Value::Groups(tables, "Target Table")));
+                }
                 if let Some(merged) = report.and_then(|report| report.merged) {
                     let counts = [
                         ("inserted", "Tuples Inserted", merged.inserted),

@@ -40,9 +40,9 @@ use ochre_types::SqlType;
 
 pub use modify::{
     Assignment, CheckExpression, ConflictAction, DeletePlan, ForeignKeyCheck, GeneratedColumn,
-    IndexMaintenance, InsertPlan, InsertRouting, KeyPart, LeafInsert, MergeAction, MergeChange, MergeMatch,
-    MergePlan, ModifySetPart, ModifySetPlan, OnConflict, PartPlan, ReferencedKey, RowRecheck, TargetTable,
-    UpdatePlan,
+    IndexMaintenance, InsertPlan, InsertRouting, KeyPart, LeafInsert, LeavingRows, MergeAction, MergeChange,
+    MergeMatch, MergePlan, MergeSet, MergeSetPart, ModifySetPart, ModifySetPlan, OnConflict, PartPlan,
+    ReferenceRouting, ReferencedKey, ReferencedLeaf, RowRecheck, TargetTable, UpdatePlan,
 };
 pub use relational::{
     AggregateCall, AggregatePlan, AggregateStage, AggregateStrategy, AppendPlan, CteScanPlan, DistinctPlan,
@@ -504,8 +504,7 @@ pub fn each_expr<'p>(plan: &'p PhysicalPlan, visit: &mut dyn FnMut(&'p Expr)) {
         }
         PlanNode::Delete(node) => node.returning.iter().flatten().for_each(visit),
         PlanNode::Merge(node) => {
-            node.actions.iter().flat_map(MergeAction::exprs).for_each(&mut *visit);
-            node.returning.iter().flatten().for_each(visit);
+            node.exprs().into_iter().for_each(visit);
         }
         PlanNode::Append(node) => node.guards.iter().flatten().for_each(visit),
         PlanNode::ModifySet(node) => node.exprs().into_iter().for_each(visit),

@@ -11,7 +11,7 @@ use ochre_catalog::{ConstraintDescriptor, IndexDescriptor, RelationDescriptor};
 use ochre_expr::Expr;
 use ochre_types::PhysicalType;
 
-use super::{CommandKind, PhysicalPlan, Routes, ScanColumn};
+use super::{CommandKind, PhysicalPlan, RouteNode, Routes, ScanColumn};
 
 /// What every kind of DML must know of its target.
 #[derive(Debug, Clone)]
@@ -36,6 +36,23 @@ pub struct TargetTable {
     pub partition: Option<Expr>,
 }
 
+impl TargetTable {
+    /// A table whose rows go to other relations.
+    pub(crate) fn of_set(table: &Arc<RelationDescriptor>, alias: &Arc<str>) -> TargetTable {
+        TargetTable {
+            table: Arc::clone(table),
+            alias: Arc::clone(alias),
+            not_null: Vec::new(),
+            generated: Vec::new(),
+            checks: Vec::new(),
+            indexes: Vec::new(),
+            foreign_keys: Vec::new(),
+            referenced_by: Vec::new(),
+            partition: None,
+        }
+    }
+}
+
 /// A foreign key, seen from the table that has it.
 #[derive(Debug, Clone)]
 pub struct ForeignKeyCheck {
@@ -45,6 +62,26 @@ pub struct ForeignKeyCheck {
     pub key: Vec<KeyPart>,
     /// Positions of the table's columns that it reads, in the constraint's order.
     pub columns: Vec<usize>,
+    /// Of a key of a partitioned table: where its partitions have it.
+    pub routing: Option<Arc<ReferenceRouting>>,
+}
+
+/// How keys of a partitioned table find the partition that has them.
+#[derive(Debug, Clone)]
+pub struct ReferenceRouting {
+    /// The ways to the partitions; all of their keys are columns.
+    pub root: RouteNode,
+    /// The partitions with rows, by the numbers that the ways lead to.
+    pub leaves: Vec<ReferencedLeaf>,
+    /// For each column of the referenced index its position in the partitioned table.
+    pub columns: Vec<usize>,
+}
+
+/// A partition with its part of the referenced index.
+#[derive(Debug, Clone, Copy)]
+pub struct ReferencedLeaf {
+    pub table: Oid,
+    pub index: Oid,
 }
 
 /// A column of a referenced key, made of the column that refers to it.
@@ -232,6 +269,46 @@ pub struct MergePlan {
     /// Over the target image of the row (the new one, the old one of a DELETE), the target image of the new row (all NULL for
     /// a DELETE), the action's name, and the source's columns.
     pub returning: Option<Vec<Expr>>,
+    /// Of a table with children or partitions: what is done in which relation. Of the above only source, row id and actions
+    /// count then; a row to insert is one of the named table's.
+    pub set: Option<Box<MergeSet>>,
+}
+
+/// A MERGE into a set of relations: a table and what inherits from it.
+#[derive(Debug, Clone)]
+pub struct MergeSet {
+    /// Position of the row's `tableoid` in the source's columns.
+    pub table_oid: usize,
+    /// What is done in each relation.
+    pub parts: Vec<MergeSetPart>,
+    /// Of a partitioned table: where new rows go, and rows that no longer belong to their partition.
+    pub routing: Option<Arc<InsertRouting>>,
+    /// The foreign keys that refer to the named table: rows that go to another partition are updated for them.
+    pub moved_keys: Vec<Arc<ReferencedKey>>,
+}
+
+/// What a MERGE does in one relation of a set.
+#[derive(Debug, Clone)]
+pub struct MergeSetPart {
+    /// Positions of columns that the source does not have, since the named table has them not: they are read by the row id and
+    /// stand behind the source's.
+    pub fetch: Vec<usize>,
+    /// For each column of the named table its position here.
+    pub map: Vec<Option<usize>>,
+    /// The actions, in the same order; those that insert have no values of their own.
+    pub plan: MergePlan,
+    /// What holds for rows that go to another partition.
+    pub leaving: LeavingRows,
+}
+
+impl MergePlan {
+    /// The expressions of the actions and of RETURNING, in all relations.
+    pub fn exprs(&self) -> Vec<&Expr> {
+        let mut exprs: Vec<&Expr> = self.actions.iter().flat_map(MergeAction::exprs).collect();
+        exprs.extend(self.returning.iter().flatten());
+        exprs.extend(self.set.iter().flat_map(|set| &set.parts).flat_map(|part| part.plan.exprs()));
+        exprs
+    }
 }
 
 /// A WHEN clause of MERGE.
@@ -310,6 +387,8 @@ pub struct ModifySetPlan {
     pub parts: Vec<ModifySetPart>,
     /// Of an UPDATE of a partitioned table: where rows go that no longer belong to their partition.
     pub routing: Option<Arc<InsertRouting>>,
+    /// The foreign keys that refer to the named table: rows that go to another partition are updated for them.
+    pub moved_keys: Vec<Arc<ReferencedKey>>,
 }
 
 /// What is done with the rows of one relation of a set.
@@ -322,6 +401,17 @@ pub struct ModifySetPart {
     pub map: Vec<Option<usize>>,
     /// The change. Its source is the set's.
     pub plan: PartPlan,
+    /// What holds for rows that go to another partition.
+    pub leaving: LeavingRows,
+}
+
+/// What rows meet that leave a partition.
+#[derive(Debug, Clone, Default)]
+pub struct LeavingRows {
+    /// The foreign keys that refer to this very partition: their rows are deleted for them.
+    pub keys: Vec<Arc<ReferencedKey>>,
+    /// A partitioned table between the named one and this partition to which a foreign key refers: no row may go.
+    pub barred_by: Option<Arc<str>>,
 }
 
 /// The change of one relation of a set.

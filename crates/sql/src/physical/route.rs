@@ -140,6 +140,28 @@ impl RouteNode {
         Ok(place.map(|place| &self.places[place]))
     }
 
+    /// The partition with rows, by its number, that takes a row whose key columns have these values, by position; the keys here
+    /// and below are columns.
+    ///
+    /// # Errors
+    /// XX000 for a key that is none.
+    pub fn find_leaf(&self, value: &dyn Fn(usize) -> Option<Datum>) -> Result<Option<usize>> {
+        let column = |key: &Expr| match key {
+            Expr::Column { index, .. } => value(*index),
+            _ => None,
+        };
+        let key: Option<Vec<Datum>> = self.keys.iter().map(column).collect();
+        let key = key.ok_or_else(|| Error::internal("a partition is looked for by an incomplete key"))?;
+        match self.find(&key)? {
+            None => Ok(None),
+            Some(RoutePlace::Leaf(leaf)) => Ok(Some(*leaf)),
+            Some(RoutePlace::Node { map, node }) => node.find_leaf(&|below: usize| {
+                let position = map.iter().position(|at| *at == Some(below))?;
+                value(position)
+            }),
+        }
+    }
+
     /// The expressions of the keys here and below.
     pub fn exprs(&self) -> Vec<&Expr> {
         let below = self.places.iter().flat_map(|place| match place {

@@ -12,6 +12,7 @@ mod cost;
 mod index_match;
 mod join;
 mod join_order;
+mod merge;
 mod modify;
 mod node;
 mod parallel;
@@ -108,7 +109,8 @@ impl<'a> Planner<'a> {
     /// As [`Planner::plan`].
     pub fn bind(&self, statement: &ast::Statement, params: &mut ParamTypes) -> Result<LogicalStatement> {
         let mut bound = Binder::new(self.catalog, self.search_path, self.session, params).bind(statement)?;
-        crate::inherit::expand(&mut bound, self.catalog, self.search_path)?;
+        let detaching = crate::partition::Detaching::of_transaction(self.settings.snapshot);
+        crate::inherit::expand(&mut bound, self.catalog, self.search_path, detaching)?;
         Ok(bound)
     }
 

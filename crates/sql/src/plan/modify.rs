@@ -10,20 +10,18 @@ use ochre_types::SqlType;
 use super::{PlanBuilder, Wanted};
 use crate::bind::{RowExpression, RowExpressionBinder, foreign_keys_of, referenced_tables};
 use crate::idset::IdSet;
-use crate::logical::{
-    ColumnId, ColumnInfo, LogicalConflict, LogicalMergeChange, Modify, TableId, TargetRules,
-};
+use crate::logical::{ColumnId, ColumnInfo, LogicalConflict, Modify, TableId, TargetRules};
 use crate::partition::partition_constraints;
 use crate::physical::{
     Assignment, CheckExpression, CommandKind, ConflictAction, DeletePlan, Estimate, GeneratedColumn,
-    IndexMaintenance, InsertPlan, MergeAction, MergeChange, MergePlan, OnConflict, OutputColumn,
-    PhysicalPlan, PlanNode, RowRecheck, ScanColumn, TargetTable, UpdatePlan,
+    IndexMaintenance, InsertPlan, OnConflict, OutputColumn, PhysicalPlan, PlanNode, RowRecheck, ScanColumn,
+    TargetTable, UpdatePlan,
 };
 
 impl PlanBuilder<'_> {
     /// Plans a data-modifying statement.
     pub(crate) fn plan_modify(&mut self, modify: Modify) -> Result<PhysicalPlan> {
-        if let Some(table_oid) = modify.table_oid {
+        if let Some(table_oid) = modify.table_oid.filter(|_| modify.command != CommandKind::Merge) {
             return self.plan_modify_set(modify, table_oid);
         }
         match modify.command {
@@ -350,82 +348,7 @@ impl PlanBuilder<'_> {
         Ok(PhysicalPlan { node: PlanNode::Delete(Box::new(plan)), columns, estimate })
     }
 
-    fn plan_merge(&mut self, modify: Modify) -> Result<PhysicalPlan> {
-        let Some(merge) = &modify.merge else { return Err(Error::internal("a MERGE without actions")) };
-        let mut returned = Vec::new();
-        for (expr, column) in modify.returning.iter().flatten() {
-            let expr = self.expand_image(expr, modify.image, Presence::Always)?;
-            let expr = self.expand_counterpart(&expr, modify.counterpart, Presence::WithRowId)?;
-            returned.push((expr, column.clone()));
-        }
-        let column = |(_, id): &(ScanColumn, ColumnId)| Expr::Column { index: *id, ty: self.columns[*id].ty };
-        let old = self.tables[modify.target].columns.iter();
-        let mut owned: Vec<Expr> =
-            old.filter(|(column, _)| matches!(column, ScanColumn::Table(_))).map(column).collect();
-        owned.extend(merge.source_present.map(|index| Expr::Column { index, ty: SqlType::BOOL }));
-        let mut extra: Vec<&Expr> = owned.iter().collect();
-        for action in &merge.actions {
-            extra.extend(&action.condition);
-            match &action.change {
-                LogicalMergeChange::Nothing | LogicalMergeChange::Delete => {}
-                LogicalMergeChange::Update(assignments) => {
-                    extra.extend(assignments.iter().map(|(_, value)| value));
-                }
-                LogicalMergeChange::Insert(values) => extra.extend(values),
-            }
-        }
-        extra.extend(returned.iter().map(|(expr, _)| expr));
-        let (source, ids, row_id, recheck) = self.plan_modify_source(&modify, &extra)?;
-        let position_of = |id: ColumnId| ids.iter().position(|known| *known == id);
-        let source_present = merge.source_present.and_then(position_of);
-        let old_columns = self.old_columns(modify.target, &ids);
-        let mut actions = Vec::with_capacity(merge.actions.len());
-        for action in &merge.actions {
-            let condition = match &action.condition {
-                Some(condition) => Some(self.resolve(condition, &ids)?),
-                None => None,
-            };
-            let change = match &action.change {
-                LogicalMergeChange::Nothing => MergeChange::Nothing,
-                LogicalMergeChange::Delete => MergeChange::Delete,
-                LogicalMergeChange::Update(assignments) => {
-                    let mut resolved = Vec::with_capacity(assignments.len());
-                    for (column, value) in assignments {
-                        resolved.push(Assignment { column: *column, value: self.resolve(value, &ids)? });
-                    }
-                    MergeChange::Update(resolved)
-                }
-                LogicalMergeChange::Insert(values) => {
-                    let resolved = values.iter().map(|value| self.resolve(value, &ids));
-                    MergeChange::Insert(resolved.collect::<Result<_>>()?)
-                }
-            };
-            actions.push(MergeAction { matched: action.matched, condition, change });
-        }
-        let mut image = self.image_ids(modify.image);
-        if let Some(new) = modify.counterpart {
-            image.extend(self.image_ids(new));
-        }
-        image.push(merge.action_name);
-        image.extend(&ids);
-        let returning = self.plan_returning(modify.returning.is_some().then_some(&returned), &image)?;
-        let columns = returning_columns(modify.returning.as_deref());
-        let target = self.target_table(modify.target, modify.rules, |_| true)?;
-        let estimate = modify_estimate(source.estimate, returning.is_some());
-        let plan = MergePlan {
-            target,
-            source: Arc::new(source),
-            row_id,
-            source_present,
-            old_columns,
-            actions,
-            recheck,
-            returning,
-        };
-        Ok(PhysicalPlan { node: PlanNode::Merge(Box::new(plan)), columns, estimate })
-    }
-
-    fn old_columns(&self, table: TableId, ids: &[ColumnId]) -> Vec<Option<usize>> {
+    pub(super) fn old_columns(&self, table: TableId, ids: &[ColumnId]) -> Vec<Option<usize>> {
         let used = &self.tables[table];
         let position_of = |position: usize| {
             let (_, id) = used.columns.iter().find(|(column, _)| *column == ScanColumn::Table(position))?;

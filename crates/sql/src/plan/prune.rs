@@ -19,7 +19,7 @@ use super::index_match::{Operation, comparison_of, operation_of, strip_relabel};
 use super::{PlanBuilder, node::has_subplan};
 use crate::inherit::column_map;
 use crate::logical::{Logical, TableId};
-use crate::partition::{Bound, Division, Edge, read_bound};
+use crate::partition::{Bound, Detaching, Division, Edge, read_bound};
 use crate::physical::ScanColumn;
 
 /// What is known of a partition before it is read.
@@ -249,7 +249,7 @@ impl PlanBuilder<'_> {
             (&current.inheritance.bound, current.inheritance.parents.first())
         {
             let parent = catalog.relation(*parent).cloned()?;
-            let division = Division::of(catalog, &parent).ok()?;
+            let division = Division::of(catalog, &parent, Detaching::Counted).ok()?;
             let bound = read_bound(bound, &division.types()).ok()?;
             let keys = division.keys_of(&column_map(&parent, table).ok()?);
             guards.extend(level_guards(&division, &bound, &keys, predicates));

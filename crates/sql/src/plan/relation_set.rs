@@ -9,14 +9,14 @@ use ochre_expr::Expr;
 use super::modify::{Presence, modify_estimate, returning_columns};
 use super::prune::Verdict;
 use super::{Node, PlanBuilder};
-use crate::bind::RowExpressionBinder;
+use crate::bind::{RowExpressionBinder, is_part_of_index, referenced_key, references_to};
 use crate::inherit::{ColumnMap, column_map, mapped};
 use crate::logical::{ColumnId, Logical, Modify, SetInputs, TableId, TableUse, TargetRules};
-use crate::partition::routes;
+use crate::partition::{Detaching, routes};
 use crate::physical::{
     AppendPlan, Assignment, CommandKind, ConflictAction, DeletePlan, Estimate, InsertPlan, InsertRouting,
-    LeafInsert, MarkedSet, ModifySetPart, ModifySetPlan, PartPlan, PhysicalPlan, PlanNode, RowRecheck,
-    ScanColumn, TargetTable, UpdatePlan,
+    LeafInsert, LeavingRows, MarkedSet, ModifySetPart, ModifySetPlan, PartPlan, PhysicalPlan, PlanNode,
+    RowRecheck, ScanColumn, TargetTable, UpdatePlan,
 };
 
 /// The table that an input of a set reads.
@@ -145,6 +145,11 @@ impl PlanBuilder<'_> {
             }
             false => None,
         };
+        let mut moved_keys = Vec::new();
+        if moves {
+            let keys = references_to(self.planner.catalog, self.tables[root].table.oid);
+            moved_keys.extend(keys.filter_map(referenced_key).map(Arc::new));
+        }
         let columns = returning_columns(modify.returning.as_deref());
         let estimate = modify_estimate(source.estimate, modify.returning.is_some());
         let used = &self.tables[root];
@@ -157,6 +162,7 @@ impl PlanBuilder<'_> {
             row_id,
             parts,
             routing,
+            moved_keys,
         };
         Ok(PhysicalPlan { node: PlanNode::ModifySet(Box::new(plan)), columns, estimate })
     }
@@ -190,7 +196,8 @@ impl PlanBuilder<'_> {
             target.foreign_keys.clear();
             self.referenced.truncate(referenced);
             let plan = DeletePlan { target, source, row_id, recheck, returning };
-            return Ok(ModifySetPart { fetch: Vec::new(), map, plan: PartPlan::Delete(plan) });
+            let leaving = LeavingRows::default();
+            return Ok(ModifySetPart { fetch: Vec::new(), map, plan: PartPlan::Delete(plan), leaving });
         }
         let mut old_columns: Vec<Option<usize>> = vec![None; table.columns.len()];
         for (column, id) in &self.tables[modify.target].columns {
@@ -231,7 +238,31 @@ impl PlanBuilder<'_> {
         let target = self
             .target_table(member, rules, |columns| columns.iter().any(|column| changed.contains(column)))?;
         let plan = UpdatePlan { target, source, row_id, old_columns, assignments, recheck, returning };
-        Ok(ModifySetPart { fetch, map, plan: PartPlan::Update(plan) })
+        let leaving = match root.kind {
+            RelationKind::PartitionedTable => self.leaving_rows(&root, &table),
+            _ => LeavingRows::default(),
+        };
+        Ok(ModifySetPart { fetch, map, plan: PartPlan::Update(plan), leaving })
+    }
+
+    /// What rows meet that leave a partition of `root`: the keys of other tables that refer to it or to what is between.
+    pub(super) fn leaving_rows(&self, root: &RelationDescriptor, leaf: &RelationDescriptor) -> LeavingRows {
+        let catalog = self.planner.catalog;
+        // Those that stand for a key of the whole table act on that.
+        let direct = |table: Oid| {
+            references_to(catalog, table).filter(|constraint| catalog.whole_reference(constraint).is_none())
+        };
+        let keys = direct(leaf.oid).filter_map(referenced_key).map(Arc::new).collect();
+        let mut barred_by = None;
+        let mut above = leaf.inheritance.parents.first().copied();
+        while let Some(table) = above.filter(|table| *table != root.oid).and_then(|oid| catalog.relation(oid))
+        {
+            if direct(table.oid).next().is_some() {
+                barred_by = Some(Arc::clone(&table.name));
+            }
+            above = table.inheritance.parents.first().copied();
+        }
+        LeavingRows { keys, barred_by }
     }
 
     /// Replaces mentions of an image's whole row; its `tableoid` stays.
@@ -293,17 +324,7 @@ impl PlanBuilder<'_> {
         let columns = returning_columns(modify.returning.as_deref());
         let estimate = modify_estimate(source.estimate, modify.returning.is_some());
         let used = &self.tables[root];
-        let target = TargetTable {
-            table: Arc::clone(&used.table),
-            alias: Arc::clone(&used.alias),
-            not_null: Vec::new(),
-            generated: Vec::new(),
-            checks: Vec::new(),
-            indexes: Vec::new(),
-            foreign_keys: Vec::new(),
-            referenced_by: Vec::new(),
-            partition: None,
-        };
+        let target = TargetTable::of_set(&used.table, &used.alias);
         // What is done with a row that is there stands with each partition.
         let plan = InsertPlan {
             target,
@@ -317,7 +338,7 @@ impl PlanBuilder<'_> {
 
     /// The ways to the partitions of a table, and plain INSERTs there, which `fill` completes.
     #[allow(clippy::type_complexity)]
-    fn routing_of(
+    pub(super) fn routing_of(
         &mut self,
         root: TableId,
         rules: &TargetRules,
@@ -325,7 +346,8 @@ impl PlanBuilder<'_> {
         fill: &mut dyn FnMut(&mut Self, &Arc<RelationDescriptor>, &ColumnMap, &mut InsertPlan) -> Result<()>,
     ) -> Result<InsertRouting> {
         let table = Arc::clone(&self.tables[root].table);
-        let routes = routes(self.planner.catalog, &table)?;
+        let detaching = Detaching::of_transaction(self.settings().snapshot);
+        let routes = routes(self.planner.catalog, &table, detaching)?;
         let mut leaves = Vec::with_capacity(routes.leaves.len());
         for leaf in &routes.leaves {
             let map = column_map(&table, leaf)?;
@@ -363,21 +385,9 @@ impl PlanBuilder<'_> {
     /// The indexes of a partition that stand for those of its table.
     fn arbiters_of_leaf(&self, arbiters: &[Oid], leaf: &RelationDescriptor) -> Result<Vec<Oid>> {
         let catalog = self.planner.catalog;
-        let stands_for = |index: Oid, root: Oid| {
-            let mut current = index;
-            loop {
-                if current == root {
-                    return true;
-                }
-                match catalog.relation(current).and_then(|relation| relation.inheritance.parents.first()) {
-                    Some(parent) => current = *parent,
-                    None => return false,
-                }
-            }
-        };
         let mut found = Vec::new();
         for arbiter in arbiters {
-            let own = leaf.indexes.iter().find(|index| stands_for(index.oid, *arbiter));
+            let own = leaf.indexes.iter().find(|index| is_part_of_index(catalog, index.oid, *arbiter));
             match own {
                 Some(index) => found.push(index.oid),
                 None => return Err(Error::internal("could not find arbiter index of a partition")),
@@ -428,7 +438,7 @@ impl PlanBuilder<'_> {
 }
 
 /// A recheck of the named table's rows as one of a member's.
-fn of_member(recheck: &RowRecheck, map: &ColumnMap) -> Result<RowRecheck> {
+pub(super) fn of_member(recheck: &RowRecheck, map: &ColumnMap) -> Result<RowRecheck> {
     let mut columns = Vec::with_capacity(recheck.columns.len());
     for (position, column) in &recheck.columns {
         match mapped(*column, map) {

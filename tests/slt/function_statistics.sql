@@ -1,0 +1,61 @@
+-- What is counted of functions and tables, and what a transaction sees of it.
+CREATE FUNCTION f(int) RETURNS int LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.002); RETURN $1; END $$;
+CREATE FUNCTION g(int) RETURNS int LANGUAGE plpgsql AS $$ BEGIN RETURN f($1) + f($1); END $$;
+CREATE FUNCTION s() RETURNS int LANGUAGE sql VOLATILE AS $$ SELECT 1; SELECT f(1) $$;
+CREATE TABLE t (a int);
+CREATE FUNCTION tf() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NEW; END $$;
+CREATE TRIGGER r BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION tf();
+SET stats_fetch_consistency = none;
+SHOW track_functions;
+SELECT f(1);
+SELECT pg_stat_force_next_flush();
+SELECT pg_stat_get_function_calls('f'::regproc), pg_stat_get_function_calls(1);
+SET track_functions = pl;
+SELECT f(1), f(2);
+SELECT g(1);
+SELECT s();
+INSERT INTO t VALUES (1), (2);
+SELECT pg_stat_force_next_flush();
+SELECT funcname, calls, total_time > 0, self_time > 0, self_time <= total_time FROM pg_stat_user_functions ORDER BY 1;
+SET track_functions = 'all';
+SELECT s();
+SELECT pg_stat_force_next_flush();
+SELECT funcname, calls FROM pg_stat_user_functions ORDER BY 1;
+-- A call that fails is none.
+CREATE FUNCTION bad() RETURNS int LANGUAGE plpgsql AS $$ BEGIN RETURN 1 / 0; END $$;
+SELECT bad();
+SELECT pg_stat_force_next_flush();
+SELECT pg_stat_get_function_calls('bad'::regproc);
+-- Within a transaction.
+BEGIN;
+SELECT f(1);
+SELECT pg_stat_get_xact_function_calls('f'::regproc), pg_stat_get_function_calls('f'::regproc);
+ROLLBACK;
+SELECT pg_stat_force_next_flush();
+SELECT pg_stat_get_function_calls('f'::regproc);
+SELECT pg_stat_reset_single_function_counters('f'::regproc);
+SELECT pg_stat_get_function_calls('f'::regproc), pg_stat_get_function_total_time('f'::regproc), pg_stat_get_function_calls('g'::regproc);
+-- A function that is dropped takes its counts along.
+BEGIN;
+DROP FUNCTION s();
+ROLLBACK;
+SELECT pg_stat_get_function_calls('s'::regproc);
+SELECT pg_stat_reset();
+SELECT funcname, calls FROM pg_stat_user_functions ORDER BY 1;
+-- Tables.
+SELECT pg_stat_force_next_flush();
+INSERT INTO t SELECT generate_series(1, 10);
+DELETE FROM t WHERE a = 10;
+SELECT count(*) FROM t;
+SELECT pg_stat_force_next_flush();
+SELECT n_tup_ins, n_tup_del, n_live_tup, seq_scan FROM pg_stat_user_tables WHERE relname = 't';
+SELECT pg_stat_reset_single_table_counters('t'::regclass);
+SELECT n_tup_ins, n_tup_del, n_live_tup, seq_scan FROM pg_stat_user_tables WHERE relname = 't';
+SET stats_fetch_consistency = 'snapshot';
+BEGIN;
+SELECT n_tup_ins FROM pg_stat_user_tables WHERE relname = 't';
+SELECT pg_stat_clear_snapshot();
+SELECT pg_stat_get_function_calls('f'::regproc);
+COMMIT;
+SET stats_fetch_consistency = 'other';
+SET track_functions = 'some';
