@@ -41,14 +41,8 @@ impl PlanBuilder<'_> {
         let target = self.target_table(modify.target, modify.rules, |_| true)?;
         let on_conflict = match modify.on_conflict {
             Some(conflict) => {
-                let mut ids = self.image_ids(modify.target);
-                if let Some(excluded) = modify.excluded {
-                    let mut proposed = self.image_ids(excluded);
-                    proposed.pop();
-                    ids.extend(proposed);
-                }
                 let own = self.tables[modify.target].table.oid;
-                Some(self.plan_conflict(&conflict, modify.target, modify.excluded, &ids, own)?)
+                Some(self.plan_conflict(&conflict, modify.target, modify.excluded, own, Self::image_ids)?)
             }
             None => None,
         };
@@ -184,15 +178,14 @@ impl PlanBuilder<'_> {
         id
     }
 
-    /// ON CONFLICT for a relation; `ids` are those of the existing row's image in the order of the relation's columns,
-    /// followed by those of the proposed row.
+    /// ON CONFLICT for a relation; `image_ids` gives the ids of an image's positions in the relation.
     pub(super) fn plan_conflict(
         &mut self,
         conflict: &LogicalConflict,
         existing: TableId,
         excluded: Option<TableId>,
-        ids: &[ColumnId],
         relation: Oid,
+        image_ids: impl Fn(&Self, TableId) -> Vec<ColumnId>,
     ) -> Result<OnConflict> {
         let action = match &conflict.update {
             None => ConflictAction::Nothing,
@@ -205,12 +198,19 @@ impl PlanBuilder<'_> {
                     Some(filter) => Some(self.expand_conflict(filter, existing, excluded, relation)?),
                     None => None,
                 };
+                // The existing row, then the proposed one, with what whole rows have come to mention.
+                let mut ids = image_ids(self, existing);
+                if let Some(excluded) = excluded {
+                    let mut proposed = image_ids(self, excluded);
+                    proposed.pop();
+                    ids.extend(proposed);
+                }
                 let mut resolved = Vec::with_capacity(expanded.len());
                 for (column, value) in expanded {
-                    resolved.push(Assignment { column, value: self.resolve(&value, ids)? });
+                    resolved.push(Assignment { column, value: self.resolve(&value, &ids)? });
                 }
                 let filter = match filter {
-                    Some(filter) => Some(self.resolve(&filter, ids)?),
+                    Some(filter) => Some(self.resolve(&filter, &ids)?),
                     None => None,
                 };
                 ConflictAction::Update { assignments: resolved, filter }

@@ -289,13 +289,8 @@ impl PlanBuilder<'_> {
                         map: &ColumnMap,
                         plan: &mut InsertPlan| {
             if let Some(conflict) = &modify.on_conflict {
-                let mut ids = builder.member_image_ids(root, map, leaf);
-                if let Some(excluded) = modify.excluded {
-                    let mut proposed = builder.member_image_ids(excluded, map, leaf);
-                    proposed.pop();
-                    ids.extend(proposed);
-                }
-                let mut own = builder.plan_conflict(conflict, root, modify.excluded, &ids, leaf.oid)?;
+                let image_ids = |builder: &Self, image: TableId| builder.member_image_ids(image, map, leaf);
+                let mut own = builder.plan_conflict(conflict, root, modify.excluded, leaf.oid, image_ids)?;
                 own.arbiters = builder.arbiters_of_leaf(&conflict.arbiters, leaf)?;
                 if let ConflictAction::Update { assignments, .. } = &mut own.action {
                     for assignment in assignments {

@@ -252,7 +252,7 @@ impl End {
             return Err(Error::new(SqlState::NULL_VALUE_NOT_ALLOWED, message));
         }
         if mode == FrameMode::Range {
-            let cursor = RangeCursor::new(value, offset.ty(), preceding, keys, first_key)?;
+            let cursor = RangeCursor::new(value, offset.ty(), (preceding, is_start), keys, first_key)?;
             return Ok(End::Range { is_start, cursor: Box::new(cursor) });
         }
         let count = value.as_i64().and_then(|count| usize::try_from(count).ok()).ok_or_else(|| {
@@ -368,6 +368,8 @@ struct RangeCursor {
     offset_type: SqlType,
     /// Going back in a descending order means going to larger values.
     subtract: bool,
+    /// Rows of the frame have no larger value than the bound; otherwise, no smaller one.
+    is_upper: bool,
     /// The first row that is not before the bound asked for last; `None` before the first key that is not NULL.
     low: Option<usize>,
     reader: Reader,
@@ -389,7 +391,7 @@ impl RangeCursor {
     fn new(
         offset: Datum,
         offset_type: SqlType,
-        preceding: bool,
+        (preceding, is_start): (bool, bool),
         keys: &[SortKey],
         column: usize,
     ) -> Result<RangeCursor> {
@@ -409,6 +411,7 @@ impl RangeCursor {
             offset,
             offset_type,
             subtract: preceding != key.descending,
+            is_upper: is_start == key.descending,
             low: None,
             reader: Reader::default(),
             known: Vec::new(),
@@ -459,12 +462,91 @@ impl RangeCursor {
             return Ok(found);
         }
         let key = &columns[self.column];
-        let (values, bounds) = distances(ctx, key, self.ty, &self.offset, self.offset_type, self.subtract)?;
+        let (values, bounds) = self.compute(ctx, key)?;
         if self.known.len() == KNOWN_DISTANCES {
             self.known.remove(0);
         }
         self.known.push(Distances { of: Arc::clone(columns), values, bounds });
         Ok(self.known.len() - 1)
+    }
+
+    /// The keys' values and each row's bound, in a type in which they compare and do not overflow.
+    fn compute(&self, ctx: &ExecContext<'_>, column: &Arc<Column>) -> Result<(Arc<Column>, Arc<Column>)> {
+        let (ty, subtract) = (self.ty, self.subtract);
+        if let Datum::Interval(_) = self.offset {
+            return interval_distances(ctx, column, ty, &self.offset, subtract);
+        }
+        match (ty.physical, &self.offset) {
+            (PhysicalType::Int16 | PhysicalType::Int32 | PhysicalType::Int64, offset) => {
+                let Some(offset) = offset.as_i64() else { return Err(unsupported(ty, self.offset_type)) };
+                Ok(each_value(
+                    column,
+                    |value| value.as_i64().unwrap_or(0),
+                    |value| match subtract {
+                        true => value.saturating_sub(offset),
+                        false => value.saturating_add(offset),
+                    },
+                ))
+            }
+            (PhysicalType::Float32 | PhysicalType::Float64, offset) => {
+                let Some(offset) = float_of(offset) else { return Err(unsupported(ty, self.offset_type)) };
+                Ok(each_value(
+                    column,
+                    |value| float_of(&value).unwrap_or(0.0),
+                    |value| {
+                        let bound = if subtract { value - offset } else { value + offset };
+                        // Back from infinity by infinity: everything is within that.
+                        match bound.is_nan() && !value.is_nan() {
+                            true if self.is_upper => f64::INFINITY,
+                            true => f64::NEG_INFINITY,
+                            false => bound,
+                        }
+                    },
+                ))
+            }
+            (PhysicalType::Numeric, Datum::Numeric(offset)) if offset.is_infinite() => {
+                let everything = if self.is_upper { Numeric::POS_INFINITY } else { Numeric::NEG_INFINITY };
+                let far = if subtract { Numeric::NEG_INFINITY } else { Numeric::POS_INFINITY };
+                let numeric = |value: Datum| match value {
+                    Datum::Numeric(value) => value,
+                    _ => Numeric::ZERO,
+                };
+                Ok(each_value(column, numeric, |value| match value {
+                    value if value.is_nan() => value.clone(),
+                    value if value.is_infinite() && value.compare(&far).is_ne() => everything.clone(),
+                    _ => far.clone(),
+                }))
+            }
+            _ => {
+                let bounds = apply(ctx, column, ty, &self.offset, self.offset_type, subtract)?;
+                if bounds.physical() != column.physical() {
+                    return Err(unsupported(ty, self.offset_type));
+                }
+                Ok((Arc::clone(column), bounds))
+            }
+        }
+    }
+}
+
+/// A column's values in a type, and what a function makes of each.
+fn each_value<T>(
+    column: &Column,
+    value: impl Fn(Datum) -> T,
+    bound: impl Fn(&T) -> T,
+) -> (Arc<Column>, Arc<Column>)
+where
+    Column: From<Vec<T>>,
+{
+    let values: Vec<T> = (0..column.len()).map(|row| value(column.datum(row))).collect();
+    let bounds: Vec<T> = values.iter().map(bound).collect();
+    (Arc::new(Column::from(values)), Arc::new(Column::from(bounds)))
+}
+
+fn float_of(value: &Datum) -> Option<f64> {
+    match value {
+        Datum::Float32(value) => Some(f64::from(*value)),
+        Datum::Float64(value) => Some(*value),
+        _ => None,
     }
 }
 
@@ -486,40 +568,6 @@ fn is_negative(offset: &Datum) -> bool {
 
 fn concerns_peers(exclusion: FrameExclusion) -> bool {
     matches!(exclusion, FrameExclusion::Group | FrameExclusion::Ties)
-}
-
-/// The keys' values and each row's bound, in a type in which they compare and do not overflow.
-fn distances(
-    ctx: &ExecContext<'_>,
-    column: &Arc<Column>,
-    ty: SqlType,
-    offset: &Datum,
-    offset_type: SqlType,
-    subtract: bool,
-) -> Result<(Arc<Column>, Arc<Column>)> {
-    let rows = column.len();
-    if let Datum::Interval(_) = offset {
-        return interval_distances(ctx, column, ty, offset, subtract);
-    }
-    let integers = matches!(ty.physical, PhysicalType::Int16 | PhysicalType::Int32 | PhysicalType::Int64);
-    match offset.as_i64() {
-        Some(offset) if integers => {
-            let each = |row: usize| column.datum(row).as_i64().unwrap_or(0);
-            let values: Vec<i64> = (0..rows).map(each).collect();
-            let shift = |value: &i64| {
-                if subtract { value.saturating_sub(offset) } else { value.saturating_add(offset) }
-            };
-            let bounds: Vec<i64> = values.iter().map(shift).collect();
-            Ok((Arc::new(Column::from(values)), Arc::new(Column::from(bounds))))
-        }
-        _ => {
-            let bounds = apply(ctx, column, ty, offset, offset_type, subtract)?;
-            if bounds.physical() != column.physical() {
-                return Err(unsupported(ty, offset_type));
-            }
-            Ok((Arc::clone(column), bounds))
-        }
-    }
 }
 
 /// Dates and timestamps move by intervals.
