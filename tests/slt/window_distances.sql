@@ -14,4 +14,13 @@ SELECT id, first_value(id) OVER w, last_value(id) OVER w FROM numbers WINDOW w A
 SELECT id, first_value(id) OVER w, last_value(id) OVER w FROM numbers WINDOW w AS (ORDER BY f4 RANGE BETWEEN 1.1 PRECEDING AND 1e300 FOLLOWING) ORDER BY id;
 SELECT id, first_value(id) OVER w, last_value(id) OVER w FROM numbers WINDOW w AS (ORDER BY f8 RANGE BETWEEN 1.1 PRECEDING AND 1.7e308 FOLLOWING) ORDER BY id;
 SELECT id, first_value(id) OVER w, last_value(id) OVER w FROM numbers WINDOW w AS (ORDER BY n RANGE BETWEEN 1.1 PRECEDING AND 2.2 FOLLOWING) ORDER BY id;
+SELECT id, last_value(id) OVER (ORDER BY n RANGE BETWEEN 1 PRECEDING AND 1.1::float8 FOLLOWING) FROM numbers;
+SELECT id, last_value(id) OVER (ORDER BY id RANGE BETWEEN 1 PRECEDING AND 1.1 FOLLOWING) FROM numbers;
+SELECT id, last_value(id) OVER (ORDER BY id RANGE BETWEEN 1 PRECEDING AND 2::bigint FOLLOWING) FROM numbers ORDER BY id;
+SELECT id, last_value(id) OVER (ORDER BY id::bigint RANGE BETWEEN 1 PRECEDING AND '2'::smallint FOLLOWING) FROM numbers ORDER BY id;
+SELECT id, last_value(id) OVER (ORDER BY id::smallint RANGE BETWEEN '1' PRECEDING AND 100000 FOLLOWING) FROM numbers ORDER BY id;
+SELECT id, last_value(id) OVER (ORDER BY id::text RANGE BETWEEN 1 PRECEDING AND 1 FOLLOWING) FROM numbers;
+SELECT id, last_value(id) OVER (ORDER BY '2000-01-01'::date + id RANGE BETWEEN 1 PRECEDING AND 1 FOLLOWING) FROM numbers;
+SELECT id, last_value(id) OVER (ORDER BY '2000-01-01'::date + id RANGE BETWEEN '1 day' PRECEDING AND '2 days'::interval FOLLOWING) FROM numbers ORDER BY id;
+SELECT id, last_value(id) OVER (ORDER BY f4 RANGE BETWEEN 1 PRECEDING AND 1::smallint FOLLOWING) FROM numbers ORDER BY id;
 DROP TABLE numbers;

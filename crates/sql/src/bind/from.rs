@@ -55,6 +55,7 @@ impl ScopeItem {
             lateral_only: false,
             lateral_forbidden: false,
             scalar_function: false,
+            row: None,
         }
     }
 }
@@ -230,7 +231,8 @@ impl Binder<'_> {
             item.columns = ItemColumns::Listed(columns);
         }
         let Some(sample) = &table.sample else {
-            return Ok(FromPart { plan: Logical::Get(id), items: vec![item], lateral: false });
+            let plan = self.with_row(Logical::Get(id), &mut item, scope.depth);
+            return Ok(FromPart { plan, items: vec![item], lateral: false });
         };
         if self.tables[id].expansion != Expansion::Own {
             return Err(self.at(Error::unsupported("TABLESAMPLE of a table with children"), sample.pos));
@@ -303,10 +305,11 @@ impl Binder<'_> {
             self.rename_columns(&mut columns, renames, table.pos)?;
         }
         let alias = table.alias.as_ref().map_or(name, |alias| Arc::from(alias.name.as_str()));
-        let item = ScopeItem::visible(Some(Arc::clone(&alias)), ItemColumns::Listed(columns));
+        let mut item = ScopeItem::visible(Some(Arc::clone(&alias)), ItemColumns::Listed(columns));
         let call = FunctionCall::Set { function: resolved.function, args: Vec::new(), ty };
         let get = FunctionGet { alias, functions: vec![(call, ids)], ordinality: None };
-        Ok(FromPart { plan: Logical::Function(Box::new(get)), items: vec![item], lateral: false })
+        let plan = self.with_row(Logical::Function(Box::new(get)), &mut item, scope.depth);
+        Ok(FromPart { plan, items: vec![item], lateral: false })
     }
 
     /// Applies the column names of an alias.
@@ -379,7 +382,8 @@ impl Binder<'_> {
         if let Some(renames) = &table.alias {
             self.rename_columns(&mut columns, renames, table.pos)?;
         }
-        let item = ScopeItem::of_relation(name, ItemColumns::Listed(columns));
+        let mut item = ScopeItem::of_relation(name, ItemColumns::Listed(columns));
+        let plan = self.with_row(plan, &mut item, scope.depth);
         Ok(FromPart { plan, items: vec![item], lateral: false })
     }
 
@@ -480,7 +484,8 @@ impl Binder<'_> {
         if let Some(renames) = &table.alias {
             self.rename_columns(&mut columns, renames, table.pos)?;
         }
-        let item = ScopeItem::visible(Some(alias), ItemColumns::Listed(columns));
+        let mut item = ScopeItem::visible(Some(alias), ItemColumns::Listed(columns));
+        let plan = self.with_row(plan, &mut item, scope.depth);
         Ok(FromPart { plan, items: vec![item], lateral: false })
     }
 
@@ -513,7 +518,8 @@ impl Binder<'_> {
             self.rename_columns(&mut columns, renames, subquery.pos)?;
         }
         let alias = subquery.alias.as_ref().map(|alias| Arc::from(alias.name.as_str()));
-        let item = ScopeItem::visible(alias, ItemColumns::Listed(columns));
+        let mut item = ScopeItem::visible(alias, ItemColumns::Listed(columns));
+        let plan = self.with_row(plan, &mut item, scope.depth);
         Ok(FromPart { plan, items: vec![item], lateral: subquery.lateral })
     }
 
@@ -572,6 +578,7 @@ impl Binder<'_> {
         let mut item = ScopeItem::visible(Some(Arc::clone(&alias)), ItemColumns::Listed(columns));
         item.scalar_function = scalar && !from.ordinality;
         let plan = Logical::Function(Box::new(FunctionGet { alias, functions, ordinality }));
+        let plan = self.with_row(plan, &mut item, scope.depth);
         Ok(FromPart { plan, items: vec![item], lateral })
     }
 
@@ -662,17 +669,28 @@ impl Binder<'_> {
         Ok(scalar)
     }
 
+    /// One side of a join; `optional` when rows of the other may come without one of its rows.
+    fn bind_side(&mut self, item: &ast::FromItem, scope: &Scope<'_>, optional: bool) -> Result<FromPart> {
+        let before = self.beside_missing;
+        self.beside_missing |= optional;
+        let part = self.bind_from_item(item, scope);
+        self.beside_missing = before;
+        part
+    }
+
     fn bind_join(&mut self, join: &ast::Join, scope: &Scope<'_>) -> Result<FromPart> {
-        let left = self.bind_from_item(&join.left, scope)?;
+        let keeps_right = matches!(join.kind, ast::JoinKind::Right | ast::JoinKind::Full);
+        let keeps_left = matches!(join.kind, ast::JoinKind::Left | ast::JoinKind::Full);
+        let left = self.bind_side(&join.left, scope, keeps_right)?;
         let right = {
             let mut beside = scope.clone();
-            let forbidden = matches!(join.kind, ast::JoinKind::Right | ast::JoinKind::Full);
+            let forbidden = keeps_right;
             beside.items.extend(left.items.iter().cloned().map(|mut item| {
                 item.lateral_only = true;
                 item.lateral_forbidden |= forbidden;
                 item
             }));
-            self.bind_from_item(&join.right, &beside)?
+            self.bind_side(&join.right, &beside, keeps_left)?
         };
         self.check_aliases(&left.items, &right.items)?;
         let kind = match join.kind {
@@ -750,13 +768,16 @@ impl Binder<'_> {
             let name = Some(Arc::from(alias.name.as_str()));
             items.push(ScopeItem::visible(name, ItemColumns::Listed(columns)));
         }
-        let plan = Logical::Join(Box::new(Join {
+        let mut plan = Logical::Join(Box::new(Join {
             kind,
             left: left.plan,
             right: right.plan,
             on,
             lateral: right.lateral,
         }));
+        if let (Some(_), Some(item)) = (&join.alias, items.last_mut()) {
+            plan = self.with_row(plan, item, scope.depth);
+        }
         Ok(FromPart { plan, items, lateral: left.lateral || right.lateral })
     }
 

@@ -33,6 +33,7 @@ mod updatable;
 pub mod view;
 mod window;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use ochre_base::{Error, Oid, Result, SqlState};
@@ -42,9 +43,10 @@ use ochre_parser::ast;
 use ochre_types::SqlType;
 
 use crate::logical::{
-    ColumnId, ColumnInfo, LogicalBody, LogicalCte, LogicalStatement, Subquery, TableId, TableUse,
+    ColumnId, ColumnInfo, Logical, LogicalBody, LogicalCte, LogicalStatement, Subquery, TableId, TableUse,
 };
 use crate::physical::{ColumnOrigin, CommandKind, RelationAccess, ScanColumn};
+use crate::walk::each_node_mut;
 
 pub use coerce::{CoercionContext, is_polymorphic};
 pub use ddl::{
@@ -188,6 +190,11 @@ pub struct Binder<'a> {
     /// What inherits from them and takes part.
     members: Vec<(Arc<RelationDescriptor>, RelationAccess)>,
     view_depth: u32,
+    /// An item of FROM is being bound that rows of an outer join may come without.
+    beside_missing: bool,
+    /// Whole rows that items of FROM have as columns, and those of them that something mentions.
+    rows_made: HashSet<ColumnId>,
+    rows_used: HashSet<ColumnId>,
     /// The queries being bound, outermost first.
     levels: Vec<level::Level>,
     /// What `merge_action()` stands for, in RETURNING of MERGE.
@@ -223,6 +230,9 @@ impl<'a> Binder<'a> {
             relations: Vec::new(),
             members: Vec::new(),
             view_depth: 0,
+            beside_missing: false,
+            rows_made: HashSet::new(),
+            rows_used: HashSet::new(),
             levels: Vec::new(),
             merge_action: None,
             hide_positions: 0,
@@ -245,7 +255,36 @@ impl<'a> Binder<'a> {
         self.finish(command, body)
     }
 
-    fn finish(mut self, command: CommandKind, body: LogicalBody) -> Result<LogicalStatement> {
+    /// Takes out of a plan what makes whole rows that nothing mentions.
+    fn drop_unused_rows(&self, plan: &mut Logical) {
+        let unused = |id: &ColumnId| self.rows_made.contains(id) && !self.rows_used.contains(id);
+        let passes_on =
+            |(id, expr): &(ColumnId, Expr)| matches!(expr, Expr::Column { index, .. } if index == id);
+        each_node_mut(plan, &mut |node| {
+            while let Logical::Project { input, items } = node
+                && items.last().is_some_and(|(id, _)| unused(id))
+            {
+                items.pop();
+                if items.iter().all(passes_on) {
+                    *node = std::mem::replace(&mut **input, Logical::Dummy { row: true });
+                }
+            }
+        });
+    }
+
+    fn finish(mut self, command: CommandKind, mut body: LogicalBody) -> Result<LogicalStatement> {
+        if self.rows_made.len() > self.rows_used.len() {
+            let (mut ctes, mut subqueries) =
+                (std::mem::take(&mut self.ctes), std::mem::take(&mut self.subqueries));
+            let bodies = ctes.iter_mut().flatten().map(|cte| &mut cte.body).chain([&mut body]);
+            let plans = bodies.map(|body| match body {
+                LogicalBody::Query(query) => &mut query.plan,
+                LogicalBody::Modify(modify) => &mut modify.source.plan,
+            });
+            let inner = subqueries.iter_mut().flatten().map(|subquery| &mut subquery.query.plan);
+            plans.chain(inner).for_each(|plan| self.drop_unused_rows(plan));
+            (self.ctes, self.subqueries) = (ctes, subqueries);
+        }
         for (member, access) in std::mem::take(&mut self.members) {
             self.use_relation(&member, access);
         }

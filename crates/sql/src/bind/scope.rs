@@ -8,7 +8,7 @@ use ochre_parser::ast;
 use ochre_types::SqlType;
 
 use super::{Binder, system_column};
-use crate::logical::TableId;
+use crate::logical::{ColumnId, Logical, TableId};
 use crate::physical::ScanColumn;
 
 /// The names that a query sees.
@@ -52,6 +52,8 @@ pub(crate) struct ScopeItem {
     pub lateral_forbidden: bool,
     /// Composite function result: `alias` alone means the only column, not a row.
     pub scalar_function: bool,
+    /// Its whole row as a column, where that is NULL beside rows of an outer join that it has no partner for.
+    pub row: Option<ColumnId>,
 }
 
 /// The columns of a FROM item.
@@ -420,14 +422,40 @@ impl Binder<'_> {
             ItemColumns::Listed(columns) if item.scalar_function && columns.len() == 1 => {
                 Ok(columns[0].expr.clone())
             }
-            ItemColumns::Listed(columns) => {
-                let types: Vec<SqlType> = columns.iter().map(|column| column.expr.ty()).collect();
-                Ok(Expr::Row {
-                    fields: columns.iter().map(|column| column.expr.clone()).collect(),
-                    ty: ochre_types::record_type(&types),
-                })
+            ItemColumns::Listed(columns) => match item.row {
+                Some(row) => {
+                    self.rows_used.insert(row);
+                    Ok(self.column_expr(row))
+                }
+                None => Ok(row_of(columns)),
+            },
+        }
+    }
+
+    /// Gives an item that rows of an outer join may come without its whole row as a column, made where the item stands.
+    pub(super) fn with_row(&mut self, plan: Logical, item: &mut ScopeItem, depth: u32) -> Logical {
+        let ItemColumns::Listed(columns) = &mut item.columns else { return plan };
+        if !self.beside_missing || item.scalar_function && columns.len() == 1 {
+            return plan;
+        }
+        let row = row_of(columns);
+        let mut items: Vec<(ColumnId, Expr)> = Vec::with_capacity(columns.len() + 1);
+        for column in columns {
+            let ty = column.expr.ty();
+            match &column.expr {
+                Expr::Column { index, .. } if items.iter().any(|(known, _)| known == index) => {}
+                Expr::Column { index, .. } => items.push((*index, column.expr.clone())),
+                _ => {
+                    let index = self.new_column(Arc::clone(&column.name), ty, depth);
+                    items.push((index, std::mem::replace(&mut column.expr, Expr::Column { index, ty })));
+                }
             }
         }
+        let id = self.new_column(item.alias.clone().unwrap_or_else(|| "row".into()), row.ty(), depth);
+        items.push((id, row));
+        item.row = Some(id);
+        self.rows_made.insert(id);
+        Logical::Project { input: Box::new(plan), items }
     }
 
     /// Every column of an item, for `*`.
@@ -646,4 +674,13 @@ fn edit_distance(a: &str, b: &str) -> usize {
         }
     }
     row[b.len()]
+}
+
+/// A row of these columns.
+fn row_of(columns: &[ItemColumn]) -> Expr {
+    let types: Vec<SqlType> = columns.iter().map(|column| column.expr.ty()).collect();
+    Expr::Row {
+        fields: columns.iter().map(|column| column.expr.clone()).collect(),
+        ty: ochre_types::record_type(&types),
+    }
 }

@@ -30,7 +30,9 @@ impl Binder<'_> {
         scope: &Scope<'_>,
         resolve: bool,
     ) -> Result<Query> {
-        stacker::maybe_grow(limits::STACK_RED_ZONE_BYTES, limits::STACK_GROWTH_BYTES, || {
+        // What rows of a join around it come without is the query's rows, not those of its tables.
+        let beside_missing = std::mem::take(&mut self.beside_missing);
+        let query = stacker::maybe_grow(limits::STACK_RED_ZONE_BYTES, limits::STACK_GROWTH_BYTES, || {
             let mut inner = scope.clone();
             if let Some(with) = &select.with {
                 inner.ctes = self.bind_with(with, scope)?;
@@ -40,7 +42,9 @@ impl Binder<'_> {
                 ast::SelectBody::Values(rows) => self.bind_values_query(rows, select, &inner, resolve),
                 ast::SelectBody::SetOp(operation) => self.bind_set_operation(operation, select, &inner),
             }
-        })
+        });
+        self.beside_missing = beside_missing;
+        query
     }
 
     fn bind_select(

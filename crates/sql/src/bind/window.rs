@@ -1,11 +1,12 @@
 //! Window definitions.
 
-use ochre_base::{Error, Result, SqlState};
+use ochre_base::{Error, Oid, Result, SqlState};
 use ochre_expr::Expr;
 use ochre_parser::ast;
-use ochre_types::SqlType;
+use ochre_types::{SqlType, oids};
 
 use super::Binder;
+use super::coerce::{CoercionContext, can_coerce};
 use super::level::Clause;
 use super::scope::Scope;
 use crate::logical::{Bound, Frame, Ordering};
@@ -176,7 +177,8 @@ impl Binder<'_> {
                     );
                     return Err(self.at(error, frame.pos));
                 };
-                range_offset_type(key.expr.ty())
+                let target = range_offset_type(key.expr.ty(), expr.ty());
+                target.map_err(|error| self.at(error, offset.pos()))?
             }
         };
         let word = match mode {
@@ -196,13 +198,49 @@ impl Binder<'_> {
     }
 }
 
-/// The type of a RANGE offset for an ordering column.
-fn range_offset_type(key: SqlType) -> SqlType {
-    use ochre_types::oids;
-    match key.oid {
+/// The types of the distances between an ordering column's values.
+fn range_offset_types(key: Oid) -> &'static [Oid] {
+    match key {
+        oids::INT2 => &[oids::INT8, oids::INT2, oids::INT4],
+        oids::INT4 => &[oids::INT8, oids::INT2, oids::INT4],
+        oids::INT8 => &[oids::INT8],
+        oids::FLOAT4 | oids::FLOAT8 => &[oids::FLOAT8],
+        oids::NUMERIC => &[oids::NUMERIC],
         oids::DATE | oids::TIMESTAMP | oids::TIMESTAMPTZ | oids::TIME | oids::TIMETZ | oids::INTERVAL => {
-            SqlType::INTERVAL
+            &[oids::INTERVAL]
         }
-        _ => key.with_typmod(-1),
+        _ => &[],
+    }
+}
+
+/// The type that a RANGE offset is converted to.
+fn range_offset_type(key: SqlType, offset: SqlType) -> Result<SqlType> {
+    let unsupported = |with: &str| {
+        let message = format!("RANGE with offset PRECEDING/FOLLOWING {with}");
+        Error::new(SqlState::FEATURE_NOT_SUPPORTED, message)
+    };
+    let known = range_offset_types(key.oid);
+    if known.is_empty() {
+        return Err(unsupported(&format!("is not supported for column type {}", key.name())));
+    }
+    let preferred = if offset.oid == oids::UNKNOWN { key.oid } else { offset.oid };
+    let implicit = CoercionContext::Implicit;
+    let fitting: Vec<Oid> =
+        known.iter().copied().filter(|target| can_coerce(&[offset.oid], &[*target], implicit)).collect();
+    match fitting.as_slice() {
+        found if found.contains(&preferred) => Ok(SqlType::new(preferred, -1)),
+        [one] => Ok(SqlType::new(*one, -1)),
+        [] => Err(unsupported(&format!(
+            "is not supported for column type {} and offset type {}",
+            key.name(),
+            offset.name()
+        ))
+        .hint("Cast the offset value to an appropriate type.")),
+        _ => Err(unsupported(&format!(
+            "has multiple interpretations for column type {} and offset type {}",
+            key.name(),
+            offset.name()
+        ))
+        .hint("Cast the offset value to the exact intended type.")),
     }
 }
