@@ -312,3 +312,18 @@ EXECUTE named;
 DROP TABLE s;
 EXECUTE named;
 DEALLOCATE ALL;
+-- Rows that the transaction has changed since the cursor was declared are left out by FOR UPDATE.
+CREATE TABLE changed_since (a int PRIMARY KEY, b int);
+INSERT INTO changed_since VALUES (1, 1), (2, 2), (3, 3);
+BEGIN;
+DECLARE c CURSOR FOR SELECT * FROM changed_since ORDER BY a FOR UPDATE;
+UPDATE changed_since SET b = 20 WHERE a = 2;
+FETCH ALL FROM c;
+COMMIT;
+BEGIN ISOLATION LEVEL SERIALIZABLE;
+DECLARE c NO SCROLL CURSOR FOR SELECT * FROM changed_since FOR UPDATE;
+UPDATE changed_since SET b = 0;
+FETCH ALL FROM c;
+COMMIT;
+WITH changed AS (UPDATE changed_since SET b = b + 1 WHERE a = 1 RETURNING a) SELECT s.*, changed.a FROM changed RIGHT JOIN changed_since s ON changed.a = s.a ORDER BY s.a FOR SHARE OF s;
+DROP TABLE changed_since;

@@ -113,8 +113,9 @@ impl Marked {
         let mut row = row;
         loop {
             let changed = match outcome {
-                // A row that this command has changed itself is as good as locked.
-                LockOutcome::Locked | LockOutcome::SelfModified => return Ok(Some(row)),
+                LockOutcome::Locked => return Ok(Some(row)),
+                // What the transaction has changed since the snapshot is not there for it any more as it was.
+                LockOutcome::SelfModified => return Ok(None),
                 LockOutcome::WouldBlock if self.wait == RowLockWait::Skip => return Ok(None),
                 LockOutcome::WouldBlock => return Err(self.not_available(number)),
                 LockOutcome::Changed => WriteOutcome::Changed,
