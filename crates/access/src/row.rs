@@ -106,16 +106,58 @@ impl RowLayout {
         self.fields[field].kind
     }
 
-    /// Where a field of fixed length lies in every row without nulls (R1).
-    pub fn fixed_offset(&self, field: usize) -> Option<usize> {
-        match self.fields[field] {
-            LayoutField { kind: FieldKind::Fixed(_), place } => Some(place as usize),
-            _ => None,
+    /// Where a field lies in rows without NULLs (R1).
+    pub fn place(&self, field: usize) -> FieldPlace {
+        let LayoutField { kind, place } = self.fields[field];
+        match kind {
+            FieldKind::Fixed(len) => FieldPlace::Fixed { at: place as usize, len: len as usize },
+            FieldKind::Variable => FieldPlace::Variable {
+                ends_at: self.fixed_bytes,
+                data_at: self.fixed_bytes + 2 * self.variable_count,
+                ordinal: place as usize,
+            },
         }
     }
 
     fn bitmap_bytes(&self) -> usize {
         self.fields.len().div_ceil(8)
+    }
+}
+
+/// Where a field lies in rows without NULLs: found without a look at the layout.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FieldPlace {
+    /// At an offset, so many bytes.
+    Fixed { at: usize, len: usize },
+    /// Between two entries of the table of ends.
+    Variable { ends_at: usize, data_at: usize, ordinal: usize },
+}
+
+impl FieldPlace {
+    /// The row's bytes from a field on, and how many are the field's. `None` where the value is not there as it is.
+    #[inline]
+    pub fn find<'a>(&self, payload: &'a [u8]) -> Option<(&'a [u8], usize)> {
+        let (start, len) = match *self {
+            FieldPlace::Fixed { at, len } => (at, len),
+            FieldPlace::Variable { ends_at, data_at, ordinal: 0 } => {
+                let end = u16::from_le_bytes(*payload.get(ends_at..)?.first_chunk()?);
+                if end > END_MASK {
+                    return None;
+                }
+                (data_at, end as usize)
+            }
+            FieldPlace::Variable { ends_at, data_at, ordinal } => {
+                let ends: &[u8; 4] = payload.get(ends_at + 2 * ordinal - 2..)?.first_chunk()?;
+                let start = u16::from_le_bytes([ends[0], ends[1]]) & END_MASK;
+                let end = u16::from_le_bytes([ends[2], ends[3]]);
+                if end > END_MASK || end < start {
+                    return None;
+                }
+                (data_at + start as usize, (end - start) as usize)
+            }
+        };
+        let rest = payload.get(start..)?;
+        (len <= rest.len()).then_some((rest, len))
     }
 }
 
@@ -706,7 +748,16 @@ mod tests {
                 assert_eq!(view.field(i).unwrap(), *field, "field {i} with nulls {nulls:b}");
                 assert_eq!(cursor.next_field().unwrap(), *field);
             }
+            if nulls == 0 {
+                for (i, field) in fields.iter().enumerate() {
+                    let (rest, len) = layout.place(i).find(row.payload()).unwrap();
+                    assert_eq!(Field::Inline(&rest[..len]), *field, "field {i}");
+                }
+            }
             for n in 0..row.payload().len() {
+                (0..5).for_each(|i| {
+                    let _ = layout.place(i).find(&row.payload()[..n]);
+                });
                 let cut = RowView::new(&layout, &row.payload()[..n], row.flags());
                 for i in 0..5 {
                     let _ = cut.field(i);
@@ -735,6 +786,8 @@ mod tests {
             Field::Inline(&[0]),
         ];
         row.encode(&layout, &fields).unwrap();
+        let there: Vec<bool> = (0..5).map(|i| layout.place(i).find(row.payload()).is_some()).collect();
+        assert_eq!(there, [true, false, true, false, true]);
         assert!(row.payload().len() <= LARGE_ROW_BYTES && row.flags().has_overflow);
         let view = RowView::new(&layout, row.payload(), row.flags());
         let Field::Compressed { value_bytes, block } = view.field(1).unwrap() else {

@@ -312,6 +312,10 @@ fn history(instance: &Arc<Instance>, level: Level, seed: u64, count: usize, apar
                     let mut session = instance.session("postgres", "postgres").expect("a session");
                     if apart || random.below(2) == 0 {
                         run(&mut session, "SET enable_seqscan = off");
+                        // By bitmaps, then.
+                        if random.below(2) == 0 {
+                            run(&mut session, "SET enable_indexscan = off");
+                        }
                     }
                     let one = |_| shared.transaction(number, &mut session, &mut random);
                     (0..count).map(one).collect::<Vec<Done>>()

@@ -346,6 +346,7 @@ impl<'a> Builder<'a> {
                 aggregates: node.aggregates.clone(),
                 grouping_sets: node.grouping_sets.clone(),
                 having: node.having.clone(),
+                telling: node.telling.clone(),
                 input_types: physical_types(node.source()).into(),
                 part,
             },

@@ -14,7 +14,9 @@
 use std::sync::Arc;
 
 use ochre_access::heap::{Heap, VersionRef};
-use ochre_access::row::{Field, FieldKind, OverflowReference, RowBuffer, RowLayout, RowView, decompress};
+use ochre_access::row::{
+    Field, FieldKind, FieldPlace, OverflowReference, RowBuffer, RowLayout, RowView, decompress,
+};
 use ochre_base::{Error, Oid, Result, RowId};
 use ochre_catalog::{ColumnList, RelationDescriptor};
 use ochre_sql::physical::ScanColumn;
@@ -150,15 +152,9 @@ impl RowCodec {
         version.schema_version == self.lists[self.current].version && !version.flags.has_nulls
     }
 
-    /// A version's fields by the newest list.
-    #[inline]
-    pub(crate) fn view_plain<'a>(&'a self, version: &VersionRef<'a>) -> RowView<'a> {
-        RowView::new(&self.lists[self.current].layout, version.payload, version.flags)
-    }
-
-    /// Where a field of the newest list lies in every plain version, if its length is fixed.
-    pub(crate) fn offset_of(&self, field: usize) -> Option<usize> {
-        self.lists[self.current].layout.fixed_offset(field)
+    /// Where a field of the newest list lies in plain versions.
+    pub(crate) fn place_of(&self, field: usize) -> FieldPlace {
+        self.lists[self.current].layout.place(field)
     }
 
     /// The field of a column in the newest list.
@@ -411,26 +407,20 @@ impl RowDecoder {
         if !simple {
             return versions.iter().try_for_each(|version| self.push(version));
         }
-        let mut fields: smallvec::SmallVec<[&[u8]; 128]> = smallvec::SmallVec::new();
         for i in 0..self.steps.len() {
             let (field, target) = self.steps[i];
-            fields.clear();
-            for version in versions {
-                match RowView::new(&list.layout, version.payload, version.flags).field(field)? {
-                    Field::Inline(bytes) => fields.push(bytes),
-                    _ => break,
-                }
-            }
-            if fields.len() == versions.len() {
-                self.builders[target].extend_stored(fields.iter().copied())?;
-                continue;
-            }
-            // Some value is compressed.
-            for (at, version) in versions.iter().enumerate() {
+            let place = list.layout.place(field);
+            let mut done = 0;
+            loop {
+                let found = versions[done..].iter().map(|version| place.find(version.payload));
+                done += self.builders[target].extend_stored(found)?;
+                let Some(version) = versions.get(done) else { break };
+                // It is compressed.
                 let view = RowView::new(&list.layout, version.payload, version.flags);
                 let RowDecoder { builders, rows, large, scratch, .. } = self;
-                let mut place = Place { row: *rows + at, rid: version.rid, large, scratch };
+                let mut place = Place { row: *rows + done, rid: version.rid, large, scratch };
                 place.put(&mut builders[target], target, view.field(field)?)?;
+                done += 1;
             }
         }
         self.rows += versions.len();

@@ -60,6 +60,7 @@ mod partition;
 mod point_lookup;
 mod raw_filter;
 mod relation;
+mod row_bitmap;
 mod row_bytes;
 mod row_sorter;
 mod row_store;

@@ -14,8 +14,8 @@ use std::cmp::Ordering;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use ochre_access::heap::VersionRef;
-use ochre_access::row::RowView;
+use ochre_access::heap::{PageVersions, VersionRef};
+use ochre_access::row::FieldPlace;
 use ochre_expr::{Expr, operators};
 use ochre_sql::physical::ScanColumn;
 use ochre_types::{Datum, Numeric, PhysicalType, oids};
@@ -65,7 +65,7 @@ impl Wanted {
 /// A field of the current column list.
 #[derive(Debug, Clone, Copy)]
 struct FieldAt {
-    field: usize,
+    place: FieldPlace,
     physical: PhysicalType,
     /// Trailing blanks do not count: `char(n)`.
     padded: bool,
@@ -83,13 +83,42 @@ enum Test {
     Bytes(FieldAt, Vec<u8>, Wanted),
     OneOf(FieldAt, Vec<Vec<u8>>),
     Integers(FieldAt, Vec<i64>),
-    Numeric(FieldAt, Numeric, Wanted),
+    Numeric(FieldAt, Box<NumericBound>, Wanted),
 }
 
-/// A row without NULLs under the newest column list.
-struct Fields<'v> {
-    view: RowView<'v>,
-    payload: &'v [u8],
+/// What a numeric field is compared with.
+#[derive(Debug)]
+struct NumericBound {
+    value: Numeric,
+    /// Its coefficient at each scale at which it is a whole number of at most 64 bits.
+    by_scale: [Option<i64>; SCALES],
+}
+
+/// Most columns with numbers have a scale below this.
+const SCALES: usize = 8;
+
+impl NumericBound {
+    fn new(value: &Numeric) -> NumericBound {
+        let mut by_scale = [None; SCALES];
+        if let Some((coefficient, scale)) = value.narrow() {
+            for (at, bound) in by_scale.iter_mut().enumerate().skip(usize::from(scale)) {
+                let factor = 10i64.checked_pow((at - usize::from(scale)) as u32);
+                *bound = factor.and_then(|factor| coefficient.checked_mul(factor));
+            }
+        }
+        NumericBound { value: value.clone(), by_scale }
+    }
+
+    /// How a stored number of `len` bytes compares with it.
+    #[inline]
+    fn compare(&self, bytes: &[u8], len: usize) -> Option<Ordering> {
+        if let Some((value, scale)) = Numeric::narrow_stored_within(bytes, len)
+            && let Some(Some(bound)) = self.by_scale.get(usize::from(scale))
+        {
+            return Some(value.cmp(bound));
+        }
+        Some(Numeric::decode_stored(&bytes[..len])?.compare(&self.value))
+    }
 }
 
 /// A set of keys that a join handed down.
@@ -108,6 +137,8 @@ pub struct RawFilter {
     handed: Vec<Handed>,
     /// Rows that passed the tests and were not among the handed keys.
     narrowed: u64,
+    /// Of a page's versions those that have passed so far.
+    left: Vec<u16>,
 }
 
 impl RawFilter {
@@ -137,7 +168,7 @@ impl RawFilter {
         if let Test::Between(at, low, high) = &test {
             for known in &mut self.tests {
                 if let Test::Between(other, from, to) = known
-                    && other.field == at.field
+                    && other.place == at.place
                 {
                     (*from, *to) = ((*from).max(*low), (*to).min(*high));
                     return;
@@ -167,17 +198,36 @@ impl RawFilter {
         self.handed.clear();
     }
 
-    /// Whether a version may be wanted.
-    #[inline]
-    pub fn passes(&mut self, codec: &RowCodec, version: &VersionRef<'_>) -> bool {
-        if !codec.is_plain(version) {
-            return true;
+    /// Takes versions away that cannot be wanted.
+    pub fn retain(&mut self, codec: &RowCodec, versions: &mut PageVersions<'_>) {
+        if !versions.iter().all(|version| codec.is_plain(version)) {
+            return versions.retain(|version| !codec.is_plain(version) || self.passes(version.payload));
         }
-        let view = Fields { view: codec.view_plain(version), payload: version.payload };
-        if !self.tests.iter().all(|test| test.passes(&view).unwrap_or(true)) {
+        let RawFilter { tests, handed, narrowed, left } = self;
+        left.clear();
+        left.extend(0..versions.len() as u16);
+        for test in tests {
+            test.leave(versions, left);
+        }
+        let before = left.len();
+        for handed in handed {
+            handed.leave(versions, left);
+        }
+        *narrowed += (before - left.len()) as u64;
+        if left.len() < versions.len() {
+            for (to, from) in left.iter().enumerate() {
+                versions[to] = versions[usize::from(*from)];
+            }
+            versions.truncate(left.len());
+        }
+    }
+
+    /// Whether a row may be wanted.
+    fn passes(&mut self, payload: &[u8]) -> bool {
+        if !self.tests.iter().all(|test| test.passes(payload).unwrap_or(true)) {
             return false;
         }
-        let passes = self.handed.iter_mut().all(|handed| handed.passes(&view));
+        let passes = self.handed.iter_mut().all(|handed| handed.passes(payload));
         self.narrowed += u64::from(!passes);
         passes
     }
@@ -189,52 +239,122 @@ impl RawFilter {
 }
 
 impl Handed {
-    #[inline]
-    fn passes(&mut self, view: &Fields<'_>) -> bool {
+    fn passes(&mut self, payload: &[u8]) -> bool {
         if self.useless {
             return true;
         }
-        let passes = integer(view, self.at).is_none_or(|value| self.keys.passes(value));
-        if self.seen < TRIAL_ROWS {
-            self.seen += 1;
-            self.passed += u32::from(passes);
-            self.useless = self.seen == TRIAL_ROWS && self.passed > TRIAL_ROWS / 16 * 15;
-        }
+        let passes = integer(payload, self.at).is_none_or(|value| self.keys.passes(value));
+        self.note(1, usize::from(passes));
         passes
+    }
+
+    /// Leaves those of some versions that pass.
+    fn leave(&mut self, versions: &[VersionRef<'_>], left: &mut Vec<u16>) {
+        if self.useless {
+            return;
+        }
+        let before = left.len();
+        let keys = &*self.keys;
+        leave_integers(self.at, versions, left, |value| keys.passes(value));
+        self.note(before, left.len());
+    }
+
+    fn note(&mut self, seen: usize, passed: usize) {
+        if self.seen < TRIAL_ROWS {
+            self.seen += seen as u32;
+            self.passed += passed as u32;
+            self.useless = self.seen >= TRIAL_ROWS && self.passed > self.seen / 16 * 15;
+        }
     }
 }
 
 impl Test {
     /// `None`: the row cannot be judged here.
     #[inline]
-    fn passes(&self, view: &Fields<'_>) -> Option<bool> {
+    fn passes(&self, payload: &[u8]) -> Option<bool> {
         Some(match self {
             Test::Between(at, low, high) => {
-                let value = integer(view, *at)?;
+                let value = integer(payload, *at)?;
                 value >= *low && value <= *high
             }
-            Test::NotEqual(at, other) => integer(view, *at)? != *other,
-            Test::Pair(a, b, wanted) => wanted.holds(integer(view, *a)?.cmp(&integer(view, *b)?)),
-            Test::Bytes(at, other, wanted) => wanted.holds(bytes(view, *at)?.cmp(other)),
+            Test::NotEqual(at, other) => integer(payload, *at)? != *other,
+            Test::Pair(a, b, wanted) => wanted.holds(integer(payload, *a)?.cmp(&integer(payload, *b)?)),
+            Test::Bytes(at, other, wanted) => wanted.holds(bytes(payload, *at)?.cmp(other)),
             Test::OneOf(at, all) => {
-                let value = bytes(view, *at)?;
+                let value = bytes(payload, *at)?;
                 all.iter().any(|one| one == value)
             }
             Test::Integers(at, all) => {
-                let value = integer(view, *at)?;
+                let value = integer(payload, *at)?;
                 all.contains(&value)
             }
-            Test::Numeric(at, other, wanted) => {
-                let value = Numeric::decode_stored(bytes(view, *at)?)?;
-                wanted.holds(value.compare(other))
+            Test::Numeric(at, bound, wanted) => {
+                let (bytes, len) = at.place.find(payload)?;
+                wanted.holds(bound.compare(bytes, len)?)
             }
         })
+    }
+
+    /// Leaves those of some versions that pass: one loop a kind of test.
+    fn leave(&self, versions: &[VersionRef<'_>], left: &mut Vec<u16>) {
+        match self {
+            Test::Between(at, low, high) => {
+                leave_integers(*at, versions, left, |value| (value >= *low) & (value <= *high));
+            }
+            Test::NotEqual(at, other) => leave_integers(*at, versions, left, |value| value != *other),
+            Test::Numeric(at, bound, wanted) => leave(versions, left, |payload| {
+                let (bytes, len) = at.place.find(payload)?;
+                Some(wanted.holds(bound.compare(bytes, len)?))
+            }),
+            Test::Bytes(at, other, wanted) => {
+                leave(versions, left, |payload| Some(wanted.holds(bytes(payload, *at)?.cmp(other))));
+            }
+            _ => leave(versions, left, |payload| self.passes(payload)),
+        }
+    }
+}
+
+/// Leaves the versions of which `passes` does not say that they fail, without a branch on what it says.
+#[inline]
+fn leave(versions: &[VersionRef<'_>], left: &mut Vec<u16>, passes: impl Fn(&[u8]) -> Option<bool>) {
+    let mut count = 0;
+    for at in 0..left.len() {
+        let number = left[at];
+        left[count] = number;
+        count += usize::from(passes(versions[usize::from(number)].payload) != Some(false));
+    }
+    left.truncate(count);
+}
+
+/// As [`leave`], of an integer field.
+#[inline]
+fn leave_integers(
+    at: FieldAt,
+    versions: &[VersionRef<'_>],
+    left: &mut Vec<u16>,
+    passes: impl Fn(i64) -> bool,
+) {
+    macro_rules! of {
+        ($type:ty) => {
+            leave(versions, left, |payload| {
+                let value = <$type>::from_le_bytes(*payload.get(at.offset..)?.first_chunk()?);
+                Some(passes(i64::from(value)))
+            })
+        };
+    }
+    match at.physical {
+        PhysicalType::Int32 => of!(i32),
+        PhysicalType::Int64 => of!(i64),
+        PhysicalType::Int16 => of!(i16),
+        PhysicalType::UInt32 => of!(u32),
+        _ => {}
     }
 }
 
 #[inline]
-fn bytes<'v>(fields: &Fields<'v>, at: FieldAt) -> Option<&'v [u8]> {
-    let bytes = fields.view.field(at.field).ok()?.inline()?;
+fn bytes(payload: &[u8], at: FieldAt) -> Option<&[u8]> {
+    let (bytes, len) = at.place.find(payload)?;
+    let bytes = &bytes[..len];
     Some(if at.padded { trimmed(bytes) } else { bytes })
 }
 
@@ -245,8 +365,8 @@ fn trimmed(bytes: &[u8]) -> &[u8] {
 }
 
 #[inline]
-fn integer(fields: &Fields<'_>, at: FieldAt) -> Option<i64> {
-    let rest = fields.payload.get(at.offset..)?;
+fn integer(payload: &[u8], at: FieldAt) -> Option<i64> {
+    let rest = payload.get(at.offset..)?;
     Some(match at.physical {
         PhysicalType::Int32 => i64::from(i32::from_le_bytes(*rest.first_chunk()?)),
         PhysicalType::Int64 => i64::from_le_bytes(*rest.first_chunk()?),
@@ -266,8 +386,9 @@ fn field_of(codec: &RowCodec, column: ScanColumn) -> Option<FieldAt> {
     let (field, physical) = codec.field_of(position)?;
     // A column whose type was widened is read through its list.
     let ty = codec.column_type(position);
-    let offset = codec.offset_of(field).unwrap_or(0);
-    (physical == ty.physical).then_some(FieldAt { field, physical, padded: ty.oid == oids::BPCHAR, offset })
+    let place = codec.place_of(field);
+    let offset = if let FieldPlace::Fixed { at, .. } = place { at } else { 0 };
+    (physical == ty.physical).then_some(FieldAt { place, physical, padded: ty.oid == oids::BPCHAR, offset })
 }
 
 /// Whether evaluating an expression cannot raise an error: comparisons of columns and constants, and what connects them.
@@ -369,7 +490,7 @@ fn test_of(codec: &RowCodec, fetch: &[ScanColumn], part: &Expr) -> Option<Test> 
             Some(Test::Bytes(at, text_of(value, l)?, wanted))
         }
         (oids::NUMERIC, Datum::Numeric(value)) if r == l && at.physical == PhysicalType::Numeric => {
-            Some(Test::Numeric(at, value.clone(), wanted))
+            Some(Test::Numeric(at, Box::new(NumericBound::new(value)), wanted))
         }
         _ => None,
     }
@@ -400,5 +521,49 @@ fn strip(expr: &Expr) -> &Expr {
     match expr {
         Expr::Cast { arg, kind: ochre_expr::CastKind::Relabel, .. } => strip(arg),
         other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stored_numbers_compare_with_a_bound_as_numbers_do() {
+        let texts = [
+            "0",
+            "0.00",
+            "24",
+            "23.99",
+            "-24",
+            "24.0000001",
+            "0.05",
+            "0.050",
+            "0.1",
+            "1e30",
+            "-1e-30",
+            "NaN",
+            "Infinity",
+            "9223372036854775807",
+            "92233720368547758.07",
+            "922337203685477580.8",
+        ];
+        let numbers: Vec<Numeric> = texts.iter().map(|text| Numeric::parse(text).unwrap()).collect();
+        for bound in &numbers {
+            let compared = NumericBound::new(bound);
+            for number in &numbers {
+                let mut stored = Vec::new();
+                number.encode_stored(&mut stored);
+                let len = stored.len();
+                for behind in [0, 20] {
+                    stored.resize(len + behind, 7);
+                    assert_eq!(
+                        compared.compare(&stored, len),
+                        Some(number.compare(bound)),
+                        "{number} {bound}"
+                    );
+                }
+            }
+        }
     }
 }

@@ -170,6 +170,7 @@ impl RunState {
                 returns_rows: false,
                 relations: Vec::new(),
                 read_only: true,
+                disabled: ochre_sql::DisabledMethods::default(),
             })
         });
         RunState {

@@ -3,7 +3,7 @@
 //! # Invariants
 //! - SK1: whether a key is short depends on its values alone, so rows of one group are all short or all not.
 //! - SK2: equal keys (NULLs equal, `char(n)` without trailing blanks) have equal words, others have not: each value takes
-//!   one word (integers) or two (strings), whose highest byte is 0 for NULL only.
+//!   one word (integers of 32 bits) or two (of 64 bits, strings), which are 0 for NULL only.
 
 use std::sync::Arc;
 
@@ -53,7 +53,7 @@ impl ShortLayout {
             let (width, order) = (ty.physical, ty.order());
             let words = match (width, order) {
                 (P::Bool | P::Char | P::Int16 | P::Int32 | P::UInt32, _) => 1,
-                (P::Bytes, ValueOrder::Natural | ValueOrder::TrimBlanks) => 2,
+                (P::Int64, _) | (P::Bytes, ValueOrder::Natural | ValueOrder::TrimBlanks) => 2,
                 _ => return None,
             };
             columns.push((at, order));
@@ -91,12 +91,22 @@ impl ShortLayout {
                 ColumnValues::Int16(v) => integers!(v),
                 ColumnValues::Int32(v) => integers!(v),
                 ColumnValues::UInt32(v) => integers!(v),
+                ColumnValues::Int64(v) => {
+                    for row in active.clone().filter(|row| valid(*row)) {
+                        keys.words[row][*at] = v[row * stride] as u64;
+                        keys.words[row][*at + 1] = VALID;
+                    }
+                }
                 ColumnValues::Bytes(v) => {
                     for row in active.clone().filter(|row| valid(*row)) {
                         let mut bytes = v.get(row * stride);
-                        if *order == ValueOrder::TrimBlanks {
+                        if *order == ValueOrder::TrimBlanks && bytes.last() == Some(&b' ') {
                             let end = bytes.iter().rposition(|byte| *byte != b' ');
                             bytes = &bytes[..end.map_or(0, |last| last + 1)];
+                        } else if let Some((low, high)) = v.views()[row * stride].inline_words() {
+                            keys.words[row][*at] = low;
+                            keys.words[row][*at + 1] = u64::from(high) | (bytes.len() as u64 + 1) << 56;
+                            continue;
                         }
                         if bytes.len() > SHORT_BYTES {
                             keys.long[row] = true;
@@ -203,5 +213,21 @@ mod tests {
         assert_eq!(groups, [0, 1, 2, 3, 4, 5, 6, 1]);
         assert!(ShortLayout::new([SqlType::TEXT, SqlType::TEXT, SqlType::INT4]).is_none());
         assert!(ShortLayout::new([SqlType::NUMERIC]).is_none());
+        let datums: Vec<Datum> = [None, Some(0), Some(1), Some(-1), Some(i64::MAX), Some(0), None]
+            .map(|value| value.map_or(Datum::Null, Datum::Int64))
+            .into();
+        let column = [Arc::new(Column::from_datums(PhysicalType::Int64, &datums))];
+        let layout = ShortLayout::new([SqlType::INT8]).unwrap();
+        layout.encode(&column, datums.len(), 0..datums.len(), &mut keys);
+        let mut table = ShortTable::default();
+        let mut groups = 0;
+        let numbers: Vec<u32> = (0..datums.len())
+            .map(|row| {
+                let (group, new) = table.insert(&keys, row, groups);
+                groups += u32::from(new);
+                group
+            })
+            .collect();
+        assert_eq!(numbers, [0, 1, 2, 3, 4, 1, 0]);
     }
 }

@@ -18,4 +18,4 @@ mod plan;
 mod walk;
 
 pub use bind::{ParamTypes, RowExpression, RowExpressionBinder, RowVariables, VariableUse, Variables};
-pub use plan::{Planner, PlannerSettings};
+pub use plan::{DisabledMethods, Planner, PlannerSettings};

@@ -110,7 +110,12 @@ impl Page {
     /// The bytes that a slot points at; `None` when it points at none, or beyond the page.
     #[inline]
     pub fn row(&self, number: u16) -> Option<&[u8]> {
-        let slot = self.slot(number);
+        self.row_of(self.slot(number))
+    }
+
+    /// As [`Page::row`], of a slot that has been read.
+    #[inline]
+    pub fn row_of(&self, slot: Slot) -> Option<&[u8]> {
         if slot.has_row() { self.bytes().get(slot.range()) } else { None }
     }
 

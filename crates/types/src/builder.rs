@@ -179,17 +179,22 @@ impl ColumnBuilder {
         store::decode_into(self, bytes)
     }
 
-    /// Adds values from their stored forms, of which none is NULL.
+    /// Adds values from their stored forms, of which none is NULL, up to the first that is not there as it is; says how
+    /// many were added. Each is given by bytes that begin with it, and its length.
     ///
     /// # Errors
     /// As [`ColumnBuilder::push_stored`].
-    pub fn extend_stored<'a>(&mut self, stored: impl ExactSizeIterator<Item = &'a [u8]>) -> Result<()> {
-        let added = stored.len();
+    pub fn extend_stored<'a>(
+        &mut self,
+        mut stored: impl Iterator<Item = Option<(&'a [u8], usize)>>,
+    ) -> Result<usize> {
+        let before = self.len();
         macro_rules! fixed {
             ($vector:expr, $type:ty) => {{
-                $vector.reserve(added);
-                for bytes in stored {
-                    $vector.push(<$type>::from_le_bytes(bytes.try_into().map_err(|_| store::damaged())?));
+                $vector.reserve(stored.size_hint().0);
+                while let Some(Some((bytes, _))) = stored.next() {
+                    let bytes = bytes.first_chunk().ok_or_else(store::damaged)?;
+                    $vector.push(<$type>::from_le_bytes(*bytes));
                 }
             }};
         }
@@ -200,22 +205,33 @@ impl ColumnBuilder {
             ColumnValues::Int64(v) => fixed!(v, i64),
             ColumnValues::Float64(v) => fixed!(v, f64),
             ColumnValues::Numeric(v) => {
-                v.reserve(added);
-                for bytes in stored {
-                    v.push(Numeric::decode_stored(bytes).ok_or_else(store::damaged)?);
+                v.reserve(stored.size_hint().0);
+                while let Some(Some((bytes, len))) = stored.next() {
+                    v.push(Numeric::decode_stored_within(bytes, len).ok_or_else(store::damaged)?);
                 }
+            }
+            ColumnValues::Bytes(_) => {
+                while let Some(Some((bytes, len))) = stored.next() {
+                    if len <= ByteView::INLINE {
+                        self.push_view(ByteView::inline_within(bytes, len));
+                    } else {
+                        self.push_bytes(&bytes[..len]);
+                    }
+                }
+                return Ok(self.len() - before);
             }
             _ => {
-                for bytes in stored {
-                    store::decode_into(self, bytes)?;
+                while let Some(Some((bytes, len))) = stored.next() {
+                    store::decode_into(self, &bytes[..len])?;
                 }
-                return Ok(());
+                return Ok(self.len() - before);
             }
         }
+        let added = self.len() - before;
         if let Some(validity) = &mut self.validity {
             validity.extend_with(added, true);
         }
-        Ok(())
+        Ok(added)
     }
 
     /// Lets `push` add one value to the vector; whether it did, is its answer.

@@ -156,6 +156,24 @@ impl ByteView {
         ByteView { length: bytes.len() as u32, data }
     }
 
+    /// A view of the first `len` of some bytes, at most [`ByteView::INLINE`].
+    #[inline]
+    pub(crate) fn inline_within(bytes: &[u8], len: usize) -> ByteView {
+        let Some(all) = bytes.first_chunk::<{ ByteView::INLINE }>() else {
+            return ByteView::inline(&bytes[..len]);
+        };
+        // What lies behind the string is masked out: no loop over its bytes.
+        let [low @ .., _, _, _, _] = all;
+        let [_, _, _, _, _, _, _, _, high @ ..] = all;
+        let mask = |kept: usize| if kept >= 8 { u64::MAX } else { (1u64 << (8 * kept)) - 1 };
+        let low = u64::from_le_bytes(*low) & mask(len);
+        let high = u32::from_le_bytes(*high) & mask(len.saturating_sub(8)) as u32;
+        let mut data = [0; 12];
+        data[..8].copy_from_slice(&low.to_le_bytes());
+        data[8..].copy_from_slice(&high.to_le_bytes());
+        ByteView { length: len as u32, data }
+    }
+
     /// A view of a longer string that lies in a buffer.
     pub(crate) fn outside(bytes: &[u8], buffer: u32, offset: u32) -> ByteView {
         let mut data = [0; 12];
@@ -178,6 +196,14 @@ impl ByteView {
     /// Whether the string is in the view itself.
     pub const fn is_inline(self) -> bool {
         self.length as usize <= ByteView::INLINE
+    }
+
+    /// The bytes of a string that is in the view itself, zero-padded, as two little-endian numbers.
+    #[inline]
+    pub fn inline_words(self) -> Option<(u64, u32)> {
+        let [low @ .., _, _, _, _] = self.data;
+        let [_, _, _, _, _, _, _, _, high @ ..] = self.data;
+        self.is_inline().then(|| (u64::from_le_bytes(low), u32::from_le_bytes(high)))
     }
 
     /// The first four bytes of the string, zero-padded: unequal prefixes order as their strings do.
@@ -588,6 +614,28 @@ mod tests {
             }
         }
         builder.finish()
+    }
+
+    #[test]
+    fn stored_strings_are_taken_from_among_other_bytes() {
+        let bytes: Vec<u8> = (1..40).collect();
+        for len in 0..=20 {
+            for rest in [len, len + 1, 12, 13, 39] {
+                let rest = rest.max(len).min(bytes.len());
+                let mut builder = ColumnBuilder::new(PhysicalType::Bytes, 0);
+                let stored = [Some((&bytes[..rest], len)), None, Some((&bytes[..1], 1))];
+                assert_eq!(builder.extend_stored(stored.into_iter()).unwrap(), 1);
+                let (one, other) = (
+                    builder.finish(),
+                    Column::from_datums(
+                        PhysicalType::Bytes,
+                        &[Datum::Bytes(crate::SharedBytes::new(&bytes[..len]))],
+                    ),
+                );
+                assert_eq!(one.as_bytes().unwrap().views(), other.as_bytes().unwrap().views());
+                assert_eq!(one.bytes(0), &bytes[..len]);
+            }
+        }
     }
 
     #[test]

@@ -62,7 +62,7 @@ pub trait ObjectNames: Send + Sync {
     }
 
     /// The names of a row type's fields; `None` when they are not known.
-    fn record_names(&self, ty: SqlType) -> Option<Arc<[Arc<str>]>> {
+    fn record_names(&self, ty: SqlType) -> Option<crate::FieldNames> {
         let _ = ty;
         None
     }

@@ -206,10 +206,10 @@ impl Numeric {
     /// 22003 past the format's range.
     #[inline]
     pub fn add(&self, other: &Numeric) -> Result<Numeric> {
-        if let Some((a, b, scale)) = self.narrow_pair(other) {
-            return Ok(Numeric::small(a + b, scale));
+        match self.add_narrow(other) {
+            Some(sum) => Ok(sum),
+            None => self.add_slowly(other),
         }
-        self.add_slowly(other)
     }
 
     fn add_slowly(&self, other: &Numeric) -> Result<Numeric> {
@@ -233,10 +233,10 @@ impl Numeric {
     /// 22003 past the format's range.
     #[inline]
     pub fn sub(&self, other: &Numeric) -> Result<Numeric> {
-        if let Some((a, b, scale)) = self.narrow_pair(other) {
-            return Ok(Numeric::small(a - b, scale));
+        match self.sub_narrow(other) {
+            Some(difference) => Ok(difference),
+            None => self.add(&other.neg()),
         }
-        self.add(&other.neg())
     }
 
     /// `*`.
@@ -254,13 +254,10 @@ impl Numeric {
     /// 22003 past the format's range, and what `check` says.
     #[inline]
     pub fn mul_with(&self, other: &Numeric, check: impl Fn() -> Result<()>) -> Result<Numeric> {
-        if let (Some((a, a_scale)), Some((b, b_scale))) = (self.narrow(), other.narrow())
-            && i32::from(a_scale + b_scale) <= SMALL_SCALE
-        {
-            // At most 2^126, which is less than 10^38.
-            return Ok(Numeric::small(i128::from(a) * i128::from(b), a_scale + b_scale));
+        match self.mul_narrow(other) {
+            Some(product) => Ok(product),
+            None => self.mul_slowly(other, check),
         }
-        self.mul_slowly(other, check)
     }
 
     fn mul_slowly(&self, other: &Numeric, check: impl Fn() -> Result<()>) -> Result<Numeric> {
@@ -285,6 +282,29 @@ impl Numeric {
                 _ => Numeric::NEG_INFINITY,
             }),
         }
+    }
+
+    /// `+` of two narrow numbers; `None` when it asks for more.
+    #[inline(always)]
+    pub fn add_narrow(&self, other: &Numeric) -> Option<Numeric> {
+        let (a, b, scale) = self.narrow_pair(other)?;
+        Some(Numeric::small(a + b, scale))
+    }
+
+    /// As [`Numeric::add_narrow`]: `-`.
+    #[inline(always)]
+    pub fn sub_narrow(&self, other: &Numeric) -> Option<Numeric> {
+        let (a, b, scale) = self.narrow_pair(other)?;
+        Some(Numeric::small(a - b, scale))
+    }
+
+    /// As [`Numeric::add_narrow`]: `*`.
+    #[inline(always)]
+    pub fn mul_narrow(&self, other: &Numeric) -> Option<Numeric> {
+        let ((a, a_scale), (b, b_scale)) = (self.narrow()?, other.narrow()?);
+        // At most 2^126, which is less than 10^38.
+        let fits = i32::from(a_scale + b_scale) <= SMALL_SCALE;
+        fits.then(|| Numeric::small(i128::from(a) * i128::from(b), a_scale + b_scale))
     }
 
     /// `/`, with PostgreSQL's choice of scale.

@@ -1,4 +1,4 @@
-//! The field types of anonymous rows, registered under the modifier of type `record`.
+//! The field types, and names, of anonymous rows, registered under the modifier of type `record`.
 //!
 //! A [`crate::Datum::Record`] holds values only, and `record` says nothing of them: its modifier is the number of a shape
 //! here. Shapes live as long as the process; equal ones have one number.
@@ -13,39 +13,68 @@ use crate::{SqlType, oids};
 /// Shapes are made by statements, so only so many are kept; rows of others print by what their values look like.
 const MOST_SHAPES: usize = 65_536;
 
+/// Names of fields.
+pub type FieldNames = Arc<[Arc<str>]>;
+
+/// Types of fields, and their names where they have any.
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct Shape {
+    types: Arc<[SqlType]>,
+    names: Option<FieldNames>,
+}
+
 #[derive(Default)]
 struct Shapes {
-    known: HashMap<Arc<[SqlType]>, i32>,
-    shapes: Vec<Arc<[SqlType]>>,
+    known: HashMap<Shape, i32>,
+    shapes: Vec<Shape>,
 }
 
 static SHAPES: LazyLock<RwLock<Shapes>> = LazyLock::new(RwLock::default);
 
 /// The type of rows with fields of these types.
 pub fn record_type(fields: &[SqlType]) -> SqlType {
-    if let Some(number) = SHAPES.read().known.get(fields) {
+    register(Shape { types: fields.into(), names: None })
+}
+
+/// The type of rows with fields of these names and types.
+pub fn named_record_type(fields: &[(Arc<str>, SqlType)]) -> SqlType {
+    let types = fields.iter().map(|(_, ty)| *ty).collect();
+    let names = fields.iter().map(|(name, _)| Arc::clone(name)).collect();
+    register(Shape { types, names: Some(names) })
+}
+
+fn register(shape: Shape) -> SqlType {
+    if let Some(number) = SHAPES.read().known.get(&shape) {
         return SqlType::RECORD.with_typmod(*number);
     }
     let mut shapes = SHAPES.write();
-    if let Some(number) = shapes.known.get(fields) {
+    if let Some(number) = shapes.known.get(&shape) {
         return SqlType::RECORD.with_typmod(*number);
     }
     if shapes.shapes.len() >= MOST_SHAPES {
         return SqlType::RECORD;
     }
     let number = shapes.shapes.len() as i32;
-    let fields: Arc<[SqlType]> = fields.into();
-    shapes.known.insert(Arc::clone(&fields), number);
-    shapes.shapes.push(fields);
+    shapes.known.insert(shape.clone(), number);
+    shapes.shapes.push(shape);
     SqlType::RECORD.with_typmod(number)
 }
 
-/// The field types of a type that [`record_type`] made.
-pub fn record_fields(ty: SqlType) -> Option<Arc<[SqlType]>> {
+fn shape_of<R>(ty: SqlType, of: impl Fn(&Shape) -> R) -> Option<R> {
     if ty.oid != oids::RECORD || ty.typmod < 0 {
         return None;
     }
-    SHAPES.read().shapes.get(ty.typmod as usize).cloned()
+    SHAPES.read().shapes.get(ty.typmod as usize).map(of)
+}
+
+/// The field types of a type that [`record_type`] or [`named_record_type`] made.
+pub fn record_fields(ty: SqlType) -> Option<Arc<[SqlType]>> {
+    shape_of(ty, |shape| Arc::clone(&shape.types))
+}
+
+/// The field names of a type that [`named_record_type`] made.
+pub fn record_names(ty: SqlType) -> Option<FieldNames> {
+    shape_of(ty, |shape| shape.names.clone()).flatten()
 }
 
 #[cfg(test)]
@@ -59,6 +88,10 @@ mod tests {
         assert_eq!(ty, record_type(&[SqlType::INT4, SqlType::TIMESTAMP, SqlType::RECORD]));
         assert_ne!(ty, record_type(&[SqlType::INT4]));
         assert_eq!(record_fields(ty).unwrap().len(), 3);
+        let named = named_record_type(&[("a".into(), SqlType::INT4)]);
+        assert_ne!(named, record_type(&[SqlType::INT4]));
+        assert_eq!(&*record_names(named).unwrap()[0], "a");
+        assert!(record_names(ty).is_none());
         let row = Datum::Record([Datum::Int32(1), Datum::Int64(0), Datum::Null].into());
         assert_eq!(to_text(ty, &row, &FormatContext::default()), "(1,\"2000-01-01 00:00:00\",)");
     }

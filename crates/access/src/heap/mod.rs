@@ -74,7 +74,7 @@ pub(crate) use collect::Collected;
 pub use dump::dump_page;
 pub use insert::RowBatch;
 pub use key_share::KeyShare;
-pub use read::Liveness;
+pub use read::{Liveness, PageVersions};
 pub use redo::{HeapLog, RedoneBlocks};
 pub use version::{Link, VersionRef};
 pub(crate) use visibility::is_all_visible;

@@ -1,9 +1,9 @@
 //! Reading rows: by id, by page, and for unique checks.
 
 use ochre_base::{BlockNo, Error, Result, RowId, Xid};
-use ochre_storage::{Page, ScanRing};
+use ochre_storage::{Page, ScanRing, Slot};
 use ochre_txn::{Outcome, Snapshot, Transaction};
-use smallvec::SmallVec;
+use smallvec::{SmallVec, smallvec};
 
 use super::Heap;
 use super::chain::Walk;
@@ -14,6 +14,9 @@ use super::version::{HOME_BYTES, Info, Link, VersionHeader, VersionRef};
 const CACHE_LINE_BYTES: usize = 64;
 /// Versions of a page that a scan collects without asking the allocator.
 const KEPT_ROWS: usize = 128;
+
+/// Versions on one page.
+pub type PageVersions<'a> = SmallVec<[VersionRef<'a>; KEPT_ROWS]>;
 
 /// Whether a version counts for a unique check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -266,7 +269,7 @@ impl Heap {
         Ok(())
     }
 
-    /// As [`Heap::scan_page`], of the versions that `keep` wants, many at a time.
+    /// As [`Heap::scan_page`], many versions at a time, of which `visit` may take some away.
     ///
     /// # Errors
     /// As [`Heap::scan_page`].
@@ -275,43 +278,88 @@ impl Heap {
         block: BlockNo,
         snapshot: &Snapshot,
         ring: Option<&mut ScanRing>,
-        mut keep: impl FnMut(&VersionRef<'_>) -> bool,
-        mut visit: impl FnMut(&[VersionRef<'_>]) -> Result<()>,
+        mut visit: impl FnMut(&mut PageVersions<'_>) -> Result<()>,
     ) -> Result<()> {
         let page = self.scanned_page(block, ring)?;
-        if page.flags() & PAGE_ALL_VISIBLE == 0 {
-            drop(page);
-            return self.scan_page(block, snapshot, None, |version| {
-                if keep(&version) { visit(&[version]) } else { Ok(()) }
-            });
-        }
         // One load a cache line, none of which waits for another: the page is near when its rows are looked at.
         std::hint::black_box(page.bytes().iter().step_by(CACHE_LINE_BYTES).fold(0u8, |all, byte| all | byte));
-        let mut kept: SmallVec<[VersionRef<'_>; KEPT_ROWS]> = SmallVec::new();
+        let slots = (0..).zip(page.slots());
+        let elsewhere = self.visit_together(&page, block, snapshot, slots, &mut visit)?;
+        drop(page);
+        self.visit_elsewhere(snapshot, elsewhere, visit)
+    }
+
+    /// Visits the versions that a snapshot sees of some rows with their homes on a block, many at a time: as
+    /// [`Heap::scan_page_together`], without a look at the block's other rows. The slots are those of row ids that an
+    /// index gave under the snapshot.
+    ///
+    /// # Errors
+    /// As [`Heap::scan_page`].
+    pub fn read_rows_together(
+        &self,
+        block: BlockNo,
+        snapshot: &Snapshot,
+        ring: Option<&mut ScanRing>,
+        slots: impl Iterator<Item = u16>,
+        mut visit: impl FnMut(&mut PageVersions<'_>) -> Result<()>,
+    ) -> Result<()> {
+        let page = self.scanned_page(block, ring)?;
+        let slots = slots.map(|number| (number, page.slot(number)));
+        let elsewhere = self.visit_together(&page, block, snapshot, slots, &mut visit)?;
+        drop(page);
+        self.visit_elsewhere(snapshot, elsewhere, visit)
+    }
+
+    /// Visits rows that lie on their page; gives those that do not.
+    #[inline]
+    fn visit_together<'p>(
+        &self,
+        page: &'p Page,
+        block: BlockNo,
+        snapshot: &Snapshot,
+        slots: impl Iterator<Item = (u16, Slot)>,
+        visit: &mut impl FnMut(&mut PageVersions<'_>) -> Result<()>,
+    ) -> Result<Vec<RowId>> {
+        let all_visible = page.flags() & PAGE_ALL_VISIBLE != 0;
+        let mut kept: PageVersions<'p> = SmallVec::new();
         let mut elsewhere: Vec<RowId> = Vec::new();
-        for slot in 0..page.slot_count() {
-            let rid = RowId { block, slot };
-            match page.slot(slot).flags {
+        for (number, slot) in slots {
+            let rid = RowId { block, slot: number };
+            match slot.flags {
                 kind::ROW => {
-                    let item = page.row(slot).ok_or_else(|| damaged_version(rid))?;
+                    let item = page.row_of(slot).ok_or_else(|| damaged_version(rid))?;
                     let (header, payload) =
                         VersionHeader::decode(item).ok_or_else(|| damaged_version(rid))?;
-                    let version = VersionRef::new(rid, &header, payload, header.info.has(Info::KEYS_DIFFER));
-                    if keep(&version) {
-                        kept.push(version);
+                    if all_visible || snapshot.sees(header.xid, header.cid) && !header.is_tombstone() {
+                        kept.push(VersionRef::new(rid, &header, payload, header.info.has(Info::KEYS_DIFFER)));
+                        continue;
                     }
+                    // In the order of the slots.
+                    if !kept.is_empty() {
+                        visit(&mut kept)?;
+                        kept.clear();
+                    }
+                    let look = |version: VersionRef<'_>| visit(&mut smallvec![version]);
+                    self.see(page, block, snapshot, rid, item, look)?.unwrap_or(Ok(()))?;
                 }
                 kind::FORWARD => elsewhere.push(rid),
                 _ => {}
             }
         }
         if !kept.is_empty() {
-            visit(&kept)?;
+            visit(&mut kept)?;
         }
-        drop(kept);
-        drop(page);
-        for rid in elsewhere {
-            let look = |version: VersionRef<'_>| if keep(&version) { visit(&[version]) } else { Ok(()) };
+        Ok(elsewhere)
+    }
+
+    fn visit_elsewhere(
+        &self,
+        snapshot: &Snapshot,
+        rows: Vec<RowId>,
+        mut visit: impl FnMut(&mut PageVersions<'_>) -> Result<()>,
+    ) -> Result<()> {
+        for rid in rows {
+            let look = |version: VersionRef<'_>| visit(&mut smallvec![version]);
             self.fetch(snapshot, rid, look)?.unwrap_or(Ok(()))?;
         }
         Ok(())

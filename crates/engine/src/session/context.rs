@@ -141,7 +141,7 @@ impl ObjectNames for CatalogNames {
         Some(table.live_columns().map(|column| column.ty).collect())
     }
 
-    fn record_names(&self, ty: SqlType) -> Option<Arc<[Arc<str>]>> {
+    fn record_names(&self, ty: SqlType) -> Option<ochre_types::FieldNames> {
         let table = self.catalog.relation_of_type(ty.oid)?;
         Some(table.live_columns().map(|column| Arc::clone(&column.name)).collect())
     }

@@ -84,6 +84,8 @@ impl Parsed {
                 enable_nestloop: settings.flag("enable_nestloop"),
                 enable_hashagg: settings.flag("enable_hashagg"),
                 enable_sort: settings.flag("enable_sort"),
+                enable_incremental_sort: settings.flag("enable_incremental_sort"),
+                enable_tidscan: settings.flag("enable_tidscan"),
                 enable_material: settings.flag("enable_material"),
                 enable_partition_pruning: settings.flag("enable_partition_pruning"),
                 seq_page_cost: settings.real("seq_page_cost"),

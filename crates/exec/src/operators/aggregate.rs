@@ -49,6 +49,8 @@ pub struct AggregateSpec {
     pub aggregates: Vec<AggregateCall>,
     pub grouping_sets: Option<Vec<Vec<usize>>>,
     pub having: Option<Expr>,
+    /// The keys that tell groups apart where there are no grouping sets; they determine the others.
+    pub telling: Vec<usize>,
     pub input_types: Arc<[PhysicalType]>,
     pub part: Part,
 }
@@ -93,6 +95,8 @@ pub struct GroupTable {
     set: usize,
     /// Which of the keys this set groups by.
     positions: Vec<usize>,
+    /// Those of them that are compared.
+    telling: Vec<usize>,
     layout: KeyLayout,
     table: KeyTable,
     /// Groups of the keys in `table`, when short keys are kept apart from it.
@@ -397,9 +401,10 @@ impl GroupTable {
         positions: Vec<usize>,
         depth: u32,
     ) -> Result<GroupTable> {
-        let layout = KeyLayout::new(positions.iter().map(|i| spec.keys[*i].ty()));
+        let telling = if spec.grouping_sets.is_some() { positions.clone() } else { spec.telling.clone() };
+        let layout = KeyLayout::new(telling.iter().map(|i| spec.keys[*i].ty()));
         let short = (spec.strategy == AggregateStrategy::Hashed && !layout.is_word())
-            .then(|| ShortLayout::new(positions.iter().map(|i| spec.keys[*i].ty())))
+            .then(|| ShortLayout::new(telling.iter().map(|i| spec.keys[*i].ty())))
             .flatten();
         let key_types: Vec<PhysicalType> = spec.keys.iter().map(|key| key.ty().physical).collect();
         let states = spec.aggregates.iter().map(|call| State::new(ctx, call)).collect::<Result<_>>()?;
@@ -411,6 +416,7 @@ impl GroupTable {
             short: short.map(|short| (short, ShortTable::default(), ShortKeys::default())),
             layout,
             positions,
+            telling,
             null_group: None,
             groups: 0,
             keys: builders(&key_types, 0),
@@ -477,7 +483,7 @@ impl GroupTable {
         active: impl Iterator<Item = usize> + Clone,
         batch_keys: &mut BatchKeys,
     ) -> Result<()> {
-        let own: Vec<Arc<Column>> = self.positions.iter().map(|i| Arc::clone(&keys[*i])).collect();
+        let own: Vec<Arc<Column>> = self.telling.iter().map(|i| Arc::clone(&keys[*i])).collect();
         match &mut self.short {
             Some((layout, _, keys)) => {
                 layout.encode(&own, rows, active.clone(), keys);
@@ -519,9 +525,18 @@ impl GroupTable {
         numbers.clear();
         numbers.resize(batch.rows, 0);
         let mut kept: Vec<u16> = Vec::new();
+        // Rows of one group often stand side by side: only the first of them is looked up.
+        let by_words = self.layout.is_word() && self.short.is_none() && !batch_keys.has_nulls();
+        let mut last: Option<(u64, Option<u32>)> = None;
         for row in batch.active() {
-            let found =
-                if full { self.find(&batch_keys, row) } else { Some(self.number(&batch_keys, keys, row)) };
+            let found = match last {
+                Some((word, found)) if word == batch_keys.words[row] => found,
+                _ if full => self.find(&batch_keys, row),
+                _ => Some(self.number(&batch_keys, keys, row)),
+            };
+            if by_words {
+                last = Some((batch_keys.words[row], found));
+            }
             match found {
                 Some(number) => {
                     numbers[row] = number;
@@ -629,7 +644,7 @@ impl GroupTable {
         keys: &[Arc<Column>],
         row: usize,
     ) -> Result<bool> {
-        let own: Vec<Arc<Column>> = self.positions.iter().map(|i| Arc::clone(&keys[*i])).collect();
+        let own: Vec<Arc<Column>> = self.telling.iter().map(|i| Arc::clone(&keys[*i])).collect();
         let mut batch_keys = std::mem::take(&mut self.batch_keys);
         self.layout.encode(&own, batch.rows, batch.active(), &mut batch_keys)?;
         let found = self.find(&batch_keys, row);

@@ -1,27 +1,51 @@
-//! Bitmap scan: rows of a table by the row ids that indexes give, in page order, each once.
+//! Bitmap scan: rows of a table by the row ids that indexes give, page after page, each once.
 //!
-//! The ids of each index condition are gathered, sorted and combined. The set is kept in memory: eight bytes a row.
+//! # How
+//! The ids of each index condition are gathered in a [`RowBitmap`]; those of several are united or intersected. Then the
+//! pages are read in order, each under one latch, and of a page the rows that the set names, or all where it names the page
+//! only. A table's page is read once, however many of its rows are wanted, and rows that are not wanted are not looked at.
+//!
+//! # Invariants
+//! - BS1: a row that is there by the key of another version than the one the snapshot sees, or that stands on a page whose
+//!   rows are not known exactly, is asked the whole condition again ("Recheck Cond").
+//! - BS2: a serializable transaction has locked what it reads before it reads it: ranges of keys, then rows; all rows of
+//!   the table where the set has lost the rows of a page.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Instant;
 
 use ochre_access::btree::{Scan, ScanDirection, ScanFetch};
-use ochre_base::{Result, RowId};
+use ochre_access::heap::Heap;
+use ochre_base::{BlockNo, Result, RowId};
+use ochre_env::usage;
 use ochre_expr::Expr;
-use ochre_sql::physical::{BitmapScanPlan, BitmapSource, PhysicalPlan};
-use ochre_types::Selection;
+use ochre_sql::explain::{BitmapReport, NodeReport};
+use ochre_sql::physical::{BitmapScanPlan, BitmapSource, IndexBounds, PhysicalPlan};
+use ochre_storage::ScanRing;
+use ochre_types::{Batch, Selection};
 
 use crate::bounds::{key_range, key_spans};
-use crate::operators::scan::ScanRows;
-use crate::relation::TableAccess;
+use crate::operators::scan::{PAGE_ROWS, RING_BLOCKS, ScanRows, split};
+use crate::relation::{IndexAccess, TableAccess};
+use crate::row_bitmap::{PageRows, Pages, RowBitmap};
 use crate::{ExecContext, Operator};
+
+/// Rows of the first batch; each batch is four times as large as the one before, up to the full size.
+const FIRST_BATCH_ROWS: usize = 128;
 
 /// Rows by a set of row ids.
 pub struct BitmapScan {
     rows: ScanRows,
     bitmap: BitmapSource,
     recheck: Option<Expr>,
-    ids: Option<Vec<u64>>,
-    next: usize,
+    pages: Option<Pages>,
+    ring: Option<ScanRing>,
+    batch_rows: usize,
+    /// Rows of the decoder that BS1 is about.
+    doubtful: Vec<usize>,
+    pending: VecDeque<Batch>,
+    report: NodeReport,
 }
 
 impl BitmapScan {
@@ -31,114 +55,219 @@ impl BitmapScan {
             rows: ScanRows::new(table, &node.source, plan),
             bitmap: node.bitmap.clone(),
             recheck: node.recheck.clone(),
-            ids: None,
-            next: 0,
+            pages: None,
+            ring: None,
+            batch_rows: FIRST_BATCH_ROWS,
+            doubtful: Vec::new(),
+            pending: VecDeque::new(),
+            report: NodeReport::default(),
         }
+    }
+
+    fn gather(&mut self, ctx: &ExecContext<'_>, heap: &Heap) -> Result<Pages> {
+        let mut reports = std::mem::take(&mut self.report.bitmaps);
+        let set =
+            Gathering { ctx, table: &self.rows.table, reports: &mut reports, next: 0 }.rows(&self.bitmap)?;
+        self.report.bitmaps = reports;
+        if let (true, Some(serial)) = (set.is_lossy(), ctx.statement.snapshot.serial()) {
+            serial.read_relation(heap.relation())?; // BS2
+        }
+        self.ring = (set.page_count() > RING_BLOCKS as usize).then(ScanRing::bulk_read);
+        Ok(set.into_pages())
+    }
+
+    /// Decodes the wanted rows of a page.
+    fn read_page(
+        &mut self,
+        ctx: &ExecContext<'_>,
+        heap: &Heap,
+        block: u32,
+        known: Option<&PageRows>,
+    ) -> Result<()> {
+        match known {
+            Some(known) => {
+                self.report.exact_blocks += 1;
+                if let Some(serial) = ctx.statement.snapshot.serial() {
+                    for slot in known.slots() {
+                        serial.read_row(heap.relation(), RowId::new(block, slot))?; // BS2
+                    }
+                }
+            }
+            None => self.report.lossy_blocks += 1,
+        }
+        let decoder = &mut self.rows.decoder;
+        let doubtful = &mut self.doubtful;
+        let (block, snapshot, ring) = (BlockNo(block), ctx.statement.snapshot, self.ring.as_mut());
+        let Some(known) = known else {
+            return heap.scan_page_together(block, snapshot, ring, |versions| {
+                doubtful.extend(decoder.rows()..decoder.rows() + versions.len());
+                decoder.push_many(versions)
+            });
+        };
+        heap.read_rows_together(block, snapshot, ring, known.slots(), |versions| {
+            let first = decoder.rows();
+            let asked =
+                versions.iter().enumerate().filter(|(_, version)| known.recheck || version.recheck_keys);
+            doubtful.extend(asked.map(|(i, _)| first + i));
+            decoder.push_many(versions)
+        })
+    }
+
+    /// The rows that were decoded, without those that BS1 leaves out.
+    fn take(&mut self, ctx: &ExecContext<'_>, heap: &Heap) -> Result<Option<Batch>> {
+        heap.fetches.read(self.rows.decoder.rows());
+        let mut batch = self.rows.decoder.take(heap)?;
+        let doubtful = std::mem::take(&mut self.doubtful);
+        if let Some(recheck) = &self.recheck
+            && !doubtful.is_empty()
+        {
+            let asked: Vec<u16> = doubtful.iter().map(|row| *row as u16).collect();
+            let fits = ctx.filter(recheck, batch.clone().with_selection(Selection::new(asked)))?;
+            let fits: Vec<usize> = fits.iter().flat_map(Batch::active).collect();
+            self.report.removed_by_recheck += (doubtful.len() - fits.len()) as u64;
+            let rows: Vec<u16> = (0..batch.rows)
+                .filter(|row| doubtful.binary_search(row).is_err() || fits.binary_search(row).is_ok())
+                .map(|row| row as u16)
+                .collect();
+            if rows.is_empty() {
+                return Ok(None);
+            }
+            batch = batch.with_selection(Selection::new(rows));
+        }
+        self.rows.finish(ctx, batch)
     }
 }
 
-/// The row ids of a source, sorted, each once.
-fn row_ids(ctx: &ExecContext<'_>, table: &TableAccess, source: &BitmapSource) -> Result<Vec<u64>> {
-    match source {
-        BitmapSource::Index { index, bounds, .. } => {
-            let index = table.index(index.oid)?;
-            index.tree.scans.begun();
-            let mut scan = Scan::new(Arc::clone(&index.tree), ScanFetch::RowIds);
-            let mut ids = Vec::new();
-            for span in key_spans(ctx, index, bounds)? {
-                let (low, high) = span.bounds();
-                let locked = match ctx.statement.snapshot.serial() {
-                    Some(serial) => serial.read_range(index.tree.relation(), key_range(low, high))?,
-                    None => None,
-                };
-                scan.start(low, high, ScanDirection::Forward);
-                while scan.next_leaf()? {
-                    ctx.check_interrupts()?;
-                    ids.extend(scan.rids().iter().map(|rid| rid.to_u64()));
-                }
-                if let Some(locked) = locked {
-                    locked.read_all();
-                }
-            }
-            ids.sort_unstable();
-            ids.dedup();
-            Ok(ids)
+/// Makes the set of a source.
+struct Gathering<'g, 'c> {
+    ctx: &'g ExecContext<'c>,
+    table: &'g TableAccess,
+    /// One for each source, in the order in which the plan shows them.
+    reports: &'g mut Vec<BitmapReport>,
+    next: usize,
+}
+
+impl Gathering<'_, '_> {
+    fn rows(&mut self, source: &BitmapSource) -> Result<RowBitmap> {
+        let number = self.next;
+        self.next += 1;
+        if self.reports.len() < self.next {
+            self.reports.push(BitmapReport::default());
         }
-        BitmapSource::And(parts) => {
-            let mut parts = parts.iter();
-            let mut ids = match parts.next() {
-                Some(part) => row_ids(ctx, table, part)?,
-                None => return Ok(Vec::new()),
+        let (begun, taken) = (Instant::now(), usage::now());
+        let set = match source {
+            BitmapSource::Index { index, bounds, .. } => {
+                let index = Arc::clone(self.table.index(index.oid)?);
+                self.of_index(&index, bounds, number)?
+            }
+            BitmapSource::And(parts) => self.combined(parts, RowBitmap::intersection)?,
+            BitmapSource::Or(parts) => self.combined(parts, RowBitmap::union)?,
+        };
+        let report = &mut self.reports[number];
+        report.loops += 1;
+        report.total_ms += begun.elapsed().as_secs_f64() * 1000.0;
+        report.usage = report.usage.and(usage::now().since(taken));
+        Ok(set)
+    }
+
+    fn combined(
+        &mut self,
+        parts: &[BitmapSource],
+        combine: impl Fn(RowBitmap, RowBitmap) -> RowBitmap,
+    ) -> Result<RowBitmap> {
+        let mut set: Option<RowBitmap> = None;
+        for part in parts {
+            let rows = self.rows(part)?;
+            set = Some(match set {
+                Some(before) => combine(before, rows),
+                None => rows,
+            });
+        }
+        Ok(set.unwrap_or_else(|| RowBitmap::new(self.ctx.work_mem_bytes())))
+    }
+
+    fn of_index(
+        &mut self,
+        index: &Arc<IndexAccess>,
+        bounds: &IndexBounds,
+        number: usize,
+    ) -> Result<RowBitmap> {
+        let ctx = self.ctx;
+        index.tree.scans.begun();
+        let mut scan = Scan::new(Arc::clone(&index.tree), ScanFetch::RowIds);
+        let mut set = RowBitmap::new(ctx.work_mem_bytes());
+        for span in key_spans(ctx, index, bounds)? {
+            let (low, high) = span.bounds();
+            let locked = match ctx.statement.snapshot.serial() {
+                Some(serial) => serial.read_range(index.tree.relation(), key_range(low, high))?,
+                None => None,
             };
-            for part in parts {
-                let other = row_ids(ctx, table, part)?;
-                ids.retain(|id| other.binary_search(id).is_ok());
+            scan.start(low, high, ScanDirection::Forward);
+            self.reports[number].searches += 1;
+            while scan.next_leaf()? {
+                ctx.check_interrupts()?;
+                scan.rids().iter().for_each(|rid| set.insert(*rid));
+                self.reports[number].rows += scan.rids().len() as u64;
+                index.tree.scans.read(scan.rids().len());
             }
-            Ok(ids)
-        }
-        BitmapSource::Or(parts) => {
-            let mut ids = Vec::new();
-            for part in parts {
-                ids.extend(row_ids(ctx, table, part)?);
+            if let Some(locked) = locked {
+                locked.read_all();
             }
-            ids.sort_unstable();
-            ids.dedup();
-            Ok(ids)
         }
+        Ok(set)
     }
 }
 
 impl Operator for BitmapScan {
-    fn next(&mut self, ctx: &ExecContext<'_>) -> Result<Option<ochre_types::Batch>> {
+    fn next(&mut self, ctx: &ExecContext<'_>) -> Result<Option<Batch>> {
+        if let Some(batch) = self.pending.pop_front() {
+            return Ok(Some(batch));
+        }
         let table = Arc::clone(&self.rows.table);
         let heap = table.heap()?;
-        if self.ids.is_none() {
-            self.ids = Some(row_ids(ctx, &table, &self.bitmap)?);
-        }
-        let ids = self.ids.as_ref().expect("made above");
-        while self.next < ids.len() {
-            ctx.check_interrupts()?;
-            // Rows whose versions have other keys than their neighbours may be here by another version's key.
-            let mut doubtful = Vec::new();
-            let decoder = &mut self.rows.decoder;
-            while self.next < ids.len() && decoder.rows() < ctx.batch_rows() {
-                let rid = RowId::from_u64(ids[self.next]);
-                self.next += 1;
-                let row = decoder.rows();
-                if let Some(serial) = ctx.statement.snapshot.serial() {
-                    serial.read_row(heap.relation(), rid)?;
+        let mut pages = match self.pages.take() {
+            Some(pages) => pages,
+            None => self.gather(ctx, heap)?,
+        };
+        let end = heap.block_count()?;
+        loop {
+            let mut ended = true;
+            while self.rows.decoder.rows() + PAGE_ROWS <= self.batch_rows.max(PAGE_ROWS) {
+                ctx.check_interrupts()?;
+                let Some((block, known)) = pages.next() else { break };
+                ended = false;
+                if block < end {
+                    self.read_page(ctx, heap, block, known.as_ref())?;
                 }
-                let seen = heap.fetch(ctx.statement.snapshot, rid, |version| {
-                    if version.recheck_keys {
-                        doubtful.push(row);
-                    }
-                    decoder.push(&version)
-                })?;
-                seen.transpose()?;
             }
-            heap.fetches.read(decoder.rows());
-            let mut batch = decoder.take(heap)?;
-            if let Some(recheck) = &self.recheck
-                && !doubtful.is_empty()
-            {
-                let fits = ctx.filter(recheck, batch.clone())?;
-                let fits: Vec<usize> = fits.iter().flat_map(|batch| batch.active()).collect();
-                let rows: Vec<u16> = (0..batch.rows)
-                    .filter(|row| doubtful.binary_search(row).is_err() || fits.binary_search(row).is_ok())
-                    .map(|row| row as u16)
-                    .collect();
-                batch = batch.with_selection(Selection::new(rows));
+            if ended && self.rows.decoder.rows() == 0 {
+                self.pages = Some(pages);
+                return Ok(None);
             }
-            if let Some(batch) = self.rows.finish(ctx, batch)? {
-                return Ok(Some(batch));
+            self.batch_rows = (self.batch_rows * 4).min(ochre_base::limits::BATCH_ROWS);
+            if self.rows.decoder.rows() == 0 {
+                continue;
+            }
+            if let Some(batch) = self.take(ctx, heap)? {
+                self.pages = Some(pages);
+                if batch.active_rows() <= ctx.batch_rows().max(PAGE_ROWS) && ctx.batch_rows() >= PAGE_ROWS {
+                    return Ok(Some(batch));
+                }
+                split(batch, ctx.batch_rows(), &mut self.pending);
+                return Ok(self.pending.pop_front());
             }
         }
-        Ok(None)
+    }
+
+    fn report(&self, report: &mut NodeReport) {
+        *report = self.report.clone();
+        report.removed_by_filter = self.rows.removed;
     }
 
     fn rescan(&mut self, _ctx: &ExecContext<'_>) -> Result<()> {
-        self.ids = None;
-        self.next = 0;
+        self.pages = None;
+        self.pending.clear();
+        self.batch_rows = FIRST_BATCH_ROWS;
         Ok(())
     }
 }

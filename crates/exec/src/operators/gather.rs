@@ -663,6 +663,7 @@ mod tests {
             returns_rows: true,
             relations: Vec::new(),
             read_only: true,
+            disabled: ochre_sql::DisabledMethods::default(),
         });
         let running = Arc::new(AtomicUsize::new(0));
         let together = deeds.len().min(places + 1);

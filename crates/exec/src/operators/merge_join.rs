@@ -86,23 +86,25 @@ struct Run {
     /// The rows behind those in `store`.
     last: Vec<Arc<Column>>,
     rows: usize,
+    /// Rows in a block.
+    block_rows: usize,
     /// For right and full joins: a bit a row, set when it found a partner.
     matched: Vec<u64>,
 }
 
-/// Rows in a block of a run.
+/// Rows in a block of a run; one without any memory, so that tests have blocks of small tables in files.
 const BLOCK_ROWS: usize = 1024;
 
 impl Run {
     fn block_count(&self) -> usize {
-        self.rows.div_ceil(BLOCK_ROWS)
+        self.rows.div_ceil(self.block_rows.max(1))
     }
 
     fn block(&self, number: usize) -> Result<Batch> {
         if let Some(batch) = self.store.as_ref().map(|store| store.batch(number)).transpose()?.flatten() {
             return Ok(batch);
         }
-        Ok(Batch::new(self.last.clone(), self.rows - number * BLOCK_ROWS))
+        Ok(Batch::new(self.last.clone(), self.rows - number * self.block_rows))
     }
 
     fn clear(&mut self) {
@@ -235,6 +237,7 @@ impl MergeJoin {
         let has_inner = self.inner.fill(ctx, &self.spec.inner_keys)?;
         match (has_outer, has_inner) {
             (false, false) => Ok(false),
+            (true, false) if !keeps_lone_outer(self.spec.join) => Ok(false),
             (true, false) => self.lone_outer(ctx).map(|()| true),
             (false, true) => self.lone_inner(ctx).map(|()| true),
             (true, true) => {
@@ -262,13 +265,14 @@ impl MergeJoin {
         keys.iter_mut().zip(current).for_each(|(builder, column)| builder.push_from(column, row));
         self.run.keys = keys.iter_mut().map(|builder| Arc::new(builder.take())).collect();
         self.run.clear();
+        self.run.block_rows = if ctx.work_mem_bytes() == 0 { 1 } else { BLOCK_ROWS };
         let mut rows = 0;
         while self.inner.fill(ctx, &self.spec.inner_keys)? {
             let (batch, keys, row) = self.inner.current();
             if self.compare((keys, row), (&self.run.keys, 0)) != Ordering::Equal {
                 break;
             }
-            if rows == BLOCK_ROWS {
+            if rows == self.run.block_rows {
                 self.run
                     .store
                     .get_or_insert_with(|| {
@@ -318,7 +322,7 @@ impl MergeJoin {
                 break;
             }
             if self.tracks_matches() {
-                for row in joined.active().map(|row| block * BLOCK_ROWS + start + row) {
+                for row in joined.active().map(|row| block * self.run.block_rows + start + row) {
                     self.run.matched[row / 64] |= 1 << (row % 64);
                 }
             }
@@ -331,9 +335,8 @@ impl MergeJoin {
             return Ok(());
         }
         let lone = match self.spec.join {
-            JoinType::Left | JoinType::Full | JoinType::Anti => !matched,
             JoinType::Semi => matched,
-            _ => false,
+            join => keeps_lone_outer(join) && !matched,
         };
         if lone {
             self.put_outer(ctx)?;
@@ -348,7 +351,7 @@ impl MergeJoin {
         ctx.check_interrupts()?;
         let inner = self.run.block(block)?;
         for row in 0..inner.rows {
-            if self.run.is_matched(block * BLOCK_ROWS + row) {
+            if self.run.is_matched(block * self.run.block_rows + row) {
                 continue;
             }
             let columns = inner.columns.iter().map(|column| Arc::new(column.slice(row, 1))).collect();
@@ -363,7 +366,7 @@ impl MergeJoin {
     }
 
     fn lone_outer(&mut self, ctx: &ExecContext<'_>) -> Result<()> {
-        if matches!(self.spec.join, JoinType::Left | JoinType::Full | JoinType::Anti) {
+        if keeps_lone_outer(self.spec.join) {
             self.put_outer(ctx)?;
         }
         self.outer.next += 1;
@@ -425,6 +428,11 @@ impl MergeJoin {
             self.output.push_back(take_batch(&mut self.gathered, rows));
         }
     }
+}
+
+/// Whether an outer row that has no partner comes out.
+fn keeps_lone_outer(join: JoinType) -> bool {
+    matches!(join, JoinType::Left | JoinType::Full | JoinType::Anti)
 }
 
 impl Operator for MergeJoin {

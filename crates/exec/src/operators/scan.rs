@@ -1,5 +1,6 @@
 //! What all table scans share: decoding, filtering, cutting to the output columns.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use ochre_access::heap::Heap;
@@ -10,6 +11,21 @@ use ochre_types::{Batch, Column, ColumnBuilder, Datum, PhysicalType};
 use crate::ExecContext;
 use crate::codec::RowDecoder;
 use crate::relation::TableAccess;
+
+/// Tables of more blocks are read through a ring of frames.
+pub const RING_BLOCKS: u32 = 2048;
+/// Rows that fit on a page at most: a batch is given out while it has room for fewer.
+pub const PAGE_ROWS: usize = 300;
+
+/// Puts a page's rows out in smaller batches than the page has rows: tests ask for that.
+pub fn split(batch: Batch, rows: usize, parts: &mut VecDeque<Batch>) {
+    let batch = batch.compact();
+    for start in (0..batch.rows).step_by(rows) {
+        let count = rows.min(batch.rows - start);
+        let columns = batch.columns.iter().map(|column| Arc::new(column.slice(start, count)));
+        parts.push_back(Batch::new(columns.collect(), count));
+    }
+}
 
 /// A table scan's table, what it reads of a row, and its filter.
 pub struct ScanRows {

@@ -18,19 +18,14 @@ use ochre_types::{Batch, Selection};
 
 use crate::key_filter::KeyFilter;
 use crate::operators::sampler::Sampling;
-use crate::operators::scan::ScanRows;
+use crate::operators::scan::{PAGE_ROWS, RING_BLOCKS, ScanRows, split};
 use crate::parallel::SharedScan;
 use crate::raw_filter::RawFilter;
 use crate::relation::TableAccess;
 use crate::{ExecContext, Operator};
 
-/// Tables of more blocks are read through a ring of frames.
-const RING_BLOCKS: u32 = 2048;
 /// Rows of the first batch; each batch is four times as large as the one before, up to the full size.
 const FIRST_BATCH_ROWS: usize = 128;
-/// Rows that fit on a page at most: a batch is given out while it has room for fewer.
-const PAGE_ROWS: usize = 300;
-
 /// The rows of a table in the order of their ids, after those that are not stored.
 pub struct SeqScan {
     rows: ScanRows,
@@ -135,16 +130,6 @@ impl SeqScan {
         Ok(None)
     }
 
-    /// A page's rows in smaller batches than the page has rows: tests ask for that.
-    fn split(&mut self, batch: Batch, rows: usize) {
-        let batch = batch.compact();
-        for start in (0..batch.rows).step_by(rows) {
-            let count = rows.min(batch.rows - start);
-            let columns = batch.columns.iter().map(|column| Arc::new(column.slice(start, count)));
-            self.pending.push_back(Batch::new(columns.collect(), count));
-        }
-    }
-
     /// Decodes pages until the batch is full or the table ends; false when there was no page left.
     fn read_pages(&mut self, ctx: &ExecContext<'_>) -> Result<bool> {
         let Some(heap) = self.rows.table.heap.clone() else { return Ok(false) };
@@ -171,14 +156,16 @@ impl SeqScan {
                 BlockNo(self.next_block),
                 ctx.statement.snapshot,
                 self.ring.as_mut(),
-                |version| {
-                    if sampler.is_some_and(|sampler| !sampler.wants_row(version.rid)) {
-                        return false;
+                |versions| {
+                    if let Some(sampler) = sampler {
+                        versions.retain(|version| sampler.wants_row(version.rid));
                     }
-                    *looked_at += 1;
-                    all || raw.passes(&codec, version)
+                    *looked_at += versions.len();
+                    if !all {
+                        raw.retain(&codec, versions);
+                    }
+                    decoder.push_many(versions)
                 },
-                |versions| decoder.push_many(versions),
             )?;
             self.next_block += 1;
             read = true;
@@ -211,7 +198,7 @@ impl Operator for SeqScan {
                 if batch.active_rows() <= ctx.batch_rows().max(PAGE_ROWS) && ctx.batch_rows() >= PAGE_ROWS {
                     return Ok(Some(batch));
                 }
-                self.split(batch, ctx.batch_rows());
+                split(batch, ctx.batch_rows(), &mut self.pending);
                 return Ok(self.pending.pop_front());
             }
         }

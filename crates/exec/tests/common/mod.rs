@@ -336,6 +336,7 @@ pub fn statement(command: CommandKind, plan: Arc<PhysicalPlan>, slots: usize) ->
         parameters: Vec::new(),
         relations: Vec::new(),
         read_only: command == CommandKind::Select,
+        disabled: ochre_sql::DisabledMethods::default(),
     })
 }
 

@@ -250,6 +250,40 @@ fn slice<T: Native>(column: &Column) -> Result<&[T]> {
     T::slice(column).ok_or_else(form)
 }
 
+/// What `f` says of each row, unless it has nothing to say of one.
+#[inline]
+fn narrow_results(
+    a: &[Numeric],
+    a_stride: usize,
+    b: &[Numeric],
+    b_stride: usize,
+    rows: usize,
+    f: impl Fn(&Numeric, &Numeric) -> Option<Numeric>,
+) -> Option<Vec<Numeric>> {
+    let mut values: Vec<Numeric> = Vec::with_capacity(rows);
+    match (a_stride, b_stride) {
+        (1, 1) => {
+            for (a, b) in a.iter().zip(b) {
+                values.push(f(a, b)?);
+            }
+        }
+        (0, 1) => {
+            let a = a.first()?;
+            for b in b {
+                values.push(f(a, b)?);
+            }
+        }
+        (1, 0) => {
+            let b = b.first()?;
+            for a in a {
+                values.push(f(a, b)?);
+            }
+        }
+        _ => return None,
+    }
+    (values.len() == rows).then_some(values)
+}
+
 fn numerics(args: &[Arc<Column>]) -> Result<(&[Numeric], &[Numeric])> {
     let a = args[0].as_numerics().ok_or_else(form)?;
     let b = args[1].as_numerics().ok_or_else(form)?;
@@ -458,15 +492,24 @@ impl Implementations {
         self.add(source, Implementation::Batch { batch, row });
     }
 
-    /// A kernel of two numerics with a numeric result: a loop over the slices for the selected valid rows.
+    /// A kernel of two numerics with a numeric result: a loop over the slices for the selected valid rows. Where all rows
+    /// are asked for and `narrow` has an answer for each, that is the result.
     pub(crate) fn numeric2(
         &mut self,
         source: &'static str,
+        narrow: impl Fn(&Numeric, &Numeric) -> Option<Numeric> + Copy + Send + Sync + 'static,
         f: impl Fn(&CallContext<'_, '_>, &Numeric, &Numeric) -> Result<Numeric> + Copy + Send + Sync + 'static,
     ) {
         let batch: BatchFn = Arc::new(move |call, args, rows, selection| {
             let (a, b) = numerics(args)?;
             let validity = validity_of(args);
+            let (sa, sb) = (args[0].stride(), args[1].stride());
+            if selection.is_none()
+                && validity.is_none()
+                && let Some(values) = narrow_results(a, sa, b, sb, rows, narrow)
+            {
+                return Ok(Arc::new(Column::new(ColumnValues::Numeric(values), validity)));
+            }
             let mut values: Vec<Numeric> = Vec::with_capacity(rows);
             match (selection, &validity, args[0].is_constant(), args[1].is_constant()) {
                 (None, None, false, false) => {
@@ -485,7 +528,6 @@ impl Implementations {
                     }
                 }
                 _ => {
-                    let (sa, sb) = (args[0].stride(), args[1].stride());
                     values.resize(rows, Numeric::ZERO);
                     Rows::new(rows, selection).try_each(|row| {
                         if validity.as_ref().is_none_or(|validity| validity.get(row)) {

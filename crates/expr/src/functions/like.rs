@@ -19,6 +19,8 @@ enum Pattern {
     Prefix(Vec<u8>),
     Suffix(Vec<u8>),
     Contains(Box<memmem::Finder<'static>>),
+    /// What it begins with, what follows somewhere, in this order, and what it ends with.
+    Parts(Vec<u8>, Vec<memmem::Finder<'static>>, Vec<u8>),
     General(Vec<Element>),
 }
 
@@ -82,9 +84,22 @@ impl Pattern {
             }
             whole => match literal(whole) {
                 Some(exact) => Pattern::Exact(exact),
-                None => Pattern::General(elements),
+                None => Pattern::of_parts(whole).unwrap_or(Pattern::General(elements)),
             },
         })
+    }
+
+    /// Of elements that are bytes and `%` only, with a `%` among them.
+    fn of_parts(elements: &[Element]) -> Option<Pattern> {
+        let literal = |part: &[Element]| -> Option<Vec<u8>> {
+            part.iter().map(|e| if let Element::Byte(byte) = e { Some(*byte) } else { None }).collect()
+        };
+        let mut parts: Vec<Vec<u8>> =
+            elements.split(|element| *element == Element::Any).map(literal).collect::<Option<_>>()?;
+        let last = parts.pop()?;
+        let mut parts = parts.into_iter();
+        let first = parts.next()?;
+        Some(Pattern::Parts(first, parts.map(|part| memmem::Finder::new(&part).into_owned()).collect(), last))
     }
 
     fn matches(&self, value: &[u8], mode: Mode) -> bool {
@@ -100,6 +115,18 @@ impl Pattern {
             Pattern::Prefix(prefix) => value.starts_with(prefix),
             Pattern::Suffix(suffix) => value.ends_with(suffix),
             Pattern::Contains(part) => part.find(value).is_some(),
+            // The first place of each part leaves the most to the next ones.
+            Pattern::Parts(first, middle, last) => {
+                if !first.is_empty() && !value.starts_with(first) {
+                    return false;
+                }
+                let mut rest = &value[first.len()..];
+                for part in middle {
+                    let Some(at) = part.find(rest) else { return false };
+                    rest = &rest[at + part.needle().len()..];
+                }
+                last.is_empty() || rest.ends_with(last)
+            }
             Pattern::General(elements) => matches(value, elements, mode.bytes),
         }
     }
@@ -259,6 +286,15 @@ mod tests {
         assert!(
             like("h%", "h\\%") && !like("hx", "h\\%") && like("äöü", "_ö_") && like("abcabd", "%ab_%abd")
         );
+        assert!(like("hawkeye", "%w%y%") && like("hawkeye", "ha%ke%e") && like("aab", "a%ab"));
+        assert!(
+            !like("hawkeye", "%y%w%")
+                && !like("ab", "ab%b")
+                && !like("aba", "ab%ba")
+                && like("abba", "ab%ba")
+        );
+        assert!(like("a special list of requests", "%special%requests%") && like("äöüä", "ä%ü%ä"));
+        assert!(like("a%b", "%\\%%b") && !like("axb", "%\\%%b") && like("", "%%") && like("ab", "a%%b"));
         assert!(like("indio", "_ndi%") && like("aXbXc", "a%X%c") && !like("abc", "abc%d"));
     }
 }

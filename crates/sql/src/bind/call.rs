@@ -15,6 +15,7 @@ use super::level::Clause;
 use super::overload::{Candidate, Choice, Overloads, candidates, choose_function};
 use super::scope::Scope;
 use crate::logical::{AggregateExpr, AggregateFunction, Ordering, SetItem, WindowExpr};
+use crate::plan::strip_relabel;
 
 /// A call whose function is chosen and whose arguments fit it.
 #[derive(Debug)]
@@ -554,6 +555,15 @@ impl Binder<'_> {
         if call.distinct {
             for arg in &resolved.args {
                 self.require_ordering(arg.ty(), true, call.pos)?;
+            }
+            for key in &mut order_by {
+                // A column is the argument that an implicit cast made of it.
+                let written = |(arg, written): &(&Expr, &ast::FuncArg)| {
+                    !matches!(written.value, ast::Expr::Cast(_)) && *strip_relabel(arg) == key.expr
+                };
+                if let Some((arg, _)) = resolved.args.iter().zip(&call.args).find(written) {
+                    key.expr = arg.clone();
+                }
             }
             let among = |key: &Ordering| resolved.args.contains(&key.expr);
             if !order_by.iter().all(among) {

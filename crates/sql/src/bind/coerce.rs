@@ -6,7 +6,9 @@ use ochre_base::{Error, Oid, Result, SqlState};
 use ochre_expr::{CastContext, CastKind, CastMethod, Expr};
 use ochre_parser::ast::Pos;
 use ochre_types::range::range_subtype;
-use ochre_types::{ArrayValue, Datum, PhysicalType, SqlType, oids, type_info, typmod};
+use ochre_types::{
+    ArrayValue, Datum, PhysicalType, SqlType, oids, record_fields, record_type, type_info, typmod,
+};
 
 use super::Binder;
 
@@ -330,7 +332,8 @@ impl Binder<'_> {
         pos: Pos,
     ) -> Result<Expr> {
         let ty = expr.ty();
-        if target.typmod < 0 || ty.typmod == target.typmod {
+        // Rows have no modifier of their own: theirs tells what their fields are.
+        if target.typmod < 0 || ty.typmod == target.typmod || ty.oid == oids::RECORD {
             return Ok(expr);
         }
         let explicit = context == CoercionContext::Explicit;
@@ -615,6 +618,14 @@ impl Binder<'_> {
         let mut same_typmod = true;
         for (ty, pos) in types {
             if ty.oid == chosen.oid {
+                if ty.typmod != chosen.typmod && ty.oid == oids::RECORD {
+                    // Rows whose fields have other names are of one type as long as the fields are.
+                    let (fields, others) = (record_fields(chosen), record_fields(ty));
+                    if let Some(fields) = fields.filter(|fields| others.as_ref() == Some(fields)) {
+                        chosen = record_type(&fields);
+                        continue;
+                    }
+                }
                 same_typmod &= ty.typmod == chosen.typmod;
                 continue;
             }

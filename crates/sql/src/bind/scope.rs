@@ -678,9 +678,10 @@ fn edit_distance(a: &str, b: &str) -> usize {
 
 /// A row of these columns.
 fn row_of(columns: &[ItemColumn]) -> Expr {
-    let types: Vec<SqlType> = columns.iter().map(|column| column.expr.ty()).collect();
+    let fields: Vec<(Arc<str>, SqlType)> =
+        columns.iter().map(|column| (Arc::clone(&column.name), column.expr.ty())).collect();
     Expr::Row {
         fields: columns.iter().map(|column| column.expr.clone()).collect(),
-        ty: ochre_types::record_type(&types),
+        ty: ochre_types::named_record_type(&fields),
     }
 }

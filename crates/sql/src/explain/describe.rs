@@ -168,6 +168,8 @@ struct Kind {
     target: String,
     /// What it works on, as properties.
     entries: Vec<Entry>,
+    /// Its method is switched off, and there was no other.
+    disabled: bool,
 }
 
 impl Kind {
@@ -207,7 +209,7 @@ impl<'a> Describer<'a> {
         }
         let actual = self.actual(outermost);
         let own = if std::ptr::eq(outermost, plan) { actual.clone() } else { self.actual(plan) };
-        let kind = self.kind(plan);
+        let kind = Kind { disabled: self.plan.disabled.forbid(&plan.node), ..self.kind(plan) };
         let mut node = self.begin(kind, &outermost.estimate, actual.as_ref());
         if self.options.verbose && !outermost.columns.is_empty() {
             let names = self.output_names();
@@ -290,7 +292,7 @@ impl<'a> Describer<'a> {
             }
             PlanNode::BitmapScan(scan) => {
                 let mut reports = report.map(|report| report.bitmaps.iter());
-                children.push(related(self.bitmap(&scan.bitmap, &mut reports), "Outer"));
+                children.push(related(self.bitmap(&scan.bitmap, &scan.source, &mut reports), "Outer"));
             }
             PlanNode::Append(append) => {
                 for input in &append.inputs {
@@ -336,6 +338,7 @@ impl<'a> Describer<'a> {
     fn bitmap(
         &mut self,
         source: &'a BitmapSource,
+        table: &ScanSource,
         reports: &mut Option<std::slice::Iter<'_, BitmapReport>>,
     ) -> Node {
         let report = reports.as_mut().map(|reports| reports.next().copied().unwrap_or_default());
@@ -354,9 +357,7 @@ impl<'a> Describer<'a> {
                 let mut kind = Kind::plain("Bitmap Index Scan").property("Index Name", &*index.name);
                 kind.target = format!(" on {}", names::quote(&index.name));
                 let mut node = self.begin(kind, &estimate, actual.as_ref());
-                let names = Names::new(self.plan, &self.slots, &self.windows, false);
-                let text =
-                    bounds_text(&names, index, bounds, |position| index.column_names[position].to_string());
+                let text = index_cond(&self.names(), table, index, bounds);
                 node.entries.extend(text.map(|text| Entry::text("Index Cond", text)));
                 if let Some(report) = report {
                     node.entries.push(Entry::count("Index Searches", report.searches, ""));
@@ -375,7 +376,7 @@ impl<'a> Describer<'a> {
                 let mut node = self.begin(kind, &estimate, actual.as_ref());
                 self.add_usage(&mut node, actual.map(|actual| actual.usage));
                 for part in parts {
-                    node.children.push(related(self.bitmap(part, reports), "Member"));
+                    node.children.push(related(self.bitmap(part, table, reports), "Member"));
                 }
                 node
             }
@@ -432,7 +433,11 @@ impl<'a> Describer<'a> {
             entries.push(Entry::hidden_number("Actual Rows", rows, 2));
             entries.push(Entry::hidden_count("Actual Loops", actual.loops));
         }
-        entries.push(Entry::hidden_flag("Disabled", false));
+        entries.push(if kind.disabled {
+            Entry::flag("Disabled", true)
+        } else {
+            Entry::hidden_flag("Disabled", false)
+        });
         Node { above: None, headline, entries, children: Vec::new() }
     }
 
@@ -1091,7 +1096,7 @@ fn grouping(names: &Names<'_>, aggregate: &AggregatePlan, entries: &mut Vec<Entr
         }
         None if aggregate.keys.is_empty() => {}
         None => {
-            entries.push(Entry::list("Group Key", (0..aggregate.keys.len()).map(|i| text(&i)).collect()));
+            entries.push(Entry::list("Group Key", aggregate.telling.iter().map(text).collect()));
         }
     }
 }

@@ -38,6 +38,8 @@ use ochre_base::Oid;
 use ochre_expr::Expr;
 use ochre_types::SqlType;
 
+use crate::plan::DisabledMethods;
+
 pub use modify::{
     Assignment, CheckExpression, ConflictAction, DeletePlan, ForeignKeyCheck, GeneratedColumn,
     IndexMaintenance, InsertPlan, InsertRouting, KeyPart, LeafInsert, LeavingRows, MergeAction, MergeChange,
@@ -84,6 +86,8 @@ pub struct PlannedStatement {
     pub relations: Vec<RelationUse>,
     /// No INSERT, UPDATE or DELETE anywhere, and no row locks.
     pub read_only: bool,
+    /// The methods that were switched off when it was planned, for EXPLAIN.
+    pub disabled: DisabledMethods,
 }
 
 /// The command, as PostgreSQL's command tags name it.

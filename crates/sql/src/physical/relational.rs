@@ -273,6 +273,8 @@ pub struct AggregatePlan {
     pub grouping_sets: Option<Vec<Vec<usize>>>,
     /// HAVING, over the node's output.
     pub having: Option<Expr>,
+    /// The positions in `keys` that tell groups apart: they determine the other keys. With grouping sets, all.
+    pub telling: Vec<usize>,
     /// Whether it does all of the work.
     pub stage: AggregateStage,
 }

@@ -80,6 +80,56 @@ pub(crate) fn index_scan(settings: &PlannerSettings, work: IndexWork) -> (f64, f
     (descent, descent + index_io + index_cpu + heap_io + cpu)
 }
 
+/// What it takes to begin with a bitmap, in operator costs: that of a page or so in memory.
+const BITMAP_SETUP_COST: f64 = 400.0;
+/// What it takes to enter a row and to take it out again, in operator costs. PostgreSQL counts a tenth of one; beside a scan
+/// that filters all rows of a page at once it is far more than that.
+const BITMAP_ROW_COST: f64 = 8.0;
+/// What each page of a bitmap takes beside reading it, in operator costs. With pages in memory an index scan is the faster
+/// one until it comes back to pages; then the bitmap is.
+const BITMAP_PAGE_COST: f64 = 200.0;
+
+/// Cost of making a bitmap of an index.
+pub(crate) fn bitmap_index(settings: &PlannerSettings, work: IndexWork) -> f64 {
+    let entries = (work.index_selectivity * work.index_tuples).max(1.0).round();
+    let (_, whole) = index_scan(settings, IndexWork { index_only: true, qual_cost: 0.0, ..work });
+    // No row is looked at yet.
+    whole - entries * settings.cpu_tuple_cost
+        + (BITMAP_SETUP_COST + BITMAP_ROW_COST * entries) * settings.cpu_operator_cost
+}
+
+/// Start-up and total cost of reading the rows of a bitmap, in the order of their pages.
+pub(crate) fn bitmap_heap(
+    settings: &PlannerSettings,
+    bitmap_cost: f64,
+    selectivity: f64,
+    pages: f64,
+    tuples: f64,
+    loops: f64,
+    qual_cost: f64,
+) -> (f64, f64) {
+    /// Bytes that a page's rows take in a bitmap.
+    const PAGE_BYTES: f64 = 72.0;
+    let pages = pages.max(1.0);
+    let mut rows = (selectivity * tuples).max(1.0).round();
+    let fetched = if loops > 1.0 {
+        pages_fetched(rows * loops, pages, settings) / loops
+    } else {
+        (2.0 * pages * rows / (2.0 * pages + rows)).min(pages).ceil()
+    };
+    let room = (settings.work_mem_bytes / PAGE_BYTES).max(1.0);
+    if fetched > room {
+        // Of pages that are known as wholes all rows are looked at.
+        let lossy = (fetched - room / 2.0).max(0.0) / fetched;
+        rows += lossy * (tuples * fetched / pages - rows).max(0.0);
+    }
+    // The nearer its pages are to each other, the more it is like reading all of them.
+    let saved = (settings.random_page_cost - settings.seq_page_cost) * (fetched / pages);
+    let page_cost = settings.random_page_cost - saved + BITMAP_PAGE_COST * settings.cpu_operator_cost;
+    let run = fetched * page_cost + rows * (settings.cpu_tuple_cost + qual_cost);
+    (bitmap_cost, bitmap_cost + run)
+}
+
 /// Distinct pages met by random accesses, after Mackert and Lohman.
 fn pages_fetched(tuples: f64, pages: f64, settings: &PlannerSettings) -> f64 {
     let t = pages.max(1.0);

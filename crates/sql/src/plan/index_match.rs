@@ -132,6 +132,17 @@ impl IndexMatch {
         self.keys.is_empty() && self.lower.is_none() && self.upper.is_none() && !self.not_null
     }
 
+    /// How many ranges of the index it makes: one for each element of a list.
+    pub fn searches(&self) -> f64 {
+        let of_key = |key: &KeyMatch| match key {
+            KeyMatch::Any(Expr::Constant { value: Datum::Array(array), .. }, _) => array.len() as f64,
+            KeyMatch::Any(Expr::ArrayLiteral { elements, .. }, _) => elements.len() as f64,
+            KeyMatch::Any(..) => 10.0,
+            _ => 1.0,
+        };
+        self.keys.iter().map(of_key).product::<f64>().max(1.0)
+    }
+
     /// An equality on every key.
     pub fn is_full_equality(&self, index: &IndexDescriptor) -> bool {
         self.keys.len() == index.keys.len() && self.keys.iter().all(|key| matches!(key, KeyMatch::Equal(..)))

@@ -15,7 +15,7 @@ use ochre_types::{SqlType, oids};
 use super::index_match::{Operation, comparison_of, operation_of};
 use super::join_order::{JoinGraph, MAX_RELATIONS, Mask, Memo, Method};
 use super::scan::ScanPath;
-use super::{Node, PlanBuilder, Wanted, cost};
+use super::{Node, OrderKey, PlanBuilder, Price, Wanted, cost};
 use crate::idset::IdSet;
 use crate::logical::{ColumnId, Join, JoinKind, Logical, Ordering, TableId};
 use crate::physical::{
@@ -123,29 +123,13 @@ impl PlanBuilder<'_> {
                     0.0,
                     rows,
                 );
-                let (_, hash_cost) = if keys.is_empty() {
-                    let (_, scan) = cost::nested_loop(
-                        self.settings(),
-                        left_node.plan.estimate,
-                        plain.estimate,
-                        plain.estimate.rows * self.settings().cpu_operator_cost,
-                        self.settings().cpu_operator_cost,
-                        rows,
-                    );
-                    (0.0, scan)
-                } else {
-                    cost::hash_join(
-                        self.settings(),
-                        left_node.plan.estimate,
-                        plain.estimate,
-                        keys.len(),
-                        rows,
-                        rows,
-                    )
-                };
-                if loop_cost < hash_cost
-                    || !self.settings().enable_hashjoin && self.settings().enable_nestloop
-                {
+                let disabled = path.disabled + u32::from(!self.settings().enable_nestloop);
+                let probing = Price { disabled, cost: loop_cost };
+                let ways = self.ways(kind, &join.on, &keys, &left_node, plain.estimate, &[], rows);
+                let other = ways
+                    .first()
+                    .map(|(price, _)| Price { disabled: price.disabled + plain.disabled, ..*price });
+                if other.is_none_or(|other| probing.is_below(other)) {
                     let mark = self.outside.len();
                     let right_needed = if kind.keeps_right() { needed.clone() } else { IdSet::default() };
                     let inner = self.build_scan(table, &conditions, &right_needed, path)?;
@@ -162,36 +146,85 @@ impl PlanBuilder<'_> {
         }
         let right_node = self.plan_node(right, &needed, &Wanted::default())?;
         let rows = self.outer_rows(kind, left_node.plan.estimate, right_node.rows(), &join.on);
-        if !keys.is_empty() {
-            return self.build_hash_of(kind, left_node, right_node, keys, residual, rows, required);
-        }
-        match kind {
-            JoinKind::Full | JoinKind::Right => Err(Error::new(
-                SqlState::FEATURE_NOT_SUPPORTED,
-                "FULL JOIN is only supported with merge-joinable or hash-joinable join conditions",
-            )),
-            JoinKind::AntiNullAware => Err(Error::internal("NOT IN without a key")),
-            _ => {
+        let right_order = right_node.order.clone();
+        let ways = self.ways(kind, &join.on, &keys, &left_node, right_node.plan.estimate, &right_order, rows);
+        let width = self.join_width(kind, &left_node, &right_node);
+        match ways.first() {
+            Some((_, Way::Hash)) => {
+                self.build_hash_of(kind, left_node, right_node, keys, residual, rows, required)
+            }
+            Some((price, Way::Merge)) => {
+                let startup_cost = left_node.plan.estimate.startup_cost;
+                let estimate = Estimate { startup_cost, total_cost: price.cost, rows, width };
+                self.build_merge(kind, left_node, right_node, keys, residual, estimate)
+            }
+            Some((price, Way::Loop)) => {
                 let inner = self.materialize(right_node);
                 let condition =
                     if join.on.is_empty() { None } else { Some(Expr::and(join.on.iter().cloned())) };
-                let (startup_cost, total_cost) = cost::nested_loop(
-                    self.settings(),
-                    left_node.plan.estimate,
-                    inner.plan.estimate,
-                    inner.rows() * self.settings().cpu_operator_cost,
-                    self.settings().cpu_operator_cost,
-                    rows,
-                );
-                let estimate = Estimate {
-                    startup_cost,
-                    total_cost,
-                    rows,
-                    width: self.join_width(kind, &left_node, &inner),
-                };
+                let startup_cost = left_node.plan.estimate.startup_cost + inner.plan.estimate.startup_cost;
+                let estimate = Estimate { startup_cost, total_cost: price.cost, rows, width };
                 self.build_loop(kind, left_node, inner, Vec::new(), condition, estimate)
             }
+            None if kind == JoinKind::AntiNullAware => Err(Error::internal("NOT IN without a key")),
+            None => Err(Error::new(
+                SqlState::FEATURE_NOT_SUPPORTED,
+                "FULL JOIN is only supported with merge-joinable or hash-joinable join conditions",
+            )),
         }
+    }
+
+    /// The ways to join two sides in this order, the cheapest first. What the sides themselves have of methods that are
+    /// switched off is not counted: it is the same for all.
+    #[allow(clippy::too_many_arguments)]
+    fn ways(
+        &self,
+        kind: JoinKind,
+        on: &[Expr],
+        keys: &[EquiKey],
+        left: &Node,
+        right: Estimate,
+        right_order: &[OrderKey],
+        rows: f64,
+    ) -> Vec<(Price, Way)> {
+        let settings = self.settings();
+        let off = |on: bool| u32::from(!on);
+        let l = left.plan.estimate;
+        let mut ways = Vec::with_capacity(3);
+        if !keys.is_empty() {
+            let straight = cost::hash_join(settings, l, right, keys.len(), rows, rows).1;
+            let swaps = matches!(kind, JoinKind::Left | JoinKind::Semi | JoinKind::Anti);
+            let swapped = cost::hash_join(settings, right, l, keys.len(), rows, rows).1;
+            let cost = if swaps { straight.min(swapped) } else { straight };
+            ways.push((Price { disabled: off(settings.enable_hashjoin), cost }, Way::Hash));
+        }
+        if can_merge(kind, keys) {
+            let mut disabled = off(settings.enable_mergejoin);
+            let mut sorted = |estimate: Estimate, have: &[OrderKey], side: &dyn Fn(&EquiKey) -> &Expr| {
+                if is_sorted_by_keys(have, keys, side) {
+                    return estimate;
+                }
+                disabled += off(settings.enable_sort);
+                Estimate { rows: estimate.rows, ..cost::sort(settings, estimate, None) }
+            };
+            let outer = sorted(l, &left.order, &|key| &key.left);
+            let inner = sorted(right, right_order, &|key| &key.right);
+            let (_, cost) = cost::merge_join(settings, outer, inner, keys.len(), rows);
+            ways.push((Price { disabled, cost }, Way::Merge));
+        }
+        if !matches!(kind, JoinKind::Full | JoinKind::Right | JoinKind::AntiNullAware) {
+            let kept = Estimate {
+                total_cost: right.total_cost + 2.0 * settings.cpu_operator_cost * right.rows,
+                ..right
+            };
+            let qual = on.iter().map(super::scan::expr_cost).sum::<f64>() * settings.cpu_operator_cost;
+            let rescan = right.rows * settings.cpu_operator_cost;
+            let (_, cost) =
+                cost::nested_loop(settings, l, kept, rescan, qual.max(settings.cpu_operator_cost), rows);
+            ways.push((Price { disabled: off(settings.enable_nestloop), cost }, Way::Loop));
+        }
+        ways.sort_by(|(a, _), (b, _)| a.disabled.cmp(&b.disabled).then(a.cost.total_cmp(&b.cost)));
+        ways
     }
 
     /// Rows of an outer, semi or anti join.
@@ -218,7 +251,8 @@ impl PlanBuilder<'_> {
 
     /// Keeps a node's rows for rescans.
     fn materialize(&self, node: Node) -> Node {
-        if matches!(node.plan.node, PlanNode::Materialize(_) | PlanNode::CteScan(_)) {
+        let keeps = matches!(node.plan.node, PlanNode::Materialize(_) | PlanNode::CteScan(_));
+        if keeps || !self.settings().enable_material {
             return node;
         }
         let input = node.plan.estimate;
@@ -367,16 +401,7 @@ impl PlanBuilder<'_> {
         let mut outer_keys = Vec::with_capacity(keys.len());
         let mut inner_keys = Vec::with_capacity(keys.len());
         let mut null_safe = Vec::with_capacity(keys.len());
-        let inner_unique = {
-            let columns: Vec<ColumnId> = keys
-                .iter()
-                .filter_map(|key| match &key.right {
-                    Expr::Column { index, .. } => Some(*index),
-                    _ => None,
-                })
-                .collect();
-            inner.unique.iter().any(|set| set.iter().all(|id| columns.contains(id)))
-        };
+        let inner_unique = is_unique_by(&inner, &keys);
         for key in keys {
             outer_keys.push(self.resolve(&key.left, &outer.ids)?);
             inner_keys.push(self.resolve(&key.right, &inner.ids)?);
@@ -635,10 +660,11 @@ impl PlanBuilder<'_> {
             Method::Merge => {
                 let inner = self.build_set(cluster, step.inner)?;
                 let (left, right) = (IdSet::of(outer.ids.clone()), IdSet::of(inner.ids.clone()));
-                if self.split_keys(&exprs, &left, &right).0.is_empty() {
+                let (keys, residual) = self.split_keys(&exprs, &left, &right);
+                if !can_merge(JoinKind::Inner, &keys) {
                     return self.build_hash_or_loop(outer, inner, exprs, estimate, &needed);
                 }
-                self.build_merge(outer, inner, &exprs, estimate)
+                self.build_merge(JoinKind::Inner, outer, inner, keys, residual, estimate)
             }
         }
     }
@@ -666,35 +692,52 @@ impl PlanBuilder<'_> {
         self.build_loop(JoinKind::Inner, outer, inner, Vec::new(), condition, estimate)
     }
 
-    fn build_merge(&mut self, left: Node, right: Node, exprs: &[Expr], estimate: Estimate) -> Result<Node> {
-        let (keys, residual) = self.split_keys(
-            exprs,
-            &IdSet::of(left.ids.iter().copied()),
-            &IdSet::of(right.ids.iter().copied()),
-        );
-        let sorted = |builder: &mut Self, node: Node, side: &dyn Fn(&EquiKey) -> Expr| {
+    /// A join of two sides that are brought into the order of the keys.
+    fn build_merge(
+        &mut self,
+        kind: JoinKind,
+        left: Node,
+        right: Node,
+        keys: Vec<EquiKey>,
+        residual: Vec<Expr>,
+        estimate: Estimate,
+    ) -> Result<Node> {
+        let sorted = |builder: &mut Self, node: Node, side: &dyn Fn(&EquiKey) -> &Expr| {
+            if is_sorted_by_keys(&node.order, &keys, side) {
+                return Ok(node);
+            }
             let order: Vec<Ordering> = keys
                 .iter()
-                .map(|key| Ordering { expr: side(key), descending: false, nulls_first: false })
+                .map(|key| Ordering { expr: side(key).clone(), descending: false, nulls_first: false })
                 .collect();
             builder.add_sort(node, &order, None)
         };
-        let left = sorted(self, left, &|key| key.left.clone())?;
-        let right = sorted(self, right, &|key| key.right.clone())?;
+        let left = sorted(self, left, &|key| &key.left)?;
+        let right = sorted(self, right, &|key| &key.right)?;
+        let inner_unique = is_unique_by(&right, &keys);
         let mut outer_keys = Vec::with_capacity(keys.len());
         let mut inner_keys = Vec::with_capacity(keys.len());
         for key in &keys {
             outer_keys.push(self.resolve(&key.left, &left.ids)?);
             inner_keys.push(self.resolve(&key.right, &right.ids)?);
         }
-        let mut ids = left.ids.clone();
-        ids.extend(&right.ids);
+        let mut both = left.ids.clone();
+        both.extend(&right.ids);
         let residual =
-            if residual.is_empty() { None } else { Some(self.resolve(&Expr::and(residual), &ids)?) };
+            if residual.is_empty() { None } else { Some(self.resolve(&Expr::and(residual), &both)?) };
+        let (join, ids) = join_output(kind, &left.ids, both)?;
         let columns = self.output_columns(&ids);
+        let keeps_outer_order =
+            matches!(join, JoinType::Inner | JoinType::Left | JoinType::Semi | JoinType::Anti);
+        let unique = match join {
+            JoinType::Semi | JoinType::Anti => left.unique,
+            JoinType::Inner | JoinType::Left if inner_unique => left.unique,
+            _ => Vec::new(),
+        };
+        let order = if keeps_outer_order { left.order } else { Vec::new() };
         let plan = PhysicalPlan {
             node: PlanNode::MergeJoin(MergeJoinPlan {
-                join: JoinType::Inner,
+                join,
                 outer: Arc::new(left.plan),
                 inner: Arc::new(right.plan),
                 order: vec![(false, false); keys.len()],
@@ -702,13 +745,57 @@ impl PlanBuilder<'_> {
                 inner_keys,
                 residual,
                 filter: None,
-                inner_unique: false,
+                inner_unique,
             }),
             columns,
             estimate,
         };
-        Ok(Node { plan, ids, order: left.order, unique: Vec::new() })
+        Ok(Node { plan, ids, order, unique })
     }
+}
+
+/// Whether sides sorted by the keys can be merged: NULLs match nothing there, and the keys must have an order.
+fn can_merge(kind: JoinKind, keys: &[EquiKey]) -> bool {
+    let fits = matches!(
+        kind,
+        JoinKind::Inner | JoinKind::Left | JoinKind::Right | JoinKind::Full | JoinKind::Semi | JoinKind::Anti
+    );
+    let ordered = |key: &EquiKey| {
+        !key.null_safe
+            && key.left.ty().order() == key.right.ty().order()
+            && ochre_expr::btree_comparison(key.left.ty().oid).is_some()
+    };
+    fits && !keys.is_empty() && keys.iter().all(ordered)
+}
+
+/// Whether rows of an order come in that of the keys.
+fn is_sorted_by_keys(have: &[OrderKey], keys: &[EquiKey], side: &dyn Fn(&EquiKey) -> &Expr) -> bool {
+    have.len() >= keys.len()
+        && keys.iter().zip(have).all(|(key, have)| {
+            let is_column = matches!(side(key), Expr::Column { index, .. } if *index == have.id);
+            is_column && !have.descending && !have.nulls_first
+        })
+}
+
+/// Whether no two rows of the inner side have equal keys.
+fn is_unique_by(inner: &Node, keys: &[EquiKey]) -> bool {
+    let columns: Vec<ColumnId> = keys
+        .iter()
+        .filter_map(|key| match &key.right {
+            Expr::Column { index, .. } => Some(*index),
+            _ => None,
+        })
+        .collect();
+    inner.unique.iter().any(|set| set.iter().all(|id| columns.contains(id)))
+}
+
+/// How two sides can be joined in one order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    Hash,
+    Merge,
+    /// A nested loop over the kept rows of the inner side.
+    Loop,
 }
 
 /// Splits a tree of inner joins (and filters between them) into relations and conditions.

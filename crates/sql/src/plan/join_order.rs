@@ -27,8 +27,7 @@ use ochre_types::SqlType;
 use super::index_match::{Operation, comparison_of};
 use super::join::{Relation, base_table};
 use super::scan::{ScanPath, expr_cost};
-use super::settings::DISABLED_COST;
-use super::{PlanBuilder, Wanted, cost};
+use super::{PlanBuilder, Price, Wanted, cost};
 use crate::idset::IdSet;
 use crate::logical::ColumnId;
 use crate::physical::Estimate;
@@ -73,6 +72,8 @@ pub(super) struct Step {
     pub inner: Mask,
     pub method: Method,
     pub estimate: Estimate,
+    /// Nodes of methods that are switched off.
+    disabled: u32,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -478,7 +479,9 @@ impl Search<'_, '_> {
         for (i, relation) in self.relations.iter().enumerate() {
             if let Some(node) = &relation.node {
                 let estimate = node.plan.estimate;
-                self.memo.put(1 << i, Step { outer: 0, inner: 0, method: Method::Single, estimate });
+                let disabled = self.builder.disabled().count(&node.plan);
+                let step = Step { outer: 0, inner: 0, method: Method::Single, estimate, disabled };
+                self.memo.put(1 << i, step);
             }
         }
     }
@@ -582,48 +585,46 @@ impl Search<'_, '_> {
         let width = bits(set).map(|i| self.graph.widths[i]).sum();
         let (Some(first), Some(second)) = (self.memo.get(a).copied(), self.memo.get(b).copied()) else {
             let (outer, inner) = if self.memo.get(a).is_some() { (a, b) } else { (b, a) };
-            let Some(so_far) = self.memo.get(outer).map(|step| step.estimate) else { return };
+            let Some(before) = self.memo.get(outer).copied() else { return };
+            let so_far = before.estimate;
+            let disabled = before.disabled + u32::from(!settings.enable_nestloop);
             let once = Estimate { startup_cost: 0.0, total_cost: 10.0, rows: 10.0, width: 32 };
             let (startup_cost, total_cost) =
                 cost::nested_loop(settings, so_far, once, 10.0, settings.cpu_operator_cost, rows);
             let estimate = Estimate { startup_cost, total_cost, rows, width };
-            self.offer(set, Step { outer, inner, method: Method::Lateral, estimate });
+            self.offer(set, Step { outer, inner, method: Method::Lateral, estimate, disabled });
             return;
         };
         let (keys, rest) = self.graph.keys_between(a, b);
-        let estimate = |(startup_cost, total_cost): (f64, f64), on: bool| Estimate {
-            startup_cost,
-            total_cost: total_cost + if on { 0.0 } else { DISABLED_COST },
-            rows,
-            width,
-        };
+        let estimate =
+            |(startup_cost, total_cost): (f64, f64)| Estimate { startup_cost, total_cost, rows, width };
+        let both = first.disabled + second.disabled;
+        let off = |on: bool| u32::from(!on);
         let qual = (rest + keys as f64) * settings.cpu_operator_cost;
-        for (outer, inner, o, i) in
-            [(a, b, first.estimate, second.estimate), (b, a, second.estimate, first.estimate)]
-        {
+        for (outer, inner, before, i) in [(a, b, first, second.estimate), (b, a, second, first.estimate)] {
+            let o = before.estimate;
             let kept = Estimate { total_cost: i.total_cost + 2.0 * settings.cpu_operator_cost * i.rows, ..i };
             let rescan = i.rows * settings.cpu_operator_cost;
-            let looped = cost::nested_loop(settings, o, kept, rescan, qual, rows);
-            let on = settings.enable_nestloop;
-            self.offer(set, Step { outer, inner, method: Method::Loop, estimate: estimate(looped, on) });
+            let looped = estimate(cost::nested_loop(settings, o, kept, rescan, qual, rows));
+            let disabled = both + off(settings.enable_nestloop);
+            self.offer(set, Step { outer, inner, method: Method::Loop, estimate: looped, disabled });
             if keys > 0 {
-                let hashed = cost::hash_join(settings, o, i, keys, rows, rows);
-                let on = settings.enable_hashjoin;
-                self.offer(set, Step { outer, inner, method: Method::Hash, estimate: estimate(hashed, on) });
+                let hashed = estimate(cost::hash_join(settings, o, i, keys, rows, rows));
+                let disabled = both + off(settings.enable_hashjoin);
+                self.offer(set, Step { outer, inner, method: Method::Hash, estimate: hashed, disabled });
             }
-            if inner & (inner - 1) == 0 && settings.enable_indexscan {
+            if inner & (inner - 1) == 0 {
                 let relation = inner.trailing_zeros() as usize;
                 if self.graph.probed[relation]
-                    && let Some(path) = self.probe(outer, relation, o.rows)
+                    && let Some((path, of_path)) = self.probe(outer, relation, o.rows)
                 {
-                    let probed = cost::nested_loop(settings, o, path, path.total_cost, 0.0, rows);
-                    let on = settings.enable_nestloop;
-                    let estimate = estimate(probed, on);
-                    self.offer(set, Step { outer, inner, method: Method::Index, estimate });
+                    let probed = estimate(cost::nested_loop(settings, o, path, path.total_cost, 0.0, rows));
+                    let disabled = before.disabled + of_path + off(settings.enable_nestloop);
+                    self.offer(set, Step { outer, inner, method: Method::Index, estimate: probed, disabled });
                 }
             }
         }
-        if keys > 0 && settings.enable_mergejoin {
+        if keys > 0 {
             let l = cost::sort(settings, first.estimate, None);
             let r = cost::sort(settings, second.estimate, None);
             let merged = cost::merge_join(
@@ -633,21 +634,22 @@ impl Search<'_, '_> {
                 keys,
                 rows,
             );
-            let step = Step { outer: a, inner: b, method: Method::Merge, estimate: estimate(merged, true) };
-            self.offer(set, step);
+            let disabled = both + off(settings.enable_mergejoin) + 2 * off(settings.enable_sort);
+            let estimate = estimate(merged);
+            self.offer(set, Step { outer: a, inner: b, method: Method::Merge, estimate, disabled });
         }
     }
 
     fn offer(&mut self, set: Mask, step: Step) {
-        let cheaper =
-            self.memo.get(set).is_none_or(|known| step.estimate.total_cost < known.estimate.total_cost);
+        let price = |step: &Step| Price { disabled: step.disabled, cost: step.estimate.total_cost };
+        let cheaper = self.memo.get(set).is_none_or(|known| price(&step).is_below(price(known)));
         if cheaper {
             self.memo.put(set, step);
         }
     }
 
-    /// What an index scan of a relation by values of a set takes.
-    fn probe(&mut self, outer: Mask, relation: usize, loops: f64) -> Option<Estimate> {
+    /// What an index scan of a relation by values of a set takes, and how many of its nodes are switched off.
+    fn probe(&mut self, outer: Mask, relation: usize, loops: f64) -> Option<(Estimate, u32)> {
         let graph = self.graph;
         let inner = 1 << relation;
         let mut used = 0u64;
@@ -664,14 +666,14 @@ impl Search<'_, '_> {
         let magnitude = loops.max(1.0).log2().round() as i32;
         let key = (relation, used, magnitude);
         if let Some(path) = self.paths.get(&key) {
-            return path.as_ref().map(|path| path.estimate);
+            return path.as_ref().map(|path| (path.estimate, path.disabled));
         }
         let applicable = graph.exprs_between(outer, inner);
         let path =
             self.builder.parameterised_path(&self.relations[relation], &applicable, self.needed, loops);
-        let estimate = path.as_ref().map(|path| path.estimate);
+        let found = path.as_ref().map(|path| (path.estimate, path.disabled));
         self.paths.insert(key, path);
-        estimate
+        found
     }
 }
 
@@ -685,9 +687,6 @@ impl PlanBuilder<'_> {
         loops: f64,
     ) -> Option<ScanPath> {
         let (table, mut all) = base_table(relation.plan)?;
-        if !self.settings().enable_indexscan {
-            return None;
-        }
         all.extend(relation.local.iter().cloned());
         let local = all.len();
         all.extend(applicable.iter().cloned());

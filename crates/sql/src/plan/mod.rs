@@ -8,7 +8,9 @@
 //! A planned node knows the column ids of its output in order ([`Node::ids`]). [`PlanBuilder::resolve`] turns an expression
 //! over ids into one over positions; an id that is not among them comes from outside and becomes a slot of the frame.
 
+mod bitmap;
 mod cost;
+mod group_keys;
 mod index_match;
 mod join;
 mod join_order;
@@ -42,7 +44,8 @@ use crate::physical::{
 use crate::walk::{Parts, free_columns};
 
 pub(crate) use index_match::{Operation, comparison_of, operation_of, strip_relabel};
-pub use settings::PlannerSettings;
+pub(crate) use settings::Price;
+pub use settings::{DisabledMethods, PlannerSettings};
 
 /// Binds and plans statements against one picture of the catalog.
 #[derive(Clone, Copy)]
@@ -192,6 +195,7 @@ impl<'a> Planner<'a> {
             returns_rows,
             relations,
             read_only,
+            disabled: DisabledMethods::of(self.settings),
         };
         parallel::parallelise(&mut planned, self.settings);
         Ok(planned)
@@ -289,6 +293,11 @@ pub(crate) struct PlanBuilder<'a> {
 impl<'a> PlanBuilder<'a> {
     fn settings(&self) -> &'a PlannerSettings {
         self.planner.settings
+    }
+
+    /// The methods that are switched off.
+    fn disabled(&self) -> DisabledMethods {
+        DisabledMethods::of(self.settings())
     }
 
     fn parts(&self) -> Parts<'_> {

@@ -6,7 +6,7 @@ use ochre_base::{Error, Result, limits};
 use ochre_expr::Expr;
 use ochre_types::Datum;
 
-use super::{Node, OrderKey, PlanBuilder, Wanted, cost};
+use super::{Node, OrderKey, PlanBuilder, Price, Wanted, cost};
 use crate::idset::IdSet;
 use crate::logical::{
     AggregateExpr, Bound, ColumnId, FunctionCall, FunctionGet, Grouping, Logical, LogicalBody, Ordering,
@@ -503,8 +503,8 @@ impl PlanBuilder<'_> {
     pub(crate) fn add_sort(&mut self, node: Node, keys: &[Ordering], limit: Option<f64>) -> Result<Node> {
         let settings = self.settings();
         let order = Self::order_keys(keys);
-        let presorted =
-            node.order.iter().zip(&order).take_while(|(have, want)| have == want).count().min(keys.len());
+        let agreeing = node.order.iter().zip(&order).take_while(|(have, want)| have == want).count();
+        let presorted = if settings.enable_incremental_sort { agreeing.min(keys.len()) } else { 0 };
         let mut resolved = Vec::with_capacity(keys.len());
         for key in keys {
             resolved.push(SortKey {
@@ -653,6 +653,10 @@ impl PlanBuilder<'_> {
             }
         }
         let plain = keys.is_empty() && grouping.sets.is_none();
+        let telling = match grouping.sets {
+            None => self.telling_keys(keys, &grouping.input),
+            Some(_) => (0..keys.len()).collect(),
+        };
         // An order that gives the groups one after the other may come for free.
         let key_order: Vec<OrderKey> = {
             let mut order: Vec<OrderKey> = wanted
@@ -665,8 +669,8 @@ impl PlanBuilder<'_> {
                     })
                 })
                 .collect();
-            for (_, key) in keys {
-                if let Expr::Column { index, .. } = key
+            for key in &telling {
+                if let Expr::Column { index, .. } = &keys[*key].1
                     && !order.iter().any(|known| known.id == *index)
                 {
                     order.push(OrderKey { id: *index, descending: false, nulls_first: false });
@@ -674,9 +678,12 @@ impl PlanBuilder<'_> {
             }
             order
         };
-        let sortable = !plain && grouping.sets.is_none() && key_order.len() == keys.len();
+        let by_columns = telling.iter().all(|key| matches!(keys[*key].1, Expr::Column { .. }));
+        let sortable = !plain && grouping.sets.is_none() && by_columns;
+        // Whether groups in that order need not be sorted afterwards.
+        let gives_order = !wanted.order.is_empty() && key_order.starts_with(&wanted.order);
         let node = self.plan_node(&grouping.input, &needed, &Wanted::default())?;
-        let groups = self.group_count(keys, node.rows());
+        let groups = self.group_count(telling.iter().map(|key| &keys[*key].1), node.rows());
         let settings = self.settings();
         let mut ids: Vec<ColumnId> = keys.iter().map(|(id, _)| *id).collect();
         ids.extend(calls.iter().map(|(id, _)| *id));
@@ -688,7 +695,7 @@ impl PlanBuilder<'_> {
         let hashed_estimate = cost::aggregate(
             settings,
             node.plan.estimate,
-            keys.len(),
+            telling.len(),
             calls.len(),
             groups,
             !plain && !already,
@@ -709,18 +716,25 @@ impl PlanBuilder<'_> {
             let sorted = cost::aggregate(
                 settings,
                 Estimate { rows: node.rows(), ..sorted_input },
-                keys.len(),
+                telling.len(),
                 calls.len(),
                 groups,
                 false,
                 width,
             );
-            let hashed_total = if wanted.order.is_empty() {
-                estimate.total_cost
-            } else {
+            let hashed_total = if gives_order {
                 cost::sort(settings, estimate, None).total_cost
+            } else {
+                estimate.total_cost
             };
-            if !settings.enable_hashagg || sorted.total_cost < hashed_total {
+            let off = |on: bool| u32::from(!on);
+            let hashing = Price {
+                disabled: off(settings.enable_hashagg)
+                    + if gives_order { off(settings.enable_sort) } else { 0 },
+                cost: hashed_total,
+            };
+            let sorting = Price { disabled: off(settings.enable_sort), cost: sorted.total_cost };
+            if sorting.is_below(hashing) {
                 let order: Vec<Ordering> = key_order
                     .iter()
                     .map(|key| Ordering {
@@ -761,6 +775,7 @@ impl PlanBuilder<'_> {
                 aggregates,
                 grouping_sets: grouping.sets.as_ref().map(|(sets, _)| sets.clone()),
                 having: having_expr,
+                telling,
                 stage: AggregateStage::Complete,
             }),
             columns,
@@ -770,12 +785,9 @@ impl PlanBuilder<'_> {
     }
 
     /// How many groups keys make of so many rows.
-    fn group_count(&self, keys: &[(ColumnId, Expr)], rows: f64) -> f64 {
-        if keys.is_empty() {
-            return 1.0;
-        }
+    fn group_count<'e>(&self, keys: impl Iterator<Item = &'e Expr>, rows: f64) -> f64 {
         let mut product = 1.0;
-        for (_, key) in keys {
+        for key in keys {
             let mut distinct = 1.0;
             for id in key.columns() {
                 distinct *= self.distinct_values(id, rows);
@@ -887,8 +899,26 @@ impl PlanBuilder<'_> {
         if node.unique.iter().any(|set| set.iter().all(|id| columns.contains(id))) {
             return Ok(node);
         }
-        let sorted = node.order.len() >= columns.len()
-            && node.order[..columns.len()].iter().all(|key| columns.contains(&key.id));
+        let mut node = node;
+        let is_sorted = |node: &Node| {
+            node.order.len() >= columns.len()
+                && node.order[..columns.len()].iter().all(|key| columns.contains(&key.id))
+        };
+        let can_sort =
+            columns.iter().all(|id| ochre_expr::btree_comparison(self.columns[*id].ty.oid).is_some());
+        let settings = self.settings();
+        if !is_sorted(&node) && can_sort && !settings.enable_hashagg && settings.enable_sort {
+            let order: Vec<Ordering> = columns
+                .iter()
+                .map(|id| Ordering {
+                    expr: Expr::Column { index: *id, ty: self.columns[*id].ty },
+                    descending: false,
+                    nulls_first: false,
+                })
+                .collect();
+            node = self.add_sort(node, &order, None)?;
+        }
+        let sorted = is_sorted(&node);
         let estimate_input = node.plan.estimate;
         let groups = columns
             .iter()

@@ -480,6 +480,7 @@ fn is_replicable(plan: &PhysicalPlan) -> bool {
     let known = match &plan.node {
         PlanNode::SeqScan(scan) => scan.sample.is_none() && is_stored(&scan.source),
         PlanNode::IndexScan(scan) => is_stored(&scan.source),
+        PlanNode::BitmapScan(scan) => is_stored(&scan.source),
         PlanNode::Result(_)
         | PlanNode::Values(_)
         | PlanNode::Filter(_)

@@ -1,4 +1,4 @@
-//! How a table is read: all of it, by an index, or by row id.
+//! How a table is read: all of it, by an index, by bitmaps of indexes, or by row id.
 
 use std::sync::Arc;
 
@@ -6,17 +6,17 @@ use ochre_base::Result;
 use ochre_catalog::IndexDescriptor;
 use ochre_expr::Expr;
 
+use super::bitmap::{Bitmap, TableSize};
 use super::cost::{self, IndexWork};
 use super::index_match::{IndexMatch, KeyColumn, KeyMatch, Operation, comparison_of};
 use super::selectivity::table_size;
-use super::settings::DISABLED_COST;
-use super::{Node, OrderKey, PlanBuilder, Wanted};
+use super::{Node, OrderKey, PlanBuilder, Price, Wanted};
 use crate::idset::IdSet;
 use crate::logical::{ColumnId, SampleGet, TableId};
 use crate::physical::{
-    Estimate, IndexBounds, IndexScanPlan, KeyBound, KeyCondition, KeyRange, KeyValue, PhysicalPlan, PlanNode,
-    SampleClause, SampleMethod, ScanColumn, ScanDirection, ScanSource, SeqScanPlan, TidCondition,
-    TidScanPlan,
+    BitmapScanPlan, Estimate, IndexBounds, IndexScanPlan, KeyBound, KeyCondition, KeyRange, KeyValue,
+    PhysicalPlan, PlanNode, SampleClause, SampleMethod, ScanColumn, ScanDirection, ScanSource, SeqScanPlan,
+    TidCondition, TidScanPlan,
 };
 
 /// A way to read a table.
@@ -24,6 +24,8 @@ use crate::physical::{
 pub(crate) struct ScanPath {
     /// Rows, width and costs.
     pub estimate: Estimate,
+    /// Whether its method is switched off: 1 or 0.
+    pub disabled: u32,
     method: Method,
 }
 
@@ -32,6 +34,7 @@ enum Method {
     Seq,
     Tid(Expr, usize),
     Index(Box<IndexPath>),
+    Bitmap(Box<Bitmap>),
 }
 
 #[derive(Debug, Clone)]
@@ -57,7 +60,7 @@ impl ScanPath {
     pub fn is_narrowed(&self) -> bool {
         match &self.method {
             Method::Index(path) => !path.matched.is_empty(),
-            Method::Tid(..) => true,
+            Method::Tid(..) | Method::Bitmap(_) => true,
             Method::Seq => false,
         }
     }
@@ -112,39 +115,47 @@ impl PlanBuilder<'_> {
         let selectivity = self.selectivity_of_all(predicates, tuples);
         let rows = (tuples * selectivity).max(1.0).round();
         let qual_cost = predicates.iter().map(expr_cost).sum::<f64>() * settings.cpu_operator_cost;
+        let off = |on: bool| u32::from(!on);
         let mut best = ScanPath {
             estimate: cost::seq_scan(settings, pages, tuples, qual_cost, rows, width),
+            disabled: off(settings.enable_seqscan),
             method: Method::Seq,
         };
-        if !settings.enable_seqscan {
-            best.estimate.startup_cost += DISABLED_COST;
-            best.estimate.total_cost += DISABLED_COST;
-        }
-        let sort_cost = |path: &ScanPath| -> f64 {
+        let price = |path: &ScanPath| -> Price {
             // What the path costs to the operator above that wants an order or only some rows.
             let sorted = wanted.order.is_empty()
                 || path.order().len() >= wanted.order.len()
                     && path.order()[..wanted.order.len()] == wanted.order[..];
             let estimate =
                 if sorted { path.estimate } else { cost::sort(settings, path.estimate, wanted.rows) };
-            match wanted.rows {
+            let cost = match wanted.rows {
                 Some(limit) if limit < estimate.rows => {
                     estimate.startup_cost
                         + (estimate.total_cost - estimate.startup_cost) * limit / estimate.rows.max(1.0)
                 }
                 _ => estimate.total_cost,
-            }
+            };
+            let sort = if sorted { 0 } else { off(settings.enable_sort) };
+            Price { disabled: path.disabled + sort, cost }
         };
         if let Some((expr, number)) = self.tid_condition(table, predicates) {
             let mut estimate = best.estimate;
             estimate.startup_cost = 0.0;
             estimate.total_cost = settings.random_page_cost + settings.cpu_tuple_cost;
             estimate.rows = 1.0;
-            return ScanPath { estimate, method: Method::Tid(expr, number) };
+            let disabled = off(settings.enable_tidscan);
+            let path = ScanPath { estimate, disabled, method: Method::Tid(expr, number) };
+            if disabled == 0 {
+                return path;
+            }
+            if price(&path).is_below(price(&best)) {
+                best = path;
+            }
         }
-        if !settings.enable_indexscan || used.table.file.is_none() {
+        if used.table.file.is_none() {
             return best;
         }
+        let mut matches = Vec::new();
         for index in &used.table.indexes {
             if !settings.may_use(index) || !self.implies_index_predicate(table, index, predicates) {
                 continue;
@@ -154,6 +165,9 @@ impl PlanBuilder<'_> {
             if matched.is_empty() && !index.is_ordered() {
                 continue;
             }
+            if !matched.is_empty() {
+                matches.push((Arc::clone(index), matched.clone()));
+            }
             let path = self.index_path(
                 table, index, &keys, matched, predicates, &fetched, wanted, loops, pages, tuples, width,
             );
@@ -162,8 +176,23 @@ impl PlanBuilder<'_> {
                 || found.index_only
                 || !wanted.order.is_empty() && path.order().starts_with(&wanted.order[..1])
                 || index.predicate.is_some();
-            if useful && sort_cost(&path) < sort_cost(&best) {
+            if useful && price(&path).is_below(price(&best)) {
                 best = path;
+            }
+        }
+        if !matches.is_empty() || predicates.iter().any(|predicate| matches!(predicate, Expr::Or(_))) {
+            let size = TableSize { pages, tuples, loops };
+            if let Some((bitmap, startup_cost, total_cost)) =
+                self.bitmap(table, predicates, &own, &matches, size)
+            {
+                let path = ScanPath {
+                    estimate: Estimate { startup_cost, total_cost, rows, width },
+                    disabled: off(settings.enable_bitmapscan),
+                    method: Method::Bitmap(Box::new(bitmap)),
+                };
+                if price(&path).is_below(price(&best)) {
+                    best = path;
+                }
             }
         }
         best
@@ -257,19 +286,6 @@ impl PlanBuilder<'_> {
             .max(1.0)
             .round()
         };
-        let searches = matched
-            .keys
-            .iter()
-            .map(|key| match key {
-                KeyMatch::Any(Expr::Constant { value: ochre_types::Datum::Array(array), .. }, _) => {
-                    array.len() as f64
-                }
-                KeyMatch::Any(Expr::ArrayLiteral { elements, .. }, _) => elements.len() as f64,
-                KeyMatch::Any(..) => 10.0,
-                _ => 1.0,
-            })
-            .product::<f64>()
-            .max(1.0);
         let index_pages = if index.page_estimate > 0 {
             f64::from(index.page_estimate)
         } else {
@@ -281,7 +297,7 @@ impl PlanBuilder<'_> {
             }
             _ => 0.0,
         };
-        let (startup_cost, mut total_cost) = cost::index_scan(
+        let (startup_cost, total_cost) = cost::index_scan(
             settings,
             IndexWork {
                 index_selectivity,
@@ -290,16 +306,14 @@ impl PlanBuilder<'_> {
                 table_pages: pages,
                 correlation,
                 index_only,
-                searches,
+                searches: matched.searches(),
                 loops,
                 qual_cost: rest.iter().map(|p| expr_cost(p)).sum::<f64>() * settings.cpu_operator_cost,
             },
         );
-        if !settings.enable_indexscan {
-            total_cost += DISABLED_COST;
-        }
         ScanPath {
             estimate: Estimate { startup_cost, total_cost, rows, width },
+            disabled: u32::from(!settings.enable_indexscan),
             method: Method::Index(Box::new(IndexPath {
                 index: Arc::clone(index),
                 matched,
@@ -403,7 +417,7 @@ impl PlanBuilder<'_> {
             &used.columns.iter().map(|(_, id)| *id).filter(|id| required.contains(*id)).collect::<Vec<_>>(),
         );
         let estimate = Estimate { width, ..estimate };
-        let path = ScanPath { estimate, method: Method::Seq };
+        let path = ScanPath { estimate, disabled: 0, method: Method::Seq };
         let mut node = self.build_scan(sample.table, predicates, required, path)?;
         let percent = self.resolve(&sample.percent, &[])?;
         let seed = sample.seed.as_ref().map(|seed| self.resolve(seed, &[])).transpose()?;
@@ -421,13 +435,19 @@ impl PlanBuilder<'_> {
         required: &IdSet,
         path: ScanPath,
     ) -> Result<Node> {
-        let ScanPath { estimate, method } = path;
+        let ScanPath { estimate, method, .. } = path;
         let descriptor = Arc::clone(&self.tables[table].table);
         let alias = Arc::clone(&self.tables[table].alias);
         let exact: &[usize] = match &method {
             Method::Index(path) => &path.matched.exact,
             Method::Tid(_, number) => std::slice::from_ref(number),
+            Method::Bitmap(bitmap) => &bitmap.exact,
             Method::Seq => &[],
+        };
+        // A row that is in a bitmap by the key of another version is asked again.
+        let again: Vec<Expr> = match &method {
+            Method::Bitmap(bitmap) => bitmap.used.iter().map(|number| predicates[*number].clone()).collect(),
+            _ => Vec::new(),
         };
         let mut fetch = Vec::new();
         let mut ids: Vec<ColumnId> = Vec::new();
@@ -444,9 +464,9 @@ impl PlanBuilder<'_> {
             .filter(|(number, _)| !exact.contains(number))
             .map(|(_, predicate)| predicate.clone())
             .collect();
-        if !rest.is_empty() {
+        if !rest.is_empty() || !again.is_empty() {
             let mut read = IdSet::default();
-            for predicate in &rest {
+            for predicate in rest.iter().chain(&again) {
                 crate::walk::mentioned(predicate, self.parts(), &mut read);
             }
             for (column, id) in &self.tables[table].columns {
@@ -462,6 +482,7 @@ impl PlanBuilder<'_> {
             let predicate = Expr::and(rest);
             Some(self.resolve(&predicate, &ids)?)
         };
+        let recheck = if again.is_empty() { None } else { Some(self.resolve(&Expr::and(again), &ids)?) };
         ids.truncate(visible);
         let columns = self.output_columns(&ids);
         let source = ScanSource { table: descriptor, alias, fetch, filter };
@@ -472,6 +493,10 @@ impl PlanBuilder<'_> {
             Method::Tid(expr, _) => {
                 let value = self.resolve(&expr, &[])?;
                 (PlanNode::TidScan(TidScanPlan { source, condition: TidCondition::Equal(value) }), Vec::new())
+            }
+            Method::Bitmap(bitmap) => {
+                let bitmap = self.bitmap_source(*bitmap)?;
+                (PlanNode::BitmapScan(BitmapScanPlan { source, bitmap, recheck }), Vec::new())
             }
             Method::Index(path) => {
                 let bounds = self.bounds(path.matched)?;
@@ -503,6 +528,8 @@ impl PlanBuilder<'_> {
                 .iter()
                 .map(|key| {
                     let position = usize::try_from(key.number - 1).ok()?;
+                    // Many rows may have NULL.
+                    used.table.columns[position].not_null.then_some(())?;
                     let (_, id) =
                         used.columns.iter().find(|(column, _)| *column == ScanColumn::Table(position))?;
                     ids.contains(id).then_some(*id)
@@ -513,7 +540,7 @@ impl PlanBuilder<'_> {
         sets
     }
 
-    fn bounds(&mut self, matched: IndexMatch) -> Result<IndexBounds> {
+    pub(super) fn bounds(&mut self, matched: IndexMatch) -> Result<IndexBounds> {
         let mut keys = Vec::with_capacity(matched.keys.len());
         for key in matched.keys {
             keys.push(match key {

@@ -1,7 +1,9 @@
 //! What the planner may do and what it takes things to cost.
 
-use ochre_base::Lsn;
+use ochre_base::{Lsn, limits};
 use ochre_catalog::IndexDescriptor;
+
+use crate::physical::{AggregateStrategy, PhysicalPlan, PlanNode};
 
 /// Planner settings by PostgreSQL's names and with its defaults.
 #[derive(Debug, Clone, PartialEq)]
@@ -16,6 +18,7 @@ pub struct PlannerSettings {
     pub enable_nestloop: bool,
     pub enable_hashagg: bool,
     pub enable_sort: bool,
+    pub enable_incremental_sort: bool,
     pub enable_material: bool,
     pub enable_gathermerge: bool,
     pub enable_partition_pruning: bool,
@@ -58,6 +61,7 @@ impl Default for PlannerSettings {
             enable_nestloop: true,
             enable_hashagg: true,
             enable_sort: true,
+            enable_incremental_sort: true,
             enable_material: true,
             enable_gathermerge: true,
             enable_partition_pruning: true,
@@ -88,5 +92,75 @@ impl PlannerSettings {
     }
 }
 
-/// What a switched-off method costs on top, as PostgreSQL has it.
-pub(crate) const DISABLED_COST: f64 = 1.0e10;
+/// Which methods are switched off, as EXPLAIN must know it: they are taken only where there is no other way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct DisabledMethods {
+    seqscan: bool,
+    indexscan: bool,
+    bitmapscan: bool,
+    tidscan: bool,
+    hashjoin: bool,
+    mergejoin: bool,
+    nestloop: bool,
+    hashagg: bool,
+    sort: bool,
+}
+
+impl DisabledMethods {
+    /// Those of these settings.
+    pub(crate) fn of(settings: &PlannerSettings) -> DisabledMethods {
+        DisabledMethods {
+            seqscan: !settings.enable_seqscan,
+            indexscan: !settings.enable_indexscan,
+            bitmapscan: !settings.enable_bitmapscan,
+            tidscan: !settings.enable_tidscan,
+            hashjoin: !settings.enable_hashjoin,
+            mergejoin: !settings.enable_mergejoin,
+            nestloop: !settings.enable_nestloop,
+            hashagg: !settings.enable_hashagg,
+            sort: !settings.enable_sort,
+        }
+    }
+
+    /// Whether a node itself is of a method that is switched off.
+    pub fn forbid(self, node: &PlanNode) -> bool {
+        match node {
+            PlanNode::SeqScan(scan) => self.seqscan && scan.sample.is_none(),
+            PlanNode::IndexScan(_) | PlanNode::MinMaxIndex(_) => self.indexscan,
+            PlanNode::BitmapScan(_) => self.bitmapscan,
+            PlanNode::TidScan(_) => self.tidscan,
+            PlanNode::HashJoin(_) => self.hashjoin,
+            PlanNode::MergeJoin(_) => self.mergejoin,
+            PlanNode::NestedLoop(_) => self.nestloop,
+            PlanNode::Aggregate(node) => self.hashagg && node.strategy == AggregateStrategy::Hashed,
+            PlanNode::Distinct(_) | PlanNode::SetOp(_) => self.hashagg,
+            PlanNode::Sort(_) => self.sort,
+            _ => false,
+        }
+    }
+
+    /// How many nodes of a plan are of methods that are switched off.
+    pub(crate) fn count(self, plan: &PhysicalPlan) -> u32 {
+        if self == DisabledMethods::default() {
+            return 0;
+        }
+        let below =
+            |plan: &PhysicalPlan| -> u32 { plan.children().into_iter().map(|child| self.count(child)).sum() };
+        stacker::maybe_grow(limits::STACK_RED_ZONE_BYTES, limits::STACK_GROWTH_BYTES, || {
+            below(plan) + u32::from(self.forbid(&plan.node))
+        })
+    }
+}
+
+/// What a way to do something costs: first how much of it is switched off, then what it takes.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Price {
+    pub disabled: u32,
+    pub cost: f64,
+}
+
+impl Price {
+    pub fn is_below(self, other: Price) -> bool {
+        self.disabled < other.disabled || self.disabled == other.disabled && self.cost < other.cost
+    }
+}

@@ -78,9 +78,11 @@ Limit
 
 SELECT name FROM emp WHERE dept IN (1, 2, 3) AND salary > 1000;
 ----
-Index Scan using emp_dept_idx on emp
-  Index Cond: (dept = ANY ('{1,2,3}'::integer[]))
+Bitmap Heap Scan on emp
+  Recheck Cond: (dept = ANY ('{1,2,3}'::integer[]))
   Filter: (salary > '1000'::numeric)
+  ->  Bitmap Index Scan on emp_dept_idx
+        Index Cond: (dept = ANY ('{1,2,3}'::integer[]))
 
 SELECT name FROM customer WHERE name LIKE 'Ab%';
 ----
@@ -366,8 +368,12 @@ Index Scan using emp_pkey on emp
 
 SELECT * FROM emp WHERE id > 3 AND id < 9 ORDER BY id;
 ----
-Index Scan using emp_pkey on emp
-  Index Cond: ((id > 3) AND (id < 9))
+Sort
+  Sort Key: id
+  ->  Bitmap Heap Scan on emp
+        Recheck Cond: ((id > 3) AND (id < 9))
+        ->  Bitmap Index Scan on emp_pkey
+              Index Cond: ((id > 3) AND (id < 9))
 
 SELECT * FROM orders ORDER BY placed DESC LIMIT 10;
 ----
@@ -379,20 +385,20 @@ SELECT c.name, count(*) FROM customer c JOIN orders o ON o.customer = c.id GROUP
 Limit
   ->  Sort
         Sort Key: (count(*)) DESC
-        ->  GroupAggregate
-              Group Key: c.id, c.name
-              ->  Sort
-                    Sort Key: c.id, c.name
-                    ->  Hash Join
-                          Hash Cond: (o.customer = c.id)
-                          ->  Seq Scan on orders o
-                          ->  Hash
-                                ->  Seq Scan on customer c
+        ->  HashAggregate
+              Group Key: c.id
+              ->  Hash Join
+                    Hash Cond: (o.customer = c.id)
+                    ->  Seq Scan on orders o
+                    ->  Hash
+                          ->  Seq Scan on customer c
 
 SELECT * FROM emp WHERE dept = 3 OR dept = 4;
 ----
-Index Scan using emp_dept_idx on emp
-  Index Cond: (dept = ANY ('{3,4}'::integer[]))
+Bitmap Heap Scan on emp
+  Recheck Cond: (dept = ANY ('{3,4}'::integer[]))
+  ->  Bitmap Index Scan on emp_dept_idx
+        Index Cond: (dept = ANY ('{3,4}'::integer[]))
 
 SELECT name FROM emp WHERE id = 3 AND name = 'x';
 ----
@@ -415,6 +421,8 @@ Seq Scan on emp
 
 SELECT name FROM emp WHERE (dept = 3 OR dept IN (4, 5)) AND (id = 1 OR name = 'x');
 ----
-Index Scan using emp_dept_idx on emp
-  Index Cond: (dept = ANY ('{3,4,5}'::integer[]))
+Bitmap Heap Scan on emp
+  Recheck Cond: (dept = ANY ('{3,4,5}'::integer[]))
   Filter: ((id = 1) OR (name = 'x'::text))
+  ->  Bitmap Index Scan on emp_dept_idx
+        Index Cond: (dept = ANY ('{3,4,5}'::integer[]))

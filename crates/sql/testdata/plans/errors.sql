@@ -82,7 +82,7 @@ ERROR 42803: aggregate function calls cannot be nested @11
 SELECT name FROM emp GROUP BY id;
 ----
 HashAggregate
-  Group Key: id, name
+  Group Key: id
   ->  Seq Scan on emp
 
 INSERT INTO emp VALUES (1) ON CONFLICT (name) DO NOTHING;

@@ -244,6 +244,27 @@ impl Numeric {
         }
     }
 
+    /// Reads a stored form of `len` bytes that `bytes` begin with; `None` when it is none. Whatever lies behind it lets
+    /// the number be read at once instead of byte by byte.
+    #[inline]
+    pub fn decode_stored_within(bytes: &[u8], len: usize) -> Option<Numeric> {
+        match Numeric::narrow_stored_within(bytes, len) {
+            Some((value, scale)) => Some(Numeric::small(i128::from(value), scale)),
+            None => Numeric::decode_stored(bytes.get(..len)?),
+        }
+    }
+
+    /// As [`Numeric::decode_stored_within`], of numbers with at most 64 bits only: the coefficient and the scale.
+    #[inline]
+    pub fn narrow_stored_within(bytes: &[u8], len: usize) -> Option<(i64, u16)> {
+        let [tag, wide @ ..] = bytes.first_chunk::<9>()?;
+        if *tag > 38 || !(2..=9).contains(&len) {
+            return None;
+        }
+        let spare = 64 - 8 * (len as u32 - 1);
+        Some(((i64::from_le_bytes(*wide) << spare) >> spare, u16::from(*tag)))
+    }
+
     /// Reads the stored form; `None` when it is none.
     #[inline]
     pub fn decode_stored(bytes: &[u8]) -> Option<Numeric> {

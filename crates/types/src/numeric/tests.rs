@@ -22,6 +22,35 @@ fn text_round_trips() {
     }
 }
 
+/// What follows a stored number does not change it.
+#[test]
+fn stored_numbers_are_read_among_other_bytes() {
+    let long = "1".repeat(60);
+    let texts =
+        ["0", "-1", "127", "128", "-129", "1.50", "-99999.99", "9223372036854775807", "NaN", "Infinity"];
+    let wide =
+        ["9223372036854775808", "-170141183460469231731687303715884105727.5", "0.000000000000001", &long];
+    for text in texts.into_iter().chain(wide) {
+        let mut stored = Vec::new();
+        n(text).encode_stored(&mut stored);
+        let len = stored.len();
+        for behind in [0, 1, 7, 8, 9, 40] {
+            stored.resize(len + behind, 0xEE);
+            assert_eq!(
+                Numeric::decode_stored_within(&stored, len).unwrap(),
+                n(text),
+                "{text} before {behind}"
+            );
+            if let Some((value, scale)) = Numeric::narrow_stored_within(&stored, len) {
+                assert_eq!(n(text).narrow(), Some((value, scale)));
+            }
+            stored.truncate(len);
+        }
+        assert!(Numeric::decode_stored_within(&stored, len + 1).is_none());
+    }
+    assert!(Numeric::decode_stored_within(&[2, 1, 1, 1, 1, 1, 1, 1, 1, 1], 1).is_none());
+}
+
 #[test]
 fn long_products_and_quotients_are_given_up_when_asked() {
     let stop = || Err(ochre_base::Error::internal("stop"));

@@ -2,7 +2,9 @@
 
 use ochre_base::{Error, Result, SqlState};
 use ochre_types::jsonb::{Json, JsonRef, print_string};
-use ochre_types::{ArrayValue, Datum, FormatContext, SqlType, oids, record_fields, to_text, type_info};
+use ochre_types::{
+    ArrayValue, Datum, FormatContext, SqlType, oids, record_fields, record_names, to_text, type_info,
+};
 
 use crate::CallContext;
 use crate::errors::invalid_parameter;
@@ -25,11 +27,9 @@ pub(crate) fn append_json(
             append_array(array, array.dimensions.len(), &mut 0, format, out)?;
         }
         (Datum::Record(fields), _) => {
-            let of_row = format.names.as_ref().map(|names| {
-                let types = names.record_fields(ty).or_else(|| record_fields(ty));
-                (names.record_names(ty), types)
-            });
-            let (names, types) = of_row.unwrap_or_default();
+            let session = format.names.as_ref();
+            let types = record_fields(ty).or_else(|| session.and_then(|session| session.record_fields(ty)));
+            let names = record_names(ty).or_else(|| session.and_then(|session| session.record_names(ty)));
             out.push(b'{');
             for (i, field) in fields.iter().enumerate() {
                 if i > 0 {
@@ -37,11 +37,11 @@ pub(crate) fn append_json(
                 }
                 match names.as_ref().and_then(|names| names.get(i)) {
                     Some(name) => print_string(name, out),
-                    None => out.extend_from_slice(format!("\"f{}\"", i + 1).as_bytes()),
+                    None => print_string(&format!("f{}", i + 1), out),
                 }
                 out.push(b':');
-                let ty = types.as_ref().and_then(|types| types.get(i)).copied();
-                append_json(field, ty.unwrap_or_else(|| field_type(field)), format, out)?;
+                let known = types.as_ref().and_then(|types| types.get(i).copied());
+                append_json(field, known.unwrap_or_else(|| field_type(field)), format, out)?;
             }
             out.push(b'}');
         }
