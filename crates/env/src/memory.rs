@@ -93,6 +93,25 @@ impl Drop for Budget {
     }
 }
 
+#[cfg(feature = "mimalloc")]
+mod allocator {
+    // Linked even where nothing else names it.
+    use mimalloc as _;
+
+    // SAFETY: mimalloc's own declaration; it may be called by any thread at any time.
+    unsafe extern "C" {
+        pub(super) safe fn mi_collect(force: bool);
+    }
+}
+
+/// Gives the memory that nobody uses back to the system. An allocator that knows how does so by itself only after a while,
+/// and only while somebody asks it for more: for after the moments when much has become free at once. Takes as long as
+/// the system needs for what is free.
+pub fn give_back() {
+    #[cfg(feature = "mimalloc")]
+    allocator::mi_collect(true);
+}
+
 /// Whether this thread has taken more than it may.
 #[inline]
 pub fn exceeded() -> bool {

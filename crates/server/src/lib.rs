@@ -22,6 +22,7 @@ mod connection;
 mod listener;
 mod output;
 mod panics;
+mod reclaim;
 mod server;
 mod startup;
 mod stream;

@@ -18,6 +18,8 @@ use std::time::Duration;
 
 use tokio::runtime::{Builder, Handle, Runtime};
 
+use crate::reclaim::Reclaim;
+
 /// The workers.
 pub(crate) struct Workers {
     runtimes: Vec<Runtime>,
@@ -26,7 +28,10 @@ pub(crate) struct Workers {
 
 /// Where sessions are placed.
 #[derive(Clone)]
-pub(crate) struct Placement(Arc<[Worker]>);
+pub(crate) struct Placement {
+    workers: Arc<[Worker]>,
+    reclaim: Arc<Reclaim>,
+}
 
 struct Worker {
     handle: Handle,
@@ -50,7 +55,7 @@ impl Workers {
         let workers = runtimes
             .iter()
             .map(|runtime| Worker { handle: runtime.handle().clone(), sessions: AtomicUsize::new(0) });
-        let placement = Placement(workers.collect());
+        let placement = Placement { workers: workers.collect(), reclaim: Arc::default() };
         Ok(Workers { runtimes, placement })
     }
 
@@ -76,11 +81,12 @@ impl Placement {
     pub(crate) fn spawn(&self, session: impl Future<Output = ()> + Send + 'static) {
         let fewest = |(_, worker): &(usize, &Worker)| worker.sessions.load(Ordering::Relaxed);
         let (index, worker) =
-            self.0.iter().enumerate().min_by_key(fewest).expect("there is at least one worker");
+            self.workers.iter().enumerate().min_by_key(fewest).expect("there is at least one worker");
         worker.sessions.fetch_add(1, Ordering::Relaxed);
         let leave = Leave { placement: self.clone(), index };
         worker.handle.spawn(async move {
             session.await;
+            leave.placement.reclaim.note_end();
             drop(leave);
         });
     }
@@ -94,6 +100,6 @@ struct Leave {
 
 impl Drop for Leave {
     fn drop(&mut self) {
-        self.placement.0[self.index].sessions.fetch_sub(1, Ordering::Relaxed);
+        self.placement.workers[self.index].sessions.fetch_sub(1, Ordering::Relaxed);
     }
 }

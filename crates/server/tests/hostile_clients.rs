@@ -1,6 +1,6 @@
 //! Clients that mean no good: broken messages in every state of the protocol, slow and silent ones, ones that never read.
 //!
-//! The messages are random for two seconds; `OCHRE_FUZZ_SECONDS` and `OCHRE_FUZZ_SEED` say otherwise.
+//! The random messages of two hundred clients come from a fixed seed; `OCHRE_FUZZ_SECONDS` and `OCHRE_FUZZ_SEED` say otherwise.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -278,6 +278,79 @@ fn a_client_that_does_not_say_who_it_is_goes_in_time() {
         });
         let end = end.await.unwrap();
         assert!(end > Duration::from_millis(800) && end < Duration::from_secs(10), "{end:?}");
+    });
+}
+
+/// Sends statements to a session of its own, and returns what the server says as it ends the session by itself.
+async fn farewell(fixture: &Arc<Fixture>, statements: &'static str) -> String {
+    let fixture = Arc::clone(fixture);
+    let answer = tokio::task::spawn_blocking(move || {
+        let mut socket = start_session(&fixture);
+        socket.write_all(&query(statements)).unwrap();
+        read_to_end(&mut socket)
+    });
+    String::from_utf8_lossy(&answer.await.unwrap()).into_owned()
+}
+
+#[test]
+fn idle_clients_go_in_time_and_leave_their_locks() {
+    let set = [("idle_in_transaction_session_timeout", "200ms")];
+    with_server(10, &set, |fixture| async move {
+        let client = fixture.connect().await;
+        client.batch_execute("create table t (a int)").await.unwrap();
+        let answer = farewell(&fixture, "begin; lock table t").await;
+        assert!(answer.contains("C25P03"), "{answer:?}");
+        client.batch_execute("set lock_timeout = '60s'; insert into t values (1)").await.unwrap();
+        let answer = farewell(&fixture, "begin; select 1/0").await;
+        assert!(answer.contains("C25P03"), "{answer:?}");
+        let answer = farewell(&fixture, "set idle_session_timeout = '200ms'").await;
+        assert!(answer.contains("C57P05"), "{answer:?}");
+        // Who is in no transaction and has set nothing stays.
+        assert_eq!(client.query_one("select count(*) from t", &[]).await.unwrap().get::<_, i64>(0), 1);
+    });
+}
+
+#[test]
+fn a_client_that_only_writes_is_not_read_without_end() {
+    const MOST_BYTES: usize = 64 << 20;
+    with_server(10, &[], |fixture| async move {
+        let client = fixture.connect().await;
+        let writer = {
+            let fixture = Arc::clone(&fixture);
+            tokio::task::spawn_blocking(move || {
+                let mut socket = start_session(&fixture);
+                socket.set_write_timeout(Some(Duration::from_secs(2))).unwrap();
+                let message = query("select repeat('x', 10000)");
+                let mut written = 0;
+                while written < MOST_BYTES && socket.write_all(&message).is_ok() {
+                    written += message.len();
+                }
+                (socket, written)
+            })
+        };
+        let (socket, written) = writer.await.unwrap();
+        assert!(written < MOST_BYTES, "the server takes whatever comes");
+        assert_eq!(client.query_one("select 1", &[]).await.unwrap().get::<_, i32>(0), 1);
+        drop(socket);
+    });
+}
+
+#[test]
+fn many_parameters_and_long_statements_are_taken() {
+    with_server(10, &[], |fixture| async move {
+        let client = fixture.connect().await;
+        let many: Vec<String> = (1..=65_535).map(|n| format!("(${n}::int)")).collect();
+        let values: Vec<i32> = (1..=65_535).collect();
+        let values: Vec<&(dyn tokio_postgres::types::ToSql + Sync)> =
+            values.iter().map(|value| value as &(dyn tokio_postgres::types::ToSql + Sync)).collect();
+        let sum = format!("select sum(v) from (values {}) as t (v)", many.join(","));
+        let row = client.query_one(&sum, &values).await.unwrap();
+        assert_eq!(row.get::<_, i64>(0), 65_535 * 65_536 / 2);
+        let error = client.query("select $65536::int", &[]).await.unwrap_err();
+        assert_eq!(error.code(), Some(&SqlState::UNDEFINED_PARAMETER));
+        let long = format!("select length('{}')", "x".repeat(20 << 20));
+        let row = client.query_one(&long, &[]).await.unwrap();
+        assert_eq!(row.get::<_, i32>(0), 20 << 20);
     });
 }
 

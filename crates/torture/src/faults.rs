@@ -13,9 +13,10 @@ use std::sync::Arc;
 
 use ochre_base::{Error, SqlState};
 use ochre_engine::Instance;
+use ochre_env::FileSystem;
 use ochre_env::sim::{CrashMode, Fault, Fired, OperationKind};
 
-use crate::client::{connect, query};
+use crate::client::{connect, query, text_of};
 use crate::machine::{Machine, ROOT, Settings, path};
 use crate::model::World;
 use crate::stage::Stage;
@@ -87,6 +88,26 @@ pub fn sweep(seed: u64, target: Target, fault: Fault, stride: u64, steps: u64) -
             Some(one) => swept.add(one),
             None => return Ok(swept),
         }
+    }
+    Ok(swept)
+}
+
+/// Makes the first operation of a kind fail that comes after some steps, then after more of them, so many times: for kinds
+/// that are rare among all operations.
+///
+/// # Errors
+/// What is wrong.
+pub fn sweep_kind(seed: u64, kind: OperationKind, fault: Fault, times: u64) -> Result<Swept, String> {
+    let mut swept = Swept::default();
+    for n in 0..times {
+        let before = STEPS_BEFORE + 30 * n;
+        let explain =
+            |what: String| format!("seed {seed}, {fault:?} of {kind:?} after {before} steps: {what}");
+        let plan = Plan { seed, before, steps: 400, ends_cleanly: n.is_multiple_of(2) };
+        let Some(one) = plan.run(|machine| machine.fs.fail_next(kind, fault)).map_err(explain)? else {
+            break;
+        };
+        swept.add(one);
     }
     Ok(swept)
 }
@@ -287,6 +308,80 @@ pub fn fill_the_disk(seed: u64) -> Result<Swept, String> {
     verify::sound(instance)?;
     instance.close().map_err(told)?;
     Ok(swept)
+}
+
+/// Statements that write temporary files with little memory: a sort, a join, a grouping, a set operation.
+const SPILLING: [&str; 4] = [
+    "SELECT count(*), min(v), max(k) FROM (SELECT k, v FROM t ORDER BY v, k OFFSET 10) AS s",
+    "SELECT count(*), sum(a.k - b.k) FROM t AS a JOIN t AS b ON a.v = b.v",
+    "SELECT count(*), sum(n) FROM (SELECT v, count(*) AS n FROM t GROUP BY v) AS s",
+    "SELECT count(*) FROM (SELECT v FROM t EXCEPT SELECT v FROM t WHERE k % 3 = 0) AS s",
+];
+
+/// Makes each operation of statements that spill fail in turn: the statement is told with the right code, its temporary
+/// files are gone, and the same statement works afterwards.
+///
+/// # Errors
+/// What is wrong.
+pub fn sweep_spills(target: Target, fault: Fault) -> Result<Swept, String> {
+    let stage = Stage::new(SETTINGS, 1)?;
+    let (machine, instance) = (&stage.machine, &stage.instance);
+    let mut session = connect(instance).map_err(told)?;
+    // So many that each part of a join is more than one block, which would stay in memory.
+    let table =
+        "CREATE TABLE t AS SELECT i AS k, md5((i % 10000)::text) AS v FROM generate_series(1, 20000) AS i;
+                     SET work_mem = '64kB'; SET hash_mem_multiplier = 1";
+    query(&mut session, table).map_err(told)?;
+    instance.checkpoint().map_err(told)?;
+    let mut swept = Swept::default();
+    for statement in SPILLING {
+        let before = swept.fired.len();
+        let expected = text_of(&mut session, statement).map_err(told)?;
+        for n in 1.. {
+            target.fail(machine, n, fault);
+            let answer = text_of(&mut session, statement);
+            let Some(fired) = machine.fs.fired().get(swept.fired.len()).cloned() else { break };
+            let explain = |what: String| {
+                format!("{statement}, {fault:?} at number {n} of {target:?}, {fired:?}: {what}")
+            };
+            match answer {
+                Ok(answer) if answer == expected => {}
+                Ok(answer) => return Err(explain(format!("it answers {answer}"))),
+                Err(error) => {
+                    swept.told += 1;
+                    right_code(&fired, &error).map_err(explain)?;
+                }
+            }
+            let left = machine.fs.list(&path("tmp")).map_err(|error| explain(error.to_string()))?;
+            if fired.kind == OperationKind::Name {
+                // What could not be removed stays until the next start.
+                for name in left {
+                    machine.fs.remove(&path("tmp").join(name)).map_err(|error| explain(error.to_string()))?;
+                }
+            } else if !left.is_empty() {
+                return Err(explain(format!("{left:?} are left")));
+            }
+            let again = text_of(&mut session, statement).map_err(|error| explain(told(error)))?;
+            if again != expected {
+                return Err(explain(format!("the next time it answers {again}")));
+            }
+            swept.fired.push(fired);
+        }
+        machine.fs.heal();
+        // What has not left its buffer is read back from there.
+        if target == Target::Changes && !in_temporary_files(&swept.fired[before..]) {
+            return Err(format!("{statement} writes no temporary files"));
+        }
+    }
+    if !in_temporary_files(&swept.fired) {
+        return Err(format!("{target:?} meets no temporary files"));
+    }
+    swept.stopped = u64::from(instance.transactions().wal().poisoned().is_some());
+    Ok(swept)
+}
+
+fn in_temporary_files(fired: &[Fired]) -> bool {
+    fired.iter().any(|fired| fired.path.starts_with(path("tmp")))
 }
 
 /// Where the data directory is, for tests.

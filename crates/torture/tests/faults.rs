@@ -1,7 +1,7 @@
 //! Single operations on files fail, each in turn.
 
-use ochre_env::sim::Fault;
-use ochre_torture::faults::{Swept, Target, fill_the_disk, sweep, sweep_recovery};
+use ochre_env::sim::{Fault, OperationKind};
+use ochre_torture::faults::{Swept, Target, fill_the_disk, sweep, sweep_kind, sweep_recovery, sweep_spills};
 
 fn expect(result: Result<Swept, String>) -> Swept {
     let swept = result.unwrap_or_else(|what| panic!("{what}"));
@@ -19,6 +19,19 @@ fn every_change_fails_with_eio() {
 fn every_change_fails_with_enospc() {
     let swept = expect(sweep(5, Target::Changes, Fault::NoSpace, 1, 60));
     assert!(swept.fired.len() > 100 && swept.told > 50);
+}
+
+/// Kinds that are rare among the changes: files are made and removed, space is reserved, directories are synced.
+#[test]
+fn rare_changes_fail() {
+    for fault in [Fault::Io, Fault::NoSpace] {
+        for kind in
+            [OperationKind::Name, OperationKind::SyncDir, OperationKind::Create, OperationKind::Preallocate]
+        {
+            let swept = expect(sweep_kind(2, kind, fault, 6));
+            assert!(swept.fired.len() > 3, "{fault:?} {kind:?}: {:?}", swept.fired);
+        }
+    }
 }
 
 #[test]
@@ -41,6 +54,17 @@ fn every_operation_of_a_recovery_fails() {
     {
         let swept = expect(sweep_recovery(4, target, fault));
         assert!(swept.fired.len() > 5 && swept.told > 3, "{target:?} {fault:?}");
+    }
+}
+
+#[test]
+fn every_operation_of_a_spilling_statement_fails() {
+    for (target, fault) in
+        [(Target::Changes, Fault::Io), (Target::Changes, Fault::NoSpace), (Target::Reads, Fault::Io)]
+    {
+        let swept = expect(sweep_spills(target, fault));
+        assert_eq!(swept.stopped, 0, "{target:?} {fault:?}");
+        assert!(swept.fired.len() > 20 && swept.told > 10, "{target:?} {fault:?}");
     }
 }
 
