@@ -91,3 +91,12 @@ SELECT * FROM gen ORDER BY a;
 UPDATE gen SET a = 5 WHERE a = 1;
 SELECT b FROM gen ORDER BY b;
 INSERT INTO gen VALUES (1, 1);
+-- An index tells of the types that its columns have now, and finds what it found before.
+CREATE TABLE retyped (a int PRIMARY KEY, b int, c varchar(5));
+CREATE INDEX retyped_bc ON retyped (b, c) WHERE a > 0;
+INSERT INTO retyped VALUES (1, 2, 'x'), (2, 3, 'y');
+ALTER TABLE retyped ALTER COLUMN a TYPE bigint;
+ALTER TABLE retyped ALTER COLUMN b TYPE text USING b::text;
+ALTER TABLE retyped ALTER COLUMN c TYPE varchar(9);
+SELECT attrelid::regclass::text, attname, atttypid::regtype::text, atttypmod FROM pg_attribute WHERE attrelid IN ('retyped_pkey'::regclass, 'retyped_bc'::regclass) ORDER BY attrelid::regclass::text, attnum;
+SELECT c FROM retyped WHERE b = '3' AND a > 0;

@@ -250,7 +250,7 @@ pub struct RelationDescriptor {
 impl RelationDescriptor {
     /// The column with this attribute number, dropped or not.
     pub fn column(&self, number: i16) -> Option<&ColumnDescriptor> {
-        usize::try_from(number - 1).ok().and_then(|i| self.columns.get(i))
+        usize::try_from(i32::from(number) - 1).ok().and_then(|i| self.columns.get(i))
     }
 
     /// The live column with this name.

@@ -9,10 +9,11 @@
 //! # Invariants
 //! - C1: a descriptor is never changed once it is in a snapshot; a change makes a new one.
 //! - C2: `columns[i].number == i + 1`: dropped columns keep their place, so an attribute number is an index.
-//! - C3: an index's and a constraint's table is in the same snapshot.
+//! - C3: an index's and a constraint's table is in the same snapshot; what else belongs together is said in [`fit`].
 
 pub mod builtin;
 mod descriptor;
+pub mod fit;
 mod partition;
 mod snapshot;
 pub mod stored;

@@ -119,6 +119,7 @@ impl Database {
                 Some(dated) => catalog.apply(&dated),
             }
         }
+        debug_assert_eq!(misfit(&catalog, changes), None, "what is published does not fit together");
         catalog.version = version;
         self.replace_picture(catalog, lsn);
     }
@@ -238,4 +239,17 @@ impl Database {
         }
         outcome
     }
+}
+
+/// A changed relation of a picture that would be refused when it is read again, and why.
+fn misfit(catalog: &CatalogSnapshot, changes: &[CatalogChange]) -> Option<String> {
+    let find = |oid| catalog.relation(oid).map(|relation| &**relation);
+    let put = changes.iter().filter_map(|change| match change {
+        CatalogChange::PutRelation(relation) => find(relation.oid),
+        _ => None,
+    });
+    put.filter(|relation| !relation.builtin).find_map(|relation| {
+        let misfit = ochre_catalog::fit::check(relation, &find).err()?;
+        Some(format!("{} \"{}\": {misfit}", relation.kind.word(), relation.name))
+    })
 }

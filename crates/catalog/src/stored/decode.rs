@@ -10,7 +10,7 @@ use crate::descriptor::{
     RoleDescriptor, SequenceDescriptor, TriggerDescriptor,
 };
 use crate::partition::{PartitionBound, PartitionKey};
-use crate::{builtin, oids};
+use crate::{builtin, fit, oids};
 use ochre_base::{Error, FileId, Lsn, Oid, Result};
 use ochre_types::{Datum, SqlType};
 
@@ -152,11 +152,21 @@ pub fn relations(rows: &CatalogRows) -> Result<Vec<Arc<RelationDescriptor>>> {
             .collect(),
     };
     let mut relations: HashMap<Oid, RelationDescriptor> = HashMap::new();
+    let mut files = HashSet::new();
     for row in gathered.readers(oids::PG_CLASS) {
         let relation = parts.relation(&row)?;
-        relations.insert(relation.oid, relation);
+        let (oid, is_new) = (relation.oid, relation.file.is_none_or(|file| files.insert(file)));
+        if relations.insert(oid, relation).is_some() || !is_new {
+            return Err(damaged("relation", oid).detail("Another relation has its number or its file."));
+        }
     }
     attach_indexes(&gathered, &parts, &mut relations)?;
+    let find = |oid| relations.get(&oid).or_else(|| builtin::relation(oid).map(|relation| &**relation));
+    for relation in relations.values() {
+        fit::check(relation, &find).map_err(|misfit| {
+            damaged(relation.kind.word(), relation.oid).detail(format!("Found: {misfit}."))
+        })?;
+    }
     Ok(relations.into_values().map(Arc::new).collect())
 }
 
@@ -182,7 +192,8 @@ impl Parts {
             RelationKind::from_letter(row.letter("relkind")).ok_or_else(|| damaged("relation", oid))?;
         let mut columns = self.columns.remove(&oid).unwrap_or_default();
         columns.sort_by_key(|column| column.number);
-        if columns.iter().enumerate().any(|(i, column)| column.number as usize != i + 1) {
+        let counted = row.integer("relnatts") == columns.len() as i64;
+        if !counted || columns.iter().enumerate().any(|(i, column)| column.number as usize != i + 1) {
             return Err(damaged("relation", oid));
         }
         for column in &mut columns {
@@ -426,6 +437,13 @@ fn attach_indexes(
             None => return Err(damaged("index", oid)),
         };
         let mut index = index(&row, own)?;
+        let table = relations.get(&index.table).ok_or_else(|| damaged("index", oid))?;
+        for key in &mut index.keys {
+            // The index's own columns may tell of a type that the table's had before.
+            if let Some(column) = table.column(key.number) {
+                key.ty = column.ty;
+            }
+        }
         index.file = file;
         if hashed.contains(&oid) {
             index.method = IndexMethod::Hash;
@@ -437,7 +455,7 @@ fn attach_indexes(
     indexes.sort_by_key(|index| index.oid);
     for index in indexes {
         relations.get_mut(&index.oid).expect("found above").index = Some(Arc::clone(&index));
-        relations.get_mut(&index.table).ok_or_else(|| damaged("index", index.oid))?.indexes.push(index);
+        relations.get_mut(&index.table).expect("found above").indexes.push(index);
     }
     Ok(())
 }

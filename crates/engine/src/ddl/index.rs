@@ -502,6 +502,9 @@ impl Session {
         for (column, name) in own.columns.iter_mut().zip(&index.column_names) {
             column.name = Arc::clone(name);
         }
+        for (column, key) in own.columns.iter_mut().zip(&index.keys) {
+            (column.ty, column.collation) = (key.ty, key.collation);
+        }
         own.row_estimate = index.row_estimate;
         own.page_estimate = index.page_estimate;
         own.index = Some(Arc::clone(&index));

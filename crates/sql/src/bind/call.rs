@@ -9,11 +9,11 @@ use ochre_expr::{AggregateKind, CastKind, Expr, FunctionKind, FunctionRef, funct
 use ochre_parser::ast::{self, Pos};
 use ochre_types::{Datum, SqlType, oids};
 
-use super::Binder;
 use super::coerce::{CoercionContext, Pathway, array_over, is_polymorphic, pathway, resolve_polymorphic};
 use super::level::Clause;
 use super::overload::{Candidate, Choice, Overloads, candidates, choose_function};
 use super::scope::Scope;
+use super::{Binder, stored_text};
 use crate::logical::{AggregateExpr, AggregateFunction, Ordering, SetItem, WindowExpr};
 use crate::plan::strip_relabel;
 
@@ -412,7 +412,7 @@ impl Binder<'_> {
         let Some(text) = function.defaults.get(default) else {
             return Err(Error::internal(format!("function {} lacks a default", function.name)));
         };
-        let parsed = ochre_parser::parse_expression(text)?;
+        let parsed = stored_text::expression(text)?;
         let target = function.arg_types[parameter];
         self.without_positions(|binder| {
             let root = Scope::root(Default::default());

@@ -14,7 +14,7 @@ use super::coerce::{CoercionContext, is_polymorphic, resolve_polymorphic};
 use super::level::Clause;
 use super::scope::{CteScope, ItemColumns, Scope, ScopeItem};
 use super::view::NameEdit;
-use super::{Binder, ParamTypes};
+use super::{Binder, ParamTypes, stored_text};
 use crate::logical::TargetRules;
 use crate::physical::{OutputColumn, ScanColumn};
 
@@ -91,7 +91,7 @@ impl<'a> RowExpressionBinder<'a> {
         kind: RowExpression,
         target: Option<(&str, SqlType)>,
     ) -> Result<Expr> {
-        let parsed = ochre_parser::parse_expression(text)?;
+        let parsed = stored_text::expression(text)?;
         let mut params = ParamTypes::none();
         let mut binder = Binder::new(self.catalog, self.search_path, self.session, &mut params);
         binder.hide_positions = 1;

@@ -10,13 +10,13 @@ use ochre_expr::{Expr, functions_named};
 use ochre_parser::ast::{self, Pos};
 use ochre_types::{Datum, SqlType};
 
-use super::Binder;
 use super::ddl::RowExpression;
 use super::level::Clause;
 use super::returning::ReturningRows;
 use super::scope::{ItemColumns, RelationName, Scope, ScopeItem};
 use super::select::{collect_predicates, filter};
 use super::updatable::Verb;
+use super::{Binder, stored_text};
 use crate::logical::{
     ColumnId, Join, JoinKind, Logical, LogicalConflict, Modify, Query, TableId, TargetRules,
 };
@@ -389,7 +389,7 @@ impl Binder<'_> {
             return Ok(Expr::null(column.ty));
         }
         if let Some((_, text)) = &column.default {
-            let parsed = ochre_parser::parse_expression(text)?;
+            let parsed = stored_text::expression(text)?;
             return self.without_positions(|binder| {
                 let target = Some((&*column.name, column.ty));
                 binder.bind_row_expression(table, &parsed, RowExpression::Default, target)
@@ -479,7 +479,7 @@ impl Binder<'_> {
             match column.generated {
                 Some(GeneratedKind::Stored) => {
                     let Some((_, text)) = &column.default else { continue };
-                    let parsed = ochre_parser::parse_expression(text)?;
+                    let parsed = stored_text::expression(text)?;
                     let target = Some((&*column.name, column.ty));
                     let expr = self.without_positions(|binder| {
                         binder.bind_row_expression(table, &parsed, RowExpression::Generated, target)
@@ -497,7 +497,7 @@ impl Binder<'_> {
                 continue;
             }
             let Some(text) = &constraint.expression else { continue };
-            let parsed = ochre_parser::parse_expression(text)?;
+            let parsed = stored_text::expression(text)?;
             let expr = self.without_positions(|binder| {
                 binder.bind_row_expression(table, &parsed, RowExpression::Check, None)
             })?;
@@ -585,7 +585,7 @@ impl Binder<'_> {
                                 Expr::Column { index: position, ty: table.columns[position].ty }
                             }
                             Some(text) => {
-                                let parsed = ochre_parser::parse_expression(text)?;
+                                let parsed = stored_text::expression(text)?;
                                 self.without_positions(|binder| {
                                     binder.bind_row_expression(table, &parsed, RowExpression::IndexKey, None)
                                 })?
@@ -598,7 +598,7 @@ impl Binder<'_> {
                         continue;
                     }
                     if let Some(text) = &index.predicate {
-                        let parsed = ochre_parser::parse_expression(text)?;
+                        let parsed = stored_text::expression(text)?;
                         let needed = self.without_positions(|binder| {
                             binder.bind_row_expression(table, &parsed, RowExpression::IndexPredicate, None)
                         })?;

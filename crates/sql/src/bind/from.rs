@@ -11,7 +11,7 @@ use ochre_types::{PhysicalType, SqlType, oids};
 use super::call::ResolvedCall;
 use super::level::Clause;
 use super::scope::{CteScope, CteTarget, ItemColumn, ItemColumns, RelationName, Scope, ScopeItem};
-use super::{Binder, MAX_VIEW_DEPTH};
+use super::{Binder, MAX_VIEW_DEPTH, stored_text};
 use crate::logical::{
     ColumnId, Expansion, FunctionCall, FunctionGet, Join, JoinKind, Logical, LogicalBody, SampleGet, TableId,
     TableUse,
@@ -350,28 +350,25 @@ impl Binder<'_> {
         table: &ast::FromTable,
         scope: &Scope<'_>,
     ) -> Result<FromPart> {
-        let Some(text) = view.view_query.clone() else {
-            return Err(Error::internal(format!("view \"{}\" has no query", view.name)));
-        };
         if self.view_depth >= MAX_VIEW_DEPTH {
             return Err(Error::new(
                 SqlState::INVALID_OBJECT_DEFINITION,
                 format!("infinite recursion detected in rules for relation \"{}\"", view.name),
             ));
         }
-        let statements = ochre_parser::parse(&text)?;
-        let Some(ast::RawStatement { stmt: ast::Statement::Select(select), .. }) = statements.first() else {
-            return Err(Error::internal(format!("view \"{}\" has no query", view.name)));
-        };
+        let select = stored_text::view_query(view)?;
         let inner =
             Scope { items: Vec::new(), parent: None, ctes: CteScope::default(), depth: scope.depth + 1 };
         self.view_depth += 1;
         // A stored text names everything outside pg_catalog in a way that no path changes.
         let path = std::mem::replace(&mut self.search_path, &ochre_catalog::IMPLICIT_NAMESPACES);
-        let query = self.without_positions(|binder| binder.bind_query(select, &inner));
+        let query = self.without_positions(|binder| binder.bind_query(&select, &inner));
         self.search_path = path;
         self.view_depth -= 1;
         let query = query?;
+        if query.output.len() < view.live_columns().count() {
+            return Err(Error::corrupt(format!("view \"{}\" has more columns than its query", view.name)));
+        }
         // A column added to an underlying table does not show: the view's own columns decide.
         let mut columns: Vec<ItemColumn> = Vec::with_capacity(view.columns.len());
         for (column, (id, output)) in view.live_columns().zip(&query.output) {

@@ -27,6 +27,7 @@ mod returning;
 mod scope;
 mod search_cycle;
 mod select;
+mod stored_text;
 mod target;
 mod type_name;
 mod updatable;

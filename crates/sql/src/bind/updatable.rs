@@ -16,7 +16,7 @@ use ochre_parser::ast;
 
 use super::level::Clause;
 use super::scope::{CteScope, ItemColumn, ItemColumns, Scope, ScopeItem};
-use super::{Binder, MAX_VIEW_DEPTH};
+use super::{Binder, MAX_VIEW_DEPTH, stored_text};
 use crate::logical::TableId;
 use crate::physical::ScanColumn;
 
@@ -112,14 +112,6 @@ fn obstacle(select: &ast::SelectStmt) -> Option<&'static str> {
 }
 
 impl Binder<'_> {
-    fn view_select(&self, view: &RelationDescriptor) -> Result<ast::SelectStmt> {
-        let text = view.view_query.as_deref().unwrap_or_default();
-        match ochre_parser::parse(text)?.pop().map(|raw| raw.stmt) {
-            Some(ast::Statement::Select(select)) => Ok((*select).clone()),
-            _ => Err(Error::internal(format!("view \"{}\" has no query", view.name))),
-        }
-    }
-
     /// The table that changes of a view go to.
     ///
     /// # Errors
@@ -131,7 +123,7 @@ impl Binder<'_> {
     ) -> Result<(Arc<RelationDescriptor>, bool)> {
         let mut current = Arc::clone(view);
         for _ in 0..MAX_VIEW_DEPTH {
-            let select = self.view_select(&current)?;
+            let select = stored_text::view_query(&current)?;
             if let Some(detail) = obstacle(&select) {
                 return Err(not_updatable(&current, verb, detail));
             }
@@ -178,7 +170,7 @@ impl Binder<'_> {
         depth: u32,
         verb: Verb,
     ) -> Result<ExpandedView> {
-        let select = self.view_select(view)?;
+        let select = stored_text::view_query(view)?;
         let ast::SelectBody::Select(core) = &select.body else {
             return Err(Error::internal("an updatable view is a SELECT"));
         };
