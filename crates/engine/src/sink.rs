@@ -75,18 +75,22 @@ impl Sink for NullSink {
 }
 
 /// The text forms of a row's values, `None` for NULL.
+///
+/// # Errors
+/// Those of [`FormatContext::check_interrupts`] within a large value.
 pub fn text_row(
     batch: &Batch,
     row: usize,
     columns: &[OutputColumn],
     format: &FormatContext,
-) -> Vec<Option<String>> {
+) -> Result<Vec<Option<String>>> {
     let texts = columns.iter().zip(&batch.columns).map(|(column, values)| {
-        (!values.is_null(row)).then(|| {
-            let mut text = Vec::new();
-            print_text_at(column.ty, values, row, format, &mut text);
-            String::from_utf8_lossy(&text).into_owned()
-        })
+        if values.is_null(row) {
+            return Ok(None);
+        }
+        let mut text = Vec::new();
+        print_text_at(column.ty, values, row, format, &mut text)?;
+        Ok(Some(String::from_utf8_lossy(&text).into_owned()))
     });
     texts.collect()
 }

@@ -22,7 +22,7 @@ impl Sink for Rows {
     }
     fn rows(&mut self, batch: &Batch, columns: &[OutputColumn], format: &FormatContext) -> Result<()> {
         for row in batch.active() {
-            let values = text_row(batch, row, columns, format);
+            let values = text_row(batch, row, columns, format)?;
             let values: Vec<&str> = values.iter().map(|value| value.as_deref().unwrap_or("\\N")).collect();
             self.text.push_str(&values.join("|"));
             self.text.push('\n');

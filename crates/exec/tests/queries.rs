@@ -94,7 +94,7 @@ impl World {
                 .zip(&plan.row_shape)
                 .map(|(value, column)| match value.is_null() {
                     true => "NULL".to_owned(),
-                    false => to_text(column.ty, value, format),
+                    false => to_text(column.ty, value, format).unwrap(),
                 })
                 .collect();
             values.join("|")

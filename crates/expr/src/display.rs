@@ -170,7 +170,7 @@ impl Printer<'_> {
             self.out.push_str(&format!("NULL::{}", typmod::format_type(ty.oid, ty.typmod)));
             return;
         }
-        let text = to_text(ty, value, &FormatContext::default());
+        let text = to_text(ty, value, &FormatContext::default()).expect("nobody is asked");
         match ty.oid {
             oids::BOOL => self.out.push_str(if text == "t" { "true" } else { "false" }),
             oids::INT4 if text.starts_with('-') => self.out.push_str(&format!("'{text}'::integer")),

@@ -129,7 +129,7 @@ fn shown(result: Result<Datum>, ty: SqlType) -> String {
     match result {
         Ok(Datum::Null) => "NULL".to_owned(),
         Ok(value) => {
-            to_text(ty, &value, &FormatContext::default()).replace('\\', "\\\\").replace('\n', "\\n")
+            to_text(ty, &value, &FormatContext::default()).unwrap().replace('\\', "\\\\").replace('\n', "\\n")
         }
         Err(error) => format!("ERROR {} {}", error.sqlstate(), error.message()),
     }

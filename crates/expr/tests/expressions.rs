@@ -188,6 +188,7 @@ fn shown(result: Result<Datum>, ty: SqlType) -> String {
     match result {
         Ok(Datum::Null) => "NULL".to_owned(),
         Ok(value) => to_text(ty, &value, &FormatContext::default())
+            .unwrap()
             .replace('\\', "\\\\")
             .replace('\n', "\\n")
             .replace('\r', "\\r"),

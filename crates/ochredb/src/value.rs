@@ -148,7 +148,7 @@ impl FromValue for String {
         if value.is_null() {
             return Err(is_null("String"));
         }
-        Ok(to_text(ty, value, &ochre_types::FormatContext::default()))
+        to_text(ty, value, &ochre_types::FormatContext::default())
     }
 }
 

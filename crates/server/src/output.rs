@@ -324,8 +324,8 @@ fn put_value(
     let start = out.len();
     out.extend_from_slice(&[0; 4]);
     match form {
-        Format::Text => print_text_at(ty, values, row, format, out),
-        Format::Binary => encode_binary_at(ty, values, row, out)?,
+        Format::Text => print_text_at(ty, values, row, format, out)?,
+        Format::Binary => encode_binary_at(ty, values, row, format, out)?,
     }
     let length = (out.len() - start - 4) as u32;
     out[start..start + 4].copy_from_slice(&length.to_be_bytes());

@@ -29,7 +29,7 @@ impl Sink for Answer {
     }
     fn rows(&mut self, batch: &Batch, columns: &[OutputColumn], format: &FormatContext) -> Result<()> {
         for row in batch.active() {
-            self.rows.push(text_row(batch, row, columns, format));
+            self.rows.push(text_row(batch, row, columns, format)?);
         }
         Ok(())
     }

@@ -63,16 +63,19 @@ fn forms() {
         let mut out = Vec::with_capacity(1 << 20);
         measure(&format!("{name}: print"), || {
             out.clear();
-            (0..ROWS).for_each(|row| print_text_at(ty, &column, row, &context, &mut out));
+            (0..ROWS)
+                .for_each(|row| print_text_at(ty, &column, row, &context, &mut out).expect("a text form"));
         });
         measure(&format!("{name}: binary"), || {
             out.clear();
-            (0..ROWS).for_each(|row| encode_binary_at(ty, &column, row, &mut out).expect("a binary form"));
+            (0..ROWS).for_each(|row| {
+                encode_binary_at(ty, &column, row, &context, &mut out).expect("a binary form")
+            });
         });
         let texts: Vec<String> = (0..ROWS)
             .map(|row| {
                 let mut text = Vec::new();
-                print_text_at(ty, &column, row, &context, &mut text);
+                print_text_at(ty, &column, row, &context, &mut text).expect("a text form");
                 String::from_utf8(text).expect("text")
             })
             .collect();

@@ -62,7 +62,9 @@ pub fn parse_text(ty: SqlType, text: &str, context: &FormatContext) -> Result<Da
         oids::TIMESTAMPTZ => Datum::Int64(datetime::parse_timestamptz(text, context)?),
         oids::INTERVAL => Datum::Interval(datetime::parse_interval(text, ty.typmod, context)?),
         oids::JSON => return json::check(text, context).map(|()| Datum::text(text)),
-        oids::JSONB => return Json::parse(text, context).map(|json| Datum::Bytes(json.to_bytes().into())),
+        oids::JSONB => {
+            return Ok(Datum::Bytes(Json::parse(text, context)?.to_bytes_within(context)?.into()));
+        }
         oids::BIT | oids::VARBIT => Datum::Bytes(bits::parse(text, ty.oid == oids::BIT)?.into()),
         oids::INET | oids::CIDR => {
             return network::parse(text, ty.oid == oids::CIDR).map(|bytes| Datum::Bytes(bytes.into()));
@@ -124,7 +126,10 @@ pub fn parse_text_into(
 }
 
 /// Appends a value's text as the type's output function gives it. NULL appends nothing: callers mark NULLs themselves.
-pub fn print_text(ty: SqlType, value: &Datum, context: &FormatContext, out: &mut Vec<u8>) {
+///
+/// # Errors
+/// Those of [`FormatContext::check_interrupts`] within a large value, of which a part has been appended then.
+pub fn print_text(ty: SqlType, value: &Datum, context: &FormatContext, out: &mut Vec<u8>) -> Result<()> {
     match value {
         Datum::Null => {}
         Datum::Bool(value) => out.push(if *value { b't' } else { b'f' }),
@@ -137,18 +142,28 @@ pub fn print_text(ty: SqlType, value: &Datum, context: &FormatContext, out: &mut
         Datum::Float32(value) => print_f32(*value, context.extra_float_digits, out),
         Datum::Float64(value) => print_f64(*value, context.extra_float_digits, out),
         Datum::Numeric(value) => value.print(out),
-        Datum::Bytes(value) => print_byte_string(ty, value, context, out),
+        Datum::Bytes(value) => return print_byte_string(ty, value, context, out),
         Datum::Interval(value) => datetime::print_interval(*value, context.interval_style, out),
         Datum::Uuid(value) => print_uuid(value, out),
-        Datum::Array(value) => arrays::print(ty, value, context, out),
-        Datum::Record(value) => records::print(ty, value, context, out),
+        Datum::Array(value) => return arrays::print(ty, value, context, out),
+        Datum::Record(value) => return records::print(ty, value, context, out),
     }
+    Ok(())
 }
 
 /// As [`print_text`], of one row of a column.
-pub fn print_text_at(ty: SqlType, column: &Column, row: usize, context: &FormatContext, out: &mut Vec<u8>) {
+///
+/// # Errors
+/// As [`print_text`].
+pub fn print_text_at(
+    ty: SqlType,
+    column: &Column,
+    row: usize,
+    context: &FormatContext,
+    out: &mut Vec<u8>,
+) -> Result<()> {
     if column.is_null(row) {
-        return;
+        return Ok(());
     }
     let entry = row * column.stride();
     match column.values() {
@@ -162,19 +177,23 @@ pub fn print_text_at(ty: SqlType, column: &Column, row: usize, context: &FormatC
         ColumnValues::Float32(v) => print_f32(v[entry], context.extra_float_digits, out),
         ColumnValues::Float64(v) => print_f64(v[entry], context.extra_float_digits, out),
         ColumnValues::Numeric(v) => v[entry].print(out),
-        ColumnValues::Bytes(v) => print_byte_string(ty, v.get(entry), context, out),
+        ColumnValues::Bytes(v) => return print_byte_string(ty, v.get(entry), context, out),
         ColumnValues::Interval(v) => datetime::print_interval(v[entry], context.interval_style, out),
         ColumnValues::Uuid(v) => print_uuid(&v[entry], out),
-        ColumnValues::Array(v) => arrays::print(ty, &v[entry], context, out),
-        ColumnValues::Record(v) => records::print(ty, &v[entry], context, out),
+        ColumnValues::Array(v) => return arrays::print(ty, &v[entry], context, out),
+        ColumnValues::Record(v) => return records::print(ty, &v[entry], context, out),
     }
+    Ok(())
 }
 
 /// A value's text as a string of its own.
-pub fn to_text(ty: SqlType, value: &Datum, context: &FormatContext) -> String {
+///
+/// # Errors
+/// As [`print_text`].
+pub fn to_text(ty: SqlType, value: &Datum, context: &FormatContext) -> Result<String> {
     let mut out = Vec::new();
-    print_text(ty, value, context, &mut out);
-    String::from_utf8(out).unwrap_or_default()
+    print_text(ty, value, context, &mut out)?;
+    Ok(String::from_utf8(out).unwrap_or_default())
 }
 
 #[inline]
@@ -228,10 +247,10 @@ fn print_int64(ty: SqlType, value: i64, context: &FormatContext, out: &mut Vec<u
 }
 
 #[inline]
-fn print_byte_string(ty: SqlType, bytes: &[u8], context: &FormatContext, out: &mut Vec<u8>) {
+fn print_byte_string(ty: SqlType, bytes: &[u8], context: &FormatContext, out: &mut Vec<u8>) -> Result<()> {
     match ty.oid {
-        oids::BYTEA => print_bytea(bytes, context.bytea_output, out),
-        oids::JSONB => JsonRef::new(bytes).print(out),
+        oids::BYTEA => return bytea::print(bytes, context, out),
+        oids::JSONB => return JsonRef::new(bytes).print(context, out),
         oids::TIMETZ => {
             if let Some(time) = TimeTz::from_bytes(bytes) {
                 datetime::print_timetz(time, out);
@@ -242,11 +261,12 @@ fn print_byte_string(ty: SqlType, bytes: &[u8], context: &FormatContext, out: &m
         oids::MACADDR => network::print_mac(bytes, out),
         _ if range_subtype(ty.oid).is_some() => {
             if let Ok(range) = Range::from_bytes(bytes) {
-                range.print(context, out);
+                range.print(context, out)?;
             }
         }
         _ => out.extend_from_slice(bytes),
     }
+    Ok(())
 }
 
 /// `invalid input syntax for type …` (22P02).

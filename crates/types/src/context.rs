@@ -113,12 +113,66 @@ impl Default for FormatContext {
 }
 
 impl FormatContext {
-    /// Asked now and then while a large value is read.
+    /// Asked now and then while a large value is read or printed.
     ///
     /// # Errors
     /// Why the statement must not go on.
     pub fn check_interrupts(&self) -> Result<()> {
         self.names.as_ref().map_or(Ok(()), |session| session.check_interrupts())
+    }
+}
+
+/// Bytes that are printed between two looks at whether to go on.
+const PIECE_BYTES: usize = 1 << 16;
+
+/// When somebody who prints what may be large looks at whether to go on: after every piece of some bytes.
+pub struct Pace<'a> {
+    /// `None` where nobody is asked.
+    context: Option<&'a FormatContext>,
+    next: usize,
+}
+
+impl<'a> Pace<'a> {
+    /// For a text that has `length` bytes now and is going to grow.
+    pub fn from(context: &'a FormatContext, length: usize) -> Pace<'a> {
+        Pace { context: Some(context), next: length + PIECE_BYTES }
+    }
+
+    /// For a text that is printed to its end.
+    pub const fn never() -> Pace<'static> {
+        Pace { context: None, next: usize::MAX }
+    }
+
+    /// Looks, if the text has grown by a piece since the last time.
+    ///
+    /// # Errors
+    /// Why the statement must not go on.
+    #[inline]
+    pub fn look(&mut self, length: usize) -> Result<()> {
+        if length < self.next { Ok(()) } else { self.look_now(length) }
+    }
+
+    #[cold]
+    fn look_now(&mut self, length: usize) -> Result<()> {
+        self.next = length.saturating_add(PIECE_BYTES);
+        self.context.map_or(Ok(()), FormatContext::check_interrupts)
+    }
+
+    /// Appends bytes by pieces, each as `print` does it.
+    ///
+    /// # Errors
+    /// As [`Pace::look`].
+    pub(crate) fn pieces(
+        &mut self,
+        bytes: &[u8],
+        out: &mut Vec<u8>,
+        print: impl Fn(&[u8], &mut Vec<u8>),
+    ) -> Result<()> {
+        for piece in bytes.chunks(PIECE_BYTES) {
+            print(piece, out);
+            self.look(out.len())?;
+        }
+        Ok(())
     }
 }
 

@@ -22,7 +22,7 @@ use std::cmp::Ordering;
 use ochre_base::{Error, Result, SqlState, limits};
 
 use crate::json::{Handler, parse_with};
-use crate::{FormatContext, Numeric};
+use crate::{FormatContext, Numeric, Pace};
 
 /// Levels of nesting that are read.
 pub const MAX_DEPTH: usize = 6_000;
@@ -92,8 +92,8 @@ impl Json {
         Ok(tree.root)
     }
 
-    /// Appends the binary form.
-    pub fn encode(&self, out: &mut Vec<u8>) {
+    fn encode(&self, pace: &mut Pace<'_>, out: &mut Vec<u8>) -> Result<()> {
+        pace.look(out.len())?;
         match self {
             Json::Null => out.push(TAG_NULL),
             Json::Bool(false) => out.push(TAG_FALSE),
@@ -113,19 +113,30 @@ impl Json {
                 out.resize(table + 4 * elements.len(), 0);
                 let base = out.len();
                 for (index, element) in elements.iter().enumerate() {
-                    deep(|| element.encode(out));
+                    deep(|| element.encode(pace, out))?;
                     set_end(out, table, index, base);
                 }
             }
-            Json::Object(members) => encode_object(members, out),
+            Json::Object(members) => encode_object(members, pace, out)?,
         }
+        Ok(())
     }
 
     /// The binary form.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut out = Vec::new();
-        self.encode(&mut out);
+        self.encode(&mut Pace::never(), &mut out).expect("nobody is asked");
         out
+    }
+
+    /// The binary form of what may be large.
+    ///
+    /// # Errors
+    /// Those of [`FormatContext::check_interrupts`].
+    pub fn to_bytes_within(&self, context: &FormatContext) -> Result<Vec<u8>> {
+        let mut out = Vec::new();
+        self.encode(&mut Pace::from(context, 0), &mut out)?;
+        Ok(out)
     }
 }
 
@@ -134,7 +145,7 @@ fn set_end(out: &mut [u8], table: usize, index: usize, base: usize) {
     out[table + 4 * index..][..4].copy_from_slice(&end.to_le_bytes());
 }
 
-fn encode_object(members: &[(String, Json)], out: &mut Vec<u8>) {
+fn encode_object(members: &[(String, Json)], pace: &mut Pace<'_>, out: &mut Vec<u8>) -> Result<()> {
     let mut order: Vec<usize> = (0..members.len()).collect();
     // Of equal keys the last stands first, and is the one kept.
     order
@@ -150,9 +161,10 @@ fn encode_object(members: &[(String, Json)], out: &mut Vec<u8>) {
         set_end(out, table, index, base);
     }
     for (index, member) in order.iter().enumerate() {
-        deep(|| members[*member].1.encode(out));
+        deep(|| members[*member].1.encode(pace, out))?;
         set_end(out, table, order.len() + index, base);
     }
+    Ok(())
 }
 
 /// Builds a [`Json`] from what the reader meets.
@@ -376,21 +388,29 @@ impl<'a> JsonRef<'a> {
     }
 
     /// Appends the text form: `{"a": 1, "b": [2, 3]}`.
-    pub fn print(self, out: &mut Vec<u8>) {
+    ///
+    /// # Errors
+    /// Those of [`FormatContext::check_interrupts`]; a part has been appended then.
+    pub fn print(self, context: &FormatContext, out: &mut Vec<u8>) -> Result<()> {
+        self.print_node(&mut Pace::from(context, out.len()), out)
+    }
+
+    fn print_node(self, pace: &mut Pace<'_>, out: &mut Vec<u8>) -> Result<()> {
+        pace.look(out.len())?;
         match self.kind() {
             JsonKind::Null => out.extend_from_slice(b"null"),
             JsonKind::Bool => {
                 out.extend_from_slice(if self.as_bool() == Some(true) { b"true" } else { b"false" })
             }
             JsonKind::Number => self.as_number().unwrap_or(Numeric::NAN).print(out),
-            JsonKind::String => print_string(self.as_str().unwrap_or_default(), out),
+            JsonKind::String => print_long_string(self.as_str().unwrap_or_default(), pace, out)?,
             JsonKind::Array => {
                 out.push(b'[');
                 for (index, element) in self.elements().enumerate() {
                     if index > 0 {
                         out.extend_from_slice(b", ");
                     }
-                    deep(|| element.print(out));
+                    deep(|| element.print_node(pace, out))?;
                 }
                 out.push(b']');
             }
@@ -400,21 +420,25 @@ impl<'a> JsonRef<'a> {
                     if index > 0 {
                         out.extend_from_slice(b", ");
                     }
-                    print_string(key, out);
+                    print_long_string(key, pace, out)?;
                     out.extend_from_slice(b": ");
-                    deep(|| value.print(out));
+                    deep(|| value.print_node(pace, out))?;
                 }
                 out.push(b'}');
             }
         }
+        Ok(())
     }
 
     /// Appends the text form with a line per element and member, indented by four blanks a level: `jsonb_pretty`.
-    pub fn print_pretty(self, out: &mut Vec<u8>) {
-        self.print_indented(0, out);
+    ///
+    /// # Errors
+    /// As [`JsonRef::print`].
+    pub fn print_pretty(self, context: &FormatContext, out: &mut Vec<u8>) -> Result<()> {
+        self.print_indented(0, &mut Pace::from(context, out.len()), out)
     }
 
-    fn print_indented(self, level: usize, out: &mut Vec<u8>) {
+    fn print_indented(self, level: usize, pace: &mut Pace<'_>, out: &mut Vec<u8>) -> Result<()> {
         let line = |level: usize, out: &mut Vec<u8>| {
             out.push(b'\n');
             out.extend(std::iter::repeat_n(b' ', 4 * level));
@@ -422,7 +446,7 @@ impl<'a> JsonRef<'a> {
         let (open, close) = match self.kind() {
             JsonKind::Array => (b'[', b']'),
             JsonKind::Object => (b'{', b'}'),
-            _ => return self.print(out),
+            _ => return self.print_node(pace, out),
         };
         out.push(open);
         for index in 0..self.len() {
@@ -432,18 +456,19 @@ impl<'a> JsonRef<'a> {
             line(level + 1, out);
             let value = match self.member(index) {
                 Some((key, value)) => {
-                    print_string(key, out);
+                    print_long_string(key, pace, out)?;
                     out.extend_from_slice(b": ");
                     Some(value)
                 }
                 None => self.element(index),
             };
             if let Some(value) = value {
-                deep(|| value.print_indented(level + 1, out));
+                deep(|| value.print_indented(level + 1, pace, out))?;
             }
         }
         line(level, out);
         out.push(close);
+        Ok(())
     }
 
     /// SQL's order.
@@ -604,7 +629,19 @@ pub(crate) fn decode_key(key: &mut &[u8], mask: u8, depth: usize) -> Option<Json
 /// Appends a string with JSON's quotes and escapes.
 pub fn print_string(text: &str, out: &mut Vec<u8>) {
     out.push(b'"');
-    for byte in text.bytes() {
+    print_escaped(text.as_bytes(), out);
+    out.push(b'"');
+}
+
+fn print_long_string(text: &str, pace: &mut Pace<'_>, out: &mut Vec<u8>) -> Result<()> {
+    out.push(b'"');
+    pace.pieces(text.as_bytes(), out, print_escaped)?;
+    out.push(b'"');
+    Ok(())
+}
+
+fn print_escaped(bytes: &[u8], out: &mut Vec<u8>) {
+    for byte in bytes {
         match byte {
             b'"' => out.extend_from_slice(b"\\\""),
             b'\\' => out.extend_from_slice(b"\\\\"),
@@ -614,10 +651,9 @@ pub fn print_string(text: &str, out: &mut Vec<u8>) {
             0x08 => out.extend_from_slice(b"\\b"),
             0x0c => out.extend_from_slice(b"\\f"),
             0..0x20 => out.extend_from_slice(format!("\\u{byte:04x}").as_bytes()),
-            _ => out.push(byte),
+            _ => out.push(*byte),
         }
     }
-    out.push(b'"');
 }
 
 #[cfg(test)]
@@ -630,7 +666,7 @@ mod tests {
 
     fn printed(text: &str) -> String {
         let mut out = Vec::new();
-        JsonRef::new(&bytes(text)).print(&mut out);
+        JsonRef::new(&bytes(text)).print(&FormatContext::default(), &mut out).unwrap();
         String::from_utf8(out).unwrap()
     }
 
@@ -683,7 +719,7 @@ mod tests {
         );
         let value = bytes(&nested(MAX_DEPTH));
         let mut out = Vec::new();
-        JsonRef::new(&value).print(&mut out);
+        JsonRef::new(&value).print(&FormatContext::default(), &mut out).unwrap();
         assert_eq!(out.len(), 2 * MAX_DEPTH);
     }
 }

@@ -49,7 +49,7 @@ pub use codec::{
 };
 pub use column::{ByteView, BytesValues, Column, ColumnValues};
 pub use compare::ValueOrder;
-pub use context::{ByteaOutput, DateOrder, DateStyle, FormatContext, IntervalStyle, ObjectNames};
+pub use context::{ByteaOutput, DateOrder, DateStyle, FormatContext, IntervalStyle, ObjectNames, Pace};
 pub use datetime::TimeZone;
 pub use datum::Datum;
 pub use interval::Interval;

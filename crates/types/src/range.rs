@@ -406,20 +406,23 @@ impl Range {
     }
 
     /// Appends the range's text.
-    pub fn print(&self, context: &FormatContext, out: &mut Vec<u8>) {
+    ///
+    /// # Errors
+    /// As [`print_text`].
+    pub fn print(&self, context: &FormatContext, out: &mut Vec<u8>) -> Result<()> {
         if self.empty {
             out.extend_from_slice(b"empty");
-            return;
+            return Ok(());
         }
-        let Some(subtype) = range_subtype(self.oid) else { return };
-        let bound = |value: &Option<Datum>, out: &mut Vec<u8>| {
-            let Some(value) = value else { return };
+        let Some(subtype) = range_subtype(self.oid) else { return Ok(()) };
+        let bound = |value: &Option<Datum>, out: &mut Vec<u8>| -> Result<()> {
+            let Some(value) = value else { return Ok(()) };
             let mut text = Vec::new();
-            print_text(subtype, value, context, &mut text);
+            print_text(subtype, value, context, &mut text)?;
             let special = |b: &u8| b.is_ascii_whitespace() || b"\"\\()[],".contains(b);
             if !text.is_empty() && !text.iter().any(special) {
                 out.extend_from_slice(&text);
-                return;
+                return Ok(());
             }
             out.push(b'"');
             for byte in text {
@@ -429,12 +432,14 @@ impl Range {
                 out.push(byte);
             }
             out.push(b'"');
+            Ok(())
         };
         out.push(if self.lower.inclusive { b'[' } else { b'(' });
-        bound(&self.lower.value, out);
+        bound(&self.lower.value, out)?;
         out.push(b',');
-        bound(&self.upper.value, out);
+        bound(&self.upper.value, out)?;
         out.push(if self.upper.inclusive { b']' } else { b')' });
+        Ok(())
     }
 }
 
@@ -503,7 +508,7 @@ mod tests {
         let again = Range::from_bytes(&range.to_bytes().expect("encoded")).expect("decoded");
         assert_eq!(range, again);
         let mut out = Vec::new();
-        again.print(&context, &mut out);
+        again.print(&context, &mut out).unwrap();
         String::from_utf8(out).expect("text")
     }
 

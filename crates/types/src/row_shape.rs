@@ -93,6 +93,6 @@ mod tests {
         assert_eq!(&*record_names(named).unwrap()[0], "a");
         assert!(record_names(ty).is_none());
         let row = Datum::Record([Datum::Int32(1), Datum::Int64(0), Datum::Null].into());
-        assert_eq!(to_text(ty, &row, &FormatContext::default()), "(1,\"2000-01-01 00:00:00\",)");
+        assert_eq!(to_text(ty, &row, &FormatContext::default()).unwrap(), "(1,\"2000-01-01 00:00:00\",)");
     }
 }

@@ -28,7 +28,7 @@ fn number(value: Option<Numeric>) -> String {
 }
 
 fn shown(oid: Oid, value: Datum) -> String {
-    to_text(SqlType::new(oid, -1), &value, &context())
+    to_text(SqlType::new(oid, -1), &value, &context()).unwrap()
 }
 
 fn answer(operation: &str, args: &[&str]) -> Result<String> {

@@ -189,11 +189,11 @@ proptest! {
     fn floats_read_back(bits: u64, half: u32) {
         let context = FormatContext::default();
         let wide = f64::from_bits(bits);
-        let text = to_text(SqlType::FLOAT8, &Datum::Float64(wide), &context);
+        let text = to_text(SqlType::FLOAT8, &Datum::Float64(wide), &context).unwrap();
         let back = parse_text(SqlType::FLOAT8, &text, &context).unwrap();
         prop_assert!(matches!(back, Datum::Float64(x) if x.to_bits() == bits || x.is_nan() && wide.is_nan()));
         let narrow = f32::from_bits(half);
-        let text = to_text(SqlType::FLOAT4, &Datum::Float32(narrow), &context);
+        let text = to_text(SqlType::FLOAT4, &Datum::Float32(narrow), &context).unwrap();
         let back = parse_text(SqlType::FLOAT4, &text, &context).unwrap();
         prop_assert!(matches!(back, Datum::Float32(x) if x.to_bits() == half || x.is_nan() && narrow.is_nan()));
     }
@@ -208,7 +208,7 @@ proptest! {
             (SqlType::TIME, Datum::Int64(timestamp.rem_euclid(86_400_000_000))),
             (SqlType::INTERVAL, Datum::Interval(Interval { months, days, micros: micros.saturating_add(1) })),
         ] {
-            let text = to_text(ty, &value, &context);
+            let text = to_text(ty, &value, &context).unwrap();
             prop_assert_eq!(parse_text(ty, &text, &context).unwrap(), value, "{}", text);
         }
     }
@@ -223,7 +223,7 @@ proptest! {
         }
         let mut out = Vec::new();
         let root = JsonRef::new(&bytes);
-        root.print(&mut out);
+        root.print(&FormatContext::default(), &mut out).unwrap();
         let _ = (root.compare(root), root.to_json(), root.contains(root));
         for ty in [SqlType::INT4, SqlType::NUMERIC, SqlType::TEXT_ARRAY, SqlType::JSONB, SqlType::TIMETZ, SqlType::VARBIT] {
             let _ = ochre_types::decode_binary(ty, &bytes, &FormatContext::default());
@@ -243,7 +243,7 @@ proptest! {
             let ty = SqlType::new(info.oid, -1);
             let Ok(value) = parse_text(ty, &text, &FormatContext::default()) else { continue };
             // What was read prints, and reads back as an equal value.
-            let printed = to_text(ty, &value, &FormatContext::default());
+            let printed = to_text(ty, &value, &FormatContext::default()).unwrap();
             if ty.info().is_some_and(|info| info.kind == b'b') {
                 let back = parse_text(ty, &printed, &FormatContext::default());
                 prop_assert!(
@@ -259,7 +259,7 @@ proptest! {
         let (x, y) = (a.to_bytes(), b.to_bytes());
         let (p, q) = (JsonRef::new(&x), JsonRef::new(&y));
         let mut text = Vec::new();
-        p.print(&mut text);
+        p.print(&FormatContext::default(), &mut text).unwrap();
         let again = Json::parse(std::str::from_utf8(&text).unwrap(), &FormatContext::default()).unwrap();
         prop_assert_eq!(again.to_bytes(), x.clone());
         prop_assert_eq!(p.to_json().to_bytes(), x.clone());
@@ -295,12 +295,45 @@ impl ObjectNames for Cancelled {
 #[test]
 fn large_values_are_given_up_when_the_statement_is_cancelled() {
     let context = FormatContext { names: Some(Arc::new(Cancelled)), ..FormatContext::default() };
+    let plain = FormatContext::default();
+    let cancelled = |result: Result<()>, what: &str| {
+        assert_eq!(result.expect_err(what).sqlstate(), SqlState::QUERY_CANCELED, "{what}");
+    };
     let list = |open: &str, close: &str, items: usize| format!("{open}{}1{close}", "1,".repeat(items));
-    for (ty, open, close) in
-        [(SqlType::JSON, "[", "]"), (SqlType::JSONB, "[", "]"), (SqlType::INT4.array_of().unwrap(), "{", "}")]
-    {
+    let ints = SqlType::INT4.array_of().unwrap();
+    for (ty, open, close) in [(SqlType::JSON, "[", "]"), (SqlType::JSONB, "[", "]"), (ints, "{", "}")] {
         assert!(parse_text(ty, &list(open, close, 100), &context).is_ok());
-        let error = parse_text(ty, &list(open, close, 10_000), &context).unwrap_err();
-        assert_eq!(error.sqlstate(), SqlState::QUERY_CANCELED);
+        cancelled(parse_text(ty, &list(open, close, 10_000), &context).map(drop), "reading");
     }
+    let nested = |items: usize| format!("{{{}{{1}}}}", "{1},".repeat(items));
+    let strings = |bytes: usize| format!("[{{\"{}\": 1}}]", "x".repeat(bytes));
+    let hex = |bytes: usize| format!("\\x{}", "ab".repeat(bytes));
+    let values: [(SqlType, &dyn Fn(usize) -> String); 5] = [
+        (SqlType::JSONB, &|size| list("[", "]", size)),
+        (SqlType::JSONB, &strings),
+        (ints, &|size| list("{", "}", size)),
+        (ints, &nested),
+        (SqlType::BYTEA, &hex),
+    ];
+    for (ty, text) in values {
+        let small = parse_text(ty, &text(100), &plain).unwrap();
+        let large = parse_text(ty, &text(100_000), &plain).unwrap();
+        assert_eq!(to_text(ty, &small, &context).unwrap(), to_text(ty, &small, &plain).unwrap());
+        cancelled(to_text(ty, &large, &context).map(drop), &text(2));
+        let mut wire = Vec::new();
+        ochre_types::encode_binary(ty, &small, &context, &mut wire).unwrap();
+        assert!(ochre_types::decode_binary(ty, &wire, &context).is_ok());
+        if ty != SqlType::BYTEA {
+            cancelled(ochre_types::encode_binary(ty, &large, &context, &mut Vec::new()), &text(2));
+            let mut wire = Vec::new();
+            ochre_types::encode_binary(ty, &large, &plain, &mut wire).unwrap();
+            if ty != SqlType::JSONB || text(2).contains(',') {
+                cancelled(ochre_types::decode_binary(ty, &wire, &context).map(drop), &text(2));
+            }
+        }
+    }
+    let large = Json::parse(&list("[", "]", 100_000), &plain).unwrap();
+    cancelled(large.to_bytes_within(&context).map(drop), "encoding");
+    let bytes = large.to_bytes();
+    cancelled(JsonRef::new(&bytes).print_pretty(&context, &mut Vec::new()), "printing with line feeds");
 }

@@ -96,7 +96,7 @@ impl Sink for Adapter<'_> {
 
     fn rows(&mut self, batch: &Batch, columns: &[OutputColumn], format: &FormatContext) -> Result<()> {
         for row in batch.active() {
-            self.output.row(text_row(batch, row, columns, format));
+            self.output.row(text_row(batch, row, columns, format)?);
         }
         Ok(())
     }

@@ -473,18 +473,21 @@ fn is_special(format: &CopyFormat, byte: u8) -> bool {
 }
 
 /// Appends a field that `print` appends the text of, and that is printed in place if it has nothing to escape.
+///
+/// # Errors
+/// Those of `print`; the field is not whole then.
 pub fn write_printed(
     format: &CopyFormat,
     index: usize,
     columns: usize,
     out: &mut Vec<u8>,
-    print: impl FnOnce(&mut Vec<u8>),
-) {
+    print: impl FnOnce(&mut Vec<u8>) -> Result<()>,
+) -> Result<()> {
     if index > 0 {
         out.push(format.delimiter);
     }
     let start = out.len();
-    print(out);
+    print(out)?;
     let plain = format.style == Style::Text && !out[start..].iter().any(|byte| is_special(format, *byte));
     if !plain {
         let value = out.split_off(start);
@@ -493,6 +496,7 @@ pub fn write_printed(
             Style::Csv => write_csv(format, index, &value, columns, out),
         }
     }
+    Ok(())
 }
 
 fn write_text(format: &CopyFormat, value: &[u8], out: &mut Vec<u8>) {
@@ -586,7 +590,11 @@ mod tests {
             for value in ["", "12.5", "a\tb\\", "\\N", "a,\"b\"", "x\ny"] {
                 let (mut given, mut printed) = (b"1".to_vec(), b"1".to_vec());
                 write_field(&format, 1, Some(value.as_bytes()), 2, &mut given);
-                write_printed(&format, 1, 2, &mut printed, |out| out.extend_from_slice(value.as_bytes()));
+                let print = |out: &mut Vec<u8>| {
+                    out.extend_from_slice(value.as_bytes());
+                    Ok(())
+                };
+                write_printed(&format, 1, 2, &mut printed, print).unwrap();
                 assert_eq!(given, printed, "{style:?} {value:?}");
             }
         }

@@ -609,7 +609,7 @@ fn value_text(value: &Datum, ty: SqlType) -> BoundValue {
         return BoundValue::Null;
     }
     let mut text = Vec::new();
-    print_text(ty, value, &FormatContext::default(), &mut text);
+    print_text(ty, value, &FormatContext::default(), &mut text).expect("nobody is asked");
     let text = String::from_utf8_lossy(&text).into_owned();
     let digits = text.starts_with(|c: char| c.is_ascii_digit());
     let bare = match ty.oid {

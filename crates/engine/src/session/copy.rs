@@ -351,7 +351,7 @@ impl Session {
             while let Some(batch) = execution.next(context)? {
                 for row in batch.active() {
                     out.clear();
-                    write_row(&format, &plan.row_shape, &batch, row, text_format, &mut out);
+                    write_row(&format, &plan.row_shape, &batch, row, text_format, &mut out)?;
                     sink.copy_data(&out)?;
                     rows += 1;
                 }
@@ -428,7 +428,7 @@ fn write_row(
     row: usize,
     text_format: &ochre_types::FormatContext,
     out: &mut Vec<u8>,
-) {
+) -> Result<()> {
     for (i, (column, values)) in shape.iter().zip(&batch.columns).enumerate() {
         if values.is_null(row) {
             write_field(format, i, None, shape.len(), out);
@@ -437,11 +437,12 @@ fn write_row(
             write_field(format, i, Some(values.bytes(row)), shape.len(), out);
         } else {
             write_printed(format, i, shape.len(), out, |out| {
-                print_text_at(column.ty, values, row, text_format, out);
-            });
+                print_text_at(column.ty, values, row, text_format, out)
+            })?;
         }
     }
     write_line_end(out);
+    Ok(())
 }
 
 /// Adds where in the data an error is.

@@ -175,9 +175,9 @@ fn row_bytes(
             }
             value.clear();
             if binary {
-                encode_binary_at(described.ty, column, row, &mut value)?;
+                encode_binary_at(described.ty, column, row, format, &mut value)?;
             } else {
-                print_text_at(described.ty, column, row, format, &mut value);
+                print_text_at(described.ty, column, row, format, &mut value)?;
             }
             bytes += value.len() as u64;
         }

@@ -25,7 +25,7 @@ impl Sink for Rows {
     }
     fn rows(&mut self, batch: &Batch, columns: &[OutputColumn], format: &FormatContext) -> Result<()> {
         for row in batch.active() {
-            self.rows.push(text_row(batch, row, columns, format));
+            self.rows.push(text_row(batch, row, columns, format)?);
         }
         Ok(())
     }

@@ -281,7 +281,8 @@ pub fn row_text(table: &TableAccess, row: &[Datum], format: &FormatContext) -> S
 }
 
 fn value_text(ty: SqlType, value: &Datum, format: &FormatContext) -> String {
-    if value.is_null() { "null".to_owned() } else { to_text(ty, value, format) }
+    // The error is told without a value that nobody waits for.
+    if value.is_null() { "null".to_owned() } else { to_text(ty, value, format).unwrap_or_default() }
 }
 
 fn cut(mut text: String) -> String {

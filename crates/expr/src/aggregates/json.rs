@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ochre_base::{Error, Result, SqlState};
 use ochre_types::jsonb::{Json, print_string};
-use ochre_types::{Column, Datum, SqlType};
+use ochre_types::{Column, Datum, Pace, SqlType};
 
 use super::Fold;
 use crate::EvalContext;
@@ -43,10 +43,15 @@ impl Fold for Elements {
         let Some(values) = state else { return Ok(Datum::Null) };
         let format = ctx.session.format();
         if self.binary {
-            let elements =
-                values.iter().map(|value| json_of(value, self.element, format)).collect::<Result<_>>()?;
-            return Ok(Datum::text(Json::Array(elements).to_bytes()));
+            let mut pace = Pace::from(format, 0);
+            let element = |(i, value): (usize, &Datum)| {
+                pace.look(i * size_of::<Datum>())?;
+                json_of(value, self.element, format)
+            };
+            let elements = values.iter().enumerate().map(element).collect::<Result<_>>()?;
+            return Ok(Datum::text(Json::Array(elements).to_bytes_within(format)?));
         }
+        let mut pace = Pace::from(format, 0);
         let mut out = vec![b'['];
         for (i, value) in values.iter().enumerate() {
             if i > 0 {
@@ -55,6 +60,7 @@ impl Fold for Elements {
                 out.extend_from_slice(if container { b", \n " } else { b", " });
             }
             append_json(value, self.element, format, &mut out)?;
+            pace.look(out.len())?;
         }
         out.push(b']');
         Ok(Datum::text(out))
@@ -112,8 +118,9 @@ impl Fold for Members {
                 Ok((key_text(key, self.key, format)?, json_of(value, self.value, format)?))
             };
             let members = members.iter().map(member).collect::<Result<_>>()?;
-            return Ok(Datum::text(Json::Object(members).to_bytes()));
+            return Ok(Datum::text(Json::Object(members).to_bytes_within(format)?));
         }
+        let mut pace = Pace::from(format, 0);
         let mut out = b"{ ".to_vec();
         for (i, (key, value)) in members.iter().enumerate() {
             if i > 0 {
@@ -122,6 +129,7 @@ impl Fold for Members {
             print_string(&key_text(key, self.key, format)?, &mut out);
             out.extend_from_slice(b" : ");
             append_json(value, self.value, format, &mut out)?;
+            pace.look(out.len())?;
         }
         out.extend_from_slice(b" }");
         Ok(Datum::text(out))

@@ -614,7 +614,7 @@ fn io_cast(value: Datum, source: SqlType, target: SqlType, ctx: &EvalContext<'_>
         let text = value.as_str().ok_or_else(|| crate::errors::wrong_form("a string"))?;
         return parse_text(target, text, format);
     }
-    let text = ochre_types::to_text(source, &value, format);
+    let text = ochre_types::to_text(source, &value, format)?;
     if matches!(target.oid, oids::TEXT | oids::UNKNOWN | oids::CSTRING) {
         return Ok(Datum::text(text));
     }

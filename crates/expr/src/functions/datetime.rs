@@ -52,7 +52,7 @@ pub(crate) fn named_zone(name: &str) -> Result<TimeZone> {
 fn interval_zone(interval: Interval) -> Result<TimeZone> {
     if interval.months != 0 || interval.days != 0 {
         let text =
-            ochre_types::to_text(SqlType::INTERVAL, &Datum::Interval(interval), &FormatContext::default());
+            ochre_types::to_text(SqlType::INTERVAL, &Datum::Interval(interval), &FormatContext::default())?;
         return Err(invalid_parameter(format!(
             "interval time zone \"{text}\" must not include months or days"
         )));

@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 
 use ochre_base::{Error, Result, SqlState, limits};
-use ochre_types::{ArrayValue, Datum, SqlType, to_text};
+use ochre_types::{ArrayValue, Datum, Pace, SqlType, to_text};
 use sha2::{Sha224, Sha256, Sha384, Sha512};
 
 use super::kernels::{Any, Arr, Bytes, Text};
@@ -264,8 +264,8 @@ fn build(r: &mut Implementations) {
         room_for(a.len(), b.len())?;
         Ok([a, b].concat())
     });
-    r.c2::<Text, Any, String>("textanycat(25 2776)", |call, a, b| Ok(format!("{a}{}", text_of(call, 1, &b))));
-    r.c2::<Any, Text, String>("anytextcat(2776 25)", |call, a, b| Ok(format!("{}{b}", text_of(call, 0, &a))));
+    r.c2::<Text, Any, String>("textanycat(25 2776)", |call, a, b| Ok(format!("{a}{}", text_of(call, 1, &b)?)));
+    r.c2::<Any, Text, String>("anytextcat(2776 25)", |call, a, b| Ok(format!("{}{b}", text_of(call, 0, &a)?)));
     r.f2::<Text, i32, String>("repeat", |s, n| {
         let times = n.max(0) as usize;
         if s.len().checked_mul(times).is_none_or(|bytes| bytes > limits::MAX_VALUE_BYTES) { return Err(too_long()); }
@@ -294,15 +294,15 @@ fn build(r: &mut Implementations) {
     r.row("text_format_nv", format);
     r.row("text_to_array", |_, args| string_to_array(&args[0], &args[1], None));
     r.row("text_to_array_null", |_, args| string_to_array(&args[0], &args[1], args[2].as_str()));
-    r.c2::<Arr, Text, Option<String>>("array_to_text", |call, array, delimiter| Ok(Some(array_to_string(call, array, delimiter, None))));
+    r.c2::<Arr, Text, Option<String>>("array_to_text", |call, array, delimiter| array_to_string(call, array, delimiter, None).map(Some));
     r.row("array_to_text_null", |call, args| {
         let (Datum::Array(array), Some(delimiter)) = (&args[0], args[1].as_str()) else { return Ok(Datum::Null) };
-        Ok(Datum::text(array_to_string(call, array, delimiter, args[2].as_str())))
+        Ok(Datum::text(array_to_string(call, array, delimiter, args[2].as_str())?))
     });
 }
 
 /// The text form of argument `index`.
-fn text_of(call: &CallContext<'_, '_>, index: usize, value: &Datum) -> String {
+fn text_of(call: &CallContext<'_, '_>, index: usize, value: &Datum) -> Result<String> {
     let ty = call.arg_types.get(index).copied().unwrap_or(SqlType::TEXT);
     to_text(ty, value, call.eval.session.format())
 }
@@ -329,10 +329,10 @@ fn concat(
         match value {
             Datum::Array(array) if call.variadic_array => {
                 for element in array.elements.iter().filter(|element| !element.is_null()) {
-                    add(&to_text(array.element, element, call.eval.session.format()))?;
+                    add(&to_text(array.element, element, call.eval.session.format())?)?;
                 }
             }
-            _ => add(&text_of(call, offset + i, value))?,
+            _ => add(&text_of(call, offset + i, value)?)?,
         }
     }
     if call.variadic_array && args.iter().any(Datum::is_null) {
@@ -378,22 +378,24 @@ fn array_to_string(
     array: &ArrayValue,
     delimiter: &str,
     null: Option<&str>,
-) -> String {
+) -> Result<String> {
+    let mut pace = Pace::from(call.eval.session.format(), 0);
     let mut out = String::new();
     let mut first = true;
     for element in &array.elements {
         let text = match (element.is_null(), null) {
             (true, None) => continue,
             (true, Some(null)) => null.to_owned(),
-            (false, _) => to_text(array.element, element, call.eval.session.format()),
+            (false, _) => to_text(array.element, element, call.eval.session.format())?,
         };
         if !first {
             out.push_str(delimiter);
         }
         first = false;
         out.push_str(&text);
+        pace.look(out.len())?;
     }
-    out
+    Ok(out)
 }
 
 /// `format(text, …)`: `%s`, `%I`, `%L`, `%%`, with position, `-` flag and width.
@@ -471,7 +473,7 @@ fn format(call: &CallContext<'_, '_>, args: &[Datum]) -> Result<Datum> {
         let index = position.map_or(next_value, |position| position as usize - 1);
         let (value, ty) = values.get(index).ok_or_else(too_few)?;
         next_value = index + 1;
-        let text = (!value.is_null()).then(|| to_text(*ty, value, call.eval.session.format()));
+        let text = (!value.is_null()).then(|| to_text(*ty, value, call.eval.session.format())).transpose()?;
         let text = match (conversion, text) {
             ('s', text) => text.unwrap_or_default(),
             ('I', None) => {
@@ -659,10 +661,10 @@ fn quote(r: &mut Implementations) {
     r.f1::<Text, String>("quote_ident", |s| Ok(quote_ident(s)));
     r.f1::<Text, String>("quote_literal", |s| Ok(quote_literal(s)));
     r.row("quote_nullable", |_, args| Ok(Datum::text(args[0].as_str().map_or("NULL".to_owned(), quote_literal))));
-    r.c1::<Any, String>("quote_literal(2283)", |call, value| Ok(quote_literal(&text_of(call, 0, &value))));
+    r.c1::<Any, String>("quote_literal(2283)", |call, value| Ok(quote_literal(&text_of(call, 0, &value)?)));
     r.row("quote_nullable(2283)", |call, args| Ok(Datum::text(match &args[0] {
         Datum::Null => "NULL".to_owned(),
-        value => quote_literal(&text_of(call, 0, value)),
+        value => quote_literal(&text_of(call, 0, value)?),
     })));
 }
 

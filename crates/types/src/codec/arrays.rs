@@ -7,20 +7,26 @@ use smallvec::SmallVec;
 
 use super::{integers, no_text_form, parse_text, print_i64, print_text};
 use crate::array::{ArrayDimension, MAX_DIMENSIONS};
-use crate::{ArrayValue, Datum, FormatContext, SqlType, oids};
+use crate::{ArrayValue, Datum, FormatContext, Pace, SqlType, oids};
 
-pub(super) fn print(ty: SqlType, array: &ArrayValue, context: &FormatContext, out: &mut Vec<u8>) {
+pub(super) fn print(
+    ty: SqlType,
+    array: &ArrayValue,
+    context: &FormatContext,
+    out: &mut Vec<u8>,
+) -> Result<()> {
     if matches!(ty.oid, oids::INT2VECTOR | oids::OIDVECTOR) {
         for (index, element) in array.elements.iter().enumerate() {
             if index > 0 {
                 out.push(b' ');
             }
-            print_text(array.element, element, context, out);
+            print_text(array.element, element, context, out)?;
         }
-        return;
+        return Ok(());
     }
     if array.dimensions.is_empty() {
-        return out.extend_from_slice(b"{}");
+        out.extend_from_slice(b"{}");
+        return Ok(());
     }
     if array.dimensions.iter().any(|dimension| dimension.lower != 1) {
         for dimension in &array.dimensions {
@@ -33,45 +39,58 @@ pub(super) fn print(ty: SqlType, array: &ArrayValue, context: &FormatContext, ou
         out.push(b'=');
     }
     let delimiter = array.element.info().map_or(b',', |info| info.delimiter);
-    let mut elements = array.elements.iter();
-    print_dimension(&array.dimensions, &mut elements, array.element, delimiter, context, out);
+    let (elements, pace) = (array.elements.iter(), Pace::from(context, out.len()));
+    Printer { elements, element: array.element, delimiter, context, pace, out }.dimension(&array.dimensions)
 }
 
-fn print_dimension(
-    dimensions: &[ArrayDimension],
-    elements: &mut std::slice::Iter<'_, Datum>,
+struct Printer<'a> {
+    elements: std::slice::Iter<'a, Datum>,
     element: SqlType,
+    delimiter: u8,
+    context: &'a FormatContext,
+    pace: Pace<'a>,
+    out: &'a mut Vec<u8>,
+}
+
+impl Printer<'_> {
+    fn dimension(&mut self, dimensions: &[ArrayDimension]) -> Result<()> {
+        let Some((dimension, inner)) = dimensions.split_first() else { return Ok(()) };
+        self.out.push(b'{');
+        for index in 0..dimension.length {
+            if index > 0 {
+                self.out.push(self.delimiter);
+            }
+            if !inner.is_empty() {
+                self.dimension(inner)?;
+            } else if let Some(value) = self.elements.next() {
+                print_element(self.element, value, self.delimiter, self.context, self.out)?;
+                self.pace.look(self.out.len())?;
+            }
+        }
+        self.out.push(b'}');
+        Ok(())
+    }
+}
+
+fn print_element(
+    element: SqlType,
+    value: &Datum,
     delimiter: u8,
     context: &FormatContext,
     out: &mut Vec<u8>,
-) {
-    let Some((dimension, inner)) = dimensions.split_first() else { return };
-    out.push(b'{');
-    for index in 0..dimension.length {
-        if index > 0 {
-            out.push(delimiter);
-        }
-        if !inner.is_empty() {
-            print_dimension(inner, elements, element, delimiter, context, out);
-        } else if let Some(value) = elements.next() {
-            print_element(element, value, delimiter, context, out);
-        }
-    }
-    out.push(b'}');
-}
-
-fn print_element(element: SqlType, value: &Datum, delimiter: u8, context: &FormatContext, out: &mut Vec<u8>) {
+) -> Result<()> {
     if value.is_null() {
-        return out.extend_from_slice(b"NULL");
+        out.extend_from_slice(b"NULL");
+        return Ok(());
     }
     let start = out.len();
-    print_text(element, value, context, out);
+    print_text(element, value, context, out)?;
     let text = &out[start..];
     let special = |byte: &u8| {
         matches!(byte, b'"' | b'\\' | b'{' | b'}' | 0x0b) || *byte == delimiter || byte.is_ascii_whitespace()
     };
     if !text.is_empty() && !text.eq_ignore_ascii_case(b"null") && !text.iter().any(special) {
-        return;
+        return Ok(());
     }
     let text = out.split_off(start);
     out.push(b'"');
@@ -82,6 +101,7 @@ fn print_element(element: SqlType, value: &Datum, delimiter: u8, context: &Forma
         out.push(byte);
     }
     out.push(b'"');
+    Ok(())
 }
 
 /// Reads `int2vector` and `oidvector`.

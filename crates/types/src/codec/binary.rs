@@ -12,8 +12,8 @@ use crate::datetime::{self, TimeTz};
 use crate::json;
 use crate::jsonb::{Json, JsonRef};
 use crate::{
-    ArrayValue, Column, ColumnValues, Datum, FormatContext, Interval, Numeric, PhysicalType, SqlType, oids,
-    typmod,
+    ArrayValue, Column, ColumnValues, Datum, FormatContext, Interval, Numeric, Pace, PhysicalType, SqlType,
+    oids, typmod,
 };
 
 /// Reads a value from its binary wire form as the type's receive function does.
@@ -98,7 +98,7 @@ fn decode_bytes(ty: SqlType, bytes: &mut &[u8], context: &FormatContext) -> Resu
             if version != 1 {
                 return Err(Error::internal(format!("unsupported jsonb version number {version}")));
             }
-            Datum::Bytes(Json::parse(utf8(all(bytes))?, context)?.to_bytes().into())
+            Datum::Bytes(Json::parse(utf8(all(bytes))?, context)?.to_bytes_within(context)?.into())
         }
         oids::TIMETZ => {
             let micros = i64::from_be_bytes(take(bytes)?);
@@ -166,7 +166,12 @@ fn decode_array(ty: SqlType, bytes: &mut &[u8], context: &FormatContext) -> Resu
     if total > bytes.len() / 4 {
         return Err(insufficient());
     }
-    let elements = (0..total).map(|_| decode_element(element, bytes, context)).collect::<Result<Vec<_>>>()?;
+    let (whole, mut pace) = (bytes.len(), Pace::from(context, 0));
+    let next = |_| {
+        pace.look(whole - bytes.len())?;
+        decode_element(element, bytes, context)
+    };
+    let elements = (0..total).map(next).collect::<Result<Vec<_>>>()?;
     if elements.is_empty() && !matches!(ty.oid, oids::INT2VECTOR | oids::OIDVECTOR) {
         dimensions.clear();
     }
@@ -211,8 +216,8 @@ fn decode_record(ty: SqlType, bytes: &mut &[u8], context: &FormatContext) -> Res
 /// Appends a value's binary wire form, without length. NULL appends nothing.
 ///
 /// # Errors
-/// 0A000 for types without a binary form.
-pub fn encode_binary(ty: SqlType, value: &Datum, out: &mut Vec<u8>) -> Result<()> {
+/// 0A000 for types without a binary form; those of [`FormatContext::check_interrupts`] within a large value.
+pub fn encode_binary(ty: SqlType, value: &Datum, context: &FormatContext, out: &mut Vec<u8>) -> Result<()> {
     match value {
         Datum::Null => {}
         Datum::Bool(value) => out.push(u8::from(*value)),
@@ -225,10 +230,10 @@ pub fn encode_binary(ty: SqlType, value: &Datum, out: &mut Vec<u8>) -> Result<()
         Datum::Float32(value) => out.extend_from_slice(&value.to_be_bytes()),
         Datum::Float64(value) => out.extend_from_slice(&value.to_be_bytes()),
         Datum::Numeric(value) => value.encode_binary(out),
-        Datum::Bytes(value) => return encode_bytes(ty, value, out),
+        Datum::Bytes(value) => return encode_bytes(ty, value, context, out),
         Datum::Interval(value) => encode_interval(*value, out),
         Datum::Uuid(value) => out.extend_from_slice(value),
-        Datum::Array(value) => return encode_array(value, out),
+        Datum::Array(value) => return encode_array(value, context, out),
         Datum::Record(_) => return Err(unsupported_form("binary", "record")),
     }
     Ok(())
@@ -238,7 +243,13 @@ pub fn encode_binary(ty: SqlType, value: &Datum, out: &mut Vec<u8>) -> Result<()
 ///
 /// # Errors
 /// As [`encode_binary`].
-pub fn encode_binary_at(ty: SqlType, column: &Column, row: usize, out: &mut Vec<u8>) -> Result<()> {
+pub fn encode_binary_at(
+    ty: SqlType,
+    column: &Column,
+    row: usize,
+    context: &FormatContext,
+    out: &mut Vec<u8>,
+) -> Result<()> {
     if column.is_null(row) {
         return Ok(());
     }
@@ -254,10 +265,10 @@ pub fn encode_binary_at(ty: SqlType, column: &Column, row: usize, out: &mut Vec<
         ColumnValues::Float32(v) => out.extend_from_slice(&v[entry].to_be_bytes()),
         ColumnValues::Float64(v) => out.extend_from_slice(&v[entry].to_be_bytes()),
         ColumnValues::Numeric(v) => v[entry].encode_binary(out),
-        ColumnValues::Bytes(v) => return encode_bytes(ty, v.get(entry), out),
+        ColumnValues::Bytes(v) => return encode_bytes(ty, v.get(entry), context, out),
         ColumnValues::Interval(v) => encode_interval(v[entry], out),
         ColumnValues::Uuid(v) => out.extend_from_slice(&v[entry]),
-        ColumnValues::Array(v) => return encode_array(&v[entry], out),
+        ColumnValues::Array(v) => return encode_array(&v[entry], context, out),
         ColumnValues::Record(_) => return Err(unsupported_form("binary", "record")),
     }
     Ok(())
@@ -279,7 +290,7 @@ fn encode_interval(value: Interval, out: &mut Vec<u8>) {
     out.extend_from_slice(&value.months.to_be_bytes());
 }
 
-fn encode_bytes(ty: SqlType, bytes: &[u8], out: &mut Vec<u8>) -> Result<()> {
+fn encode_bytes(ty: SqlType, bytes: &[u8], context: &FormatContext, out: &mut Vec<u8>) -> Result<()> {
     match ty.oid {
         oids::TIMETZ => {
             let time = TimeTz::from_bytes(bytes).ok_or_else(|| Error::internal("a timetz has 12 bytes"))?;
@@ -290,14 +301,14 @@ fn encode_bytes(ty: SqlType, bytes: &[u8], out: &mut Vec<u8>) -> Result<()> {
         oids::JSONB => {
             // The version of the form, then text.
             out.push(1);
-            JsonRef::new(bytes).print(out);
+            JsonRef::new(bytes).print(context, out)?;
         }
         _ => out.extend_from_slice(bytes),
     }
     Ok(())
 }
 
-fn encode_array(array: &ArrayValue, out: &mut Vec<u8>) -> Result<()> {
+fn encode_array(array: &ArrayValue, context: &FormatContext, out: &mut Vec<u8>) -> Result<()> {
     out.extend_from_slice(&(array.dimensions.len() as i32).to_be_bytes());
     out.extend_from_slice(&i32::from(array.has_nulls()).to_be_bytes());
     out.extend_from_slice(&array.element.oid.0.to_be_bytes());
@@ -305,14 +316,16 @@ fn encode_array(array: &ArrayValue, out: &mut Vec<u8>) -> Result<()> {
         out.extend_from_slice(&dimension.length.to_be_bytes());
         out.extend_from_slice(&dimension.lower.to_be_bytes());
     }
+    let mut pace = Pace::from(context, out.len());
     for element in &array.elements {
+        pace.look(out.len())?;
         if element.is_null() {
             out.extend_from_slice(&(-1i32).to_be_bytes());
             continue;
         }
         let at = out.len();
         out.extend_from_slice(&[0; 4]);
-        encode_binary(array.element, element, out)?;
+        encode_binary(array.element, element, context, out)?;
         let length = (out.len() - at - 4) as i32;
         out[at..at + 4].copy_from_slice(&length.to_be_bytes());
     }

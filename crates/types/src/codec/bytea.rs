@@ -2,7 +2,7 @@
 
 use ochre_base::{Error, Result, SqlState};
 
-use crate::ByteaOutput;
+use crate::{ByteaOutput, FormatContext, Pace};
 
 /// Reads a `bytea` in either form.
 ///
@@ -68,15 +68,30 @@ fn parse_escape(text: &str) -> Result<Vec<u8>> {
 
 /// Appends a `bytea`'s text.
 pub fn print_bytea(bytes: &[u8], form: ByteaOutput, out: &mut Vec<u8>) {
+    begin(bytes, form, out);
+    print_piece(bytes, form, out);
+}
+
+/// As [`print_bytea`], for as long as the statement may go on.
+pub(super) fn print(bytes: &[u8], context: &FormatContext, out: &mut Vec<u8>) -> Result<()> {
+    let form = context.bytea_output;
+    begin(bytes, form, out);
+    Pace::from(context, out.len()).pieces(bytes, out, |piece, out| print_piece(piece, form, out))
+}
+
+fn begin(bytes: &[u8], form: ByteaOutput, out: &mut Vec<u8>) {
+    if form == ByteaOutput::Hex {
+        out.reserve(2 + bytes.len() * 2);
+        out.extend_from_slice(b"\\x");
+    }
+}
+
+fn print_piece(bytes: &[u8], form: ByteaOutput, out: &mut Vec<u8>) {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     match form {
-        ByteaOutput::Hex => {
-            out.reserve(2 + bytes.len() * 2);
-            out.extend_from_slice(b"\\x");
-            out.extend(
-                bytes.iter().flat_map(|byte| [DIGITS[(byte >> 4) as usize], DIGITS[(byte & 15) as usize]]),
-            );
-        }
+        ByteaOutput::Hex => out.extend(
+            bytes.iter().flat_map(|byte| [DIGITS[(byte >> 4) as usize], DIGITS[(byte & 15) as usize]]),
+        ),
         ByteaOutput::Escape => {
             for byte in bytes {
                 match byte {

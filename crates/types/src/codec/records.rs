@@ -38,7 +38,7 @@ pub(super) fn field_types(ty: SqlType, context: &FormatContext) -> Option<Arc<[S
     crate::record_fields(ty).or_else(|| context.names.as_ref().and_then(|names| names.record_fields(ty)))
 }
 
-pub(super) fn print(ty: SqlType, fields: &[Datum], context: &FormatContext, out: &mut Vec<u8>) {
+pub(super) fn print(ty: SqlType, fields: &[Datum], context: &FormatContext, out: &mut Vec<u8>) -> Result<()> {
     let types = field_types(ty, context);
     out.push(b'(');
     let mut text = Vec::new();
@@ -50,7 +50,7 @@ pub(super) fn print(ty: SqlType, fields: &[Datum], context: &FormatContext, out:
             continue;
         }
         text.clear();
-        print_text(field_type(types.as_ref(), index, field), field, context, &mut text);
+        print_text(field_type(types.as_ref(), index, field), field, context, &mut text)?;
         let special = |byte: &u8| {
             matches!(byte, b'"' | b'\\' | b'(' | b')' | b',') || byte.is_ascii_whitespace() || *byte == 0x0b
         };
@@ -68,6 +68,7 @@ pub(super) fn print(ty: SqlType, fields: &[Datum], context: &FormatContext, out:
         out.push(b'"');
     }
     out.push(b')');
+    Ok(())
 }
 
 pub(super) fn parse(ty: SqlType, text: &str, context: &FormatContext) -> Result<Datum> {

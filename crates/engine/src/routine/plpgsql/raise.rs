@@ -82,7 +82,7 @@ impl<'a> Run<'a, '_> {
                     "RAISE statement option cannot be null",
                 ));
             }
-            let text = self.text_of(&value, ty);
+            let text = self.text_of(&value, ty)?;
             let fields = error.fields_mut();
             match option {
                 RaiseOption::Errcode => {
@@ -128,7 +128,7 @@ impl<'a> Run<'a, '_> {
                 if value.is_null() {
                     out.push_str("<NULL>");
                 } else {
-                    out.push_str(&self.text_of(&value, ty));
+                    out.push_str(&self.text_of(&value, ty)?);
                 }
             }
         }

@@ -130,7 +130,7 @@ impl<'a, 'i> Run<'a, 'i> {
                 "query string argument of EXECUTE is null",
             ));
         }
-        Ok(self.text_of(&value, ty))
+        self.text_of(&value, ty)
     }
 
     pub(super) fn using(&mut self, using: &'a [Fragment]) -> Result<(Vec<Datum>, Vec<SqlType>)> {
@@ -275,7 +275,7 @@ impl<'a, 'i> Run<'a, 'i> {
         if let Some(message) = message {
             let (value, ty) = self.eval(message)?;
             if !value.is_null() {
-                text = self.text_of(&value, ty);
+                text = self.text_of(&value, ty)?;
             }
         }
         Err(Error::new(SqlState::new("P0004"), text))

@@ -89,7 +89,7 @@ impl<'a, 'i> Run<'a, 'i> {
     }
 
     /// A value's text form.
-    pub(super) fn text_of(&self, value: &Datum, ty: SqlType) -> String {
+    pub(super) fn text_of(&self, value: &Datum, ty: SqlType) -> Result<String> {
         let format = self.session().state.format_context();
         ochre_types::to_text(ty, value, &format)
     }

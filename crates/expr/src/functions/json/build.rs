@@ -3,7 +3,7 @@
 use ochre_base::{Error, Result, SqlState};
 use ochre_types::jsonb::{Json, JsonRef, print_string};
 use ochre_types::{
-    ArrayValue, Datum, FormatContext, SqlType, oids, record_fields, record_names, to_text, type_info,
+    ArrayValue, Datum, FormatContext, Pace, SqlType, oids, record_fields, record_names, to_text, type_info,
 };
 
 use crate::CallContext;
@@ -22,9 +22,16 @@ pub(crate) fn append_json(
         (Datum::Null, _) => out.extend_from_slice(b"null"),
         (Datum::Bool(value), _) => out.extend_from_slice(if *value { b"true" } else { b"false" }),
         (Datum::Bytes(text), oids::JSON) => out.extend_from_slice(text),
-        (Datum::Bytes(bytes), oids::JSONB) => JsonRef::new(bytes).print(out),
+        (Datum::Bytes(bytes), oids::JSONB) => JsonRef::new(bytes).print(format, out)?,
         (Datum::Array(array), _) if type_info(ty.oid).is_none_or(|info| info.is_array()) => {
-            append_array(array, array.dimensions.len(), &mut 0, format, out)?;
+            append_array(
+                array,
+                array.dimensions.len(),
+                &mut 0,
+                format,
+                &mut Pace::from(format, out.len()),
+                out,
+            )?;
         }
         (Datum::Record(fields), _) => {
             let session = format.names.as_ref();
@@ -46,7 +53,7 @@ pub(crate) fn append_json(
             out.push(b'}');
         }
         (value, oid) if is_number(oid) => {
-            let text = to_text(ty, value, format);
+            let text = to_text(ty, value, format)?;
             // NaN and infinities are no JSON numbers.
             if text.bytes().any(|b| b.is_ascii_digit()) {
                 out.extend_from_slice(text.as_bytes());
@@ -55,9 +62,9 @@ pub(crate) fn append_json(
             }
         }
         (value, oids::DATE | oids::TIMESTAMP | oids::TIMESTAMPTZ) => {
-            print_string(&iso(value, ty, format), out)
+            print_string(&iso(value, ty, format)?, out)
         }
-        (value, _) => print_string(&to_text(ty, value, format), out),
+        (value, _) => print_string(&to_text(ty, value, format)?, out),
     }
     Ok(())
 }
@@ -83,11 +90,11 @@ fn is_number(oid: ochre_base::Oid) -> bool {
 }
 
 /// A date or timestamp as ISO 8601, whatever DateStyle says.
-fn iso(value: &Datum, ty: SqlType, format: &FormatContext) -> String {
+fn iso(value: &Datum, ty: SqlType, format: &FormatContext) -> Result<String> {
     let iso = FormatContext { date_style: ochre_types::DateStyle::Iso, ..format.clone() };
-    let text = to_text(ty, value, &iso);
+    let text = to_text(ty, value, &iso)?;
     if ty.oid == oids::DATE {
-        return text;
+        return Ok(text);
     }
     let mut text = text.replacen(' ', "T", 1);
     if ty.oid == oids::TIMESTAMPTZ {
@@ -97,7 +104,7 @@ fn iso(value: &Datum, ty: SqlType, format: &FormatContext) -> String {
             text.push_str(":00");
         }
     }
-    text
+    Ok(text)
 }
 
 /// A type that prints a field of an anonymous row by its physical form.
@@ -124,6 +131,7 @@ fn append_array(
     depth: usize,
     next: &mut usize,
     format: &FormatContext,
+    pace: &mut Pace<'_>,
     out: &mut Vec<u8>,
 ) -> Result<()> {
     out.push(b'[');
@@ -138,10 +146,11 @@ fn append_array(
             out.push(b',');
         }
         if depth > 1 {
-            append_array(array, depth - 1, next, format, out)?;
+            append_array(array, depth - 1, next, format, pace, out)?;
         } else {
             append_json(&array.elements[*next], array.element, format, out)?;
             *next += 1;
+            pace.look(out.len())?;
         }
     }
     out.push(b']');
@@ -164,7 +173,7 @@ pub(crate) fn key_text(value: &Datum, ty: SqlType, format: &FormatContext) -> Re
             Err(invalid_parameter("key value must be scalar, not array, composite, or json"))
         }
         Datum::Bool(value) => Ok(value.to_string()),
-        value => Ok(to_text(ty, value, format)),
+        value => to_text(ty, value, format),
     }
 }
 
@@ -208,7 +217,10 @@ pub(super) fn register(r: &mut Implementations) {
             one(call, &args[0])
         });
     }
-    r.row("to_jsonb", |call, args| Ok(Datum::text(json_of(&args[0], call.arg_types[0], call.eval.session.format())?.to_bytes())));
+    r.row("to_jsonb", |call, args| {
+        let format = call.eval.session.format();
+        Ok(Datum::text(json_of(&args[0], call.arg_types[0], format)?.to_bytes_within(format)?))
+    });
     for source in ["json_build_array", "json_build_array_noargs"] {
         r.row(source, |call, args| {
             let mut out = vec![b'['];
@@ -244,7 +256,7 @@ pub(super) fn register(r: &mut Implementations) {
         r.row(source, |call, args| {
             let format = call.eval.session.format();
             let elements = arguments(call, args).iter().map(|(value, ty)| json_of(value, *ty, format)).collect::<Result<_>>()?;
-            Ok(Datum::text(Json::Array(elements).to_bytes()))
+            Ok(Datum::text(Json::Array(elements).to_bytes_within(format)?))
         });
     }
     for source in ["jsonb_build_object", "jsonb_build_object_noargs"] {
@@ -259,7 +271,7 @@ pub(super) fn register(r: &mut Implementations) {
                 Ok((argument_key(2 * i + 1, &pair[0].0, pair[0].1, format)?, json_of(&pair[1].0, pair[1].1, format)?))
             };
             let members = values.chunks_exact(2).enumerate().map(member).collect::<Result<_>>()?;
-            Ok(Datum::text(Json::Object(members).to_bytes()))
+            Ok(Datum::text(Json::Object(members).to_bytes_within(format)?))
         });
     }
     for (source, two, binary) in [("json_object", false, false), ("json_object_two_arg", true, false), ("jsonb_object", false, true), ("jsonb_object_two_arg", true, true)] {

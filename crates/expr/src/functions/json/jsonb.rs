@@ -4,9 +4,10 @@ use std::cmp::Ordering;
 
 use ochre_base::{Error, Result, SqlState};
 use ochre_types::jsonb::{Json, JsonKind, JsonRef};
-use ochre_types::{ArrayValue, Datum, Numeric, PhysicalType};
+use ochre_types::{ArrayValue, Datum, FormatContext, Numeric, Pace, PhysicalType};
 
 use super::{position, texts};
+use crate::CallContext;
 use crate::errors::invalid_parameter;
 use crate::eval::RowSet;
 use crate::functions::Implementations;
@@ -18,19 +19,23 @@ fn binary(value: Option<JsonRef<'_>>) -> Result<Binary> {
     Ok(value.map(|value| value.as_bytes().to_vec()))
 }
 
-fn printed(value: JsonRef<'_>) -> String {
+fn printed(value: JsonRef<'_>, format: &FormatContext) -> Result<String> {
     let mut out = Vec::new();
-    value.print(&mut out);
-    String::from_utf8(out).unwrap_or_default()
+    value.print(format, &mut out)?;
+    Ok(String::from_utf8(out).unwrap_or_default())
 }
 
 /// The value as SQL text: a string as it is, null as nothing.
-fn as_text(value: JsonRef<'_>) -> Option<String> {
-    match value.kind() {
+fn as_text(value: JsonRef<'_>, format: &FormatContext) -> Result<Option<String>> {
+    Ok(match value.kind() {
         JsonKind::Null => None,
         JsonKind::String => value.as_str().map(str::to_owned),
-        _ => Some(printed(value)),
-    }
+        _ => Some(printed(value, format)?),
+    })
+}
+
+fn text_of(value: Option<JsonRef<'_>>, call: &CallContext<'_, '_>) -> Result<Option<String>> {
+    value.map_or(Ok(None), |value| as_text(value, call.eval.session.format()))
 }
 
 fn element(value: JsonRef<'_>, index: i64) -> Option<JsonRef<'_>> {
@@ -54,20 +59,20 @@ fn follow<'a>(value: JsonRef<'a>, path: &ArrayValue) -> Option<JsonRef<'a>> {
 #[rustfmt::skip]
 pub(super) fn register(r: &mut Implementations) {
     r.f2::<Bytes, Text, Binary>("jsonb_object_field", |json, key| binary(JsonRef::new(json).get(key)));
-    r.f2::<Bytes, Text, Option<String>>("jsonb_object_field_text", |json, key| Ok(JsonRef::new(json).get(key).and_then(as_text)));
+    r.c2::<Bytes, Text, Option<String>>("jsonb_object_field_text", |call, json, key| text_of(JsonRef::new(json).get(key), call));
     r.f2::<Bytes, i32, Binary>("jsonb_array_element", |json, i| binary(element(JsonRef::new(json), i.into())));
-    r.f2::<Bytes, i32, Option<String>>("jsonb_array_element_text", |json, i| Ok(element(JsonRef::new(json), i.into()).and_then(as_text)));
+    r.c2::<Bytes, i32, Option<String>>("jsonb_array_element_text", |call, json, i| text_of(element(JsonRef::new(json), i.into()), call));
     r.f2::<Bytes, Arr, Binary>("jsonb_extract_path", |json, path| binary(follow(JsonRef::new(json), path)));
-    r.f2::<Bytes, Arr, Option<String>>("jsonb_extract_path_text", |json, path| Ok(follow(JsonRef::new(json), path).and_then(as_text)));
+    r.c2::<Bytes, Arr, Option<String>>("jsonb_extract_path_text", |call, json, path| text_of(follow(JsonRef::new(json), path), call));
     r.f1::<Bytes, &'static str>("jsonb_typeof", |json| Ok(JsonRef::new(json).kind().as_str()));
     r.f1::<Bytes, i32>("jsonb_array_length", |json| match JsonRef::new(json).kind() {
         JsonKind::Array => Ok(JsonRef::new(json).len() as i32),
         JsonKind::Object => Err(invalid_parameter("cannot get array length of a non-array")),
         _ => Err(invalid_parameter("cannot get array length of a scalar")),
     });
-    r.f1::<Bytes, String>("jsonb_pretty", |json| {
+    r.c1::<Bytes, String>("jsonb_pretty", |call, json| {
         let mut out = Vec::new();
-        JsonRef::new(json).print_pretty(&mut out);
+        JsonRef::new(json).print_pretty(call.eval.session.format(), &mut out)?;
         Ok(String::from_utf8(out).unwrap_or_default())
     });
     r.f2::<Bytes, bool, Vec<u8>>("jsonb_strip_nulls", |json, in_arrays| Ok(strip(JsonRef::new(json).to_json(), in_arrays).to_bytes()));
@@ -305,29 +310,43 @@ fn number(json: &[u8], target: &str) -> Result<Option<Numeric>> {
 }
 
 fn sets(r: &mut Implementations) {
-    fn shown(value: JsonRef<'_>, text: bool) -> Datum {
-        if text { as_text(value).map_or(Datum::Null, Datum::text) } else { Datum::text(value.as_bytes()) }
+    fn shown(value: JsonRef<'_>, text: bool, format: &FormatContext) -> Result<Datum> {
+        if !text {
+            return Ok(Datum::text(value.as_bytes()));
+        }
+        Ok(as_text(value, format)?.map_or(Datum::Null, Datum::text))
     }
     for (source, text) in [("jsonb_array_elements", false), ("jsonb_array_elements_text", true)] {
-        r.set(source, move |_, args| {
+        r.set(source, move |call, args| {
+            let format = call.eval.session.format();
             let json = JsonRef::new(args[0].as_bytes().unwrap_or_default());
             match json.kind() {
                 JsonKind::Array => {}
                 JsonKind::Object => return Err(invalid_parameter("cannot extract elements from an object")),
                 _ => return Err(invalid_parameter("cannot extract elements from a scalar")),
             }
-            let rows = json.elements().map(|element| vec![shown(element, text)]).collect();
+            let mut pace = Pace::from(format, 0);
+            let row = |(i, element): (usize, JsonRef<'_>)| {
+                pace.look(i * size_of::<Vec<Datum>>())?;
+                Ok(vec![shown(element, text, format)?])
+            };
+            let rows = json.elements().enumerate().map(row).collect::<Result<_>>()?;
             Ok(Box::new(RowSet::new(vec![PhysicalType::Bytes], rows)))
         });
     }
     for (source, text) in [("jsonb_each", false), ("jsonb_each_text", true)] {
-        r.set(source, move |_, args| {
+        r.set(source, move |call, args| {
+            let format = call.eval.session.format();
             let json = JsonRef::new(args[0].as_bytes().unwrap_or_default());
             if json.kind() != JsonKind::Object {
                 return Err(invalid_parameter(format!("cannot call {source} on a non-object")));
             }
-            let rows =
-                json.members().map(|(key, value)| vec![Datum::text(key), shown(value, text)]).collect();
+            let mut pace = Pace::from(format, 0);
+            let row = |(i, (key, value)): (usize, (&str, JsonRef<'_>))| {
+                pace.look(i * size_of::<Vec<Datum>>())?;
+                Ok(vec![Datum::text(key), shown(value, text, format)?])
+            };
+            let rows = json.members().enumerate().map(row).collect::<Result<_>>()?;
             Ok(Box::new(RowSet::new(vec![PhysicalType::Bytes; 2], rows)))
         });
     }
