@@ -196,10 +196,9 @@ fn inheritance(relation: &RelationDescriptor, find: Find<'_, '_>) -> Fit {
         let handed_down = |column: &crate::ColumnDescriptor| {
             relation.column_named(&column.name).is_some_and(|own| own.ty.oid == column.ty.oid)
         };
-        require(
-            relation.kind.is_index() || parent.live_columns().all(handed_down),
-            "a column of a parent is not there",
-        )?;
+        // What is being detached does not follow its table any more.
+        let follows = !relation.kind.is_index() && place.detaching.is_none();
+        require(!follows || parent.live_columns().all(handed_down), "a column of a parent is not there")?;
     }
     let Some(bound) = &place.bound else { return Ok(()) };
     let [parent] = place.parents[..] else { return Err("a partition has not one parent") };
