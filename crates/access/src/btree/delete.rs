@@ -17,12 +17,14 @@ use super::tree::{BTree, ROOT, with_record};
 use super::{insert, meta};
 
 impl BTree {
-    /// Removes an entry. False when it was not there.
+    /// Removes an entry. False when it was not there, as one that is too long for the index never is.
     ///
     /// # Errors
     /// 53100 and 58030 before anything changed.
     pub fn remove(&self, xid: Xid, key: &[u8], payload: &[u8], rid: RowId) -> Result<bool> {
-        insert::check_size(key, payload)?;
+        if insert::check_size(key, payload).is_err() {
+            return Ok(false);
+        }
         self.storage.wal().reserve()?;
         let entry = EntryRef::new(key, rid, payload);
         let mut guard = self.find_for_write(0, entry)?;

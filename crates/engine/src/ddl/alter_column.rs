@@ -135,8 +135,14 @@ impl Session {
             }
         }
         for index in self.relation(table).indexes.clone() {
-            if self.index_reads_column(&index, table, number)? {
-                self.remove_index(index.oid)?;
+            if !self.index_reads_column(&index, table, number)? {
+                continue;
+            }
+            // A key goes with a column that its index only includes.
+            let relation = self.relation(table);
+            match relation.constraints.iter().find(|constraint| Some(constraint.oid) == index.constraint) {
+                Some(key) => self.drop_constraint(table, &key.name, false, Behavior::Cascade)?,
+                None => self.remove_index(index.oid)?,
             }
         }
         for sequence in self.owned_sequences(table, Some(number)) {

@@ -378,6 +378,10 @@ impl Session {
                 )
             },
         )?;
+        if bound.any(|node| matches!(node, Expr::SubPlan { .. })) {
+            let error = Error::new(SqlState::FEATURE_NOT_SUPPORTED, "cannot use subquery in partition bound");
+            return Err(at(error, expr.pos()));
+        }
         let eval = EvalContext { params: &[], correlated: &[], session: &session, subplans: None };
         ochre_expr::eval_const(&bound, &eval)
     }

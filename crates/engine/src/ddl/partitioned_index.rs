@@ -139,6 +139,8 @@ impl Session {
             copy.parent = constraint.oid;
             changed.constraints.push(Arc::new(copy));
             self.put_relation(changed)?;
+            // Now that there is a constraint for theirs to be part of.
+            self.index_partitions(partition, made)?;
         }
         self.set_index_parent(made, Some(index))
     }

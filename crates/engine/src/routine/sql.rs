@@ -6,7 +6,7 @@ use ochre_base::{Error, Oid, Result, SqlState};
 use ochre_catalog::RoutineDescriptor;
 use ochre_expr::{EvalContext, Expr, Function, eval_const};
 use ochre_parser::ast::Statement;
-use ochre_sql::bind::{ParamTypes, RowVariables, VariableUse, Variables, bind_typed_expression};
+use ochre_sql::bind::{ParamTypes, RowVariables, VariableUse, Variables, actual_type, bind_typed_expression};
 use ochre_sql::physical::PlannedStatement;
 use ochre_types::{Datum, PhysicalType, SqlType, oids};
 use parking_lot::Mutex;
@@ -123,7 +123,7 @@ impl SqlCode {
             statements,
             names: Arc::new(ArgumentNames::new(function, types)),
             types: types.to_vec(),
-            result: result_shape(session, function, result),
+            result: result_shape(session, function, types, result),
         })
     }
 
@@ -389,10 +389,12 @@ pub(crate) fn cast_to(session: &Session, given: SqlType, wanted: SqlType) -> Res
     }
 }
 
-fn result_shape(session: &Session, function: &Function, result: SqlType) -> ResultShape {
+fn result_shape(session: &Session, function: &Function, types: &[SqlType], result: SqlType) -> ResultShape {
     let outputs = function.output_columns();
     if outputs.len() > 1 {
-        return ResultShape::Row(outputs.iter().map(|(_, oid)| session.sql_type(*oid)).collect());
+        let actual: Vec<Oid> = types.iter().map(|ty| ty.oid).collect();
+        let own = |declared: Oid| session.sql_type(actual_type(declared, &function.arg_types, &actual));
+        return ResultShape::Row(outputs.iter().map(|(_, oid)| own(*oid)).collect());
     }
     if function.return_type == oids::VOID {
         return ResultShape::Void;

@@ -74,7 +74,7 @@ impl FunctionScan {
 /// One row of a value, spread when it is a record for several columns.
 fn one_row(value: &Datum, types: &[SqlType]) -> Result<Batch> {
     let values: Vec<Datum> = match (types.len(), value) {
-        (1, value) => vec![value.clone()],
+        (1, value) if !is_row_of_one(types, value) => vec![value.clone()],
         (count, Datum::Null) => vec![Datum::Null; count],
         (count, Datum::Record(fields)) if fields.len() == count => fields.to_vec(),
         _ => {
@@ -89,6 +89,11 @@ fn one_row(value: &Datum, types: &[SqlType]) -> Result<Batch> {
         .map(|(ty, value)| Arc::new(Column::from_datums(ty.physical, [value])))
         .collect();
     Ok(Batch::new(columns, 1))
+}
+
+/// Whether a value is a row around the only column.
+fn is_row_of_one(types: &[SqlType], value: &Datum) -> bool {
+    matches!(value, Datum::Record(_)) && types[0].physical != PhysicalType::Record
 }
 
 impl Source {
@@ -117,10 +122,14 @@ impl Source {
 
     /// A function planned with several columns may give one record a row.
     fn spread(&self, batch: Batch, types: &[SqlType]) -> Result<Batch> {
-        if batch.columns.len() == self.columns {
+        let own = &types[self.first..self.first + self.columns];
+        let gives_rows = |column: &Arc<Column>| column.physical() == PhysicalType::Record;
+        let of_one = self.columns == 1
+            && own[0].physical != PhysicalType::Record
+            && batch.columns.first().is_some_and(gives_rows);
+        if batch.columns.len() == self.columns && !of_one {
             return Ok(batch);
         }
-        let own = &types[self.first..self.first + self.columns];
         let physical: Vec<PhysicalType> = own.iter().map(|ty| ty.physical).collect();
         let mut out = builders(&physical, batch.rows);
         for row in 0..batch.rows {
