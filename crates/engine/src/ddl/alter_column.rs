@@ -3,18 +3,26 @@
 use std::sync::Arc;
 
 use ochre_base::{Error, Oid, Result, Severity, SqlState};
-use ochre_catalog::{ConstraintKind, IdentityKind, RelationDescriptor};
+use ochre_catalog::{ConstraintKind, IdentityKind, RelationDescriptor, RelationKind};
 use ochre_parser::ast::{
     self, AlterIdentityOption, Behavior, ColumnDef, SequenceOption, SequenceOptionKind, TypeName,
 };
 use ochre_types::{Datum, SqlType};
 
+use super::constraint::NewConstraint;
 use super::create_table::{NewColumns, OwnedSequence, check_column_count, check_column_type};
 use crate::errors;
 use crate::session::Session;
 
 impl Session {
-    pub(crate) fn add_column(&self, table: Oid, definition: &ColumnDef, if_not_exists: bool) -> Result<()> {
+    /// Adds a column. What is left are the keys and foreign keys of a partitioned table: they come when its partitions have the
+    /// column.
+    pub(crate) fn add_column(
+        &self,
+        table: Oid,
+        definition: &ColumnDef,
+        if_not_exists: bool,
+    ) -> Result<Vec<NewConstraint>> {
         let relation = self.relation(table);
         if relation.column_named(&definition.name).is_some() {
             let message =
@@ -27,7 +35,7 @@ impl Session {
                 SqlState::DUPLICATE_COLUMN,
                 format!("{message}, skipping"),
             ));
-            return Ok(());
+            return Ok(Vec::new());
         }
         check_column_count(relation.columns.len() + 1)?;
         let mut new = NewColumns { columns: relation.columns.clone(), ..NewColumns::default() };
@@ -42,7 +50,10 @@ impl Session {
         }
         self.bind_defaults(table, new.defaults)?;
         self.fill_new_column(table, number)?;
-        self.add_constraints(table, new.constraints, true)
+        let partitioned = relation.kind == RelationKind::PartitionedTable;
+        let (later, now) = new.constraints.into_iter().partition(|c| partitioned && c.concerns_partitions());
+        self.add_constraints(table, now, true)?;
+        Ok(later)
     }
 
     /// Gives rows that are there the new column's default: a constant is kept with the column and touches no row, anything

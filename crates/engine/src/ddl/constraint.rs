@@ -135,6 +135,11 @@ impl NewConstraint {
         self
     }
 
+    /// Whether partitions get an index or a constraint of their own for it.
+    pub(crate) fn concerns_partitions(&self) -> bool {
+        matches!(self.kind, NewConstraintKind::Key { .. } | NewConstraintKind::Foreign(_))
+    }
+
     /// The columns of a primary key.
     pub(crate) fn primary_key(&self) -> Option<&[ColumnRef]> {
         match &self.kind {

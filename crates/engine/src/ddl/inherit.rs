@@ -405,7 +405,7 @@ impl Session {
             return Err(invalid("column must be added to child tables too"));
         }
         let existed = relation.column_named(&definition.name).is_some();
-        self.add_column(table, definition, if_not_exists)?;
+        let later = self.add_column(table, definition, if_not_exists)?;
         if existed {
             return Ok(());
         }
@@ -414,14 +414,13 @@ impl Session {
             self.put_origin(table, number, Origin::INHERITED)?;
             self.count_constraints_of(table, number)?;
         }
-        if children.is_empty() {
-            return Ok(());
+        if !children.is_empty() {
+            let handed_down = self.definition_for_children(table, number, definition)?;
+            for child in children {
+                self.add_column_tree(child, &handed_down, false, true, true)?;
+            }
         }
-        let handed_down = self.definition_for_children(table, number, definition)?;
-        for child in children {
-            self.add_column_tree(child, &handed_down, false, true, true)?;
-        }
-        Ok(())
+        self.add_constraints(table, later, true)
     }
 
     /// The constraints that came with a column that a parent handed down are the parent's, too.

@@ -129,6 +129,10 @@ impl Session {
         }
         if is_plannable(&statement) {
             self.begin_implicit()?;
+            if self.txn().isolation().uses_transaction_snapshot() {
+                // What it is planned for is what the transaction sees from now on.
+                self.statement_snapshot()?;
+            }
             let described = super::cursor::without_cursor(&statement)?;
             let described = described.as_ref().unwrap_or(&statement);
             let (stamp, plan) = self.plan_parameterised(described, text, parameter_types)?;
