@@ -60,3 +60,18 @@ select count(*), sum(n), count(distinct b) from (select m.id, m.a, m.b, count(*)
 set enable_hashagg = off;
 select count(*), sum(n), count(distinct b) from (select m.id, m.a, m.b, count(*) as n from g_m m join g_m o on o.a = m.a group by m.id, m.a, m.b) s;
 reset enable_hashagg;
+-- Only columns of tables depend on a key, not those of sub-queries and views.
+CREATE TABLE keyed (pk int PRIMARY KEY, c text, d int);
+CREATE VIEW keyed_view AS SELECT * FROM keyed;
+INSERT INTO keyed VALUES (1, 'a', 1), (2, 'b', 2);
+SELECT pk, c FROM keyed GROUP BY pk ORDER BY 1;
+SELECT x, y FROM keyed AS k (x, y) GROUP BY x ORDER BY 1;
+SELECT k.pk, k.c FROM (keyed JOIN keyed o USING (pk)) AS k (pk, c) GROUP BY k.pk ORDER BY 1;
+SELECT pk, keyed.c FROM keyed LEFT JOIN (SELECT 1 AS pk) s USING (pk) GROUP BY keyed.pk ORDER BY 1;
+SELECT pk, c FROM (SELECT * FROM keyed) s GROUP BY pk;
+SELECT pk, c FROM keyed_view GROUP BY pk;
+SELECT pk, c FROM (SELECT pk, c FROM keyed GROUP BY GROUPING SETS ((pk), (c))) s GROUP BY pk;
+WITH s AS (SELECT * FROM keyed) SELECT pk, c FROM s GROUP BY pk;
+SELECT pk, (SELECT c) FROM keyed GROUP BY pk ORDER BY 1;
+DROP VIEW keyed_view;
+DROP TABLE keyed;

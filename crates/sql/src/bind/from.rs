@@ -46,10 +46,15 @@ impl ScopeItem {
 
     /// An item that is seen by its name and its columns.
     pub(crate) fn visible(alias: Option<Arc<str>>, columns: ItemColumns) -> ScopeItem {
+        let table = match columns {
+            ItemColumns::Table(table) => Some(table),
+            ItemColumns::Listed(_) => None,
+        };
         ScopeItem {
             alias,
             schema: None,
             columns,
+            table,
             columns_visible: true,
             relation_visible: true,
             lateral_only: false,

@@ -295,7 +295,7 @@ impl Binder<'_> {
                 {
                     continue;
                 }
-                if clause.sets.is_none() && self.depends_on_keys(id, &keys) {
+                if clause.sets.is_none() && self.depends_on_keys(id, &keys, scope) {
                     extra.push((id, self.column_expr(id)));
                     continue;
                 }
@@ -312,7 +312,7 @@ impl Binder<'_> {
             {
                 continue;
             }
-            if clause.sets.is_none() && self.depends_on_keys(*id, &keys) {
+            if clause.sets.is_none() && self.depends_on_keys(*id, &keys, scope) {
                 extra.push((*id, self.column_expr(*id)));
                 continue;
             }
@@ -396,9 +396,13 @@ impl Binder<'_> {
         Ok(resolved)
     }
 
-    /// Whether a column is decided by the keys because they hold its table's primary key.
-    fn depends_on_keys(&self, id: ColumnId, keys: &[(ColumnId, Expr)]) -> bool {
+    /// Whether a column is decided by the keys because they hold its table's primary key. A column of a sub-query is not: what
+    /// comes out of it need not have the table's rows once.
+    fn depends_on_keys(&self, id: ColumnId, keys: &[(ColumnId, Expr)], scope: &Scope<'_>) -> bool {
         let Some(table) = self.columns[id].table else { return false };
+        if !scope.items.iter().any(|item| item.table == Some(table)) {
+            return false;
+        }
         let used = &self.tables[table];
         let primary =
             used.table.constraints.iter().find(|constraint| constraint.kind == ConstraintKind::PrimaryKey);

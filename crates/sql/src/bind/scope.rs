@@ -42,6 +42,8 @@ pub(crate) struct ScopeItem {
     pub schema: Option<Arc<str>>,
     /// Its columns.
     pub columns: ItemColumns,
+    /// The table that it is, whatever its columns are called.
+    pub table: Option<TableId>,
     /// Whether unqualified names find its columns.
     pub columns_visible: bool,
     /// Whether qualified names find it.
