@@ -167,6 +167,6 @@ impl RowId {
 impl fmt::Display for RowId {
     /// PostgreSQL's form of a `tid`, with its slots counted from 1.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "({},{})", self.block, self.slot + 1)
+        write!(f, "({},{})", self.block, u32::from(self.slot) + 1)
     }
 }
