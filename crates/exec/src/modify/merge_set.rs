@@ -12,16 +12,14 @@ use std::sync::Arc;
 
 use ochre_base::{Error, Oid, Result};
 use ochre_sql::explain::{MergeReport, NodeReport};
-use ochre_sql::physical::{MergeChange, MergeMatch, MergePlan, MergeSet, MergeSetPart, ScanColumn};
+use ochre_sql::physical::{MergeChange, MergeMatch, MergePlan, MergeSet, MergeSetPart};
 use ochre_types::{Batch, PhysicalType, Selection};
 
 use crate::build::physical_types;
-use crate::codec::RowDecoder;
 use crate::modify::merge::{Merge, MergeTriggers, MovedRow};
-use crate::modify::relation_set::{barred_row, note_moved_keys, of_named, with_fetched};
+use crate::modify::relation_set::{FetchedColumns, barred_row, note_moved_keys, of_named};
 use crate::modify::routed_insert::{Router, of_leaf};
 use crate::modify::update::join_batches;
-use crate::relation::TableAccess;
 use crate::{BoxOperator, ExecContext, Operator};
 
 /// Merges what its source gives into the relations of a set.
@@ -44,8 +42,7 @@ pub struct SetMerge {
 /// A relation whose rows have come.
 struct Part {
     merge: Merge,
-    /// Reads the columns that the source does not have.
-    fetch: Option<(Arc<TableAccess>, RowDecoder)>,
+    fetch: Option<FetchedColumns>,
 }
 
 impl SetMerge {
@@ -110,7 +107,7 @@ impl SetMerge {
         let part = self.part(ctx, number)?;
         let run = match &mut part.fetch {
             None => run,
-            Some((table, decoder)) => with_fetched(ctx, &types, row_id, table, decoder, &run)?,
+            Some(fetch) => fetch.add_to(ctx, &types, row_id, &run)?,
         };
         part.merge.merge_batch(ctx, run)?;
         let (moved, left) = (part.merge.take_moved(), part.merge.take_left());
@@ -238,15 +235,7 @@ impl SetMerge {
 impl Part {
     fn open(ctx: &ExecContext<'_>, plan: &MergeSetPart, moves: bool) -> Result<Part> {
         let relations = ctx.statement.relations;
-        let fetch = match plan.fetch.as_slice() {
-            [] => None,
-            positions => {
-                let table = relations.table(&plan.plan.target.table)?;
-                let columns: Vec<ScanColumn> = positions.iter().copied().map(ScanColumn::Table).collect();
-                let decoder = RowDecoder::new(&table.codec, &columns);
-                Some((table, decoder))
-            }
-        };
+        let fetch = FetchedColumns::of(relations, &plan.plan.target.table, &plan.fetch)?;
         Ok(Part { merge: Merge::of_part(plan, relations, moves)?, fetch })
     }
 }

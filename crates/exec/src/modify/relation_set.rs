@@ -21,7 +21,7 @@ use crate::modify::routed_insert::Router;
 use crate::modify::triggers::{TriggerEvent, Triggers};
 use crate::modify::update::{Update, join_batches, note_changed_key};
 use crate::operator::Nothing;
-use crate::relation::TableAccess;
+use crate::relation::{RelationSource, TableAccess};
 use crate::{BoxOperator, ExecContext, Operator};
 
 /// Changes the rows of its source, each in its relation.
@@ -53,8 +53,7 @@ struct Part {
 /// A relation whose rows have come.
 struct Open {
     change: Change,
-    /// Reads the columns that the source does not have.
-    fetch: Option<(Arc<TableAccess>, RowDecoder)>,
+    fetch: Option<FetchedColumns>,
 }
 
 enum Change {
@@ -115,7 +114,7 @@ impl ModifySet {
         };
         let run = match &mut open.fetch {
             None => run,
-            Some((table, decoder)) => with_fetched(ctx, &self.types, self.row_id, table, decoder, &run)?,
+            Some(fetch) => fetch.add_to(ctx, &self.types, self.row_id, &run)?,
         };
         match &mut open.change {
             Change::Update(update) => {
@@ -160,15 +159,7 @@ impl Open {
                 Change::Delete(Box::new(Delete::new(plan, Box::new(Nothing), relations, is_root)?))
             }
         };
-        let fetch = match part.fetch.as_slice() {
-            [] => None,
-            positions => {
-                let table = relations.table(&part.plan.target().table)?;
-                let columns: Vec<ScanColumn> = positions.iter().copied().map(ScanColumn::Table).collect();
-                let decoder = RowDecoder::new(&table.codec, &columns);
-                Some((table, decoder))
-            }
-        };
+        let fetch = FetchedColumns::of(relations, &part.plan.target().table, &part.fetch)?;
         Ok(Open { change, fetch })
     }
 }
@@ -217,30 +208,53 @@ pub(super) fn of_named(types: &[PhysicalType], map: &[Option<usize>], image: &Ba
     Batch::new(types.iter().zip(map).map(column).collect(), image.rows)
 }
 
-/// The rows of a run with the columns that the source does not have.
-pub(super) fn with_fetched(
-    ctx: &ExecContext<'_>,
-    types: &[PhysicalType],
-    row_id: usize,
-    table: &TableAccess,
-    decoder: &mut RowDecoder,
-    run: &Batch,
-) -> Result<Batch> {
-    let heap = table.heap()?;
-    let mut rows: Vec<u16> = Vec::new();
-    for row in run.active() {
-        let Some(id) = run.columns[row_id].datum(row).as_i64() else { continue };
-        let snapshot = ctx.statement.snapshot;
-        let seen = heap.fetch(snapshot, RowId::from_u64(id as u64), |version| decoder.push(&version))?;
-        if seen.transpose()?.is_some() {
-            rows.push(row as u16);
+/// Reads the columns of a relation's rows that the source does not have.
+pub(super) struct FetchedColumns {
+    table: Arc<TableAccess>,
+    decoder: RowDecoder,
+}
+
+impl FetchedColumns {
+    /// Of a relation whose `positions` are read; none when the source has all that is needed.
+    pub(super) fn of(
+        relations: &dyn RelationSource,
+        table: &Arc<RelationDescriptor>,
+        positions: &[usize],
+    ) -> Result<Option<FetchedColumns>> {
+        if positions.is_empty() {
+            return Ok(None);
         }
+        let table = relations.table(table)?;
+        let columns: Vec<ScanColumn> = positions.iter().copied().map(ScanColumn::Table).collect();
+        let decoder = RowDecoder::new(&table.codec, &columns);
+        Ok(Some(FetchedColumns { table, decoder }))
     }
-    let count = rows.len();
-    let kept = run.clone().with_selection(Selection::new(rows));
-    let mut columns = concat_batches(types, std::slice::from_ref(&kept));
-    columns.extend(decoder.take(heap)?.columns);
-    Ok(Batch::new(columns, count))
+
+    /// The rows of a run of these types with the columns behind its own. Their row ids are told by the column `row_id`.
+    pub(super) fn add_to(
+        &mut self,
+        ctx: &ExecContext<'_>,
+        types: &[PhysicalType],
+        row_id: usize,
+        run: &Batch,
+    ) -> Result<Batch> {
+        let heap = self.table.heap()?;
+        let mut rows: Vec<u16> = Vec::new();
+        for row in run.active() {
+            let Some(id) = run.columns[row_id].datum(row).as_i64() else { continue };
+            let snapshot = ctx.statement.snapshot;
+            let row_id = RowId::from_u64(id as u64);
+            let seen = heap.fetch(snapshot, row_id, |version| self.decoder.push(&version))?;
+            if seen.transpose()?.is_some() {
+                rows.push(row as u16);
+            }
+        }
+        let count = rows.len();
+        let kept = run.clone().with_selection(Selection::new(rows));
+        let mut columns = concat_batches(types, std::slice::from_ref(&kept));
+        columns.extend(self.decoder.take(heap)?.columns);
+        Ok(Batch::new(columns, count))
+    }
 }
 
 /// The named table's columns that an UPDATE assigns to, by position.

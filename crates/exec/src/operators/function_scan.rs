@@ -74,7 +74,7 @@ impl FunctionScan {
 /// One row of a value, spread when it is a record for several columns.
 fn one_row(value: &Datum, types: &[SqlType]) -> Result<Batch> {
     let values: Vec<Datum> = match (types.len(), value) {
-        (1, value) if !is_row_of_one(types, value) => vec![value.clone()],
+        (1, value) if !(matches!(value, Datum::Record(_)) && is_field_of_one(types)) => vec![value.clone()],
         (count, Datum::Null) => vec![Datum::Null; count],
         (count, Datum::Record(fields)) if fields.len() == count => fields.to_vec(),
         _ => {
@@ -91,9 +91,9 @@ fn one_row(value: &Datum, types: &[SqlType]) -> Result<Batch> {
     Ok(Batch::new(columns, 1))
 }
 
-/// Whether a value is a row around the only column.
-fn is_row_of_one(types: &[SqlType], value: &Datum) -> bool {
-    matches!(value, Datum::Record(_)) && types[0].physical != PhysicalType::Record
+/// Whether the only column is none of rows: a row given for it is one around it.
+fn is_field_of_one(types: &[SqlType]) -> bool {
+    types.len() == 1 && types[0].physical != PhysicalType::Record
 }
 
 impl Source {
@@ -124,9 +124,7 @@ impl Source {
     fn spread(&self, batch: Batch, types: &[SqlType]) -> Result<Batch> {
         let own = &types[self.first..self.first + self.columns];
         let gives_rows = |column: &Arc<Column>| column.physical() == PhysicalType::Record;
-        let of_one = self.columns == 1
-            && own[0].physical != PhysicalType::Record
-            && batch.columns.first().is_some_and(gives_rows);
+        let of_one = is_field_of_one(own) && batch.columns.first().is_some_and(gives_rows);
         if batch.columns.len() == self.columns && !of_one {
             return Ok(batch);
         }

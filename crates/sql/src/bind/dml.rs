@@ -771,7 +771,7 @@ impl Binder<'_> {
         self.at(error, to.pos)
     }
 
-    #[allow(clippy::too_many_arguments)]
+    #[allow(clippy::too_many_arguments, reason = "the facts of one assignment")]
     fn add_assignment(
         &mut self,
         to: &ast::AssignTarget,
@@ -992,7 +992,7 @@ impl Binder<'_> {
         Ok(filter(plan, bound.conjuncts()))
     }
 
-    #[allow(clippy::too_many_arguments)]
+    #[allow(clippy::too_many_arguments, reason = "the parts of a statement on their way to a plan")]
     pub(super) fn finish_modify(
         &mut self,
         command: CommandKind,

@@ -817,7 +817,7 @@ impl Binder<'_> {
         names
     }
 
-    #[allow(clippy::too_many_arguments)]
+    #[allow(clippy::too_many_arguments, reason = "the parts of a join on their way to a plan")]
     fn bind_using(
         &mut self,
         join: &ast::Join,

@@ -553,7 +553,7 @@ impl Binder<'_> {
     }
 
     /// A query with row locks: its rows are sorted first, then locked, and only what survives is computed.
-    #[allow(clippy::too_many_arguments)]
+    #[allow(clippy::too_many_arguments, reason = "the parts of a query on their way to a plan")]
     fn finish_locking(
         &mut self,
         plan: Logical,

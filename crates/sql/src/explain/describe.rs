@@ -748,38 +748,14 @@ impl<'a> Describer<'a> {
                         .collect();
                     entries.push(Entry::text("Function Call", calls.join(", ")));
                 }
-                let text = scan.filter.as_ref().map(|filter| {
-                    let columns: Vec<String> = plan
-                        .columns
-                        .iter()
-                        .map(|column| scan_names.qualified(&scan.alias, &column.name))
-                        .collect();
-                    scan_names.named_text(filter, &columns)
-                });
-                filtered(entries, text);
+                filtered(entries, scan_names.filter_text(scan.filter.as_ref(), &scan.alias, &plan.columns));
             }
             PlanNode::CteScan(scan) => {
-                let text = scan.filter.as_ref().map(|filter| {
-                    let columns: Vec<String> = self.plan.ctes[scan.cte]
-                        .plan
-                        .columns
-                        .iter()
-                        .map(|column| scan_names.qualified(&scan.alias, &column.name))
-                        .collect();
-                    scan_names.named_text(filter, &columns)
-                });
-                filtered(entries, text);
+                let columns = &self.plan.ctes[scan.cte].plan.columns;
+                filtered(entries, scan_names.filter_text(scan.filter.as_ref(), &scan.alias, columns));
             }
             PlanNode::WorkTableScan(scan) => {
-                let text = scan.filter.as_ref().map(|filter| {
-                    let columns: Vec<String> = plan
-                        .columns
-                        .iter()
-                        .map(|column| scan_names.qualified(&scan.alias, &column.name))
-                        .collect();
-                    scan_names.named_text(filter, &columns)
-                });
-                filtered(entries, text);
+                filtered(entries, scan_names.filter_text(scan.filter.as_ref(), &scan.alias, &plan.columns));
             }
             PlanNode::NestedLoop(join) => {
                 self.inner_unique(join.inner_unique, entries);
@@ -1217,7 +1193,7 @@ fn index_cond(
         match &key.expression {
             Some(text) => format!("({text})"),
             None => match source.table.column(key.number) {
-                Some(column) => names.qualified_if_many(&source.alias, &column.name),
+                Some(column) => names.qualified(&source.alias, &column.name),
                 None => index.column_names[position].to_string(),
             },
         }

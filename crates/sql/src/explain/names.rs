@@ -6,7 +6,8 @@ use hashbrown::HashMap;
 use ochre_expr::{ColumnNames, Expr};
 
 use crate::physical::{
-    AggregateCall, PhysicalPlan, PlanNode, PlannedStatement, ProjectItem, ScanColumn, ScanSource, WindowCall,
+    AggregateCall, OutputColumn, PhysicalPlan, PlanNode, PlannedStatement, ProjectItem, ScanColumn,
+    ScanSource, WindowCall,
 };
 
 /// Names within one frame of a plan.
@@ -102,6 +103,17 @@ impl<'a> Names<'a> {
         self.print(expr, &|index| columns.get(index).cloned().unwrap_or_else(|| format!("#{index}")))
     }
 
+    /// The filter of a scan that has no table, only an alias and the columns it filters.
+    pub fn filter_text(
+        &self,
+        filter: Option<&Expr>,
+        alias: &str,
+        columns: &[OutputColumn],
+    ) -> Option<String> {
+        let columns = || columns.iter().map(|column| self.qualified(alias, &column.name)).collect::<Vec<_>>();
+        filter.map(|filter| self.named_text(filter, &columns()))
+    }
+
     /// An expression over a node's own output.
     pub fn output_text(&self, expr: &Expr, plan: &PhysicalPlan) -> String {
         self.print(expr, &|index| self.output(plan, index))
@@ -109,21 +121,16 @@ impl<'a> Names<'a> {
 
     /// `alias.column`, or the column alone when there is but one table.
     pub fn qualified(&self, alias: &str, column: &str) -> String {
-        self.qualified_if_many(alias, column)
-    }
-
-    /// As [`Names::qualified`].
-    pub fn qualified_if_many(&self, alias: &str, column: &str) -> String {
         if self.qualify { format!("{}.{}", quote(alias), quote(column)) } else { quote(column) }
     }
 
     fn scan_column(&self, source: &ScanSource, column: ScanColumn) -> String {
         match column {
             ScanColumn::Table(position) => {
-                self.qualified_if_many(&source.alias, &source.table.columns[position].name)
+                self.qualified(&source.alias, &source.table.columns[position].name)
             }
             ScanColumn::WholeRow => format!("{}.*", quote(&source.alias)),
-            system => self.qualified_if_many(&source.alias, crate::bind::system_column_type(system).0),
+            system => self.qualified(&source.alias, crate::bind::system_column_type(system).0),
         }
     }
 
@@ -161,7 +168,7 @@ impl<'a> Names<'a> {
                 None => fallback(),
             },
             PlanNode::Values(values) => {
-                (self.qualified_if_many(&values.alias, &format!("column{}", index + 1)), false)
+                (self.qualified(&values.alias, &format!("column{}", index + 1)), false)
             }
             PlanNode::SeqScan(scan) => (self.scan_column(&scan.source, scan.source.fetch[index]), false),
             PlanNode::IndexScan(scan) => (self.scan_column(&scan.source, scan.source.fetch[index]), false),
@@ -170,16 +177,12 @@ impl<'a> Names<'a> {
             PlanNode::MinMaxIndex(node) => {
                 (self.scan_column(&node.scan.source, node.scan.source.fetch[index]), false)
             }
-            PlanNode::FunctionScan(scan) => {
-                (self.qualified_if_many(&scan.alias, &plan.columns[index].name), false)
-            }
+            PlanNode::FunctionScan(scan) => (self.qualified(&scan.alias, &plan.columns[index].name), false),
             PlanNode::CteScan(scan) => {
                 let column = &self.plan.ctes[scan.cte].plan.columns[scan.columns[index]];
-                (self.qualified_if_many(&scan.alias, &column.name), false)
+                (self.qualified(&scan.alias, &column.name), false)
             }
-            PlanNode::WorkTableScan(scan) => {
-                (self.qualified_if_many(&scan.alias, &plan.columns[index].name), false)
-            }
+            PlanNode::WorkTableScan(scan) => (self.qualified(&scan.alias, &plan.columns[index].name), false),
             PlanNode::Project(project) => computed(&project.exprs[index], &[&project.input]),
             PlanNode::ProjectSet(node) => match &node.items[index] {
                 ProjectItem::Scalar(expr) => computed(expr, &[&node.input]),

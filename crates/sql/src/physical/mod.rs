@@ -44,7 +44,7 @@ pub use modify::{
     Assignment, CheckExpression, ConflictAction, DeletePlan, ForeignKeyCheck, GeneratedColumn,
     IndexMaintenance, InsertPlan, InsertRouting, KeyPart, LeafInsert, LeavingRows, MergeAction, MergeChange,
     MergeMatch, MergePlan, MergeSet, MergeSetPart, ModifySetPart, ModifySetPlan, OnConflict, PartPlan,
-    ReferenceRouting, ReferencedKey, ReferencedLeaf, RowRecheck, TargetTable, UpdatePlan,
+    ReferenceRouting, ReferencedKey, ReferencedLeaf, RowRecheck, SetPart, TargetTable, UpdatePlan,
 };
 pub use relational::{
     AggregateCall, AggregatePlan, AggregateStage, AggregateStrategy, AppendPlan, CteScanPlan, DistinctPlan,

@@ -287,19 +287,8 @@ pub struct MergeSet {
     pub moved_keys: Vec<Arc<ReferencedKey>>,
 }
 
-/// What a MERGE does in one relation of a set.
-#[derive(Debug, Clone)]
-pub struct MergeSetPart {
-    /// Positions of columns that the source does not have, since the named table has them not: they are read by the row id and
-    /// stand behind the source's.
-    pub fetch: Vec<usize>,
-    /// For each column of the named table its position here.
-    pub map: Vec<Option<usize>>,
-    /// The actions, in the same order; those that insert have no values of their own.
-    pub plan: MergePlan,
-    /// What holds for rows that go to another partition.
-    pub leaving: LeavingRows,
-}
+/// What a MERGE does in one relation of a set: the actions, in the same order; those that insert have no values of their own.
+pub type MergeSetPart = SetPart<MergePlan>;
 
 impl MergePlan {
     /// The expressions of the actions and of RETURNING, in all relations.
@@ -391,16 +380,19 @@ pub struct ModifySetPlan {
     pub moved_keys: Vec<Arc<ReferencedKey>>,
 }
 
-/// What is done with the rows of one relation of a set.
+/// What UPDATE and DELETE do with the rows of one relation of a set. The plan's source is the set's.
+pub type ModifySetPart = SetPart<PartPlan>;
+
+/// What is done in one relation of a set.
 #[derive(Debug, Clone)]
-pub struct ModifySetPart {
+pub struct SetPart<P> {
     /// Positions of columns that the source does not have, since the named table has them not: they are read by the row id and
     /// stand behind the source's.
     pub fetch: Vec<usize>,
     /// For each column of the named table its position here.
     pub map: Vec<Option<usize>>,
-    /// The change. Its source is the set's.
-    pub plan: PartPlan,
+    /// The change.
+    pub plan: P,
     /// What holds for rows that go to another partition.
     pub leaving: LeavingRows,
 }

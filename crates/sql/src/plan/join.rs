@@ -176,7 +176,7 @@ impl PlanBuilder<'_> {
 
     /// The ways to join two sides in this order, the cheapest first. What the sides themselves have of methods that are
     /// switched off is not counted: it is the same for all.
-    #[allow(clippy::too_many_arguments)]
+    #[allow(clippy::too_many_arguments, reason = "what a join is and what is known of its sides")]
     fn ways(
         &self,
         kind: JoinKind,
@@ -314,7 +314,7 @@ impl PlanBuilder<'_> {
         self.build_loop(kind, left, inner, parameters, condition, estimate)
     }
 
-    #[allow(clippy::too_many_arguments)]
+    #[allow(clippy::too_many_arguments, reason = "the parts of a join")]
     fn build_loop(
         &mut self,
         kind: JoinKind,
@@ -348,7 +348,7 @@ impl PlanBuilder<'_> {
     }
 
     /// An outer, semi or anti join by hashing, with the cheaper side as the build side.
-    #[allow(clippy::too_many_arguments)]
+    #[allow(clippy::too_many_arguments, reason = "the parts of a join")]
     fn build_hash_of(
         &mut self,
         kind: JoinKind,
@@ -383,7 +383,7 @@ impl PlanBuilder<'_> {
     }
 
     /// A hash join of which the needed columns come out; `mark` is the id of a mark join's answer.
-    #[allow(clippy::too_many_arguments)]
+    #[allow(clippy::too_many_arguments, reason = "the parts of a join")]
     fn build_hash(
         &mut self,
         join: JoinType,

@@ -217,7 +217,7 @@ impl PlanBuilder<'_> {
         None
     }
 
-    #[allow(clippy::too_many_arguments)]
+    #[allow(clippy::too_many_arguments, reason = "what is known of an index and of the query")]
     fn index_path(
         &self,
         table: TableId,
