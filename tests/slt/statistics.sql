@@ -36,3 +36,25 @@ truncate s_t;
 insert into s_t (id, few) select i, 7 from generate_series(1, 50) i;
 analyze s_t (few);
 select attname, n_distinct, most_common_vals from pg_stats where tablename = 's_t' and attname in ('few', 'id') order by 1;
+
+-- of a partitioned table: of all its rows, wherever their columns stand
+create table s_p (k int, b text) partition by range (k);
+create table s_p1 partition of s_p for values from (0) to (100);
+create table s_p2 (b text, k int);
+alter table s_p attach partition s_p2 for values from (100) to (1000);
+insert into s_p select g, case when g % 5 = 0 then null else 'x' || g % 4 end from generate_series(0, 999) g;
+analyze only s_p;
+select relname, reltuples, relpages > 0 as pages from pg_class where relname like 's\_p%' order by 1;
+select tablename, attname, inherited, n_distinct, null_frac, most_common_vals from pg_stats where tablename like 's\_p%' order by 1, 2;
+analyze s_p;
+select relname, reltuples, relpages > 0 as pages from pg_class where relname like 's\_p%' order by 1;
+select tablename, attname, inherited, n_distinct, null_frac, round(correlation::numeric, 4) from pg_stats where tablename like 's\_p%' order by 1, 2;
+select relname, n_live_tup, last_analyze is not null as analyzed, last_vacuum is not null as vacuumed from pg_stat_user_tables where relname like 's\_p%' order by 1;
+vacuum only s_p;
+vacuum s_p;
+vacuum (full, analyze) s_p;
+select relname, last_vacuum is not null as vacuumed from pg_stat_user_tables where relname like 's\_p%' order by 1;
+do $$ begin insert into s_p values (1, 'within'); analyze s_p1; end $$;
+select reltuples from pg_class where relname = 's_p1';
+drop table s_p;
+select count(*) from pg_statistic s where not exists (select 1 from pg_class c where c.oid = s.starelid);

@@ -3,17 +3,21 @@
 //! # How
 //! In two stages, as PostgreSQL does: as many blocks as rows are wanted are chosen at random, and of the rows on them as
 //! many by a reservoir. So a table of any size takes no more than so many reads. How many rows the table has is reckoned
-//! from the blocks looked at.
+//! from the blocks looked at. A partitioned table's sample is taken from all its partitions as if they were one table.
 //!
 //! # Differences
 //! The choice is the same each time for a table of one size: equal tables have equal statistics.
+//!
+//! # Not done
+//! Statistics of a table together with the tables that inherit from it: only its own rows are known.
 
 use std::sync::Arc;
 
 use ochre_base::{Oid, Result};
-use ochre_catalog::{ColumnDescriptor, ColumnStatistics};
+use ochre_catalog::{ColumnDescriptor, ColumnStatistics, RelationDescriptor, RelationKind};
 use ochre_exec::{RowSampler, sample_blocks};
 use ochre_parser::ast::Name;
+use ochre_txn::locks::RelationLockMode;
 use ochre_types::{Batch, Datum, KeyOrder, SqlType, key};
 
 use crate::session::Session;
@@ -61,25 +65,32 @@ fn choose_blocks(total: u32, wanted: usize, random: &mut Random) -> Vec<u32> {
 /// Keeps some of the rows that it is shown: each has the same chance to stay.
 struct Reservoir {
     wanted: usize,
-    /// Columns of a row that are kept.
-    width: usize,
+    /// The table whose rows are shown: its number, and where its rows have the columns that are kept.
+    table: usize,
+    columns: Vec<Option<usize>>,
     random: Random,
     seen: usize,
-    /// Row ids, which ascend with the rows' places, and values.
-    rows: Vec<(i64, Vec<Datum>)>,
+    /// Tables and row ids, which ascend with the rows' places, and values.
+    rows: Vec<((usize, i64), Vec<Datum>)>,
     /// Where the rows go that were wanted and have not come yet.
     places: Vec<usize>,
 }
 
 impl Reservoir {
-    fn new(wanted: usize, width: usize) -> Reservoir {
-        let (rows, places) = (Vec::new(), Vec::new());
-        Reservoir { wanted, width, random: Random::new(), seen: 0, rows, places }
+    fn new(wanted: usize) -> Reservoir {
+        let (columns, rows, places) = (Vec::new(), Vec::new(), Vec::new());
+        Reservoir { wanted, table: 0, columns, random: Random::new(), seen: 0, rows, places }
+    }
+
+    /// The rows of another table come next.
+    fn go_to(&mut self, columns: Vec<Option<usize>>) {
+        self.table += 1;
+        self.columns = columns;
     }
 
     /// The sampled rows in their order in the table.
     fn into_rows(mut self) -> Vec<Vec<Datum>> {
-        self.rows.sort_by_key(|(id, _)| *id);
+        self.rows.sort_by_key(|(place, _)| *place);
         self.rows.into_iter().map(|(_, row)| row).collect()
     }
 }
@@ -101,8 +112,11 @@ impl RowSampler for Reservoir {
     fn take(&mut self, image: Batch) -> Result<()> {
         let ids = image.columns.last().expect("a target image ends with the row ids");
         for (row, place) in image.active().zip(std::mem::take(&mut self.places)) {
-            let values = image.columns[..self.width].iter().map(|column| column.datum(row).detached());
-            let sampled = (ids.datum(row).as_i64().unwrap_or(0), values.collect());
+            let value = |column: &Option<usize>| {
+                column.map_or(Datum::Null, |column| image.columns[column].datum(row).detached())
+            };
+            let id = (self.table, ids.datum(row).as_i64().unwrap_or(0));
+            let sampled = (id, self.columns.iter().map(value).collect());
             match self.rows.get_mut(place) {
                 Some(old) => *old = sampled,
                 None => self.rows.push(sampled),
@@ -115,28 +129,39 @@ impl RowSampler for Reservoir {
 impl Session {
     /// Samples a table and puts what it finds of some columns, or of all when none is named, into its descriptor. A table
     /// without rows keeps what was known of its columns.
-    pub(crate) fn analyze(&mut self, oid: Oid, only: &[Name]) -> Result<()> {
+    pub(crate) fn analyze(&self, oid: Oid, only: &[Name]) -> Result<()> {
         let relation = self.relation(oid);
-        let table = self.state.database.table(&relation)?;
         let target = self.state.settings.borrow().integer("default_statistics_target") as usize;
         let wanted = target * ROWS_PER_TARGET;
-        let pages = match &table.heap {
-            Some(heap) => heap.block_count()?,
-            None => 0,
-        };
-        let blocks = choose_blocks(pages, wanted, &mut Random::new());
-        let mut reservoir = Reservoir::new(wanted, relation.columns.len());
+        let mut tables = Vec::new();
+        for member in self.sampled_tables(&relation)? {
+            let table = self.state.database.table(&member)?;
+            let pages = table.heap.as_ref().map_or(Ok(0), |heap| heap.block_count())?;
+            tables.push((member, table, pages));
+        }
+        let pages: u32 = tables.iter().map(|(.., pages)| pages).sum();
+        let chosen = choose_blocks(pages, wanted, &mut Random::new());
+        let mut reservoir = Reservoir::new(wanted);
         self.txn().advance_command()?;
         let snapshot = self.txn().newest_snapshot()?;
-        self.with_context(&snapshot, &[], |_, context| match &table.heap {
-            Some(_) => sample_blocks(context, &table, &blocks, &mut reservoir),
-            None => Ok(()),
+        self.with_context(&snapshot, &[], |_, context| {
+            let (mut rest, mut before) = (chosen.as_slice(), 0);
+            for (member, table, pages) in &tables {
+                let (own, others) = rest.split_at(rest.partition_point(|block| *block < before + pages));
+                let blocks: Vec<u32> = own.iter().map(|block| block - before).collect();
+                (rest, before) = (others, before + pages);
+                if !blocks.is_empty() {
+                    reservoir.go_to(columns_in(&relation, member));
+                    sample_blocks(context, table, &blocks, &mut reservoir)?;
+                }
+            }
+            Ok(())
         })?;
         drop(snapshot);
-        let rows = if blocks.len() == pages as usize {
+        let rows = if chosen.len() == pages as usize {
             reservoir.seen
         } else {
-            (reservoir.seen as f64 / blocks.len() as f64 * f64::from(pages)).round() as usize
+            (reservoir.seen as f64 / chosen.len() as f64 * f64::from(pages)).round() as usize
         };
         let sample = reservoir.into_rows();
         let mut changed = (*relation).clone();
@@ -148,7 +173,9 @@ impl Session {
             column.statistics = Some(Arc::new(statistics(column.ty, values, rows, target)));
         }
         changed.row_estimate = rows as f64;
-        changed.page_estimate = pages;
+        if relation.file.is_some() {
+            changed.page_estimate = pages;
+        }
         let indexes = changed.indexes.clone();
         self.put_relation(changed)?;
         for index in indexes {
@@ -160,6 +187,28 @@ impl Session {
         }
         Ok(())
     }
+
+    /// The tables whose rows are a relation's, locked as for reading.
+    fn sampled_tables(&self, relation: &Arc<RelationDescriptor>) -> Result<Vec<Arc<RelationDescriptor>>> {
+        if relation.kind != RelationKind::PartitionedTable {
+            return Ok(vec![Arc::clone(relation)]);
+        }
+        let members = self.lock_reachable_descendants(relation.oid, RelationLockMode::AccessShare)?;
+        let members = members.into_iter().map(|oid| self.relation(oid));
+        Ok(members.filter(|member| member.file.is_some()).collect())
+    }
+}
+
+/// For each column of a relation its position in the rows of one of its tables.
+fn columns_in(relation: &RelationDescriptor, member: &RelationDescriptor) -> Vec<Option<usize>> {
+    if relation.oid == member.oid {
+        return (0..relation.columns.len()).map(Some).collect();
+    }
+    let place = |column: &ColumnDescriptor| {
+        let found = (!column.dropped).then(|| member.column_named(&column.name)).flatten();
+        found.map(|found| found.number as usize - 1)
+    };
+    relation.columns.iter().map(place).collect()
 }
 
 /// What a sample tells of a column of a table of `total` rows.
@@ -358,7 +407,8 @@ mod tests {
 
     #[test]
     fn a_reservoir_keeps_rows_from_everywhere_in_their_order() {
-        let mut reservoir = Reservoir::new(1000, 1);
+        let mut reservoir = Reservoir::new(1000);
+        reservoir.go_to(vec![Some(0)]);
         for start in (0..100_000i64).step_by(500) {
             let wanted: Vec<i64> = (start..start + 500).filter(|_| reservoir.wants()).collect();
             let column = Arc::new(ochre_types::Column::from(wanted.clone()));

@@ -86,7 +86,7 @@ impl TableStatistics {
         relations: impl Iterator<Item = &'a Arc<RelationDescriptor>>,
     ) -> TableStatistics {
         let tables = relations
-            .filter(|relation| !relation.builtin && relation.row_estimate > 0.0)
+            .filter(|relation| !relation.builtin && relation.file.is_some() && relation.row_estimate > 0.0)
             .map(|relation| {
                 let rows_before = relation.row_estimate as i64;
                 (relation.oid, Maintenance { file: relation.file, rows_before, ..Maintenance::default() })
@@ -164,8 +164,10 @@ impl State {
             let times = if automatically { &mut notes.analyzed_automatically } else { &mut notes.analyzed };
             times.add(self.instance.now(), took);
             notes.changes_at_analyze = total(&changes);
-            notes.rows_before = relation.row_estimate.max(0.0) as i64 - changes.live;
-            notes.reset_at.changes.live = 0;
+            if relation.file.is_some() {
+                notes.rows_before = relation.row_estimate.max(0.0) as i64 - changes.live;
+                notes.reset_at.changes.live = 0;
+            }
         });
     }
 }

@@ -21,6 +21,10 @@ use crate::session::utility::option_flag;
 use crate::settings::ACCEPTED_VACUUM_OPTIONS;
 use crate::tag::CommandTag;
 
+/// Why a table is left out.
+const NOT_AVAILABLE: (SqlState, &str) = (SqlState::LOCK_NOT_AVAILABLE, "lock not available");
+const GONE: (SqlState, &str) = (SqlState::UNDEFINED_TABLE, "relation no longer exists");
+
 /// How long VACUUM FULL waits for older snapshots to close. Not longer: their owners may wait for its lock.
 const SNAPSHOT_PATIENCE: Duration = Duration::from_secs(1);
 
@@ -78,6 +82,15 @@ impl Options {
         Ok(options)
     }
 
+    /// Whether there is something to do for relations of a kind. Of a partitioned table there are statistics.
+    fn concern(&self, kind: RelationKind) -> bool {
+        match kind {
+            RelationKind::Table | RelationKind::MaterializedView => true,
+            RelationKind::PartitionedTable => self.analyze,
+            _ => false,
+        }
+    }
+
     fn command(&self) -> &'static str {
         if self.analyze_only { "ANALYZE" } else { "VACUUM" }
     }
@@ -102,7 +115,18 @@ fn workers(option: &DefElem) -> Result<()> {
     }
 }
 
+/// A table to go through.
+struct Target {
+    oid: Oid,
+    /// The columns to sample; none: all.
+    columns: Vec<Name>,
+    /// The name, if the statement says it: of others nobody is told why they are left out.
+    named: Option<Arc<str>>,
+}
+
 impl Session {
+    /// VACUUM, and ANALYZE outside routines: a transaction for each table, so that no table is locked while another is worked
+    /// on. ANALYZE within a block is part of the block's.
     pub(crate) fn vacuum(&mut self, statement: &VacuumStmt) -> Result<CommandTag> {
         let options = Options::read(statement)?;
         if !options.analyze_only {
@@ -112,53 +136,43 @@ impl Session {
         if options.nothing_but_database_statistics {
             return Ok(tag);
         }
-        let mode = if options.full {
-            RelationLockMode::AccessExclusive
-        } else {
-            RelationLockMode::ShareUpdateExclusive
-        };
-        for (table, columns) in self.targets(&statement.relations, &options, mode)? {
-            self.vacuum_table(table, &columns, &options)?;
+        let targets = self.targets(&statement.relations, &options)?;
+        let apart = !options.analyze_only || (targets.len() > 1 && self.prevent_in_block("ANALYZE").is_ok());
+        for target in targets {
+            if apart {
+                self.commit_and_go_on()?;
+            }
+            self.vacuum_target(&target, &options)?;
         }
         self.txn().advance_command()?;
         Ok(tag)
     }
 
-    /// The tables to go through, locked, with the columns that are wanted of each; none: all.
-    fn targets(
-        &mut self,
-        named: &[VacuumRelation],
-        options: &Options,
-        mode: RelationLockMode,
-    ) -> Result<Vec<(Oid, Vec<Name>)>> {
-        let mut tables = Vec::new();
+    /// ANALYZE within a routine.
+    pub(crate) fn analyze_within(&self, statement: &VacuumStmt) -> Result<()> {
+        let options = Options::read(statement)?;
+        for target in self.targets(&statement.relations, &options)? {
+            self.vacuum_target(&target, &options)?;
+        }
+        Ok(())
+    }
+
+    /// The tables to go through. They are not locked, and may be gone when their turn comes.
+    fn targets(&self, named: &[VacuumRelation], options: &Options) -> Result<Vec<Target>> {
+        let unnamed = |oid, columns: &[Name]| Target { oid, columns: columns.to_vec(), named: None };
         if named.is_empty() {
             let catalog = self.state.catalog();
-            let all = catalog.relations().filter(|r| !r.builtin && is_vacuumed(r)).map(|r| r.oid);
-            for oid in all.collect::<Vec<_>>() {
-                if options.skip_locked {
-                    if !self.state.try_lock_relation(self.txn(), oid, mode)? {
-                        continue;
-                    }
-                } else {
-                    self.lock_relation(oid, mode)?;
-                }
-                tables.push((oid, Vec::new()));
-            }
-            return Ok(tables);
+            let all = catalog.relations().filter(|r| !r.builtin && options.concern(r.kind));
+            return Ok(all.map(|relation| unnamed(relation.oid, &[])).collect());
         }
+        let mode = RelationLockMode::AccessShare;
+        let mut targets = Vec::new();
         for target in named {
             let relation = if options.skip_locked {
                 let found = self.state.find_relation(&target.relation.name)?;
                 let found = found.ok_or_else(|| crate::ddl::undefined(&target.relation.name))?;
                 if !self.state.try_lock_relation(self.txn(), found.oid, mode)? {
-                    let what = options.command().to_lowercase();
-                    let message = format!("skipping {what} of \"{}\" --- lock not available", found.name);
-                    self.state.notice(Error::with_severity(
-                        Severity::Warning,
-                        SqlState::LOCK_NOT_AVAILABLE,
-                        message,
-                    ));
+                    self.skipped(options, &found.name, NOT_AVAILABLE);
                     continue;
                 }
                 found
@@ -173,39 +187,80 @@ impl Session {
                     ));
                 }
             }
-            if relation.kind == RelationKind::PartitionedTable {
-                let all = match target.relation.only {
-                    true => Vec::new(),
-                    false => self.lock_descendants(relation.oid, mode)?,
-                };
-                let members = all.into_iter().filter(|oid| is_vacuumed(&self.relation(*oid)));
-                tables.extend(members.map(|oid| (oid, target.columns.clone())));
+            let partitioned = relation.kind == RelationKind::PartitionedTable;
+            if partitioned && target.relation.only && !options.analyze_only {
+                self.warn(
+                    SqlState::WARNING,
+                    format!("VACUUM ONLY of partitioned table \"{}\" has no effect", relation.name),
+                );
+            }
+            if partitioned && !target.relation.only {
+                let catalog = self.state.catalog();
+                let members = catalog.descendants(relation.oid).into_iter();
+                let members =
+                    members.filter(|oid| catalog.relation(*oid).is_some_and(|r| options.concern(r.kind)));
+                targets.extend(members.map(|oid| unnamed(oid, &target.columns)));
                 continue;
             }
-            if !is_vacuumed(&relation) {
+            if partitioned && !options.analyze {
+                continue;
+            }
+            if !options.concern(relation.kind) {
                 let what = if options.analyze_only { "analyze" } else { "vacuum" };
-                self.state.notice(Error::with_severity(
-                    Severity::Warning,
+                self.warn(
                     SqlState::WARNING,
                     format!(
                         "skipping \"{}\" --- cannot {what} non-tables or special system tables",
                         relation.name
                     ),
-                ));
+                );
                 continue;
             }
-            tables.push((relation.oid, target.columns.clone()));
+            targets.push(Target {
+                oid: relation.oid,
+                columns: target.columns.clone(),
+                named: Some(Arc::clone(&relation.name)),
+            });
         }
-        Ok(tables)
+        Ok(targets)
     }
 
-    fn vacuum_table(&mut self, oid: Oid, columns: &[Name], options: &Options) -> Result<()> {
+    fn skipped(&self, options: &Options, name: &str, (sqlstate, why): (SqlState, &str)) {
+        let what = options.command().to_lowercase();
+        self.warn(sqlstate, format!("skipping {what} of \"{name}\" --- {why}"));
+    }
+
+    /// Locks a table and works on it, if it is there and has its lock to give.
+    fn vacuum_target(&self, target: &Target, options: &Options) -> Result<()> {
+        let mode = if options.full {
+            RelationLockMode::AccessExclusive
+        } else {
+            RelationLockMode::ShareUpdateExclusive
+        };
+        let missing = if options.skip_locked && !self.state.try_lock_relation(self.txn(), target.oid, mode)? {
+            Some(NOT_AVAILABLE)
+        } else {
+            self.lock_relation(target.oid, mode)?;
+            let gone = self.state.catalog().relation(target.oid).is_none();
+            gone.then_some(GONE)
+        };
+        match (missing, &target.named) {
+            (None, _) => self.vacuum_table(target.oid, &target.columns, options),
+            (Some(why), Some(name)) => {
+                self.skipped(options, name, why);
+                Ok(())
+            }
+            (Some(_), None) => Ok(()),
+        }
+    }
+
+    fn vacuum_table(&self, oid: Oid, columns: &[Name], options: &Options) -> Result<()> {
         let Some(relation) = self.state.catalog().relation(oid).cloned() else { return Ok(()) };
         if relation.builtin {
             // The collector knows them too; there are no columns to sample.
             return Ok(());
         }
-        if !options.analyze_only {
+        if !options.analyze_only && relation.kind != RelationKind::PartitionedTable {
             let begun = Instant::now();
             if options.full {
                 self.rewrite_for_space(&relation, options)?;
@@ -225,7 +280,7 @@ impl Session {
         Ok(())
     }
 
-    fn collect_table(&mut self, relation: &Arc<RelationDescriptor>, options: &Options) -> Result<()> {
+    fn collect_table(&self, relation: &Arc<RelationDescriptor>, options: &Options) -> Result<()> {
         let table = self.state.database.table(relation)?;
         let Some(heap) = &table.heap else { return Ok(()) };
         let name = self.qualified(relation);
@@ -251,7 +306,7 @@ impl Session {
     }
 
     /// VACUUM FULL.
-    fn rewrite_for_space(&mut self, relation: &Arc<RelationDescriptor>, options: &Options) -> Result<()> {
+    fn rewrite_for_space(&self, relation: &Arc<RelationDescriptor>, options: &Options) -> Result<()> {
         let transactions = self.state.instance.transactions();
         // The table is locked: whoever sees what is committed by now sees the rows that are written.
         let now = transactions.newest();
@@ -286,7 +341,7 @@ impl Session {
         self.start_statement();
         self.begin_implicit()?;
         let mode = RelationLockMode::ShareUpdateExclusive;
-        let mut run = || -> Result<()> {
+        let run = || -> Result<()> {
             if !self.state.try_lock_relation(self.txn(), oid, mode)? {
                 return Ok(());
             }
@@ -306,8 +361,4 @@ impl Session {
             }
         }
     }
-}
-
-fn is_vacuumed(relation: &RelationDescriptor) -> bool {
-    matches!(relation.kind, RelationKind::Table | RelationKind::MaterializedView)
 }

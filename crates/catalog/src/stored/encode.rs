@@ -97,7 +97,7 @@ pub fn relation_rows(relation: &RelationDescriptor) -> Vec<CatalogRow> {
             rows.push(comment_row(relation.oid, oids::PG_CLASS, i32::from(column.number), comment));
         }
         if let Some(statistics) = &column.statistics {
-            rows.push(super::statistics::encode(relation.oid, column, statistics));
+            rows.push(super::statistics::encode(relation, column, statistics));
         }
     }
     rows.extend(relation.constraints.iter().map(|constraint| constraint_row(constraint)));

@@ -1,6 +1,6 @@
 //! Column statistics as rows of `pg_statistic`.
 
-use crate::descriptor::{ColumnDescriptor, ColumnStatistics};
+use crate::descriptor::{ColumnDescriptor, ColumnStatistics, RelationDescriptor, RelationKind};
 use crate::oids;
 use ochre_base::Oid;
 use ochre_types::{ArrayValue, Datum, SqlType};
@@ -50,11 +50,15 @@ fn slots(column: &ColumnDescriptor, statistics: &ColumnStatistics) -> Vec<Slot> 
 }
 
 /// A column's row: its entries stand one after the other, whatever they are about.
-pub(super) fn encode(relation: Oid, column: &ColumnDescriptor, statistics: &ColumnStatistics) -> CatalogRow {
+pub(super) fn encode(
+    relation: &RelationDescriptor,
+    column: &ColumnDescriptor,
+    statistics: &ColumnStatistics,
+) -> CatalogRow {
     let mut row = RowWriter::new(oids::PG_STATISTIC)
-        .set("starelid", relation)
+        .set("starelid", relation.oid)
         .set("staattnum", column.number)
-        .set("stainherit", false)
+        .set("stainherit", relation.kind == RelationKind::PartitionedTable)
         .set("stanullfrac", statistics.null_fraction as f32)
         .set("stawidth", statistics.average_width.round() as i32)
         .set("stadistinct", statistics.distinct as f32);
@@ -70,7 +74,7 @@ pub(super) fn encode(relation: Oid, column: &ColumnDescriptor, statistics: &Colu
     }
     CatalogRow {
         catalog: oids::PG_STATISTIC,
-        key: smallvec![i64::from(relation.0), i64::from(column.number)],
+        key: smallvec![i64::from(relation.oid.0), i64::from(column.number)],
         values: row.values(),
     }
 }

@@ -76,7 +76,7 @@ impl ReindexOptions {
 
 impl Session {
     /// Ends the statement's transaction so far, and begins another for its rest.
-    pub(super) fn commit_and_go_on(&mut self) -> Result<()> {
+    pub(crate) fn commit_and_go_on(&mut self) -> Result<()> {
         self.txn().advance_command()?;
         self.end_committed()?;
         self.begin_implicit()

@@ -193,6 +193,10 @@ impl Session {
             Statement::Listen(channel) => self.listen(channel)?,
             Statement::Unlisten(channel) => self.unlisten(channel.as_deref()),
             Statement::Notify(notify) => self.notify(&notify.channel, notify.payload.as_deref())?,
+            Statement::Vacuum(vacuum) if vacuum.analyze_only => {
+                self.analyze_within(vacuum)?;
+                CommandTag::Plain("ANALYZE")
+            }
             Statement::CreateDatabase(_)
             | Statement::DropDatabase(_)
             | Statement::Vacuum(_)
