@@ -135,7 +135,7 @@ impl Session {
         let wanted = target * ROWS_PER_TARGET;
         let mut tables = Vec::new();
         for member in self.sampled_tables(&relation)? {
-            let table = self.state.database.table(&member)?;
+            let table = self.state.database.table_in(&member, || self.state.catalog())?;
             let pages = table.heap.as_ref().map_or(Ok(0), |heap| heap.block_count())?;
             tables.push((member, table, pages));
         }

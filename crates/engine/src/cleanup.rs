@@ -2,13 +2,15 @@
 
 use std::sync::{Arc, Weak};
 
+use hashbrown::HashSet;
 use ochre_access::collector::HeapSource;
 use ochre_access::heap::{Heap, IndexCleanup, NoIndexes, VersionRef};
 use ochre_base::{FileId, Result, RowId, Xid};
 use ochre_catalog::{RelationDescriptor, builtin};
-use ochre_exec::{EntryColumns, ImageDecoder};
+use ochre_exec::{Entry, EntryColumns, ImageDecoder, IndexAccess};
 use ochre_expr::{EvalContext, NoSession};
 use ochre_storage::RelationKey;
+use ochre_types::Batch;
 
 use crate::database::Database;
 use crate::instance::Instance;
@@ -79,24 +81,59 @@ impl IndexCleanup for RelationCleanup {
         let batch = decoder.take(table.heap()?)?;
         let session = NoSession::default();
         let eval = EvalContext { params: &[], correlated: &[], session: &session, subplans: None };
+        let mut entries = Vec::new();
         for index in &table.indexes {
-            let columns = EntryColumns::compute(index, &batch, &eval)?;
-            let mut kept = Vec::with_capacity(surviving.len());
-            for row in doomed.len()..batch.rows {
-                if columns.is_included(row) {
-                    kept.push(columns.entry(index, row)?);
-                }
+            // In most cases no row fails, and the expressions of all are computed together.
+            let together = EntryColumns::stored(index, &batch, &eval).ok();
+            let mut kept: HashSet<Entry> = HashSet::new();
+            for position in doomed.len()..batch.rows {
+                entries_of(index, &batch, position, together.as_ref(), row, &eval, &mut entries)?;
+                kept.extend(entries.drain(..));
             }
             for position in 0..doomed.len() {
-                if !columns.is_included(position) {
-                    continue;
-                }
-                let entry = columns.entry(index, position)?;
-                if !kept.contains(&entry) {
+                entries_of(index, &batch, position, together.as_ref(), row, &eval, &mut entries)?;
+                // What is inserted last goes first: a memo tells of an entry as long as there is one.
+                for entry in entries.iter().rev().filter(|entry| !kept.contains(*entry)) {
                     index.tree.remove(Xid::NONE, &entry.key, &entry.payload, row)?;
                 }
             }
         }
         Ok(())
     }
+}
+
+/// The entries of one version. One whose expressions fail has none: its writer failed on them as well, after the version was
+/// stored.
+fn entries_of(
+    index: &IndexAccess,
+    batch: &Batch,
+    position: usize,
+    together: Option<&EntryColumns>,
+    row: RowId,
+    eval: &EvalContext<'_>,
+    entries: &mut Vec<Entry>,
+) -> Result<()> {
+    let found = match together {
+        Some(columns) => columns.entries(index, position, row, entries),
+        None => {
+            let columns = batch.columns.iter().map(|column| Arc::new(column.slice(position, 1))).collect();
+            EntryColumns::stored(index, &Batch::new(columns, 1), eval)
+                .and_then(|columns| columns.entries(index, 0, row, entries))
+        }
+    };
+    match found {
+        Err(error) if is_of_the_value(&error) => {
+            entries.clear();
+            Ok(())
+        }
+        found => found,
+    }
+}
+
+/// Whether an error comes of the values that an expression was given, so that it comes each time.
+fn is_of_the_value(error: &ochre_base::Error) -> bool {
+    let class = error.sqlstate();
+    let class = &class.as_str()[..2];
+    // Out of something, cancelled, trouble of the system, damage: it may well have worked before.
+    !["53", "57", "58", "XX"].contains(&class)
 }

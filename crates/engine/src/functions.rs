@@ -154,13 +154,15 @@ fn describe(session: &StatementSession<'_>, name: &str, args: &[Datum]) -> Resul
                 return Ok(Some(Datum::Null));
             };
             let column = args.get(1).and_then(Datum::as_i64).unwrap_or(0);
-            optional(definitions::index(catalog, &index, column as usize))
+            let text = definitions::index(catalog, &index, column as usize);
+            optional(text.map(|text| with_names(session, &text)))
         }
         "pg_get_constraintdef" => {
             let Some(constraint) = catalog.constraint(oid_at(args, 0)).cloned() else {
                 return Ok(Some(Datum::Null));
             };
-            let text = definitions::constraint(catalog, &session.state.search_path(), &constraint);
+            let text = definitions::constraint(catalog, &session.state.search_path(), &constraint)
+                .map(|text| with_names(session, &text));
             optional(match args.get(1) {
                 Some(Datum::Bool(true)) => text.map(definitions::pretty),
                 _ => text,

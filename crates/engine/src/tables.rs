@@ -5,7 +5,7 @@ use std::sync::Arc;
 use hashbrown::HashMap;
 use ochre_access::btree::BTree;
 use ochre_base::{FileId, Oid, Result};
-use ochre_catalog::{IndexDescriptor, RelationDescriptor, RelationKind};
+use ochre_catalog::{CatalogSnapshot, IndexDescriptor, RelationDescriptor, RelationKind};
 use ochre_exec::{IndexAccess, IndexExpressions, RowCodec, TableAccess};
 use ochre_expr::NoSession;
 use ochre_sql::bind::{RowExpression, RowExpressionBinder};
@@ -27,12 +27,24 @@ impl Database {
     /// # Errors
     /// As opening indexes.
     pub(crate) fn table(&self, descriptor: &Arc<RelationDescriptor>) -> Result<Arc<TableAccess>> {
+        self.table_in(descriptor, || self.catalog())
+    }
+
+    /// As [`Database::table`], by a transaction with a catalog of its own, which may know functions that others do not.
+    ///
+    /// # Errors
+    /// As opening indexes.
+    pub(crate) fn table_in(
+        &self,
+        descriptor: &Arc<RelationDescriptor>,
+        catalog: impl FnOnce() -> Arc<CatalogSnapshot>,
+    ) -> Result<Arc<TableAccess>> {
         if let Some(open) = self.open.tables.read().get(&descriptor.oid)
             && Arc::ptr_eq(&open.descriptor, descriptor)
         {
             return Ok(Arc::clone(open));
         }
-        let opened = Arc::new(self.open_table(descriptor)?);
+        let opened = Arc::new(self.open_table(descriptor, &catalog())?);
         if let Some(file) = descriptor.file {
             self.open.files.write().insert(file, descriptor.oid);
         }
@@ -40,7 +52,11 @@ impl Database {
         Ok(opened)
     }
 
-    fn open_table(&self, descriptor: &Arc<RelationDescriptor>) -> Result<TableAccess> {
+    fn open_table(
+        &self,
+        descriptor: &Arc<RelationDescriptor>,
+        catalog: &Arc<CatalogSnapshot>,
+    ) -> Result<TableAccess> {
         let instance = self.instance();
         let heap = match (descriptor.kind, descriptor.file) {
             (RelationKind::Table | RelationKind::MaterializedView, Some(_)) => {
@@ -60,7 +76,7 @@ impl Database {
         let mut indexes = Vec::with_capacity(ready.len());
         for index in ready {
             let tree = instance.btrees().open(self.file_key(descriptor.shared, index.file))?;
-            indexes.push(Arc::new(self.index_access(descriptor, index, tree)?));
+            indexes.push(Arc::new(self.index_access(catalog, descriptor, index, tree)?));
         }
         // The collector meets rows of changes that were rolled back: their lists are in the store, not in the descriptor.
         let lists = self.store().column_lists(descriptor.oid);
@@ -74,45 +90,16 @@ impl Database {
     /// Those of binding, which succeeded when the index was made.
     pub(crate) fn index_access(
         &self,
+        catalog: &Arc<CatalogSnapshot>,
         table: &Arc<RelationDescriptor>,
         index: &Arc<IndexDescriptor>,
         tree: Arc<BTree>,
     ) -> Result<IndexAccess> {
         let exprs = match IndexExpressions::plain(table, index) {
             Some(plain) => plain,
-            None => self.bind_index(table, index)?,
+            None => bind_index(catalog, table, index)?,
         };
         Ok(IndexAccess::new(table, index, tree, exprs))
-    }
-
-    fn bind_index(
-        &self,
-        table: &Arc<RelationDescriptor>,
-        index: &IndexDescriptor,
-    ) -> Result<IndexExpressions> {
-        let catalog = self.catalog();
-        let session = NoSession::default();
-        // Stored texts name everything outside pg_catalog with its namespace.
-        let path = ochre_catalog::IMPLICIT_NAMESPACES;
-        let binder = RowExpressionBinder::new(&catalog, &path, &session, table);
-        let mut columns = Vec::with_capacity(index.keys.len() + index.included.len());
-        for key in &index.keys {
-            columns.push(match &key.expression {
-                Some(text) => binder.bind_text(text, RowExpression::IndexKey, None)?,
-                None => ochre_expr::Expr::column(key.number as usize - 1, key.ty),
-            });
-        }
-        for number in &index.included {
-            let ty = table.column(*number).map(|column| column.ty);
-            let ty = ty
-                .ok_or_else(|| ochre_base::Error::internal("an index includes a column that is not there"))?;
-            columns.push(ochre_expr::Expr::column(*number as usize - 1, ty));
-        }
-        let predicate = match &index.predicate {
-            Some(text) => Some(binder.bind_text(text, RowExpression::IndexPredicate, None)?),
-            None => None,
-        };
-        Ok(IndexExpressions { columns, predicate })
     }
 
     /// Forgets the table that a file was dropped from, unless it has got another one.
@@ -135,4 +122,34 @@ impl Database {
         }
         catalog.relations().find(|relation| relation.file == Some(file)).cloned()
     }
+}
+
+/// Binds the texts of an index.
+fn bind_index(
+    catalog: &Arc<CatalogSnapshot>,
+    table: &Arc<RelationDescriptor>,
+    index: &IndexDescriptor,
+) -> Result<IndexExpressions> {
+    let session = NoSession::default();
+    // Stored texts name everything outside pg_catalog with its namespace.
+    let path = ochre_catalog::IMPLICIT_NAMESPACES;
+    let binder = RowExpressionBinder::new(catalog, &path, &session, table);
+    let mut columns = Vec::with_capacity(index.keys.len() + index.included.len());
+    for key in &index.keys {
+        columns.push(match &key.expression {
+            Some(text) => binder.bind_text(text, RowExpression::IndexKey, None)?,
+            None => ochre_expr::Expr::column(key.number as usize - 1, key.ty),
+        });
+    }
+    for number in &index.included {
+        let ty = table.column(*number).map(|column| column.ty);
+        let ty =
+            ty.ok_or_else(|| ochre_base::Error::internal("an index includes a column that is not there"))?;
+        columns.push(ochre_expr::Expr::column(*number as usize - 1, ty));
+    }
+    let predicate = match &index.predicate {
+        Some(text) => Some(binder.bind_text(text, RowExpression::IndexPredicate, None)?),
+        None => None,
+    };
+    Ok(IndexExpressions { columns, predicate })
 }

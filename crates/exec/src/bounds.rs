@@ -85,7 +85,7 @@ enum Converted {
 /// # Errors
 /// Those of the conditions' expressions.
 pub fn key_spans(ctx: &ExecContext<'_>, index: &IndexAccess, bounds: &IndexBounds) -> Result<Vec<KeySpan>> {
-    let mut prefixes: Vec<Vec<u8>> = vec![Vec::new()];
+    let mut prefixes: Vec<Vec<u8>> = vec![index.key_prefix().to_vec()];
     for (condition, (ty, order)) in bounds.keys.iter().zip(&index.keys) {
         let suffixes = match condition {
             KeyCondition::Equal(value) => match evaluate(ctx, value, *ty)? {
@@ -241,6 +241,7 @@ pub fn point_key(
     out: &mut Vec<u8>,
 ) -> Result<bool> {
     out.clear();
+    out.extend_from_slice(index.key_prefix());
     for (condition, (ty, order)) in bounds.keys.iter().zip(&index.keys) {
         let KeyCondition::Equal(value) = condition else {
             return Err(Error::internal("a point lookup has another condition than an equality"));

@@ -18,7 +18,7 @@ use ochre_base::{BlockNo, Result, RowId, limits};
 use ochre_sql::physical::ScanColumn;
 use ochre_storage::ScanRing;
 use ochre_txn::Snapshot;
-use ochre_types::{Batch, Column, key};
+use ochre_types::{Batch, Column};
 
 use crate::codec::RowDecoder;
 use crate::context::{ExecContext, Frame, StatementContext};
@@ -92,7 +92,7 @@ pub fn look_for_twins(
 
 /// Whether a unique index may hold a key once only.
 fn is_checked(index: &IndexAccess, key: &[u8]) -> Result<bool> {
-    Ok(index.descriptor.nulls_not_distinct || !index.has_null_in_key(key)?)
+    Ok(!index.is_memo(key) && (index.descriptor.nulls_not_distinct || !index.has_null_in_key(key)?))
 }
 
 /// The entries of all rows that the statement sees, in order; whether two threads are worth their while for what follows.
@@ -105,11 +105,18 @@ fn sort_entries(
     let config = SortConfig::new(statement.temp.env(), statement.temp.dir(), memory_bytes);
     let parallel = config.threads > 1;
     let mut sorter = Sorter::new(config);
-    let mut entry = Entry::default();
+    let (mut entry, mut several) = (Entry::default(), Vec::new());
     each_batch_of(statement, table, &index.exprs.columns_read(), |ctx, image| {
         let columns = ctx.with_eval(|eval| EntryColumns::compute(index, &image, eval))?;
         let ids = image.columns.last().and_then(|column| column.as_i64s()).unwrap_or_default();
         for row in image.active().filter(|row| columns.is_included(*row)) {
+            if !index.has_single_entries() {
+                columns.entries(index, row, RowId::from_u64(ids[row] as u64), &mut several)?;
+                for entry in &several {
+                    sorter.add(&entry.key, ids[row] as u64, &entry.payload)?;
+                }
+                continue;
+            }
             columns.write(index, row, &mut entry)?;
             sorter.add(&entry.key, ids[row] as u64, &entry.payload)?;
         }
@@ -160,9 +167,7 @@ fn duplicate(
     index: &IndexAccess,
     key: &[u8],
 ) -> ochre_base::Error {
-    let mut rest = key;
-    let values: Result<Vec<_>> =
-        index.keys.iter().map(|(ty, order)| key::decode_key(*ty, *order, &mut rest)).collect();
+    let values = index.decode_key(key);
     let schema = statement.relations.namespace_name(table.descriptor.namespace);
     let name = TableName { schema, table };
     cannot_create_unique(&name, index, &values.unwrap_or_default(), statement.session.format())
@@ -179,29 +184,31 @@ fn duplicate(
 pub fn fill_index(statement: &StatementContext<'_>, table: &TableAccess, index: &IndexAccess) -> Result<u64> {
     let xid = statement.txn.assign_xid()?;
     let heap = table.heap()?;
-    let mut entry = Entry::default();
+    let mut entries = Vec::new();
     let mut count = 0;
     each_batch_of(statement, table, &index.exprs.columns_read(), |ctx, image| {
         let columns = ctx.with_eval(|eval| EntryColumns::compute(index, &image, eval))?;
         let ids = image.columns.last().and_then(|column| column.as_i64s()).unwrap_or_default();
         for row in image.active().filter(|row| columns.is_included(*row)) {
-            columns.write(index, row, &mut entry)?;
             let rid = RowId::from_u64(ids[row] as u64);
-            count += 1;
-            if !index.descriptor.unique || !is_checked(index, &entry.key)? {
+            columns.entries(index, row, rid, &mut entries)?;
+            for entry in &entries {
+                count += 1;
+                if !index.descriptor.unique || !is_checked(index, &entry.key)? {
+                    index.tree.insert(xid, &entry.key, &entry.payload, rid)?;
+                    continue;
+                }
+                let mut checker = HeapUniqueChecker::new(ctx, table, heap, index, &entry.key);
+                let outcome = index.tree.insert_unique(xid, &entry.key, &entry.payload, rid, &mut checker)?;
+                if outcome == UniqueOutcome::Inserted {
+                    continue;
+                }
+                if has_key_still(&mut checker, rid)? {
+                    return Err(duplicate(statement, table, index, &entry.key));
+                }
+                // Another row has the key now; this one is in the index for older snapshots only.
                 index.tree.insert(xid, &entry.key, &entry.payload, rid)?;
-                continue;
             }
-            let mut checker = HeapUniqueChecker::new(ctx, table, heap, index, &entry.key);
-            let outcome = index.tree.insert_unique(xid, &entry.key, &entry.payload, rid, &mut checker)?;
-            if outcome == UniqueOutcome::Inserted {
-                continue;
-            }
-            if has_key_still(&mut checker, rid)? {
-                return Err(duplicate(statement, table, index, &entry.key));
-            }
-            // Another row has the key now; this one is in the index for older snapshots only.
-            index.tree.insert(xid, &entry.key, &entry.payload, rid)?;
         }
         Ok(true)
     })?;

@@ -4,15 +4,30 @@
 //! Key: the key columns' order-preserving forms, one after the other. Payload, empty when the index has no such columns: a
 //! row as in [`crate::row_bytes`] of the values of key columns whose key form may differ from the value (1.0 and 1.00),
 //! then of the included columns.
+//!
+//! An index that functions of users take part in ("remembers") has two kinds of entries. Those of keys begin with a byte of
+//! one. For each of these there is a *memo*: a byte of zero, the row id (8 bytes, big-endian), the fingerprint (16 bytes) of
+//! the columns that the functions were given, and the entry's key without its first byte; its payload is the entry's.
+//!
+//! # Invariants
+//! - E1: a memo is inserted before the entry that it tells of, and removed after it.
+//! - E2: what entries a version has, its memos say, and never the functions: they are called for rows that are written, by
+//!   the session that writes them. So the collector, which has no session and holds latches, never calls one, and a function
+//!   that gives another result than before, raises errors or waits neither loses an entry nor leaves one behind.
 
 use std::sync::Arc;
 
-use ochre_base::Result;
+use ochre_access::btree::{KeyBound, Scan, ScanDirection, ScanFetch};
+use ochre_base::{Result, RowId};
 use ochre_expr::{EvalContext, Expr};
 use ochre_types::{Batch, Column, ColumnBuilder, Datum, key};
 
 use crate::relation::IndexAccess;
 use crate::row_bytes;
+
+/// What memos begin with, and the entries of keys beside them.
+const MEMO: u8 = 0;
+const KEY: u8 = 1;
 
 /// The columns of an index for the rows of a batch: what entries are made of.
 pub struct EntryColumns {
@@ -21,6 +36,10 @@ pub struct EntryColumns {
     included: Option<Vec<bool>>,
     payload: Vec<Arc<Column>>,
     key_count: usize,
+    /// Of an index that remembers: what its functions are given.
+    inputs: Vec<Arc<Column>>,
+    /// The functions were not called: memos tell of the entries (E2).
+    recalled: bool,
 }
 
 impl EntryColumns {
@@ -48,11 +67,106 @@ impl EntryColumns {
         }
         let payload = index.payload.iter().map(|part| Arc::clone(&columns[part.column])).collect();
         let included = included.map(|(included, _)| included);
-        Ok(EntryColumns { columns, included, payload, key_count: index.keys.len() })
+        let inputs = inputs(index, batch);
+        Ok(EntryColumns { columns, included, payload, key_count: index.keys.len(), inputs, recalled: false })
+    }
+
+    /// As [`EntryColumns::compute`], for versions that are stored: functions of users are not called (E2). Their rows are
+    /// asked by [`EntryColumns::entries`] only.
+    ///
+    /// # Errors
+    /// Those of the expressions.
+    pub fn stored(index: &IndexAccess, batch: &Batch, eval: &EvalContext<'_>) -> Result<EntryColumns> {
+        if index.remembered_inputs.is_none() {
+            return EntryColumns::compute(index, batch, eval);
+        }
+        Ok(EntryColumns {
+            columns: Vec::new(),
+            included: None,
+            payload: Vec::new(),
+            key_count: index.keys.len(),
+            inputs: inputs(index, batch),
+            recalled: true,
+        })
+    }
+
+    /// All entries of a row, in the order in which they are inserted.
+    ///
+    /// # Errors
+    /// 0A000 for types that cannot be indexed; errors of storage.
+    pub fn entries(&self, index: &IndexAccess, row: usize, rid: RowId, out: &mut Vec<Entry>) -> Result<()> {
+        out.clear();
+        if self.recalled {
+            return self.recall(index, row, rid, out);
+        }
+        if !self.is_included(row) {
+            return Ok(());
+        }
+        out.push(self.entry(index, row)?);
+        if index.remembered_inputs.is_some() {
+            let head = self.memo_head(row, rid);
+            let memo = |entry: &Entry| Entry {
+                key: [&head, &entry.key[1..]].concat(),
+                payload: entry.payload.clone(),
+            };
+            let memos: Vec<Entry> = out.iter().map(memo).collect();
+            out.splice(0..0, memos); // E1
+        }
+        Ok(())
+    }
+
+    /// Whether a row of stored versions has an entry.
+    ///
+    /// # Errors
+    /// As [`EntryColumns::entries`].
+    pub fn has_entry(
+        &self,
+        index: &IndexAccess,
+        row: usize,
+        rid: RowId,
+        key: &[u8],
+        payload: Option<&[u8]>,
+    ) -> Result<bool> {
+        let mut entries = Vec::new();
+        self.entries(index, row, rid, &mut entries)?;
+        Ok(entries.iter().any(|entry| entry.key == key && payload.is_none_or(|own| entry.payload == own)))
+    }
+
+    /// What the memos of a row say (E2).
+    fn recall(&self, index: &IndexAccess, row: usize, rid: RowId, out: &mut Vec<Entry>) -> Result<()> {
+        let head = self.memo_head(row, rid);
+        let mut scan = Scan::new(Arc::clone(&index.tree), ScanFetch::Entries);
+        scan.start(KeyBound::IncludedPrefix(&head), KeyBound::IncludedPrefix(&head), ScanDirection::Forward);
+        while scan.next_leaf()? {
+            for number in 0..scan.len() {
+                let (key, payload) = (scan.key(number).to_vec(), scan.payload(number).to_vec());
+                out.push(Entry { key, payload });
+            }
+        }
+        let own: Vec<Entry> = out
+            .iter()
+            .map(|memo| Entry {
+                key: [&[KEY], &memo.key[head.len()..]].concat(),
+                payload: memo.payload.clone(),
+            })
+            .collect();
+        out.extend(own);
+        Ok(())
+    }
+
+    /// What the memos of a row begin with.
+    fn memo_head(&self, row: usize, rid: RowId) -> Vec<u8> {
+        let mut given = Vec::new();
+        row_bytes::encode_row(&self.inputs, row, &mut given);
+        let mut head = vec![MEMO];
+        head.extend_from_slice(&rid.to_u64().to_be_bytes());
+        head.extend_from_slice(&key::fingerprint(&given));
+        head
     }
 
     /// Whether a row has an entry.
     pub fn is_included(&self, row: usize) -> bool {
+        debug_assert!(!self.recalled, "E2: memos tell");
         self.included.as_ref().is_none_or(|included| included[row])
     }
 
@@ -66,7 +180,9 @@ impl EntryColumns {
     /// # Errors
     /// 0A000 for types that cannot be indexed.
     pub fn write(&self, index: &IndexAccess, row: usize, entry: &mut Entry) -> Result<()> {
+        debug_assert!(!self.recalled, "E2: memos tell");
         entry.key.clear();
+        entry.key.extend_from_slice(index.key_prefix());
         entry.payload.clear();
         for (column, (_, order)) in self.columns.iter().zip(&index.keys) {
             key::encode_key_at(column, row, *order, &mut entry.key)?;
@@ -93,13 +209,43 @@ impl EntryColumns {
     }
 }
 
+/// What the functions of users in an index are given.
+fn inputs(index: &IndexAccess, batch: &Batch) -> Vec<Arc<Column>> {
+    let columns = index.remembered_inputs.iter().flatten();
+    columns.map(|column| Arc::clone(&batch.columns[*column])).collect()
+}
+
 impl IndexAccess {
+    /// Whether a row has one entry, or none, and what is computed from it says which.
+    pub fn has_single_entries(&self) -> bool {
+        self.remembered_inputs.is_none()
+    }
+
+    /// What the entries of keys begin with.
+    pub fn key_prefix(&self) -> &'static [u8] {
+        if self.remembered_inputs.is_some() { &[KEY] } else { &[] }
+    }
+
+    /// Whether an entry is a memo.
+    pub fn is_memo(&self, key: &[u8]) -> bool {
+        self.remembered_inputs.is_some() && key.first() == Some(&MEMO)
+    }
+
+    /// The values of an entry's key columns.
+    ///
+    /// # Errors
+    /// XX002 when the key is damaged.
+    pub fn decode_key(&self, key: &[u8]) -> Result<Vec<Datum>> {
+        let mut rest = key.get(self.key_prefix().len()..).unwrap_or_default();
+        self.keys.iter().map(|(ty, order)| key::decode_key(*ty, *order, &mut rest)).collect()
+    }
+
     /// Whether a column of an entry's key is NULL.
     ///
     /// # Errors
     /// XX002 when the key is damaged.
     pub fn has_null_in_key(&self, key: &[u8]) -> Result<bool> {
-        let mut rest = key;
+        let mut rest = key.get(self.key_prefix().len()..).unwrap_or_default();
         for (ty, order) in &self.keys {
             if !matches!(rest.first(), Some(0x80)) {
                 return Ok(true);
@@ -111,7 +257,7 @@ impl IndexAccess {
 }
 
 /// Key and payload of one entry, in memory that is kept.
-#[derive(Debug, Default, Clone, PartialEq, Eq)]
+#[derive(Debug, Default, Clone, PartialEq, Eq, Hash)]
 pub struct Entry {
     pub key: Vec<u8>,
     pub payload: Vec<u8>,
@@ -127,7 +273,7 @@ pub fn decode_entry(
     payload: &[u8],
     out: &mut [ColumnBuilder],
 ) -> Result<()> {
-    let mut rest = key;
+    let mut rest = key.get(index.key_prefix().len()..).unwrap_or_default();
     for (column, (ty, order)) in index.keys.iter().enumerate() {
         if index.payload.iter().any(|part| part.column == column) {
             if column + 1 < index.keys.len() {

@@ -15,7 +15,7 @@ use ochre_types::Datum;
 use crate::bounds::point_key;
 use crate::codec::{ImageDecoder, RowCodec, RowDecoder};
 use crate::context::{ExecContext, Frame, StatementContext};
-use crate::index_entry::{Entry, EntryColumns};
+use crate::index_entry::EntryColumns;
 use crate::relation::{IndexAccess, RelationSource, TableAccess};
 use crate::run_state::RunState;
 
@@ -187,10 +187,8 @@ fn fetch_slowly(
     pushed?;
     if recheck {
         let image = image.take(heap)?;
-        let columns = ctx.with_eval(|eval| EntryColumns::compute(index, &image, eval))?;
-        let mut entry = Entry::default();
-        columns.write(index, 0, &mut entry)?;
-        if !columns.is_included(0) || entry.key != key {
+        let columns = ctx.with_eval(|eval| EntryColumns::stored(index, &image, eval))?;
+        if !columns.has_entry(index, 0, rid, key, None)? {
             return Ok(false);
         }
     }

@@ -8,7 +8,7 @@ use ochre_access::btree::BTree;
 use ochre_access::heap::Heap;
 use ochre_base::{Error, Oid, Result};
 use ochre_catalog::{ConstraintDescriptor, IndexDescriptor, IndexMethod, RelationDescriptor};
-use ochre_expr::Expr;
+use ochre_expr::{Expr, Implementation};
 use ochre_sql::physical::{ForeignKeyCheck, PlannedStatement};
 use ochre_types::{Batch, KeyOrder, PhysicalType, SqlType, key};
 
@@ -133,6 +133,10 @@ pub struct IndexAccess {
     /// The types of what an entry's payload holds: for each key column whose key form may differ from the value, unless it is
     /// hashed, the value; then the included columns.
     pub payload: Vec<PayloadColumn>,
+    /// Of an index whose keys functions of users compute: the table's columns (by position) that they are computed from.
+    /// What the functions gave for a version is kept in the index, and they are not asked again
+    /// ([`crate::index_entry`], E2).
+    pub remembered_inputs: Option<Vec<usize>>,
 }
 
 /// What an index stores of a row, as expressions over the target image: the table's columns by position, then the row id.
@@ -159,6 +163,15 @@ impl IndexExpressions {
             })
             .collect::<Option<Vec<Expr>>>()?;
         Some(IndexExpressions { columns, predicate: None })
+    }
+
+    /// Whether a function of a user takes part.
+    pub fn call_routines(&self) -> bool {
+        let is_routine = |node: &Expr| match node {
+            Expr::Call { function, .. } => matches!(function.implementation, Implementation::Routine),
+            _ => false,
+        };
+        self.columns.iter().chain(&self.predicate).any(|expr| expr.any(is_routine))
     }
 
     /// Positions of the table's columns that entries depend on, sorted.
@@ -243,7 +256,8 @@ impl IndexAccess {
             let ty = table.column(*number).map_or(SqlType::TEXT, |column| column.ty);
             payload.push(PayloadColumn { column: keys.len() + i, physical: ty.physical });
         }
-        IndexAccess { descriptor: Arc::clone(descriptor), tree, exprs, keys, payload }
+        let remembered_inputs = exprs.call_routines().then(|| exprs.columns_read());
+        IndexAccess { descriptor: Arc::clone(descriptor), tree, exprs, keys, payload, remembered_inputs }
     }
 }
 

@@ -123,6 +123,14 @@ pub fn encode_key_at(column: &Column, row: usize, order: KeyOrder, out: &mut Vec
     Ok(())
 }
 
+/// A digest of bytes that tells different ones apart in all likelihood. It is kept on disk.
+pub fn fingerprint(bytes: &[u8]) -> [u8; 16] {
+    let mut digest = [0; 16];
+    digest[..8].copy_from_slice(&hash_bytes(bytes, 0).to_be_bytes());
+    digest[8..].copy_from_slice(&hash_bytes(bytes, u64::from_be_bytes(*b"a digest")).to_be_bytes());
+    digest
+}
+
 /// Gives the bytes of an ascending value the form that the column's order asks for.
 fn finish(order: KeyOrder, start: usize, out: &mut Vec<u8>) {
     if order.hashed {

@@ -17,7 +17,9 @@ const SORT_BYTES: usize = 64 << 20;
 /// The entries that live rows should have.
 pub(super) struct ExpectedEntries {
     state: State,
-    scratch: Entry,
+    scratch: Vec<Entry>,
+    /// Rows that the index should hold and remembers nothing of.
+    forgotten: Vec<RowId>,
 }
 
 enum State {
@@ -30,10 +32,14 @@ impl ExpectedEntries {
     pub(super) fn new(instance: &Instance, indexes: usize) -> ExpectedEntries {
         let temp = instance.temp();
         let config = SortConfig::new(temp.env(), temp.dir(), SORT_BYTES / indexes);
-        ExpectedEntries { state: State::Adding(Box::new(Sorter::new(config))), scratch: Entry::default() }
+        ExpectedEntries {
+            state: State::Adding(Box::new(Sorter::new(config))),
+            scratch: Vec::new(),
+            forgotten: Vec::new(),
+        }
     }
 
-    /// Adds a row's entry.
+    /// Adds a row's entries.
     pub(super) fn add(
         &mut self,
         index: &IndexAccess,
@@ -41,19 +47,25 @@ impl ExpectedEntries {
         row: usize,
         rid: RowId,
     ) -> Result<()> {
-        columns.write(index, row, &mut self.scratch)?;
+        columns.entries(index, row, rid, &mut self.scratch)?;
         match &mut self.state {
-            State::Adding(sorter) => sorter.add(&self.scratch.key, rid.to_u64(), &self.scratch.payload),
+            State::Adding(sorter) => {
+                for entry in &self.scratch {
+                    sorter.add(&entry.key, rid.to_u64(), &entry.payload)?;
+                }
+            }
             State::Sorted(_) => unreachable!("nothing is added to what is sorted"),
         }
+        if self.scratch.is_empty() && index.exprs.predicate.is_none() {
+            self.forgotten.push(rid);
+        }
+        Ok(())
     }
 
     /// Sorts them.
     pub(super) fn finish(self) -> Result<ExpectedEntries> {
         Ok(match self.state {
-            State::Adding(sorter) => {
-                ExpectedEntries { state: State::Sorted(sorter.finish()?), scratch: self.scratch }
-            }
+            State::Adding(sorter) => ExpectedEntries { state: State::Sorted(sorter.finish()?), ..self },
             State::Sorted(_) => self,
         })
     }
@@ -140,6 +152,7 @@ impl Merge<'_> {
         if descriptor.unique
             && !self.before.is_empty()
             && next.0 == self.before
+            && !self.index.is_memo(&next.0)
             && (descriptor.nulls_not_distinct || !self.index.has_null_in_key(&next.0)?)
         {
             let rid = RowId::from_u64(next.1);
@@ -177,6 +190,8 @@ impl Merge<'_> {
         while self.head.is_some() {
             self.missing()?;
         }
+        let forgotten = self.expected.forgotten.iter().map(|rid| format!("row {rid} has no entry"));
+        self.problems.extend(forgotten);
         Ok(())
     }
 
@@ -191,10 +206,9 @@ impl Merge<'_> {
         let batch = decoder.take(heap)?;
         let session = NoSession::default();
         let eval = EvalContext { params: &[], correlated: &[], session: &session, subplans: None };
-        let columns = EntryColumns::compute(self.index, &batch, &eval)?;
-        for row in (0..batch.rows).filter(|row| columns.is_included(*row)) {
-            let entry = columns.entry(self.index, row)?;
-            if entry.key == key && entry.payload == payload {
+        let columns = EntryColumns::stored(self.index, &batch, &eval)?;
+        for row in 0..batch.rows {
+            if columns.has_entry(self.index, row, rid, key, Some(payload))? {
                 return Ok(true);
             }
         }

@@ -182,9 +182,9 @@ impl Session {
     ) -> Result<(R, Lsn)> {
         let (relation, index) = self.require_index(oid)?;
         let database = Arc::clone(&self.state.database);
-        let table = database.table(&relation)?;
+        let table = database.table_in(&relation, || self.state.catalog())?;
         let tree = self.state.instance.btrees().open(database.file_key(false, index.file))?;
-        let access = database.index_access(&relation, &index, tree)?;
+        let access = database.index_access(&self.state.catalog(), &relation, &index, tree)?;
         let snapshot = self.txn().newest_snapshot()?;
         let read = self.with_context(&snapshot, &[], |_, context| read(context, &table, &access))?;
         Ok((read, snapshot.lsn()))

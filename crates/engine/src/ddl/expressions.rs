@@ -44,18 +44,6 @@ impl ColumnNames for Names<'_> {
     }
 }
 
-/// Refuses functions of users in an index: the collector computes entries without a session that could carry them out.
-fn refuse_routines(expr: &Expr) -> Result<()> {
-    let is_routine = |node: &Expr| match node {
-        Expr::Call { function, .. } => matches!(function.implementation, Implementation::Routine),
-        _ => false,
-    };
-    if expr.any(is_routine) {
-        return Err(Error::unsupported("an index on a function of a user"));
-    }
-    Ok(())
-}
-
 /// An expression without columns as stored text.
 pub(crate) fn constant_text(expr: &Expr) -> String {
     expr.to_sql(&NoColumns)
@@ -157,7 +145,6 @@ impl Session {
                 "functions in index expression must be marked IMMUTABLE",
             ));
         }
-        refuse_routines(&bound)?;
         let name = match &bound {
             Expr::Call { function, .. } if ochre_expr::operator_of_function(function.oid).is_none() => {
                 function.name.to_string()
@@ -181,7 +168,6 @@ impl Session {
                 "functions in index predicate must be marked IMMUTABLE",
             ));
         }
-        refuse_routines(&bound)?;
         Ok(stored_text(&relation, &bound))
     }
 
@@ -319,7 +305,7 @@ impl Session {
         if relation.kind == RelationKind::PartitionedTable {
             return Ok(false);
         }
-        let table = self.state.database.table(relation)?;
+        let table = self.state.database.table_in(relation, || self.state.catalog())?;
         self.txn().advance_command()?;
         let snapshot = self.txn().newest_snapshot()?;
         let mut found = false;

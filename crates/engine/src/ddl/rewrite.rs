@@ -28,9 +28,10 @@ impl Session {
         index.file = self.new_tree()?;
         let memory = self.state.settings.borrow().integer("maintenance_work_mem") as usize * 1024;
         let database = Arc::clone(&self.state.database);
-        let table = database.table(relation)?;
+        let table = database.table_in(relation, || self.state.catalog())?;
         let tree = self.state.instance.btrees().open(database.file_key(false, index.file))?;
-        let access = database.index_access(relation, &Arc::new(index.clone()), tree)?;
+        let access =
+            database.index_access(&self.state.catalog(), relation, &Arc::new(index.clone()), tree)?;
         self.txn().advance_command()?;
         let snapshot = self.txn().newest_snapshot()?;
         let report = self
@@ -94,7 +95,7 @@ impl Session {
             }
             return Ok(());
         }
-        let source = self.state.database.table(old)?;
+        let source = self.state.database.table_in(old, || self.state.catalog())?;
         // Indexes are built when the rows are there.
         let indexes = self.relation(old.oid).indexes.clone();
         self.new_table_file(old.oid)?;

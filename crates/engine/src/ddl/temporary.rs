@@ -82,7 +82,7 @@ impl Session {
             match action {
                 OnCommit::Drop => self.drop_relations(&[table], Behavior::Cascade)?,
                 OnCommit::DeleteRows if wrote => {
-                    let open = self.state.database.table(&relation)?;
+                    let open = self.state.database.table_in(&relation, || self.state.catalog())?;
                     let filled = match &open.heap {
                         Some(heap) => heap.block_count()? > 0,
                         None => false,

@@ -520,12 +520,12 @@ impl SessionContext for StatementSession<'_> {
 
 impl RelationSource for StatementSession<'_> {
     fn table(&self, descriptor: &Arc<RelationDescriptor>) -> Result<Arc<TableAccess>> {
-        self.state.database.table(descriptor)
+        self.state.database.table_in(descriptor, || Arc::clone(self.catalog()))
     }
 
     fn table_by_oid(&self, oid: Oid) -> Result<Arc<TableAccess>> {
         let relation = self.catalog().relation(oid).ok_or_else(|| crate::errors::undefined_table(oid))?;
-        self.state.database.table(relation)
+        self.state.database.table_in(relation, || Arc::clone(self.catalog()))
     }
 
     fn namespace_name(&self, namespace: Oid) -> String {

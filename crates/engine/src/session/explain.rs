@@ -69,7 +69,7 @@ impl Session {
             execution_ms: None,
         };
         if !options.analyze {
-            return Ok(explain(&explanation));
+            return Ok(self.with_names(explain(&explanation)));
         }
         let started = Instant::now();
         let (execution, serialization) = self.run_instrumented(&planned, options.serialize)?;
@@ -89,7 +89,13 @@ impl Session {
             })
         };
         explanation.actuals = Some(&actual);
-        Ok(explain(&explanation))
+        Ok(self.with_names(explain(&explanation)))
+    }
+
+    /// Names the functions of users in the texts of indexes, which tell them by their ids.
+    fn with_names(&self, lines: Vec<String>) -> Vec<String> {
+        let (catalog, path) = (self.state.catalog(), self.state.search_path());
+        lines.iter().map(|line| crate::ddl::named_text(&catalog, &path, line)).collect()
     }
 
     /// The plan of what is to be explained; `None` when it is a utility.

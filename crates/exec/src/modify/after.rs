@@ -669,11 +669,7 @@ impl PendingUnique {
 
     #[cold]
     fn duplicate(&self, ctx: &ExecContext<'_>, key: &[u8]) -> ochre_base::Error {
-        let mut rest = key;
-        let decode = |(ty, order): &(ochre_types::SqlType, ochre_types::KeyOrder)| {
-            ochre_types::key::decode_key(*ty, *order, &mut rest)
-        };
-        let values: Result<Vec<Datum>> = self.index.keys.iter().map(decode).collect();
+        let values = self.index.decode_key(key);
         let schema = ctx.statement.relations.namespace_name(self.table.descriptor.namespace);
         let name = crate::modify::errors::TableName { schema, table: &self.table };
         unique_violation(&name, &self.index, &values.unwrap_or_default(), ctx.statement.session.format())

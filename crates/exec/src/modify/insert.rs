@@ -18,6 +18,7 @@ use crate::modify::target::{NewRows, Target, is_checked, with_row_ids};
 use crate::modify::triggers::{TriggerEvent, Triggers};
 use crate::modify::unique::{Found, HeapUniqueChecker};
 use crate::modify::update::{RowUpdater, Shown, ShownUpdate};
+use crate::relation::IndexAccess;
 use crate::relation::RelationSource;
 use crate::{BoxOperator, ExecContext, Operator};
 
@@ -225,9 +226,10 @@ impl Insert {
         project(ctx, returning, image).map(Some)
     }
 
+    /// What indexes make entries of, without calling functions of users: these are called when the entry is needed.
     fn entry_columns(&self, ctx: &ExecContext<'_>, image: &Batch) -> Result<Vec<EntryColumns>> {
         let indexes = &self.target.table.indexes;
-        indexes.iter().map(|index| ctx.with_eval(|eval| EntryColumns::compute(index, image, eval))).collect()
+        indexes.iter().map(|index| ctx.with_eval(|eval| EntryColumns::stored(index, image, eval))).collect()
     }
 
     /// Inserts one row, or deals with the one that is there.
@@ -239,9 +241,9 @@ impl Insert {
         row: usize,
     ) -> Result<Placed> {
         loop {
-            match self.find_conflict(ctx, entries, row)? {
+            match self.find_conflict(ctx, new, entries, row)? {
                 Some(conflict) => {
-                    if let Some(placed) = self.resolve(ctx, new, entries, row, conflict)? {
+                    if let Some(placed) = self.resolve(ctx, new, row, conflict)? {
                         return Ok(placed);
                     }
                     // The row went, or got another key, while it was looked at.
@@ -266,13 +268,19 @@ impl Insert {
     fn find_conflict(
         &mut self,
         ctx: &ExecContext<'_>,
+        new: &NewRows,
         entries: &[EntryColumns],
         row: usize,
     ) -> Result<Option<ConflictingRow>> {
         let mut rows = Vec::new();
         for (number, columns) in entries.iter().enumerate() {
             let index = Arc::clone(&self.target.table.indexes[number]);
-            if !self.is_arbiter(number) || !columns.is_included(row) || !is_checked(&index, columns, row) {
+            if !self.is_arbiter(number) {
+                continue;
+            }
+            let own = self.own_columns(ctx, &index, new, row)?;
+            let (columns, row) = own.as_ref().map_or((columns, row), |own| (own, 0));
+            if !columns.is_included(row) || !is_checked(&index, columns, row) {
                 continue;
             }
             if !index.descriptor.immediate {
@@ -292,12 +300,29 @@ impl Insert {
                     Found::Nothing => break,
                     Found::Waited => {}
                     Found::Conflict(rid) => {
-                        return Ok(Some(ConflictingRow { rid, number, own: checker.own_conflict }));
+                        let (own, key) = (checker.own_conflict, key.clone());
+                        return Ok(Some(ConflictingRow { rid, number, key, own }));
                     }
                 }
             }
         }
         Ok(None)
+    }
+
+    /// The columns of an index that remembers, for one row alone: its functions are called now.
+    fn own_columns(
+        &self,
+        ctx: &ExecContext<'_>,
+        index: &IndexAccess,
+        new: &NewRows,
+        row: usize,
+    ) -> Result<Option<EntryColumns>> {
+        if index.remembered_inputs.is_none() {
+            return Ok(None);
+        }
+        let columns = new.image.columns.iter().map(|column| Arc::new(column.slice(row, 1))).collect();
+        let image = Batch::new(columns, 1);
+        ctx.with_eval(|eval| EntryColumns::compute(index, &image, eval)).map(Some)
     }
 
     /// Inserts a row that conflicted with nothing; `None` when meanwhile another row has its key. What was inserted
@@ -316,15 +341,24 @@ impl Insert {
         let rid = self.target.heap.insert(txn, &mut self.target.encoder.buffer, version)?;
         ctx.note_write();
         for (number, columns) in entries.iter().enumerate() {
+            let index = Arc::clone(&self.target.table.indexes[number]);
+            let own = self.own_columns(ctx, &index, new, row)?;
+            let (columns, row) = own.as_ref().map_or((columns, row), |own| (own, 0));
             if !columns.is_included(row) {
                 continue;
             }
-            let index = Arc::clone(&self.target.table.indexes[number]);
-            columns.write(&index, row, &mut self.target.entry)?;
             if self.is_arbiter(number) && !index.descriptor.immediate {
                 return Err(deferrable_arbiter(&self.target.name(ctx), &index));
             }
-            if self.target.try_insert_entry(ctx, &index, columns, row, rid)?.is_none() {
+            let other = if index.has_single_entries() {
+                columns.write(&index, row, &mut self.target.entry)?;
+                self.target.try_insert_entry(ctx, &index, columns, row, rid)?
+            } else {
+                let mut several = Vec::new();
+                columns.entries(&index, row, rid, &mut several)?;
+                self.target.try_insert_several(ctx, &index, columns, row, rid, several)?
+            };
+            if other.is_none() {
                 continue;
             }
             if !self.is_arbiter(number) {
@@ -354,9 +388,8 @@ impl Insert {
         &mut self,
         ctx: &ExecContext<'_>,
         new: &NewRows,
-        entries: &[EntryColumns],
         row: usize,
-        ConflictingRow { rid, number, own }: ConflictingRow,
+        ConflictingRow { rid, number, key, own }: ConflictingRow,
     ) -> Result<Option<Placed>> {
         let txn = ctx.statement.txn;
         let serializable = txn.isolation().uses_transaction_snapshot();
@@ -417,10 +450,8 @@ impl Insert {
         if !serializable {
             // It was found before the snapshot was taken that it is locked under.
             let index = &self.target.table.indexes[number];
-            let columns = ctx.with_eval(|eval| EntryColumns::compute(index, &old, eval))?;
-            let same = columns.is_included(0)
-                && columns.entry(index, 0)?.key == entries[number].entry(index, row)?.key;
-            if !same {
+            let columns = ctx.with_eval(|eval| EntryColumns::stored(index, &old, eval))?;
+            if !columns.has_entry(index, 0, rid, &key, None)? {
                 return Ok(None);
             }
         }
@@ -474,6 +505,8 @@ struct ConflictingRow {
     rid: RowId,
     /// The index that says so, by its number.
     number: usize,
+    /// The key that both have.
+    key: Vec<u8>,
     /// This command wrote it.
     own: bool,
 }

@@ -40,6 +40,7 @@ pub struct Target {
     row_ids: Vec<RowId>,
     run: EntryRun,
     pub entry: Entry,
+    several: Vec<Entry>,
 }
 
 /// New rows of a batch: the target image, and what is wrong with which row.
@@ -97,6 +98,7 @@ impl Target {
             row_ids: Vec::new(),
             run: EntryRun::default(),
             entry: Entry::default(),
+            several: Vec::new(),
         })
     }
 
@@ -261,7 +263,8 @@ impl Target {
         image: &Batch,
         ids: &[RowId],
     ) -> Result<()> {
-        if image.active_rows() < MANY_ROWS || !index.descriptor.immediate {
+        let single = index.has_single_entries();
+        if single && (image.active_rows() < MANY_ROWS || !index.descriptor.immediate) {
             for row in image.active().filter(|row| columns.is_included(*row)) {
                 columns.write(index, row, &mut self.entry)?;
                 self.insert_entry(ctx, index, columns, row, ids[row])?;
@@ -271,8 +274,16 @@ impl Target {
         let mut run = std::mem::take(&mut self.run);
         run.clear();
         for row in image.active().filter(|row| columns.is_included(*row)) {
-            columns.write(index, row, &mut self.entry)?;
             let checked = is_checked(index, columns, row);
+            if !single {
+                columns.entries(index, row, ids[row], &mut self.several)?;
+                for entry in &self.several {
+                    let checked = checked && !index.is_memo(&entry.key);
+                    run.push(&entry.key, &entry.payload, ids[row], checked, row);
+                }
+                continue;
+            }
+            columns.write(index, row, &mut self.entry)?;
             run.push(&self.entry.key, &self.entry.payload, ids[row], checked, row);
         }
         run.sort();
@@ -350,6 +361,33 @@ impl Target {
             self.share_key(ctx, index, rid)?;
         }
         Ok(other)
+    }
+
+    /// Adds some of the entries of a row that has several; the row that has a key already, if there is one.
+    ///
+    /// # Errors
+    /// As [`Target::try_insert_entry`].
+    pub fn try_insert_several(
+        &mut self,
+        ctx: &ExecContext<'_>,
+        index: &IndexAccess,
+        columns: &EntryColumns,
+        row: usize,
+        rid: RowId,
+        entries: Vec<Entry>,
+    ) -> Result<Option<RowId>> {
+        for entry in entries {
+            if index.is_memo(&entry.key) {
+                let xid = ctx.statement.txn.assign_xid()?;
+                index.tree.insert(xid, &entry.key, &entry.payload, rid)?;
+                continue;
+            }
+            self.entry = entry;
+            if let Some(other) = self.try_insert_entry(ctx, index, columns, row, rid)? {
+                return Ok(Some(other));
+            }
+        }
+        Ok(None)
     }
 
     /// Notes that the key of `self.entry`, which was just inserted for a row, may be another row's too. Of two

@@ -77,7 +77,10 @@ impl<'a> HeapUniqueChecker<'a> {
         };
         self.decoder.push(&version)?;
         let batch = self.decoder.take(self.heap)?;
-        let columns = self.ctx.with_eval(|eval| EntryColumns::compute(self.index, &batch, eval))?;
+        let columns = self.ctx.with_eval(|eval| EntryColumns::stored(self.index, &batch, eval))?;
+        if !self.index.has_single_entries() {
+            return columns.has_entry(self.index, 0, rid, self.key, None);
+        }
         if !columns.is_included(0) {
             return Ok(false);
         }

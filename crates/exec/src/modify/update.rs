@@ -31,6 +31,8 @@ pub struct RowUpdater {
     indexes: Vec<Arc<IndexAccess>>,
     old: Vec<Entry>,
     new: Vec<Entry>,
+    /// For indexes in which a row has several entries, what the new version has and the old one had not.
+    added: Vec<Vec<Entry>>,
     /// Foreign keys of the table over columns that the statement changes.
     references: Vec<Arc<Reference>>,
     /// Foreign keys that refer to columns that the statement changes.
@@ -87,21 +89,23 @@ impl RowUpdater {
             referenced_by: referenced_by.cloned().collect(),
             old: vec![Entry::default(); indexes.len()],
             new: vec![Entry::default(); indexes.len()],
+            added: vec![Vec::new(); indexes.len()],
             indexes,
         }
     }
 
     fn entries(&self, ctx: &ExecContext<'_>, old: &Batch, new: &Batch) -> Result<Entries> {
-        let compute = |image: &Batch| -> Result<Vec<EntryColumns>> {
-            let each =
-                |index: &Arc<IndexAccess>| ctx.with_eval(|eval| EntryColumns::compute(index, image, eval));
-            self.indexes.iter().map(each).collect()
-        };
+        let of_old = |index: &Arc<IndexAccess>| ctx.with_eval(|eval| EntryColumns::stored(index, old, eval));
+        let of_new = |index: &Arc<IndexAccess>| ctx.with_eval(|eval| EntryColumns::compute(index, new, eval));
         let references = self
             .references
             .iter()
             .map(|reference| Ok((reference.keys(ctx, old)?, reference.keys(ctx, new)?)));
-        Ok(Entries { old: compute(old)?, new: compute(new)?, references: references.collect::<Result<_>>()? })
+        Ok(Entries {
+            old: self.indexes.iter().map(of_old).collect::<Result<_>>()?,
+            new: self.indexes.iter().map(of_new).collect::<Result<_>>()?,
+            references: references.collect::<Result<_>>()?,
+        })
     }
 
     /// Computes the new images of source rows; `old_columns` says where the source has the table's old values.
@@ -163,6 +167,16 @@ impl RowUpdater {
         let mut strength = RowLockStrength::NoKeyUpdate;
         for (number, index) in self.indexes.iter().enumerate() {
             let (old, new) = (&entries.old[number], &entries.new[number]);
+            if !index.has_single_entries() {
+                let (mut before, added) = (Vec::new(), &mut self.added[number]);
+                old.entries(index, row, rid, &mut before)?;
+                new.entries(index, row, rid, added)?;
+                let known = added.len();
+                added.retain(|entry| !before.contains(entry));
+                // As many as before, all of them known: the same ones.
+                keys_changed |= !added.is_empty() || known != before.len();
+                continue;
+            }
             let (was, is) = (old.is_included(row), new.is_included(row));
             if was {
                 old.write(index, row, &mut self.old[number])?;
@@ -246,6 +260,13 @@ impl RowUpdater {
     ) -> Result<()> {
         for (number, index) in self.indexes.iter().enumerate() {
             let columns = &entries.new[number];
+            if !index.has_single_entries() {
+                let added = std::mem::take(&mut self.added[number]);
+                if target.try_insert_several(ctx, index, columns, row, rid, added)?.is_some() {
+                    return Err(target.duplicate(ctx, index, columns, row));
+                }
+                continue;
+            }
             let was = entries.old[number].is_included(row);
             if !columns.is_included(row) || (was && self.old[number] == self.new[number]) {
                 continue;

@@ -426,7 +426,10 @@ impl KeyRecheck {
         decoder.push(&self.version(rid))?;
         let batch = decoder.take(heap)?;
         self.decoder = Some(decoder);
-        let columns = ctx.with_eval(|eval| EntryColumns::compute(index, &batch, eval))?;
+        let columns = ctx.with_eval(|eval| EntryColumns::stored(index, &batch, eval))?;
+        if !index.has_single_entries() {
+            return columns.has_entry(index, 0, rid, key, Some(payload));
+        }
         if !columns.is_included(0) {
             return Ok(false);
         }

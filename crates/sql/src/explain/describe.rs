@@ -1191,6 +1191,10 @@ fn index_cond(
     bounds_text(names, index, bounds, |position| {
         let key = &index.keys[position];
         match &key.expression {
+            // A call of a user's function.
+            Some(text) if text.starts_with(crate::bind::view::OID_NAMESPACE) && text.ends_with(')') => {
+                text.to_string()
+            }
             Some(text) => format!("({text})"),
             None => match source.table.column(key.number) {
                 Some(column) => names.qualified(&source.alias, &column.name),
