@@ -22,8 +22,8 @@
 
 use ochre_base::{BlockNo, Error, Fork, Lsn, Result, SqlState, Xid};
 use ochre_storage::{
-    BlockFlags, Page, PageKind, PageWriteGuard, RecordBuilder, RedoContext, RelationKey, ResourceManager,
-    RmgrId, Storage, WalRecord,
+    BlockFlags, Page, PageKind, PageWriteGuard, RecordBuilder, RelationKey, ResourceManager, RmgrId, Storage,
+    WalRecord,
 };
 use parking_lot::Mutex;
 use std::sync::Arc;
@@ -239,7 +239,7 @@ fn log_state(storage: &Storage, page: &mut PageWriteGuard, xid: Xid, state: Stat
     Ok(storage.wal().append(&record, &mut [page])?.end)
 }
 
-fn apply(page: &mut PageWriteGuard, state: State) {
+fn apply(page: &mut Page, state: State) {
     page.format(SEQUENCE_PAGE, 0);
     page.put_u64(LAST_VALUE, state.last_value as u64);
     page.bytes_mut()[IS_CALLED] = u8::from(state.is_called);
@@ -265,11 +265,8 @@ impl ResourceManager for SequenceManager {
         "sequence"
     }
 
-    fn redo(&self, context: &RedoContext<'_>, record: &WalRecord<'_>) -> Result<()> {
-        let state = decode(record)?;
-        if let Some(mut page) = context.page(record, 0)?.to_apply() {
-            apply(&mut page, state);
-        }
+    fn redo_page(&self, record: &WalRecord<'_>, _index: usize, page: &mut Page) -> Result<()> {
+        apply(page, decode(record)?);
         Ok(())
     }
 

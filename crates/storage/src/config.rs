@@ -30,7 +30,10 @@ pub struct StorageConfig {
     /// Recovery takes this position for the log's end though there is proof of more behind it, once somebody has been told
     /// what is lost ([`crate::inspect::find_log_damage`]).
     pub end_damaged_log_at: Option<Lsn>,
-    /// Whether threads for checkpoints, page writing and log flushing run. Without them a caller that waits for the
+    /// Parts that recovery divides pages into, each redone by a thread of its own if threads may run. A constant, so
+    /// that the same log is redone in the same way on every machine.
+    pub recovery_parts: usize,
+    /// Whether threads for checkpoints, page writing, log flushing and recovery run. Without them a caller that waits for the
     /// log flushes it itself, and checkpoints run only when asked for: what deterministic tests need.
     pub background_threads: bool,
 }
@@ -49,6 +52,7 @@ impl Default for StorageConfig {
             fsync: true,
             wal_writer_delay: Duration::from_millis(200),
             end_damaged_log_at: None,
+            recovery_parts: 4,
             background_threads: true,
         }
     }

@@ -40,7 +40,7 @@ pub use buffer::{BufferPool, PageReadGuard, PageWriteGuard, PinnedPage, PoolStat
 pub use config::StorageConfig;
 pub use files::{CHOSEN_FILE_IDS, Creator, Files, ForkKey, RelationKey};
 pub use page::{Page, PageCheck, PageKind};
-pub use recovery::{RedoContext, RedoPage};
+pub use recovery::RedoContext;
 pub use slots::Slot;
 pub use storage::{CheckpointKind, OpenKind, ResourceManager, Storage};
 pub use wal::{

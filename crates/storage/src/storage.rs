@@ -27,7 +27,7 @@ use crate::checkpoint::CheckpointData;
 use crate::config::StorageConfig;
 use crate::current::{Current, CurrentFile};
 use crate::files::{Creator, FileStore, Files};
-use crate::page::{PageCheck, PageChecks, PageKind};
+use crate::page::{Page, PageCheck, PageChecks, PageKind};
 use crate::poison::Poison;
 use crate::records;
 use crate::recovery::{self, KnownEnd, RedoContext};
@@ -51,9 +51,20 @@ pub trait ResourceManager: Send + Sync {
     /// Its name in dumps.
     fn name(&self) -> &'static str;
 
-    /// Redoes one record. Called in log order, by one thread, while nobody else uses the storage. May meet effects of
-    /// later records on pages ([`crate::RedoPage::Done`]) and in what [`ResourceManager::checkpoint_restore`] gave.
-    fn redo(&self, context: &RedoContext<'_>, record: &WalRecord<'_>) -> Result<()>;
+    /// Redoes what a record says besides its pages. Called in log order, by one thread, while nobody else uses the
+    /// storage. May meet effects of later records in what [`ResourceManager::checkpoint_restore`] gave. Pages of earlier
+    /// records may not be redone yet.
+    fn redo(&self, context: &mut RedoContext<'_>, record: &WalRecord<'_>) -> Result<()> {
+        Ok(())
+    }
+
+    /// Redoes what a record does to its `index`-th page, which is in the state that the change starts from, with LSN and
+    /// dirty mark set. Not called when the page comes from an image in the record, has the change already, or is gone.
+    /// One page's records are redone in log order, different pages by different threads: what is done may depend on the
+    /// record and on this page alone.
+    fn redo_page(&self, record: &WalRecord<'_>, index: usize, page: &mut Page) -> Result<()> {
+        Err(Error::corrupt(format!("a log record of the manager \"{}\" has pages", self.name())))
+    }
 
     /// How pages of a kind of this layer's are checked when they come from disk, besides their checksum and header.
     /// What passes must not lead its readers and writers off the page, whatever it says.
@@ -380,8 +391,16 @@ impl Core {
             Some(at) => KnownEnd::Damaged(at),
             None => KnownEnd::Nothing,
         };
-        let redone =
-            recovery::redo(reader, found.checkpoint, end, &data, &self.pool, &self.files, &self.managers)?;
+        let redone = recovery::redo(
+            reader,
+            found.checkpoint,
+            end,
+            &data,
+            &self.pool,
+            &self.files,
+            &self.managers,
+            &self.config,
+        )?;
         let clean = found.shut_down && redone.records == 0;
         for manager in &self.managers {
             manager.recovery_finished(redone.end)?;

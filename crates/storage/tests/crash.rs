@@ -163,6 +163,7 @@ fn config(seed: u64) -> StorageConfig {
     config.full_page_writes = seed >= TORN_SEEDS || seed.is_multiple_of(2);
     config.compress_images = seed.is_multiple_of(3);
     config.wal_segment_bytes = if seed.is_multiple_of(3) { 4 << 10 } else { 32 << 10 };
+    config.recovery_parts = 1 + seed as usize % 5;
     config.wal_buffer_bytes = if seed.is_multiple_of(2) { 512 } else { 64 << 10 };
     config
 }

@@ -28,8 +28,13 @@ pub struct Scene {
 /// # Panics
 /// When the work itself goes wrong.
 pub fn scene(seed: u64, shut_down: bool) -> Scene {
-    let settings =
-        Settings { buffers: 64, segment_bytes: 256 << 10, wal_buffer_bytes: 8 << 10, full_page_writes: true };
+    let settings = Settings {
+        buffers: 64,
+        segment_bytes: 256 << 10,
+        wal_buffer_bytes: 8 << 10,
+        full_page_writes: true,
+        recovery_parts: 2,
+    };
     let stage = Stage::new(settings, seed).unwrap_or_else(|what| panic!("{what}"));
     let mut workload = stage.workload(150).unwrap_or_else(|what| panic!("{what}"));
     let ended = workload.end_all().and_then(|()| workload.acknowledge_all());

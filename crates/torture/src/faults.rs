@@ -24,8 +24,13 @@ use crate::verify;
 use crate::workload::{History, UnderFault, Workload};
 
 /// Few buffers: pages are written and read often. A segment leaves room for what one operation appends at most.
-const SETTINGS: Settings =
-    Settings { buffers: 48, segment_bytes: 512 << 10, wal_buffer_bytes: 512, full_page_writes: true };
+const SETTINGS: Settings = Settings {
+    buffers: 48,
+    segment_bytes: 512 << 10,
+    wal_buffer_bytes: 512,
+    full_page_writes: true,
+    recovery_parts: 2,
+};
 /// Steps before anything fails, and after.
 const STEPS_BEFORE: u64 = 25;
 const STEPS_AFTER: u64 = 12;

@@ -28,6 +28,7 @@ pub struct Settings {
     pub segment_bytes: u64,
     pub wal_buffer_bytes: usize,
     pub full_page_writes: bool,
+    pub recovery_parts: usize,
 }
 
 impl Settings {
@@ -38,6 +39,7 @@ impl Settings {
             segment_bytes: [64 << 10, 256 << 10, 1 << 20][random.below(3) as usize],
             wal_buffer_bytes: [512, 8 << 10, 64 << 10][random.below(3) as usize],
             full_page_writes: true,
+            recovery_parts: [1, 2, 5][random.below(3) as usize],
         }
     }
 
@@ -49,6 +51,7 @@ impl Settings {
                 wal_segment_bytes: self.segment_bytes,
                 wal_buffer_bytes: self.wal_buffer_bytes,
                 full_page_writes: self.full_page_writes,
+                recovery_parts: self.recovery_parts,
                 background_threads: false,
                 ..StorageConfig::default()
             },

@@ -14,8 +14,13 @@ use ochre_storage::inspect;
 use crate::client::{acknowledge, connect, query};
 use crate::machine::{Machine, ROOT, Settings, path};
 
-const SETTINGS: Settings =
-    Settings { buffers: 256, segment_bytes: 256 << 10, wal_buffer_bytes: 8 << 10, full_page_writes: true };
+const SETTINGS: Settings = Settings {
+    buffers: 256,
+    segment_bytes: 256 << 10,
+    wal_buffer_bytes: 8 << 10,
+    full_page_writes: true,
+    recovery_parts: 2,
+};
 
 /// What is there when a snapshot is taken that stays open.
 const MADE: [&str; 16] = [

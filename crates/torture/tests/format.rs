@@ -13,8 +13,13 @@ use ochre_env::{FileSystem, OpenMode};
 use ochre_torture::machine::{Machine, ROOT, Settings, path};
 use ochre_torture::text_of;
 
-const SETTINGS: Settings =
-    Settings { buffers: 256, segment_bytes: 64 << 10, wal_buffer_bytes: 8 << 10, full_page_writes: true };
+const SETTINGS: Settings = Settings {
+    buffers: 256,
+    segment_bytes: 64 << 10,
+    wal_buffer_bytes: 8 << 10,
+    full_page_writes: true,
+    recovery_parts: 2,
+};
 
 const MAKE: &[&str] = &[
     "CREATE TABLE items (id int PRIMARY KEY, name text, price numeric(10,2), made timestamptz, tags text[], doc jsonb, \

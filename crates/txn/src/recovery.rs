@@ -28,7 +28,10 @@ pub struct TransactionLog {
 #[derive(Default)]
 struct Recovery {
     saved: SavedOutcomes,
-    committed: HashMap<Xid, Vec<DeadRange>>,
+    /// As the log has them while it is redone, then sorted.
+    committed: Vec<Xid>,
+    /// What of committed transactions is dead.
+    dead: HashMap<Xid, Vec<DeadRange>>,
     aborted: BTreeSet<Xid>,
     forgotten: Vec<(Xid, Xid)>,
     /// Transactions prepared and not ended.
@@ -55,16 +58,20 @@ impl TransactionLog {
 }
 
 impl Recovery {
+    fn has_committed(&self, xid: Xid) -> bool {
+        self.committed.binary_search(&xid).is_ok()
+    }
+
     /// What the outcomes are when redo has ended.
     fn result(&self) -> SavedOutcomes {
         let next = Xid(self.saved.next.0.max(self.max_seen.0 + 1)).max(Xid::FIRST);
         let mut result = SavedOutcomes { next, ..SavedOutcomes::default() };
         let mut aborted = self.saved.aborted.clone();
-        let is_aborted = |x: &Xid| !self.committed.contains_key(x) && !self.prepared.contains_key(x);
+        let is_aborted = |x: &Xid| !self.has_committed(*x) && !self.prepared.contains_key(x);
         let unfinished = self.saved.running.iter().copied().filter(is_aborted);
         aborted.extend(unfinished.map(|x| (x, x)));
-        let mut ended: Vec<Xid> = self.committed.keys().chain(self.prepared.keys()).copied().collect();
-        ended.sort_unstable();
+        let mut ended: Vec<Xid> = self.committed.iter().chain(self.prepared.keys()).copied().collect();
+        ended.sort();
         let mut first = self.saved.next.max(Xid::FIRST);
         for xid in ended.into_iter().chain([next]).filter(|xid| *xid >= self.saved.next && *xid <= next) {
             if first < xid {
@@ -85,9 +92,8 @@ impl Recovery {
         let is_aborted = |x: Xid| result.aborted.iter().any(|(a, b)| *a <= x && x <= *b);
         let is_forgotten = |x: Xid| self.forgotten.iter().any(|(a, b)| *a <= x && x <= *b);
         let mut dead: HashMap<Xid, Vec<DeadRange>> = self.saved.dead.iter().cloned().collect();
-        for (xid, ranges) in &self.committed {
-            dead.insert(*xid, ranges.clone());
-        }
+        dead.retain(|xid, _| !self.has_committed(*xid));
+        dead.extend(self.dead.iter().map(|(xid, ranges)| (*xid, ranges.clone())));
         for (xid, record) in &self.prepared {
             // One that cannot be read stops the start when it is restored.
             let ranges = PrepareRecord::decode(record).map(|prepare| prepare.dead).unwrap_or_default();
@@ -127,7 +133,7 @@ impl ResourceManager for TransactionLog {
         "transaction"
     }
 
-    fn redo(&self, context: &RedoContext<'_>, record: &WalRecord<'_>) -> Result<()> {
+    fn redo(&self, context: &mut RedoContext<'_>, record: &WalRecord<'_>) -> Result<()> {
         let mut recovery = self.recovery.lock();
         if record.xid < Xid::FIRST && record.info != record::FORGET {
             return Err(ochre_base::Error::corrupt("transaction record without a transaction"));
@@ -139,7 +145,11 @@ impl ResourceManager for TransactionLog {
                     context.drop_relation(*relation)?;
                 }
                 recovery.prepared.remove(&record.xid);
-                recovery.committed.insert(record.xid, commit.dead);
+                recovery.committed.push(record.xid);
+                match commit.dead.is_empty() {
+                    true => recovery.dead.remove(&record.xid),
+                    false => recovery.dead.insert(record.xid, commit.dead),
+                };
             }
             record::ABORT => {
                 recovery.prepared.remove(&record.xid);
@@ -207,7 +217,9 @@ impl ResourceManager for TransactionLog {
     }
 
     fn recovery_finished(&self, end: Lsn) -> Result<()> {
-        self.recovery.lock().end = end;
+        let mut recovery = self.recovery.lock();
+        recovery.committed.sort_unstable();
+        recovery.end = end;
         Ok(())
     }
 
@@ -216,7 +228,7 @@ impl ResourceManager for TransactionLog {
         if recovery.prepared.contains_key(&creator) {
             return Some(Creator::Prepared);
         }
-        if recovery.committed.contains_key(&creator) {
+        if recovery.has_committed(creator) {
             return Some(Creator::Committed);
         }
         let saved = &recovery.saved;

@@ -9,10 +9,7 @@ use std::sync::Arc;
 use ochre_base::{Oid, Result, RowId, Xid};
 use ochre_env::Env;
 use ochre_env::sim::{CrashMode, Fault, SimClock, SimFileSystem, SimRandom};
-use ochre_storage::{
-    CheckpointKind, Creator, RedoContext, RelationKey, ResourceManager, RmgrId, Storage, StorageConfig,
-    WalRecord,
-};
+use ochre_storage::{CheckpointKind, Creator, RelationKey, ResourceManager, RmgrId, Storage, StorageConfig};
 
 use super::node::EntryBuf;
 use super::test_support::{Lcg, check_against, far_digits_entry};
@@ -32,10 +29,6 @@ impl ResourceManager for AllCommitted {
         "test"
     }
 
-    fn redo(&self, _context: &RedoContext<'_>, _record: &WalRecord<'_>) -> Result<()> {
-        Ok(())
-    }
-
     fn creator_of_files(&self, _creator: Xid) -> Option<Creator> {
         Some(Creator::Committed)
     }
@@ -45,6 +38,7 @@ impl ResourceManager for AllCommitted {
 type Operation = EntryBuf;
 
 struct Machine {
+    seed: u64,
     fs: Arc<SimFileSystem>,
     env: Env,
 }
@@ -58,7 +52,7 @@ impl Machine {
             random: Arc::new(SimRandom::new(seed)),
             ..Env::os()
         };
-        Machine { fs, env }
+        Machine { seed, fs, env }
     }
 
     fn open(&self) -> Result<Arc<Storage>> {
@@ -67,6 +61,7 @@ impl Machine {
             wal_segment_bytes: 1 << 20,
             wal_buffer_bytes: 4 << 10,
             background_threads: false,
+            recovery_parts: 1 + self.seed as usize % 3,
             ..StorageConfig::default()
         };
         Storage::open(

@@ -18,9 +18,7 @@
 //! | Build | images of pages |
 
 use ochre_base::{BlockNo, Error, PageKey, Result};
-use ochre_storage::{
-    Page, PageCheck, PageKind, RecordBuilder, RedoContext, ResourceManager, RmgrId, WalRecord,
-};
+use ochre_storage::{Page, PageCheck, PageKind, RecordBuilder, ResourceManager, RmgrId, WalRecord};
 
 use super::insert::NO_CHILD;
 use super::meta;
@@ -64,13 +62,8 @@ impl ResourceManager for BTreeManager {
         "btree"
     }
 
-    fn redo(&self, context: &RedoContext<'_>, record: &WalRecord<'_>) -> Result<()> {
-        for index in 0..record.blocks.len() {
-            if let Some(mut page) = context.page(record, index)?.to_apply() {
-                apply(record, index, &mut page).ok_or_else(|| malformed(record))?;
-            }
-        }
-        Ok(())
+    fn redo_page(&self, record: &WalRecord<'_>, index: usize, page: &mut Page) -> Result<()> {
+        apply(record, index, page).ok_or_else(|| malformed(record))
     }
 
     fn page_check(&self, kind: PageKind) -> Option<PageCheck> {

@@ -8,7 +8,9 @@ use std::sync::{Arc, OnceLock, Weak};
 
 use hashbrown::HashMap;
 use ochre_base::{Fork, Lsn, Result};
-use ochre_storage::{PageCheck, PageKind, RedoContext, RelationKey, ResourceManager, RmgrId, WalRecord};
+use ochre_storage::{
+    Page, PageCheck, PageKind, RedoContext, RelationKey, ResourceManager, RmgrId, WalRecord,
+};
 use ochre_txn::BlockSet;
 use parking_lot::Mutex;
 
@@ -73,15 +75,15 @@ impl ResourceManager for HeapLog {
         "heap"
     }
 
-    fn redo(&self, context: &RedoContext<'_>, record: &WalRecord<'_>) -> Result<()> {
+    fn redo(&self, _context: &mut RedoContext<'_>, record: &WalRecord<'_>) -> Result<()> {
         self.note_redone(record);
-        let edits = EditContext::decode(record.xid, record.main)?;
-        for (index, block) in record.blocks.iter().enumerate() {
-            if let Some(mut page) = context.page(record, index)?.to_apply() {
-                edit::redo(&mut page, block.key, edits, block.data)?;
-            }
-        }
         Ok(())
+    }
+
+    fn redo_page(&self, record: &WalRecord<'_>, index: usize, page: &mut Page) -> Result<()> {
+        let edits = EditContext::decode(record.xid, record.main)?;
+        let block = &record.blocks[index];
+        edit::redo(page, block.key, edits, block.data)
     }
 
     fn page_check(&self, kind: PageKind) -> Option<PageCheck> {

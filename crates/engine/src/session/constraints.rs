@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use ochre_base::{Error, Oid, Result, SqlState};
 use ochre_catalog::{ConstraintDescriptor, RelationKind};
+use ochre_exec::modify::errors::misfit_foreign_key;
 use ochre_exec::{ReferentialQuery, run_deferred};
 use ochre_parser::ast::SetConstraintsStmt;
 use ochre_sql::bind::ParamTypes;
@@ -195,8 +196,8 @@ impl StatementSession<'_> {
             }
         }
         let catalog = self.state.catalog();
-        let (text, types) = referential_text(&catalog, constraint, query)
-            .ok_or_else(|| Error::internal("a foreign key went while it was in use"))?;
+        let (text, types) =
+            referential_text(&catalog, constraint, query).ok_or_else(|| misfit_foreign_key(constraint))?;
         let statement = ochre_parser::parse(&text)?
             .pop()
             .ok_or_else(|| Error::internal("a statement that was written here is empty"))?;

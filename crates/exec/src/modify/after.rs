@@ -32,7 +32,8 @@ use crate::execution::Execution;
 use crate::index_build::each_batch;
 use crate::modify::deferred::Marks;
 use crate::modify::errors::{
-    foreign_key_violation, mixed_key_violation, partition_referenced, still_referenced, unique_violation,
+    foreign_key_violation, misfit_foreign_key, mixed_key_violation, partition_referenced, still_referenced,
+    unique_violation,
 };
 use crate::modify::probe::{Hold, Probe};
 use crate::modify::reference::{KeyForm, Reference};
@@ -565,8 +566,8 @@ impl<'a> Action<'a> {
         kind: ReferentialAction,
     ) -> Result<Action<'a>> {
         let relations = ctx.statement.relations;
-        let missing = || ochre_base::Error::internal("a foreign key went while it was in use");
-        let plan = relations.foreign_key(&key.constraint)?.ok_or_else(missing)?;
+        let plan = relations.foreign_key(&key.constraint)?;
+        let plan = plan.ok_or_else(|| misfit_foreign_key(&key.constraint))?;
         let change = match kind {
             ReferentialAction::NoAction | ReferentialAction::Restrict => None,
             ReferentialAction::Cascade if update => Some(ReferentialQuery::UpdateKey),

@@ -21,6 +21,12 @@ impl TableName<'_> {
     }
 }
 
+/// XX001: a foreign key whose types do not compare, or whose tables or columns are not there. DDL leaves none.
+#[cold]
+pub fn misfit_foreign_key(constraint: &ConstraintDescriptor) -> Error {
+    Error::corrupt(format!("foreign key \"{}\" does not fit its tables", constraint.name))
+}
+
 /// 23502.
 #[cold]
 pub fn not_null_violation(

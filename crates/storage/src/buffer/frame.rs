@@ -22,7 +22,7 @@
 use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use std::cell::UnsafeCell;
 use std::mem::ManuallyDrop;
-use std::ops::{Deref, DerefMut};
+use std::ops::{Deref, DerefMut, Range};
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
@@ -266,7 +266,7 @@ impl Arena {
     pub(super) fn new(capacity: usize) -> Arena {
         assert!(capacity > 0 && capacity < u32::MAX as usize, "a pool has between one and 2^32 - 2 frames");
         let (frames, frame_allocation) = allocate::<Frame>(capacity, align_of::<Frame>());
-        let (pages, page_allocation) = allocate::<UnsafeCell<Page>>(capacity, 4096);
+        let (pages, page_allocation) = allocate::<UnsafeCell<Page>>(capacity, page_alignment(capacity));
         Arena {
             frames,
             pages,
@@ -303,6 +303,22 @@ impl Arena {
         Some(Claim { frame: self.frame(index) })
     }
 
+    /// Frames that were never used, `count` or fewer, to be [reclaimed](FrameRef::reclaim) one by one.
+    pub(super) fn take_fresh_run(&self, count: usize) -> Range<usize> {
+        let _growing = self.growing.lock();
+        let start = self.len();
+        let end = (start + count).min(self.capacity);
+        for index in start..end {
+            let frame = Frame::claimed();
+            frame.state.store(CLAIMED, Ordering::Relaxed);
+            // SAFETY: index < capacity, the memory is ours and no reference to this frame exists before `initialized`
+            // covers it.
+            unsafe { self.frames.add(index).write(frame) };
+        }
+        self.initialized.store(end, Ordering::Release);
+        start..end
+    }
+
     /// The frame with this index.
     pub(super) fn frame(&self, index: usize) -> FrameRef {
         assert!(index < self.len(), "frame {index} is not in use yet");
@@ -327,6 +343,11 @@ impl Drop for Arena {
             unsafe { dealloc(start.as_ptr(), layout) };
         }
     }
+}
+
+/// Where pages begin: in a pool of some size with a huge page of memory.
+fn page_alignment(capacity: usize) -> usize {
+    if capacity < 4096 { 4096 } else { 2 << 20 }
 }
 
 /// Memory of zeros for `count` values, the first at a multiple of `align`, and the allocation that it lies in.

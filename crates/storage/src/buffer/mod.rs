@@ -33,6 +33,7 @@ mod frame;
 mod ring;
 mod table;
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering, fence};
 
@@ -60,6 +61,18 @@ const NORMAL_USAGE: u8 = 5;
 const YIELDS: u32 = 100;
 /// How many dirty pages a search for a frame passes over, in the hope of a clean one.
 const DIRTY_SKIPPED: usize = 32;
+
+/// Fresh frames that a thread of recovery puts aside at a time: as many as a huge page of memory has, so that threads
+/// do not wait for each other, or do the same twice, when the system fills that memory with zeros.
+const FRESH_RUN_FRAMES: usize = (2 << 20) / PAGE_SIZE;
+/// No run is a larger part of the pool.
+const FRESH_RUN_SHARE: usize = 64;
+
+/// Fresh frames that a thread has put aside for itself.
+#[derive(Default)]
+pub(crate) struct FrameStash {
+    frames: Range<usize>,
+}
 
 /// What the pool did, for statistics views.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -162,8 +175,12 @@ impl BufferPool {
     }
 
     /// In redo: latches a page whose old bytes do not matter, without reading it. The fork grows where needed.
-    pub(crate) fn fetch_blank(&self, key: PageKey) -> Result<PageWriteGuard> {
-        let fork = self.store.fork(ForkKey::of(key))?;
+    pub(crate) fn fetch_blank(
+        &self,
+        key: PageKey,
+        fork: &ForkFile,
+        stash: &mut FrameStash,
+    ) -> Result<PageWriteGuard> {
         if fork.blocks() <= key.block.0 {
             fork.extend_to(key.block.0 + 1)?;
         }
@@ -172,7 +189,7 @@ impl BufferPool {
             let found = self.table.lock(packed).pin(&self.arena, packed);
             let pin = match found {
                 Some(pin) => pin,
-                None => match self.install(packed, None)? {
+                None => match self.install_claimed(packed, self.find_frame_with(stash)?, None) {
                     Installed::Ours(page) => {
                         page.finish_loading();
                         return Ok(page);
@@ -185,6 +202,22 @@ impl BufferPool {
                 return Ok(page);
             }
         }
+    }
+
+    /// A frame from those put aside, or any.
+    fn find_frame_with(&self, stash: &mut FrameStash) -> Result<Claim> {
+        if stash.frames.is_empty() {
+            stash.frames = self.arena.take_fresh_run(FRESH_RUN_FRAMES.min(self.capacity() / FRESH_RUN_SHARE));
+        }
+        match stash.frames.next() {
+            Some(index) => Ok(self.arena.frame(index).reclaim()),
+            None => self.find_frame(None),
+        }
+    }
+
+    /// Gives back frames that were put aside and not used.
+    pub(crate) fn give_back(&self, stash: &mut FrameStash) {
+        self.free.lock().extend(std::mem::take(&mut stash.frames).map(|index| index as u32));
     }
 
     /// In redo: checks a page that an image in the log has made.

@@ -7,6 +7,8 @@
 //! - R3: what was written but not synced when the power went may have come to the disk in part, so whole records can lie
 //!   behind the end. One of them that tells that the log was durable beyond the end proves that the end is damage.
 
+use std::sync::Arc;
+
 use ochre_base::{Lsn, Result};
 
 use super::record::{ALIGNMENT, HEADER_BYTES, Header, WalRecord, aligned_end};
@@ -20,14 +22,26 @@ pub(crate) struct WalReader<'s> {
     crc_seed: u32,
     next: Lsn,
     incarnation: u32,
-    /// Log bytes from `window_start` on.
-    window: Vec<u8>,
+    /// Log bytes from `window_start` on. Shared with those who redo its records; a window that nobody uses any more is
+    /// filled again.
+    window: Arc<Vec<u8>>,
     window_start: u64,
+    used: Vec<Arc<Vec<u8>>>,
+}
+
+/// A record, and where its bytes are.
+pub(crate) struct PlacedRecord<'a> {
+    pub(crate) record: WalRecord<'a>,
+    /// Log bytes, the record's among them.
+    pub(crate) window: &'a Arc<Vec<u8>>,
+    /// Where in the window the record begins.
+    pub(crate) offset: usize,
 }
 
 impl<'s> WalReader<'s> {
     pub(crate) fn new(files: &'s SegmentFiles, crc_seed: u32, start: Lsn) -> WalReader<'s> {
-        WalReader { files, crc_seed, next: start, incarnation: 0, window: Vec::new(), window_start: start.0 }
+        let (window, used) = (Arc::default(), Vec::new());
+        WalReader { files, crc_seed, next: start, incarnation: 0, window, window_start: start.0, used }
     }
 
     /// Where the next record would begin: the log's end once [`WalReader::next`] has returned `None`.
@@ -37,6 +51,11 @@ impl<'s> WalReader<'s> {
 
     /// The next record, or `None` where the log ends.
     pub(crate) fn next(&mut self) -> Result<Option<WalRecord<'_>>> {
+        Ok(self.next_placed()?.map(|placed| placed.record))
+    }
+
+    /// As [`WalReader::next`], with the place of the record's bytes.
+    pub(crate) fn next_placed(&mut self) -> Result<Option<PlacedRecord<'_>>> {
         let at = self.next;
         let Some(header) = self.fill(at.0, HEADER_BYTES)? else { return Ok(None) };
         let header = Header::decode(header.first_chunk().expect("a header's bytes were asked for"));
@@ -52,7 +71,7 @@ impl<'s> WalReader<'s> {
         let Some(record) = WalRecord::decode(bytes, at, seed) else { return Ok(None) };
         self.next = Lsn(aligned_end(at.0, header.length));
         self.incarnation = header.incarnation;
-        Ok(Some(record))
+        Ok(Some(PlacedRecord { record, window: &self.window, offset }))
     }
 
     /// Looks behind the end, once [`WalReader::next`] has returned `None`, for a record that proves that there was more
@@ -100,21 +119,34 @@ impl<'s> WalReader<'s> {
         let window_end = self.window_start + self.window.len() as u64;
         if at < self.window_start || at + count as u64 > window_end {
             let wanted = count.max(WINDOW_BYTES);
+            let mut window = self.unused_window();
+            let mut have = 0;
             // A length field that is garbage must not make us allocate a GiB: read as much as there is.
-            self.window.clear();
-            self.window_start = at;
-            while self.window.len() < wanted {
-                let have = self.window.len();
+            while have < wanted {
                 let step = (wanted - have).min(8 * WINDOW_BYTES);
-                self.window.resize(have + step, 0);
-                let read = self.files.read(Lsn(at + have as u64), &mut self.window[have..])?;
-                self.window.truncate(have + read);
+                if window.len() < have + step {
+                    window.resize(have + step, 0);
+                }
+                let read = self.files.read(Lsn(at + have as u64), &mut window[have..have + step])?;
+                have += read;
                 if read < step {
                     break;
                 }
             }
+            window.truncate(have);
+            self.window = Arc::new(window);
+            self.window_start = at;
         }
         let offset = (at - self.window_start) as usize;
         Ok(self.window.get(offset..offset + count))
+    }
+
+    /// Memory for a window: one that nobody uses any more, or a new one. There is no window meanwhile.
+    fn unused_window(&mut self) -> Vec<u8> {
+        let before = std::mem::take(&mut self.window);
+        self.window_start = 0;
+        self.used.push(before);
+        let unused = self.used.iter_mut().position(|window| Arc::get_mut(window).is_some());
+        unused.and_then(|at| Arc::into_inner(self.used.swap_remove(at))).unwrap_or_default()
     }
 }

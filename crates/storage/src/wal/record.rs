@@ -351,7 +351,7 @@ pub struct WalRecord<'a> {
     /// On whose behalf.
     pub xid: Xid,
     /// The pages concerned.
-    pub blocks: Vec<BlockView<'a>>,
+    pub blocks: SmallVec<[BlockView<'a>; 2]>,
     /// The main data.
     pub main: &'a [u8],
 }
@@ -386,8 +386,14 @@ impl<'a> WalRecord<'a> {
         if header_crc(bytes, body_crc(bytes, crc_seed)) != header.crc {
             return None;
         }
+        WalRecord::parse(bytes, at)
+    }
+
+    /// Decodes a record that has been checked.
+    pub(crate) fn parse(bytes: &'a [u8], at: Lsn) -> Option<WalRecord<'a>> {
+        let header = Header::decode(bytes.first_chunk()?);
         let mut fields = Fields(&bytes[HEADER_BYTES..]);
-        let mut blocks = Vec::with_capacity(header.blocks.into());
+        let mut blocks = SmallVec::with_capacity(header.blocks.into());
         let mut previous = None;
         for _ in 0..header.blocks {
             let block = decode_block(&mut fields, previous).ok()?;
@@ -458,21 +464,21 @@ impl BlockView<'_> {
         let Some(image) = &self.image else { return false };
         let kept = PAGE_SIZE - image.hole_len;
         let mut buffer = [0; PAGE_SIZE];
-        if image.compressed {
+        let whole = if image.compressed {
             match lz4_flex::block::decompress_into(image.bytes, &mut buffer[..kept]) {
-                Ok(length) if length == kept => {}
+                Ok(length) if length == kept => &buffer[..kept],
                 _ => return false,
             }
         } else if image.bytes.len() == kept {
-            buffer[..kept].copy_from_slice(image.bytes);
+            image.bytes
         } else {
             return false;
-        }
+        };
         let bytes = page.bytes_mut();
         let after = image.hole_start + image.hole_len;
-        bytes[..image.hole_start].copy_from_slice(&buffer[..image.hole_start]);
+        bytes[..image.hole_start].copy_from_slice(&whole[..image.hole_start]);
         bytes[image.hole_start..after].fill(0);
-        bytes[after..].copy_from_slice(&buffer[image.hole_start..kept]);
+        bytes[after..].copy_from_slice(&whole[image.hole_start..]);
         true
     }
 }

@@ -15,6 +15,10 @@ const FORMAT: u8 = 1;
 const SET: u8 = 2;
 const COMMIT: u8 = 3;
 const CELLS: usize = 900;
+/// A value that cannot be redone.
+pub const BROKEN: u64 = u64::MAX - 1;
+/// A value whose redo panics.
+pub const PANICS: u64 = u64::MAX - 2;
 const DATABASE: Oid = Oid(5);
 
 /// Redoes the toy's records and knows which toy transactions committed.
@@ -32,21 +36,25 @@ impl ResourceManager for ToyManager {
         "toy"
     }
 
-    fn redo(&self, context: &RedoContext<'_>, record: &WalRecord<'_>) -> Result<()> {
+    fn redo(&self, context: &mut RedoContext<'_>, record: &WalRecord<'_>) -> Result<()> {
         if record.info == COMMIT {
             self.committed.lock().unwrap().insert(record.xid);
             for file in record.main.chunks(8) {
                 context.drop_relation(relation(u64_of(file)))?;
             }
-            return Ok(());
         }
-        for (index, block) in record.blocks.iter().enumerate() {
-            if let Some(mut page) = context.page(record, index)?.to_apply() {
-                if record.info == FORMAT && block.flags == BlockFlags::INIT {
-                    page.format(PageKind::HEAP, 8168);
-                }
-                apply(&mut page, block.data);
-            }
+        Ok(())
+    }
+
+    fn redo_page(&self, record: &WalRecord<'_>, index: usize, page: &mut Page) -> Result<()> {
+        let block = &record.blocks[index];
+        if record.info == FORMAT && block.flags == BlockFlags::INIT {
+            page.format(PageKind::HEAP, 8168);
+        }
+        match block.data.get(2..10).map(u64_of) {
+            Some(BROKEN) => return Err(ochre_base::Error::corrupt("a broken change")),
+            Some(PANICS) => panic!("a change that panics"),
+            _ => apply(page, block.data),
         }
         Ok(())
     }
