@@ -24,6 +24,13 @@ impl ScanCounts {
         self.rows.fetch_add(rows as u64, Ordering::Relaxed);
     }
 
+    /// Goes on from what was counted of the file that this one takes the place of.
+    pub fn go_on_from(&self, before: &ScanCounts) {
+        let (scans, rows) = before.totals();
+        self.scans.fetch_add(scans, Ordering::Relaxed);
+        self.rows.fetch_add(rows, Ordering::Relaxed);
+    }
+
     /// Scans, and what they have read.
     pub fn totals(&self) -> (u64, u64) {
         (self.scans.load(Ordering::Relaxed), self.rows.load(Ordering::Relaxed))

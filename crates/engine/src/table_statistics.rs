@@ -6,7 +6,8 @@
 //! ([`ochre_access::scan_counts`]). When a table was last vacuumed and analyzed is noted here.
 //!
 //! # Differences
-//! Counts begin with the process, and anew when a table gets a new file (TRUNCATE, VACUUM FULL).
+//! Counts begin with the process. They are kept by file; a file that takes another's place (TRUNCATE, VACUUM FULL) goes on from
+//! what was counted of that when the change is committed. When it is rolled back, what was written to the new file is not counted.
 //!
 //! # Not done
 //! When a relation was last scanned.
@@ -15,8 +16,9 @@ use std::time::Duration;
 
 use hashbrown::HashMap;
 use ochre_access::btree::BTree;
+use ochre_access::heap::Heap;
 use ochre_base::{FileId, Oid, Result};
-use ochre_catalog::{RelationDescriptor, RelationKind};
+use ochre_catalog::{CatalogChange, RelationDescriptor, RelationKind};
 use ochre_txn::RowChanges;
 use ochre_types::Datum;
 use parking_lot::Mutex;
@@ -113,13 +115,13 @@ impl TableStatistics {
 }
 
 impl Maintenance {
-    /// With a new file the counts begin anew.
-    fn for_file(self, file: Option<FileId>) -> Maintenance {
-        if self.file == file {
-            return self;
+    /// With a new file the rows are counted anew.
+    fn for_file(mut self, file: Option<FileId>) -> Maintenance {
+        if self.file != file {
+            (self.file, self.rows_before) = (file, 0);
+            (self.reset_at.changes.live, self.reset_at.changes.dead) = (0, 0);
         }
-        let reset_at = Totals::default();
-        Maintenance { file, rows_before: 0, changes_at_analyze: 0, inserted_at_vacuum: 0, reset_at, ..self }
+        self
     }
 }
 
@@ -131,6 +133,79 @@ impl Database {
     fn row_changes(&self, relation: &RelationDescriptor) -> RowChanges {
         let key = self.relation_key(relation).ok();
         key.map(|key| self.instance().transactions().row_changes(key)).unwrap_or_default()
+    }
+
+    /// Lets the files that catalog changes put in the place of others go on from what was counted of those. Called when the
+    /// changes are about to be committed, under the lock that they need.
+    pub(crate) fn go_on_counting(&self, changes: &[CatalogChange]) {
+        let mut done: Vec<Oid> = Vec::new();
+        self.each_new_file(changes.iter().rev(), |before, after| {
+            if done.contains(&after.oid) {
+                return Ok(());
+            }
+            done.push(after.oid);
+            self.add_scans(before, after)?;
+            if let (RelationKind::Table | RelationKind::MaterializedView, Some(_)) =
+                (before.kind, before.file)
+            {
+                let (old, new) = (self.relation_key(before)?, self.relation_key(after)?);
+                self.instance().transactions().go_on_counting(old, new);
+                let inserted = self.row_changes(after).inserted;
+                self.statistics.change(after, |notes| notes.inserted_at_vacuum = inserted);
+            }
+            Ok(())
+        });
+    }
+
+    /// Counts the scans of new files for those that stay. Called when the changes are about to be rolled back.
+    pub(crate) fn give_scans_back(&self, changes: &[CatalogChange]) {
+        self.each_new_file(changes.iter(), |before, after| self.add_scans(after, before));
+    }
+
+    /// Shows the relations that are there, before and after changes that give them new files.
+    fn each_new_file<'a>(
+        &self,
+        changes: impl Iterator<Item = &'a CatalogChange>,
+        mut show: impl FnMut(&Arc<RelationDescriptor>, &Arc<RelationDescriptor>) -> Result<()>,
+    ) {
+        let catalog = self.catalog();
+        for change in changes {
+            let CatalogChange::PutRelation(after) = change else { continue };
+            if let Some(before) = catalog.relation(after.oid)
+                && before.file != after.file
+                && after.file.is_some()
+            {
+                // What cannot be opened is not there to be counted.
+                let _ = show(before, after);
+            }
+        }
+    }
+
+    fn add_scans(&self, from: &Arc<RelationDescriptor>, to: &Arc<RelationDescriptor>) -> Result<()> {
+        if let (Some(from), Some(to)) = (self.tree_of(from)?, self.tree_of(to)?) {
+            to.scans.go_on_from(&from.scans);
+        }
+        if let (Some(from), Some(to)) = (self.heap_of(from)?, self.heap_of(to)?) {
+            to.scans.go_on_from(&from.scans);
+            to.fetches.go_on_from(&from.fetches);
+        }
+        Ok(())
+    }
+
+    fn heap_of(&self, relation: &Arc<RelationDescriptor>) -> Result<Option<Arc<Heap>>> {
+        match relation.kind {
+            RelationKind::Table | RelationKind::MaterializedView => Ok(self.table(relation)?.heap.clone()),
+            _ => Ok(None),
+        }
+    }
+
+    fn tree_of(&self, relation: &RelationDescriptor) -> Result<Option<Arc<BTree>>> {
+        match (relation.kind, relation.file) {
+            (RelationKind::Index, Some(file)) => {
+                self.instance().btrees().open(self.file_key(false, file)).map(Some)
+            }
+            _ => Ok(None),
+        }
     }
 
     /// Tables that have changed so much since their last ANALYZE that plans may be misled.
@@ -257,18 +332,11 @@ pub(crate) fn counts(state: &State, relation: &Arc<RelationDescriptor>) -> Resul
 /// What was counted of a relation since the start.
 fn totals(state: &State, relation: &Arc<RelationDescriptor>) -> Result<Totals> {
     let database = &state.database;
-    if relation.kind == RelationKind::Index {
-        let tree: Option<Arc<BTree>> = match relation.file {
-            Some(file) => Some(state.instance.btrees().open(database.file_key(false, file))?),
-            None => None,
-        };
-        let scans = tree.map_or((0, 0), |tree| tree.scans.totals());
+    if let Some(tree) = database.tree_of(relation)? {
+        let scans = tree.scans.totals();
         return Ok(Totals { scans, fetched: scans.1, ..Totals::default() });
     }
-    let heap = match relation.kind {
-        RelationKind::Table | RelationKind::MaterializedView => database.table(relation)?.heap.clone(),
-        _ => None,
-    };
+    let heap = database.heap_of(relation)?;
     Ok(Totals {
         changes: database.row_changes(relation),
         scans: heap.as_ref().map_or((0, 0), |heap| heap.scans.totals()),

@@ -28,7 +28,7 @@ const GONE: (SqlState, &str) = (SqlState::UNDEFINED_TABLE, "relation no longer e
 /// How long VACUUM FULL waits for older snapshots to close. Not longer: their owners may wait for its lock.
 const SNAPSHOT_PATIENCE: Duration = Duration::from_secs(1);
 
-#[derive(Default)]
+#[derive(Default, Clone, Copy)]
 struct Options {
     analyze: bool,
     analyze_only: bool,
@@ -142,7 +142,9 @@ impl Session {
             if apart {
                 self.commit_and_go_on()?;
             }
-            self.vacuum_target(&target, &options)?;
+            if options.analyze_only || self.vacuum_target(&target, &options)? {
+                self.analyze_target(&target, &options)?;
+            }
         }
         self.txn().advance_command()?;
         Ok(tag)
@@ -151,10 +153,9 @@ impl Session {
     /// ANALYZE within a routine.
     pub(crate) fn analyze_within(&self, statement: &VacuumStmt) -> Result<()> {
         let options = Options::read(statement)?;
-        for target in self.targets(&statement.relations, &options)? {
-            self.vacuum_target(&target, &options)?;
-        }
-        Ok(())
+        self.targets(&statement.relations, &options)?
+            .iter()
+            .try_for_each(|target| self.analyze_target(target, &options))
     }
 
     /// The tables to go through. They are not locked, and may be gone when their turn comes.
@@ -230,53 +231,62 @@ impl Session {
         self.warn(sqlstate, format!("skipping {what} of \"{name}\" --- {why}"));
     }
 
-    /// Locks a table and works on it, if it is there and has its lock to give.
-    fn vacuum_target(&self, target: &Target, options: &Options) -> Result<()> {
+    /// Locks a table; `None` when it is gone or, where that is asked for, locked by others.
+    fn lock_target(&self, target: &Target, options: &Options) -> Result<Option<Arc<RelationDescriptor>>> {
         let mode = if options.full {
             RelationLockMode::AccessExclusive
         } else {
             RelationLockMode::ShareUpdateExclusive
         };
-        let missing = if options.skip_locked && !self.state.try_lock_relation(self.txn(), target.oid, mode)? {
-            Some(NOT_AVAILABLE)
+        let why = if options.skip_locked && !self.state.try_lock_relation(self.txn(), target.oid, mode)? {
+            NOT_AVAILABLE
         } else {
             self.lock_relation(target.oid, mode)?;
-            let gone = self.state.catalog().relation(target.oid).is_none();
-            gone.then_some(GONE)
-        };
-        match (missing, &target.named) {
-            (None, _) => self.vacuum_table(target.oid, &target.columns, options),
-            (Some(why), Some(name)) => {
-                self.skipped(options, name, why);
-                Ok(())
+            match self.state.catalog().relation(target.oid) {
+                Some(relation) => return Ok(Some(Arc::clone(relation))),
+                None => GONE,
             }
-            (Some(_), None) => Ok(()),
+        };
+        if let Some(name) = &target.named {
+            self.skipped(options, name, why);
         }
+        Ok(None)
     }
 
-    fn vacuum_table(&self, oid: Oid, columns: &[Name], options: &Options) -> Result<()> {
-        let Some(relation) = self.state.catalog().relation(oid).cloned() else { return Ok(()) };
-        if relation.builtin {
-            // The collector knows them too; there are no columns to sample.
+    /// The part of VACUUM, in a transaction that ends before ANALYZE begins; false when the table is left out.
+    fn vacuum_target(&mut self, target: &Target, options: &Options) -> Result<bool> {
+        let Some(relation) = self.lock_target(target, options)? else { return Ok(false) };
+        if relation.builtin || relation.kind == RelationKind::PartitionedTable {
+            // The collector knows built-in tables too; of a partitioned one there is nothing to collect.
+            return Ok(true);
+        }
+        if options.full {
+            self.rewrite_for_space(&relation, options)?;
+        } else {
+            let begun = Instant::now();
+            self.collect_table(&relation, options)?;
+            self.state.note_vacuumed(target.oid, begun.elapsed());
+        }
+        self.commit_and_go_on()?;
+        Ok(true)
+    }
+
+    /// The part of ANALYZE, if it is asked for.
+    fn analyze_target(&self, target: &Target, options: &Options) -> Result<()> {
+        if !options.analyze {
             return Ok(());
         }
-        if !options.analyze_only && relation.kind != RelationKind::PartitionedTable {
-            let begun = Instant::now();
-            if options.full {
-                self.rewrite_for_space(&relation, options)?;
-            } else {
-                self.collect_table(&relation, options)?;
-            }
-            self.state.note_vacuumed(oid, begun.elapsed());
+        let gently = Options { full: false, ..*options };
+        let Some(relation) = self.lock_target(target, &gently)? else { return Ok(()) };
+        if relation.builtin {
+            return Ok(());
         }
-        if options.analyze {
-            let begun = Instant::now();
-            if options.verbose {
-                self.inform(format!("analyzing \"{}\"", self.qualified(&relation)));
-            }
-            self.analyze(oid, columns)?;
-            self.state.note_analyzed(oid, begun.elapsed(), false);
+        let begun = Instant::now();
+        if options.verbose {
+            self.inform(format!("analyzing \"{}\"", self.qualified(&relation)));
         }
+        self.analyze(target.oid, &target.columns)?;
+        self.state.note_analyzed(target.oid, begun.elapsed(), false);
         Ok(())
     }
 

@@ -13,6 +13,7 @@ use std::cell::RefCell;
 use std::sync::Arc;
 
 use ochre_access::heap::{Heap, WriteOutcome, serialization_failure};
+use ochre_access::scan_counts::ScanCounts;
 use ochre_base::{CommandId, Result, RowId};
 use ochre_expr::{EvalContext, Expr, SessionContext, SubPlanRunner};
 use ochre_txn::{Snapshot, Transaction};
@@ -47,6 +48,24 @@ pub struct StatementContext<'a> {
     pub batch_rows: usize,
     /// Threads that may help; without it the calling thread does everything.
     pub workers: Option<Workers<'a>>,
+}
+
+impl StatementContext<'_> {
+    /// A scan begins.
+    #[inline]
+    pub fn count_scan(&self, counts: &ScanCounts) {
+        if self.txn.is_counting() {
+            counts.begun();
+        }
+    }
+
+    /// A scan has read rows, or entries.
+    #[inline]
+    pub fn count_read(&self, counts: &ScanCounts, rows: usize) {
+        if self.txn.is_counting() {
+            counts.read(rows);
+        }
+    }
 }
 
 /// The values that `Expr::Correlated` reads, of one run of a plan or sub-plan.

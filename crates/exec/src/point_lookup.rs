@@ -103,7 +103,7 @@ impl PointLookup {
             return Ok(None);
         }
         self.ids.clear();
-        self.index.tree.scans.begun();
+        statement.count_scan(&self.index.tree.scans);
         let serial = statement.snapshot.serial();
         if let Some(serial) = serial {
             serial.read_key(self.index.tree.relation(), &self.key)?;
@@ -128,8 +128,8 @@ impl PointLookup {
             if !self.slow
                 || fetch_slowly(&ctx, &self.table, &self.index, &self.key, &self.fetch, *rid, &mut self.row)?
             {
-                self.index.tree.scans.read(1);
-                heap.fetches.read(1);
+                statement.count_read(&self.index.tree.scans, 1);
+                statement.count_read(&heap.fetches, 1);
                 return Ok(Some(&self.row));
             }
         }

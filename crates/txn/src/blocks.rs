@@ -108,13 +108,15 @@ pub enum RowChange {
     Deleted,
     /// So many versions that nobody sees were unlinked by the writer.
     Unlinked(u64),
+    /// So many of the inserted rows were the table's before, in another file.
+    Moved(u64),
 }
 
 impl RowChange {
     /// Whether the collector may take its time about the block, unless the change is rolled back.
     fn is_patient(self) -> bool {
         match self {
-            RowChange::Inserted(_) | RowChange::Unlinked(_) => true,
+            RowChange::Inserted(_) | RowChange::Unlinked(_) | RowChange::Moved(_) => true,
             RowChange::Updated { prunable, .. } => prunable,
             RowChange::Deleted => false,
         }
@@ -136,7 +138,7 @@ pub struct RowChanges {
 }
 
 impl RowChanges {
-    fn add(&mut self, other: &RowChanges) {
+    pub(crate) fn add(&mut self, other: &RowChanges) {
         self.inserted += other.inserted;
         self.updated += other.updated;
         self.updated_same_keys += other.updated_same_keys;
@@ -155,6 +157,8 @@ struct OwnChanges {
     updated_same_keys: u64,
     deleted: u64,
     unlinked: u64,
+    /// Of the inserted rows, those that were the table's before.
+    moved: u64,
     /// Of those, what was rolled back to a savepoint.
     undone: [u64; 3],
 }
@@ -169,6 +173,7 @@ impl OwnChanges {
             }
             RowChange::Deleted => self.deleted += 1,
             RowChange::Unlinked(versions) => self.unlinked += versions,
+            RowChange::Moved(rows) => self.moved += rows,
         }
     }
 
@@ -177,7 +182,7 @@ impl OwnChanges {
         let undone = if committed { self.undone } else { all };
         let [inserted, updated, deleted] = [0, 1, 2].map(|i| (all[i] - undone[i]) as i64);
         RowChanges {
-            inserted: self.inserted,
+            inserted: self.inserted.saturating_sub(self.moved),
             updated: self.updated,
             updated_same_keys: self.updated_same_keys,
             deleted: self.deleted,
@@ -238,6 +243,12 @@ impl WrittenBlocks {
     #[inline]
     pub fn note(&mut self, file: RelationKey, block: BlockNo, change: RowChange) {
         self.note_change(file, change);
+        self.note_block(file, block, change);
+    }
+
+    /// As [`WrittenBlocks::note`], for the collector only: the change is not counted.
+    #[inline]
+    pub(crate) fn note_block(&mut self, file: RelationKey, block: BlockNo, change: RowChange) {
         let noted = (file, block, change.is_patient());
         if self.recent.last() == Some(&noted) {
             return;

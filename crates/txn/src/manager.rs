@@ -378,6 +378,15 @@ impl TransactionManager {
         (std::mem::take(&mut left.blocks), std::mem::take(&mut left.patient))
     }
 
+    /// Makes what was done to the rows of one file count for the one that takes its place. How many rows there are begins anew.
+    pub fn go_on_counting(&self, before: RelationKey, after: RelationKey) {
+        let mut left = self.core.left_behind.lock();
+        if let Some(changes) = left.changes.get(&before).copied() {
+            let done = RowChanges { live: 0, dead: 0, ..changes };
+            left.changes.entry(after).or_default().add(&done);
+        }
+    }
+
     /// What finished transactions did to a relation's rows since the start.
     pub fn row_changes(&self, relation: RelationKey) -> RowChanges {
         self.core.left_behind.lock().changes.get(&relation).copied().unwrap_or_default()

@@ -171,6 +171,8 @@ pub struct Transaction {
     rolled_back: Mutex<Option<ChangeMark>>,
     savepoint_cids: Mutex<SmallVec<[CommandId; 4]>>,
     written: Mutex<WrittenBlocks>,
+    /// `track_counts`.
+    counting: AtomicBool,
     locked_pages: Mutex<Vec<LockedPage>>,
     created: Mutex<Vec<RelationKey>>,
     dropped: Mutex<Vec<RelationKey>>,
@@ -215,6 +217,7 @@ impl Transaction {
             rolled_back: Mutex::new(None),
             savepoint_cids: Mutex::new(SmallVec::new()),
             written: Mutex::new(WrittenBlocks::default()),
+            counting: AtomicBool::new(true),
             locked_pages: Mutex::new(Vec::new()),
             created: Mutex::new(Vec::new()),
             dropped: Mutex::new(Vec::new()),
@@ -672,7 +675,28 @@ impl Transaction {
     /// Notes a change of rows in a block, which the collector has to visit.
     #[inline]
     pub fn note_change(&self, relation: RelationKey, block: BlockNo, change: RowChange) {
-        self.written.lock().note(relation, block, change);
+        match self.is_counting() {
+            true => self.written.lock().note(relation, block, change),
+            false => self.written.lock().note_block(relation, block, change),
+        }
+    }
+
+    /// Notes that so many of the rows inserted into a new file were the table's before.
+    pub fn note_moved(&self, relation: RelationKey, rows: u64) {
+        if rows > 0 && self.is_counting() {
+            self.written.lock().note_change(relation, RowChange::Moved(rows));
+        }
+    }
+
+    /// Says whether what follows is counted for statistics.
+    pub fn set_counting(&self, on: bool) {
+        self.counting.store(on, Ordering::Relaxed);
+    }
+
+    /// Whether scans and changes are counted for statistics.
+    #[inline]
+    pub fn is_counting(&self) -> bool {
+        self.counting.load(Ordering::Relaxed)
     }
 
     /// Notes that versions which nobody sees were unlinked.

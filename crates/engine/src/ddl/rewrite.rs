@@ -115,6 +115,7 @@ impl Session {
             // Whoever reads them knows the new file, and waits for this commit to be durable.
             loader.freeze();
         }
+        let mut rows = 0;
         self.with_context(&snapshot, &[], |_, context| {
             each_batch(context, &source, |ctx, image| {
                 let converted = match &conversion {
@@ -129,11 +130,12 @@ impl Session {
                     })
                     .collect();
                 let batch = Batch { columns, rows: image.rows, selection: image.selection.clone() };
-                loader.store(context, &batch)?;
+                rows += loader.store(context, &batch)?;
                 Ok(true)
             })
         })?;
         drop(snapshot);
+        self.txn().note_moved(self.state.database.relation_key(&table)?, rows);
         for index in indexes {
             self.rebuild_index(index.oid)?;
         }

@@ -224,6 +224,7 @@ impl Session {
             let parsed = settings.parsed();
             let (limit, leader_participates) = (parsed.max_parallel_workers, parsed.leader_participates);
             let workers = Workers { pool, limit, leader_participates };
+            transaction.set_counting(parsed.track_counts);
             (parsed.work_mem_bytes, parsed.hash_mem_bytes, parsed.batch_rows, workers)
         };
         let context = StatementContext {

@@ -272,6 +272,7 @@ impl Session {
         // Whoever makes the picture anew from stored rows keeps others from publishing meanwhile.
         let publishing = (!changes.is_empty()).then(|| self.state.instance.catalog_commits().read());
         if !changes.is_empty() {
+            self.state.database.go_on_counting(&changes);
             let instance = Arc::clone(&self.state.instance);
             let database = Arc::clone(&self.state.database);
             let version = instance.next_catalog_version();
@@ -366,6 +367,7 @@ impl Session {
         self.state.notices_of_session(|notices| notices.rollback_to(Default::default()));
         if let Some(transaction) = self.transaction.take() {
             self.state.activity.transaction_ended();
+            self.state.database.give_scans_back(self.state.catalog.borrow().list());
             self.state.catalog.borrow_mut().abort(&self.state.database);
             self.state.instance.transactions().abort(transaction);
             self.state.hand_over_calls();

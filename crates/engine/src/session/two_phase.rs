@@ -170,6 +170,7 @@ impl Session {
                 let changes = changes.list().to_vec();
                 let _ddl = (!changes.is_empty()).then(|| instance.catalog_commits().read());
                 let version = instance.next_catalog_version();
+                database.go_on_counting(&changes);
                 transactions.commit_prepared(&mut entry.transaction, |lsn| {
                     if !changes.is_empty() {
                         super::transaction::publish(&instance, &database, &changes, version, lsn);
@@ -191,6 +192,9 @@ impl Session {
 
     fn abort_entry(&mut self, entry: &mut PreparedTransaction) -> Result<ochre_base::Lsn> {
         let instance = Arc::clone(&self.state.instance);
+        if let Some(changes) = &entry.changes {
+            self.state.database.give_scans_back(changes.list());
+        }
         let ticket = instance.transactions().abort_prepared(&mut entry.transaction)?;
         if let Some(mut changes) = entry.changes.take() {
             changes.abort(&self.state.database);

@@ -34,6 +34,8 @@ pub struct Parsed {
     pub max_parallel_workers: usize,
     /// `parallel_leader_participation`.
     pub leader_participates: bool,
+    /// `track_counts`: whether scans and changes are counted.
+    pub(crate) track_counts: bool,
     /// `track_functions`: which calls are counted.
     pub(crate) track_functions: Tracked,
     pub planner: PlannerSettings,
@@ -69,6 +71,7 @@ impl Parsed {
             default_deferrable: settings.flag("default_transaction_deferrable"),
             max_parallel_workers: settings.integer("max_parallel_workers") as usize,
             leader_participates: settings.flag("parallel_leader_participation"),
+            track_counts: settings.flag("track_counts"),
             track_functions: match settings.text("track_functions") {
                 "all" => Tracked::All,
                 "pl" => Tracked::Procedural,

@@ -115,7 +115,7 @@ impl BitmapScan {
 
     /// The rows that were decoded, without those that BS1 leaves out.
     fn take(&mut self, ctx: &ExecContext<'_>, heap: &Heap) -> Result<Option<Batch>> {
-        heap.fetches.read(self.rows.decoder.rows());
+        ctx.statement.count_read(&heap.fetches, self.rows.decoder.rows());
         let mut batch = self.rows.decoder.take(heap)?;
         let doubtful = std::mem::take(&mut self.doubtful);
         if let Some(recheck) = &self.recheck
@@ -193,7 +193,7 @@ impl Gathering<'_, '_> {
         number: usize,
     ) -> Result<RowBitmap> {
         let ctx = self.ctx;
-        index.tree.scans.begun();
+        ctx.statement.count_scan(&index.tree.scans);
         let mut scan = Scan::new(Arc::clone(&index.tree), ScanFetch::RowIds);
         let mut set = RowBitmap::new(ctx.work_mem_bytes());
         for span in key_spans(ctx, index, bounds)? {
@@ -208,7 +208,7 @@ impl Gathering<'_, '_> {
                 ctx.check_interrupts()?;
                 scan.rids().iter().for_each(|rid| set.insert(*rid));
                 self.reports[number].rows += scan.rids().len() as u64;
-                index.tree.scans.read(scan.rids().len());
+                ctx.statement.count_read(&index.tree.scans, scan.rids().len());
             }
             if let Some(locked) = locked {
                 locked.read_all();

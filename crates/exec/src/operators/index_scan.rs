@@ -124,7 +124,7 @@ impl IndexScan {
             return Ok(None);
         }
         point.rows.clear();
-        self.index.tree.scans.begun();
+        ctx.statement.count_scan(&self.index.tree.scans);
         self.counters.searches += 1;
         let serial = ctx.statement.snapshot.serial();
         if let Some(serial) = serial {
@@ -156,8 +156,8 @@ impl IndexScan {
                 }
                 decoder.push(&recheck.version(*rid))?;
             }
-            self.index.tree.scans.read(1);
-            heap.fetches.read(1);
+            ctx.statement.count_read(&self.index.tree.scans, 1);
+            ctx.statement.count_read(&heap.fetches, 1);
             return self.rows.take(ctx, heap);
         }
         Ok(None)
@@ -185,7 +185,7 @@ impl IndexScan {
                     if self.direction == ScanDirection::Forward {
                         spans.reverse();
                     }
-                    self.index.tree.scans.begun();
+                    ctx.statement.count_scan(&self.index.tree.scans);
                     self.spans.insert(spans)
                 }
             };
@@ -456,8 +456,8 @@ impl Operator for IndexScan {
             }
             self.batch_rows = (self.batch_rows * 4).min(ochre_base::limits::BATCH_ROWS);
             if self.decoded_rows() > 0 {
-                self.index.tree.scans.read(self.decoded_rows());
-                self.rows.table.heap()?.fetches.read(self.decoded_rows());
+                ctx.statement.count_read(&self.index.tree.scans, self.decoded_rows());
+                ctx.statement.count_read(&self.rows.table.heap()?.fetches, self.decoded_rows());
                 let batch = match &mut self.index_only {
                     Some(only) => {
                         let batch = only.take();

@@ -79,7 +79,7 @@ impl SeqScan {
             if let Some(serial) = ctx.statement.snapshot.serial() {
                 serial.read_relation(heap.relation())?;
             }
-            heap.scans.begun();
+            ctx.statement.count_scan(&heap.scans);
             heap.block_count()
         };
         let blocks = match &self.shared {
@@ -189,7 +189,7 @@ impl Operator for SeqScan {
             self.batch_rows = (self.batch_rows * 4).min(ochre_base::limits::BATCH_ROWS);
             let table = Arc::clone(&self.rows.table);
             let looked_at = std::mem::take(&mut self.looked_at);
-            table.heap()?.scans.read(looked_at);
+            ctx.statement.count_read(&table.heap()?.scans, looked_at);
             self.rows.removed += (looked_at - self.rows.decoder.rows()) as u64;
             if self.rows.decoder.rows() == 0 {
                 continue;
