@@ -17,8 +17,9 @@ use ochre_expr::{Function, Language};
 use ochre_types::Datum;
 use parking_lot::Mutex;
 
+use crate::routine::Host;
+use crate::session::State;
 use crate::session::context::StatementSession;
-use crate::session::{Session, State};
 use crate::statistics_view::Consistency;
 
 /// Which functions are counted.
@@ -81,20 +82,22 @@ pub(crate) struct PendingCalls {
 
 /// Runs a function, and counts the call if the session does that.
 pub(crate) fn counted<R>(
-    session: &Session,
+    mut host: Host<'_>,
     function: &Function,
-    run: impl FnOnce() -> Result<R>,
+    run: impl FnOnce(Host<'_>) -> Result<R>,
 ) -> Result<R> {
-    let tracked = session.state.settings.borrow().parsed().track_functions;
+    let state = &host.session().state;
+    let tracked = state.settings.borrow().parsed().track_functions;
     if tracked == Tracked::None || (tracked == Tracked::Procedural && function.language == Language::Sql) {
-        return run();
+        return run(host);
     }
-    let pending = &session.state.pending_calls;
+    let pending = &state.pending_calls;
     let before = pending.functions.borrow().get(&function.oid).map_or(Duration::ZERO, |calls| calls.total);
     let around = pending.inner.replace(Duration::ZERO);
     let began = Instant::now();
-    let result = run();
+    let result = run(host.lend());
     let took = began.elapsed();
+    let pending = &host.session().state.pending_calls;
     let inner = pending.inner.replace(around + took);
     let mut functions = pending.functions.borrow_mut();
     let calls = functions.entry(function.oid).or_default();

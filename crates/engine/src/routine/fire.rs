@@ -14,7 +14,7 @@ use ochre_types::{Datum, PhysicalType, SqlType};
 use parking_lot::Mutex;
 
 use super::plpgsql::{PlCode, TriggerCall};
-use super::{Code, Invocation, Prepared, enter};
+use super::{Code, Host, Invocation, Prepared, enter};
 use crate::function_statistics::counted;
 use crate::session::Session;
 use crate::session::context::StatementSession;
@@ -271,13 +271,8 @@ pub(crate) fn fire(session: &Session, firing: &Firing) -> Result<Option<TriggerR
         Volatility::Volatile => None,
         _ => Some(session.inner_snapshot()?),
     };
-    let invocation = Invocation {
-        session,
-        function,
-        arg_types: Vec::new(),
-        result: SqlType::TRIGGER,
-        snapshot: snapshot.as_ref(),
-    };
+    let invocation =
+        Invocation { function, arg_types: Vec::new(), result: SqlType::TRIGGER, snapshot: snapshot.as_ref() };
     let call = TriggerCall {
         trigger: &firing.trigger,
         table: &firing.table,
@@ -287,13 +282,16 @@ pub(crate) fn fire(session: &Session, firing: &Firing) -> Result<Option<TriggerR
         old: firing.old.clone(),
         new: firing.new.clone(),
     };
-    let run = || {
+    let run = |host: Host<'_>| {
         let prepared = &found.prepared;
-        counted(session, function, || prepared.surrounded(session, || code.trigger(&invocation, &call)))
+        counted(host, function, |host| {
+            prepared.surrounded(host, |host| code.trigger(host, &invocation, &call))
+        })
     };
-    let Some(transitions) = &firing.transitions else { return enter(session, run) };
+    let host = Host::Within(session);
+    let Some(transitions) = &firing.transitions else { return enter(host, run) };
     session.state.transitions.borrow_mut().push((firing.trigger.oid, Arc::clone(transitions)));
-    let result = enter(session, run);
+    let result = enter(host, run);
     session.state.transitions.borrow_mut().pop();
     result
 }

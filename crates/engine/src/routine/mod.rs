@@ -8,12 +8,14 @@
 //! - U1: a volatile routine's statements run as commands of their own: each sees what was written before it. Those of stable
 //!   and immutable ones see what the calling statement sees.
 //! - U2: a statement that has called a volatile routine is not suspended and run again.
+//! - U3: only a CALL or DO that is a statement by itself may end the transaction ([`Host::Alone`]); by then nothing of the
+//!   session is borrowed, so that its parts of the transaction's time are made anew and not held on to.
 
 mod definition;
 mod fire;
 pub(crate) mod inner;
 mod plpgsql;
-mod procedure;
+pub(crate) mod procedure;
 pub(crate) mod sql;
 
 use std::sync::Arc;
@@ -36,9 +38,33 @@ pub(crate) use sql::{SqlCode, input_names};
 /// How deep routines may call each other.
 const MAX_DEPTH: usize = 1000;
 
+/// Who carries a routine out.
+pub(crate) enum Host<'s> {
+    /// Within a statement: the transaction stays.
+    Within(&'s Session),
+    /// A statement by itself: the routine may end the transaction and begin another.
+    Alone(&'s mut Session),
+}
+
+impl Host<'_> {
+    pub(crate) fn session(&self) -> &Session {
+        match self {
+            Host::Within(session) => session,
+            Host::Alone(session) => session,
+        }
+    }
+
+    /// For a routine that this one calls.
+    pub(crate) fn lend(&mut self) -> Host<'_> {
+        match self {
+            Host::Within(session) => Host::Within(session),
+            Host::Alone(session) => Host::Alone(session),
+        }
+    }
+}
+
 /// A call of a routine.
 pub(crate) struct Invocation<'a> {
-    pub session: &'a Session,
     pub function: &'a Function,
     /// The arguments' types as called, polymorphic ones resolved.
     pub arg_types: Vec<SqlType>,
@@ -68,10 +94,14 @@ impl Prepared {
         Prepared { function: Arc::clone(&routine.function), code, surroundings }
     }
 
-    fn surrounded<R>(&self, session: &Session, run: impl FnOnce() -> Result<R>) -> Result<R> {
+    /// Runs the code with what holds around it, which ends with the transaction: such a routine cannot end it.
+    fn surrounded<R>(&self, host: Host<'_>, run: impl FnOnce(Host<'_>) -> Result<R>) -> Result<R> {
         match &self.surroundings {
-            None => run(),
-            Some(surroundings) => surroundings.hold(session, run),
+            None => run(host),
+            Some(surroundings) => {
+                let session = host.session();
+                surroundings.hold(session, || run(Host::Within(session)))
+            }
         }
     }
 }
@@ -82,17 +112,17 @@ pub(crate) enum Code {
 }
 
 impl Code {
-    fn value(&self, invocation: &Invocation<'_>, args: &[Datum]) -> Result<Datum> {
+    fn value(&self, host: Host<'_>, invocation: &Invocation<'_>, args: &[Datum]) -> Result<Datum> {
         match self {
-            Code::Sql(code) => code.value(invocation, args),
-            Code::PlPgSql(code) => code.value(invocation, args),
+            Code::Sql(code) => code.value(host.session(), invocation, args),
+            Code::PlPgSql(code) => code.value(host, invocation, args),
         }
     }
 
-    fn rows(&self, invocation: &Invocation<'_>, args: &[Datum]) -> Result<Vec<Vec<Datum>>> {
+    fn rows(&self, host: Host<'_>, invocation: &Invocation<'_>, args: &[Datum]) -> Result<Vec<Vec<Datum>>> {
         match self {
-            Code::Sql(code) => code.rows(invocation, args),
-            Code::PlPgSql(code) => code.rows(invocation, args),
+            Code::Sql(code) => code.rows(host.session(), invocation, args),
+            Code::PlPgSql(code) => code.rows(host, invocation, args),
         }
     }
 }
@@ -114,7 +144,8 @@ pub(crate) fn call(
     call: &CallContext<'_, '_>,
     args: &[Datum],
 ) -> Result<Datum> {
-    carry_out(session, snapshot, call, |invocation, code| code.value(invocation, args))
+    let run = |host: Host<'_>, invocation: &Invocation<'_>, code: &Code| code.value(host, invocation, args);
+    carry_out(Host::Within(session), snapshot, &Callee::of(call), run)
 }
 
 /// Calls a routine that returns a set.
@@ -127,15 +158,31 @@ pub(crate) fn call_set(
     if let Some(rows) = fire::rows_of(session, call.function) {
         return Ok(rows);
     }
-    carry_out(session, snapshot, call, |invocation, code| code.rows(invocation, args))
+    let run = |host: Host<'_>, invocation: &Invocation<'_>, code: &Code| code.rows(host, invocation, args);
+    carry_out(Host::Within(session), snapshot, &Callee::of(call), run)
+}
+
+/// What is called.
+struct Callee<'a> {
+    function: &'a Function,
+    /// The arguments' types as called.
+    arg_types: &'a [SqlType],
+    result: SqlType,
+}
+
+impl<'a> Callee<'a> {
+    fn of(call: &'a CallContext<'_, '_>) -> Callee<'a> {
+        Callee { function: call.function, arg_types: call.arg_types, result: call.result }
+    }
 }
 
 fn carry_out<R>(
-    session: &Session,
+    host: Host<'_>,
     snapshot: Option<&Snapshot>,
-    call: &CallContext<'_, '_>,
-    run: impl FnOnce(&Invocation<'_>, &Code) -> Result<R>,
+    call: &Callee<'_>,
+    run: impl FnOnce(Host<'_>, &Invocation<'_>, &Code) -> Result<R>,
 ) -> Result<R> {
+    let session = host.session();
     let Some(transaction) = session.transaction.as_ref() else {
         return Err(Error::internal("a routine is called outside a transaction"));
     };
@@ -161,11 +208,12 @@ fn carry_out<R>(
         }
         given => given,
     };
-    let invocation =
-        Invocation { session, function: call.function, arg_types, result: call.result, snapshot };
-    enter(session, || {
-        let prepared = prepared(&invocation)?;
-        counted(session, call.function, || prepared.surrounded(session, || run(&invocation, &prepared.code)))
+    let invocation = Invocation { function: call.function, arg_types, result: call.result, snapshot };
+    enter(host, |host| {
+        let prepared = prepared(host.session(), &invocation)?;
+        counted(host, call.function, |host| {
+            prepared.surrounded(host, |host| run(host, &invocation, &prepared.code))
+        })
     })
 }
 
@@ -212,22 +260,24 @@ impl Surroundings {
 }
 
 /// Runs a routine's code one level deeper.
-pub(crate) fn enter<R>(session: &Session, run: impl FnOnce() -> Result<R>) -> Result<R> {
-    let depth = &session.state.routine_depth;
-    if depth.get() >= MAX_DEPTH {
+pub(crate) fn enter<R>(mut host: Host<'_>, run: impl FnOnce(Host<'_>) -> Result<R>) -> Result<R> {
+    let state = &host.session().state;
+    let depth = state.routine_depth.get();
+    if depth >= MAX_DEPTH {
         return Err(Error::new(SqlState::STATEMENT_TOO_COMPLEX, "stack depth limit exceeded").hint(
             "Increase the configuration parameter \"max_stack_depth\" (currently 2048kB), after ensuring the platform's stack depth limit is adequate.",
         ));
     }
-    session.state.interrupt.check()?;
-    depth.set(depth.get() + 1);
-    let result = stacker::maybe_grow(limits::STACK_RED_ZONE_BYTES, limits::STACK_GROWTH_BYTES, run);
-    depth.set(depth.get() - 1);
+    state.interrupt.check()?;
+    state.routine_depth.set(depth + 1);
+    let lent = host.lend();
+    let result = stacker::maybe_grow(limits::STACK_RED_ZONE_BYTES, limits::STACK_GROWTH_BYTES, || run(lent));
+    host.session().state.routine_depth.set(depth);
     result
 }
 
-fn prepared(invocation: &Invocation<'_>) -> Result<Arc<Prepared>> {
-    let Invocation { session, function, .. } = *invocation;
+fn prepared(session: &Session, invocation: &Invocation<'_>) -> Result<Arc<Prepared>> {
+    let function = invocation.function;
     let catalog = session.state.catalog();
     let routine = catalog.routine(function.oid).ok_or_else(|| {
         Error::new(SqlState::UNDEFINED_FUNCTION, format!("function with OID {} does not exist", function.oid))

@@ -2,7 +2,7 @@
 
 use ochre_base::{Error, Oid, Result, SqlState};
 use ochre_expr::{
-    CallContext, EvalContext, Function, FunctionKind, Implementation, Language, ParameterMode as Mode,
+    EvalContext, Expr, Function, FunctionKind, FunctionRef, Implementation, Language, ParameterMode as Mode,
     Volatility, eval_const,
 };
 use ochre_parser::ast::{DoStmt, FuncCall};
@@ -10,7 +10,7 @@ use ochre_sql::bind::{ParamTypes, actual_type, bind_procedure_call};
 use ochre_types::{Datum, SqlType};
 
 use super::plpgsql::PlCode;
-use super::{Invocation, carry_out, enter};
+use super::{Callee, Host, Invocation, carry_out, enter};
 use crate::session::Session;
 use crate::session::context::StatementSession;
 
@@ -28,85 +28,100 @@ pub(crate) struct CallOutput {
     pub argument: Option<usize>,
 }
 
-impl Session {
-    /// Calls a procedure; `values` gives the parameters' values when all are known.
+/// A CALL whose procedure is known.
+pub(crate) struct BoundCall<'a> {
+    call: &'a FuncCall,
+    function: FunctionRef,
+    args: Vec<Expr>,
+}
+
+impl<'a> BoundCall<'a> {
+    /// Finds the procedure of a CALL.
     ///
     /// # Errors
-    /// 42883 and 42809 for the name; the procedure's own.
-    pub(crate) fn call_procedure(
-        &self,
-        call: &FuncCall,
-        mut parameters: ParamTypes,
-        values: &dyn Fn() -> Vec<Datum>,
-    ) -> Result<CallResult> {
-        let arguments = &call.args;
-        let catalog = self.state.catalog();
-        let path = self.state.search_path();
-        let context = StatementSession::new(self);
+    /// 42883 and 42809 for the name; those of the arguments.
+    pub(crate) fn new(session: &Session, call: &'a FuncCall, mut parameters: ParamTypes) -> Result<Self> {
+        let catalog = session.state.catalog();
+        let path = session.state.search_path();
+        let context = StatementSession::new(session);
         let (function, args) = bind_procedure_call(&catalog, &path, &context, &mut parameters, call)?;
-        let parameters = values();
-        let eval = EvalContext::new(&context).with_params(&parameters);
-        let values: Vec<Datum> = args.iter().map(|arg| eval_const(arg, &eval)).collect::<Result<_>>()?;
-        let types: Vec<SqlType> = args.iter().map(ochre_expr::Expr::ty).collect();
-        let result = self.sql_type(function.return_type);
-        let call = CallContext {
-            eval: &eval,
-            function: &function,
-            arg_types: &types,
-            result,
-            variadic_array: false,
+        Ok(BoundCall { call, function, args })
+    }
+
+    /// Calls the procedure with the statement's parameters.
+    ///
+    /// # Errors
+    /// The procedure's own.
+    pub(crate) fn carry_out(&self, host: Host<'_>, parameters: &[Datum]) -> Result<CallResult> {
+        let BoundCall { call, function, args } = self;
+        let session = host.session();
+        let values: Vec<Datum> = {
+            let context = StatementSession::new(session);
+            let eval = EvalContext::new(&context).with_params(parameters);
+            args.iter().map(|arg| eval_const(arg, &eval)).collect::<Result<_>>()?
         };
-        let value = carry_out(self, None, &call, |invocation, code| code.value(invocation, &values))?;
+        let types: Vec<SqlType> = args.iter().map(Expr::ty).collect();
+        let result = session.sql_type(function.return_type);
+        let callee = Callee { function, arg_types: &types, result };
+        // By the end the transaction may be another one, and the catalog with it.
+        let outputs = output_types(session, function, &types);
+        let value =
+            carry_out(host, None, &callee, |host, invocation, code| code.value(host, invocation, &values))?;
         let fields: Vec<Datum> = match value {
             Datum::Record(fields) => fields.to_vec(),
             other => vec![other],
         };
-        let actual: Vec<Oid> = types.iter().map(|ty| ty.oid).collect();
-        let modes = function.arg_modes.iter().enumerate();
-        let places = modes.filter(|(_, mode)| matches!(mode, Mode::Out | Mode::InOut)).map(|(i, _)| i);
-        let output = |(place, value): (usize, Datum)| {
+        let output = |((place, ty), value): ((usize, SqlType), Datum)| {
             let name = function.arg_names.get(place).map_or("", |name| name);
-            let named = arguments.iter().position(|given| given.name.as_deref() == Some(name));
-            let by_place = || arguments.get(place).is_some_and(|given| given.name.is_none()).then_some(place);
+            let named = call.args.iter().position(|given| given.name.as_deref() == Some(name));
+            let by_place = || call.args.get(place).is_some_and(|given| given.name.is_none()).then_some(place);
             CallOutput {
                 argument: named.filter(|_| !name.is_empty()).or_else(by_place),
                 name: if name.is_empty() { format!("column{}", place + 1) } else { name.to_owned() },
                 value,
-                ty: self.sql_type(actual_type(function.all_arg_types[place], &function.arg_types, &actual)),
+                ty,
             }
         };
-        Ok(CallResult { outputs: places.zip(fields).map(output).collect() })
+        Ok(CallResult { outputs: outputs.into_iter().zip(fields).map(output).collect() })
     }
+}
 
-    /// Runs a block of PL/pgSQL.
-    ///
-    /// # Errors
-    /// 42704 for another language; 42601; the block's own.
-    pub(crate) fn run_block(&self, statement: &DoStmt) -> Result<()> {
-        let language = statement.language.as_ref().map_or("plpgsql", |name| name.as_str());
-        if language != "plpgsql" {
-            let known = matches!(language, "sql" | "c" | "internal");
-            return Err(match known {
-                true => Error::new(
-                    SqlState::FEATURE_NOT_SUPPORTED,
-                    format!("language \"{language}\" does not support inline code execution"),
-                ),
-                false => {
-                    Error::new(SqlState::UNDEFINED_OBJECT, format!("language \"{language}\" does not exist"))
-                }
-            });
-        }
-        let function = inline_function((*statement.body).into());
-        let code = PlCode::new(self, &function)?;
-        let invocation = Invocation {
-            session: self,
-            function: &function,
-            arg_types: Vec::new(),
-            result: SqlType::VOID,
-            snapshot: None,
-        };
-        enter(self, || code.value(&invocation, &[]).map(|_| ()))
+/// The places and types of a procedure's output parameters.
+fn output_types(session: &Session, function: &Function, arg_types: &[SqlType]) -> Vec<(usize, SqlType)> {
+    let actual: Vec<Oid> = arg_types.iter().map(|ty| ty.oid).collect();
+    let modes = function.arg_modes.iter().enumerate();
+    modes
+        .filter(|(_, mode)| matches!(mode, Mode::Out | Mode::InOut))
+        .map(|(place, _)| {
+            let declared = function.all_arg_types[place];
+            (place, session.sql_type(actual_type(declared, &function.arg_types, &actual)))
+        })
+        .collect()
+}
+
+/// Runs a block of PL/pgSQL.
+///
+/// # Errors
+/// 42704 for another language; 42601; the block's own.
+pub(crate) fn run_block(host: Host<'_>, statement: &DoStmt) -> Result<()> {
+    let language = statement.language.as_ref().map_or("plpgsql", |name| name.as_str());
+    if language != "plpgsql" {
+        let known = matches!(language, "sql" | "c" | "internal");
+        return Err(match known {
+            true => Error::new(
+                SqlState::FEATURE_NOT_SUPPORTED,
+                format!("language \"{language}\" does not support inline code execution"),
+            ),
+            false => {
+                Error::new(SqlState::UNDEFINED_OBJECT, format!("language \"{language}\" does not exist"))
+            }
+        });
     }
+    let function = inline_function((*statement.body).into());
+    let code = PlCode::new(host.session(), &function)?;
+    let invocation =
+        Invocation { function: &function, arg_types: Vec::new(), result: SqlType::VOID, snapshot: None };
+    enter(host, |host| code.value(host, &invocation, &[]).map(|_| ()))
 }
 
 /// What a DO block is carried out as.

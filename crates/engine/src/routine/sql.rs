@@ -154,8 +154,13 @@ impl SqlCode {
     }
 
     /// Runs the function for its value.
-    pub(crate) fn value(&self, invocation: &Invocation<'_>, args: &[Datum]) -> Result<Datum> {
-        let rows = self.run(invocation, args, 1)?;
+    pub(crate) fn value(
+        &self,
+        session: &Session,
+        invocation: &Invocation<'_>,
+        args: &[Datum],
+    ) -> Result<Datum> {
+        let rows = self.run(session, invocation, args, 1)?;
         Ok(match (&self.result, rows.into_iter().next()) {
             (ResultShape::Void, _) => Datum::Null,
             (_, None) => Datum::Null,
@@ -165,8 +170,13 @@ impl SqlCode {
     }
 
     /// Runs the function for its rows.
-    pub(crate) fn rows(&self, invocation: &Invocation<'_>, args: &[Datum]) -> Result<Vec<Vec<Datum>>> {
-        let rows = self.run(invocation, args, usize::MAX)?;
+    pub(crate) fn rows(
+        &self,
+        session: &Session,
+        invocation: &Invocation<'_>,
+        args: &[Datum],
+    ) -> Result<Vec<Vec<Datum>>> {
+        let rows = self.run(session, invocation, args, usize::MAX)?;
         Ok(match &self.result {
             ResultShape::Void => rows.iter().map(|_| vec![Datum::text("")]).collect(),
             ResultShape::Row(_) if invocation.function.output_columns().is_empty() => {
@@ -176,7 +186,13 @@ impl SqlCode {
         })
     }
 
-    fn run(&self, invocation: &Invocation<'_>, args: &[Datum], most: usize) -> Result<Vec<Vec<Datum>>> {
+    fn run(
+        &self,
+        session: &Session,
+        invocation: &Invocation<'_>,
+        args: &[Datum],
+        most: usize,
+    ) -> Result<Vec<Vec<Datum>>> {
         let mut result = Vec::new();
         let last = self.statements.len().saturating_sub(1);
         for (number, statement) in self.statements.iter().enumerate() {
@@ -185,7 +201,7 @@ impl SqlCode {
                 _ if number == last => most,
                 _ => 0,
             };
-            let rows = self.run_one(invocation, statement, args, number == last, most);
+            let rows = self.run_one(session, invocation, statement, args, number == last, most);
             result = rows.map_err(|error| {
                 let name = &invocation.function.name;
                 with_context(bare(error), format!("SQL function \"{name}\" statement {}", number + 1))
@@ -196,13 +212,13 @@ impl SqlCode {
 
     fn run_one(
         &self,
+        session: &Session,
         invocation: &Invocation<'_>,
         statement: &SqlStatement,
         args: &[Datum],
         last: bool,
         most: usize,
     ) -> Result<Vec<Vec<Datum>>> {
-        let session = invocation.session;
         if !is_plannable(&statement.statement) {
             if invocation.shared_snapshot().is_some() {
                 let name = crate::session::utility::statement_name(&statement.statement);

@@ -191,15 +191,10 @@ impl Session {
         self.state.settings.borrow_mut().report_transaction(isolation.as_str(), read_only, deferrable);
     }
 
-    fn end_block(&mut self, commit: bool, chain: bool) -> Result<CommandTag> {
-        let word = if commit { "COMMIT" } else { "ROLLBACK" };
-        if matches!(self.block, Block::Idle | Block::Implicit) && chain {
-            return Err(Error::new(
-                SqlState::NO_ACTIVE_SQL_TRANSACTION,
-                format!("{word} AND CHAIN can only be used in transaction blocks"),
-            ));
-        }
-        let modes = self.transaction.as_ref().filter(|_| chain).map(|transaction| TransactionModes {
+    /// The modes of the transaction, for one that follows it.
+    fn modes(&self) -> TransactionModes {
+        let Some(transaction) = &self.transaction else { return TransactionModes::default() };
+        TransactionModes {
             isolation: Some(match transaction.isolation() {
                 IsolationLevel::ReadUncommitted => AstLevel::ReadUncommitted,
                 IsolationLevel::ReadCommitted => AstLevel::ReadCommitted,
@@ -208,7 +203,38 @@ impl Session {
             }),
             read_only: Some(transaction.is_read_only()),
             deferrable: Some(transaction.is_deferrable()),
-        });
+        }
+    }
+
+    /// COMMIT and ROLLBACK of a procedure that is a statement by itself: another transaction follows for its rest.
+    ///
+    /// # Errors
+    /// When the commit fails: it is rolled back then, and none follows.
+    pub(crate) fn end_within_routine(&mut self, commit: bool, chain: bool) -> Result<()> {
+        let modes = if chain { self.modes() } else { TransactionModes::default() };
+        if commit {
+            self.txn().advance_command()?;
+            self.end_committed()?;
+        } else {
+            self.end_aborted();
+        }
+        self.begin_transaction(modes)?;
+        self.block = Block::Implicit;
+        let now = self.state.instance.now();
+        self.state.transaction_time.set(now);
+        self.txn().forbid_suspension();
+        Ok(())
+    }
+
+    fn end_block(&mut self, commit: bool, chain: bool) -> Result<CommandTag> {
+        let word = if commit { "COMMIT" } else { "ROLLBACK" };
+        if matches!(self.block, Block::Idle | Block::Implicit) && chain {
+            return Err(Error::new(
+                SqlState::NO_ACTIVE_SQL_TRANSACTION,
+                format!("{word} AND CHAIN can only be used in transaction blocks"),
+            ));
+        }
+        let modes = chain.then(|| self.modes());
         let tag = match self.block {
             Block::Idle | Block::Implicit => {
                 self.warn(SqlState::NO_ACTIVE_SQL_TRANSACTION, "there is no transaction in progress");

@@ -15,6 +15,8 @@ use ochre_types::{Batch, Column, Datum, SqlType};
 use super::Session;
 use super::context::StatementSession;
 use super::simple::is_plannable;
+use crate::routine::Host;
+use crate::routine::procedure::{BoundCall, run_block};
 use crate::sink::Sink;
 use crate::tag::CommandTag;
 
@@ -120,13 +122,15 @@ impl Session {
             }
             Statement::Do(block) => {
                 self.statement_snapshot()?;
-                self.run_block(block)?;
+                run_block(self.routine_host(), block)?;
                 return self.routine_done("DO").map(Some);
             }
             Statement::Call(call) => {
                 self.statement_snapshot()?;
                 let types: Vec<ochre_base::Oid> = Vec::new();
-                let result = self.call_procedure(call, ParamTypes::new(&types), &|| parameters.to_vec())?;
+                let types = ParamTypes::new(&types);
+                let bound = BoundCall::new(self, call, types)?;
+                let result = bound.carry_out(self.routine_host(), parameters)?;
                 self.send_call_result(result, protocol, sink)?;
                 return self.routine_done("CALL").map(Some);
             }
@@ -186,7 +190,7 @@ impl Session {
         self.txn().forbid_suspension();
         let name = statement_name(statement);
         match statement {
-            Statement::Do(block) => return self.run_block(block),
+            Statement::Do(block) => return run_block(Host::Within(self), block),
             Statement::Set(set) => return self.set_within(set),
             Statement::Lock(lock) => self.lock_statement(lock)?,
             Statement::SetConstraints(set) => self.set_constraints(set)?,
@@ -274,6 +278,14 @@ impl Session {
     }
 
     /// The end of a statement that ran routines.
+    /// What a CALL or DO is carried out by: outside blocks it may end the transaction.
+    fn routine_host(&mut self) -> Host<'_> {
+        match self.prevent_in_block("CALL") {
+            Ok(()) => Host::Alone(self),
+            Err(_) => Host::Within(self),
+        }
+    }
+
     fn routine_done(&self, tag: &'static str) -> Result<CommandTag> {
         self.txn().advance_command()?;
         self.state.note_met(self.txn().gate_lsn());

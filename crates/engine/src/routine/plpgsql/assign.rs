@@ -27,7 +27,7 @@ pub(super) struct Place {
     pub field: Option<usize>,
 }
 
-impl<'a, 'i> Run<'a, 'i> {
+impl<'a, 's> Run<'a, 's> {
     pub(super) fn find_variable(&self, parts: &[String]) -> Option<(usize, usize)> {
         let first = parts.first()?;
         for scope in self.scopes.iter().rev() {

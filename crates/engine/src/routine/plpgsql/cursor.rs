@@ -31,7 +31,6 @@ impl<'a> Run<'a, '_> {
         if self.cursors.contains_key(&name) {
             return Err(Error::new(SqlState::DUPLICATE_CURSOR, format!("cursor \"{name}\" already in use")));
         }
-        let session = self.session();
         let (plan, values, text) = match source {
             OpenSource::Bound(arguments) => {
                 let Some(bound) = self.variables[slot].cursor else {
@@ -45,21 +44,21 @@ impl<'a> Run<'a, '_> {
             }
             OpenSource::Query(fragment) => {
                 let piece = self.piece(fragment);
-                let plan = piece.plan(session, &fragment.statement)?;
+                let plan = piece.plan(self.session(), &fragment.statement)?;
                 (plan, self.values(&piece), fragment.text.clone())
             }
             OpenSource::Dynamic { text, using } => {
                 let text = self.query_text(text)?;
                 let (values, types) = self.using(using)?;
                 let statement = single(&text)?;
-                let (_, plan) = session.plan_inner(&statement, || self.dynamic_parameters(&types))?;
+                let (_, plan) = self.session().plan_inner(&statement, || self.dynamic_parameters(&types))?;
                 (plan, values, text)
             }
         };
         if !plan.returns_rows {
             return Err(Error::new(SqlState::INVALID_CURSOR_DEFINITION, "cannot open this query as cursor"));
         }
-        let rows = session.inner_rows(&plan, &values, self.shared(), usize::MAX);
+        let rows = self.session().inner_rows(&plan, &values, self.shared(), usize::MAX);
         let (rows, _) = rows.map_err(|error| in_statement(error, &text))?;
         let open = Cursor { shape: plan.row_shape.clone(), rows, position: 0 };
         self.cursors.insert(name.clone(), open);

@@ -9,7 +9,7 @@ use super::check::needs_default;
 use super::run::Run;
 use super::variables::{BoundCursor, Shape, Variable};
 
-impl<'a, 'i> Run<'a, 'i> {
+impl<'a, 's> Run<'a, 's> {
     pub(super) fn declaration(&mut self, name: &'a str, kind: &'a DeclarationKind) -> Result<()> {
         match kind {
             DeclarationKind::Alias(parts) => {

@@ -73,7 +73,7 @@ const TOLD: [(&str, SqlType, Told); 10] = [
     ("tg_argv", SqlType::TEXT_ARRAY, Told::Arguments),
 ];
 
-impl<'a, 'i> Run<'a, 'i> {
+impl<'a, 's> Run<'a, 's> {
     pub(super) fn trigger_variables(&mut self, call: &'a TriggerCall<'a>) {
         for (name, row) in [("new", &call.new), ("old", &call.old)] {
             // Statement triggers have no rows: the records stay unassigned.
@@ -142,7 +142,7 @@ impl<'a, 'i> Run<'a, 'i> {
     }
 
     /// The slots of the output columns.
-    pub(super) fn outputs(&self) -> impl Iterator<Item = usize> + use<'i> {
+    pub(super) fn outputs(&self) -> impl Iterator<Item = usize> + use<'a, 's> {
         let function = self.invocation.function;
         let modes = function.arg_modes.iter().enumerate();
         modes.filter(|(_, mode)| matches!(mode, Mode::Out | Mode::InOut | Mode::Table)).map(|(i, _)| i)

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use ochre_base::{Error, Result, SqlState};
-use ochre_plpgsql::ast::{Fragment, RowSource, Statement, Target};
+use ochre_plpgsql::ast::{Fragment, RowSource, Statement, StatementKind, Target};
 use ochre_sql::physical::PlannedStatement;
 use ochre_types::{Datum, SqlType};
 
 use super::run::{Flow, Run, in_statement, single};
 use super::variables::{Scope, Variable};
+use crate::routine::Host;
 
 /// What is done with a row of a query: false ends the query.
 type EachRow<'r, R> = dyn FnMut(&mut R, Vec<Datum>) -> Result<bool> + 'r;
@@ -20,7 +21,7 @@ pub(super) struct Rows {
     text: String,
 }
 
-impl<'a, 'i> Run<'a, 'i> {
+impl<'a, 's> Run<'a, 's> {
     /// One round of a loop: `None` to go on.
     pub(super) fn round(
         &mut self,
@@ -102,7 +103,6 @@ impl<'a, 'i> Run<'a, 'i> {
 
     /// The plan of what gives rows, with the values of its parameters.
     pub(super) fn rows_of(&mut self, source: &'a RowSource) -> Result<Rows> {
-        let session = self.session();
         let (plan, values, text) = match source {
             RowSource::Query(fragment) => {
                 let piece = self.piece(fragment);
@@ -115,7 +115,7 @@ impl<'a, 'i> Run<'a, 'i> {
                 let (values, types) = self.using(using)?;
                 let within = |error| in_statement(error, &text);
                 let statement = single(&text).map_err(within)?;
-                let planned = session.plan_inner(&statement, || self.dynamic_parameters(&types));
+                let planned = self.session().plan_inner(&statement, || self.dynamic_parameters(&types));
                 (planned.map_err(within)?.1, values, text)
             }
             RowSource::Cursor { name, arguments } => {
@@ -139,7 +139,18 @@ impl<'a, 'i> Run<'a, 'i> {
         let shared = self.invocation.shared_snapshot();
         let visible = plan.row_shape.len();
         let mut failed_within = false;
-        let result = self.session().run_inner(plan, values, shared, usize::MAX, &mut |batch| {
+        let Host::Within(session) = self.host else {
+            // What `each` does may end the transaction, and with it the query.
+            let rows = self.session().inner_rows(plan, values, shared, usize::MAX);
+            let (rows, _) = rows.map_err(|error| in_statement(error, text))?;
+            for row in rows {
+                if !each(self, row)? {
+                    break;
+                }
+            }
+            return Ok(());
+        };
+        let result = session.run_inner(plan, values, shared, usize::MAX, &mut |batch| {
             for position in batch.active() {
                 let row = batch.columns[..visible].iter().map(|column| column.datum(position)).collect();
                 match each(self, row) {
@@ -173,7 +184,10 @@ impl<'a, 'i> Run<'a, 'i> {
             self.scopes.push(Scope::labelled(label));
             self.declare(Variable::plain(target.name[0].as_str(), SqlType::RECORD, Datum::Null));
         }
-        let result = self.query_rounds(label, targets, source, body);
+        let result = match may_end_transaction(body) {
+            true => self.query_rounds(label, targets, source, body),
+            false => self.within(|run| run.query_rounds(label, targets, source, body)),
+        };
         self.leave_scopes(scopes, variables);
         let (found, flow) = result?;
         self.set_found(found);
@@ -297,4 +311,29 @@ impl<'a, 'i> Run<'a, 'i> {
         self.set_found(found);
         Ok(flow)
     }
+}
+
+/// Whether statements are there that end the transaction where that is allowed.
+fn may_end_transaction(statements: &[Statement]) -> bool {
+    statements.iter().any(|statement| match &statement.kind {
+        StatementKind::Commit { .. } | StatementKind::Rollback { .. } | StatementKind::Call(_) => true,
+        StatementKind::Block(block) => {
+            let mut bodies = block.handlers.iter().map(|handler| &handler.body).chain([&block.body]);
+            bodies.any(|body| may_end_transaction(body))
+        }
+        StatementKind::If { branches, otherwise } => {
+            let mut bodies = branches.iter().map(|(_, body)| body).chain([otherwise]);
+            bodies.any(|body| may_end_transaction(body))
+        }
+        StatementKind::Case { branches, otherwise, .. } => {
+            let mut bodies = branches.iter().map(|branch| &branch.body).chain(otherwise);
+            bodies.any(|body| may_end_transaction(body))
+        }
+        StatementKind::Loop { body, .. }
+        | StatementKind::While { body, .. }
+        | StatementKind::ForInteger { body, .. }
+        | StatementKind::ForQuery { body, .. }
+        | StatementKind::Foreach { body, .. } => may_end_transaction(body),
+        _ => false,
+    })
 }

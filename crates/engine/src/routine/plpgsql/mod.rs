@@ -9,8 +9,8 @@
 //! - V2: what was prepared with a record of one shape is made anew for another ([`piece`]).
 //!
 //! # Not done
-//! Transaction control, and cursors that outlive the call or that SQL's FETCH and WHERE CURRENT OF can name; a cursor's rows
-//! are computed when it is opened.
+//! Cursors that outlive the call or that SQL's FETCH and WHERE CURRENT OF can name; a cursor's rows are computed when it is
+//! opened, those of a loop whose body may end the transaction when the loop begins.
 
 mod assign;
 mod check;
@@ -36,7 +36,7 @@ use ochre_plpgsql::ast::Body;
 use ochre_types::{Datum, SqlType};
 use parking_lot::Mutex;
 
-use super::{Invocation, with_context};
+use super::{Host, Invocation, with_context};
 use crate::session::Session;
 use piece::Piece;
 use run::Run;
@@ -86,22 +86,28 @@ impl PlCode {
     }
 
     /// Runs a function for its value.
-    pub(crate) fn value(&self, invocation: &Invocation<'_>, args: &[Datum]) -> Result<Datum> {
-        Run::new(self, invocation).value(args)
+    pub(crate) fn value(&self, host: Host<'_>, invocation: &Invocation<'_>, args: &[Datum]) -> Result<Datum> {
+        Run::new(self, host, invocation).value(args)
     }
 
     /// Runs a function for its rows.
-    pub(crate) fn rows(&self, invocation: &Invocation<'_>, args: &[Datum]) -> Result<Vec<Vec<Datum>>> {
-        Run::new(self, invocation).rows(args)
+    pub(crate) fn rows(
+        &self,
+        host: Host<'_>,
+        invocation: &Invocation<'_>,
+        args: &[Datum],
+    ) -> Result<Vec<Vec<Datum>>> {
+        Run::new(self, host, invocation).rows(args)
     }
 
     /// Runs a trigger function: the row it returns, `None` for NULL.
     pub(crate) fn trigger(
         &self,
+        host: Host<'_>,
         invocation: &Invocation<'_>,
         call: &TriggerCall<'_>,
     ) -> Result<Option<Arc<[Datum]>>> {
-        Run::new(self, invocation).fire(call)
+        Run::new(self, host, invocation).fire(call)
     }
 }
 

@@ -14,7 +14,7 @@ use super::variables::{Shape, unassigned};
 /// What a row that does not fit is refused with.
 const WRONG_RECORD: &str = "returned record type does not match expected record type";
 
-impl<'a, 'i> Run<'a, 'i> {
+impl<'a, 's> Run<'a, 's> {
     /// RETURN with a value. What the function does not allow was found when the body was looked through.
     pub(super) fn return_value(&mut self, value: Option<&'a Fragment>) -> Result<()> {
         let Some(value) = value else { return Ok(()) };

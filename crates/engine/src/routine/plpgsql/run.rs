@@ -1,5 +1,6 @@
 //! One call of a routine in PL/pgSQL: a walk over its tree.
 
+use std::mem::take;
 use std::sync::Arc;
 
 use hashbrown::HashMap;
@@ -14,7 +15,7 @@ use super::frame::TriggerCall;
 use super::raise::catches;
 use super::variables::{Scope, Variable};
 use super::{PlCode, with_context};
-use crate::routine::{Invocation, signature};
+use crate::routine::{Host, Invocation, signature};
 use crate::session::Session;
 use crate::session::is_plannable;
 
@@ -27,9 +28,10 @@ pub(super) enum Flow<'a> {
 }
 
 /// A call.
-pub(super) struct Run<'a, 'i> {
+pub(super) struct Run<'a, 's> {
     pub(super) code: &'a PlCode,
-    pub(super) invocation: &'a Invocation<'i>,
+    pub(super) host: Host<'s>,
+    pub(super) invocation: &'a Invocation<'a>,
     pub(super) scopes: Vec<Scope<'a>>,
     pub(super) variables: Vec<Variable<'a>>,
     /// Of a trigger function.
@@ -43,12 +45,15 @@ pub(super) struct Run<'a, 'i> {
     pub(super) returned: Option<(Datum, SqlType)>,
     pub(super) rows: Vec<Vec<Datum>>,
     pub(super) cursors: HashMap<String, Cursor>,
+    /// Blocks with handlers that are open.
+    pub(super) guarded: usize,
 }
 
-impl<'a, 'i> Run<'a, 'i> {
-    pub(super) fn new(code: &'a PlCode, invocation: &'a Invocation<'i>) -> Run<'a, 'i> {
+impl<'a, 's> Run<'a, 's> {
+    pub(super) fn new(code: &'a PlCode, host: Host<'s>, invocation: &'a Invocation<'a>) -> Run<'a, 's> {
         Run {
             code,
+            host,
             invocation,
             scopes: Vec::new(),
             variables: Vec::new(),
@@ -60,11 +65,37 @@ impl<'a, 'i> Run<'a, 'i> {
             returned: None,
             rows: Vec::new(),
             cursors: HashMap::new(),
+            guarded: 0,
         }
     }
 
-    pub(super) fn session(&self) -> &'i Session {
-        self.invocation.session
+    pub(super) fn session(&self) -> &Session {
+        self.host.session()
+    }
+
+    /// Goes on as a part of one statement, which may keep the session borrowed.
+    pub(super) fn within<R>(&mut self, work: impl FnOnce(&mut Run<'a, '_>) -> R) -> R {
+        let mut run = Run {
+            code: self.code,
+            host: Host::Within(self.host.session()),
+            invocation: self.invocation,
+            scopes: take(&mut self.scopes),
+            variables: take(&mut self.variables),
+            trigger: self.trigger,
+            handled: take(&mut self.handled),
+            at: self.at,
+            found: self.found,
+            row_count: self.row_count,
+            returned: self.returned.take(),
+            rows: take(&mut self.rows),
+            cursors: take(&mut self.cursors),
+            guarded: self.guarded,
+        };
+        let result = work(&mut run);
+        let Run { scopes, variables, handled, at, row_count, returned, rows, cursors, .. } = run;
+        (self.scopes, self.variables, self.handled, self.at) = (scopes, variables, handled, at);
+        (self.row_count, self.returned, self.rows, self.cursors) = (row_count, returned, rows, cursors);
+        result
     }
 
     pub(super) fn value(mut self, args: &[Datum]) -> Result<Datum> {
@@ -164,17 +195,19 @@ impl<'a, 'i> Run<'a, 'i> {
         if block.handlers.is_empty() {
             return self.statements(&block.body);
         }
-        let session = self.session();
-        let mark = session.mark()?;
+        let mark = self.session().mark()?;
         let (scopes, variables) = (self.scopes.len(), self.variables.len());
-        let error = match self.statements(&block.body) {
+        self.guarded += 1;
+        let result = self.statements(&block.body);
+        self.guarded -= 1;
+        let error = match result {
             Ok(flow) => {
-                session.keep_since(&mark);
+                self.session().keep_since(&mark);
                 return Ok(flow);
             }
             Err(error) => error,
         };
-        session.undo_since(&mark)?;
+        self.session().undo_since(&mark)?;
         self.scopes.truncate(scopes);
         self.variables.truncate(variables);
         let state = error.sqlstate();
@@ -186,7 +219,7 @@ impl<'a, 'i> Run<'a, 'i> {
             block.handlers.iter().find(|handler| handler.conditions.iter().any(|c| catches(c, state)));
         let Some(handler) = handler else { return Err(error) };
         if state == SqlState::QUERY_CANCELED {
-            session.state.interrupt.clear();
+            self.session().state.interrupt.clear();
         }
         let context = self.context_line();
         let mut handled = error.clone();
@@ -317,15 +350,26 @@ impl<'a, 'i> Run<'a, 'i> {
             }
             StatementKind::Close(cursor) => self.close(cursor)?,
             StatementKind::Null => {}
-            StatementKind::Commit { .. } | StatementKind::Rollback { .. } => {
-                let function = self.invocation.function;
-                if function.kind == FunctionKind::Function && function.oid.is_valid() {
-                    return Err(Error::new(SqlState::new("2D000"), "invalid transaction termination"));
-                }
-                return Err(Error::unsupported("COMMIT and ROLLBACK in PL/pgSQL"));
-            }
+            StatementKind::Commit { chain } => self.end_transaction(true, *chain)?,
+            StatementKind::Rollback { chain } => self.end_transaction(false, *chain)?,
         }
         Ok(Flow::Next)
+    }
+
+    /// COMMIT and ROLLBACK.
+    fn end_transaction(&mut self, commit: bool, chain: bool) -> Result<()> {
+        let refused = |message| Err(Error::new(SqlState::new("2D000"), message));
+        let Host::Alone(session) = &mut self.host else {
+            return refused("invalid transaction termination");
+        };
+        if self.guarded > 0 {
+            return refused(match commit {
+                true => "cannot commit while a subtransaction is active",
+                false => "cannot roll back while a subtransaction is active",
+            });
+        }
+        self.cursors.clear();
+        session.end_within_routine(commit, chain)
     }
 
     pub(super) fn leave_scopes(&mut self, scopes: usize, variables: usize) {

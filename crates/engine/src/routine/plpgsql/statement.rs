@@ -9,22 +9,23 @@ use ochre_sql::physical::{CommandKind, PlannedStatement};
 use ochre_types::{Datum, SqlType};
 
 use super::run::{Run, in_statement};
+use crate::routine::Host;
+use crate::routine::procedure::BoundCall;
 use crate::session::is_plannable;
 
-impl<'a, 'i> Run<'a, 'i> {
+impl<'a, 's> Run<'a, 's> {
     pub(super) fn set_count(&mut self, rows: u64) {
         self.row_count = rows;
         self.variables[self.found].value = Datum::Bool(rows > 0);
     }
 
     pub(super) fn sql(&mut self, fragment: &'a Fragment, into: Option<&'a Into>) -> Result<()> {
-        let session = self.session();
         if !is_plannable(&fragment.statement) {
             if into.is_some() {
                 return Err(no_rows_for_into());
             }
             self.refuse_utility(&fragment.statement)?;
-            let run = session.run_inner_utility(&fragment.statement, &fragment.text);
+            let run = self.session().run_inner_utility(&fragment.statement, &fragment.text);
             return run.map_err(|error| in_statement(error, &fragment.text));
         }
         let piece = self.piece(fragment);
@@ -169,7 +170,6 @@ impl<'a, 'i> Run<'a, 'i> {
         values: &[Datum],
         types: &[SqlType],
     ) -> Result<()> {
-        let session = self.session();
         let within = |error| in_statement(error, text);
         for raw in ochre_parser::parse(text).map_err(within)? {
             if !is_plannable(&raw.stmt) {
@@ -189,10 +189,10 @@ impl<'a, 'i> Run<'a, 'i> {
                 }
                 self.refuse_utility(&raw.stmt)?;
                 let own = &text[raw.start..raw.start + raw.len];
-                session.run_inner_utility(&raw.stmt, own).map_err(within)?;
+                self.session().run_inner_utility(&raw.stmt, own).map_err(within)?;
                 continue;
             }
-            let planned = session.plan_inner(&raw.stmt, || self.dynamic_parameters(types));
+            let planned = self.session().plan_inner(&raw.stmt, || self.dynamic_parameters(types));
             let (_, plan) = planned.map_err(within)?;
             self.run_into(&plan, values, into, text)?;
         }
@@ -200,16 +200,20 @@ impl<'a, 'i> Run<'a, 'i> {
     }
 
     pub(super) fn call(&mut self, fragment: &'a Fragment) -> Result<()> {
-        let session = self.session();
         let sql::Statement::Call(call) = &*fragment.statement else {
             self.refuse_utility(&fragment.statement)?;
-            return session.run_inner_utility(&fragment.statement, &fragment.text);
+            return self.session().run_inner_utility(&fragment.statement, &fragment.text);
         };
         let piece = self.piece(fragment);
-        let parameters = || piece.parameters();
-        let values = || self.values(&piece);
-        let result = session.call_procedure(call, parameters(), &values);
-        let result = result.map_err(|error| in_statement(error, &fragment.text))?;
+        let within = |error| in_statement(error, &fragment.text);
+        let bound = BoundCall::new(self.session(), call, piece.parameters()).map_err(within)?;
+        // Binding has told which variables there are.
+        let values = self.values(&piece);
+        let host = match self.guarded {
+            0 => self.host.lend(),
+            _ => Host::Within(self.host.session()),
+        };
+        let result = bound.carry_out(host, &values).map_err(within)?;
         for output in result.outputs {
             let Some(argument) = output.argument else { continue };
             let Some(sql::Expr::Column(column)) = call.args.get(argument).map(|argument| &argument.value)

@@ -14,7 +14,7 @@ use super::variables::{Scope, Source, Use};
 use crate::routine::sql::cast_to;
 use crate::session::context::StatementSession;
 
-impl<'a, 'i> Run<'a, 'i> {
+impl<'a, 's> Run<'a, 's> {
     /// What was prepared of a piece at this place of the text.
     pub(super) fn piece(&self, fragment: &'a Fragment) -> Arc<Piece> {
         self.piece_among(fragment, 0, &self.scopes)
