@@ -336,20 +336,26 @@ pub enum IndexMethod {
     BTree,
     /// Equality of one key: the entries of a B-tree hold a hash of it.
     Hash,
+    /// What values are made of, such as the elements of an array: a row has several entries.
+    Gin,
 }
 
 impl IndexMethod {
+    /// All there are.
+    pub const ALL: [IndexMethod; 3] = [IndexMethod::BTree, IndexMethod::Hash, IndexMethod::Gin];
+
     /// Its name in USING.
     pub fn name(self) -> &'static str {
         match self {
             IndexMethod::BTree => "btree",
             IndexMethod::Hash => "hash",
+            IndexMethod::Gin => "gin",
         }
     }
 
     /// The method of a name.
     pub fn named(name: &str) -> Option<IndexMethod> {
-        [IndexMethod::BTree, IndexMethod::Hash].into_iter().find(|method| method.name() == name)
+        IndexMethod::ALL.into_iter().find(|method| method.name() == name)
     }
 
     /// Its row in `pg_am`.
@@ -357,6 +363,7 @@ impl IndexMethod {
         match self {
             IndexMethod::BTree => oids::BTREE_AM,
             IndexMethod::Hash => oids::HASH_AM,
+            IndexMethod::Gin => oids::GIN_AM,
         }
     }
 }
@@ -365,6 +372,16 @@ impl IndexDescriptor {
     /// Whether its entries are in the order of the keys' values.
     pub fn is_ordered(&self) -> bool {
         self.method == IndexMethod::BTree
+    }
+
+    /// Whether a serializable scan of a GIN index locks all of it: one that says `fastupdate = on`, as in PostgreSQL, where
+    /// new entries wait in a list that has no place for each key.
+    pub fn is_locked_as_a_whole(&self) -> bool {
+        let is_on = |text: &str| {
+            let value = text.strip_prefix("fastupdate=").unwrap_or_default();
+            ["on", "true", "yes", "1"].contains(&value)
+        };
+        self.method == IndexMethod::Gin && self.options.iter().any(|option| is_on(option))
     }
 
     /// Whether any key column is an expression.

@@ -53,6 +53,8 @@ pub mod oids {
     pub const BTREE_AM: Oid = Oid(403);
     /// The hash access method of indexes.
     pub const HASH_AM: Oid = Oid(405);
+    /// The access method `gin`.
+    pub const GIN_AM: Oid = Oid(2742);
     /// Catalog `pg_class`, and so the class of every relation in `pg_description` and `pg_depend`.
     pub const PG_CLASS: Oid = Oid(1259);
     /// Catalog `pg_attribute`.

@@ -85,6 +85,7 @@ impl IndexCleanup for RelationCleanup {
         for index in &table.indexes {
             // In most cases no row fails, and the expressions of all are computed together.
             let together = EntryColumns::stored(index, &batch, &eval).ok();
+            // A GIN index may have many for each version.
             let mut kept: HashSet<Entry> = HashSet::new();
             for position in doomed.len()..batch.rows {
                 entries_of(index, &batch, position, together.as_ref(), row, &eval, &mut entries)?;

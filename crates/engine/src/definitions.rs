@@ -16,17 +16,18 @@ fn qualified(catalog: &CatalogSnapshot, namespace: ochre_base::Oid, name: &str) 
     format!("{}.{}", quote_identifier(&namespace), quote_identifier(name))
 }
 
-/// An expression as an index shows it: in parentheses, unless it is a function call.
+/// An expression as an index key shows it: in parentheses, unless it is a function call.
 fn key_expression(text: &str) -> String {
     let is_call = text.ends_with(')')
         && text.split('(').next().is_some_and(|name| {
             !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '.' | '"'))
         });
-    if is_call || text.starts_with('(') && text.ends_with(')') {
-        text.to_string()
-    } else {
-        format!("({text})")
-    }
+    if is_call { text.to_string() } else { format!("({text})") }
+}
+
+/// A condition as an index shows it.
+fn condition(text: &str) -> String {
+    if text.starts_with('(') && text.ends_with(')') { text.to_string() } else { key_expression(text) }
 }
 
 /// One key of an index, with its order when `full`.
@@ -100,6 +101,7 @@ pub(crate) fn index(catalog: &CatalogSnapshot, index: &IndexDescriptor, column: 
             .options
             .iter()
             .map(|option| match option.split_once('=') {
+                Some((name, value)) if quote_identifier(value) == value => format!("{name}={value}"),
                 Some((name, value)) => format!("{name}='{value}'"),
                 None => option.to_string(),
             })
@@ -107,7 +109,7 @@ pub(crate) fn index(catalog: &CatalogSnapshot, index: &IndexDescriptor, column: 
         text.push_str(&format!(" WITH ({})", options.join(", ")));
     }
     if let Some(predicate) = &index.predicate {
-        text.push_str(&format!(" WHERE {}", key_expression(predicate)));
+        text.push_str(&format!(" WHERE {}", condition(predicate)));
     }
     Some(text)
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use ochre_base::{Error, Fork, Oid, Result, SqlState};
-use ochre_catalog::{CatalogSnapshot, RelationDescriptor, RelationKind, oids, stored};
+use ochre_catalog::{CatalogSnapshot, IndexMethod, RelationDescriptor, RelationKind, oids, stored};
 use ochre_expr::Function;
 use ochre_txn::locks::{AdvisoryKey, LockLevel, LockTag, LockWait};
 use ochre_types::Datum;
@@ -156,6 +156,18 @@ fn describe(session: &StatementSession<'_>, name: &str, args: &[Datum]) -> Resul
             let column = args.get(1).and_then(Datum::as_i64).unwrap_or(0);
             let text = definitions::index(catalog, &index, column as usize);
             optional(text.map(|text| with_names(session, &text)))
+        }
+        "gin_clean_pending_list" => {
+            let relation = catalog.relation(oid_at(args, 0)).cloned();
+            let relation = relation.ok_or_else(|| crate::errors::undefined_table(oid_at(args, 0)))?;
+            if relation.index.as_ref().is_none_or(|index| index.method != IndexMethod::Gin) {
+                return Err(Error::new(
+                    SqlState::WRONG_OBJECT_TYPE,
+                    format!("\"{}\" is not a GIN index", relation.name),
+                ));
+            }
+            // There is no such list.
+            Datum::Int64(0)
         }
         "pg_get_constraintdef" => {
             let Some(constraint) = catalog.constraint(oid_at(args, 0)).cloned() else {

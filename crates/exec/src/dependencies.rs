@@ -216,6 +216,7 @@ fn each_call_expr<'p>(call: &'p AggregateCall, visit: &mut dyn FnMut(&'p Expr)) 
 }
 
 fn each_bound<'p>(bounds: &'p IndexBounds, visit: &mut dyn FnMut(&'p Expr)) {
+    bounds.gin.iter().for_each(|condition| visit(&condition.value));
     for key in &bounds.keys {
         match key {
             KeyCondition::Equal(value) | KeyCondition::Any(value) => visit(&value.expr),

@@ -45,7 +45,7 @@ pub fn build_index(
     index: &IndexAccess,
     memory_bytes: usize,
 ) -> Result<BuildReport> {
-    let (sorted, parallel) = sort_entries(statement, table, index, memory_bytes)?;
+    let (sorted, parallel, rows) = sort_entries(statement, table, index, memory_bytes)?;
     let mut builder = BTreeBuilder::new(Arc::clone(&index.tree), statement.txn.assign_xid()?);
     let mut count = 0u64;
     each_entry(sorted, parallel, |next| {
@@ -59,7 +59,8 @@ pub fn build_index(
         }
         Ok(())
     })?;
-    builder.finish()
+    // What is known of the table's size comes from here: rows count, however many entries each has.
+    builder.finish().map(|report| BuildReport { entries: rows, ..report })
 }
 
 /// Looks whether a unique index would hold a key twice, with `memory_bytes` for the sort.
@@ -72,7 +73,7 @@ pub fn look_for_twins(
     index: &IndexAccess,
     memory_bytes: usize,
 ) -> Result<()> {
-    let (sorted, parallel) = sort_entries(statement, table, index, memory_bytes)?;
+    let (sorted, parallel, _) = sort_entries(statement, table, index, memory_bytes)?;
     let mut last: Option<Vec<u8>> = None;
     let mut count = 0u64;
     each_entry(sorted, parallel, |next| {
@@ -95,21 +96,24 @@ fn is_checked(index: &IndexAccess, key: &[u8]) -> Result<bool> {
     Ok(!index.is_memo(key) && (index.descriptor.nulls_not_distinct || !index.has_null_in_key(key)?))
 }
 
-/// The entries of all rows that the statement sees, in order; whether two threads are worth their while for what follows.
+/// The entries of all rows that the statement sees, in order; whether two threads are worth their while for what follows;
+/// how many rows have entries.
 fn sort_entries(
     statement: &StatementContext<'_>,
     table: &TableAccess,
     index: &IndexAccess,
     memory_bytes: usize,
-) -> Result<(Sorted, bool)> {
+) -> Result<(Sorted, bool, u64)> {
     let config = SortConfig::new(statement.temp.env(), statement.temp.dir(), memory_bytes);
     let parallel = config.threads > 1;
     let mut sorter = Sorter::new(config);
     let (mut entry, mut several) = (Entry::default(), Vec::new());
+    let mut rows = 0;
     each_batch_of(statement, table, &index.exprs.columns_read(), |ctx, image| {
         let columns = ctx.with_eval(|eval| EntryColumns::compute(index, &image, eval))?;
         let ids = image.columns.last().and_then(|column| column.as_i64s()).unwrap_or_default();
         for row in image.active().filter(|row| columns.is_included(*row)) {
+            rows += 1;
             if !index.has_single_entries() {
                 columns.entries(index, row, RowId::from_u64(ids[row] as u64), &mut several)?;
                 for entry in &several {
@@ -124,7 +128,7 @@ fn sort_entries(
     })?;
     let sorted = sorter.finish()?;
     let parallel = parallel && sorted.len() > limits::BATCH_ROWS as u64 * 16;
-    Ok((sorted, parallel))
+    Ok((sorted, parallel, rows))
 }
 
 /// Visits entries in order; when `parallel`, while another thread merges the next ones.
@@ -192,8 +196,8 @@ pub fn fill_index(statement: &StatementContext<'_>, table: &TableAccess, index: 
         for row in image.active().filter(|row| columns.is_included(*row)) {
             let rid = RowId::from_u64(ids[row] as u64);
             columns.entries(index, row, rid, &mut entries)?;
+            count += 1;
             for entry in &entries {
-                count += 1;
                 if !index.descriptor.unique || !is_checked(index, &entry.key)? {
                     index.tree.insert(xid, &entry.key, &entry.payload, rid)?;
                     continue;

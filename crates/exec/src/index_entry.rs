@@ -7,7 +7,9 @@
 //!
 //! An index that functions of users take part in ("remembers") has two kinds of entries. Those of keys begin with a byte of
 //! one. For each of these there is a *memo*: a byte of zero, the row id (8 bytes, big-endian), the fingerprint (16 bytes) of
-//! the columns that the functions were given, and the entry's key without its first byte; its payload is the entry's.
+//! the columns that the functions were given, and the entry's key; its payload is the entry's.
+//!
+//! A GIN index has several entries for a row ([`crate::gin`]).
 //!
 //! # Invariants
 //! - E1: a memo is inserted before the entry that it tells of, and removed after it.
@@ -22,6 +24,7 @@ use ochre_base::{Result, RowId};
 use ochre_expr::{EvalContext, Expr};
 use ochre_types::{Batch, Column, ColumnBuilder, Datum, key};
 
+use crate::gin::extract;
 use crate::relation::IndexAccess;
 use crate::row_bytes;
 
@@ -90,7 +93,7 @@ impl EntryColumns {
         })
     }
 
-    /// All entries of a row, in the order in which they are inserted.
+    /// All entries of a row, in order, which is that of their insertion.
     ///
     /// # Errors
     /// 0A000 for types that cannot be indexed; errors of storage.
@@ -102,13 +105,18 @@ impl EntryColumns {
         if !self.is_included(row) {
             return Ok(());
         }
-        out.push(self.entry(index, row)?);
+        match &index.gin {
+            None => out.push(self.entry(index, row)?),
+            Some(classes) => {
+                for (number, (class, column)) in classes.iter().zip(&self.columns).enumerate() {
+                    extract(*class, number, column, row, out)?;
+                }
+            }
+        }
         if index.remembered_inputs.is_some() {
             let head = self.memo_head(row, rid);
-            let memo = |entry: &Entry| Entry {
-                key: [&head, &entry.key[1..]].concat(),
-                payload: entry.payload.clone(),
-            };
+            let memo =
+                |entry: &Entry| Entry { key: [&*head, &entry.key].concat(), payload: entry.payload.clone() };
             let memos: Vec<Entry> = out.iter().map(memo).collect();
             out.splice(0..0, memos); // E1
         }
@@ -145,10 +153,7 @@ impl EntryColumns {
         }
         let own: Vec<Entry> = out
             .iter()
-            .map(|memo| Entry {
-                key: [&[KEY], &memo.key[head.len()..]].concat(),
-                payload: memo.payload.clone(),
-            })
+            .map(|memo| Entry { key: memo.key[head.len()..].to_vec(), payload: memo.payload.clone() })
             .collect();
         out.extend(own);
         Ok(())
@@ -218,12 +223,12 @@ fn inputs(index: &IndexAccess, batch: &Batch) -> Vec<Arc<Column>> {
 impl IndexAccess {
     /// Whether a row has one entry, or none, and what is computed from it says which.
     pub fn has_single_entries(&self) -> bool {
-        self.remembered_inputs.is_none()
+        self.remembered_inputs.is_none() && self.gin.is_none()
     }
 
     /// What the entries of keys begin with.
     pub fn key_prefix(&self) -> &'static [u8] {
-        if self.remembered_inputs.is_some() { &[KEY] } else { &[] }
+        if self.remembered_inputs.is_some() && self.gin.is_none() { &[KEY] } else { &[] }
     }
 
     /// Whether an entry is a memo.
@@ -257,7 +262,7 @@ impl IndexAccess {
 }
 
 /// Key and payload of one entry, in memory that is kept.
-#[derive(Debug, Default, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Default, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Entry {
     pub key: Vec<u8>,
     pub payload: Vec<u8>,

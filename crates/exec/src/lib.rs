@@ -45,6 +45,7 @@ mod context;
 pub mod dependencies;
 mod execution;
 pub mod explain;
+mod gin;
 mod index_build;
 mod index_entry;
 mod join_table;

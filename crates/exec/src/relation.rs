@@ -14,6 +14,7 @@ use ochre_types::{Batch, KeyOrder, PhysicalType, SqlType, key};
 
 use crate::codec::RowCodec;
 use crate::context::StatementContext;
+use crate::gin::{GinClass, gin_classes};
 use crate::modify::deferred::DeferredChecks;
 
 /// Opens what plans name. The engine implements it.
@@ -133,6 +134,8 @@ pub struct IndexAccess {
     /// The types of what an entry's payload holds: for each key column whose key form may differ from the value, unless it is
     /// hashed, the value; then the included columns.
     pub payload: Vec<PayloadColumn>,
+    /// Of a GIN index: how keys are extracted from each of its columns.
+    pub gin: Option<Vec<GinClass>>,
     /// Of an index whose keys functions of users compute: the table's columns (by position) that they are computed from.
     /// What the functions gave for a version is kept in the index, and they are not asked again
     /// ([`crate::index_entry`], E2).
@@ -246,10 +249,11 @@ impl IndexAccess {
         exprs: IndexExpressions,
     ) -> IndexAccess {
         let keys = key_orders(descriptor);
+        let gin = gin_classes(descriptor);
         let mut payload: Vec<PayloadColumn> = keys
             .iter()
             .enumerate()
-            .filter(|(_, (ty, order))| !order.hashed && !key::is_lossless(*ty))
+            .filter(|(_, (ty, order))| gin.is_none() && !order.hashed && !key::is_lossless(*ty))
             .map(|(column, (ty, _))| PayloadColumn { column, physical: ty.physical })
             .collect();
         for (i, number) in descriptor.included.iter().enumerate() {
@@ -257,14 +261,14 @@ impl IndexAccess {
             payload.push(PayloadColumn { column: keys.len() + i, physical: ty.physical });
         }
         let remembered_inputs = exprs.call_routines().then(|| exprs.columns_read());
-        IndexAccess { descriptor: Arc::clone(descriptor), tree, exprs, keys, payload, remembered_inputs }
+        IndexAccess { descriptor: Arc::clone(descriptor), tree, exprs, keys, payload, gin, remembered_inputs }
     }
 }
 
 /// The types and orders of an index's key columns.
 pub fn key_orders(index: &IndexDescriptor) -> Vec<(SqlType, KeyOrder)> {
     let order = |key: &ochre_catalog::IndexKey| match index.method {
-        IndexMethod::BTree => KeyOrder::new(key.ty, key.descending, key.nulls_first),
+        IndexMethod::BTree | IndexMethod::Gin => KeyOrder::new(key.ty, key.descending, key.nulls_first),
         IndexMethod::Hash => KeyOrder::hashed(key.ty),
     };
     index.keys.iter().map(|key| (key.ty, order(key))).collect()

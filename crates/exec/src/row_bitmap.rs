@@ -168,6 +168,11 @@ impl RowBitmap {
         result
     }
 
+    /// Whether it has no rows.
+    pub fn is_empty(&self) -> bool {
+        self.exact.is_empty() && self.lossy.next(0).is_none()
+    }
+
     /// Whether any page is known as a whole only.
     pub fn is_lossy(&self) -> bool {
         self.lossy.next(0).is_some()

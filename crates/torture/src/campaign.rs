@@ -361,6 +361,10 @@ impl Run {
 pub(crate) fn make_sequence(instance: &Arc<Instance>) -> ochre_base::Result<()> {
     let mut session = connect(instance)?;
     query(&mut session, "CREATE SEQUENCE numbers CACHE 1")?;
+    query(
+        &mut session,
+        "CREATE FUNCTION backwards(text) RETURNS text IMMUTABLE LANGUAGE plpgsql AS $$ BEGIN RETURN reverse($1); END $$",
+    )?;
     acknowledge(&session)
 }
 

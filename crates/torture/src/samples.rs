@@ -23,13 +23,16 @@ const SETTINGS: Settings = Settings {
 };
 
 /// What is there when a snapshot is taken that stays open.
-const MADE: [&str; 16] = [
+const MADE: [&str; 19] = [
     "CREATE TABLE t (id int PRIMARY KEY, k int, v text, n numeric, w timestamptz, a int[], j jsonb, big text)",
     "INSERT INTO t SELECT i, i * 7 % 100, repeat('v', i % 40), i * 1.50, '2020-01-01'::timestamptz + i * interval '1 hour',
          array[i, NULL, i + 1], jsonb_build_object('i', i), NULL FROM generate_series(1, 200) AS i",
     "CREATE INDEX t_k ON t (k) INCLUDE (v)",
     "CREATE UNIQUE INDEX t_n ON t (n, v)",
     "CREATE INDEX t_e ON t (length(v), k DESC) WHERE v IS NOT NULL",
+    "CREATE INDEX t_a ON t USING gin (a, j)",
+    "CREATE FUNCTION backwards(text) RETURNS text IMMUTABLE LANGUAGE plpgsql AS $$ BEGIN RETURN reverse($1); END $$",
+    "CREATE INDEX t_f ON t (backwards(v))",
     "CREATE TABLE wide (key text PRIMARY KEY, n int)",
     "INSERT INTO wide SELECT repeat(chr(97 + i % 26), 300) || i, i FROM generate_series(1, 300) AS i",
     "UPDATE t SET big = (SELECT string_agg(md5((id * 1000 + g)::text), '') FROM generate_series(1, 500) AS g)
@@ -45,7 +48,7 @@ const MADE: [&str; 16] = [
 ];
 
 /// What is done beside that snapshot.
-const CHANGED: [&str; 22] = [
+const CHANGED: [&str; 23] = [
     "UPDATE t SET v = v || 'x' WHERE id % 2 = 0",
     "UPDATE t SET k = k + 1 WHERE id % 3 = 0",
     "UPDATE t SET v = v || 'y', big = NULL WHERE id % 4 = 0",
@@ -62,6 +65,7 @@ const CHANGED: [&str; 22] = [
      PREPARE TRANSACTION 'two'",
     "CHECKPOINT",
     "UPDATE t SET v = left(v, 5) || 'z' WHERE id % 6 = 0 AND id < 300",
+    "UPDATE t SET a = a || 7, j = '{}' WHERE id % 9 = 0",
     "DELETE FROM wide WHERE n BETWEEN 100 AND 180",
     "INSERT INTO wide SELECT repeat('b', 299) || i, i + 2000 FROM generate_series(1, 60) AS i",
     "VACUUM wide",
@@ -74,7 +78,7 @@ const CHANGED: [&str; 22] = [
 ];
 
 /// What is tried on a changed directory.
-const TRIED: [&str; 33] = [
+const TRIED: [&str; 36] = [
     "SELECT count(*), count(nspname) FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace",
     "SELECT attrelid::regclass, attname, format_type(atttypid, atttypmod) FROM pg_attribute WHERE attnum > 0",
     "SELECT pg_get_indexdef(indexrelid) FROM pg_index",
@@ -86,6 +90,9 @@ const TRIED: [&str; 33] = [
     "SELECT * FROM shown",
     "SET enable_seqscan = off",
     "SELECT id, length(big) FROM t WHERE k BETWEEN 3 AND 20",
+    "SELECT count(*) FROM t WHERE a && '{3,4,100}' AND j ? 'i'",
+    "SELECT count(*) FROM t WHERE a @> '{}'",
+    "SELECT count(*) FROM t WHERE backwards(v) > 'v'",
     "SELECT v FROM t ORDER BY n, v",
     "SELECT * FROM t WHERE length(v) = 7 ORDER BY k",
     "SELECT key FROM wide ORDER BY key DESC",

@@ -537,11 +537,20 @@ impl<'a> Workload<'a> {
         let n = table.column("n").expect("every table has it");
         let wanted = self.below(20).to_string();
         let (from, to) = self.range();
-        let kind = self.below(4);
+        let a = table.column("a").expect("every table has it");
+        let s = table.column("s").expect("every table has it");
+        let (one, other) = (self.below(12).to_string(), self.below(12).to_string());
+        let some = self.some_key(&table);
+        let word = table.rows.get(&some).and_then(|row| row[s].clone()).unwrap_or_else(|| "s0".into());
+        let kind = self.below(8);
         let condition = match kind {
             0 => String::new(),
             1 => format!(" WHERE n = {wanted}"),
             2 => format!(" WHERE id BETWEEN {from} AND {to}"),
+            3 => format!(" WHERE a @> '{{{one},{other}}}'"),
+            4 => format!(" WHERE a && '{{{one},{other}}}'"),
+            5 => format!(" WHERE a <@ '{{{one},{other}}}'"),
+            6 => format!(" WHERE backwards(s) = reverse('{word}')"),
             _ => format!(" WHERE id = {from}"),
         };
         let sql = format!("SELECT * FROM {name}{condition}");
@@ -549,8 +558,16 @@ impl<'a> Workload<'a> {
             Ok(answer) => answer,
             Err(error) => return self.excuse(who, &sql, &error),
         };
+        let has = |row: &Row, wanted: &str| elements(&row[a]).iter().any(|element| element == wanted);
         let expected = table.rows.iter().filter(|(key, row)| match kind {
             0 => true,
+            3 => has(row, &one) && has(row, &other),
+            4 => has(row, &one) || has(row, &other),
+            5 => {
+                row[a].is_some()
+                    && elements(&row[a]).iter().all(|element| *element == one || *element == other)
+            }
+            6 => row[s].as_ref() == Some(&word),
             1 => row[n].as_deref() == Some(&wanted),
             2 => (from..=to).contains(*key),
             _ => **key == from,
@@ -731,6 +748,10 @@ impl<'a> Workload<'a> {
                 format!("{name} = repeat('wxyz', {large})"),
                 Box::new(move |_| Some("wxyz".repeat(large).into())),
             ),
+            ("integer[]", 0) => (format!("{name} = array_append({name}, 7)"), Box::new(with_seven)),
+            ("integer[]", _) => {
+                (format!("{name} = {}", literal(target, &given)), Box::new(move |_| given.clone()))
+            }
             ("text", _) => {
                 (format!("{name} = {}", literal(target, &given)), Box::new(move |_| given.clone()))
             }
@@ -774,6 +795,11 @@ impl<'a> Workload<'a> {
             "id" => text(key),
             "n" => text(self.below(20)),
             "s" => Some(format!("s{}", self.below(1000)).into()),
+            "a" => match self.below(20) {
+                0 => None,
+                1..4 => Some("{}".into()),
+                _ => Some(self.array()),
+            },
             "v" => match self.below(20) {
                 0..8 => None,
                 8..15 => Some(self.letters(60)),
@@ -783,6 +809,16 @@ impl<'a> Workload<'a> {
             _ if self.chance(30) => None,
             _ => text(self.below(1_000_000)),
         }
+    }
+
+    /// A small array of small numbers.
+    fn array(&self) -> Arc<str> {
+        let element = || match self.below(13) {
+            12 => "NULL".to_string(),
+            number => number.to_string(),
+        };
+        let elements: Vec<String> = (0..1 + self.below(6)).map(|_| element()).collect();
+        format!("{{{}}}", elements.join(",")).into()
     }
 
     /// Text that does not compress.
@@ -814,8 +850,11 @@ impl<'a> Workload<'a> {
         let (id, table) = &tables[self.below(tables.len() as u64) as usize];
         let mut new = Table::clone(table);
         let name = table.name.clone();
-        let spare: Vec<&Column> =
-            table.columns.iter().filter(|column| !matches!(column.name.as_str(), "id" | "n" | "s")).collect();
+        let spare: Vec<&Column> = table
+            .columns
+            .iter()
+            .filter(|column| !matches!(column.name.as_str(), "id" | "n" | "s" | "a"))
+            .collect();
         let sql = match self.below(100) {
             0..8 if tables.len() > 1 => {
                 return self.replace_table(who, *id, &format!("DROP TABLE {name}"), None);
@@ -887,8 +926,14 @@ impl<'a> Workload<'a> {
     }
 
     fn create_index(&self, index: &str, table: &str) -> String {
-        match self.below(6) {
+        match self.below(10) {
             0 => format!("CREATE INDEX {index} ON {table} (n)"),
+            6 => format!("CREATE INDEX {index} ON {table} USING gin (a)"),
+            7 => format!(
+                "CREATE INDEX {index} ON {table} USING gin (a, string_to_array(s, NULL)) WHERE n < 15"
+            ),
+            8 => format!("CREATE INDEX {index} ON {table} (backwards(s))"),
+            9 => format!("CREATE UNIQUE INDEX {index} ON {table} (backwards(s), id)"),
             1 => format!("CREATE INDEX {index} ON {table} (s, n DESC)"),
             2 => format!("CREATE UNIQUE INDEX {index} ON {table} (n, id)"),
             3 => format!("CREATE INDEX {index} ON {table} (n) WHERE n < 10"),
@@ -901,10 +946,15 @@ impl<'a> Workload<'a> {
         let id = TableId(self.names.next());
         let name = format!("t{}", id.0);
         let column = |name: &str, ty| Column { name: name.into(), ty, default: None };
-        let columns =
-            vec![column("id", "integer"), column("n", "integer"), column("s", "text"), column("v", "text")];
+        let columns = vec![
+            column("id", "integer"),
+            column("n", "integer"),
+            column("s", "text"),
+            column("v", "text"),
+            column("a", "integer[]"),
+        ];
         let indexes = [format!("{name}_pkey")].into();
-        let sql = format!("CREATE TABLE {name} (id int PRIMARY KEY, n int, s text, v text)");
+        let sql = format!("CREATE TABLE {name} (id int PRIMARY KEY, n int, s text, v text, a int[])");
         let table = Table { name, columns, rows: BTreeMap::new(), indexes, shape: 0 };
         self.replace_table(who, id, &sql, Some(table))
     }
@@ -940,10 +990,23 @@ fn plus_one(value: &Option<Arc<str>>) -> Option<Arc<str>> {
     value.as_ref().and_then(|value| value.parse::<i64>().ok()).and_then(|value| text(value + 1))
 }
 
+/// What `array_append(…, 7)` makes of an array.
+fn with_seven(value: &Option<Arc<str>>) -> Option<Arc<str>> {
+    let mut all = elements(value);
+    all.push("7".to_string());
+    Some(format!("{{{}}}", all.join(",")).into())
+}
+
+/// The elements of an array.
+fn elements(value: &Option<Arc<str>>) -> Vec<String> {
+    let inside = value.as_deref().unwrap_or_default().trim_matches(['{', '}']);
+    inside.split(',').filter(|element| !element.is_empty()).map(str::to_string).collect()
+}
+
 fn literal(column: &Column, value: &Option<Arc<str>>) -> String {
     match value {
         None => "NULL".to_string(),
-        Some(value) if column.ty == "text" => format!("'{value}'"),
+        Some(value) if matches!(column.ty, "text" | "integer[]") => format!("'{value}'"),
         Some(value) => value.to_string(),
     }
 }

@@ -422,11 +422,12 @@ fn attach_indexes(
         .filter(|c| matches!(c.kind, ConstraintKind::PrimaryKey | ConstraintKind::Unique))
         .map(|c| (c.index, c.oid))
         .collect();
-    let hashed: HashSet<Oid> = gathered
-        .readers(oids::PG_CLASS)
-        .filter(|row| row.oid("relam") == IndexMethod::Hash.oid())
-        .map(|row| row.oid("oid"))
-        .collect();
+    let method_of = |row: &RowReader<'_>| {
+        let method = row.oid("relam");
+        IndexMethod::ALL.into_iter().find(|known| known.oid() == method && *known != IndexMethod::BTree)
+    };
+    let others: HashMap<Oid, IndexMethod> =
+        gathered.readers(oids::PG_CLASS).filter_map(|row| Some((row.oid("oid"), method_of(&row)?))).collect();
     let mut indexes = Vec::new();
     for row in gathered.readers(oids::PG_INDEX) {
         let oid = row.oid("indexrelid");
@@ -445,8 +446,8 @@ fn attach_indexes(
             }
         }
         index.file = file;
-        if hashed.contains(&oid) {
-            index.method = IndexMethod::Hash;
+        if let Some(method) = others.get(&oid) {
+            index.method = *method;
         }
         index.usable_from = Lsn(usable_from);
         index.constraint = constraint_of.get(&oid).copied();

@@ -112,6 +112,17 @@ impl Session {
         if let AlterTableAction::AttachIndexPartition(name) = action {
             return self.attach_index(oid, name);
         }
+        if relation.index.is_some() {
+            match action {
+                AlterTableAction::SetOptions(options) => {
+                    return self.set_index_options(&relation, options, false);
+                }
+                AlterTableAction::ResetOptions(options) => {
+                    return self.set_index_options(&relation, options, true);
+                }
+                _ => {}
+            }
+        }
         let owner_only = matches!(action, AlterTableAction::Owner(_));
         if !owner_only && !relation.kind.is_table() {
             return Err(Error::new(
@@ -172,8 +183,9 @@ impl Session {
             }
             AlterTableAction::Owner(role) => self.set_owner(oid, role),
             AlterTableAction::Trigger { which, mode } => self.enable_triggers(oid, which, *mode),
-            AlterTableAction::SetOptions(options) => super::index::check_options(options),
-            AlterTableAction::ResetOptions(options) => super::index::check_options(options),
+            AlterTableAction::SetOptions(options) | AlterTableAction::ResetOptions(options) => {
+                super::index::check_options(options)
+            }
             other => Err(Error::unsupported(format!("ALTER TABLE {}", action_words(other)))),
         }
     }

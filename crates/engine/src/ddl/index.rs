@@ -16,7 +16,7 @@ use super::create_table::new_column;
 use super::names;
 use super::partitioned_index::NO_FILE;
 use crate::session::Session;
-use crate::settings::ACCEPTED_STORAGE_PARAMETERS;
+use crate::settings::{ACCEPTED_STORAGE_PARAMETERS, GIN_STORAGE_PARAMETERS, boolean};
 use crate::tag::CommandTag;
 
 /// An index to be made.
@@ -72,6 +72,31 @@ pub(crate) fn check_options(options: &[DefElem]) -> Result<()> {
         let name = option.name.as_str();
         if option.namespace.is_some() || !ACCEPTED_STORAGE_PARAMETERS.contains(&name) {
             return Err(Error::unsupported(format!("storage parameter \"{name}\"")));
+        }
+    }
+    Ok(())
+}
+
+/// Checks the WITH clause of a GIN index.
+pub(crate) fn check_gin_options(options: &[DefElem]) -> Result<()> {
+    let invalid = |message: String| Error::new(SqlState::INVALID_PARAMETER_VALUE, message);
+    for option in options {
+        let name = option.name.as_str();
+        if option.namespace.is_some() || !GIN_STORAGE_PARAMETERS.contains(&name) {
+            return Err(invalid(format!("unrecognized parameter \"{name}\"")));
+        }
+        let Some(value) = option.value.as_ref().map(ast::DefValue::as_text) else { continue };
+        if name == "fastupdate" && boolean(&value).is_none() {
+            return Err(invalid(format!("invalid value for boolean option \"{name}\": {value}")));
+        }
+        if name == "gin_pending_list_limit" {
+            let limit: i32 = value
+                .parse()
+                .map_err(|_| invalid(format!("invalid value for integer option \"{name}\": {value}")))?;
+            if limit < 64 {
+                return Err(invalid(format!("value {value} out of bounds for option \"{name}\""))
+                    .detail("Valid values are between \"64\" and \"2147483647\"."));
+            }
         }
     }
     Ok(())
@@ -160,7 +185,7 @@ fn named_operator_class(method: IndexMethod, name: &ObjectName, ty: SqlType, typ
 fn index_method(statement: &CreateIndexStmt) -> Result<IndexMethod> {
     let Some(name) = &statement.method else { return Ok(IndexMethod::BTree) };
     let Some(method) = IndexMethod::named(name) else {
-        if ["gist", "gin", "spgist", "brin"].contains(&name.as_str()) {
+        if ["gist", "spgist", "brin"].contains(&name.as_str()) {
             return Err(Error::unsupported(format!("access method \"{name}\"")));
         }
         return Err(Error::new(
@@ -176,7 +201,7 @@ fn index_method(statement: &CreateIndexStmt) -> Result<IndexMethod> {
     let asked = [
         (statement.unique, "unique indexes"),
         (!statement.include.is_empty(), "included columns"),
-        (statement.elements.len() > 1, "multicolumn indexes"),
+        (statement.elements.len() > 1 && method == IndexMethod::Hash, "multicolumn indexes"),
         (statement.elements.iter().any(is_sorted), "ASC/DESC options"),
         (statement.elements.iter().any(places_nulls), "NULLS FIRST/LAST options"),
     ];
@@ -226,7 +251,10 @@ impl Session {
         if statement.tablespace.as_ref().is_some_and(|name| *name != "pg_default") {
             return Err(Error::unsupported("tablespaces"));
         }
-        check_options(&statement.options)?;
+        match method {
+            IndexMethod::Gin => check_gin_options(&statement.options)?,
+            _ => check_options(&statement.options)?,
+        }
         // Nobody else uses a temporary table.
         let found = self.state.find_relation(&statement.table.name)?;
         let temporary = found.is_some_and(|found| found.persistence == Persistence::Temporary);
@@ -339,6 +367,15 @@ impl Session {
             Some(class) => Some(named_operator_class(method, class, key.ty, &self.type_text(key.ty))?),
             None => None,
         };
+        if method == IndexMethod::Gin
+            && let Some(element) = key.ty.element()
+            && find_operator_class("btree", element).is_none()
+        {
+            return Err(Error::new(
+                SqlState::UNDEFINED_FUNCTION,
+                format!("could not identify a comparison function for type {}", self.type_text(element)),
+            ));
+        }
         key.descending = element.direction == SortDirection::Desc;
         key.nulls_first = match element.nulls {
             NullsOrder::Default => key.descending,
@@ -510,6 +547,27 @@ impl Session {
         own.index = Some(Arc::clone(&index));
         self.put_relation(own)?;
         Ok(())
+    }
+
+    /// ALTER INDEX … SET, or RESET, of storage parameters.
+    pub(crate) fn set_index_options(
+        &self,
+        own: &RelationDescriptor,
+        options: &[DefElem],
+        reset: bool,
+    ) -> Result<()> {
+        let index = own.index.as_ref().expect("an index's relation has its descriptor");
+        match index.method {
+            IndexMethod::Gin => check_gin_options(options)?,
+            _ => check_options(options)?,
+        }
+        let named =
+            |text: &str| options.iter().any(|option| text.split('=').next() == Some(option.name.as_str()));
+        let mut kept: Vec<Arc<str>> = index.options.iter().filter(|text| !named(text)).cloned().collect();
+        if !reset {
+            kept.extend(option_texts(options));
+        }
+        self.replace_index(IndexDescriptor { options: kept, ..(**index).clone() })
     }
 
     /// Drops an index: its rows, its place on the table, its file.

@@ -20,7 +20,8 @@ use ochre_base::{Error, Result, SqlState};
 
 pub use parsed::Parsed;
 pub use table::{
-    ACCEPTED_STORAGE_PARAMETERS, ACCEPTED_VACUUM_OPTIONS, Context, Kind, SETTINGS, Setting, find,
+    ACCEPTED_STORAGE_PARAMETERS, ACCEPTED_VACUUM_OPTIONS, Context, GIN_STORAGE_PARAMETERS, Kind, SETTINGS,
+    Setting, find,
 };
 pub use value::{boolean, date_style, format_with_unit};
 

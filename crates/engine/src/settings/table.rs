@@ -218,6 +218,9 @@ pub const ACCEPTED_STORAGE_PARAMETERS: [&str; 7] = [
     "parallel_workers",
 ];
 
+/// Those of GIN indexes, which have no list of pending entries here.
+pub const GIN_STORAGE_PARAMETERS: [&str; 2] = ["fastupdate", "gin_pending_list_limit"];
+
 /// Options of VACUUM that are accepted and mean nothing here: no row is frozen, garbage is never left in an index, large
 /// values live with their table, a table is gone through by one thread, and there are no statistics of the database.
 /// Every other option does something or is an error.
@@ -296,6 +299,8 @@ pub const SETTINGS: &[Setting] = &[
     Setting { name: "full_page_writes", kind: Kind::Bool, default: "on", context: Context::Internal, category: "Write-Ahead Log / Settings", description: "Writes full pages to WAL when first modified after a checkpoint.", no_reset_all: false },
     Setting { name: "geqo", kind: Kind::Bool, default: "on", context: Context::Session, category: "Query Tuning / Genetic Query Optimizer", description: "Enables genetic query optimization.", no_reset_all: false },
     Setting { name: "geqo_threshold", kind: Kind::Integer { min: 0, max: i32::MAX as i64, unit: None }, default: "12", context: Context::Session, category: "Query Tuning / Planner Cost Constants", description: "A limit of plans that are never made here: no effect.", no_reset_all: false },
+    Setting { name: "gin_fuzzy_search_limit", kind: Kind::Integer { min: 0, max: 2147483647, unit: None }, default: "0", context: Context::Session, category: "Client Connection Defaults / Other Defaults", description: "A scan of a GIN index always gives all rows: no effect.", no_reset_all: false },
+    Setting { name: "gin_pending_list_limit", kind: Kind::Integer { min: 64, max: 2147483647, unit: Some("kB") }, default: "4096", context: Context::Session, category: "Client Connection Defaults / Statement Behavior", description: "GIN indexes have no list of pending entries here: no effect.", no_reset_all: false },
     Setting { name: "hash_mem_multiplier", kind: Kind::Real { min: 1.0, max: 1000.0 }, default: "2", context: Context::Session, category: "Resource Usage / Memory", description: "Multiple of \"work_mem\" to use for hash tables.", no_reset_all: false },
     Setting { name: "idle_in_transaction_session_timeout", kind: Kind::Integer { min: 0, max: 2147483647, unit: Some("ms") }, default: "0", context: Context::Session, category: "Client Connection Defaults / Statement Behavior", description: "Sets the maximum allowed idle time between queries, when in a transaction.", no_reset_all: false },
     Setting { name: "idle_session_timeout", kind: Kind::Integer { min: 0, max: 2147483647, unit: Some("ms") }, default: "0", context: Context::Session, category: "Client Connection Defaults / Statement Behavior", description: "Sets the maximum allowed idle time between queries, when not in a transaction.", no_reset_all: false },

@@ -172,7 +172,7 @@ impl RowUpdater {
                 old.entries(index, row, rid, &mut before)?;
                 new.entries(index, row, rid, added)?;
                 let known = added.len();
-                added.retain(|entry| !before.contains(entry));
+                added.retain(|entry| before.binary_search(entry).is_err());
                 // As many as before, all of them known: the same ones.
                 keys_changed |= !added.is_empty() || known != before.len();
                 continue;

@@ -6,8 +6,8 @@
 //! only. A table's page is read once, however many of its rows are wanted, and rows that are not wanted are not looked at.
 //!
 //! # Invariants
-//! - BS1: a row that is there by the key of another version than the one the snapshot sees, or that stands on a page whose
-//!   rows are not known exactly, is asked the whole condition again ("Recheck Cond").
+//! - BS1: a row that is there by the key of another version than the one the snapshot sees, that a GIN index gave, or that
+//!   stands on a page whose rows are not known exactly, is asked the whole condition again ("Recheck Cond").
 //! - BS2: a serializable transaction has locked what it reads before it reads it: ranges of keys, then rows; all rows of
 //!   the table where the set has lost the rows of a page.
 
@@ -15,17 +15,18 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
-use ochre_access::btree::{Scan, ScanDirection, ScanFetch};
+use ochre_access::btree::{KeyBound, Scan, ScanDirection, ScanFetch};
 use ochre_access::heap::Heap;
-use ochre_base::{BlockNo, Result, RowId};
+use ochre_base::{BlockNo, Error, Result, RowId};
 use ochre_env::usage;
 use ochre_expr::Expr;
 use ochre_sql::explain::{BitmapReport, NodeReport};
-use ochre_sql::physical::{BitmapScanPlan, BitmapSource, IndexBounds, PhysicalPlan};
+use ochre_sql::physical::{BitmapScanPlan, BitmapSource, GinCondition, IndexBounds, PhysicalPlan};
 use ochre_storage::ScanRing;
 use ochre_types::{Batch, Selection};
 
 use crate::bounds::{key_range, key_spans};
+use crate::gin::{GinQuery, gin_query};
 use crate::operators::scan::{PAGE_ROWS, RING_BLOCKS, ScanRows, split};
 use crate::relation::{IndexAccess, TableAccess};
 use crate::row_bitmap::{PageRows, Pages, RowBitmap};
@@ -44,6 +45,8 @@ pub struct BitmapScan {
     batch_rows: usize,
     /// Rows of the decoder that BS1 is about.
     doubtful: Vec<usize>,
+    /// A GIN index gave rows.
+    inexact: bool,
     pending: VecDeque<Batch>,
     report: NodeReport,
 }
@@ -59,6 +62,7 @@ impl BitmapScan {
             ring: None,
             batch_rows: FIRST_BATCH_ROWS,
             doubtful: Vec::new(),
+            inexact: false,
             pending: VecDeque::new(),
             report: NodeReport::default(),
         }
@@ -66,8 +70,10 @@ impl BitmapScan {
 
     fn gather(&mut self, ctx: &ExecContext<'_>, heap: &Heap) -> Result<Pages> {
         let mut reports = std::mem::take(&mut self.report.bitmaps);
-        let set =
-            Gathering { ctx, table: &self.rows.table, reports: &mut reports, next: 0 }.rows(&self.bitmap)?;
+        let mut gathering =
+            Gathering { ctx, table: &self.rows.table, reports: &mut reports, next: 0, inexact: false };
+        let set = gathering.rows(&self.bitmap)?;
+        self.inexact = gathering.inexact;
         self.report.bitmaps = reports;
         if let (true, Some(serial)) = (set.is_lossy(), ctx.statement.snapshot.serial()) {
             serial.read_relation(heap.relation())?; // BS2
@@ -97,6 +103,7 @@ impl BitmapScan {
         }
         let decoder = &mut self.rows.decoder;
         let doubtful = &mut self.doubtful;
+        let inexact = self.inexact;
         let (block, snapshot, ring) = (BlockNo(block), ctx.statement.snapshot, self.ring.as_mut());
         let Some(known) = known else {
             return heap.scan_page_together(block, snapshot, ring, |versions| {
@@ -106,8 +113,10 @@ impl BitmapScan {
         };
         heap.read_rows_together(block, snapshot, ring, known.slots(), |versions| {
             let first = decoder.rows();
-            let asked =
-                versions.iter().enumerate().filter(|(_, version)| known.recheck || version.recheck_keys);
+            let asked = versions
+                .iter()
+                .enumerate()
+                .filter(|(_, version)| inexact || known.recheck || version.recheck_keys);
             doubtful.extend(asked.map(|(i, _)| first + i));
             decoder.push_many(versions)
         })
@@ -145,6 +154,8 @@ struct Gathering<'g, 'c> {
     /// One for each source, in the order in which the plan shows them.
     reports: &'g mut Vec<BitmapReport>,
     next: usize,
+    /// Not every row need satisfy what was asked.
+    inexact: bool,
 }
 
 impl Gathering<'_, '_> {
@@ -194,24 +205,93 @@ impl Gathering<'_, '_> {
     ) -> Result<RowBitmap> {
         let ctx = self.ctx;
         ctx.statement.count_scan(&index.tree.scans);
+        if let Some(classes) = &index.gin {
+            self.inexact = true;
+            if let (true, Some(serial)) =
+                (index.descriptor.is_locked_as_a_whole(), ctx.statement.snapshot.serial())
+            {
+                let all = key_range(KeyBound::Unbounded, KeyBound::Unbounded);
+                if let Some(locked) = serial.read_range(index.tree.relation(), all)? {
+                    locked.read_all();
+                }
+            }
+            let mut set: Option<RowBitmap> = None;
+            for GinCondition { column, strategy, value } in &bounds.gin {
+                let query = gin_query(classes[*column], *column, *strategy, &ctx.eval_value(value)?)?;
+                let rows = self.of_query(index, &query, number)?;
+                set = Some(match set {
+                    Some(before) => before.intersection(rows),
+                    None => rows,
+                });
+            }
+            return set.ok_or_else(|| Error::internal("a GIN index is asked for nothing"));
+        }
         let mut scan = Scan::new(Arc::clone(&index.tree), ScanFetch::RowIds);
         let mut set = RowBitmap::new(ctx.work_mem_bytes());
         for span in key_spans(ctx, index, bounds)? {
             let (low, high) = span.bounds();
-            let locked = match ctx.statement.snapshot.serial() {
-                Some(serial) => serial.read_range(index.tree.relation(), key_range(low, high))?,
-                None => None,
-            };
-            scan.start(low, high, ScanDirection::Forward);
-            self.reports[number].searches += 1;
-            while scan.next_leaf()? {
-                ctx.check_interrupts()?;
-                scan.rids().iter().for_each(|rid| set.insert(*rid));
-                self.reports[number].rows += scan.rids().len() as u64;
-                ctx.statement.count_read(&index.tree.scans, scan.rids().len());
+            self.add_range(index, &mut scan, low, high, &mut set, number)?;
+        }
+        Ok(set)
+    }
+
+    /// Adds the rows that have entries between two bounds.
+    fn add_range(
+        &mut self,
+        index: &IndexAccess,
+        scan: &mut Scan,
+        low: KeyBound<'_>,
+        high: KeyBound<'_>,
+        set: &mut RowBitmap,
+        number: usize,
+    ) -> Result<()> {
+        let ctx = self.ctx;
+        let locked = match ctx.statement.snapshot.serial() {
+            Some(serial) => serial.read_range(index.tree.relation(), key_range(low, high))?,
+            None => None,
+        };
+        scan.start(low, high, ScanDirection::Forward);
+        self.reports[number].searches += 1;
+        while scan.next_leaf()? {
+            ctx.check_interrupts()?;
+            scan.rids().iter().for_each(|rid| set.insert(*rid));
+            self.reports[number].rows += scan.rids().len() as u64;
+            ctx.statement.count_read(&index.tree.scans, scan.rids().len());
+        }
+        if let Some(locked) = locked {
+            locked.read_all();
+        }
+        Ok(())
+    }
+
+    /// The rows that a GIN index has for a query.
+    fn of_query(&mut self, index: &IndexAccess, query: &GinQuery, number: usize) -> Result<RowBitmap> {
+        let budget = self.ctx.work_mem_bytes();
+        let mut scan = Scan::new(Arc::clone(&index.tree), ScanFetch::RowIds);
+        let mut set = RowBitmap::new(budget);
+        match query {
+            GinQuery::Nothing => {}
+            GinQuery::NotNull(low, high) => {
+                let (low, high) = (KeyBound::IncludedPrefix(low), KeyBound::IncludedPrefix(high));
+                self.add_range(index, &mut scan, low, high, &mut set, number)?;
             }
-            if let Some(locked) = locked {
-                locked.read_all();
+            GinQuery::Any(keys) => {
+                for key in keys {
+                    let key = KeyBound::Included(key);
+                    self.add_range(index, &mut scan, key, key, &mut set, number)?;
+                }
+            }
+            GinQuery::Every(keys) => {
+                for (position, key) in keys.iter().enumerate() {
+                    let key = KeyBound::Included(key);
+                    let mut own = RowBitmap::new(budget);
+                    self.add_range(index, &mut scan, key, key, &mut own, number)?;
+                    set = if position == 0 { own } else { set.intersection(own) };
+                    // No row can have them all: the others need not be read, nor locked.
+                    if set.is_empty() {
+                        break;
+                    }
+                }
             }
         }
         Ok(set)

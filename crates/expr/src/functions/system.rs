@@ -20,6 +20,7 @@ use crate::{CallContext, EvalContext, Implementation, SessionValue};
 const SESSION: &[&str] = &[
     // Definitions.
     "pg_get_viewdef", "pg_get_viewdef_ext", "pg_get_viewdef_name", "pg_get_viewdef_name_ext", "pg_get_viewdef_wrap",
+    "gin_clean_pending_list",
     "pg_get_indexdef", "pg_get_indexdef_ext", "pg_get_constraintdef", "pg_get_constraintdef_ext", "pg_get_expr", "pg_get_expr_ext",
     "pg_get_triggerdef", "pg_get_triggerdef_ext", "pg_get_ruledef", "pg_get_ruledef_ext", "pg_get_functiondef",
     "pg_get_function_arguments", "pg_get_function_identity_arguments", "pg_get_function_result", "pg_get_function_arg_default",

@@ -1219,6 +1219,10 @@ fn bounds_text(
             KeyCondition::IsNull => format!("({name} IS NULL)"),
         });
     }
+    for condition in &bounds.gin {
+        let (name, operator) = (key_name(condition.column), condition.strategy.operator());
+        parts.push(format!("({name} {operator} {})", names.text(&condition.value, &[])));
+    }
     if let Some(range) = &bounds.range {
         let name = key_name(bounds.keys.len().min(index.keys.len().saturating_sub(1)));
         if let Some(lower) = &range.lower {

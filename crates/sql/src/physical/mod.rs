@@ -56,9 +56,10 @@ pub use relational::{
 };
 pub use route::{RouteNode, RoutePlace, Routes};
 pub use scan::{
-    BitmapScanPlan, BitmapSource, BoundConversion, FunctionInScan, FunctionScanPlan, IndexBounds,
-    IndexScanPlan, KeyBound, KeyCondition, KeyRange, KeyValue, MinMaxIndexPlan, SampleClause, SampleMethod,
-    ScanColumn, ScanDirection, ScanSource, SeqScanPlan, TidCondition, TidScanPlan,
+    BitmapScanPlan, BitmapSource, BoundConversion, FunctionInScan, FunctionScanPlan, GinCondition,
+    GinStrategy, IndexBounds, IndexScanPlan, KeyBound, KeyCondition, KeyRange, KeyValue, MinMaxIndexPlan,
+    SampleClause, SampleMethod, ScanColumn, ScanDirection, ScanSource, SeqScanPlan, TidCondition,
+    TidScanPlan,
 };
 
 /// A statement that is ready to run, any number of times, by any number of sessions.
@@ -387,6 +388,7 @@ pub fn each_expr<'p>(plan: &'p PhysicalPlan, visit: &mut dyn FnMut(&'p Expr)) {
         keys.iter().for_each(|key| visit(&key.expr));
     }
     fn bounds<'p>(bounds: &'p IndexBounds, visit: &mut dyn FnMut(&'p Expr)) {
+        bounds.gin.iter().for_each(|condition| visit(&condition.value));
         for key in &bounds.keys {
             if let KeyCondition::Equal(value) | KeyCondition::Any(value) = key {
                 visit(&value.expr);

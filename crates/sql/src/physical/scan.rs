@@ -131,6 +131,53 @@ pub struct IndexBounds {
     pub keys: Vec<KeyCondition>,
     /// A range of the column after them.
     pub range: Option<KeyRange>,
+    /// Of a GIN index, which has neither of the two: conditions that all hold.
+    pub gin: Vec<GinCondition>,
+}
+
+/// A condition on a column of a GIN index.
+#[derive(Debug, Clone)]
+pub struct GinCondition {
+    /// Which of the index's columns.
+    pub column: usize,
+    /// What the value is asked.
+    pub strategy: GinStrategy,
+    /// What it is compared with; as in [`KeyValue`].
+    pub value: Expr,
+}
+
+/// What a GIN index can be asked: `column operator value`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GinStrategy {
+    /// `&&`
+    Overlap,
+    /// `@>`
+    Contains,
+    /// `<@`
+    Contained,
+    /// `=`
+    Equal,
+    /// `?`
+    Exists,
+    /// `?|`
+    ExistsAny,
+    /// `?&`
+    ExistsAll,
+}
+
+impl GinStrategy {
+    /// The operator.
+    pub fn operator(self) -> &'static str {
+        match self {
+            GinStrategy::Overlap => "&&",
+            GinStrategy::Contains => "@>",
+            GinStrategy::Contained => "<@",
+            GinStrategy::Equal => "=",
+            GinStrategy::Exists => "?",
+            GinStrategy::ExistsAny => "?|",
+            GinStrategy::ExistsAll => "?&",
+        }
+    }
 }
 
 /// A condition on one leading key column of an index.

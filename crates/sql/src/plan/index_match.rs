@@ -3,14 +3,15 @@
 use std::sync::LazyLock;
 
 use hashbrown::HashMap;
-use ochre_catalog::IndexDescriptor;
+use ochre_base::Oid;
+use ochre_catalog::{IndexDescriptor, IndexMethod};
 use ochre_expr::{CastKind, Expr, Volatility, operators};
 use ochre_types::{Datum, SharedBytes, SqlType, oids};
 
 use super::PlanBuilder;
 use crate::idset::IdSet;
 use crate::logical::{ColumnId, TableId};
-use crate::physical::{BoundConversion, ScanColumn};
+use crate::physical::{BoundConversion, GinStrategy, ScanColumn};
 
 /// What a comparison asks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -109,6 +110,16 @@ pub(crate) enum KeyMatch {
 /// A bound of a range: value, conversion, inclusive.
 pub(crate) type BoundMatch = (Expr, BoundConversion, bool);
 
+/// A condition on a column of a GIN index.
+#[derive(Debug, Clone)]
+pub(crate) struct GinMatch {
+    /// Which of the index's columns.
+    pub column: usize,
+    pub strategy: GinStrategy,
+    /// What the column's value is compared with.
+    pub value: Expr,
+}
+
 /// What of the conditions an index answers.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct IndexMatch {
@@ -120,6 +131,8 @@ pub(crate) struct IndexMatch {
     pub upper: Option<BoundMatch>,
     /// Only `IS NOT NULL` on the next key.
     pub not_null: bool,
+    /// Conditions that a GIN index answers.
+    pub gin: Vec<GinMatch>,
     /// Predicates that need no more check.
     pub exact: Vec<usize>,
     /// Predicates that narrowed the scan, exactly or not: their selectivity is the index's.
@@ -129,7 +142,11 @@ pub(crate) struct IndexMatch {
 impl IndexMatch {
     /// Whether anything narrows the scan.
     pub fn is_empty(&self) -> bool {
-        self.keys.is_empty() && self.lower.is_none() && self.upper.is_none() && !self.not_null
+        self.keys.is_empty()
+            && self.lower.is_none()
+            && self.upper.is_none()
+            && !self.not_null
+            && self.gin.is_empty()
     }
 
     /// How many ranges of the index it makes: one for each element of a list.
@@ -140,6 +157,13 @@ impl IndexMatch {
             KeyMatch::Any(..) => 10.0,
             _ => 1.0,
         };
+        let of_gin = |condition: &GinMatch| match &condition.value {
+            Expr::Constant { value: Datum::Array(array), .. } => array.len().max(1) as f64,
+            _ => 1.0,
+        };
+        if !self.gin.is_empty() {
+            return self.gin.iter().map(of_gin).sum();
+        }
         self.keys.iter().map(of_key).product::<f64>().max(1.0)
     }
 
@@ -250,6 +274,17 @@ impl PlanBuilder<'_> {
         own: &IdSet,
     ) -> IndexMatch {
         let mut found = IndexMatch::default();
+        let usable = |value: &Expr| {
+            !value.any(|node| match node {
+                Expr::Column { index, .. } => own.contains(*index),
+                Expr::SubPlan { .. } => true,
+                _ => false,
+            }) && value.volatility() != Volatility::Volatile
+        };
+        if index.method == IndexMethod::Gin {
+            match_gin(&mut found, index, keys, predicates, &usable);
+            return found;
+        }
         for (position, key) in keys.iter().enumerate() {
             let ty = index.keys[position].ty;
             let is_key = |expr: &Expr| match key {
@@ -262,13 +297,6 @@ impl PlanBuilder<'_> {
                     expr == wanted || strip_relabel(expr) == wanted && is_text(ty)
                 }
                 KeyColumn::Unused => false,
-            };
-            let usable = |value: &Expr| {
-                !value.any(|node| match node {
-                    Expr::Column { index, .. } => own.contains(*index),
-                    Expr::SubPlan { .. } => true,
-                    _ => false,
-                }) && value.volatility() != Volatility::Volatile
             };
             let mut equality: Option<(KeyMatch, usize)> = None;
             for (number, predicate) in predicates.iter().enumerate() {
@@ -411,6 +439,72 @@ impl PlanBuilder<'_> {
             }
         }
     }
+}
+
+/// What a GIN index can do for the predicates: each condition that one of its columns answers.
+fn match_gin(
+    found: &mut IndexMatch,
+    index: &IndexDescriptor,
+    keys: &[KeyColumn],
+    predicates: &[Expr],
+    usable: &dyn Fn(&Expr) -> bool,
+) {
+    for (number, predicate) in predicates.iter().enumerate() {
+        let Expr::Call { function, args, .. } = predicate else { continue };
+        let [left, right] = args.as_slice() else { continue };
+        for (column, key) in keys.iter().enumerate() {
+            let ty = index.keys[column].ty;
+            let is_key = |expr: &Expr| match key {
+                KeyColumn::Column(id) => {
+                    matches!(expr, Expr::Column { index, .. } if index == id) && expr.ty().oid == ty.oid
+                }
+                KeyColumn::Expression(wanted) => expr == wanted,
+                KeyColumn::Unused => false,
+            };
+            let (value, commuted) = if is_key(left) && usable(right) {
+                (right, false)
+            } else if is_key(right) && usable(left) {
+                (left, true)
+            } else {
+                continue;
+            };
+            let class = index.keys[column].operator_class;
+            if let Some(strategy) = gin_strategy(class, &function.source, ty, value.ty(), commuted) {
+                found.gin.push(GinMatch { column, strategy, value: value.clone() });
+                // Each row that is found is asked the condition again.
+                found.exact.push(number);
+                found.used.push(number);
+                break;
+            }
+        }
+    }
+}
+
+/// What an operator class of GIN makes of an operator, by the function behind it.
+fn gin_strategy(
+    class: Oid,
+    function: &str,
+    key: SqlType,
+    value: SqlType,
+    commuted: bool,
+) -> Option<GinStrategy> {
+    let class = ochre_expr::operator_classes().iter().find(|known| known.oid == class)?;
+    let same = key.oid == value.oid;
+    let keyed = &*class.name == "jsonb_ops" && !commuted;
+    Some(match (&*class.name, function) {
+        ("array_ops", "arrayoverlap") if same => GinStrategy::Overlap,
+        ("array_ops", "arraycontains") if same && !commuted => GinStrategy::Contains,
+        ("array_ops", "arraycontained") if same && commuted => GinStrategy::Contains,
+        ("array_ops", "arraycontained") if same && !commuted => GinStrategy::Contained,
+        ("array_ops", "arraycontains") if same && commuted => GinStrategy::Contained,
+        ("array_ops", "array_eq") if same => GinStrategy::Equal,
+        ("jsonb_ops" | "jsonb_path_ops", "jsonb_contains") if same && !commuted => GinStrategy::Contains,
+        ("jsonb_ops" | "jsonb_path_ops", "jsonb_contained") if same && commuted => GinStrategy::Contains,
+        (_, "jsonb_exists") if keyed => GinStrategy::Exists,
+        (_, "jsonb_exists_any") if keyed => GinStrategy::ExistsAny,
+        (_, "jsonb_exists_all") if keyed => GinStrategy::ExistsAll,
+        _ => return None,
+    })
 }
 
 /// The text that every match of a LIKE pattern starts with.

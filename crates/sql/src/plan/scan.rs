@@ -3,20 +3,20 @@
 use std::sync::Arc;
 
 use ochre_base::Result;
-use ochre_catalog::IndexDescriptor;
+use ochre_catalog::{IndexDescriptor, IndexMethod};
 use ochre_expr::Expr;
 
 use super::bitmap::{Bitmap, TableSize};
 use super::cost::{self, IndexWork};
-use super::index_match::{IndexMatch, KeyColumn, KeyMatch, Operation, comparison_of};
+use super::index_match::{GinMatch, IndexMatch, KeyColumn, KeyMatch, Operation, comparison_of};
 use super::selectivity::table_size;
 use super::{Node, OrderKey, PlanBuilder, Price, Wanted};
 use crate::idset::IdSet;
 use crate::logical::{ColumnId, SampleGet, TableId};
 use crate::physical::{
-    BitmapScanPlan, Estimate, IndexBounds, IndexScanPlan, KeyBound, KeyCondition, KeyRange, KeyValue,
-    PhysicalPlan, PlanNode, SampleClause, SampleMethod, ScanColumn, ScanDirection, ScanSource, SeqScanPlan,
-    TidCondition, TidScanPlan,
+    BitmapScanPlan, Estimate, GinCondition, IndexBounds, IndexScanPlan, KeyBound, KeyCondition, KeyRange,
+    KeyValue, PhysicalPlan, PlanNode, SampleClause, SampleMethod, ScanColumn, ScanDirection, ScanSource,
+    SeqScanPlan, TidCondition, TidScanPlan,
 };
 
 /// A way to read a table.
@@ -167,6 +167,9 @@ impl PlanBuilder<'_> {
             }
             if !matched.is_empty() {
                 matches.push((Arc::clone(index), matched.clone()));
+            }
+            if index.method == IndexMethod::Gin {
+                continue;
             }
             let path = self.index_path(
                 table, index, &keys, matched, predicates, &fetched, wanted, loops, pages, tuples, width,
@@ -553,8 +556,13 @@ impl PlanBuilder<'_> {
                 KeyMatch::IsNull => KeyCondition::IsNull,
             });
         }
+        let mut gin = Vec::with_capacity(matched.gin.len());
+        for GinMatch { column, strategy, value } in &matched.gin {
+            let value = self.resolve(value, &[])?;
+            gin.push(GinCondition { column: *column, strategy: *strategy, value });
+        }
         if matched.lower.is_none() && matched.upper.is_none() && !matched.not_null {
-            return Ok(IndexBounds { keys, range: None });
+            return Ok(IndexBounds { keys, range: None, gin });
         }
         let mut bound = |side: Option<super::index_match::BoundMatch>| -> Result<Option<KeyBound>> {
             match side {
@@ -567,7 +575,7 @@ impl PlanBuilder<'_> {
         };
         let lower = bound(matched.lower)?;
         let upper = bound(matched.upper)?;
-        Ok(IndexBounds { keys, range: Some(KeyRange { lower, upper, not_null: matched.not_null }) })
+        Ok(IndexBounds { keys, range: Some(KeyRange { lower, upper, not_null: matched.not_null }), gin })
     }
 }
 

@@ -18,6 +18,9 @@ const DEFAULT_EQUAL: f64 = 0.005;
 const DEFAULT_INEQUAL: f64 = 1.0 / 3.0;
 const DEFAULT_RANGE: f64 = 0.005;
 const DEFAULT_MATCH: f64 = 0.005;
+const DEFAULT_CONTAIN: f64 = 0.005;
+const DEFAULT_OVERLAP: f64 = 0.01;
+const DEFAULT_JSON: f64 = 0.01;
 const DEFAULT_DISTINCT: f64 = 200.0;
 
 /// Pages and rows of a table as the planner takes them.
@@ -233,6 +236,12 @@ impl PlanBuilder<'_> {
                     },
                     _ => DEFAULT_MATCH,
                 };
+            }
+            "arraycontains" | "arraycontained" => return DEFAULT_CONTAIN,
+            "arrayoverlap" => return DEFAULT_OVERLAP,
+            "jsonb_contains" | "jsonb_contained" | "jsonb_exists" | "jsonb_exists_any"
+            | "jsonb_exists_all" => {
+                return DEFAULT_JSON;
             }
             "textnlike" | "bpcharnlike" | "texticnlike" | "textregexne" => return 1.0 - DEFAULT_MATCH,
             _ => {}

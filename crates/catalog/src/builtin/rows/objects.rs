@@ -39,6 +39,7 @@ pub(super) fn descriptions() -> Rows {
         (oids::HEAP_AM, oids::PG_AM, "heap table access method"),
         (oids::BTREE_AM, oids::PG_AM, "b-tree index access method"),
         (oids::HASH_AM, oids::PG_AM, "hash index access method"),
+        (oids::GIN_AM, oids::PG_AM, "GIN index access method"),
         (Oid(12), oids::PG_LANGUAGE, "built-in functions"),
         (Oid(14), oids::PG_LANGUAGE, "SQL-language functions"),
     ] {
@@ -79,6 +80,7 @@ pub(super) fn access_methods() -> Rows {
         (oids::HEAP_AM, "heap", 3, b't'),
         (oids::BTREE_AM, "btree", 330, b'i'),
         (oids::HASH_AM, "hash", 331, b'i'),
+        (oids::GIN_AM, "gin", 333, b'i'),
     ]
     .into_iter()
     .map(|(oid, name, handler, kind)| {
