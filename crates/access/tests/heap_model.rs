@@ -28,14 +28,14 @@ impl IndexCleanup for ModelIndex {
         row: RowId,
         doomed: &[VersionRef<'_>],
         surviving: &[VersionRef<'_>],
-    ) -> Result<()> {
+    ) -> Result<bool> {
         let layout = layout();
         let key = |v: &VersionRef<'_>| key_of(&RowView::new(&layout, v.payload, v.flags));
         let kept: Vec<u32> = surviving.iter().map(key).collect();
         for doomed in doomed.iter().map(key).filter(|k| !kept.contains(k)) {
             self.0.lock().remove(&(doomed, row));
         }
-        Ok(())
+        Ok(true)
     }
 }
 

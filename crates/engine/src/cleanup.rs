@@ -60,14 +60,14 @@ impl IndexCleanup for RelationCleanup {
         row: RowId,
         doomed: &[VersionRef<'_>],
         surviving: &[VersionRef<'_>],
-    ) -> Result<()> {
+    ) -> Result<bool> {
         let gone = || ochre_base::Error::internal("the relation of a version is gone");
         let database = self.database.upgrade().ok_or_else(gone)?;
         // The newest catalog, not the one the heap was opened under: an index may have come since. A writer that uses an
         // index before its CREATE INDEX commits leaves nothing to collect before that commit either.
         let relation = database.relation_of_file(self.file).ok_or_else(gone)?;
         if relation.indexes.is_empty() {
-            return Ok(());
+            return Ok(true);
         }
         let table = database.table(&relation)?;
         let mut read: Vec<usize> =
@@ -82,6 +82,19 @@ impl IndexCleanup for RelationCleanup {
         let session = NoSession::default();
         let eval = EvalContext { params: &[], correlated: &[], session: &session, subplans: None };
         let mut entries = Vec::new();
+        let remembers = |index: &&Arc<IndexAccess>| index.remembered_inputs.is_some();
+        for index in table.indexes.iter().filter(remembers) {
+            for position in doomed.len()..batch.rows {
+                let columns = batch.columns.iter().map(|column| Arc::new(column.slice(position, 1)));
+                // A condition that fails has failed for the writer, too.
+                let version = Batch::new(columns.collect(), 1);
+                let Ok(columns) = EntryColumns::stored(index, &version, &eval) else { continue };
+                columns.entries(index, 0, row, &mut entries)?;
+                if columns.is_untold(index, 0, &entries) {
+                    return Ok(false);
+                }
+            }
+        }
         for index in &table.indexes {
             // In most cases no row fails, and the expressions of all are computed together.
             let together = EntryColumns::stored(index, &batch, &eval).ok();
@@ -99,7 +112,7 @@ impl IndexCleanup for RelationCleanup {
                 }
             }
         }
-        Ok(())
+        Ok(true)
     }
 }
 

@@ -112,7 +112,7 @@ fn sort_entries(
     each_batch_of(statement, table, &index.exprs.columns_read(), |ctx, image| {
         let columns = ctx.with_eval(|eval| EntryColumns::compute(index, &image, eval))?;
         let ids = image.columns.last().and_then(|column| column.as_i64s()).unwrap_or_default();
-        for row in image.active().filter(|row| columns.is_included(*row)) {
+        for row in image.active().filter(|row| columns.may_have_entries(index, *row)) {
             rows += 1;
             if !index.has_single_entries() {
                 columns.entries(index, row, RowId::from_u64(ids[row] as u64), &mut several)?;
@@ -193,9 +193,10 @@ pub fn fill_index(statement: &StatementContext<'_>, table: &TableAccess, index: 
     each_batch_of(statement, table, &index.exprs.columns_read(), |ctx, image| {
         let columns = ctx.with_eval(|eval| EntryColumns::compute(index, &image, eval))?;
         let ids = image.columns.last().and_then(|column| column.as_i64s()).unwrap_or_default();
-        for row in image.active().filter(|row| columns.is_included(*row)) {
+        for row in image.active().filter(|row| columns.may_have_entries(index, *row)) {
             let rid = RowId::from_u64(ids[row] as u64);
             columns.entries(index, row, rid, &mut entries)?;
+            index.order_for_insertion(&mut entries);
             count += 1;
             for entry in &entries {
                 if !index.descriptor.unique || !is_checked(index, &entry.key)? {

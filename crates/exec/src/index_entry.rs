@@ -7,15 +7,20 @@
 //!
 //! An index that functions of users take part in ("remembers") has two kinds of entries. Those of keys begin with a byte of
 //! one. For each of these there is a *memo*: a byte of zero, the row id (8 bytes, big-endian), the fingerprint (16 bytes) of
-//! the columns that the functions were given, and the entry's key; its payload is the entry's.
+//! the columns that the functions were given, and the entry's key; its payload is the entry's. Where the index's condition calls
+//! functions, a row that it does not hold has a memo without a key; and each row has one in a GIN index.
 //!
 //! A GIN index has several entries for a row ([`crate::gin`]).
 //!
 //! # Invariants
-//! - E1: a memo is inserted before the entry that it tells of, and removed after it.
+//! - E1: a memo is inserted before the entry that it tells of, and removed after it. In a GIN index the one without a key is
+//!   inserted behind the others: it says that they are all there.
 //! - E2: what entries a version has, its memos say, and never the functions: they are called for rows that are written, by
 //!   the session that writes them. So the collector, which has no session and holds latches, never calls one, and a function
 //!   that gives another result than before, raises errors or waits neither loses an entry nor leaves one behind.
+//! - E3: a version that the index covers has a memo once its writer is done with the index. One that is there and has none is
+//!   still being written (or from before the index, and seen by older snapshots only): which entries it shares with other
+//!   versions of its row is not known, so none of theirs goes meanwhile.
 
 use std::sync::Arc;
 
@@ -31,6 +36,8 @@ use crate::row_bytes;
 /// What memos begin with, and the entries of keys beside them.
 const MEMO: u8 = 0;
 const KEY: u8 = 1;
+/// What a memo has before the key that it tells.
+const HEAD_BYTES: usize = 1 + 8 + 16;
 
 /// The columns of an index for the rows of a batch: what entries are made of.
 pub struct EntryColumns {
@@ -83,9 +90,18 @@ impl EntryColumns {
         if index.remembered_inputs.is_none() {
             return EntryColumns::compute(index, batch, eval);
         }
+        let included = match &index.exprs.predicate {
+            Some(predicate) if !index.remembers_absence => {
+                let selection = ochre_expr::eval_predicate(predicate, batch, batch.selection.as_ref(), eval)?;
+                let mut included = vec![false; batch.rows];
+                selection.iter().for_each(|row| included[row] = true);
+                Some(included)
+            }
+            _ => None,
+        };
         Ok(EntryColumns {
             columns: Vec::new(),
-            included: None,
+            included,
             payload: Vec::new(),
             key_count: index.keys.len(),
             inputs: inputs(index, batch),
@@ -93,16 +109,21 @@ impl EntryColumns {
         })
     }
 
-    /// All entries of a row, in order, which is that of their insertion.
+    /// All entries of a row, in order. Where other versions of the row may be there, they are inserted as
+    /// [`IndexAccess::order_for_insertion`] says.
     ///
     /// # Errors
     /// 0A000 for types that cannot be indexed; errors of storage.
     pub fn entries(&self, index: &IndexAccess, row: usize, rid: RowId, out: &mut Vec<Entry>) -> Result<()> {
         out.clear();
         if self.recalled {
-            return self.recall(index, row, rid, out);
+            let included = self.included.as_ref().is_none_or(|included| included[row]);
+            return if included { self.recall(index, row, rid, out) } else { Ok(()) };
         }
         if !self.is_included(row) {
+            if index.remembers_absence {
+                out.push(Entry { key: self.memo_head(row, rid), payload: Vec::new() });
+            }
             return Ok(());
         }
         match &index.gin {
@@ -117,10 +138,46 @@ impl EntryColumns {
             let head = self.memo_head(row, rid);
             let memo =
                 |entry: &Entry| Entry { key: [&*head, &entry.key].concat(), payload: entry.payload.clone() };
-            let memos: Vec<Entry> = out.iter().map(memo).collect();
-            out.splice(0..0, memos); // E1
+            let mut memos: Vec<Entry> = Vec::with_capacity(out.len() + 1);
+            if index.gin.is_some() {
+                memos.push(Entry { key: head.clone(), payload: Vec::new() });
+            }
+            memos.extend(out.iter().map(memo));
+            out.splice(0..0, memos);
         }
         Ok(())
+    }
+
+    /// The entries of a row that is to be written, where memos of another version with the same columns tell them: versions
+    /// that look alike to the functions have the same entries, whatever the functions say now.
+    ///
+    /// # Errors
+    /// Errors of storage.
+    pub fn told_entries(
+        &self,
+        index: &IndexAccess,
+        row: usize,
+        rid: RowId,
+        out: &mut Vec<Entry>,
+    ) -> Result<bool> {
+        out.clear();
+        if index.remembered_inputs.is_none() {
+            return Ok(false);
+        }
+        self.recall(index, row, rid, out)?;
+        Ok(match &index.gin {
+            Some(_) => out.iter().any(|entry| entry.key.len() == HEAD_BYTES && index.is_memo(&entry.key)),
+            None => !out.is_empty(),
+        })
+    }
+
+    /// Whether it is not known which entries a row has that has these (E3).
+    pub fn is_untold(&self, index: &IndexAccess, row: usize, entries: &[Entry]) -> bool {
+        let tells = match &index.gin {
+            Some(_) => entries.iter().any(|entry| index.is_memo(&entry.key) && entry.key.len() == HEAD_BYTES),
+            None => !entries.is_empty(),
+        };
+        self.recalled && !tells && self.included.as_ref().is_none_or(|included| included[row])
     }
 
     /// Whether a row of stored versions has an entry.
@@ -153,6 +210,7 @@ impl EntryColumns {
         }
         let own: Vec<Entry> = out
             .iter()
+            .filter(|memo| memo.key.len() > head.len())
             .map(|memo| Entry { key: memo.key[head.len()..].to_vec(), payload: memo.payload.clone() })
             .collect();
         out.extend(own);
@@ -163,7 +221,8 @@ impl EntryColumns {
     fn memo_head(&self, row: usize, rid: RowId) -> Vec<u8> {
         let mut given = Vec::new();
         row_bytes::encode_row(&self.inputs, row, &mut given);
-        let mut head = vec![MEMO];
+        let mut head = Vec::with_capacity(HEAD_BYTES);
+        head.push(MEMO);
         head.extend_from_slice(&rid.to_u64().to_be_bytes());
         head.extend_from_slice(&key::fingerprint(&given));
         head
@@ -173,6 +232,11 @@ impl EntryColumns {
     pub fn is_included(&self, row: usize) -> bool {
         debug_assert!(!self.recalled, "E2: memos tell");
         self.included.as_ref().is_none_or(|included| included[row])
+    }
+
+    /// Whether entries are to be written for a row.
+    pub fn may_have_entries(&self, index: &IndexAccess, row: usize) -> bool {
+        index.remembers_absence || self.is_included(row)
     }
 
     /// Whether a key column of a row is NULL.
@@ -229,6 +293,17 @@ impl IndexAccess {
     /// What the entries of keys begin with.
     pub fn key_prefix(&self) -> &'static [u8] {
         if self.remembered_inputs.is_some() && self.gin.is_none() { &[KEY] } else { &[] }
+    }
+
+    /// Puts entries of a version into the order of E1 and E3.
+    pub fn order_for_insertion(&self, entries: &mut [Entry]) {
+        if self.remembered_inputs.is_some() {
+            entries.sort_by_key(|entry| match (self.is_memo(&entry.key), entry.key.len()) {
+                (true, HEAD_BYTES) => 1,
+                (true, _) => 0,
+                (false, _) => 2,
+            });
+        }
     }
 
     /// Whether an entry is a memo.

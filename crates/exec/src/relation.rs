@@ -140,6 +140,8 @@ pub struct IndexAccess {
     /// What the functions gave for a version is kept in the index, and they are not asked again
     /// ([`crate::index_entry`], E2).
     pub remembered_inputs: Option<Vec<usize>>,
+    /// Whether the index remembers, too, which rows it does not hold: its condition calls functions of users.
+    pub remembers_absence: bool,
 }
 
 /// What an index stores of a row, as expressions over the target image: the table's columns by position, then the row id.
@@ -170,11 +172,7 @@ impl IndexExpressions {
 
     /// Whether a function of a user takes part.
     pub fn call_routines(&self) -> bool {
-        let is_routine = |node: &Expr| match node {
-            Expr::Call { function, .. } => matches!(function.implementation, Implementation::Routine),
-            _ => false,
-        };
-        self.columns.iter().chain(&self.predicate).any(|expr| expr.any(is_routine))
+        self.columns.iter().chain(&self.predicate).any(calls_routine)
     }
 
     /// Positions of the table's columns that entries depend on, sorted.
@@ -185,6 +183,13 @@ impl IndexExpressions {
         read.dedup();
         read
     }
+}
+
+fn calls_routine(expr: &Expr) -> bool {
+    expr.any(|node| match node {
+        Expr::Call { function, .. } => matches!(function.implementation, Implementation::Routine),
+        _ => false,
+    })
 }
 
 /// A value in the payload of an index's entries.
@@ -261,7 +266,9 @@ impl IndexAccess {
             payload.push(PayloadColumn { column: keys.len() + i, physical: ty.physical });
         }
         let remembered_inputs = exprs.call_routines().then(|| exprs.columns_read());
-        IndexAccess { descriptor: Arc::clone(descriptor), tree, exprs, keys, payload, gin, remembered_inputs }
+        let remembers_absence = exprs.predicate.as_ref().is_some_and(calls_routine);
+        let descriptor = Arc::clone(descriptor);
+        IndexAccess { descriptor, tree, exprs, keys, payload, gin, remembered_inputs, remembers_absence }
     }
 }
 

@@ -238,7 +238,8 @@ impl Heap {
         }
     }
 
-    /// Asks the indexes to remove entries of what is doomed (K1); false when the relation's indexes are not known.
+    /// Asks the indexes to remove entries of what is doomed (K1); false when the relation's indexes are not known, or one
+    /// cannot tell yet.
     fn clean_indexes(
         &self,
         page: &PageWriteGuard,
@@ -263,7 +264,11 @@ impl Heap {
                 .map(|(e, payload)| VersionRef::new(rid, &e.header, payload, true))
                 .collect()
         };
-        cleanup.remove_entries(rid, &versions(true), &versions(false))?;
+        if !cleanup.remove_entries(rid, &versions(true), &versions(false))? {
+            collected.left_void |= chain.iter().any(|e| e.doomed && e.standing == Standing::Void);
+            collected.kept_for = Some(Lsn::MAX);
+            return Ok(false);
+        }
         self.storage.wal().reserve()?;
         Ok(true)
     }

@@ -93,7 +93,8 @@ pub trait IndexCleanup: Send + Sync {
     /// Removes, from every index of the relation, the entries of `row` that belong to a `doomed` version and to no
     /// `surviving` one: entries with equal keys (and payloads) are shared by all versions of the row. Called with the
     /// latch of the row's page held, so index latches may be taken and heap latches may not. Entries that are not
-    /// there are no error.
+    /// there are no error. False, with nothing removed, when an index cannot tell yet what entries a surviving version has
+    /// whose writer is at work: the versions stay until the next visit.
     ///
     /// # Errors
     /// When an index cannot be read or changed; the versions stay then.
@@ -102,7 +103,7 @@ pub trait IndexCleanup: Send + Sync {
         row: RowId,
         doomed: &[VersionRef<'_>],
         surviving: &[VersionRef<'_>],
-    ) -> Result<()>;
+    ) -> Result<bool>;
 }
 
 /// One relation's rows.
@@ -259,8 +260,8 @@ fn wrong_kind(page: &Page, key: PageKey) -> Error {
 pub struct NoIndexes;
 
 impl IndexCleanup for NoIndexes {
-    fn remove_entries(&self, _: RowId, _: &[VersionRef<'_>], _: &[VersionRef<'_>]) -> Result<()> {
-        Ok(())
+    fn remove_entries(&self, _: RowId, _: &[VersionRef<'_>], _: &[VersionRef<'_>]) -> Result<bool> {
+        Ok(true)
     }
 }
 

@@ -56,7 +56,7 @@ impl ExpectedEntries {
             }
             State::Sorted(_) => unreachable!("nothing is added to what is sorted"),
         }
-        if self.scratch.is_empty() && index.exprs.predicate.is_none() {
+        if columns.is_untold(index, row, &self.scratch) {
             self.forgotten.push(rid);
         }
         Ok(())

@@ -344,7 +344,7 @@ impl Insert {
             let index = Arc::clone(&self.target.table.indexes[number]);
             let own = self.own_columns(ctx, &index, new, row)?;
             let (columns, row) = own.as_ref().map_or((columns, row), |own| (own, 0));
-            if !columns.is_included(row) {
+            if !columns.may_have_entries(&index, row) {
                 continue;
             }
             if self.is_arbiter(number) && !index.descriptor.immediate {

@@ -273,7 +273,7 @@ impl Target {
         }
         let mut run = std::mem::take(&mut self.run);
         run.clear();
-        for row in image.active().filter(|row| columns.is_included(*row)) {
+        for row in image.active().filter(|row| columns.may_have_entries(index, *row)) {
             let checked = is_checked(index, columns, row);
             if !single {
                 columns.entries(index, row, ids[row], &mut self.several)?;
@@ -374,8 +374,9 @@ impl Target {
         columns: &EntryColumns,
         row: usize,
         rid: RowId,
-        entries: Vec<Entry>,
+        mut entries: Vec<Entry>,
     ) -> Result<Option<RowId>> {
+        index.order_for_insertion(&mut entries);
         for entry in entries {
             if index.is_memo(&entry.key) {
                 let xid = ctx.statement.txn.assign_xid()?;

@@ -170,7 +170,9 @@ impl RowUpdater {
             if !index.has_single_entries() {
                 let (mut before, added) = (Vec::new(), &mut self.added[number]);
                 old.entries(index, row, rid, &mut before)?;
-                new.entries(index, row, rid, added)?;
+                if !new.told_entries(index, row, rid, added)? {
+                    new.entries(index, row, rid, added)?;
+                }
                 let known = added.len();
                 added.retain(|entry| before.binary_search(entry).is_err());
                 // As many as before, all of them known: the same ones.
