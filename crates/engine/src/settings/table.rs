@@ -83,6 +83,9 @@ pub fn find(name: &str) -> Option<usize> {
     // Spellings that PostgreSQL keeps for old clients.
     let name = match name {
         _ if name.eq_ignore_ascii_case("timezone") => "TimeZone",
+        _ if name.eq_ignore_ascii_case("force_parallel_mode") => "debug_parallel_query",
+        _ if name.eq_ignore_ascii_case("sort_mem") => "work_mem",
+        _ if name.eq_ignore_ascii_case("vacuum_mem") => "maintenance_work_mem",
         _ => name,
     };
     SETTINGS.binary_search_by(|setting| compare_names(setting.name, name)).ok()
@@ -375,6 +378,12 @@ pub const SETTINGS: &[Setting] = &[
     Setting { name: "transaction_timeout", kind: Kind::Integer { min: 0, max: 2147483647, unit: Some("ms") }, default: "0", context: Context::Session, category: "Client Connection Defaults / Statement Behavior", description: "Sets the maximum allowed duration of any transaction within a session (not a prepared transaction).", no_reset_all: false },
     Setting { name: "transform_null_equals", kind: Kind::Enum(&["off"]), default: "off", context: Context::Session, category: "Version and Platform Compatibility / Other Platforms and Clients", description: "Treats \"expr=NULL\" as \"expr IS NULL\".", no_reset_all: false },
     Setting { name: "unix_socket_directories", kind: Kind::Text, default: "", context: Context::Startup, category: "Connections and Authentication / Connection Settings", description: "Sets the directories where Unix-domain sockets will be created.", no_reset_all: false },
+    Setting { name: "vacuum_failsafe_age", kind: Kind::Integer { min: 0, max: 2100000000, unit: None }, default: "1600000000", context: Context::Session, category: "Vacuuming / Freezing", description: "No row is frozen here, and no transaction number comes round: no effect.", no_reset_all: false },
+    Setting { name: "vacuum_freeze_min_age", kind: Kind::Integer { min: 0, max: 1000000000, unit: None }, default: "50000000", context: Context::Session, category: "Vacuuming / Freezing", description: "No row is frozen here, and no transaction number comes round: no effect.", no_reset_all: false },
+    Setting { name: "vacuum_freeze_table_age", kind: Kind::Integer { min: 0, max: 2000000000, unit: None }, default: "150000000", context: Context::Session, category: "Vacuuming / Freezing", description: "No row is frozen here, and no transaction number comes round: no effect.", no_reset_all: false },
+    Setting { name: "vacuum_multixact_failsafe_age", kind: Kind::Integer { min: 0, max: 2100000000, unit: None }, default: "1600000000", context: Context::Session, category: "Vacuuming / Freezing", description: "No row is frozen here, and no transaction number comes round: no effect.", no_reset_all: false },
+    Setting { name: "vacuum_multixact_freeze_min_age", kind: Kind::Integer { min: 0, max: 1000000000, unit: None }, default: "5000000", context: Context::Session, category: "Vacuuming / Freezing", description: "No row is frozen here, and no transaction number comes round: no effect.", no_reset_all: false },
+    Setting { name: "vacuum_multixact_freeze_table_age", kind: Kind::Integer { min: 0, max: 2000000000, unit: None }, default: "150000000", context: Context::Session, category: "Vacuuming / Freezing", description: "No row is frozen here, and no transaction number comes round: no effect.", no_reset_all: false },
     Setting { name: "wal_compression", kind: Kind::Enum(&["off", "lz4"]), default: "off", context: Context::Startup, category: "Write-Ahead Log / Settings", description: "Compresses full-page writes written in WAL file with specified method.", no_reset_all: false },
     Setting { name: "wal_level", kind: Kind::Enum(&["replica"]), default: "replica", context: Context::Internal, category: "Write-Ahead Log / Settings", description: "Sets the level of information written to the WAL.", no_reset_all: false },
     Setting { name: "wal_segment_size", kind: Kind::Integer { min: 1048576, max: 1073741824, unit: Some("B") }, default: "16777216", context: Context::Internal, category: "Preset Options", description: "Shows the size of write ahead log segments.", no_reset_all: false },
