@@ -6,6 +6,7 @@ use ochre_base::{FileId, Lsn, Oid};
 use ochre_expr::Function;
 use ochre_types::{Datum, SqlType};
 
+use crate::authority::Acl;
 use crate::oids;
 use crate::partition::{PartitionBound, PartitionKey};
 
@@ -165,6 +166,8 @@ pub struct ColumnDescriptor {
     pub comment: Option<Arc<str>>,
     pub statistics: Option<Arc<ColumnStatistics>>,
     pub origin: Origin,
+    /// What was granted on the column besides what was on the relation.
+    pub acl: Option<Acl>,
 }
 
 /// One stored field of a column list: which column it is, and the type it was written with.
@@ -245,6 +248,8 @@ pub struct RelationDescriptor {
     /// Its triggers, by name: the order in which they fire.
     pub triggers: Vec<Arc<TriggerDescriptor>>,
     pub inheritance: Inheritance,
+    /// Who may do what; `None` until something is granted or revoked.
+    pub acl: Option<Acl>,
 }
 
 impl RelationDescriptor {
@@ -309,6 +314,8 @@ pub struct IndexDescriptor {
     pub unique: bool,
     pub primary: bool,
     pub nulls_not_distinct: bool,
+    /// Whether CLUSTER goes by it.
+    pub clustered: bool,
     /// A unique check at each row (`true`) or deferrable to the end of the transaction.
     pub immediate: bool,
     /// The WHERE clause of a partial index as SQL text.
@@ -487,6 +494,7 @@ pub struct RoutineDescriptor {
     /// Settings that hold while it runs, as `name=value`.
     pub settings: Arc<[Box<str>]>,
     pub comment: Option<Arc<str>>,
+    pub acl: Option<Acl>,
 }
 
 impl RoutineDescriptor {
@@ -573,6 +581,31 @@ pub struct NamespaceDescriptor {
     pub name: Arc<str>,
     pub owner: Owner,
     pub comment: Option<Arc<str>>,
+    pub acl: Option<Acl>,
+}
+
+/// That a role is a member of another: a row of `pg_auth_members`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Membership {
+    pub oid: Oid,
+    /// The role that it is a member of.
+    pub role: Oid,
+    pub grantor: Oid,
+    pub admin: bool,
+    pub inherit: bool,
+    pub set: bool,
+}
+
+/// What ALTER DEFAULT PRIVILEGES has laid down for what a role will make: a row of `pg_default_acl`.
+#[derive(Debug, Clone)]
+pub struct DefaultAclDescriptor {
+    pub oid: Oid,
+    pub role: Oid,
+    /// The namespace of the objects; zero for all.
+    pub namespace: Oid,
+    /// The kind of object: `r`, `S`, `f`, `T`, `n`.
+    pub kind: u8,
+    pub acl: Acl,
 }
 
 /// A role.
@@ -591,6 +624,8 @@ pub struct RoleDescriptor {
     pub password: Option<Arc<str>>,
     pub valid_until: Option<i64>,
     pub comment: Option<Arc<str>>,
+    /// The roles that it is a member of.
+    pub memberships: Vec<Membership>,
 }
 
 /// A database.
@@ -603,4 +638,5 @@ pub struct DatabaseDescriptor {
     pub allow_connections: bool,
     pub connection_limit: i32,
     pub comment: Option<Arc<str>>,
+    pub acl: Option<Acl>,
 }

@@ -11,6 +11,7 @@
 //! - C2: `columns[i].number == i + 1`: dropped columns keep their place, so an attribute number is an index.
 //! - C3: an index's and a constraint's table is in the same snapshot; what else belongs together is said in [`fit`].
 
+pub mod authority;
 pub mod builtin;
 mod descriptor;
 pub mod fit;
@@ -20,9 +21,10 @@ pub mod stored;
 
 pub use descriptor::{
     ColumnDescriptor, ColumnList, ColumnStatistics, ConstraintDescriptor, ConstraintKind, DatabaseDescriptor,
-    Field, ForeignKey, GeneratedKind, IdentityKind, IndexDescriptor, IndexKey, IndexMethod, Inheritance,
-    NamespaceDescriptor, Origin, Owner, Persistence, ReferentialAction, RelationDescriptor, RelationKind,
-    RoleDescriptor, RoutineDescriptor, SequenceDescriptor, TriggerDescriptor, TriggerTiming,
+    DefaultAclDescriptor, Field, ForeignKey, GeneratedKind, IdentityKind, IndexDescriptor, IndexKey,
+    IndexMethod, Inheritance, Membership, NamespaceDescriptor, Origin, Owner, Persistence, ReferentialAction,
+    RelationDescriptor, RelationKind, RoleDescriptor, RoutineDescriptor, SequenceDescriptor,
+    TriggerDescriptor, TriggerTiming,
 };
 pub use partition::{BoundValue, PartitionBound, PartitionColumn, PartitionKey, PartitionStrategy};
 pub use snapshot::{CatalogChange, CatalogSnapshot};
@@ -75,6 +77,34 @@ pub mod oids {
     pub const PG_DATABASE: Oid = Oid(1262);
     /// Catalog `pg_authid`.
     pub const PG_AUTHID: Oid = Oid(1260);
+    /// Catalog `pg_auth_members`.
+    pub const PG_AUTH_MEMBERS: Oid = Oid(1261);
+    /// Catalog `pg_default_acl`.
+    pub const PG_DEFAULT_ACL: Oid = Oid(826);
+    /// Role `pg_database_owner`.
+    pub const PG_DATABASE_OWNER: Oid = Oid(6171);
+    /// Role `pg_read_all_data`.
+    pub const PG_READ_ALL_DATA: Oid = Oid(6181);
+    /// Role `pg_write_all_data`.
+    pub const PG_WRITE_ALL_DATA: Oid = Oid(6182);
+    /// Role `pg_monitor`.
+    pub const PG_MONITOR: Oid = Oid(3373);
+    /// Role `pg_read_all_settings`.
+    pub const PG_READ_ALL_SETTINGS: Oid = Oid(3374);
+    /// Role `pg_read_all_stats`.
+    pub const PG_READ_ALL_STATS: Oid = Oid(3375);
+    /// Role `pg_stat_scan_tables`.
+    pub const PG_STAT_SCAN_TABLES: Oid = Oid(3377);
+    /// Role `pg_read_server_files`.
+    pub const PG_READ_SERVER_FILES: Oid = Oid(4569);
+    /// Role `pg_write_server_files`.
+    pub const PG_WRITE_SERVER_FILES: Oid = Oid(4570);
+    /// Role `pg_signal_backend`.
+    pub const PG_SIGNAL_BACKEND: Oid = Oid(4200);
+    /// Role `pg_checkpoint`.
+    pub const PG_CHECKPOINT: Oid = Oid(4544);
+    /// Role `pg_maintain`.
+    pub const PG_MAINTAIN: Oid = Oid(6337);
     /// Catalog `pg_description`.
     pub const PG_DESCRIPTION: Oid = Oid(2609);
     /// Catalog `pg_shdescription`.

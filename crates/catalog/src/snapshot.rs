@@ -10,8 +10,8 @@ use ochre_base::Oid;
 use ochre_expr::{FunctionRef, functions_named};
 
 use crate::descriptor::{
-    ConstraintDescriptor, DatabaseDescriptor, IndexDescriptor, NamespaceDescriptor, RelationDescriptor,
-    RoleDescriptor, RoutineDescriptor,
+    ConstraintDescriptor, DatabaseDescriptor, DefaultAclDescriptor, IndexDescriptor, NamespaceDescriptor,
+    RelationDescriptor, RoleDescriptor, RoutineDescriptor,
 };
 use crate::{builtin, oids};
 
@@ -30,6 +30,8 @@ pub enum CatalogChange {
     DropRole(Oid),
     PutDatabase(Arc<DatabaseDescriptor>),
     DropDatabase(Oid),
+    PutDefaultAcl(Arc<DefaultAclDescriptor>),
+    DropDefaultAcl(Oid),
 }
 
 /// A picture of one database's catalog, with the roles and databases that all databases share.
@@ -50,6 +52,7 @@ pub struct CatalogSnapshot {
     routine_names: Arc<HashMap<Box<str>, Vec<Arc<RoutineDescriptor>>>>,
     roles: Arc<HashMap<Oid, Arc<RoleDescriptor>>>,
     databases: Arc<HashMap<Oid, Arc<DatabaseDescriptor>>>,
+    default_acls: Arc<HashMap<Oid, Arc<DefaultAclDescriptor>>>,
     /// The foreign keys that refer to a relation, in the order of their ids.
     referencing: Arc<HashMap<Oid, Vec<Arc<ConstraintDescriptor>>>>,
     /// What inherits from a relation, in the order of the ids.
@@ -71,6 +74,7 @@ impl CatalogSnapshot {
             routine_names: Arc::default(),
             roles: Arc::default(),
             databases: Arc::default(),
+            default_acls: Arc::default(),
             referencing: Arc::default(),
             children: Arc::default(),
         };
@@ -150,6 +154,12 @@ impl CatalogSnapshot {
             }
             CatalogChange::DropDatabase(oid) => {
                 Arc::make_mut(&mut self.databases).remove(oid);
+            }
+            CatalogChange::PutDefaultAcl(default) => {
+                Arc::make_mut(&mut self.default_acls).insert(default.oid, Arc::clone(default));
+            }
+            CatalogChange::DropDefaultAcl(oid) => {
+                Arc::make_mut(&mut self.default_acls).remove(oid);
             }
         }
     }
@@ -429,6 +439,11 @@ impl CatalogSnapshot {
     /// The database with this name.
     pub fn database_named(&self, name: &str) -> Option<&Arc<DatabaseDescriptor>> {
         self.databases.values().find(|database| &*database.name == name)
+    }
+
+    /// What ALTER DEFAULT PRIVILEGES has laid down, in no order.
+    pub fn default_acls(&self) -> impl Iterator<Item = &Arc<DefaultAclDescriptor>> {
+        self.default_acls.values()
     }
 
     /// All relations, in no order.

@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use ochre_base::{Error, Fork, Oid, Result, SqlState};
+use ochre_catalog::authority::Privileges;
 use ochre_catalog::{CatalogSnapshot, IndexMethod, RelationDescriptor, RelationKind, oids, stored};
 use ochre_expr::Function;
 use ochre_txn::locks::{AdvisoryKey, LockLevel, LockTag, LockWait};
 use ochre_types::Datum;
 
+use crate::authority;
 use crate::ddl::quote_identifier;
 use crate::definitions;
 use crate::session::context::StatementSession;
@@ -32,7 +34,12 @@ fn optional(text: Option<String>) -> Datum {
 pub(crate) fn call(session: &StatementSession<'_>, function: &Function, args: &[Datum]) -> Result<Datum> {
     let name: &str = &function.name;
     if name.starts_with("has_") && name.ends_with("_privilege") || name == "pg_has_role" {
-        return privilege(session, args);
+        return authority::has_privilege(session, function, args);
+    }
+    match name {
+        "acldefault" => return authority::acl_default(args),
+        "makeaclitem" => return authority::make_item(args),
+        _ => {}
     }
     if name.ends_with("_is_visible") {
         return Ok(is_visible(session, name, oid_at(args, 0)));
@@ -70,24 +77,6 @@ pub(crate) fn call(session: &StatementSession<'_>, function: &Function, args: &[
         _ => {}
     }
     Err(Error::unsupported(format!("function {name}")))
-}
-
-/// There are no privileges to withhold yet: every role may do everything, and what is asked about must exist.
-fn privilege(session: &StatementSession<'_>, args: &[Datum]) -> Result<Datum> {
-    let object = if args.len() >= 3 { &args[1] } else { &args[0] };
-    if let Datum::UInt32(oid) = object {
-        let catalog = session.catalog();
-        let oid = Oid(*oid);
-        let known = catalog.relation(oid).is_some()
-            || catalog.namespace(oid).is_some()
-            || catalog.database(oid).is_some()
-            || catalog.role(oid).is_some()
-            || oid.0 < Oid::FIRST_USER.0;
-        if !known {
-            return Ok(Datum::Null);
-        }
-    }
-    Ok(Datum::Bool(true))
 }
 
 fn is_visible(session: &StatementSession<'_>, name: &str, oid: Oid) -> Datum {
@@ -195,7 +184,11 @@ fn describe(session: &StatementSession<'_>, name: &str, args: &[Datum]) -> Resul
         "pg_get_serial_sequence" => serial_sequence(session, args)?,
         "pg_sequence_last_value" => {
             let relation = catalog.relation(oid_at(args, 0)).cloned();
-            match relation.filter(|relation| relation.kind == RelationKind::Sequence) {
+            let wanted = Privileges::SELECT.with(Privileges::USAGE);
+            let may_see =
+                |relation: &Arc<RelationDescriptor>| session.state.require_sequence(relation, wanted).is_ok();
+            let sequence = relation.filter(|relation| relation.kind == RelationKind::Sequence);
+            match sequence.filter(may_see) {
                 Some(relation) => {
                     let (value, is_called, _, lsn) = session.state.database.sequence(&relation)?.state();
                     session.state.note_met(lsn);
@@ -474,6 +467,7 @@ pub(crate) fn call_set(
     args: &[Datum],
 ) -> Result<Vec<Vec<Datum>>> {
     match &*function.name {
+        "aclexplode" => Ok(authority::explode(args)),
         "pg_show_all_settings" => Ok(show_all_settings(session.state)),
         "pg_get_keywords" | "pg_available_extensions" | "pg_timezone_names" => {
             Err(Error::unsupported(format!("function {}", function.name)))

@@ -13,8 +13,7 @@ use ochre_access::sequence::SequenceManager;
 use ochre_base::{DatabaseId, Error, FileId, Lsn, Oid, Result, SqlState, Xid};
 use ochre_catalog::stored::CatalogRows;
 use ochre_catalog::{
-    CatalogChange, CatalogSnapshot, DatabaseDescriptor, NamespaceDescriptor, RoleDescriptor, builtin, oids,
-    stored,
+    CatalogChange, CatalogSnapshot, DatabaseDescriptor, RoleDescriptor, builtin, oids, stored,
 };
 use ochre_env::Env;
 use ochre_exec::{TempFiles, WorkerPool};
@@ -269,6 +268,7 @@ impl Instance {
                     allow_connections,
                     connection_limit: -1,
                     comment: Some(comment.into()),
+                    acl: None,
                 },
             )?;
             if oid == oids::TEMPLATE1 {
@@ -295,13 +295,7 @@ impl Instance {
         transaction: &ochre_txn::Transaction,
         changes: &mut CatalogChanges,
     ) -> Result<()> {
-        let public = NamespaceDescriptor {
-            oid: oids::PUBLIC,
-            name: "public".into(),
-            owner: oids::BOOTSTRAP_ROLE,
-            comment: Some("standard public schema".into()),
-        };
-        changes.put_namespace(database, transaction, public)
+        changes.put_namespace(database, transaction, builtin::public_namespace())
     }
 
     fn create_catalog_files(
@@ -510,6 +504,9 @@ impl Instance {
         }
         for database in stored::databases(rows) {
             catalog.apply(&CatalogChange::PutDatabase(database));
+        }
+        for default in stored::default_acls(rows) {
+            catalog.apply(&CatalogChange::PutDefaultAcl(default));
         }
         for relation in stored::relations(rows)? {
             catalog.apply(&CatalogChange::PutRelation(relation));

@@ -8,9 +8,11 @@
 
 mod activity;
 mod analyze;
+mod authority;
 mod bulk;
 pub mod check;
 mod cleanup;
+mod cluster;
 mod copy;
 mod database;
 mod ddl;

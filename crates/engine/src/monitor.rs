@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ochre_base::{Error, Oid, Result, Severity, SqlState};
+use ochre_catalog::oids;
 use ochre_txn::locks::{AdvisoryKey, LockListing, LockTag};
 use ochre_txn::{SerialGranule, SerialLockListing};
 use ochre_types::{ArrayValue, Datum, SqlType};
@@ -132,6 +133,8 @@ fn predicate_lock_row(
 /// The rows of `pg_stat_get_activity(pid)`; of all sessions for NULL.
 pub(crate) fn activity_rows(session: &StatementSession<'_>, process_id: Option<i32>) -> Vec<Vec<Datum>> {
     let catalog = session.catalog();
+    let roles = session.state.roles();
+    let sees_all = roles.has_role(oids::PG_READ_ALL_STATS);
     let all = session.state.instance.sessions();
     let wanted =
         all.into_iter().filter(|activity| process_id.is_none_or(|wanted| wanted == activity.process_id));
@@ -147,6 +150,11 @@ pub(crate) fn activity_rows(session: &StatementSession<'_>, process_id: Option<i
             row[0] = Datum::UInt32(activity.database.0);
             row[1] = Datum::Int32(activity.process_id);
             row[2] = role.map_or(Datum::Null, |role| Datum::UInt32(role.0));
+            if !sees_all && !role.is_some_and(|role| roles.has_role(role)) {
+                // What others do is theirs.
+                row[5] = Datum::text("<insufficient privilege>");
+                return row;
+            }
             row[3] = Datum::text(activity.application_name());
             row[4] = Datum::text(state.words());
             row[5] = Datum::text(activity.query());
@@ -214,8 +222,34 @@ fn find(session: &StatementSession<'_>, process_id: i32) -> Option<Arc<Activity>
     found
 }
 
+/// Fails unless the acting role may end what another session does.
+fn require_signal(session: &StatementSession<'_>, activity: &Activity, ends: bool) -> Result<()> {
+    let catalog = session.catalog();
+    let roles = session.state.roles();
+    let target = catalog.role_named(&activity.user);
+    let (what, whose, of, doing, it) = match ends {
+        true => {
+            ("terminate process", "process", "terminate processes", "terminated", "terminate this process")
+        }
+        false => ("cancel query", "query", "cancel queries", "canceled", "cancel this query"),
+    };
+    let detail = if target.is_some_and(|target| target.superuser) && !roles.superuser {
+        format!("Only roles with the SUPERUSER attribute may {of} of roles with the SUPERUSER attribute.")
+    } else if roles.has_role(oids::PG_SIGNAL_BACKEND)
+        || target.is_some_and(|target| roles.has_role(target.oid))
+    {
+        return Ok(());
+    } else {
+        format!(
+            "Only roles with privileges of the role whose {whose} is being {doing} or with privileges of the \"pg_signal_backend\" role may {it}."
+        )
+    };
+    Err(crate::authority::forbidden(format!("permission denied to {what}")).detail(detail))
+}
+
 fn cancel(session: &StatementSession<'_>, process_id: i32) -> Result<bool> {
     let Some(activity) = find(session, process_id) else { return Ok(false) };
+    require_signal(session, &activity, false)?;
     activity.cancel(user_cancel());
     // It may have been the own one.
     session.state.interrupt.check()?;
@@ -226,6 +260,7 @@ fn terminate(session: &StatementSession<'_>, process_id: i32, timeout_ms: i64) -
     let timeout_ms = u64::try_from(timeout_ms)
         .map_err(|_| Error::new(SqlState::NUMERIC_VALUE_OUT_OF_RANGE, "\"timeout\" must not be negative"))?;
     let Some(activity) = find(session, process_id) else { return Ok(false) };
+    require_signal(session, &activity, true)?;
     activity.terminate(ended_by(SqlState::ADMIN_SHUTDOWN, "administrator command"));
     session.state.interrupt.check()?;
     if timeout_ms == 0 {

@@ -91,6 +91,11 @@ impl Options {
         }
     }
 
+    /// What is done to a table, in warnings.
+    fn word(&self) -> &'static str {
+        if self.analyze_only { "analyze" } else { "vacuum" }
+    }
+
     fn command(&self) -> &'static str {
         if self.analyze_only { "ANALYZE" } else { "VACUUM" }
     }
@@ -163,12 +168,20 @@ impl Session {
         let unnamed = |oid, columns: &[Name]| Target { oid, columns: columns.to_vec(), named: None };
         if named.is_empty() {
             let catalog = self.state.catalog();
-            let all = catalog.relations().filter(|r| !r.builtin && options.concern(r.kind));
+            let all = catalog
+                .relations()
+                .filter(|r| !r.builtin && options.concern(r.kind) && self.may_maintain(r, options.word()));
             return Ok(all.map(|relation| unnamed(relation.oid, &[])).collect());
         }
         let mode = RelationLockMode::AccessShare;
         let mut targets = Vec::new();
         for target in named {
+            if let Some(found) = self.state.find_relation(&target.relation.name)?
+                && found.kind != RelationKind::PartitionedTable
+                && !self.may_maintain(&found, options.word())
+            {
+                continue;
+            }
             let relation = if options.skip_locked {
                 let found = self.state.find_relation(&target.relation.name)?;
                 let found = found.ok_or_else(|| crate::ddl::undefined(&target.relation.name))?;
@@ -178,7 +191,7 @@ impl Session {
                 }
                 found
             } else {
-                self.require_and_lock(&target.relation.name, mode)?
+                self.require_and_lock(&target.relation.name, mode, crate::authority::Need::CheckedByCaller)?
             };
             for name in &target.columns {
                 if relation.column_named(name).is_none() {
@@ -198,8 +211,11 @@ impl Session {
             if partitioned && !target.relation.only {
                 let catalog = self.state.catalog();
                 let members = catalog.descendants(relation.oid).into_iter();
-                let members =
-                    members.filter(|oid| catalog.relation(*oid).is_some_and(|r| options.concern(r.kind)));
+                let members = members.filter(|oid| {
+                    catalog
+                        .relation(*oid)
+                        .is_some_and(|r| options.concern(r.kind) && self.may_maintain(r, options.word()))
+                });
                 targets.extend(members.map(|oid| unnamed(oid, &target.columns)));
                 continue;
             }
@@ -243,7 +259,11 @@ impl Session {
         } else {
             self.lock_relation(target.oid, mode)?;
             match self.state.catalog().relation(target.oid) {
-                Some(relation) => return Ok(Some(Arc::clone(relation))),
+                // What the role may do may have been taken away while the lock was awaited.
+                Some(relation) => {
+                    let allowed = relation.builtin || self.may_maintain(relation, options.word());
+                    return Ok(allowed.then(|| Arc::clone(relation)));
+                }
                 None => GONE,
             }
         };
@@ -261,7 +281,8 @@ impl Session {
             return Ok(true);
         }
         if options.full {
-            self.rewrite_for_space(&relation, options)?;
+            // The functions of its indexes are the owner's.
+            self.state.acting_as(relation.owner, || self.rewrite_for_space(&relation, options))?;
         } else {
             let begun = Instant::now();
             self.collect_table(&relation, options)?;
@@ -285,7 +306,7 @@ impl Session {
         if options.verbose {
             self.inform(format!("analyzing \"{}\"", self.qualified(&relation)));
         }
-        self.analyze(target.oid, &target.columns)?;
+        self.state.acting_as(relation.owner, || self.analyze(target.oid, &target.columns))?;
         self.state.note_analyzed(target.oid, begun.elapsed(), false);
         Ok(())
     }
@@ -317,6 +338,15 @@ impl Session {
 
     /// VACUUM FULL.
     fn rewrite_for_space(&self, relation: &Arc<RelationDescriptor>, options: &Options) -> Result<()> {
+        self.await_older_snapshots("VACUUM FULL")?;
+        if options.verbose {
+            self.inform(format!("vacuuming \"{}\"", self.qualified(relation)));
+        }
+        self.rewrite_table(relation, None)
+    }
+
+    /// Waits until nobody sees what the newest snapshot does not, but not for long.
+    pub(crate) fn await_older_snapshots(&self, command: &str) -> Result<()> {
         let transactions = self.state.instance.transactions();
         // The table is locked: whoever sees what is committed by now sees the rows that are written.
         let now = transactions.newest();
@@ -326,13 +356,10 @@ impl Session {
             std::thread::sleep(Duration::from_millis(5));
         }
         if transactions.open_snapshots().any_in(Lsn::ZERO, now) {
-            return Err(Error::unsupported("VACUUM FULL while an older snapshot is open")
+            return Err(Error::unsupported(format!("{command} while an older snapshot is open"))
                 .hint("Garbage is removed and its space reused while older snapshots are open; VACUUM does so at once."));
         }
-        if options.verbose {
-            self.inform(format!("vacuuming \"{}\"", self.qualified(relation)));
-        }
-        self.rewrite_table(relation, None)
+        Ok(())
     }
 
     fn inform(&self, message: String) {

@@ -169,6 +169,8 @@ impl RunState {
                 row_shape: Vec::new(),
                 returns_rows: false,
                 relations: Vec::new(),
+                requirements: Box::default(),
+                namespaces: Box::default(),
                 read_only: true,
                 disabled: ochre_sql::DisabledMethods::default(),
             })

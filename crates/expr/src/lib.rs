@@ -39,7 +39,7 @@ pub use function::{
 pub use operator::{Operator, OperatorClass, OperatorClassMember, OperatorFamilyFunction};
 pub use registry::{
     BtreeComparison, Strategy, aggregate, aggregates, btree_comparison, btree_strategy, cast, casts,
-    function, functions, functions_named, operator, operator_classes, operator_family_functions,
-    operator_family_members, operator_of_function, operators, operators_named,
+    function, functions, functions_named, identity_function, operator, operator_classes,
+    operator_family_functions, operator_family_members, operator_of_function, operators, operators_named,
 };
 pub use session::{NoSession, SessionContext, WorkerWatch};

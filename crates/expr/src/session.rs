@@ -45,6 +45,11 @@ pub trait SessionContext {
         "postgres"
     }
 
+    /// Whether the role that acts may use a namespace that a name says.
+    fn may_use_namespace(&self, _namespace: Oid) -> bool {
+        true
+    }
+
     /// The namespaces of the search path that exist; with `implicit`, also pg_catalog and pg_temp where searched.
     fn search_path(&self, _implicit: bool) -> Vec<String> {
         vec!["public".to_owned()]
@@ -68,6 +73,11 @@ pub trait SessionContext {
     /// Advances a sequence.
     fn nextval(&self, _sequence: Oid) -> Result<i64> {
         Err(Error::unsupported("nextval"))
+    }
+
+    /// Advances the sequence of an identity column, which needs no privilege besides those on the table.
+    fn next_identity(&self, sequence: Oid) -> Result<i64> {
+        self.nextval(sequence)
     }
 
     /// The sequence's value last drawn by this session.

@@ -24,7 +24,7 @@ use ochre_types::SqlType;
 
 use crate::physical::{
     ColumnOrigin, CommandKind, FrameExclusion, FrameMode, MergeMatch, OutputColumn, RelationAccess,
-    RowLockStrength, RowLockWait, SampleMethod, ScanColumn, SetOpKind,
+    Requirement, RowLockStrength, RowLockWait, SampleMethod, ScanColumn, SetOpKind,
 };
 
 /// A column's number within a statement.
@@ -61,12 +61,21 @@ pub struct TableUse {
     pub expansion: Expansion,
     /// The uses of those relations, once [`crate::inherit::expand`] has made them.
     pub members: Vec<TableId>,
+    /// Where the statement's requirements tell what of it is read.
+    pub requirement: Option<usize>,
 }
 
 impl TableUse {
     /// A use of a table alone.
     pub fn new(table: Arc<RelationDescriptor>, alias: Arc<str>) -> TableUse {
-        TableUse { table, alias, columns: Vec::new(), expansion: Expansion::Own, members: Vec::new() }
+        TableUse {
+            table,
+            alias,
+            columns: Vec::new(),
+            expansion: Expansion::Own,
+            members: Vec::new(),
+            requirement: None,
+        }
     }
 }
 
@@ -113,6 +122,10 @@ pub struct LogicalStatement {
     pub work_tables: usize,
     /// Relations used: views too, since they are locked and their privileges are checked.
     pub relations: Vec<(Arc<RelationDescriptor>, RelationAccess)>,
+    /// What whoever runs it, or the owner of a view in it, must be allowed to.
+    pub requirements: Vec<Requirement>,
+    /// Namespaces that its text names.
+    pub namespaces: Vec<Oid>,
     /// Correlated aggregates have become joins, which need not be cheaper.
     pub unnested_aggregates: bool,
 }

@@ -18,6 +18,7 @@ mod simple;
 
 use ochre_base::{Error, Result, SqlState};
 
+use crate::acl::AclItem;
 use crate::context::unsupported_form;
 use crate::datetime::{self, TimeTz};
 use crate::json;
@@ -77,6 +78,9 @@ pub fn parse_text(ty: SqlType, text: &str, context: &FormatContext) -> Result<Da
         oids::XID8 => return integers::parse_u64(text, "xid8").map(Datum::UInt64),
         oids::TID => return simple::parse_tid(text).map(Datum::Int64),
         oids::PG_LSN => return simple::parse_lsn(text).map(Datum::UInt64),
+        oids::ACLITEM => {
+            return AclItem::parse(text, context).map(|item| Datum::Bytes(item.to_bytes().as_slice().into()));
+        }
         oids::INT2VECTOR | oids::OIDVECTOR => return arrays::parse_vector(ty, text).map(Datum::Array),
         oids::VOID => return Ok(Datum::text("")),
         _ if range_subtype(ty.oid).is_some() => {
@@ -259,6 +263,11 @@ fn print_byte_string(ty: SqlType, bytes: &[u8], context: &FormatContext, out: &m
         oids::BIT | oids::VARBIT => bits::print(bytes, out),
         oids::INET | oids::CIDR => network::print(bytes, ty.oid == oids::CIDR, out),
         oids::MACADDR => network::print_mac(bytes, out),
+        oids::ACLITEM => {
+            if let Some(item) = AclItem::from_bytes(bytes) {
+                item.print(context, out);
+            }
+        }
         _ if range_subtype(ty.oid).is_some() => {
             if let Ok(range) = Range::from_bytes(bytes) {
                 range.print(context, out)?;

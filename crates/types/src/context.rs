@@ -67,6 +67,12 @@ pub trait ObjectNames: Send + Sync {
         None
     }
 
+    /// A role's name; `None` when there is no such role.
+    fn role_name(&self, role: Oid) -> Option<String> {
+        let _ = role;
+        None
+    }
+
     /// The object that a text names.
     ///
     /// # Errors

@@ -11,6 +11,7 @@
 //! - text in and out: [`parse_text`], [`print_text`]; binary: [`decode_binary`], [`encode_binary`]
 //! - in rows on disk: [`store`]; in index keys: [`key`]
 
+pub mod acl;
 pub mod array;
 mod batch;
 mod bitmap;

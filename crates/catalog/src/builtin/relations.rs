@@ -97,6 +97,7 @@ fn parse_relation<'a>(fields: &mut impl Iterator<Item = &'a str>) -> RelationDes
         _ => None,
     };
     RelationDescriptor {
+        acl: Some(super::relation_acl(&name)),
         oid,
         namespace,
         name,
@@ -146,5 +147,6 @@ fn parse_column<'a>(position: i16, fields: &mut impl Iterator<Item = &'a str>) -
         comment: None,
         statistics: None,
         origin: Origin::LOCAL,
+        acl: None,
     }
 }

@@ -8,8 +8,11 @@ use crate::oids;
 
 /// The query of a built-in view.
 pub fn query(namespace: Oid, name: &str) -> Option<&'static str> {
-    let list = if namespace == oids::PG_CATALOG { PG_CATALOG } else { INFORMATION_SCHEMA };
-    list.iter().find(|(view, _)| *view == name).map(|(_, query)| *query)
+    let lists = match namespace {
+        oids::PG_CATALOG => [PG_CATALOG, &[]],
+        _ => [INFORMATION_SCHEMA, super::privilege_views::VIEWS],
+    };
+    lists.into_iter().flatten().find(|(view, _)| *view == name).map(|(_, query)| *query)
 }
 
 /// Views in `pg_catalog`.

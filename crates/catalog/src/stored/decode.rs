@@ -3,11 +3,12 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use crate::authority::{Acl, AclItem};
 use crate::descriptor::{
-    ColumnDescriptor, ColumnList, ConstraintDescriptor, ConstraintKind, DatabaseDescriptor, Field,
-    ForeignKey, GeneratedKind, IdentityKind, IndexDescriptor, IndexKey, IndexMethod, Inheritance,
-    NamespaceDescriptor, Origin, Persistence, ReferentialAction, RelationDescriptor, RelationKind,
-    RoleDescriptor, SequenceDescriptor, TriggerDescriptor,
+    ColumnDescriptor, ColumnList, ConstraintDescriptor, ConstraintKind, DatabaseDescriptor,
+    DefaultAclDescriptor, Field, ForeignKey, GeneratedKind, IdentityKind, IndexDescriptor, IndexKey,
+    IndexMethod, Inheritance, Membership, NamespaceDescriptor, Origin, Persistence, ReferentialAction,
+    RelationDescriptor, RelationKind, RoleDescriptor, SequenceDescriptor, TriggerDescriptor,
 };
 use crate::partition::{PartitionBound, PartitionKey};
 use crate::{builtin, fit, oids};
@@ -73,6 +74,11 @@ impl<'a> RowReader<'a> {
 
     pub(super) fn numbers(&self, column: &str) -> Vec<i64> {
         self.array(column).iter().filter_map(Datum::as_i64).collect()
+    }
+
+    pub(super) fn acl(&self, column: &str) -> Option<Acl> {
+        let Datum::Array(array) = self.value(column) else { return None };
+        Some(array.elements.iter().filter_map(|item| AclItem::from_bytes(item.as_bytes()?)).collect())
     }
 
     pub(super) fn texts(&self, column: &str) -> Vec<Arc<str>> {
@@ -252,6 +258,7 @@ impl Parts {
             options: row.texts("reloptions"),
             has_triggers: row.flag("relhastriggers"),
             triggers: triggers.into_iter().map(Arc::new).collect(),
+            acl: row.acl("relacl"),
         })
     }
 }
@@ -315,6 +322,7 @@ fn columns(gathered: &Gathered<'_>) -> Result<HashMap<Oid, Vec<ColumnDescriptor>
             comment: None,
             statistics: statistics.remove(&(relation, number)),
             origin: Origin { local: row.flag("attislocal"), inherited: row.integer("attinhcount") as i16 },
+            acl: row.acl("attacl"),
         };
         Ok((relation, column))
     })
@@ -504,6 +512,7 @@ fn index(row: &RowReader<'_>, own: &RelationDescriptor) -> Result<IndexDescripto
         unique: row.flag("indisunique"),
         primary: row.flag("indisprimary"),
         nulls_not_distinct: row.flag("indnullsnotdistinct"),
+        clustered: row.flag("indisclustered"),
         immediate: row.flag("indimmediate"),
         predicate: row.text("indpred"),
         valid: row.flag("indisvalid"),
@@ -526,11 +535,14 @@ pub fn namespaces(rows: &CatalogRows) -> Vec<Arc<NamespaceDescriptor>> {
         .readers(oids::PG_NAMESPACE)
         .map(|row| {
             let oid = row.oid("oid");
+            // Directories of before there were access lists have none here: everybody may use the namespace.
+            let initial = (oid == oids::PUBLIC).then(|| builtin::public_namespace().acl).flatten();
             Arc::new(NamespaceDescriptor {
                 oid,
                 name: row.name("nspname"),
                 owner: row.oid("nspowner"),
                 comment: comments.get(&(oid, oids::PG_NAMESPACE, 0)).cloned(),
+                acl: row.acl("nspacl").or(initial),
             })
         })
         .collect()
@@ -540,6 +552,17 @@ pub fn namespaces(rows: &CatalogRows) -> Vec<Arc<NamespaceDescriptor>> {
 pub fn roles(rows: &CatalogRows) -> Vec<Arc<RoleDescriptor>> {
     let gathered = Gathered { rows };
     let comments = comments(&gathered);
+    let mut memberships: HashMap<Oid, Vec<Membership>> = HashMap::new();
+    for row in gathered.readers(oids::PG_AUTH_MEMBERS) {
+        memberships.entry(row.oid("member")).or_default().push(Membership {
+            oid: row.oid("oid"),
+            role: row.oid("roleid"),
+            grantor: row.oid("grantor"),
+            admin: row.flag("admin_option"),
+            inherit: row.flag("inherit_option"),
+            set: row.flag("set_option"),
+        });
+    }
     gathered
         .readers(oids::PG_AUTHID)
         .map(|row| {
@@ -558,6 +581,24 @@ pub fn roles(rows: &CatalogRows) -> Vec<Arc<RoleDescriptor>> {
                 password: row.text("rolpassword"),
                 valid_until: row.value("rolvaliduntil").as_i64(),
                 comment: comments.get(&(oid, oids::PG_AUTHID, 0)).cloned(),
+                memberships: memberships.remove(&oid).unwrap_or_default(),
+            })
+        })
+        .collect()
+}
+
+/// Every stored row of what ALTER DEFAULT PRIVILEGES has laid down.
+pub fn default_acls(rows: &CatalogRows) -> Vec<Arc<DefaultAclDescriptor>> {
+    let gathered = Gathered { rows };
+    gathered
+        .readers(oids::PG_DEFAULT_ACL)
+        .map(|row| {
+            Arc::new(DefaultAclDescriptor {
+                oid: row.oid("oid"),
+                role: row.oid("defaclrole"),
+                namespace: row.oid("defaclnamespace"),
+                kind: row.letter("defaclobjtype"),
+                acl: row.acl("defaclacl").unwrap_or_default(),
             })
         })
         .collect()
@@ -579,6 +620,7 @@ pub fn databases(rows: &CatalogRows) -> Vec<Arc<DatabaseDescriptor>> {
                 allow_connections: row.flag("datallowconn"),
                 connection_limit: row.integer("datconnlimit") as i32,
                 comment: comments.get(&(oid, oids::PG_DATABASE, 0)).cloned(),
+                acl: row.acl("datacl"),
             })
         })
         .collect()

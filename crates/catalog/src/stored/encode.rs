@@ -5,14 +5,15 @@
 
 use std::sync::Arc;
 
+use crate::authority::{Acl, AclItem};
 use crate::descriptor::{
-    ColumnDescriptor, ColumnList, ConstraintDescriptor, ConstraintKind, DatabaseDescriptor, ForeignKey,
-    GeneratedKind, IdentityKind, IndexDescriptor, NamespaceDescriptor, Persistence, ReferentialAction,
-    RelationDescriptor, RelationKind, RoleDescriptor,
+    ColumnDescriptor, ColumnList, ConstraintDescriptor, ConstraintKind, DatabaseDescriptor,
+    DefaultAclDescriptor, ForeignKey, GeneratedKind, IdentityKind, IndexDescriptor, NamespaceDescriptor,
+    Persistence, ReferentialAction, RelationDescriptor, RelationKind, RoleDescriptor,
 };
 use crate::oids;
 use ochre_base::Oid;
-use ochre_types::{Datum, SqlType, type_info};
+use ochre_types::{Datum, SqlType, oids as type_oids, type_info};
 
 use super::row::{RowWriter, vector};
 use smallvec::{SmallVec, smallvec};
@@ -40,6 +41,17 @@ pub(super) fn int2_vector(numbers: impl IntoIterator<Item = i16>) -> Datum {
 /// An `oidvector`.
 pub(crate) fn oid_vector(ids: impl IntoIterator<Item = Oid>) -> Datum {
     vector(SqlType::OID, 0, ids.into_iter().map(|oid| Datum::UInt32(oid.0)).collect())
+}
+
+/// An access list; NULL where there is none.
+pub(crate) fn acl_array(acl: Option<&Acl>) -> Datum {
+    acl.map_or(Datum::Null, |acl| acl_datum(acl))
+}
+
+/// A list as an array of `aclitem`.
+pub fn acl_datum(acl: &[AclItem]) -> Datum {
+    let items = acl.iter().map(|item| Datum::Bytes(item.to_bytes().as_slice().into()));
+    vector(SqlType::new(type_oids::ACLITEM, -1), 1, items.collect())
 }
 
 pub(super) fn text_array(texts: &[Arc<str>]) -> Datum {
@@ -209,6 +221,7 @@ pub(crate) fn class_row(relation: &RelationDescriptor) -> CatalogRow {
         .set("relfrozenxid", 0_u32)
         .set("relminmxid", 0_u32)
         .set("reloptions", text_array(options))
+        .set("relacl", acl_array(relation.acl.as_ref()))
         .set("relpartbound", relation.inheritance.bound.as_ref().map(|bound| Datum::text(bound.to_string())))
         .row(smallvec![i64::from(relation.oid.0)])
 }
@@ -239,6 +252,7 @@ pub(crate) fn attribute_row(relation: &RelationDescriptor, column: &ColumnDescri
         .set("attislocal", column.origin.local)
         .set("attinhcount", column.origin.inherited)
         .set("attcollation", column.collation)
+        .set("attacl", acl_array(column.acl.as_ref()))
         .set("attmissingval", column.missing.clone().map(|value| vector(column.ty, 1, vec![value])))
         .row(smallvec![i64::from(relation.oid.0), i64::from(column.number)])
 }
@@ -273,7 +287,7 @@ fn index_row(index: &IndexDescriptor) -> CatalogRow {
         .set("indisprimary", index.primary)
         .set("indisexclusion", false)
         .set("indimmediate", index.immediate)
-        .set("indisclustered", false)
+        .set("indisclustered", index.clustered)
         .set("indisvalid", index.valid)
         .set("indcheckxmin", false)
         .set("indisready", index.ready)
@@ -426,6 +440,7 @@ pub fn namespace_rows(namespace: &NamespaceDescriptor) -> Vec<CatalogRow> {
             .set("oid", namespace.oid)
             .set("nspname", &namespace.name)
             .set("nspowner", namespace.owner)
+            .set("nspacl", acl_array(namespace.acl.as_ref()))
             .row(smallvec![i64::from(namespace.oid.0)]),
     ];
     if let Some(comment) = &namespace.comment {
@@ -452,10 +467,34 @@ pub fn role_rows(role: &RoleDescriptor) -> Vec<CatalogRow> {
             .set("rolvaliduntil", role.valid_until.map(Datum::Int64))
             .row(smallvec![i64::from(role.oid.0)]),
     ];
+    rows.extend(role.memberships.iter().map(|membership| {
+        RowWriter::new(oids::PG_AUTH_MEMBERS)
+            .set("oid", membership.oid)
+            .set("roleid", membership.role)
+            .set("member", role.oid)
+            .set("grantor", membership.grantor)
+            .set("admin_option", membership.admin)
+            .set("inherit_option", membership.inherit)
+            .set("set_option", membership.set)
+            .row(smallvec![i64::from(membership.oid.0)])
+    }));
     if let Some(comment) = &role.comment {
         rows.push(shared_comment_row(role.oid, oids::PG_AUTHID, comment));
     }
     rows
+}
+
+/// The row of what ALTER DEFAULT PRIVILEGES has laid down.
+pub fn default_acl_rows(default: &DefaultAclDescriptor) -> Vec<CatalogRow> {
+    vec![
+        RowWriter::new(oids::PG_DEFAULT_ACL)
+            .set("oid", default.oid)
+            .set("defaclrole", default.role)
+            .set("defaclnamespace", default.namespace)
+            .set("defaclobjtype", default.kind)
+            .set("defaclacl", acl_array(Some(&default.acl)))
+            .row(smallvec![i64::from(default.oid.0)]),
+    ]
 }
 
 /// A database's rows.
@@ -477,6 +516,7 @@ pub fn database_rows(database: &DatabaseDescriptor) -> Vec<CatalogRow> {
             .set("datcollate", "C.UTF-8")
             .set("datctype", "C.UTF-8")
             .set("datlocale", "C.UTF-8")
+            .set("datacl", acl_array(database.acl.as_ref()))
             .row(smallvec![i64::from(database.oid.0)]),
     ];
     if let Some(comment) = &database.comment {

@@ -8,10 +8,10 @@ mod row;
 mod statistics;
 mod trigger;
 
-pub use decode::{CatalogRows, databases, namespaces, relations, roles};
+pub use decode::{CatalogRows, databases, default_acls, namespaces, relations, roles};
 pub use encode::{
-    CatalogRow, RowKey, column_list_row, database_rows, namespace_rows, relation_rows, role_rows,
-    split_expressions,
+    CatalogRow, RowKey, acl_datum, column_list_row, database_rows, default_acl_rows, namespace_rows,
+    relation_rows, role_rows, split_expressions,
 };
 pub(crate) use encode::{attribute_row, class_row, oid_vector};
 pub use routine::{routine_rows, routines};

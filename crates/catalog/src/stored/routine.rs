@@ -8,7 +8,7 @@ use ochre_types::{Datum, SqlType};
 use smallvec::smallvec;
 
 use super::decode::{CatalogRows, Gathered, RowReader, comments};
-use super::encode::{comment_row, join_expressions};
+use super::encode::{acl_array, comment_row, join_expressions};
 use super::{CatalogRow, split_expressions, vector};
 use crate::builtin::rows::functions::function_writer;
 use crate::descriptor::RoutineDescriptor;
@@ -24,7 +24,8 @@ pub fn routine_rows(routine: &RoutineDescriptor) -> Vec<CatalogRow> {
         .set("oid", routine.oid)
         .set("pronamespace", routine.namespace)
         .set("proowner", routine.owner)
-        .set("prosqlbody", routine.sql_body.as_ref());
+        .set("prosqlbody", routine.sql_body.as_ref())
+        .set("proacl", acl_array(routine.acl.as_ref()));
     if !settings.is_empty() {
         writer = writer.set("proconfig", vector(SqlType::TEXT, 1, settings));
     }
@@ -51,6 +52,7 @@ pub fn routines(rows: &CatalogRows) -> Vec<Arc<RoutineDescriptor>> {
                 sql_body: row.text("prosqlbody"),
                 settings: row.texts("proconfig").iter().map(|setting| Box::from(&**setting)).collect(),
                 comment: comments.get(&(oid, oids::PG_PROC, 0)).cloned(),
+                acl: row.acl("proacl"),
             })
         })
         .collect()

@@ -15,11 +15,15 @@ use crate::store::{CatalogStore, row_key};
 
 /// Columns that name a row of another catalog; 0 names none. Column lists are not among them: those of a transaction that
 /// was rolled back stay.
-const REFERENCES: [(Oid, &str, Oid); 14] = [
+const REFERENCES: [(Oid, &str, Oid); 18] = [
     (oids::PG_CLASS, "relnamespace", oids::PG_NAMESPACE),
     (oids::PG_CLASS, "relowner", oids::PG_AUTHID),
     (oids::PG_NAMESPACE, "nspowner", oids::PG_AUTHID),
     (oids::PG_DATABASE, "datdba", oids::PG_AUTHID),
+    (oids::PG_AUTH_MEMBERS, "roleid", oids::PG_AUTHID),
+    (oids::PG_AUTH_MEMBERS, "member", oids::PG_AUTHID),
+    (oids::PG_AUTH_MEMBERS, "grantor", oids::PG_AUTHID),
+    (oids::PG_DEFAULT_ACL, "defaclrole", oids::PG_AUTHID),
     (oids::PG_ATTRIBUTE, "attrelid", oids::PG_CLASS),
     (oids::PG_INDEX, "indexrelid", oids::PG_CLASS),
     (oids::PG_INDEX, "indrelid", oids::PG_CLASS),

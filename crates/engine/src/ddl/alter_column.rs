@@ -428,6 +428,7 @@ impl Session {
         new: &str,
     ) -> Result<()> {
         self.require_user_relation(relation)?;
+        self.state.require(relation, crate::authority::Need::Owner)?;
         let column = relation.column_named(old).ok_or_else(|| {
             Error::new(SqlState::UNDEFINED_COLUMN, format!("column \"{old}\" does not exist"))
         })?;

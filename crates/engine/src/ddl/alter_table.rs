@@ -12,6 +12,7 @@ use ochre_txn::locks::RelationLockMode;
 
 use super::constraint::NewConstraint;
 use super::require_kind;
+use crate::authority::Need;
 use crate::errors;
 use crate::session::Session;
 use crate::tag::CommandTag;
@@ -46,6 +47,8 @@ fn lock_mode(action: &AlterTableAction) -> RelationLockMode {
         }
         AlterTableAction::Trigger { .. } => RelationLockMode::ShareRowExclusive,
         AlterTableAction::ValidateConstraint(_)
+        | AlterTableAction::ClusterOn(_)
+        | AlterTableAction::SetWithoutCluster
         | AlterTableAction::AttachPartition { .. }
         | AlterTableAction::DetachPartition { finalize: true, .. }
         | AlterTableAction::AttachIndexPartition(_) => RelationLockMode::ShareUpdateExclusive,
@@ -67,7 +70,8 @@ impl Session {
         let tag = CommandTag::Plain(tag_of(statement.kind));
         let name = &statement.relation.name;
         let mode = statement.commands.iter().map(|command| lock_mode(&command.action)).max();
-        let Some(relation) = self.find_and_lock(name, mode.unwrap_or(RelationLockMode::AccessExclusive))?
+        let Some(relation) =
+            self.find_and_lock(name, mode.unwrap_or(RelationLockMode::AccessExclusive), Need::Owner)?
         else {
             if !statement.if_exists {
                 return Err(super::undefined(name));
@@ -99,6 +103,10 @@ impl Session {
             )
         };
         if recurse && relation.inheritance.has_children && !statement.commands.iter().any(partitions) {
+            let catalog = self.state.catalog();
+            for child in catalog.descendants(relation.oid).iter().filter_map(|oid| catalog.relation(*oid)) {
+                self.state.require(child, Need::Owner)?;
+            }
             self.lock_descendants(relation.oid, mode.unwrap_or(RelationLockMode::AccessExclusive))?;
         }
         for command in &statement.commands {
@@ -124,7 +132,9 @@ impl Session {
             }
         }
         let owner_only = matches!(action, AlterTableAction::Owner(_));
-        if !owner_only && !relation.kind.is_table() {
+        let of_views = matches!(action, AlterTableAction::ClusterOn(_) | AlterTableAction::SetWithoutCluster)
+            && relation.kind == RelationKind::MaterializedView;
+        if !owner_only && !of_views && !relation.kind.is_table() {
             return Err(Error::new(
                 SqlState::WRONG_OBJECT_TYPE,
                 format!("ALTER action cannot be performed on relation \"{}\"", relation.name),
@@ -181,8 +191,13 @@ impl Session {
             AlterTableAction::DetachPartition { partition, concurrently, finalize } => {
                 self.detach_partition(oid, partition, *concurrently, *finalize)
             }
-            AlterTableAction::Owner(role) => self.set_owner(oid, role),
+            AlterTableAction::Owner(role) => {
+                let owner = self.role_of(role)?;
+                self.set_relation_owner(&relation, owner)
+            }
             AlterTableAction::Trigger { which, mode } => self.enable_triggers(oid, which, *mode),
+            AlterTableAction::ClusterOn(name) => self.set_clustered(&relation, Some(name)),
+            AlterTableAction::SetWithoutCluster => self.set_clustered(&relation, None),
             AlterTableAction::SetOptions(options) | AlterTableAction::ResetOptions(options) => {
                 super::index::check_options(options)
             }
@@ -231,25 +246,6 @@ impl Session {
         Ok(())
     }
 
-    fn set_owner(&self, oid: Oid, role: &ochre_parser::ast::RoleSpec) -> Result<()> {
-        let owner = self.role_of(role)?;
-        let mut relation = (*self.relation(oid)).clone();
-        relation.owner = owner;
-        if let Some(index) = relation.index.take() {
-            let mut index = (*index).clone();
-            index.owner = owner;
-            return self.replace_index(index);
-        }
-        let indexes = relation.indexes.clone();
-        self.put_relation(relation)?;
-        for index in indexes {
-            let mut index = (*index).clone();
-            index.owner = owner;
-            self.replace_index(index)?;
-        }
-        Ok(())
-    }
-
     /// Makes a column list for new rows. It is written in a transaction of its own, so that its number is never given to
     /// another list, whatever becomes of this statement.
     pub(crate) fn new_column_list(&self, relation: &mut RelationDescriptor) -> Result<()> {
@@ -281,7 +277,8 @@ impl Session {
         match &statement.target {
             RenameTarget::Relation { kind, relation } => {
                 let tag = CommandTag::Plain(tag_of(*kind));
-                let Some(found) = self.find_and_lock(&relation.name, RelationLockMode::AccessExclusive)?
+                let Some(found) =
+                    self.find_and_lock(&relation.name, RelationLockMode::AccessExclusive, Need::Owner)?
                 else {
                     if !statement.if_exists {
                         return Err(super::undefined(&relation.name));
@@ -292,12 +289,14 @@ impl Session {
                 if let Some(kind) = relation_kind(*kind) {
                     require_kind(&found, kind)?;
                 }
+                self.state.require_creation(found.namespace)?;
                 self.rename_relation(&found, &statement.new_name)?;
                 Ok(tag)
             }
             RenameTarget::Column { kind, relation, column } => {
                 let tag = CommandTag::Plain(tag_of(*kind));
-                let Some(found) = self.find_and_lock(&relation.name, RelationLockMode::AccessExclusive)?
+                let Some(found) =
+                    self.find_and_lock(&relation.name, RelationLockMode::AccessExclusive, Need::Owner)?
                 else {
                     if !statement.if_exists {
                         return Err(super::undefined(&relation.name));
@@ -309,7 +308,8 @@ impl Session {
                 Ok(tag)
             }
             RenameTarget::TableConstraint { relation, constraint } => {
-                let found = self.require_and_lock(&relation.name, RelationLockMode::AccessExclusive)?;
+                let found =
+                    self.require_and_lock(&relation.name, RelationLockMode::AccessExclusive, Need::Owner)?;
                 self.rename_constraint_tree(&found, constraint, &statement.new_name, !relation.only)?;
                 Ok(CommandTag::Plain("ALTER TABLE"))
             }
@@ -362,6 +362,7 @@ impl Session {
         new: &str,
     ) -> Result<()> {
         self.require_user_relation(relation)?;
+        self.state.require(relation, Need::Owner)?;
         let Some(constraint) = relation.constraints.iter().find(|c| &*c.name == name) else {
             return Err(Error::new(
                 SqlState::UNDEFINED_OBJECT,
@@ -392,13 +393,14 @@ impl Session {
             let catalog = self.state.catalog();
             let namespace = catalog.namespace_named(&statement.schema);
             let namespace = namespace.ok_or_else(|| errors::undefined_schema(&statement.schema))?.oid;
+            self.state.require_namespace(namespace)?;
             return self.move_routine(*kind, signature, namespace);
         }
         let ObjectRef::Named { kind, name } = &statement.object else {
             return Err(Error::unsupported("SET SCHEMA for objects of this kind"));
         };
         let tag = CommandTag::Plain(tag_of(*kind));
-        let Some(relation) = self.find_and_lock(name, RelationLockMode::AccessExclusive)? else {
+        let Some(relation) = self.find_and_lock(name, RelationLockMode::AccessExclusive, Need::Owner)? else {
             if !statement.if_exists {
                 return Err(super::undefined(name));
             }
@@ -411,6 +413,7 @@ impl Session {
             .namespace_named(&statement.schema)
             .ok_or_else(|| errors::undefined_schema(&statement.schema))?
             .oid;
+        self.state.require_creation(namespace)?;
         self.move_relation(&relation, namespace)?;
         Ok(tag)
     }

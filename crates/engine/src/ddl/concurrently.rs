@@ -34,13 +34,15 @@
 use std::sync::Arc;
 
 use ochre_base::{Error, Fork, Lsn, Oid, Result, Severity, SqlState};
-use ochre_catalog::{ColumnDescriptor, IndexDescriptor, Persistence, RelationDescriptor, RelationKind};
+use ochre_catalog::authority::Privileges;
+use ochre_catalog::{ColumnDescriptor, IndexDescriptor, Persistence, RelationDescriptor, RelationKind, oids};
 use ochre_exec::{IndexAccess, StatementContext, TableAccess, fill_index, look_for_twins};
 use ochre_parser::ast::{Behavior, DropStmt, ObjectName, ObjectRef, ReindexKind, ReindexStmt};
 use ochre_txn::locks::{LockTag, RelationLockMode};
 
 use super::index::NewIndex;
 use super::names;
+use crate::authority::Need;
 use crate::session::{Session, option_flag};
 use crate::tag::CommandTag;
 
@@ -245,6 +247,7 @@ impl Session {
         if found.persistence == Persistence::Temporary {
             return self.drop_objects(&plain);
         }
+        self.state.require(&found, Need::OwnerToDrop)?;
         let (_, index) = self.require_index(found.oid)?;
         self.beside_writers(index.table, |session| {
             let (_, index) = session.require_index(index.oid)?;
@@ -264,7 +267,11 @@ impl Session {
         if options.concurrently {
             self.prevent_in_block("REINDEX CONCURRENTLY")?;
         }
-        let find = |name: &ObjectName| self.state.find_relation(name)?.ok_or_else(|| super::undefined(name));
+        let find = |name: &ObjectName| {
+            let found = self.state.find_relation(name)?.ok_or_else(|| super::undefined(name))?;
+            self.state.require(&found, Need::Privileges(Privileges::MAINTAIN))?;
+            Ok::<_, Error>(found)
+        };
         match (statement.kind, &statement.name) {
             (ReindexKind::Index, Some(name)) => {
                 let found = find(name)?;
@@ -301,7 +308,11 @@ impl Session {
                 let schema = name.name();
                 let catalog = self.state.catalog();
                 let namespace = catalog.namespace_named(schema);
-                let namespace = namespace.ok_or_else(|| crate::errors::undefined_schema(schema))?.oid;
+                let namespace = Arc::clone(namespace.ok_or_else(|| crate::errors::undefined_schema(schema))?);
+                if !self.state.roles().has_role(oids::PG_MAINTAIN) {
+                    self.require_owner_of_namespace(&namespace)?;
+                }
+                let namespace = namespace.oid;
                 self.reindex_tables(|table| table.namespace == namespace, options)?;
             }
             (ReindexKind::Database, name) => {
@@ -313,10 +324,12 @@ impl Session {
                         "can only reindex the currently open database",
                     ));
                 }
+                self.require_to_reindex_database()?;
                 self.reindex_tables(|_| true, options)?;
             }
             _ => {
                 self.prevent_in_block("REINDEX SYSTEM")?;
+                self.require_to_reindex_database()?;
                 if options.concurrently {
                     return Err(system_catalogs());
                 }
@@ -324,6 +337,15 @@ impl Session {
             }
         }
         Ok(CommandTag::Plain("REINDEX"))
+    }
+
+    fn require_to_reindex_database(&self) -> Result<()> {
+        if self.state.roles().has_role(oids::PG_MAINTAIN) {
+            return Ok(());
+        }
+        let catalog = self.state.catalog();
+        let own = catalog.database(self.state.database.oid());
+        own.map_or(Ok(()), |database| self.require_owner_of_database(database))
     }
 
     /// The indexes of all tables that are wanted, each table in a transaction of its own.
@@ -345,6 +367,9 @@ impl Session {
             if table.persistence == Persistence::Temporary
                 && self.state.temporary_namespace() != Some(table.namespace)
             {
+                continue;
+            }
+            if self.state.require(&table, Need::Privileges(Privileges::MAINTAIN)).is_err() {
                 continue;
             }
             self.reindex_table(&table, options)?;
@@ -397,7 +422,7 @@ impl Session {
             if !index.valid {
                 self.replace_index(IndexDescriptor { valid: true, ready: true, ..(*index).clone() })?;
             }
-            self.rebuild_index(own.oid)?;
+            self.state.acting_as(table.owner, || self.rebuild_index(own.oid))?;
         }
         if options.verbose {
             self.state.notice(Error::with_severity(

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use ochre_base::limits::MAX_TABLE_COLUMNS;
 use ochre_base::{Error, Oid, Result, SqlState};
+use ochre_catalog::authority::{AclKind, Privileges};
 use ochre_catalog::{
     ColumnDescriptor, ColumnList, ConstraintDescriptor, ConstraintKind, Field, GeneratedKind, IdentityKind,
     Inheritance, Origin, RelationDescriptor, RelationKind, oids,
@@ -15,6 +16,7 @@ use ochre_parser::ast::{
 use ochre_types::{SqlType, type_info};
 
 use super::constraint::NewConstraint;
+use crate::authority::Need;
 use crate::session::Session;
 use crate::tag::CommandTag;
 
@@ -119,6 +121,7 @@ impl Session {
             kind,
             persistence: self.persistence_in(namespace),
             owner: self.state.user_oid(),
+            acl: self.initial_acl(AclKind::Relation, namespace),
             shared: false,
             builtin: false,
             file,
@@ -371,7 +374,11 @@ impl Session {
     }
 
     fn add_like(&self, like: &ast::LikeClause, new: &mut NewColumns) -> Result<()> {
-        let source = self.require_and_lock(&like.table, ochre_txn::locks::RelationLockMode::AccessShare)?;
+        let source = self.require_and_lock(
+            &like.table,
+            ochre_txn::locks::RelationLockMode::AccessShare,
+            Need::Privileges(Privileges::SELECT),
+        )?;
         let known =
             like_option::DEFAULTS | like_option::COMMENTS | like_option::STORAGE | like_option::COMPRESSION;
         if like.options != 0 && like.options != like_option::ALL && like.options & !known != 0 {
@@ -412,6 +419,7 @@ impl Session {
 /// A column without anything.
 pub(crate) fn new_column(number: i16, name: &str, ty: SqlType) -> ColumnDescriptor {
     ColumnDescriptor {
+        acl: None,
         number,
         name: name.into(),
         ty,

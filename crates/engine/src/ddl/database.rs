@@ -4,6 +4,7 @@ use ochre_base::{Error, Result, Severity, SqlState};
 use ochre_catalog::{DatabaseDescriptor, oids};
 use ochre_parser::ast::{CreateDatabaseStmt, DefValue, DropDatabaseStmt};
 
+use crate::authority::forbidden;
 use crate::errors;
 use crate::session::Session;
 use crate::tag::CommandTag;
@@ -65,6 +66,13 @@ impl Session {
                 }
             }
         }
+        let catalog = self.state.catalog();
+        if !self.state.is_superuser()
+            && !catalog.role(self.state.user_oid()).is_some_and(|role| role.create_database)
+        {
+            return Err(forbidden("permission denied to create database"));
+        }
+        self.require_may_become(owner)?;
         self.lock_database_name(name)?;
         if self.state.catalog().database_named(name).is_some() {
             return Err(Error::new(
@@ -84,6 +92,7 @@ impl Session {
             allow_connections: true,
             connection_limit: -1,
             comment: None,
+            acl: None,
         })?;
         Ok(CommandTag::Plain("CREATE DATABASE"))
     }
@@ -133,6 +142,7 @@ impl Session {
             ));
             return Ok(tag);
         };
+        self.require_owner_of_database(database)?;
         let oid = database.oid;
         if oid == self.state.database.oid() {
             return Err(Error::new(SqlState::OBJECT_IN_USE, "cannot drop the currently open database"));
@@ -198,6 +208,12 @@ impl Session {
                 SqlState::DUPLICATE_DATABASE,
                 format!("database \"{new}\" already exists"),
             ));
+        }
+        self.require_owner_of_database(database)?;
+        if !self.state.is_superuser()
+            && !catalog.role(self.state.user_oid()).is_some_and(|role| role.create_database)
+        {
+            return Err(forbidden("permission denied to rename database"));
         }
         if database.oid == self.state.database.oid() {
             return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, "current database cannot be renamed"));

@@ -22,6 +22,7 @@ use ochre_catalog::{RelationDescriptor, RelationKind};
 use ochre_parser::ast::{AlterTableAction, AlterTableStmt, ObjectName};
 use ochre_txn::locks::{LockTag, RelationLockMode};
 
+use crate::authority::Need;
 use crate::session::Session;
 use crate::tag::CommandTag;
 
@@ -71,7 +72,7 @@ impl Session {
         if default.is_valid() && !finalize {
             self.lock_relation(default, RelationLockMode::AccessExclusive)?;
         }
-        let child = self.require_and_lock(name, RelationLockMode::AccessExclusive)?;
+        let child = self.require_and_lock(name, RelationLockMode::AccessExclusive, Need::CheckedByCaller)?;
         for oid in self.lock_descendants(child.oid, RelationLockMode::AccessExclusive)? {
             self.require_nothing_pending(&self.relation(oid), "ALTER TABLE")?;
         }
@@ -115,7 +116,7 @@ impl Session {
     ) -> Result<CommandTag> {
         let tag = CommandTag::Plain("ALTER TABLE");
         self.prevent_in_block("ALTER TABLE ... DETACH CONCURRENTLY")?;
-        let Some(parent) = self.find_and_lock(&statement.relation.name, KEPT_MODE)? else {
+        let Some(parent) = self.find_and_lock(&statement.relation.name, KEPT_MODE, Need::Owner)? else {
             if statement.if_exists {
                 self.notice_missing(&statement.relation.name);
                 return Ok(tag);
@@ -138,7 +139,7 @@ impl Session {
         if parent.inheritance.key.as_ref().is_some_and(|key| key.default.is_valid()) {
             return Err(not_ready("cannot detach partitions concurrently when a default partition exists"));
         }
-        let child = self.require_and_lock(name, KEPT_MODE)?;
+        let child = self.require_and_lock(name, KEPT_MODE, Need::CheckedByCaller)?;
         if !child.inheritance.parents.contains(&parent.oid) {
             let message =
                 format!("relation \"{}\" is not a partition of relation \"{}\"", child.name, parent.name);

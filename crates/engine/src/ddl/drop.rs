@@ -9,6 +9,7 @@ use ochre_catalog::{
 use ochre_parser::ast::{Behavior, DropStmt, ObjectKind, ObjectName, ObjectRef};
 use ochre_txn::locks::RelationLockMode;
 
+use crate::authority::Need;
 use crate::session::Session;
 use crate::tag::CommandTag;
 
@@ -155,7 +156,7 @@ impl Session {
     }
 
     /// `table t`, with the namespace where the path does not lead to it.
-    fn shown_name(&self, relation: &RelationDescriptor) -> String {
+    pub(crate) fn shown_name(&self, relation: &RelationDescriptor) -> String {
         let catalog = self.state.catalog();
         let visible = catalog
             .find_relation(&self.state.search_path(), &relation.name)
@@ -226,10 +227,13 @@ impl Session {
             && let Some(found) = self.state.find_relation(name)?
             && let Some(parent) = found.inheritance.parents.first().filter(|_| found.is_partition())
         {
+            self.state.require(&found, Need::OwnerToDrop)?;
             // Who reads or divides the table's rows knows its partitions.
             self.lock_relation(*parent, RelationLockMode::AccessExclusive)?;
         }
-        let Some(relation) = self.find_and_lock(name, RelationLockMode::AccessExclusive)? else {
+        let Some(relation) =
+            self.find_and_lock(name, RelationLockMode::AccessExclusive, Need::OwnerToDrop)?
+        else {
             let missing_schema =
                 name.schema().filter(|schema| self.state.catalog().namespace_named(schema).is_none());
             if !if_exists {
@@ -413,7 +417,7 @@ impl Session {
         Ok(CommandTag::Plain("DROP SCHEMA"))
     }
 
-    fn drop_schema(&self, name: &str, statement: &DropStmt) -> Result<()> {
+    pub(crate) fn drop_schema(&self, name: &str, statement: &DropStmt) -> Result<()> {
         let catalog = self.state.catalog();
         let Some(namespace) = catalog.namespace_named(name).cloned() else {
             if !statement.if_exists {
@@ -426,6 +430,7 @@ impl Session {
             ));
             return Ok(());
         };
+        self.require_owner_of_namespace(&namespace)?;
         if ochre_catalog::builtin::namespaces().iter().any(|builtin| builtin.oid == namespace.oid) {
             return Err(Error::new(
                 SqlState::DEPENDENT_OBJECTS_STILL_EXIST,

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use ochre_base::{Error, Oid, Result, Severity, SqlState};
+use ochre_catalog::authority::Privileges;
 use ochre_catalog::{
     ConstraintDescriptor, ConstraintKind, ForeignKey, IndexDescriptor, Persistence, ReferentialAction,
     RelationDescriptor, RelationKind,
@@ -14,6 +15,7 @@ use ochre_types::SqlType;
 
 use super::constraint::ColumnRef;
 use super::create_table::{is_system_column, plain_constraint};
+use crate::authority::Need;
 use crate::errors;
 use crate::session::Session;
 use crate::session::context::StatementSession;
@@ -86,7 +88,7 @@ impl Session {
             return Err(Error::unsupported("PERIOD in FOREIGN KEY constraints"));
         }
         let parent = self
-            .find_and_lock(&references.table, RelationLockMode::ShareRowExclusive)?
+            .find_and_lock(&references.table, RelationLockMode::ShareRowExclusive, Need::CheckedByCaller)?
             .ok_or_else(|| errors::undefined_table(&references.table))?;
         if !parent.kind.is_table() {
             return Err(Error::new(
@@ -114,6 +116,7 @@ impl Session {
         if referenced.len() != columns.len() {
             return Err(invalid("number of referencing and referenced columns for foreign key disagree"));
         }
+        self.state.require_on_columns(&parent, Privileges::REFERENCES, &referenced)?;
         let middle = super::index::joined_names(&relation, &columns);
         let name = self.constraint_name(&relation, name, &middle, "fkey")?;
         let mut constraint =

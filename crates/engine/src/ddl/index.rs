@@ -15,6 +15,7 @@ use ochre_types::{SqlType, ValueOrder, oids as type_oids};
 use super::create_table::new_column;
 use super::names;
 use super::partitioned_index::NO_FILE;
+use crate::authority::Need;
 use crate::session::Session;
 use crate::settings::{ACCEPTED_STORAGE_PARAMETERS, GIN_STORAGE_PARAMETERS, boolean};
 use crate::tag::CommandTag;
@@ -263,7 +264,8 @@ impl Session {
             true => RelationLockMode::ShareUpdateExclusive,
             false => RelationLockMode::Share,
         };
-        let table = self.require_and_lock(&statement.table.name, mode)?;
+        let table = self.require_and_lock(&statement.table.name, mode, Need::Owner)?;
+        self.state.require_creation(table.namespace)?;
         self.require_user_relation(&table)?;
         if table.kind == RelationKind::PartitionedTable && concurrently {
             return Err(Error::new(
@@ -454,6 +456,7 @@ impl Session {
             unique: new.unique,
             primary: new.primary,
             nulls_not_distinct: new.nulls_not_distinct,
+            clustered: false,
             immediate: new.immediate,
             predicate: new.predicate,
             valid: true,
@@ -503,6 +506,7 @@ impl Session {
             },
             persistence: table.persistence,
             owner: table.owner,
+            acl: None,
             shared: false,
             builtin: false,
             file: Some(index.file).filter(|file| *file != NO_FILE),

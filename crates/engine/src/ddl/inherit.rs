@@ -17,6 +17,7 @@ use ochre_txn::locks::RelationLockMode;
 
 use super::create_table::{NewColumns, new_column, plain_constraint, serial_type};
 use super::quote_identifier;
+use crate::authority::Need;
 use crate::errors;
 use crate::session::Session;
 
@@ -103,7 +104,7 @@ impl Session {
     ) -> Result<Vec<Arc<RelationDescriptor>>> {
         let mut parents: Vec<Arc<RelationDescriptor>> = Vec::with_capacity(names.len());
         for name in names {
-            let parent = self.require_and_lock(name, RelationLockMode::ShareUpdateExclusive)?;
+            let parent = self.require_and_lock(name, RelationLockMode::ShareUpdateExclusive, Need::Owner)?;
             self.check_parent(&parent, persistence)?;
             if parents.iter().any(|known| known.oid == parent.oid) {
                 return Err(Error::new(
@@ -787,7 +788,7 @@ impl Session {
         if child.is_partition() {
             return wrong("cannot change inheritance of a partition");
         }
-        let parent = self.require_and_lock(name, RelationLockMode::ShareUpdateExclusive)?;
+        let parent = self.require_and_lock(name, RelationLockMode::ShareUpdateExclusive, Need::Owner)?;
         self.check_parent(&parent, child.persistence)?;
         if child.inheritance.parents.contains(&parent.oid) {
             return Err(Error::new(
@@ -898,7 +899,7 @@ impl Session {
         if child.is_partition() {
             return Err(Error::new(SqlState::WRONG_OBJECT_TYPE, "cannot change inheritance of a partition"));
         }
-        let parent = self.require_and_lock(name, RelationLockMode::AccessShare)?;
+        let parent = self.require_and_lock(name, RelationLockMode::AccessShare, Need::CheckedByCaller)?;
         self.detach(&parent, table)
     }
 

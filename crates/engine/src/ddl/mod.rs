@@ -44,12 +44,13 @@ use ochre_sql::physical::PlannedStatement;
 use ochre_txn::Transaction;
 use ochre_txn::locks::RelationLockMode;
 
+use crate::authority::Need;
 use crate::errors;
 use crate::session::Session;
 
 pub(crate) use detach::detached_concurrently;
 pub(crate) use ochre_parser::quote_identifier;
-pub(crate) use view::{definition as view_definition, named_text};
+pub(crate) use view::{definition as view_definition, named_text, oid_text};
 
 impl Session {
     /// The transaction that the statement runs in.
@@ -160,14 +161,20 @@ impl Session {
         &self,
         name: &ObjectName,
         mode: RelationLockMode,
+        need: Need,
     ) -> Result<Option<Arc<RelationDescriptor>>> {
         loop {
             let Some(found) = self.state.find_relation(name)? else {
                 return Ok(None);
             };
+            // Nobody waits for, or holds up, what he may not touch.
+            self.state.require(&found, need)?;
             self.lock_relation(found.oid, mode)?;
             match self.state.find_relation(name)? {
-                Some(again) if again.oid == found.oid => return Ok(Some(again)),
+                Some(again) if again.oid == found.oid => {
+                    self.state.require(&again, need)?;
+                    return Ok(Some(again));
+                }
                 _ => continue,
             }
         }
@@ -178,8 +185,9 @@ impl Session {
         &self,
         name: &ObjectName,
         mode: RelationLockMode,
+        need: Need,
     ) -> Result<Arc<RelationDescriptor>> {
-        self.find_and_lock(name, mode)?.ok_or_else(|| undefined(name))
+        self.find_and_lock(name, mode, need)?.ok_or_else(|| undefined(name))
     }
 
     /// The namespace that a new object of this name goes to.
@@ -192,6 +200,7 @@ impl Session {
             }
             None => self.state.creation_namespace()?,
         };
+        self.state.require_creation(namespace)?;
         if [oids::PG_CATALOG, oids::INFORMATION_SCHEMA, oids::PG_TOAST].contains(&namespace) {
             let schema = catalog.namespace(namespace).map(|n| n.name.to_string()).unwrap_or_default();
             return Err(Error::new(

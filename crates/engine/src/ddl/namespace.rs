@@ -1,7 +1,8 @@
 //! CREATE SCHEMA and its changes. DROP stands with the other drops.
 
-use ochre_base::{Error, Result, Severity, SqlState};
+use ochre_base::{Error, Oid, Result, Severity, SqlState};
 use ochre_catalog::NamespaceDescriptor;
+use ochre_catalog::authority::{AclKind, Privileges};
 use ochre_parser::ast::CreateSchemaStmt;
 
 use crate::errors;
@@ -22,6 +23,8 @@ impl Session {
             Some(name) => name.to_string(),
             None => self.state.catalog().role(owner).map(|role| role.name.to_string()).unwrap_or_default(),
         };
+        self.require_database(Privileges::CREATE)?;
+        self.require_may_become(owner)?;
         refuse_reserved(&name)?;
         self.lock_schema_name(&name)?;
         if self.state.catalog().namespace_named(&name).is_some() {
@@ -36,7 +39,9 @@ impl Session {
             ));
             return Ok(tag);
         }
-        let namespace = NamespaceDescriptor { oid: self.new_oid(), name: name.into(), owner, comment: None };
+        let acl = self.initial_acl_of(owner, AclKind::Namespace, Oid::INVALID);
+        let namespace =
+            NamespaceDescriptor { oid: self.new_oid(), name: name.into(), owner, comment: None, acl };
         self.put_namespace(namespace)?;
         Ok(tag)
     }
@@ -59,6 +64,8 @@ impl Session {
         if catalog.namespace_named(new).is_some() {
             return Err(Error::new(SqlState::DUPLICATE_SCHEMA, format!("schema \"{new}\" already exists")));
         }
+        self.require_owner_of_namespace(namespace)?;
+        self.require_database(Privileges::CREATE)?;
         if ochre_catalog::builtin::namespaces().iter().any(|builtin| builtin.oid == namespace.oid) {
             return Err(Error::new(
                 SqlState::INSUFFICIENT_PRIVILEGE,

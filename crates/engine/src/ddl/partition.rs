@@ -16,6 +16,7 @@ use ochre_types::{Datum, FormatContext, SqlType, oids, print_text};
 
 use super::create_table::{NewColumns, is_system_column};
 use super::index::find_operator_class;
+use crate::authority::Need;
 use crate::session::Session;
 use crate::session::context::StatementSession;
 
@@ -163,7 +164,7 @@ impl Session {
         name: &ObjectName,
         persistence: Persistence,
     ) -> Result<Arc<RelationDescriptor>> {
-        let parent = self.require_and_lock(name, RelationLockMode::AccessExclusive)?;
+        let parent = self.require_and_lock(name, RelationLockMode::AccessExclusive, Need::Owner)?;
         self.require_user_relation(&parent)?;
         if parent.kind != RelationKind::PartitionedTable {
             return Err(invalid_object(format!("\"{}\" is not partitioned", parent.name)));
@@ -450,7 +451,7 @@ impl Session {
             ))
             .detail(format!("This operation is not supported for {}.", parent.kind.plural())));
         }
-        let child = self.require_and_lock(name, RelationLockMode::AccessExclusive)?;
+        let child = self.require_and_lock(name, RelationLockMode::AccessExclusive, Need::Owner)?;
         self.require_user_relation(&child)?;
         if !child.kind.is_table() {
             return Err(wrong_type(format!("\"{}\" is not a table", child.name)));

@@ -20,6 +20,7 @@ use super::create_table::plain_constraint;
 use super::index::{NewIndex, NewIndexKey};
 use super::inherit::child_numbers;
 use super::names;
+use crate::authority::Need;
 use crate::session::Session;
 
 impl Session {
@@ -155,7 +156,7 @@ impl Session {
             )
             .detail(format!("This operation is not supported for {}.", whole.kind.plural())));
         }
-        let part = self.require_and_lock(name, RelationLockMode::AccessExclusive)?;
+        let part = self.require_and_lock(name, RelationLockMode::AccessExclusive, Need::CheckedByCaller)?;
         let invalid = |message: String| Error::new(SqlState::INVALID_OBJECT_DEFINITION, message);
         let (Some(model), Some(own)) = (whole.index.clone(), part.index.clone()) else {
             return Err(invalid(format!("\"{}\" is not an index", part.name)));

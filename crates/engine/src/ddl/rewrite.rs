@@ -230,6 +230,7 @@ impl Session {
             return Err(Error::unsupported("CREATE TABLE AS EXECUTE"));
         }
         let (_, plan) = self.plan_parameterised(query, "", &[])?;
+        self.state.check_plan(&plan)?;
         if names.len() > plan.row_shape.len() {
             return Err(Error::new(SqlState::SYNTAX_ERROR, "too many column names were specified"));
         }

@@ -101,6 +101,7 @@ impl Session {
         let arg_types: Vec<Oid> = parameters.inputs.iter().map(|ty| ty.oid).collect();
         self.lock_routine_name(namespace, name)?;
         let old = self.state.catalog().routine_in(namespace, name, &arg_types).cloned();
+        self.require_for_leakproof(options.leakproof)?;
         let oid = old.as_ref().map_or_else(|| self.new_oid(), |old| old.oid);
         let plain = parameters.all.iter().all(|(mode, _, _)| *mode == Mode::In);
         let named = parameters.all.iter().any(|(_, _, name)| !name.is_empty());
@@ -139,6 +140,7 @@ impl Session {
             implementation: Implementation::Routine,
         };
         if let Some(old) = &old {
+            self.require_owner_of_routine(old, false)?;
             self.check_replacement(statement, old, &function)?;
         }
         let routine = RoutineDescriptor {
@@ -148,6 +150,10 @@ impl Session {
             function: Arc::new(function),
             sql_body: sql_body.map(Into::into),
             settings: options.settings.into(),
+            acl: match &old {
+                Some(old) => old.acl.clone(),
+                None => self.initial_acl(ochre_catalog::authority::AclKind::Function, namespace),
+            },
             comment: old.and_then(|old| old.comment.clone()),
         };
         self.put_routine(routine.clone())?;
@@ -156,6 +162,14 @@ impl Session {
             self.check_body(&routine)?;
         }
         Ok(CommandTag::Plain(tag))
+    }
+
+    /// What a function is trusted with not to tell is for superusers to say.
+    fn require_for_leakproof(&self, leakproof: bool) -> Result<()> {
+        if !leakproof || self.state.is_superuser() {
+            return Ok(());
+        }
+        Err(crate::authority::forbidden("only superuser can define a leakproof function"))
     }
 
     /// Looks a body through.
@@ -286,6 +300,7 @@ impl Session {
         let Some(routine) = self.find_routine(statement.kind, &statement.signature, false)? else {
             return Err(Error::internal("a routine that must be there is not"));
         };
+        self.require_owner_of_routine(&routine, false)?;
         self.lock_routine_name(routine.namespace, routine.name())?;
         let mut function = copy_function(&routine.function);
         let mut settings = routine.settings.to_vec();
@@ -298,7 +313,10 @@ impl Session {
                 Kind::Strict(strict) => function.strict = *strict,
                 Kind::Volatility(volatility) => function.volatility = volatility_of(*volatility),
                 Kind::SecurityDefiner(definer) => function.security_definer = *definer,
-                Kind::Leakproof(leakproof) => function.leakproof = *leakproof,
+                Kind::Leakproof(leakproof) => {
+                    self.require_for_leakproof(*leakproof)?;
+                    function.leakproof = *leakproof;
+                }
                 Kind::Cost(cost) => function.cost = positive(cost, "COST")?,
                 Kind::Rows(_) if !function.returns_set => {
                     return Err(Error::new(
@@ -535,6 +553,7 @@ impl Session {
                 return Err(Error::internal("a routine is dropped by its signature"));
             };
             if let Some(routine) = self.find_routine(*kind, signature, statement.if_exists)? {
+                self.require_owner_of_routine(&routine, true)?;
                 doomed.push(routine.oid);
             }
         }
@@ -560,7 +579,10 @@ impl Session {
         let name = wanted.name.name();
         let namespaces: Vec<Oid> = match wanted.name.schema() {
             Some(schema) => match self.state.namespace_named(&catalog, schema) {
-                Some(namespace) => vec![namespace],
+                Some(namespace) => {
+                    self.state.require_namespace(namespace)?;
+                    vec![namespace]
+                }
                 None if if_exists => Vec::new(),
                 None => return Err(crate::errors::undefined_schema(schema)),
             },
@@ -640,7 +662,7 @@ impl Session {
         }
     }
 
-    fn routine_shown(&self, routine: &RoutineDescriptor) -> String {
+    pub(crate) fn routine_shown(&self, routine: &RoutineDescriptor) -> String {
         let word = if routine.function.kind == FunctionKind::Procedure { "procedure" } else { "function" };
         let hidden = !self.state.search_path().contains(&routine.namespace);
         let schema = match hidden {
@@ -792,6 +814,8 @@ impl Session {
         let Some(routine) = self.find_routine(kind, wanted, false)? else {
             return Err(Error::internal("a routine that must be there is not"));
         };
+        self.require_owner_of_routine(&routine, false)?;
+        self.state.require_creation(routine.namespace)?;
         self.lock_routine_name(routine.namespace, new_name)?;
         self.refuse_twin(routine.namespace, new_name, &routine.function)?;
         let mut changed = (*routine).clone();
@@ -828,6 +852,8 @@ impl Session {
         let Some(routine) = self.find_routine(kind, wanted, false)? else {
             return Err(Error::internal("a routine that must be there is not"));
         };
+        self.require_owner_of_routine(&routine, false)?;
+        self.state.require_creation(namespace)?;
         self.lock_routine_name(namespace, routine.name())?;
         self.refuse_twin(namespace, routine.name(), &routine.function)?;
         let mut changed = (*routine).clone();

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use ochre_access::sequence::Sequence;
 use ochre_base::{Error, Oid, Result, Severity, SqlState};
+use ochre_catalog::authority::AclKind;
 use ochre_catalog::{ColumnDescriptor, ColumnList, RelationDescriptor, RelationKind, SequenceDescriptor};
 use ochre_parser::ast::{
     self, AlterSequenceStmt, CreateSequenceStmt, NumericValue, SequenceOption, SequenceOptionKind,
@@ -13,6 +14,7 @@ use ochre_types::SqlType;
 
 use super::create_table::{OwnedSequence, new_column};
 use super::{names, require_kind};
+use crate::authority::Need;
 use crate::errors;
 use crate::session::Session;
 use crate::tag::CommandTag;
@@ -212,14 +214,14 @@ impl Session {
         let mut bind = |name: &ast::TypeName| self.bind_type(name);
         let asked = apply_options(&mut sequence, &statement.options, true, &mut bind)?;
         if let Some(owner) = &asked.owned_by {
-            sequence.owned_by = self.owner_column(owner)?;
+            sequence.owned_by = self.owner_column(owner, self.state.user_oid())?;
         }
-        self.create_sequence_relation(namespace, name, sequence)?;
+        self.create_sequence_relation(namespace, name, sequence, self.state.user_oid())?;
         Ok(tag)
     }
 
     /// `OWNED BY table.column`, or NONE.
-    fn owner_column(&self, name: &ast::ObjectName) -> Result<Option<(Oid, i16)>> {
+    fn owner_column(&self, name: &ast::ObjectName, sequence_owner: Oid) -> Result<Option<(Oid, i16)>> {
         if name.parts.len() == 1 && *name.name() == "none" {
             return Ok(None);
         }
@@ -231,7 +233,17 @@ impl Session {
             parts: name.parts[..name.parts.len() - 1].iter().cloned().collect(),
             pos: name.pos,
         };
-        let table = self.require_and_lock(&table_name, RelationLockMode::ShareUpdateExclusive)?;
+        let table = self.require_and_lock(
+            &table_name,
+            RelationLockMode::ShareUpdateExclusive,
+            Need::CheckedByCaller,
+        )?;
+        if table.owner != sequence_owner {
+            return Err(Error::new(
+                SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
+                "sequence must have same owner as table it is linked to",
+            ));
+        }
         let column = table
             .column_named(name.name())
             .ok_or_else(|| errors::undefined_column(name.name(), &table.name))?;
@@ -243,6 +255,7 @@ impl Session {
         namespace: Oid,
         name: &str,
         sequence: SequenceDescriptor,
+        owner: Oid,
     ) -> Result<Oid> {
         let file = self.create_file()?;
         let database = Arc::clone(&self.state.database);
@@ -256,7 +269,8 @@ impl Session {
             name: name.into(),
             kind: RelationKind::Sequence,
             persistence: self.persistence_in(namespace),
-            owner: self.state.user_oid(),
+            owner,
+            acl: self.initial_acl_of(owner, AclKind::Sequence, namespace),
             shared: false,
             builtin: false,
             file: Some(file),
@@ -297,7 +311,7 @@ impl Session {
         apply_options(&mut sequence, &owned.options, true, &mut bind)?;
         sequence.owned_by = Some((table, owned.column));
         sequence.identity = owned.identity;
-        let oid = self.create_sequence_relation(relation.namespace, &name, sequence)?;
+        let oid = self.create_sequence_relation(relation.namespace, &name, sequence, relation.owner)?;
         if !owned.identity {
             // By its object id, so that renaming it changes nothing.
             let text = format!("nextval('{oid}'::regclass)");
@@ -310,7 +324,9 @@ impl Session {
 
     pub(crate) fn alter_sequence(&self, statement: &AlterSequenceStmt) -> Result<CommandTag> {
         let tag = CommandTag::Plain("ALTER SEQUENCE");
-        let Some(relation) = self.find_and_lock(&statement.name, RelationLockMode::ShareRowExclusive)? else {
+        let Some(relation) =
+            self.find_and_lock(&statement.name, RelationLockMode::ShareRowExclusive, Need::Owner)?
+        else {
             if !statement.if_exists {
                 return Err(super::undefined(&statement.name));
             }
@@ -348,7 +364,7 @@ impl Session {
                     "cannot change ownership of identity sequence",
                 ));
             }
-            sequence.owned_by = self.owner_column(owner)?;
+            sequence.owned_by = self.owner_column(owner, relation.owner)?;
         }
         let mut changed = (*relation).clone();
         if only_owner {

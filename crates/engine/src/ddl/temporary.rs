@@ -8,9 +8,11 @@
 use std::sync::Arc;
 
 use ochre_base::{Error, Oid, Result, SqlState};
+use ochre_catalog::authority::Privileges;
 use ochre_catalog::{CatalogChange, NamespaceDescriptor, Persistence, RelationKind, TEMPORARY_PREFIX};
 use ochre_parser::ast::{self, Behavior, ObjectName, OnCommit, TransactionModes};
 
+use crate::authority::forbidden;
 use crate::database::Database;
 use crate::instance::Instance;
 use crate::session::Session;
@@ -36,6 +38,12 @@ impl Session {
 
     /// The session's namespace for temporary relations, made when it is first needed.
     pub(crate) fn own_temporary_namespace(&self) -> Result<Oid> {
+        if !self.state.may_in_database(Privileges::TEMPORARY) {
+            return Err(forbidden(format!(
+                "permission denied to create temporary tables in database \"{}\"",
+                self.state.activity.database_name
+            )));
+        }
         if let Some(own) = self.state.temporary_namespace() {
             return Ok(own);
         }
@@ -43,8 +51,10 @@ impl Session {
         self.put_namespace(NamespaceDescriptor {
             oid,
             name: self.state.temporary_name().into(),
-            owner: self.state.user_oid(),
+            // Whoever acts in the session may use it.
+            owner: ochre_catalog::oids::BOOTSTRAP_ROLE,
             comment: None,
+            acl: None,
         })?;
         Ok(oid)
     }

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use ochre_base::{Error, Oid, Result, Severity, SqlState};
+use ochre_catalog::authority::Privileges;
 use ochre_catalog::{RelationDescriptor, RelationKind, TriggerDescriptor, TriggerTiming};
 use ochre_exec::{Firing, TriggerEvent};
 use ochre_parser::ast::{
@@ -14,6 +15,7 @@ use ochre_parser::ast::{
 use ochre_txn::locks::RelationLockMode;
 use ochre_types::oids;
 
+use crate::authority::Need;
 use crate::session::Session;
 use crate::tag::CommandTag;
 
@@ -72,7 +74,11 @@ pub(crate) fn undefined_trigger(name: &str, table: &RelationDescriptor) -> Error
 
 impl Session {
     pub(crate) fn create_trigger(&self, statement: &CreateTriggerStmt) -> Result<CommandTag> {
-        let table = self.require_and_lock(&statement.table, RelationLockMode::ShareRowExclusive)?;
+        let table = self.require_and_lock(
+            &statement.table,
+            RelationLockMode::ShareRowExclusive,
+            Need::Privileges(Privileges::TRIGGER),
+        )?;
         self.require_user_relation(&table)?;
         let timing = match statement.timing {
             ast::TriggerTiming::Before => TriggerTiming::Before,
@@ -193,7 +199,9 @@ impl Session {
         let namespaces: Vec<Oid> = match name.schema() {
             Some(schema) => {
                 let found = self.state.namespace_named(&catalog, schema);
-                vec![found.ok_or_else(|| crate::errors::undefined_schema(schema))?]
+                let found = found.ok_or_else(|| crate::errors::undefined_schema(schema))?;
+                self.state.require_namespace(found)?;
+                vec![found]
             }
             None => self.state.search_path().to_vec(),
         };
@@ -210,6 +218,7 @@ impl Session {
                 format!("function {name} must return type trigger"),
             ));
         }
+        self.state.require_execute(routine.oid)?;
         Ok(routine.oid)
     }
 
@@ -222,7 +231,9 @@ impl Session {
             let notice = |message: String| {
                 Error::with_severity(Severity::Notice, SqlState::SUCCESSFUL_COMPLETION, message)
             };
-            let Some(found) = self.find_and_lock(table, RelationLockMode::AccessExclusive)? else {
+            let Some(found) =
+                self.find_and_lock(table, RelationLockMode::AccessExclusive, Need::OwnerOfPart)?
+            else {
                 if !statement.if_exists {
                     return Err(super::undefined(table));
                 }
@@ -303,7 +314,7 @@ impl Session {
     }
 
     pub(crate) fn rename_trigger(&self, name: &str, table: &ObjectName, new: &str) -> Result<CommandTag> {
-        let found = self.require_and_lock(table, RelationLockMode::AccessExclusive)?;
+        let found = self.require_and_lock(table, RelationLockMode::AccessExclusive, Need::Owner)?;
         let mut changed = (*found).clone();
         if changed.triggers.iter().any(|trigger| *trigger.name == *new) {
             return Err(Error::new(

@@ -5,10 +5,12 @@ use std::sync::Arc;
 use ochre_access::btree::BTreeOptions;
 use ochre_access::heap::Heap;
 use ochre_base::{Error, Oid, Result, Severity, SqlState};
+use ochre_catalog::authority::Privileges;
 use ochre_catalog::{IndexDescriptor, RelationKind, TriggerTiming};
 use ochre_parser::ast::{Behavior, TruncateStmt};
 use ochre_txn::locks::RelationLockMode;
 
+use crate::authority::Need;
 use crate::session::Session;
 use crate::tag::CommandTag;
 
@@ -16,7 +18,11 @@ impl Session {
     pub(crate) fn truncate(&self, statement: &TruncateStmt) -> Result<CommandTag> {
         let mut tables = Vec::new();
         for relation in &statement.relations {
-            let table = self.require_and_lock(&relation.name, RelationLockMode::AccessExclusive)?;
+            let table = self.require_and_lock(
+                &relation.name,
+                RelationLockMode::AccessExclusive,
+                Need::Privileges(Privileges::TRUNCATE),
+            )?;
             self.require_user_relation(&table)?;
             if !table.kind.is_table() {
                 return Err(Error::new(
@@ -42,6 +48,11 @@ impl Session {
             }
         }
         self.add_referencing(&mut tables, statement.behavior)?;
+        if statement.restart_identity {
+            for sequence in tables.iter().flat_map(|oid| self.owned_sequences(*oid, None)) {
+                self.state.require(&sequence, Need::Owner)?;
+            }
+        }
         let with_triggers: Vec<_> =
             tables.iter().map(|oid| self.relation(*oid)).filter(|table| !table.triggers.is_empty()).collect();
         for table in &with_triggers {
@@ -97,6 +108,7 @@ impl Session {
                     SqlState::SUCCESSFUL_COMPLETION,
                     format!("truncate cascades to table \"{}\"", child.name),
                 ));
+                self.state.require(&child, Need::Privileges(Privileges::TRUNCATE))?;
                 self.lock_relation(child.oid, RelationLockMode::AccessExclusive)?;
                 self.require_nothing_pending(&child, "TRUNCATE")?;
                 tables.push(child.oid);

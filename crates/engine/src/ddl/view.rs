@@ -5,12 +5,13 @@
 //! use a relation is read off their texts, since a relation stands in them as its object id.
 //!
 //! # Not done
-//! A column of a table joined with USING counts as used by the view, shown or not. Materialized views without data; views with storage options other than `check_option`; renaming a column that a view
+//! A column of a table joined with USING counts as used by the view, shown or not. Materialized views without data; the view option `security_barrier`; renaming a column that a view
 //! uses.
 
 use std::sync::Arc;
 
 use ochre_base::{Error, Oid, Result, Severity, SqlState};
+use ochre_catalog::authority::{AclKind, Privileges};
 use ochre_catalog::{CatalogSnapshot, ColumnDescriptor, Persistence, RelationDescriptor, RelationKind};
 use ochre_parser::ast::{
     self, CreateTableAsStmt, CreateViewStmt, RefreshMaterializedViewStmt, SelectStmt, Statement,
@@ -20,6 +21,7 @@ use ochre_sql::bind::view::{OID_NAMESPACE, ViewBinding, apply_edits, bind_view_q
 use ochre_txn::locks::RelationLockMode;
 
 use super::create_table::columns_of_query;
+use crate::authority::Need;
 use crate::errors;
 use crate::session::Session;
 use crate::session::context::StatementSession;
@@ -88,6 +90,7 @@ impl Session {
             kind: RelationKind::View,
             persistence: self.persistence_in(namespace),
             owner: self.state.user_oid(),
+            acl: self.initial_acl(AclKind::Relation, namespace),
             shared: false,
             builtin: false,
             file: None,
@@ -132,6 +135,7 @@ impl Session {
             return Err(Error::new(SqlState::WRONG_OBJECT_TYPE, format!("\"{}\" is not a view", old.name)));
         }
         self.require_user_relation(old)?;
+        self.state.require_owner(old)?;
         self.lock_relation(old.oid, RelationLockMode::AccessExclusive)?;
         let invalid = |message: String| Error::new(SqlState::INVALID_TABLE_DEFINITION, message);
         if columns.len() < old.columns.len() {
@@ -218,7 +222,11 @@ impl Session {
         if !statement.with_data {
             return Err(Error::unsupported("REFRESH MATERIALIZED VIEW … WITH NO DATA"));
         }
-        let view = self.require_and_lock(&statement.name, RelationLockMode::AccessExclusive)?;
+        let view = self.require_and_lock(
+            &statement.name,
+            RelationLockMode::AccessExclusive,
+            Need::Privileges(Privileges::MAINTAIN),
+        )?;
         if view.kind != RelationKind::MaterializedView {
             return Err(Error::new(
                 SqlState::FEATURE_NOT_SUPPORTED,
@@ -227,9 +235,16 @@ impl Session {
         }
         let text = view.view_query.clone().unwrap_or_default();
         let query = parse_one(&text)?;
-        let (_, plan) = self.plan_parameterised(&query, &text, &[])?;
+        // What the query may read, and the functions in it, are the owner's.
+        self.state.acting_as(view.owner, || self.fill_view(&view, &query, &text))?;
+        Ok(CommandTag::Plain("REFRESH MATERIALIZED VIEW"))
+    }
+
+    fn fill_view(&self, view: &Arc<RelationDescriptor>, query: &Statement, text: &str) -> Result<()> {
+        let (_, plan) = self.plan_parameterised(query, text, &[])?;
+        self.state.check_plan(&plan)?;
         let indexes = view.indexes.clone();
-        let mut bare = (*view).clone();
+        let mut bare = (**view).clone();
         bare.kind = RelationKind::Table;
         self.put_relation(bare)?;
         self.new_table_file(view.oid)?;
@@ -242,7 +257,7 @@ impl Session {
         for index in indexes {
             self.rebuild_index(index.oid)?;
         }
-        Ok(CommandTag::Plain("REFRESH MATERIALIZED VIEW"))
+        Ok(())
     }
 
     /// The views whose text uses a relation.
@@ -289,6 +304,7 @@ pub(crate) fn oid_text(oid: Oid) -> String {
 
 fn view_options(statement: &CreateViewStmt) -> Result<Vec<Arc<str>>> {
     let mut options: Vec<Arc<str>> = Vec::new();
+    let mut invoker = false;
     let mut check = match statement.check_option {
         ViewCheckOption::None => None,
         ViewCheckOption::Local => Some("local".to_string()),
@@ -305,7 +321,10 @@ fn view_options(statement: &CreateViewStmt) -> Result<Vec<Arc<str>>> {
                 )
                 .detail("Valid values are \"local\" and \"cascaded\"."));
             }
-            other @ ("security_barrier" | "security_invoker") => {
+            "security_invoker" => {
+                invoker = option.value.is_none() || crate::session::option_flag(option)?;
+            }
+            other @ "security_barrier" => {
                 return Err(Error::unsupported(format!("view option {other}")));
             }
             other => {
@@ -318,6 +337,9 @@ fn view_options(statement: &CreateViewStmt) -> Result<Vec<Arc<str>>> {
     }
     if let Some(check) = check {
         options.push(format!("{CHECK_OPTION}{check}").into());
+    }
+    if invoker {
+        options.push("security_invoker=true".into());
     }
     Ok(options)
 }

@@ -247,7 +247,7 @@ fn code_of(session: &Session, firing: &Firing) -> Result<Arc<TriggerCode>> {
         Some(prepared) => prepared,
         None => {
             let code = Code::PlPgSql(PlCode::new(session, function)?);
-            Arc::new(Prepared::new(session, &routine, code))
+            Arc::new(Prepared::new(&routine, code))
         }
     };
     let shape = firing.table.live_columns().map(|column| (Arc::clone(&column.name), column.ty)).collect();

@@ -89,8 +89,8 @@ pub(crate) struct Prepared {
 }
 
 impl Prepared {
-    fn new(session: &Session, routine: &RoutineDescriptor, code: Code) -> Prepared {
-        let surroundings = Surroundings::of(session, routine);
+    fn new(routine: &RoutineDescriptor, code: Code) -> Prepared {
+        let surroundings = Surroundings::of(routine);
         Prepared { function: Arc::clone(&routine.function), code, surroundings }
     }
 
@@ -192,6 +192,7 @@ fn carry_out<R>(
             "trigger functions can only be called as triggers",
         ));
     }
+    session.state.require_execute(call.function.oid)?;
     if call.function.volatility == Volatility::Volatile {
         transaction.forbid_suspension();
     }
@@ -222,17 +223,14 @@ pub(crate) struct Surroundings {
     /// Of SET clauses.
     settings: Arc<[Box<str>]>,
     /// With SECURITY DEFINER, of another role than the session's.
-    role: Option<Arc<str>>,
+    role: Option<Oid>,
 }
 
 impl Surroundings {
-    fn of(session: &Session, routine: &RoutineDescriptor) -> Option<Surroundings> {
-        let catalog = session.state.catalog();
-        let owner = catalog.role(routine.owner).filter(|_| routine.function.security_definer);
-        let surroundings = Surroundings {
-            settings: Arc::clone(&routine.settings),
-            role: owner.map(|role| Arc::clone(&role.name)),
-        };
+    fn of(routine: &RoutineDescriptor) -> Option<Surroundings> {
+        let definer = routine.function.security_definer;
+        let surroundings =
+            Surroundings { settings: Arc::clone(&routine.settings), role: definer.then_some(routine.owner) };
         (!surroundings.settings.is_empty() || surroundings.role.is_some()).then_some(surroundings)
     }
 
@@ -241,12 +239,15 @@ impl Surroundings {
         let mark = state.settings.borrow().mark();
         let pairs = self.settings.iter().filter_map(|setting| setting.split_once('='));
         for (name, value) in pairs.clone() {
-            state.settings.borrow_mut().set(name, value, true)?;
+            if let Err(error) = state.set_setting(name, value, true) {
+                state.settings.borrow_mut().rollback_to(mark);
+                return Err(error);
+            }
         }
-        let outer = self.role.as_ref().map(|role| state.acting.replace(Some(Arc::clone(role))));
+        let outer = self.role.map(|role| state.acting.replace(Some(role)));
         let result = run();
         if let Some(outer) = outer {
-            state.acting.replace(outer);
+            state.acting.set(outer);
         }
         if result.is_ok() && !self.settings.is_empty() {
             let names: Vec<&str> = pairs.map(|(name, _)| name).collect();
@@ -293,7 +294,7 @@ fn prepared(session: &Session, invocation: &Invocation<'_>) -> Result<Arc<Prepar
         Language::PlPgSql => Code::PlPgSql(PlCode::new(session, &routine.function)?),
         _ => Code::Sql(SqlCode::new(session, routine, &invocation.arg_types, invocation.result)?),
     };
-    let prepared = Arc::new(Prepared::new(session, routine, code));
+    let prepared = Arc::new(Prepared::new(routine, code));
     session.state.routines.borrow_mut().entries.insert(key, Arc::clone(&prepared));
     Ok(prepared)
 }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use ochre_base::{Oid, Result};
 use ochre_catalog::stored::{self, CatalogRow};
 use ochre_catalog::{
-    CatalogChange, CatalogSnapshot, DatabaseDescriptor, NamespaceDescriptor, RelationDescriptor,
-    RoleDescriptor, RoutineDescriptor,
+    CatalogChange, CatalogSnapshot, DatabaseDescriptor, DefaultAclDescriptor, NamespaceDescriptor,
+    RelationDescriptor, RoleDescriptor, RoutineDescriptor,
 };
 use ochre_txn::Transaction;
 
@@ -285,6 +285,44 @@ impl CatalogChanges {
         }
         self.apply(database, CatalogChange::DropDatabase(oid));
         Ok(())
+    }
+
+    /// Adds or changes what ALTER DEFAULT PRIVILEGES has laid down.
+    ///
+    /// # Errors
+    /// As writing rows.
+    pub(crate) fn put_default_acl(
+        &mut self,
+        database: &Database,
+        transaction: &Transaction,
+        default: DefaultAclDescriptor,
+    ) -> Result<()> {
+        let before = self.default_acl_rows(database, default.oid);
+        self.write(database, transaction, &before, &stored::default_acl_rows(&default))?;
+        self.apply(database, CatalogChange::PutDefaultAcl(Arc::new(default)));
+        Ok(())
+    }
+
+    /// Removes what ALTER DEFAULT PRIVILEGES has laid down.
+    ///
+    /// # Errors
+    /// As writing rows.
+    pub(crate) fn drop_default_acl(
+        &mut self,
+        database: &Database,
+        transaction: &Transaction,
+        oid: Oid,
+    ) -> Result<()> {
+        let before = self.default_acl_rows(database, oid);
+        self.write(database, transaction, &before, &[])?;
+        self.apply(database, CatalogChange::DropDefaultAcl(oid));
+        Ok(())
+    }
+
+    fn default_acl_rows(&self, database: &Database, oid: Oid) -> Vec<CatalogRow> {
+        let picture = self.picture(database);
+        let known = picture.default_acls().find(|known| known.oid == oid);
+        known.map(|known| stored::default_acl_rows(known)).unwrap_or_default()
     }
 
     fn write(

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ochre_base::{Error, Lsn, Oid, Result, SqlState};
+use ochre_catalog::authority::Privileges;
 use ochre_catalog::oids as catalog_oids;
 use ochre_catalog::{CatalogSnapshot, ConstraintDescriptor, RelationDescriptor, RelationKind, builtin};
 use ochre_exec::{
@@ -136,6 +137,10 @@ impl ObjectNames for CatalogNames {
         }
     }
 
+    fn role_name(&self, role: Oid) -> Option<String> {
+        self.role(role)
+    }
+
     fn record_fields(&self, ty: SqlType) -> Option<Arc<[SqlType]>> {
         let table = self.relation_of(ty.oid)?;
         Some(table.live_columns().map(|column| column.ty).collect())
@@ -232,6 +237,7 @@ pub(crate) struct StatementSession<'a> {
     snapshot: Option<&'a Snapshot>,
     format: OnceCell<FormatContext>,
     user: OnceCell<Arc<str>>,
+    session_user: OnceCell<Arc<str>>,
     catalog: OnceCell<Arc<CatalogSnapshot>>,
 }
 
@@ -244,6 +250,7 @@ impl<'a> StatementSession<'a> {
             snapshot: None,
             format: OnceCell::new(),
             user: OnceCell::new(),
+            session_user: OnceCell::new(),
             catalog: OnceCell::new(),
         }
     }
@@ -340,15 +347,19 @@ impl SessionContext for StatementSession<'_> {
     }
 
     fn current_user(&self) -> &str {
-        self.user.get_or_init(|| self.state.acting_user())
+        self.user.get_or_init(|| self.state.name_of_role(self.state.user_oid()))
     }
 
     fn session_user(&self) -> &str {
-        &self.state.user
+        self.session_user.get_or_init(|| self.state.name_of_role(self.state.session_role()))
     }
 
     fn database(&self) -> &str {
         &self.state.activity.database_name
+    }
+
+    fn may_use_namespace(&self, namespace: Oid) -> bool {
+        self.state.may_use_namespace(namespace)
     }
 
     fn search_path(&self, implicit: bool) -> Vec<String> {
@@ -362,6 +373,7 @@ impl SessionContext for StatementSession<'_> {
     }
 
     fn setting(&self, name: &str) -> Result<Option<String>> {
+        self.state.refresh_settings();
         match self.state.settings.borrow().show(name) {
             Ok(value) => Ok(Some(value)),
             Err(error) if error.sqlstate() == SqlState::UNDEFINED_OBJECT => Ok(None),
@@ -370,15 +382,24 @@ impl SessionContext for StatementSession<'_> {
     }
 
     fn set_setting(&self, name: &str, value: Option<&str>, local: bool) -> Result<String> {
-        let mut settings = self.state.settings.borrow_mut();
         match value {
-            Some(value) => settings.set(name, value, local)?,
-            None => settings.reset(name, local)?,
+            _ if crate::authority::is_role_setting(name) && self.state.acting.get().is_some() => {
+                let message = format!("cannot set parameter \"{name}\" within security-definer function");
+                return Err(crate::authority::forbidden(message));
+            }
+            Some(value) => self.state.set_setting(name, value, local)?,
+            None => self.state.reset_setting(name, local)?,
         }
-        settings.show(name)
+        self.state.settings.borrow().show(name)
     }
 
     fn nextval(&self, sequence: Oid) -> Result<i64> {
+        let needed = Privileges::USAGE.with(Privileges::UPDATE);
+        self.state.require_sequence(&*self.sequence(sequence)?, needed)?;
+        self.next_identity(sequence)
+    }
+
+    fn next_identity(&self, sequence: Oid) -> Result<i64> {
         self.require_writable("nextval()")?;
         let relation = self.locked_sequence(sequence)?;
         let descriptor = relation.sequence.as_ref().expect("a sequence has its descriptor");
@@ -398,6 +419,7 @@ impl SessionContext for StatementSession<'_> {
 
     fn currval(&self, sequence: Oid) -> Result<i64> {
         let relation = self.sequence(sequence)?;
+        self.state.require_sequence(&relation, Privileges::USAGE.with(Privileges::SELECT))?;
         self.state.sequence_values.borrow().get(&sequence).copied().ok_or_else(|| {
             Error::new(
                 SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
@@ -408,6 +430,7 @@ impl SessionContext for StatementSession<'_> {
 
     fn setval(&self, sequence: Oid, value: i64, is_called: bool) -> Result<i64> {
         self.require_writable("setval()")?;
+        self.state.require_sequence(&*self.sequence(sequence)?, Privileges::UPDATE)?;
         let relation = self.locked_sequence(sequence)?;
         let descriptor = relation.sequence.as_ref().expect("a sequence has its descriptor");
         if value < descriptor.minimum || value > descriptor.maximum {
@@ -429,6 +452,9 @@ impl SessionContext for StatementSession<'_> {
 
     fn lastval(&self) -> Result<i64> {
         let last = self.state.last_sequence.get();
+        if let Some(sequence) = last.and_then(|oid| self.catalog().relation(oid)) {
+            self.state.require_sequence(sequence, Privileges::USAGE.with(Privileges::SELECT))?;
+        }
         let value = last.and_then(|oid| self.state.sequence_values.borrow().get(&oid).copied());
         value.ok_or_else(|| {
             Error::new(

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use ochre_base::limits::BATCH_ROWS;
 use ochre_base::{Error, Result, SqlState};
+use ochre_catalog::authority::Privileges;
 use ochre_catalog::{RelationDescriptor, RelationKind};
 use ochre_exec::Execution;
 use ochre_parser::ast::{self, CopySource, CopyStmt, CopyTarget, DefElem, DefValue};
@@ -13,6 +14,7 @@ use ochre_txn::locks::RelationLockMode;
 use ochre_types::{Batch, ColumnBuilder, ColumnValues, SqlType, oids, parse_text_into, print_text_at};
 
 use super::Session;
+use crate::authority::{Need, forbidden};
 use crate::bulk::TableLoader;
 use crate::copy::format::{
     CopyFormat, Fields, Header, LineReader, Next, Style, write_field, write_line_end, write_printed,
@@ -56,7 +58,10 @@ impl Session {
     ) -> Result<Option<CommandTag>> {
         let file = match &copy.target {
             CopyTarget::Std => None,
-            CopyTarget::File(path) => Some(&**path),
+            CopyTarget::File(path) => {
+                self.require_server_files(copy.from)?;
+                Some(&**path)
+            }
             CopyTarget::Program(_) => return Err(Error::unsupported("COPY with a program")),
         };
         if copy.where_clause.is_some() {
@@ -90,6 +95,21 @@ impl Session {
             }
             (CopySource::Query(_), true) => Err(Error::internal("COPY (query) FROM was parsed")),
         }
+    }
+
+    /// Fails unless the acting role may read or write the server's files.
+    fn require_server_files(&self, from: bool) -> Result<()> {
+        let (role, name, what) = match from {
+            true => (ochre_catalog::oids::PG_READ_SERVER_FILES, "pg_read_server_files", "COPY from a file"),
+            false => (ochre_catalog::oids::PG_WRITE_SERVER_FILES, "pg_write_server_files", "COPY to a file"),
+        };
+        if self.state.roles().has_role(role) {
+            return Ok(());
+        }
+        let detail = format!("Only roles with privileges of the \"{name}\" role may {what}.");
+        Err(forbidden(format!("permission denied to {what}"))
+            .detail(detail)
+            .hint("Anyone can COPY to stdout or from stdin. psql's \\copy command also works for anyone."))
     }
 
     /// COPY FROM a file of the server.
@@ -171,7 +191,7 @@ impl Session {
         sink: &mut dyn Sink,
     ) -> Result<()> {
         self.require_writable("COPY FROM")?;
-        let table = self.require_and_lock(name, RelationLockMode::RowExclusive)?;
+        let table = self.require_and_lock(name, RelationLockMode::RowExclusive, Need::CheckedByCaller)?;
         self.require_user_relation(&table)?;
         if !table.kind.is_table() {
             return Err(Error::new(
@@ -180,6 +200,7 @@ impl Session {
             ));
         }
         let numbers = self.copy_columns(&table, names)?;
+        self.state.require_on_columns(&table, Privileges::INSERT, &numbers)?;
         let columns: Vec<CopyColumn> = numbers
             .iter()
             .filter_map(|number| table.column(*number))
@@ -284,7 +305,7 @@ impl Session {
         options: &[DefElem],
         sink: &mut dyn Sink,
     ) -> Result<CommandTag> {
-        let table = self.require_and_lock(name, RelationLockMode::AccessShare)?;
+        let table = self.require_and_lock(name, RelationLockMode::AccessShare, Need::CheckedByCaller)?;
         if table.kind != RelationKind::Table {
             return Err(Error::new(
                 SqlState::WRONG_OBJECT_TYPE,
@@ -324,6 +345,7 @@ impl Session {
                 "COPY query must have a RETURNING clause",
             ));
         }
+        self.state.check_plan(&plan)?;
         if !plan.read_only {
             self.require_writable("COPY")?;
         }

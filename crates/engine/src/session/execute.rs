@@ -170,6 +170,7 @@ impl Session {
 
     /// Takes a plan's locks and checks that the transaction may run it.
     pub(crate) fn begin_plan(&self, plan: &PlannedStatement) -> Result<()> {
+        self.state.check_plan(plan)?;
         if !plan.read_only {
             let command = match plan.command {
                 CommandKind::Select => select_name(&plan.plan),

@@ -57,6 +57,7 @@ impl Session {
         let settings = if options.settings { self.state.settings.borrow().explained() } else { Vec::new() };
         let catalog = self.state.catalog();
         let namespace = |oid| catalog.namespace(oid).map(|namespace| namespace.name.to_string());
+        self.state.check_plan(&planned.plan)?;
         let mut explanation = Explanation {
             plan: &planned.plan,
             options: &options,

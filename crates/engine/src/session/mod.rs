@@ -49,6 +49,7 @@ use std::time::Duration;
 
 use hashbrown::HashMap;
 use ochre_base::{Error, Lsn, Oid, Result, SqlState};
+use ochre_catalog::authority::{AclKind, Privileges};
 use ochre_catalog::{CatalogSnapshot, RelationDescriptor};
 use ochre_env::memory::Budget;
 use ochre_exec::DeferredChecks;
@@ -59,6 +60,7 @@ use ochre_txn::{Interrupt, Transaction};
 use ochre_types::{Datum, FormatContext};
 
 use crate::activity::{Activity, ActivityState, ended_by};
+use crate::authority::KnownRoles;
 use crate::database::Database;
 use crate::function_statistics::PendingCalls;
 use crate::instance::Instance;
@@ -103,7 +105,13 @@ pub(crate) enum Block {
 pub(crate) struct State {
     pub instance: Arc<Instance>,
     pub database: Arc<Database>,
-    pub user: Arc<str>,
+    /// The role that has connected.
+    pub login: Oid,
+    /// The roles of SET SESSION AUTHORIZATION and SET ROLE, as the settings say them; the second is the first without one.
+    pub set_roles: Cell<(Oid, Oid)>,
+    /// The roles that values of those settings meant when they were set.
+    pub role_ids: RefCell<HashMap<Box<str>, Oid>>,
+    pub known_roles: RefCell<KnownRoles>,
     pub process_id: i32,
     /// The session in the lock manager.
     pub locks: Arc<LockSession>,
@@ -116,8 +124,8 @@ pub(crate) struct State {
     pub settings_seen: Cell<u64>,
     /// The settings' generation that clients were told of.
     pub reported_generation: Cell<u64>,
-    /// The namespaces searched, and the catalog version they were looked up in.
-    pub path: RefCell<(u64, Arc<[Oid]>)>,
+    /// The namespaces searched, with the catalog version and the role that they were looked up for.
+    pub path: RefCell<(u64, Oid, Arc<[Oid]>)>,
     pub interrupt: Arc<Interrupt>,
     pub gate: Cell<Lsn>,
     pub notices: RefCell<Vec<Error>>,
@@ -145,7 +153,7 @@ pub(crate) struct State {
     /// The statements that are being carried out, one within the other.
     pub running: RefCell<Vec<Arc<PlannedStatement>>>,
     /// The role that a routine acts as, where that is not the session's.
-    pub acting: RefCell<Option<Arc<str>>>,
+    pub acting: Cell<Option<Oid>>,
     /// The transition tables of triggers that are firing, by trigger, innermost last.
     pub transitions: RefCell<Vec<(Oid, ochre_exec::Transitions)>>,
     /// What was prepared of the routines that the session has called.
@@ -210,7 +218,9 @@ impl Session {
         if !role.can_login {
             return Err(refused(format!("role \"{user}\" is not permitted to log in")));
         }
-        let database = instance.open_database(database)?;
+        let name = database;
+        let database = instance.open_database(name)?;
+        refuse_connection(&database, &role, name)?;
         let interrupt = Arc::new(Interrupt::new());
         let activity = instance.register_session(&database, &role.name, &interrupt)?;
         let mut settings = settings;
@@ -219,7 +229,10 @@ impl Session {
         let now = instance.now();
         let state = State {
             instance: Arc::clone(instance),
-            user: Arc::clone(&role.name),
+            login: role.oid,
+            set_roles: Cell::new((role.oid, role.oid)),
+            role_ids: RefCell::default(),
+            known_roles: RefCell::default(),
             process_id: activity.process_id,
             locks: instance.locks().session(activity.process_id),
             settings: RefCell::new(settings),
@@ -228,7 +241,7 @@ impl Session {
             names: RefCell::default(),
             settings_seen: Cell::new(u64::MAX),
             reported_generation: Cell::new(0),
-            path: RefCell::new((u64::MAX, Arc::from([]))),
+            path: RefCell::new((u64::MAX, Oid::INVALID, Arc::from([]))),
             interrupt,
             gate: Cell::new(Lsn::ZERO),
             notices: RefCell::default(),
@@ -244,7 +257,7 @@ impl Session {
             listens: Cell::new(false),
             ddl_command: RefCell::default(),
             running: RefCell::default(),
-            acting: RefCell::default(),
+            acting: Cell::new(None),
             transitions: RefCell::default(),
             routines: RefCell::default(),
             routine_depth: Cell::new(0),
@@ -254,6 +267,13 @@ impl Session {
             deferred: RefCell::default(),
             referential_plans: RefCell::default(),
         };
+        let first_role = state.settings.borrow().text("role").to_owned();
+        if first_role != "none" {
+            // What the packet or the configuration asks for, as SET ROLE would.
+            state
+                .set_setting("role", &first_role, false)
+                .map_err(|error| refused(error.message().to_owned()))?;
+        }
         state.refresh_settings();
         let mut session = Session {
             state,
@@ -319,6 +339,7 @@ impl Session {
 
     /// Every setting that clients follow, with its value, for the session's start.
     pub fn reported_values(&self) -> Vec<(&'static str, String)> {
+        self.state.refresh_settings();
         let settings = self.state.settings.borrow();
         REPORTED_SETTINGS
             .iter()
@@ -366,7 +387,7 @@ impl Session {
         // Whatever was being carried out is not any more.
         self.state.running.borrow_mut().clear();
         self.state.transitions.borrow_mut().clear();
-        self.state.acting.replace(None);
+        self.state.acting.set(None);
         self.state.ddl_command.replace(None);
         self.state.routine_depth.set(0);
         self.fail();
@@ -419,6 +440,35 @@ impl Session {
     }
 }
 
+/// Refuses a connection that the role may not make.
+fn refuse_connection(database: &Database, role: &ochre_catalog::RoleDescriptor, name: &str) -> Result<()> {
+    let catalog = database.catalog();
+    let roles = catalog.role_set(role.oid);
+    let connect = Privileges::CONNECT;
+    let allowed = catalog.database(database.oid()).is_some_and(|descriptor| {
+        !roles.allowed(descriptor.acl.as_ref(), AclKind::Database, descriptor.owner, connect).is_empty()
+    });
+    if allowed {
+        let instance = database.instance();
+        let of_role = || instance.sessions().iter().filter(|other| other.user == role.name).count();
+        let limit = usize::try_from(role.connection_limit).ok().filter(|_| !role.superuser);
+        if limit.is_some_and(|limit| of_role() >= limit) {
+            return Err(Error::with_severity(
+                ochre_base::Severity::Fatal,
+                SqlState::TOO_MANY_CONNECTIONS,
+                format!("too many connections for role \"{}\"", role.name),
+            ));
+        }
+        return Ok(());
+    }
+    let error = Error::with_severity(
+        ochre_base::Severity::Fatal,
+        SqlState::INSUFFICIENT_PRIVILEGE,
+        format!("permission denied for database \"{name}\""),
+    );
+    Err(error.detail("User does not have CONNECT privilege."))
+}
+
 #[cold]
 fn refused(message: String) -> Error {
     Error::with_severity(ochre_base::Severity::Fatal, SqlState::INVALID_AUTHORIZATION_SPECIFICATION, message)
@@ -465,16 +515,24 @@ impl State {
         }
     }
 
-    /// The role that acts: the session's, or the owner's of a routine with SECURITY DEFINER.
-    pub(crate) fn acting_user(&self) -> Arc<str> {
-        self.acting.borrow().as_ref().map_or_else(|| Arc::clone(&self.user), Arc::clone)
+    /// The role of SET SESSION AUTHORIZATION, which is the one that connected unless it was set.
+    pub(crate) fn session_role(&self) -> Oid {
+        self.refresh_settings();
+        self.set_roles.get().0
     }
 
-    /// The acting role.
+    /// The role of SET ROLE, or of the session.
+    pub(crate) fn current_role(&self) -> Oid {
+        self.refresh_settings();
+        self.set_roles.get().1
+    }
+
+    /// The role that acts: the session's, or the owner of a routine with SECURITY DEFINER.
     pub(crate) fn user_oid(&self) -> Oid {
-        self.catalog()
-            .role_named(&self.acting_user())
-            .map_or(ochre_catalog::oids::BOOTSTRAP_ROLE, |role| role.oid)
+        match self.acting.get() {
+            Some(acting) => acting,
+            None => self.current_role(),
+        }
     }
 
     /// The namespace of a name; `pg_temp` is the session's own.
@@ -507,12 +565,21 @@ impl State {
         }
         let catalog = self.catalog();
         Ok(match name.schema() {
-            Some(schema) => self
-                .namespace_named(&catalog, schema)
-                .and_then(|namespace| catalog.relation_in(namespace, name.name()))
-                .cloned(),
+            Some(schema) => self.relation_in(&catalog, schema, name.name())?,
             None => catalog.find_relation(&self.search_path(), name.name()).cloned(),
         })
+    }
+
+    /// The relation of a name that says its namespace, which must be one that the acting role may use.
+    fn relation_in(
+        &self,
+        catalog: &CatalogSnapshot,
+        schema: &str,
+        name: &str,
+    ) -> Result<Option<Arc<RelationDescriptor>>> {
+        let Some(namespace) = self.namespace_named(catalog, schema) else { return Ok(None) };
+        self.require_namespace(namespace)?;
+        Ok(catalog.relation_in(namespace, name).cloned())
     }
 
     /// The relation that the parts of a dotted name mean.
@@ -520,10 +587,7 @@ impl State {
         let catalog = self.catalog();
         Ok(match parts {
             [name] => catalog.find_relation(&self.search_path(), name).cloned(),
-            [.., schema, name] => self
-                .namespace_named(&catalog, schema)
-                .and_then(|namespace| catalog.relation_in(namespace, name))
-                .cloned(),
+            [.., schema, name] => self.relation_in(&catalog, schema, name)?,
             [] => None,
         })
     }

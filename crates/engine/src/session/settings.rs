@@ -58,7 +58,7 @@ impl Session {
                 "SET"
             }
             SetAction::Default { name } => {
-                self.state.settings.borrow_mut().reset(name, local)?;
+                self.state.reset_setting(name, local)?;
                 "SET"
             }
             SetAction::FromCurrent { name } => {
@@ -89,7 +89,7 @@ impl Session {
                 "SET"
             }
             SetAction::Reset { name } => {
-                self.state.settings.borrow_mut().reset(name, local)?;
+                self.state.reset_setting(name, local)?;
                 "RESET"
             }
             SetAction::ResetAll => {
@@ -107,22 +107,26 @@ impl Session {
     pub(crate) fn set_within(&self, statement: &SetStmt) -> Result<()> {
         let local = statement.scope == SetScope::Local;
         let refuse = |name: &str| match name {
-            "transaction_isolation"
-            | "transaction_read_only"
-            | "transaction_deferrable"
-            | "role"
-            | "session_authorization" => Err(Error::unsupported(format!("SET {name} in a function"))),
+            "transaction_isolation" | "transaction_read_only" | "transaction_deferrable" => {
+                Err(Error::unsupported(format!("SET {name} in a function")))
+            }
+            // Who acts within such a routine is what it is there for.
+            name if crate::authority::is_role_setting(name) && self.state.acting.get().is_some() => {
+                Err(crate::authority::forbidden(format!(
+                    "cannot set parameter \"{name}\" within security-definer function"
+                )))
+            }
             _ => Ok(()),
         };
         match &statement.action {
             SetAction::Value { name, values } => {
                 refuse(name)?;
                 let text = joined(name, values)?;
-                self.state.settings.borrow_mut().set(name, &text, local)
+                self.state.set_setting(name, &text, local)
             }
             SetAction::Default { name } | SetAction::Reset { name } => {
                 refuse(name)?;
-                self.state.settings.borrow_mut().reset(name, local)
+                self.state.reset_setting(name, local)
             }
             SetAction::ResetAll => {
                 self.state.settings.borrow_mut().reset_all();
@@ -142,13 +146,7 @@ impl Session {
                 let modes = modes_of(name, text)?;
                 self.set_modes(modes)
             }
-            "role" | "session_authorization"
-                if matches!(text, "none" | "default") || *text == *self.state.user =>
-            {
-                Ok(())
-            }
-            "role" | "session_authorization" => Err(Error::unsupported(format!("SET {name}"))),
-            _ => self.state.settings.borrow_mut().set(name, text, *local),
+            _ => self.state.set_setting(name, text, *local),
         }
     }
 
@@ -169,6 +167,7 @@ impl Session {
 
     /// The rows of SHOW.
     pub(crate) fn show_rows(&self, statement: &ShowStmt) -> Result<Vec<Vec<String>>> {
+        self.state.refresh_settings();
         let settings = self.state.settings.borrow();
         match statement {
             ShowStmt::Name(name, _) => {
@@ -245,6 +244,18 @@ impl State {
         self.path.borrow_mut().0 = u64::MAX;
         self.interrupt.set_deadlock_timeout(settings.parsed().deadlock_timeout);
         self.activity.note_application_name(settings.text("application_name"));
+        drop(format);
+        let session = self.role_of_setting(settings.text("session_authorization")).unwrap_or(self.login);
+        let current = match settings.text("role") {
+            "none" => session,
+            name => self.role_of_setting(name).unwrap_or(session),
+        };
+        drop(settings);
+        self.set_roles.set((session, current));
+        let superuser = self.catalog().role(current).is_some_and(|role| role.superuser);
+        let mut settings = self.settings.borrow_mut();
+        settings.report("is_superuser", if superuser { "on" } else { "off" });
+        self.settings_seen.set(settings.generation());
     }
 
     /// Whether a setting was changed since this was last asked.
@@ -280,20 +291,31 @@ impl State {
     pub(crate) fn search_path(&self) -> Arc<[Oid]> {
         self.refresh_settings();
         let catalog = self.catalog();
-        let mut path = self.path.borrow_mut();
-        if path.0 != catalog.version {
-            *path = (catalog.version, self.resolve_path(&catalog).into());
+        let role = self.user_oid();
+        {
+            let known = self.path.borrow();
+            if known.0 == catalog.version && known.1 == role {
+                return Arc::clone(&known.2);
+            }
         }
-        Arc::clone(&path.1)
+        let found: Arc<[Oid]> = self.resolve_path(&catalog).into();
+        *self.path.borrow_mut() = (catalog.version, role, Arc::clone(&found));
+        found
+    }
+
+    /// A name of the path; `$user` is the role that acts.
+    fn path_name(&self, name: String) -> String {
+        if name == "$user" { self.name_of_role(self.user_oid()).to_string() } else { name }
     }
 
     fn resolve_path(&self, catalog: &ochre_catalog::CatalogSnapshot) -> Vec<Oid> {
         let settings = self.settings.borrow();
         let mut path: Vec<Oid> = Vec::new();
         for name in split_names(settings.text("search_path")) {
-            let name = if name == "$user" { self.user.to_string() } else { name };
+            let name = self.path_name(name);
             if let Some(namespace) = self.namespace_named(catalog, &name)
                 && !path.contains(&namespace)
+                && self.may_use_namespace(namespace)
             {
                 path.push(namespace);
             }
@@ -318,8 +340,10 @@ impl State {
         let catalog = self.catalog();
         let mut path = Vec::new();
         for name in named {
-            let name = if name == "$user" { self.user.to_string() } else { name };
-            if let Some(namespace) = catalog.namespace_named(&name) {
+            let name = self.path_name(name);
+            if let Some(namespace) = catalog.namespace_named(&name)
+                && self.may_use_namespace(namespace.oid)
+            {
                 path.push(namespace.oid);
             }
         }

@@ -91,7 +91,7 @@ impl Session {
         })?;
         let facts = PreparedFacts {
             gid: gid.into(),
-            owner: Arc::clone(&self.state.user),
+            owner: self.state.name_of_role(self.state.user_oid()),
             database: self.state.database.oid(),
             prepared_at: instance.now(),
             next_oid: instance.next_oid(),
@@ -127,10 +127,10 @@ impl Session {
             return Err(super::transaction::failed_block());
         }
         let instance = Arc::clone(&self.state.instance);
-        let catalog = self.state.catalog();
-        let superuser = catalog.role_named(&self.state.user).is_some_and(|role| role.superuser);
+        let superuser = self.state.is_superuser();
+        let own_name = self.state.name_of_role(self.state.user_oid());
         let mut entry = instance.prepared().take(gid, |facts| {
-            if *facts.owner != *self.state.user && !superuser {
+            if *facts.owner != *own_name && !superuser {
                 return Err(Error::new(
                     SqlState::INSUFFICIENT_PRIVILEGE,
                     "permission denied to finish prepared transaction",

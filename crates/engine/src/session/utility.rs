@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use ochre_base::{Error, Result, SqlState};
+use ochre_catalog::authority::Privileges;
 use ochre_parser::ast::{
     self, DefElem, DefValue, DiscardTarget, ExecuteStmt, ExplainStmt, LockMode, LockStmt, PrepareStmt,
     SelectBody, SelectStmt, Statement,
@@ -15,6 +16,7 @@ use ochre_types::{Batch, Column, Datum, SqlType};
 use super::Session;
 use super::context::StatementSession;
 use super::simple::is_plannable;
+use crate::authority::Need;
 use crate::routine::Host;
 use crate::routine::procedure::{BoundCall, run_block};
 use crate::sink::Sink;
@@ -138,6 +140,14 @@ impl Session {
             Statement::Copy(copy) => return self.copy_statement(copy, text, sink),
             Statement::Lock(lock) => return self.lock_statement(lock).map(Some),
             Statement::Checkpoint => {
+                if !self.state.roles().has_role(ochre_catalog::oids::PG_CHECKPOINT) {
+                    let detail =
+                        "Only roles with privileges of the \"pg_checkpoint\" role may execute this command.";
+                    return Err(crate::authority::forbidden(
+                        "permission denied to execute CHECKPOINT command",
+                    )
+                    .detail(detail));
+                }
                 self.state.instance.checkpoint()?;
                 return Ok(Some(CommandTag::Plain("CHECKPOINT")));
             }
@@ -156,6 +166,7 @@ impl Session {
                 None => session.run_ddl(statement, text),
             },
             Statement::Reindex(reindex) => session.reindex(reindex),
+            Statement::Cluster(cluster) => session.cluster(cluster),
             Statement::CreateDatabase(create) => session.create_database(create),
             Statement::DropDatabase(drop) => session.drop_database(drop),
             _ => session.run_ddl(statement, text),
@@ -205,6 +216,7 @@ impl Session {
             | Statement::DropDatabase(_)
             | Statement::Vacuum(_)
             | Statement::Reindex(_)
+            | Statement::Cluster(_)
             | Statement::Discard(_) => return Err(crate::errors::not_from_a_function(&name)),
             Statement::CreateTable(_)
             | Statement::CreateTableAs(_)
@@ -223,6 +235,13 @@ impl Session {
             | Statement::AlterFunction(_)
             | Statement::CreateSchema(_)
             | Statement::CreateRole(_)
+            | Statement::Grant(_)
+            | Statement::GrantRole(_)
+            | Statement::AlterDefaultPrivileges(_)
+            | Statement::AlterOwner(_)
+            | Statement::ReassignOwned(_)
+            | Statement::DropOwned(_)
+            | Statement::AlterGroup(_)
             | Statement::AlterRole(_)
             | Statement::DropRole(_)
             | Statement::Truncate(_)
@@ -268,6 +287,13 @@ impl Session {
             Statement::CreateFunction(create) => self.create_function(create),
             Statement::AlterFunction(alter) => self.alter_function(alter),
             Statement::CreateSchema(create) => self.create_schema(create),
+            Statement::Grant(grant) => self.grant(grant),
+            Statement::GrantRole(grant) => self.grant_role(grant),
+            Statement::AlterDefaultPrivileges(alter) => self.alter_default_privileges(alter),
+            Statement::AlterOwner(alter) => self.alter_owner(alter),
+            Statement::ReassignOwned(reassign) => self.reassign_owned(reassign),
+            Statement::DropOwned(drop) => self.drop_owned(drop),
+            Statement::AlterGroup(alter) => self.alter_group(alter),
             Statement::CreateRole(create) => self.create_role(create),
             Statement::AlterRole(alter) => self.alter_role(alter),
             Statement::DropRole(drop) => self.drop_role(drop),
@@ -457,6 +483,7 @@ impl Session {
                 self.statements.clear();
                 *self.state.listings.borrow_mut() = super::cursor::Listings::default();
                 self.unlisten(None);
+                self.state.reset_setting("session_authorization", false)?;
                 self.state.settings.borrow_mut().reset_all();
                 self.state.sequence_values.borrow_mut().clear();
                 self.state.last_sequence.set(None);
@@ -491,9 +518,18 @@ impl Session {
             LockMode::Exclusive => RelationLockMode::Exclusive,
             LockMode::AccessExclusive => RelationLockMode::AccessExclusive,
         };
+        let mut enough =
+            Privileges::MAINTAIN.with(Privileges::UPDATE).with(Privileges::DELETE).with(Privileges::TRUNCATE);
+        if mode <= RelationLockMode::RowExclusive {
+            enough = enough.with(Privileges::INSERT);
+        }
+        if mode == RelationLockMode::AccessShare {
+            enough = enough.with(Privileges::SELECT);
+        }
+        let need = Need::OneOf(enough);
         for relation in &lock.relations {
             if !lock.nowait {
-                let table = self.require_and_lock(&relation.name, mode)?;
+                let table = self.require_and_lock(&relation.name, mode, need)?;
                 if !relation.only {
                     self.lock_descendants(table.oid, mode)?;
                 }
@@ -501,6 +537,7 @@ impl Session {
             }
             let found = self.state.find_relation(&relation.name)?;
             let found = found.ok_or_else(|| crate::ddl::undefined(&relation.name))?;
+            self.state.require(&found, need)?;
             let all = match relation.only {
                 true => vec![found.oid],
                 false => self.state.catalog().descendants(found.oid),

@@ -662,6 +662,8 @@ mod tests {
             row_shape: Vec::new(),
             returns_rows: true,
             relations: Vec::new(),
+            requirements: Box::default(),
+            namespaces: Box::default(),
             read_only: true,
             disabled: ochre_sql::DisabledMethods::default(),
         });

@@ -101,6 +101,7 @@ impl Database {
             .iter()
             .enumerate()
             .map(|(i, (name, ty))| ColumnDescriptor {
+                acl: None,
                 number: i as i16 + 1,
                 name: (*name).into(),
                 ty: *ty,
@@ -146,6 +147,7 @@ impl Database {
                 unique: index.unique,
                 primary: false,
                 nulls_not_distinct: false,
+                clustered: false,
                 immediate: true,
                 predicate: None,
                 valid: true,
@@ -160,6 +162,7 @@ impl Database {
             }));
         }
         let descriptor = Arc::new(RelationDescriptor {
+            acl: None,
             oid,
             namespace: Oid(2200),
             name: name.into(),
@@ -335,6 +338,8 @@ pub fn statement(command: CommandKind, plan: Arc<PhysicalPlan>, slots: usize) ->
         work_tables: 0,
         parameters: Vec::new(),
         relations: Vec::new(),
+        requirements: Box::default(),
+        namespaces: Box::default(),
         read_only: command == CommandKind::Select,
         disabled: ochre_sql::DisabledMethods::default(),
     })

@@ -106,6 +106,7 @@ impl Binder<'_> {
                     Error::new(SqlState::INVALID_SCHEMA_NAME, format!("schema \"{schema}\" does not exist"));
                 return Err(self.at(error, pos));
             };
+            self.use_namespace(namespace.oid, pos)?;
             if namespace.oid == catalog_oids::PG_CATALOG {
                 return Ok(Overloads::Builtin(functions_named(name.name())));
             }

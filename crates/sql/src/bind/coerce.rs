@@ -477,10 +477,13 @@ impl Binder<'_> {
         let parts = split_identifier(trimmed);
         let found = match parts.as_deref() {
             Some([name]) => self.catalog.find_relation(self.search_path, name),
-            Some([schema, name]) => self
-                .catalog
-                .namespace_named(schema)
-                .and_then(|namespace| self.catalog.relation_in(namespace.oid, name)),
+            Some([schema, name]) => match self.catalog.namespace_named(schema) {
+                Some(namespace) => {
+                    self.use_namespace(namespace.oid, pos)?;
+                    self.catalog.relation_in(namespace.oid, name)
+                }
+                None => None,
+            },
             _ => {
                 let error = Error::new(SqlState::INVALID_NAME, "invalid name syntax");
                 return Err(self.at(error, pos));

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use ochre_base::{Error, Oid, Result, SqlState};
+use ochre_catalog::authority::Privileges;
 use ochre_catalog::{
     ColumnDescriptor, GeneratedKind, IdentityKind, IndexDescriptor, RelationDescriptor, RelationKind,
 };
-use ochre_expr::{Expr, functions_named};
+use ochre_expr::Expr;
 use ochre_parser::ast::{self, Pos};
 use ochre_types::{Datum, SqlType};
 
@@ -15,7 +16,7 @@ use super::level::Clause;
 use super::returning::ReturningRows;
 use super::scope::{ItemColumns, RelationName, Scope, ScopeItem};
 use super::select::{collect_predicates, filter};
-use super::updatable::Verb;
+use super::updatable::{BaseOfView, Verb};
 use super::{Binder, stored_text};
 use crate::logical::{
     ColumnId, Join, JoinKind, Logical, LogicalConflict, Modify, Query, TableId, TargetRules,
@@ -40,6 +41,9 @@ pub(super) struct BoundTarget {
     pub view: Option<Arc<RelationDescriptor>>,
     /// What inherits from the table does not take part.
     pub only: bool,
+    /// The requirements of the base table and of the view.
+    pub requirement: Option<usize>,
+    pub of_view: Option<usize>,
 }
 
 impl Binder<'_> {
@@ -54,12 +58,30 @@ impl Binder<'_> {
         let mut only = *only;
         let mut table = self.find_relation(name, name.pos)?;
         let mut view = None;
+        let flag = |on: bool, privilege| if on { privilege } else { Privileges::NONE };
+        let changes = flag(access.insert, Privileges::INSERT)
+            .with(flag(access.update, Privileges::UPDATE))
+            .with(flag(access.delete, Privileges::DELETE));
+        let around = self.checked_as;
+        let mut of_view = None;
         if table.kind == RelationKind::View && !table.builtin {
             self.use_relation(&table, access);
-            let (base, only_base) = self.base_of_view(&table, verb)?;
+            of_view = self.require(&table, changes);
+            let BaseOfView { base, only: only_base, through } = self.base_of_view(&table, verb)?;
+            self.checked_as = self.checker_of(&table);
+            for inner in through {
+                // Whose columns are meant is not followed through views upon views: all of them must be allowed.
+                let requirement = self.require(&inner, changes);
+                let all: Vec<i16> = inner.live_columns().map(|column| column.number).collect();
+                self.require_written(requirement, &all, false);
+                self.require_written(requirement, &all, true);
+                self.checked_as = self.checker_of(&inner);
+            }
             only = only_base;
             view = Some(std::mem::replace(&mut table, base));
         }
+        let requirement = self.require(&table, changes);
+        self.checked_as = around;
         let wrong = |hint: Option<&str>, message: String| {
             let error = Error::new(SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE, message);
             let error = match hint {
@@ -115,7 +137,7 @@ impl Binder<'_> {
         // Rows are added to the table alone, or where it has them go.
         let adds = access.insert && table.kind == RelationKind::Table;
         self.use_set(&table, only || adds && !access.update && !access.delete, access);
-        Ok(BoundTarget { table, view, only })
+        Ok(BoundTarget { table, view, only, requirement, of_view })
     }
 
     /// The position of a target column.
@@ -149,7 +171,8 @@ impl Binder<'_> {
         }
         let access = RelationAccess { insert: true, ..RelationAccess::default() };
         let named = ast::Relation { name: insert.table.clone(), only: false };
-        let BoundTarget { table: base, view, .. } = self.bind_target(&named, access, Verb::INSERT)?;
+        let BoundTarget { table: base, view, requirement, of_view, .. } =
+            self.bind_target(&named, access, Verb::INSERT)?;
         let shown = view.as_ref().unwrap_or(&base);
         let name = self.relation_name(shown, insert.alias.as_ref().map(|alias| alias.as_str()));
         if view.is_some() && insert.on_conflict.is_some() {
@@ -173,6 +196,15 @@ impl Binder<'_> {
         let shape = InsertShape { table: &table, view: view.as_ref(), positions: &positions };
         let targets = self.insert_targets(shape, &insert.columns, given, Verb::INSERT)?;
         let explicit = !insert.columns.is_empty();
+        let written = match (&insert.source, explicit) {
+            (None, _) => 0,
+            (Some(_), true) => targets.len(),
+            (Some(select), false) => match &select.body {
+                ast::SelectBody::Values(_) => given.min(targets.len()),
+                _ => targets.len(),
+            },
+        };
+        self.require_inserted(requirement, of_view, shape, &targets[..written]);
         let query = match &insert.source {
             None => self.insert_rows(&table, &targets, &[Vec::new()], explicit, insert, &scope)?,
             Some(select) => match &select.body {
@@ -193,12 +225,18 @@ impl Binder<'_> {
             Some(clause) => {
                 let id = self.add_table(Arc::clone(&table), "excluded".into());
                 excluded = Some(id);
+                self.tables[id].requirement = requirement;
+                self.tables[target].requirement = requirement;
                 Some(self.bind_on_conflict(clause, &table, target, id, &name, &scope)?)
             }
             None => None,
         };
         let old = self.add_table(Arc::clone(&base), Arc::clone(&name.alias));
-        let rows = ReturningRows { image, old, new: image, others: Vec::new(), merge: None };
+        for table in [image, old] {
+            self.tables[table].requirement = requirement;
+        }
+        let rows =
+            ReturningRows { image, old, new: image, others: Vec::new(), merge: None, requirement: of_view };
         let returning = self.bind_returning(insert.returning.as_ref(), rows, &name, &scope, view.as_ref())?;
         Ok(Modify {
             command: CommandKind::Insert,
@@ -406,11 +444,8 @@ impl Binder<'_> {
                     column.name, table.name
                 )));
             };
-            let [nextval, ..] = functions_named("nextval") else {
-                return Err(Error::internal("nextval is not built in"));
-            };
             let argument = Expr::constant(Datum::UInt32(sequence.oid.0), SqlType::REGCLASS);
-            let call = Expr::call(*nextval, vec![argument], SqlType::INT8);
+            let call = Expr::call(ochre_expr::identity_function(), vec![argument], SqlType::INT8);
             return self.assign(call, &column.name, column.ty, Pos::NONE, RowExpression::Default);
         }
         Ok(Expr::null(column.ty))
@@ -538,6 +573,9 @@ impl Binder<'_> {
                 let found = table.constraints.iter().find(|constraint| *constraint.name == **name);
                 match found {
                     Some(constraint) if constraint.index.is_valid() && constraint.foreign.is_none() => {
+                        for number in &constraint.columns {
+                            self.mention(existing, ScanColumn::Table(*number as usize - 1));
+                        }
                         with_twins(table, constraint.index)
                     }
                     Some(_) => {
@@ -560,6 +598,9 @@ impl Binder<'_> {
                 let mut wanted: Vec<Expr> = Vec::with_capacity(elems.len());
                 for elem in elems {
                     wanted.push(self.bind_conflict_elem(elem, table)?);
+                }
+                for position in wanted.iter().flat_map(Expr::columns) {
+                    self.mention(existing, ScanColumn::Table(position));
                 }
                 let predicate = match predicate {
                     Some(predicate) => Some(self.bind_row_expression(
@@ -632,6 +673,9 @@ impl Binder<'_> {
                 let assignments = self.in_level(Clause::UpdateSet, inner.depth, |binder| {
                     binder.bind_assignments(set, table, existing, &inner)
                 })?;
+                let requirement = self.tables[existing].requirement;
+                self.require_also(requirement, Privileges::UPDATE);
+                self.require_updated(requirement, None, table, table, set);
                 let filter = match where_clause {
                     Some(condition) => Some(self.in_level(Clause::Where, inner.depth, |binder| {
                         let bound = binder.bind_expr(condition, &inner)?;
@@ -860,10 +904,12 @@ impl Binder<'_> {
             outer.ctes = self.bind_with(with, scope)?;
         }
         let access = RelationAccess { update: true, select: true, ..RelationAccess::default() };
-        let BoundTarget { table, view, only } = self.bind_target(&update.table, access, Verb::UPDATE)?;
+        let BoundTarget { table, view, only, requirement, of_view } =
+            self.bind_target(&update.table, access, Verb::UPDATE)?;
         let shown = view.as_ref().unwrap_or(&table);
         let name = self.relation_name(shown, update.alias.as_ref().map(|alias| alias.as_str()));
         let target = self.add_set(Arc::clone(&table), Arc::clone(&name.alias), only);
+        self.tables[target].requirement = requirement;
         let (mut inner, mut plan) = self.bind_modified_rows(target, &name, &update.from, &outer)?;
         let mut named = Arc::clone(&table);
         if let Some(view) = &view {
@@ -871,6 +917,7 @@ impl Binder<'_> {
             (named, _) = self.renamed_base(&table, target, &expanded);
             plan = filter(plan, expanded.predicates());
             inner.items[0].columns = ItemColumns::Listed(expanded.columns);
+            inner.items[0].requirement = of_view;
             for item in &update.set {
                 let targets = match item {
                     ast::Assignment::Single { target, .. } => std::slice::from_ref(target),
@@ -884,10 +931,13 @@ impl Binder<'_> {
         let assignments = self.in_level(Clause::UpdateSet, inner.depth, |binder| {
             binder.bind_assignments(&update.set, &named, target, &inner)
         })?;
+        self.require_updated(requirement, of_view, &named, view.as_ref().unwrap_or(&table), &update.set);
         plan = self.bind_modified_where(plan, update.where_clause.as_ref(), &inner)?;
         let image = self.add_table(Arc::clone(&table), Arc::clone(&name.alias));
         let others = inner.items[1..].to_vec();
-        let rows = ReturningRows { image, old: target, new: image, others, merge: None };
+        self.tables[image].requirement = requirement;
+        let rows =
+            ReturningRows { image, old: target, new: image, others, merge: None, requirement: of_view };
         let returning = self.bind_returning(update.returning.as_ref(), rows, &name, &outer, view.as_ref())?;
         let mut rules = self.bind_rules(&table)?;
         if let Some(view) = &view {
@@ -919,21 +969,26 @@ impl Binder<'_> {
             outer.ctes = self.bind_with(with, scope)?;
         }
         let access = RelationAccess { delete: true, select: true, ..RelationAccess::default() };
-        let BoundTarget { table, view, only } = self.bind_target(&delete.table, access, Verb::DELETE)?;
+        let BoundTarget { table, view, only, requirement, of_view } =
+            self.bind_target(&delete.table, access, Verb::DELETE)?;
         let shown = view.as_ref().unwrap_or(&table);
         let name = self.relation_name(shown, delete.alias.as_ref().map(|alias| alias.as_str()));
         let target = self.add_set(Arc::clone(&table), Arc::clone(&name.alias), only);
+        self.tables[target].requirement = requirement;
         let (mut inner, mut plan) = self.bind_modified_rows(target, &name, &delete.using, &outer)?;
         if let Some(view) = &view {
             let expanded = self.expand_view(view, target, inner.depth, Verb::DELETE)?;
             plan = filter(plan, expanded.predicates());
             inner.items[0].columns = ItemColumns::Listed(expanded.columns);
+            inner.items[0].requirement = of_view;
         }
         plan = self.bind_modified_where(plan, delete.where_clause.as_ref(), &inner)?;
         // RETURNING reads the old row, which is the source's.
         let others = inner.items[1..].to_vec();
         let new = self.add_table(Arc::clone(&table), Arc::clone(&name.alias));
-        let rows = ReturningRows { image: target, old: target, new, others, merge: None };
+        self.tables[new].requirement = requirement;
+        let rows =
+            ReturningRows { image: target, old: target, new, others, merge: None, requirement: of_view };
         let returning = self.bind_returning(delete.returning.as_ref(), rows, &name, &outer, view.as_ref())?;
         let modify = self.finish_modify(
             CommandKind::Delete,
@@ -1034,6 +1089,42 @@ impl Binder<'_> {
         })
     }
 
+    /// Notes which columns an INSERT gives values for.
+    pub(super) fn require_inserted(
+        &mut self,
+        requirement: Option<usize>,
+        of_view: Option<usize>,
+        shape: InsertShape<'_>,
+        targets: &[usize],
+    ) {
+        let numbers: Vec<i16> =
+            targets.iter().map(|position| shape.table.columns[*position].number).collect();
+        self.require_written(requirement, &numbers, false);
+        if let Some(view) = shape.view {
+            // The table has the view's names.
+            let name = |position: &usize| view.column_named(&shape.table.columns[*position].name);
+            let numbers: Vec<i16> = targets.iter().filter_map(name).map(|column| column.number).collect();
+            self.require_written(of_view, &numbers, false);
+        }
+    }
+
+    /// Notes which columns SET gives values for; `named` is the base under the names of what the statement names.
+    pub(super) fn require_updated(
+        &mut self,
+        requirement: Option<usize>,
+        of_view: Option<usize>,
+        named: &RelationDescriptor,
+        shown: &RelationDescriptor,
+        set: &[ast::Assignment],
+    ) {
+        for to in set.iter().flat_map(assigned) {
+            for (requirement, relation) in [(requirement, named), (of_view, shown)] {
+                let number = relation.column_named(&to.column).map(|column| column.number);
+                self.require_written(requirement, number.as_slice(), true);
+            }
+        }
+    }
+
     /// 0A000 for a column of a view that is an expression.
     pub(super) fn check_view_column(
         &self,
@@ -1047,6 +1138,14 @@ impl Binder<'_> {
             return Err(super::updatable::column_not_updatable(view, &to.column, verb));
         }
         Ok(())
+    }
+}
+
+/// The columns that a part of SET gives values to.
+pub(super) fn assigned(assignment: &ast::Assignment) -> &[ast::AssignTarget] {
+    match assignment {
+        ast::Assignment::Single { target, .. } => std::slice::from_ref(target),
+        ast::Assignment::Multi { targets, .. } => targets,
     }
 }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use ochre_base::{Error, Result, SqlState};
+use ochre_catalog::authority::Privileges;
 use ochre_catalog::{RelationDescriptor, RelationKind};
 use ochre_expr::{Expr, FunctionRef};
 use ochre_parser::ast::{self, Pos};
@@ -61,6 +62,7 @@ impl ScopeItem {
             lateral_forbidden: false,
             scalar_function: false,
             row: None,
+            requirement: None,
         }
     }
 }
@@ -140,10 +142,13 @@ impl Binder<'_> {
                 .catalog
                 .temporary_namespace(self.search_path)
                 .and_then(|namespace| self.catalog.relation_in(namespace, name.name())),
-            Some(schema) => self
-                .catalog
-                .namespace_named(schema)
-                .and_then(|namespace| self.catalog.relation_in(namespace.oid, name.name())),
+            Some(schema) => match self.catalog.namespace_named(schema).map(|namespace| namespace.oid) {
+                Some(namespace) => {
+                    self.use_namespace(namespace, pos)?;
+                    self.catalog.relation_in(namespace, name.name())
+                }
+                None => None,
+            },
             None => self.catalog.find_relation(self.search_path, name.name()),
         };
         match found {
@@ -211,6 +216,7 @@ impl Binder<'_> {
         self.note_relation(name, &relation, table.alias.is_some());
         let only = table.relation.only;
         self.use_set(&relation, only, RelationAccess { select: true, ..RelationAccess::default() });
+        let requirement = self.require(&relation, Privileges::SELECT);
         let name = self.relation_name(&relation, table.alias.as_ref().map(|alias| alias.name.as_str()));
         match relation.kind {
             RelationKind::Index | RelationKind::PartitionedIndex => {
@@ -223,12 +229,13 @@ impl Binder<'_> {
             }
             RelationKind::View => {
                 not_sampled(self)?;
-                return self.bind_view(&relation, &name, table, scope);
+                return self.bind_view(&relation, &name, table, scope, requirement);
             }
             RelationKind::Sequence => not_sampled(self)?,
             RelationKind::Table | RelationKind::PartitionedTable | RelationKind::MaterializedView => {}
         }
         let id = self.add_set(relation, Arc::clone(&name.alias), only);
+        self.tables[id].requirement = requirement;
         let mut item = ScopeItem::of_relation(&name, ItemColumns::Table(id));
         if let Some(renames) = table.alias.as_ref().filter(|alias| !alias.columns.is_empty()) {
             let mut columns = self.item_columns(&item, scope.depth);
@@ -354,6 +361,7 @@ impl Binder<'_> {
         name: &RelationName,
         table: &ast::FromTable,
         scope: &Scope<'_>,
+        requirement: Option<usize>,
     ) -> Result<FromPart> {
         if self.view_depth >= MAX_VIEW_DEPTH {
             return Err(Error::new(
@@ -367,7 +375,10 @@ impl Binder<'_> {
         self.view_depth += 1;
         // A stored text names everything outside pg_catalog in a way that no path changes.
         let path = std::mem::replace(&mut self.search_path, &ochre_catalog::IMPLICIT_NAMESPACES);
+        let checker = self.checker_of(view);
+        let around = std::mem::replace(&mut self.checked_as, checker);
         let query = self.without_positions(|binder| binder.bind_query(&select, &inner));
+        self.checked_as = around;
         self.search_path = path;
         self.view_depth -= 1;
         let query = query?;
@@ -381,6 +392,13 @@ impl Binder<'_> {
             columns.push(ItemColumn { name: Arc::clone(&column.name), expr });
         }
         let (plan, mut columns) = self.rename_output(query.plan, columns, scope.depth, Some(view));
+        if let Some(requirement) = requirement {
+            for (column, own) in columns.iter().zip(view.live_columns()) {
+                if let Expr::Column { index, .. } = column.expr {
+                    self.note_view_column(index, requirement, own.number);
+                }
+            }
+        }
         if let Some(renames) = &table.alias {
             self.rename_columns(&mut columns, renames, table.pos)?;
         }
@@ -866,6 +884,7 @@ impl Binder<'_> {
         let mut found = None;
         for item in items.iter().filter(|item| item.columns_visible) {
             if let Some(expr) = self.item_column(item, name, depth, false) {
+                self.mention_column(item, name, &expr);
                 if found.is_some() {
                     let error = Error::new(
                         SqlState::AMBIGUOUS_COLUMN,

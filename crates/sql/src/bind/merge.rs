@@ -14,7 +14,7 @@ use ochre_parser::ast;
 use ochre_types::SqlType;
 
 use super::Binder;
-use super::dml::{BoundTarget, InsertShape};
+use super::dml::{BoundTarget, InsertShape, assigned};
 use super::level::Clause;
 use super::returning::ReturningRows;
 use super::scope::{ItemColumns, Scope, ScopeItem};
@@ -34,6 +34,8 @@ struct MergeTarget {
     named: Arc<RelationDescriptor>,
     positions: Vec<Option<usize>>,
     table: TableId,
+    /// The requirement of the view.
+    of_view: Option<usize>,
 }
 
 impl Binder<'_> {
@@ -58,10 +60,12 @@ impl Binder<'_> {
             ..RelationAccess::default()
         };
         let verb = Verb::merge(changes.first().copied().unwrap_or(Change::Update));
-        let BoundTarget { table: base, view, only } = self.bind_target(&merge.table, access, verb)?;
+        let BoundTarget { table: base, view, only, requirement, of_view } =
+            self.bind_target(&merge.table, access, verb)?;
         let shown = view.as_ref().unwrap_or(&base);
         let name = self.relation_name(shown, merge.alias.as_ref().map(|alias| alias.as_str()));
         let table = self.add_set(Arc::clone(&base), Arc::clone(&name.alias), only);
+        self.tables[table].requirement = requirement;
         let mut inner = outer.clone();
         let mut item = ScopeItem::of_relation(&name, ItemColumns::Table(table));
         let mut target_plan = Logical::Get(table);
@@ -74,8 +78,9 @@ impl Binder<'_> {
             predicates = expanded.predicates();
             target_plan = filter(target_plan, predicates.clone());
             item.columns = ItemColumns::Listed(expanded.columns);
+            item.requirement = of_view;
         }
-        let target = MergeTarget { base, view, named, positions, table };
+        let target = MergeTarget { base, view, named, positions, table, of_view };
         // The source does not see the target.
         let mut hidden = item.clone();
         hide(&mut hidden);
@@ -105,7 +110,11 @@ impl Binder<'_> {
         let new = self.add_table(Arc::clone(&target.base), Arc::clone(&name.alias));
         let action_name = self.new_column("merge_action", SqlType::TEXT, inner.depth);
         let others = inner.items[1..].to_vec();
-        let rows = ReturningRows { image, old: table, new, others, merge: Some(action_name) };
+        for id in [image, new] {
+            self.tables[id].requirement = requirement;
+        }
+        let rows =
+            ReturningRows { image, old: table, new, others, merge: Some(action_name), requirement: of_view };
         let returning =
             self.bind_returning(merge.returning.as_ref(), rows, &name, &outer, target.view.as_ref())?;
         let mut rules = self.bind_rules(&target.base)?;
@@ -212,6 +221,9 @@ impl Binder<'_> {
                         Verb::merge(Change::Update),
                     )?;
                 }
+                let requirement = self.tables[target.table].requirement;
+                let shown = target.view.as_ref().unwrap_or(&target.named);
+                self.require_updated(requirement, target.of_view, &target.named, shown, set);
                 LogicalMergeChange::Update(self.in_level(Clause::UpdateSet, scope.depth, |binder| {
                     binder.bind_assignments(set, &target.named, target.table, &scope)
                 })?)
@@ -225,6 +237,13 @@ impl Binder<'_> {
                 };
                 let verb = Verb::merge(Change::Insert);
                 let targets = self.insert_targets(shape, columns, cells.len(), verb)?;
+                let written = match (values, columns.is_empty()) {
+                    (None, _) => 0,
+                    (Some(_), true) => cells.len().min(targets.len()),
+                    (Some(_), false) => targets.len(),
+                };
+                let requirement = self.tables[target.table].requirement;
+                self.require_inserted(requirement, target.of_view, shape, &targets[..written]);
                 let named = (values.is_some() && !columns.is_empty()).then_some(columns.as_slice());
                 LogicalMergeChange::Insert(self.in_level(Clause::InsertValues, scope.depth, |binder| {
                     binder.bind_insert_row(&target.named, &targets, named, cells, *overriding, &scope)
@@ -268,13 +287,6 @@ fn change_of(action: &ast::MergeAction) -> Option<Change> {
         ast::MergeAction::Delete => Some(Change::Delete),
         ast::MergeAction::Update(_) => Some(Change::Update),
         ast::MergeAction::Insert { .. } => Some(Change::Insert),
-    }
-}
-
-fn assigned(assignment: &ast::Assignment) -> &[ast::AssignTarget] {
-    match assignment {
-        ast::Assignment::Single { target, .. } => std::slice::from_ref(target),
-        ast::Assignment::Multi { targets, .. } => targets,
     }
 }
 

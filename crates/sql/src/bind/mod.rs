@@ -23,6 +23,7 @@ mod hypothetical;
 mod level;
 mod merge;
 mod overload;
+pub(crate) mod requirements;
 mod returning;
 mod scope;
 mod search_cycle;
@@ -34,7 +35,8 @@ mod updatable;
 pub mod view;
 mod window;
 
-use std::collections::HashSet;
+use std::cell::RefCell;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use ochre_base::{Error, Oid, Result, SqlState};
@@ -46,7 +48,7 @@ use ochre_types::SqlType;
 use crate::logical::{
     ColumnId, ColumnInfo, Logical, LogicalBody, LogicalCte, LogicalStatement, Subquery, TableId, TableUse,
 };
-use crate::physical::{ColumnOrigin, CommandKind, RelationAccess, ScanColumn};
+use crate::physical::{ColumnOrigin, CommandKind, RelationAccess, Requirement, ScanColumn};
 use crate::walk::each_node_mut;
 
 pub use coerce::{CoercionContext, is_polymorphic};
@@ -190,6 +192,14 @@ pub struct Binder<'a> {
     relations: Vec<(Arc<RelationDescriptor>, RelationAccess)>,
     /// What inherits from them and takes part.
     members: Vec<(Arc<RelationDescriptor>, RelationAccess)>,
+    /// What the statement must be allowed to.
+    requirements: Vec<Requirement>,
+    /// The role that must be allowed to do what is being bound: a view's owner; invalid for whoever runs the statement.
+    checked_as: Oid,
+    /// Columns that stand for a view's, with the view's requirement and their numbers.
+    view_columns: HashMap<ColumnId, (usize, i16)>,
+    /// The namespaces that names in the text say.
+    namespaces: RefCell<Vec<Oid>>,
     view_depth: u32,
     /// An item of FROM is being bound that rows of an outer join may come without.
     beside_missing: bool,
@@ -230,6 +240,10 @@ impl<'a> Binder<'a> {
             recursive_references: Vec::new(),
             relations: Vec::new(),
             members: Vec::new(),
+            requirements: Vec::new(),
+            checked_as: Oid::INVALID,
+            view_columns: HashMap::new(),
+            namespaces: RefCell::default(),
             view_depth: 0,
             beside_missing: false,
             rows_made: HashSet::new(),
@@ -305,6 +319,8 @@ impl<'a> Binder<'a> {
             ctes,
             work_tables: self.work_tables,
             relations: self.relations,
+            requirements: self.requirements,
+            namespaces: self.namespaces.into_inner(),
             unnested_aggregates: false,
         })
     }

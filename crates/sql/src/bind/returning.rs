@@ -26,6 +26,8 @@ pub(super) struct ReturningRows {
     pub others: Vec<ScopeItem>,
     /// For MERGE what `merge_action()` stands for; `*` lists the source first then.
     pub merge: Option<ColumnId>,
+    /// The requirement of the view that is changed.
+    pub requirement: Option<usize>,
 }
 
 impl Binder<'_> {
@@ -47,7 +49,8 @@ impl Binder<'_> {
             }
             None => Ok::<_, Error>(ItemColumns::Table(table)),
         };
-        let own = ScopeItem::of_relation(name, columns_of(self, rows.image)?);
+        let mut own = ScopeItem::of_relation(name, columns_of(self, rows.image)?);
+        own.requirement = rows.requirement;
         scope.items = rows.others;
         let at = if rows.merge.is_some() { scope.items.len() } else { 0 };
         scope.items.insert(at, own);
@@ -80,6 +83,7 @@ impl Binder<'_> {
             }
             let mut item = ScopeItem::visible(Some(name), columns_of(self, table)?);
             item.columns_visible = false;
+            item.requirement = rows.requirement;
             scope.items.push(item);
         }
         let relation = Arc::clone(&self.tables[rows.image].table);

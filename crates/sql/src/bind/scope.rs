@@ -56,6 +56,8 @@ pub(crate) struct ScopeItem {
     pub scalar_function: bool,
     /// Its whole row as a column, where that is NULL beside rows of an outer join that it has no partner for.
     pub row: Option<ColumnId>,
+    /// Of a view that is changed: the requirement that its columns, which are those of its base table, belong to.
+    pub requirement: Option<usize>,
 }
 
 /// The columns of a FROM item.
@@ -267,6 +269,7 @@ impl Binder<'_> {
             if item.lateral_only {
                 self.check_lateral(item, pos)?;
             }
+            self.mention_column(item, name, &expr);
             found = Found::One(expr);
         }
         if matches!(found, Found::None) && system_column(name).is_some() {
@@ -278,6 +281,7 @@ impl Binder<'_> {
                     if matches!(found, Found::One(_)) {
                         return Ok(Found::Ambiguous);
                     }
+                    self.mention_column(item, name, &expr);
                     found = Found::One(expr);
                 }
             }
@@ -390,6 +394,7 @@ impl Binder<'_> {
         let item = item.clone();
         match self.item_column(&item, name, depth, true) {
             Some(expr) => {
+                self.mention_column(&item, name, &expr);
                 if schema.is_some() {
                     self.note_columns(column.pos, |_| {
                         Some(format!(
@@ -418,13 +423,14 @@ impl Binder<'_> {
     pub(crate) fn whole_row(&mut self, item: &ScopeItem, depth: u32) -> Result<Expr> {
         match &item.columns {
             ItemColumns::Table(table) => {
+                self.mention(*table, ScanColumn::WholeRow);
                 let id = self.table_column(*table, ScanColumn::WholeRow, depth);
                 Ok(self.column_expr(id))
             }
             ItemColumns::Listed(columns) if item.scalar_function && columns.len() == 1 => {
                 Ok(columns[0].expr.clone())
             }
-            ItemColumns::Listed(columns) => match item.row {
+            ItemColumns::Listed(columns) => match self.row_of_item(item) {
                 Some(row) => {
                     self.rows_used.insert(row);
                     Ok(self.column_expr(row))
@@ -432,6 +438,12 @@ impl Binder<'_> {
                 None => Ok(row_of(columns)),
             },
         }
+    }
+
+    /// The column that stands for a listed item's whole row, which is mentioned.
+    fn row_of_item(&mut self, item: &ScopeItem) -> Option<ColumnId> {
+        self.mention_all(item);
+        item.row
     }
 
     /// Gives an item that rows of an outer join may come without its whole row as a column, made where the item stands.
@@ -508,6 +520,7 @@ impl Binder<'_> {
             let mut all = Vec::new();
             for item in &scope.items {
                 if item.columns_visible {
+                    self.mention_all(item);
                     all.extend(self.item_columns(item, scope.depth));
                 }
             }
@@ -537,6 +550,7 @@ impl Binder<'_> {
         match self.find_item(schema.map(|s| s.as_str()), table, column.pos, scope)? {
             Some((item, depth)) => {
                 let item = item.clone();
+                self.mention_all(&item);
                 Ok(self.item_columns(&item, depth))
             }
             None => Err(self.missing_from(schema.map(|s| s.as_str()), table, column.pos, scope)),

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use ochre_base::{Error, Result, SqlState, limits};
+use ochre_catalog::authority::Privileges;
 use ochre_expr::Expr;
 use ochre_parser::ast::{self, Pos};
 use ochre_types::{SqlType, oids};
@@ -569,6 +570,8 @@ impl Binder<'_> {
             let relation = Arc::clone(&self.tables[table].table);
             let only = self.tables[table].expansion == Expansion::Own;
             self.use_set(&relation, only, RelationAccess { lock: true, ..RelationAccess::default() });
+            let requirement = self.tables[table].requirement;
+            self.require_also(requirement, Privileges::UPDATE);
             let row_id = self.table_column(table, ScanColumn::RowId, scope.depth);
             let table_oid = self.set_column(table, scope.depth);
             bound.push(RowLock { table, row_id, table_oid, strength, wait });

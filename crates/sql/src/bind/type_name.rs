@@ -55,6 +55,7 @@ impl Binder<'_> {
                     Error::new(SqlState::INVALID_SCHEMA_NAME, format!("schema \"{schema}\" does not exist"));
                 return Err(self.at(error, name.pos));
             };
+            self.use_namespace(namespace.oid, name.pos)?;
             return Ok(self.type_in(namespace.oid, last));
         }
         Ok(self.search_path.iter().find_map(|namespace| self.type_in(*namespace, last)))

@@ -64,6 +64,15 @@ pub(crate) struct ExpandedView {
     pub conditions: Vec<ViewCondition>,
 }
 
+/// The table that changes of a view go to.
+pub(crate) struct BaseOfView {
+    pub base: Arc<RelationDescriptor>,
+    /// What inherits from it does not take part.
+    pub only: bool,
+    /// The views between.
+    pub through: Vec<Arc<RelationDescriptor>>,
+}
+
 /// WHERE of one view.
 pub(crate) struct ViewCondition {
     view: Arc<RelationDescriptor>,
@@ -116,12 +125,9 @@ impl Binder<'_> {
     ///
     /// # Errors
     /// 55000 for a view that is not updatable; `verb` is what was tried.
-    pub(crate) fn base_of_view(
-        &mut self,
-        view: &Arc<RelationDescriptor>,
-        verb: Verb,
-    ) -> Result<(Arc<RelationDescriptor>, bool)> {
+    pub(crate) fn base_of_view(&mut self, view: &Arc<RelationDescriptor>, verb: Verb) -> Result<BaseOfView> {
         let mut current = Arc::clone(view);
+        let mut through = Vec::new();
         for _ in 0..MAX_VIEW_DEPTH {
             let select = stored_text::view_query(&current)?;
             if let Some(detail) = obstacle(&select) {
@@ -136,9 +142,12 @@ impl Binder<'_> {
             let relation = self.stored_relation(&table.relation.name)?;
             match relation.kind {
                 RelationKind::Table | RelationKind::PartitionedTable => {
-                    return Ok((relation, table.relation.only));
+                    return Ok(BaseOfView { base: relation, only: table.relation.only, through });
                 }
-                RelationKind::View => current = relation,
+                RelationKind::View => {
+                    through.push(Arc::clone(&relation));
+                    current = relation;
+                }
                 _ => {
                     return Err(not_updatable(
                         &current,

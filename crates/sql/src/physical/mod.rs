@@ -35,6 +35,7 @@ mod scan;
 use std::sync::Arc;
 
 use ochre_base::Oid;
+use ochre_catalog::authority::Privileges;
 use ochre_expr::Expr;
 use ochre_types::SqlType;
 
@@ -85,6 +86,10 @@ pub struct PlannedStatement {
     pub returns_rows: bool,
     /// Relations used, with the lock that each must be held under while the plan runs, without duplicates.
     pub relations: Vec<RelationUse>,
+    /// What whoever runs it, or the owner of a view in it, must be allowed to: checked at each execution.
+    pub requirements: Box<[Requirement]>,
+    /// Namespaces that its text names and whoever runs it must be allowed to use.
+    pub namespaces: Box<[Oid]>,
     /// No INSERT, UPDATE or DELETE anywhere, and no row locks.
     pub read_only: bool,
     /// The methods that were switched off when it was planned, for EXPLAIN.
@@ -115,6 +120,23 @@ pub struct RelationUse {
     pub lock: RelationLock,
     /// What the statement does to it, for the check of privileges.
     pub access: RelationAccess,
+}
+
+/// What must be allowed to a role so that a statement may use a relation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Requirement {
+    /// The relation.
+    pub relation: Oid,
+    /// The owner of the view that uses it; invalid for whoever runs the statement.
+    pub checked_as: Oid,
+    /// What is done to the relation.
+    pub privileges: Privileges,
+    /// The columns that are read: 0 for whole rows, below it for system columns. Empty for any.
+    pub selected: Vec<i16>,
+    /// The columns that new rows are given values for.
+    pub inserted: Vec<i16>,
+    /// The columns that are changed; row locks need any.
+    pub updated: Vec<i16>,
 }
 
 /// The relation lock modes that queries and DML use, weakest first.

@@ -131,7 +131,17 @@ impl<'a> Planner<'a> {
     /// 0A000 for what has no operator.
     pub fn plan_logical(&self, statement: LogicalStatement) -> Result<PlannedStatement> {
         let LogicalStatement {
-            command, body, columns, tables, subqueries, ctes, work_tables, relations, ..
+            command,
+            body,
+            columns,
+            tables,
+            subqueries,
+            ctes,
+            work_tables,
+            relations,
+            requirements,
+            namespaces,
+            ..
         } = statement;
         let mut builder = PlanBuilder {
             planner: *self,
@@ -194,6 +204,8 @@ impl<'a> Planner<'a> {
             row_shape,
             returns_rows,
             relations,
+            requirements: requirements.into(),
+            namespaces: namespaces.into(),
             read_only,
             disabled: DisabledMethods::of(self.settings),
         };

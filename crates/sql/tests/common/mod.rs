@@ -64,6 +64,7 @@ pub fn catalog() -> CatalogSnapshot {
                 ..ColumnStatistics::default()
             };
             descriptors.push(ColumnDescriptor {
+                acl: None,
                 number,
                 name: words[0].into(),
                 ty,
@@ -104,6 +105,7 @@ pub fn catalog() -> CatalogSnapshot {
                     unique,
                     primary,
                     nulls_not_distinct: false,
+                    clustered: false,
                     immediate: true,
                     predicate: None,
                     valid: true,
@@ -140,6 +142,7 @@ pub fn catalog() -> CatalogSnapshot {
             }
         }
         snapshot.apply(&CatalogChange::PutRelation(Arc::new(RelationDescriptor {
+            acl: None,
             oid: table,
             namespace: oids::PUBLIC,
             name: name.trim().into(),

@@ -46,6 +46,7 @@ fn rows(catalog: Oid) -> Rows {
         oids::PG_CLASS => objects::classes(),
         oids::PG_ATTRIBUTE => objects::attributes(),
         oids::PG_NAMESPACE => objects::namespaces(),
+        oids::PG_AUTHID | oids::PG_AUTH_MEMBERS => objects::roles(catalog),
         oids::PG_DESCRIPTION => objects::descriptions(),
         oids::PG_REWRITE => objects::rewrites(),
         oids::PG_AM => objects::access_methods(),

@@ -7,7 +7,7 @@ use super::Rows;
 use crate::builtin;
 use crate::descriptor::RelationKind;
 use crate::oids;
-use crate::stored::{RowWriter, attribute_row, class_row, namespace_rows};
+use crate::stored::{RowWriter, attribute_row, class_row, namespace_rows, role_rows};
 
 pub(super) fn classes() -> Rows {
     builtin::relations().iter().map(|relation| class_row(relation).values).collect()
@@ -31,6 +31,14 @@ fn namespace_catalog_rows(catalog: Oid) -> Rows {
 
 pub(super) fn namespaces() -> Rows {
     namespace_catalog_rows(oids::PG_NAMESPACE)
+}
+
+/// The rows of roles that are not stored.
+pub(super) fn roles(catalog: Oid) -> Rows {
+    let roles = builtin::roles();
+    let predefined = roles.iter().filter(|role| role.oid != oids::BOOTSTRAP_ROLE);
+    let rows = predefined.flat_map(|role| role_rows(role));
+    rows.filter(|row| row.catalog == catalog).map(|row| row.values).collect()
 }
 
 pub(super) fn descriptions() -> Rows {

@@ -1,0 +1,63 @@
+-- CLUSTER: a table in the order of an index
+
+CREATE TABLE c (a int, b text, PRIMARY KEY (a));
+INSERT INTO c SELECT (i * 7919) % 1000, 'row ' || i FROM generate_series(1, 999) i;
+CREATE INDEX c_b ON c (b DESC);
+CREATE INDEX c_lower ON c (lower(b), a);
+CREATE INDEX c_part ON c (a) WHERE a > 5;
+CREATE INDEX c_hash ON c USING hash (a);
+CLUSTER c;
+CLUSTER c USING c_pkey;
+SELECT a FROM c LIMIT 5;
+SELECT count(*), sum(a) FROM c;
+SELECT c.relname FROM pg_index i JOIN pg_class c ON c.oid = indexrelid WHERE indisclustered;
+CLUSTER c USING c_b;
+SELECT b FROM c LIMIT 3;
+SELECT c.relname FROM pg_index i JOIN pg_class c ON c.oid = indexrelid WHERE indisclustered;
+DELETE FROM c WHERE a % 2 = 0;
+UPDATE c SET b = 'zzz' WHERE a = 1;
+CLUSTER c;
+SELECT b FROM c LIMIT 2;
+SELECT count(*) FROM c;
+CLUSTER c USING c_lower;
+SELECT b FROM c LIMIT 2;
+SELECT a FROM c WHERE a = 7;
+CLUSTER c USING c_part;
+CLUSTER c USING c_hash;
+CLUSTER c USING no_such_index;
+CLUSTER no_such_table;
+CREATE TABLE d (a int PRIMARY KEY);
+CLUSTER c USING d_pkey;
+ALTER TABLE c CLUSTER ON c_pkey;
+SELECT c.relname FROM pg_index i JOIN pg_class c ON c.oid = indexrelid WHERE indisclustered;
+CLUSTER;
+SELECT a FROM c LIMIT 3;
+ALTER TABLE c SET WITHOUT CLUSTER;
+CLUSTER c;
+BEGIN;
+CLUSTER c USING c_b;
+ROLLBACK;
+SELECT a FROM c LIMIT 3;
+BEGIN;
+CLUSTER;
+ROLLBACK;
+CREATE VIEW v AS SELECT 1;
+CLUSTER v USING c_pkey;
+
+-- Partitioned tables
+
+CREATE TABLE p (a int, b int) PARTITION BY RANGE (a);
+CREATE TABLE p1 PARTITION OF p FOR VALUES FROM (0) TO (100);
+CREATE TABLE p2 PARTITION OF p FOR VALUES FROM (100) TO (200);
+CREATE INDEX p_b ON p (b);
+INSERT INTO p SELECT i, (i * 37) % 200 FROM generate_series(0, 199) i;
+CLUSTER p;
+CLUSTER p USING p_b;
+SELECT b FROM p1 LIMIT 3;
+SELECT b FROM p2 LIMIT 3;
+ALTER TABLE p CLUSTER ON p_b;
+ALTER TABLE p1 CLUSTER ON p1_b_idx;
+CLUSTER p1;
+BEGIN;
+CLUSTER p USING p_b;
+ROLLBACK;
