@@ -63,6 +63,8 @@ pub struct CollectorStats {
     pub versions: u64,
     /// Rows removed.
     pub rows: u64,
+    /// Rows that stay. Only VACUUM counts them.
+    pub live: u64,
     /// Blocks found or made all-visible.
     pub all_visible: u64,
 }
@@ -349,6 +351,7 @@ impl Collector {
             go_on()?;
             let collected = heap.collect_block(block, true)?;
             stats.add(&collected);
+            stats.live += heap.count_rows(block)?;
             self.manager.note_unlinked(heap.relation(), collected.dead);
             if collected.kept_for.is_some() || collected.running.is_some() {
                 self.file(heap.relation(), block, &collected);

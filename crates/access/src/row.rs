@@ -27,6 +27,8 @@
 //!   layout alone.
 //! - R2: overflow references are found without the layout, so that the collector can free what they name.
 
+use std::sync::Arc;
+
 use ochre_base::limits::MAX_VALUE_BYTES;
 use ochre_base::{Error, Result, SqlState};
 use smallvec::SmallVec;
@@ -54,10 +56,36 @@ pub enum FieldKind {
     Variable,
 }
 
+/// What may happen to a variable field of a row that is long: SET STORAGE.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum FieldStorage {
+    /// It stays as it is.
+    Plain,
+    /// It may be moved to overflow pages.
+    External,
+    /// It may be compressed, then moved.
+    #[default]
+    Extended,
+    /// It may be compressed, and is moved when the row does not fit on a page otherwise.
+    Main,
+}
+
+impl FieldStorage {
+    fn compresses(self) -> bool {
+        matches!(self, FieldStorage::Extended | FieldStorage::Main)
+    }
+
+    fn moves(self) -> bool {
+        matches!(self, FieldStorage::Extended | FieldStorage::External)
+    }
+}
+
 /// The fields of a row, in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RowLayout {
     fields: Box<[LayoutField]>,
+    /// How the fields of new rows are stored, by number; `None` when all are as usual.
+    storage: Option<Arc<[FieldStorage]>>,
     /// Bytes of all fixed fields.
     fixed_bytes: usize,
     variable_count: usize,
@@ -88,7 +116,14 @@ impl RowLayout {
                 }
             })
             .collect();
-        RowLayout { fields, fixed_bytes, variable_count }
+        RowLayout { fields, storage: None, fixed_bytes, variable_count }
+    }
+
+    /// The same layout with what may happen to each field in new rows.
+    pub fn with_storage(mut self, storage: &[FieldStorage]) -> RowLayout {
+        let usual = storage.iter().all(|storage| *storage == FieldStorage::default());
+        self.storage = (!usual).then(|| storage.into());
+        self
     }
 
     /// How many fields it has.
@@ -461,6 +496,8 @@ struct VariableField {
     start: usize,
     end: usize,
     form: u16,
+    /// Its number among all fields.
+    number: u16,
 }
 
 /// Encodes rows, one after the other, into memory that it keeps.
@@ -486,6 +523,7 @@ pub struct RowBuffer {
     ends: Vec<VariableField>,
     field_count: usize,
     pushed: usize,
+    storage: Option<Arc<[FieldStorage]>>,
     pub(crate) pending: Vec<PendingValue>,
 }
 
@@ -502,6 +540,9 @@ impl RowBuffer {
         self.flags = RowFlags::default();
         self.field_count = layout.len();
         self.pushed = 0;
+        if self.storage.is_some() || layout.storage.is_some() {
+            self.storage.clone_from(&layout.storage);
+        }
     }
 
     /// Adds a fixed field.
@@ -529,7 +570,7 @@ impl RowBuffer {
         let start = self.variable.len();
         self.variable.extend_from_slice(head);
         self.variable.extend_from_slice(bytes);
-        self.ends.push(VariableField { start, end: self.variable.len(), form });
+        self.ends.push(VariableField { start, end: self.variable.len(), form, number: self.pushed as u16 });
         self.pushed += 1;
     }
 
@@ -644,7 +685,12 @@ impl RowBuffer {
     fn shrink(&mut self) -> Result<()> {
         let mut values: Vec<Vec<u8>> =
             self.ends.iter().map(|f| self.variable[f.start..f.end].to_vec()).collect();
-        let mut tried: Vec<bool> = self.ends.iter().map(|f| f.form != 0).collect();
+        let storage: Vec<FieldStorage> = match &self.storage {
+            None => vec![FieldStorage::default(); values.len()],
+            Some(storage) => self.ends.iter().map(|f| storage[f.number as usize]).collect(),
+        };
+        let mut tried: Vec<bool> =
+            self.ends.iter().zip(&storage).map(|(f, storage)| f.form != 0 || !storage.compresses()).collect();
         let mut total = self.encoded_bytes();
         while total > LARGE_ROW_BYTES {
             let Some(i) = largest(&values, |i| !tried[i]) else { break };
@@ -659,24 +705,31 @@ impl RowBuffer {
                 self.ends[i].form = FORM_COMPRESSED;
             }
         }
-        while total > LARGE_ROW_BYTES {
-            let Some(i) = largest(&values, |i| self.ends[i].form & FORM_OVERFLOW == 0) else { break };
-            let compressed = self.ends[i].form == FORM_COMPRESSED;
-            let value = std::mem::take(&mut values[i]);
-            let (value_bytes, stored) = if compressed {
-                (u32_at(&value, 0)?, value[4..].to_vec())
-            } else {
-                (value.len() as u32, value)
-            };
-            let stored_bytes = stored.len() as u32;
-            let reference = OverflowReference { value_bytes, stored_bytes, first: 0, compressed };
-            values[i] = reference.encode().to_vec();
-            self.ends[i].form |= FORM_OVERFLOW;
-            // The field's number for the moment; `assemble` turns it into an offset.
-            self.pending.push(PendingValue { reference_at: i, stored });
-            total = total - if compressed { stored_bytes as usize + 4 } else { stored_bytes as usize }
-                + OVERFLOW_REFERENCE_BYTES
-                + 4;
+        // What should stay with the row is moved when it does not fit otherwise.
+        for (long, last) in [(LARGE_ROW_BYTES, false), (MAX_PAYLOAD_BYTES, true)] {
+            while total > long {
+                let may_move = |i: usize| {
+                    let wanted = storage[i].moves() || last && storage[i] == FieldStorage::Main;
+                    wanted && self.ends[i].form & FORM_OVERFLOW == 0
+                };
+                let Some(i) = largest(&values, may_move) else { break };
+                let compressed = self.ends[i].form == FORM_COMPRESSED;
+                let value = std::mem::take(&mut values[i]);
+                let (value_bytes, stored) = if compressed {
+                    (u32_at(&value, 0)?, value[4..].to_vec())
+                } else {
+                    (value.len() as u32, value)
+                };
+                let stored_bytes = stored.len() as u32;
+                let reference = OverflowReference { value_bytes, stored_bytes, first: 0, compressed };
+                values[i] = reference.encode().to_vec();
+                self.ends[i].form |= FORM_OVERFLOW;
+                // The field's number for the moment; `assemble` turns it into an offset.
+                self.pending.push(PendingValue { reference_at: i, stored });
+                total = total - if compressed { stored_bytes as usize + 4 } else { stored_bytes as usize }
+                    + OVERFLOW_REFERENCE_BYTES
+                    + 4;
+            }
         }
         self.variable.clear();
         for (field, value) in self.ends.iter_mut().zip(&values) {

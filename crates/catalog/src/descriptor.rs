@@ -25,6 +25,8 @@ pub enum RelationKind {
     PartitionedTable,
     /// An index without entries of its own, of a partitioned table: its partitions' indexes have them.
     PartitionedIndex,
+    /// A type of rows that are nowhere by themselves.
+    CompositeType,
 }
 
 impl RelationKind {
@@ -38,6 +40,7 @@ impl RelationKind {
             RelationKind::MaterializedView => b'm',
             RelationKind::PartitionedTable => b'p',
             RelationKind::PartitionedIndex => b'I',
+            RelationKind::CompositeType => b'c',
         }
     }
 
@@ -51,6 +54,7 @@ impl RelationKind {
             b'm' => RelationKind::MaterializedView,
             b'p' => RelationKind::PartitionedTable,
             b'I' => RelationKind::PartitionedIndex,
+            b'c' => RelationKind::CompositeType,
             _ => return None,
         })
     }
@@ -63,6 +67,7 @@ impl RelationKind {
             RelationKind::Sequence => "sequence",
             RelationKind::View => "view",
             RelationKind::MaterializedView => "materialized view",
+            RelationKind::CompositeType => "type",
         }
     }
 
@@ -76,6 +81,7 @@ impl RelationKind {
             RelationKind::MaterializedView => "materialized views",
             RelationKind::PartitionedTable => "partitioned tables",
             RelationKind::PartitionedIndex => "partitioned indexes",
+            RelationKind::CompositeType => "composite types",
         }
     }
 
@@ -165,6 +171,8 @@ pub struct ColumnDescriptor {
     pub missing: Option<Datum>,
     pub comment: Option<Arc<str>>,
     pub statistics: Option<Arc<ColumnStatistics>>,
+    /// `attstorage`, where it is another letter than the type's.
+    pub storage: Option<u8>,
     pub origin: Origin,
     /// What was granted on the column besides what was on the relation.
     pub acl: Option<Acl>,

@@ -32,8 +32,13 @@ fn require(holds: bool, misfit: &'static str) -> Fit {
 /// What is wrong.
 pub fn check(relation: &RelationDescriptor, find: Find<'_, '_>) -> Fit {
     let kind = relation.kind;
-    let without_file =
-        matches!(kind, RelationKind::View | RelationKind::PartitionedTable | RelationKind::PartitionedIndex);
+    let without_file = matches!(
+        kind,
+        RelationKind::View
+            | RelationKind::PartitionedTable
+            | RelationKind::PartitionedIndex
+            | RelationKind::CompositeType
+    );
     require(
         relation.file.is_some() != without_file,
         "a file where there is none, or none where there is one",

@@ -172,16 +172,24 @@ impl Session {
             let values = sample.iter().map(|row| row[column.number as usize - 1].clone());
             column.statistics = Some(Arc::new(statistics(column.ty, values, rows, target)));
         }
-        changed.row_estimate = rows as f64;
-        if relation.file.is_some() {
-            changed.page_estimate = pages;
-        }
-        let indexes = changed.indexes.clone();
-        self.put_relation(changed)?;
+        let pages = relation.file.map_or(changed.page_estimate, |_| pages);
+        self.put_estimates(changed, rows as f64, pages)
+    }
+
+    /// Writes down how many rows and pages a relation has, and the same of its indexes.
+    pub(crate) fn put_estimates(
+        &self,
+        mut relation: RelationDescriptor,
+        rows: f64,
+        pages: u32,
+    ) -> Result<()> {
+        (relation.row_estimate, relation.page_estimate) = (rows, pages);
+        let indexes = relation.indexes.clone();
+        self.put_relation(relation)?;
         for index in indexes {
             let tree = self.state.instance.btrees().open(self.state.database.file_key(false, index.file))?;
             let mut index = (*index).clone();
-            index.row_estimate = rows as f64;
+            index.row_estimate = rows;
             index.page_estimate = tree.stats()?.pages;
             self.replace_index(index)?;
         }

@@ -2,7 +2,8 @@
 //!
 //! # Differences
 //! Garbage goes without VACUUM. It sends the collector through whole tables at once, finds index pages that a crash left
-//! unused, and takes pages into the all-visible map. Nothing is ever frozen, so FREEZE asks for nothing. VACUUM FULL writes
+//! unused, takes pages into the all-visible map and counts rows for the planner. Nothing is ever frozen, so FREEZE and the
+//! settings of ages ask for nothing. VACUUM FULL writes
 //! the table anew and holds every row that the newest snapshot sees; while an older snapshot is open it refuses.
 //!
 //! # Not done
@@ -325,6 +326,10 @@ impl Session {
         for index in &table.indexes {
             go_on()?;
             pages += index.tree.reclaim(Xid::NONE)?;
+        }
+        let (rows, blocks) = (stats.live as f64, heap.block_count()?);
+        if (relation.row_estimate, relation.page_estimate) != (rows, blocks) {
+            self.put_estimates((**relation).clone(), rows, blocks)?;
         }
         if options.verbose {
             self.inform(format!(

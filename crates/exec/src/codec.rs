@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use ochre_access::heap::{Heap, VersionRef};
 use ochre_access::row::{
-    Field, FieldKind, FieldPlace, OverflowReference, RowBuffer, RowLayout, RowView, decompress,
+    Field, FieldKind, FieldPlace, FieldStorage, OverflowReference, RowBuffer, RowLayout, RowView, decompress,
 };
 use ochre_base::{Error, Oid, Result, RowId};
 use ochre_catalog::{ColumnList, RelationDescriptor};
@@ -66,6 +66,16 @@ impl ListCodec {
     }
 }
 
+/// What the letter of `pg_attribute.attstorage` stands for.
+fn field_storage(letter: Option<u8>) -> FieldStorage {
+    match letter {
+        Some(b'p') => FieldStorage::Plain,
+        Some(b'e') => FieldStorage::External,
+        Some(b'm') => FieldStorage::Main,
+        _ => FieldStorage::Extended,
+    }
+}
+
 impl RowCodec {
     /// The codec of a table.
     pub fn new(table: &RelationDescriptor) -> RowCodec {
@@ -101,6 +111,15 @@ impl RowCodec {
                 lists.len() - 1
             }
         };
+        if table.columns.iter().any(|column| column.storage.is_some()) {
+            let list = &mut lists[current];
+            let storage: Vec<FieldStorage> = list
+                .fields
+                .iter()
+                .map(|(position, _)| field_storage(table.columns[*position].storage))
+                .collect();
+            list.layout = list.layout.clone().with_storage(&storage);
+        }
         RowCodec { table: table.oid, columns, lists, current }
     }
 

@@ -127,6 +127,19 @@ impl Heap {
         Ok(collected)
     }
 
+    /// Rows whose newest version lies on a block and is none that says that they are gone.
+    pub(crate) fn count_rows(&self, block: BlockNo) -> Result<u64> {
+        let page = self.read_page(block)?;
+        if page.is_unused() || page.kind() != PageKind::HEAP {
+            return Ok(0);
+        }
+        let is_there = |slot: &u16| {
+            matches!(page.slot(*slot).flags, kind::ROW | kind::MOVED)
+                && version_in(&page, *slot).is_some_and(|(version, _)| !version.is_tombstone())
+        };
+        Ok((0..page.slot_count()).filter(is_there).count() as u64)
+    }
+
     /// Collects one chain. `page` is where its newest version lies; `home`, when that is another, has its stub. The page
     /// was last changed at `changed`, but for bits that were cleared (K3).
     #[allow(clippy::too_many_arguments, reason = "the state of a visit, and where one row lies")]

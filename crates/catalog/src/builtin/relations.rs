@@ -146,6 +146,7 @@ fn parse_column<'a>(position: i16, fields: &mut impl Iterator<Item = &'a str>) -
         missing: None,
         comment: None,
         statistics: None,
+        storage: None,
         origin: Origin::LOCAL,
         acl: None,
     }

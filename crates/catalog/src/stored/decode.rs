@@ -321,6 +321,8 @@ fn columns(gathered: &Gathered<'_>) -> Result<HashMap<Oid, Vec<ColumnDescriptor>
             missing: row.array("attmissingval").into_iter().next(),
             comment: None,
             statistics: statistics.remove(&(relation, number)),
+            storage: Some(row.letter("attstorage"))
+                .filter(|letter| *letter != super::encode::type_storage(row.oid("atttypid"))),
             origin: Origin { local: row.flag("attislocal"), inherited: row.integer("attinhcount") as i16 },
             acl: row.acl("attacl"),
         };

@@ -183,7 +183,10 @@ pub(crate) fn class_row(relation: &RelationDescriptor) -> CatalogRow {
         RelationKind::Index | RelationKind::PartitionedIndex => {
             relation.index.as_ref().map_or(oids::BTREE_AM, |index| index.method.oid())
         }
-        RelationKind::Sequence | RelationKind::View | RelationKind::PartitionedTable => Oid::INVALID,
+        RelationKind::Sequence
+        | RelationKind::View
+        | RelationKind::PartitionedTable
+        | RelationKind::CompositeType => Oid::INVALID,
     };
     let options = relation.index.as_ref().map_or(&relation.options, |index| &index.options);
     let checks = relation.constraints.iter().filter(|c| c.kind == ConstraintKind::Check).count();
@@ -226,6 +229,11 @@ pub(crate) fn class_row(relation: &RelationDescriptor) -> CatalogRow {
         .row(smallvec![i64::from(relation.oid.0)])
 }
 
+/// The letter of `attstorage` for columns of a type, unless they say otherwise.
+pub(crate) fn type_storage(ty: Oid) -> u8 {
+    type_info(ty).map_or(b'x', |info| info.storage)
+}
+
 /// A column's `pg_attribute` row; built-in relations' columns are shown by the same function.
 pub(crate) fn attribute_row(relation: &RelationDescriptor, column: &ColumnDescriptor) -> CatalogRow {
     let info = type_info(column.ty.oid);
@@ -241,7 +249,7 @@ pub(crate) fn attribute_row(relation: &RelationDescriptor, column: &ColumnDescri
         .set("attndims", i16::from(column.ty.element().is_some()))
         .set("attbyval", info.is_some_and(|info| info.by_value))
         .set("attalign", info.map_or(b'i', |info| info.align))
-        .set("attstorage", info.map_or(b'x', |info| info.storage))
+        .set("attstorage", column.storage.unwrap_or_else(|| type_storage(column.ty.oid)))
         .set("attcompression", 0_u8)
         .set("attnotnull", column.not_null && live)
         .set("atthasdef", column.default.is_some())

@@ -89,6 +89,17 @@ impl Session {
         self.rewrite_column(&relation, number)
     }
 
+    /// ALTER COLUMN … SET STORAGE, for one table.
+    pub(crate) fn set_storage(&self, table: Oid, name: &str, storage: &str) -> Result<()> {
+        let mut relation = (*self.relation(table)).clone();
+        let number =
+            relation.column_named(name).ok_or_else(|| errors::undefined_column(name, &relation.name))?.number;
+        let column = &mut relation.columns[number as usize - 1];
+        column.storage = storage_letter(storage, column.ty)?;
+        self.put_relation(relation)?;
+        Ok(())
+    }
+
     pub(crate) fn drop_column(
         &self,
         table: Oid,
@@ -487,4 +498,35 @@ fn typmod_widens(old: SqlType, new: SqlType) -> bool {
         return old.oid != ochre_types::oids::BPCHAR;
     }
     old.oid == ochre_types::oids::VARCHAR && old.typmod != -1 && old.typmod <= new.typmod
+}
+
+/// The letter of a storage word for a column of a type; `None` for the type's own.
+///
+/// # Errors
+/// 22023 for no such word, 0A000 when the type's values have one length.
+pub(crate) fn storage_letter(word: &str, ty: SqlType) -> Result<Option<u8>> {
+    let own = ochre_types::type_info(ty.oid).map_or(b'x', |info| info.storage);
+    let letter = match word.to_ascii_lowercase().as_str() {
+        "plain" => b'p',
+        "external" => b'e',
+        "extended" => b'x',
+        "main" => b'm',
+        "default" => own,
+        _ => {
+            return Err(Error::new(
+                SqlState::INVALID_PARAMETER_VALUE,
+                format!("invalid storage type \"{word}\""),
+            ));
+        }
+    };
+    if letter != b'p' && ty.physical.stored_width().is_some() {
+        return Err(Error::new(
+            SqlState::FEATURE_NOT_SUPPORTED,
+            format!(
+                "column data type {} can only have storage PLAIN",
+                ochre_types::typmod::format_type(ty.oid, -1)
+            ),
+        ));
+    }
+    Ok((letter != own).then_some(letter))
 }

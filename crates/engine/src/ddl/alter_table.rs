@@ -23,6 +23,7 @@ fn tag_of(kind: ObjectKind) -> &'static str {
         ObjectKind::Sequence => "ALTER SEQUENCE",
         ObjectKind::View => "ALTER VIEW",
         ObjectKind::MaterializedView => "ALTER MATERIALIZED VIEW",
+        ObjectKind::Type => "ALTER TYPE",
         _ => "ALTER TABLE",
     }
 }
@@ -33,6 +34,7 @@ fn relation_kind(kind: ObjectKind) -> Option<RelationKind> {
         ObjectKind::Sequence => RelationKind::Sequence,
         ObjectKind::View => RelationKind::View,
         ObjectKind::MaterializedView => RelationKind::MaterializedView,
+        ObjectKind::Type => RelationKind::CompositeType,
         _ => return None,
     })
 }
@@ -157,6 +159,13 @@ impl Session {
                 self.hand_down_constraints(oid, &relation, recurse)
             }
             AlterTableAction::DropNotNull(name) => self.drop_not_null_tree(oid, name, recurse),
+            AlterTableAction::SetStorage { name, storage } => {
+                let mut targets = vec![oid];
+                if recurse {
+                    targets = self.lock_descendants(oid, RelationLockMode::AccessExclusive)?;
+                }
+                targets.into_iter().try_for_each(|table| self.set_storage(table, name, storage))
+            }
             AlterTableAction::AlterColumnType { name, type_name, collation, using, .. } => {
                 if collation.is_some() {
                     return Err(Error::unsupported("COLLATE in ALTER COLUMN TYPE"));
@@ -328,6 +337,11 @@ impl Session {
             RenameTarget::Object(ObjectRef::OnTable { kind: ObjectKind::Trigger, name, table }) => {
                 self.rename_trigger(name, table, &statement.new_name)
             }
+            RenameTarget::Object(ObjectRef::Type { kind: ObjectKind::Type, type_name }) => {
+                let found = self.require_composite(type_name)?;
+                self.rename_relation(&found, &statement.new_name)?;
+                Ok(CommandTag::Plain("ALTER TYPE"))
+            }
             _ => Err(Error::unsupported("renaming objects of this kind")),
         }
     }
@@ -395,6 +409,14 @@ impl Session {
             let namespace = namespace.ok_or_else(|| errors::undefined_schema(&statement.schema))?.oid;
             self.state.require_namespace(namespace)?;
             return self.move_routine(*kind, signature, namespace);
+        }
+        if let ObjectRef::Type { kind: ObjectKind::Type, type_name } = &statement.object {
+            let found = self.require_composite(type_name)?;
+            let catalog = self.state.catalog();
+            let namespace = catalog.namespace_named(&statement.schema);
+            let namespace = namespace.ok_or_else(|| errors::undefined_schema(&statement.schema))?.oid;
+            self.move_relation(&found, namespace)?;
+            return Ok(CommandTag::Plain("ALTER TYPE"));
         }
         let ObjectRef::Named { kind, name } = &statement.object else {
             return Err(Error::unsupported("SET SCHEMA for objects of this kind"));

@@ -199,9 +199,6 @@ impl Session {
         if !definition.fdw_options.is_empty() {
             return Err(Error::unsupported("OPTIONS of a column"));
         }
-        if definition.storage.as_ref().is_some_and(|storage| !storage.eq_ignore_ascii_case("default")) {
-            return Err(at(Error::unsupported("STORAGE of a column")));
-        }
         if definition.compression.as_ref().is_some_and(|c| !matches!(c.as_str(), "lz4" | "default")) {
             return Err(at(Error::unsupported("COMPRESSION other than lz4")));
         }
@@ -222,6 +219,9 @@ impl Session {
         let collation = self.column_collation(definition.collation.as_ref(), ty)?;
         let mut column = new_column(number, name, ty);
         column.collation = collation;
+        if let Some(storage) = &definition.storage {
+            column.storage = super::alter_column::storage_letter(storage, ty)?;
+        }
         if serial.is_some() {
             column.not_null = true;
             new.constraints.push(NewConstraint::not_null(number, None));
@@ -244,6 +244,10 @@ impl Session {
         let inherited = &new.columns[position];
         let mut column = new_column(inherited.number, &inherited.name, inherited.ty);
         column.collation = inherited.collation;
+        column.storage = match &definition.storage {
+            Some(storage) => super::alter_column::storage_letter(storage, inherited.ty)?,
+            None => inherited.storage,
+        };
         self.add_column_constraints(definition, false, column, new)?;
         // The definition is still the parent's.
         new.columns[position].origin.local = false;
@@ -432,6 +436,7 @@ pub(crate) fn new_column(number: i16, name: &str, ty: SqlType) -> ColumnDescript
         missing: None,
         comment: None,
         statistics: None,
+        storage: None,
         origin: Origin::LOCAL,
     }
 }

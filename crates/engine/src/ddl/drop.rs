@@ -9,6 +9,7 @@ use ochre_catalog::{
 use ochre_parser::ast::{Behavior, DropStmt, ObjectKind, ObjectName, ObjectRef};
 use ochre_txn::locks::RelationLockMode;
 
+use super::row_type::RowTypeUse;
 use crate::authority::Need;
 use crate::session::Session;
 use crate::tag::CommandTag;
@@ -21,6 +22,7 @@ impl Session {
             ObjectKind::Sequence => (RelationKind::Sequence, "DROP SEQUENCE"),
             ObjectKind::View => (RelationKind::View, "DROP VIEW"),
             ObjectKind::MaterializedView => (RelationKind::MaterializedView, "DROP MATERIALIZED VIEW"),
+            ObjectKind::Type => (RelationKind::CompositeType, "DROP TYPE"),
             ObjectKind::Schema => return self.drop_schemas(statement),
             ObjectKind::Trigger => return self.drop_triggers(statement),
             ObjectKind::Function | ObjectKind::Procedure | ObjectKind::Routine => {
@@ -33,8 +35,14 @@ impl Session {
         }
         let mut doomed = Vec::new();
         for object in &statement.objects {
-            let ObjectRef::Named { name, .. } = object else {
-                return Err(Error::internal("a relation is dropped by its name"));
+            let of_type;
+            let name = match object {
+                ObjectRef::Named { name, .. } => name,
+                ObjectRef::Type { type_name, .. } => {
+                    of_type = self.composite_name(type_name)?;
+                    &of_type
+                }
+                _ => return Err(Error::internal("a relation is dropped by its name")),
             };
             if let Some(relation) = self.find_to_drop(name, kind, statement.if_exists)? {
                 doomed.push(relation.oid);
@@ -49,6 +57,7 @@ impl Session {
     pub(crate) fn drop_relations(&self, doomed: &[Oid], behavior: Behavior) -> Result<()> {
         let mut all: Vec<Oid> = doomed.to_vec();
         let mut lines: Vec<(String, String)> = Vec::new();
+        let mut typed: Vec<RowTypeUse> = Vec::new();
         let mut next = 0;
         while next < all.len() {
             let used = self.relation(all[next]);
@@ -73,8 +82,32 @@ impl Session {
                     lines.push((format!("{view} depends on {}", self.shown_name(&used)), view));
                 }
             }
+            for user in self.uses_of_row_type(&used) {
+                let shown = match &user {
+                    RowTypeUse::Column(relation, _) if all.contains(&relation.oid) => continue,
+                    RowTypeUse::Column(relation, column) => {
+                        format!("column {column} of {}", self.shown_name(relation))
+                    }
+                    RowTypeUse::Routine(routine) => self.routine_shown(routine),
+                };
+                if lines.iter().all(|(_, known)| *known != shown) {
+                    let ty = self.type_name_text(self.sql_type(used.row_type));
+                    lines.push((format!("{shown} depends on type {ty}"), shown));
+                    typed.push(user);
+                }
+            }
         }
         self.report_dependents(doomed, lines, behavior)?;
+        for user in typed {
+            match user {
+                RowTypeUse::Column(relation, _) if all.contains(&relation.oid) => {}
+                RowTypeUse::Column(relation, column) => {
+                    self.lock_relation(relation.oid, RelationLockMode::AccessExclusive)?;
+                    self.drop_column_tree(relation.oid, &column, true, Behavior::Cascade, true, true)?;
+                }
+                RowTypeUse::Routine(routine) => self.drop_routine(routine.oid, Behavior::Cascade)?,
+            }
+        }
         for oid in all.iter().rev() {
             // One of the list may have taken another along.
             if self.state.catalog().relation(*oid).is_some() {
@@ -240,7 +273,7 @@ impl Session {
                 return Err(match missing_schema {
                     Some(schema) => crate::errors::undefined_schema(schema),
                     None => Error::new(
-                        if kind == RelationKind::Index {
+                        if matches!(kind, RelationKind::Index | RelationKind::CompositeType) {
                             SqlState::UNDEFINED_OBJECT
                         } else {
                             SqlState::UNDEFINED_TABLE
@@ -267,6 +300,14 @@ impl Session {
             RelationKind::Index => relation.kind.is_index(),
             _ => relation.kind == kind,
         };
+        if !fits && kind == RelationKind::CompositeType && relation.row_type.is_valid() {
+            let shown = self.shown_name(&relation);
+            return Err(Error::new(
+                SqlState::DEPENDENT_OBJECTS_STILL_EXIST,
+                format!("cannot drop type {} because {shown} requires it", relation.name),
+            )
+            .hint(format!("You can drop {shown} instead.")));
+        }
         if !fits {
             let article = if matches!(kind, RelationKind::Index) { "an" } else { "a" };
             let hint = match relation.kind {
@@ -274,6 +315,7 @@ impl Session {
                 RelationKind::Index | RelationKind::PartitionedIndex => "Use DROP INDEX to remove an index.",
                 RelationKind::Sequence => "Use DROP SEQUENCE to remove a sequence.",
                 RelationKind::View => "Use DROP VIEW to remove a view.",
+                RelationKind::CompositeType => "Use DROP TYPE to remove a type.",
                 RelationKind::MaterializedView => "Use DROP MATERIALIZED VIEW to remove a materialized view.",
             };
             return Err(Error::new(

@@ -162,6 +162,7 @@ impl Session {
                     None => {
                         let number = new.columns.len() as i16 + 1;
                         let mut own = new_column(number, &column.name, column.ty);
+                        own.storage = column.storage;
                         own.collation = column.collation;
                         own.generated = column.generated;
                         own.default =

@@ -29,6 +29,7 @@ mod reference_parts;
 mod rewrite;
 mod role;
 mod routine;
+mod row_type;
 mod sequence;
 mod temporary;
 mod trigger;
@@ -114,6 +115,7 @@ impl Session {
 
     /// Adds or changes a relation in this transaction's catalog.
     pub(crate) fn put_relation(&self, relation: RelationDescriptor) -> Result<Arc<RelationDescriptor>> {
+        self.guard_row_types(&relation)?;
         let transaction = self.transaction.as_ref().expect("N1: a statement runs in a transaction");
         self.state.catalog.borrow_mut().put_relation(&self.state.database, transaction, relation)
     }

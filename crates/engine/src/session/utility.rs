@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use ochre_base::{Error, Result, SqlState};
+use ochre_catalog::RelationKind;
 use ochre_catalog::authority::Privileges;
 use ochre_parser::ast::{
     self, DefElem, DefValue, DiscardTarget, ExecuteStmt, ExplainStmt, LockMode, LockStmt, PrepareStmt,
@@ -231,6 +232,7 @@ impl Session {
             | Statement::Rename(_)
             | Statement::AlterObjectSchema(_)
             | Statement::CreateTrigger(_)
+            | Statement::CreateType(_)
             | Statement::CreateFunction(_)
             | Statement::AlterFunction(_)
             | Statement::CreateSchema(_)
@@ -284,6 +286,7 @@ impl Session {
             Statement::Rename(rename) => self.rename(rename),
             Statement::AlterObjectSchema(alter) => self.set_schema(alter),
             Statement::CreateTrigger(create) => self.create_trigger(create),
+            Statement::CreateType(create) => self.create_type(create),
             Statement::CreateFunction(create) => self.create_function(create),
             Statement::AlterFunction(alter) => self.alter_function(alter),
             Statement::CreateSchema(create) => self.create_schema(create),
@@ -303,7 +306,6 @@ impl Session {
         }
     }
 
-    /// The end of a statement that ran routines.
     /// What a CALL or DO is carried out by: outside blocks it may end the transaction.
     fn routine_host(&mut self) -> Host<'_> {
         match self.prevent_in_block("CALL") {
@@ -312,6 +314,7 @@ impl Session {
         }
     }
 
+    /// The end of a statement that ran routines.
     fn routine_done(&self, tag: &'static str) -> Result<CommandTag> {
         self.txn().advance_command()?;
         self.state.note_met(self.txn().gate_lsn());
@@ -528,6 +531,15 @@ impl Session {
         }
         let need = Need::OneOf(enough);
         for relation in &lock.relations {
+            if let Some(found) = self.state.find_relation(&relation.name)?
+                && !(found.kind.is_table() || found.kind == RelationKind::View)
+            {
+                return Err(Error::new(
+                    SqlState::WRONG_OBJECT_TYPE,
+                    format!("cannot lock relation \"{}\"", found.name),
+                )
+                .detail(format!("This operation is not supported for {}.", found.kind.plural())));
+            }
             if !lock.nowait {
                 let table = self.require_and_lock(&relation.name, mode, need)?;
                 if !relation.only {

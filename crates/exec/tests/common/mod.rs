@@ -114,6 +114,7 @@ impl Database {
                 missing: None,
                 comment: None,
                 statistics: None,
+                storage: None,
                 origin: ochre_catalog::Origin::LOCAL,
             })
             .collect();

@@ -12,6 +12,7 @@ use ochre_parser::ast::{self, Pos};
 use ochre_types::{Datum, SqlType};
 
 use super::ddl::RowExpression;
+use super::from::not_opened;
 use super::level::Clause;
 use super::returning::ReturningRows;
 use super::scope::{ItemColumns, RelationName, Scope, ScopeItem};
@@ -118,13 +119,8 @@ impl Binder<'_> {
                     format!("cannot change sequence \"{}\"", table.name),
                 ));
             }
-            RelationKind::Index | RelationKind::PartitionedIndex => {
-                let error = Error::new(
-                    SqlState::WRONG_OBJECT_TYPE,
-                    format!("cannot open relation \"{}\"", table.name),
-                )
-                .detail("This operation is not supported for indexes.");
-                return Err(self.at(error, name.pos));
+            RelationKind::Index | RelationKind::PartitionedIndex | RelationKind::CompositeType => {
+                return Err(self.at(not_opened(&table), name.pos));
             }
         }
         if table.builtin {

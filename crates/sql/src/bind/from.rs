@@ -219,13 +219,8 @@ impl Binder<'_> {
         let requirement = self.require(&relation, Privileges::SELECT);
         let name = self.relation_name(&relation, table.alias.as_ref().map(|alias| alias.name.as_str()));
         match relation.kind {
-            RelationKind::Index | RelationKind::PartitionedIndex => {
-                let error = Error::new(
-                    SqlState::WRONG_OBJECT_TYPE,
-                    format!("cannot open relation \"{}\"", relation.name),
-                )
-                .detail("This operation is not supported for indexes.");
-                return Err(self.at(error, table.pos));
+            RelationKind::Index | RelationKind::PartitionedIndex | RelationKind::CompositeType => {
+                return Err(self.at(not_opened(&relation), table.pos));
             }
             RelationKind::View => {
                 not_sampled(self)?;
@@ -907,4 +902,11 @@ impl Binder<'_> {
 
 fn mentions_columns(expr: &Expr) -> bool {
     expr.any(|node| matches!(node, Expr::Column { .. } | Expr::SubPlan { .. }))
+}
+
+/// 42809: a relation that has no rows to read or change.
+#[cold]
+pub(super) fn not_opened(relation: &RelationDescriptor) -> Error {
+    Error::new(SqlState::WRONG_OBJECT_TYPE, format!("cannot open relation \"{}\"", relation.name))
+        .detail(format!("This operation is not supported for {}.", relation.kind.plural()))
 }

@@ -77,6 +77,7 @@ pub fn catalog() -> CatalogSnapshot {
                 missing: None,
                 comment: None,
                 statistics: (rows > 0.0).then(|| Arc::new(statistics)),
+                storage: None,
                 origin: ochre_catalog::Origin::LOCAL,
             });
             if unique || words.contains(&"index") {
