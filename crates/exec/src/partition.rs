@@ -20,8 +20,11 @@ pub const FAN_OUT: usize = 16;
 const FAN_OUT_BITS: u32 = 4;
 /// A partition that is still too large after so many levels holds many rows of one key; splitting does not help.
 pub const MAX_DEPTH: u32 = 6;
-/// Rows gathered for a partition before they are written.
+/// Rows gathered for a partition before they are written, at most.
 const BLOCK_ROWS: usize = 1024;
+/// What rows gathered for all partitions, and the first of each that stay in memory, take of `work_mem` at most, but for the
+/// last row of each.
+const BLOCKS_SHARE: usize = 2;
 
 /// The hash of row `row`'s key: the same on both sides of a join.
 #[inline]
@@ -42,6 +45,8 @@ pub fn partition_of(hash: u64, depth: u32) -> usize {
 /// Takes rows and writes each to its partition.
 pub struct Partitioner {
     depth: u32,
+    /// Bytes of values of variable length that a partition gathers.
+    block_bytes: usize,
     parts: Vec<Part>,
 }
 
@@ -49,17 +54,25 @@ struct Part {
     store: RowStore,
     builders: Vec<ColumnBuilder>,
     rows: usize,
+    bytes: usize,
 }
 
 impl Partitioner {
     /// Empty partitions of rows of `types`, at a level of splitting.
-    pub fn new(types: &Arc<[PhysicalType]>, depth: u32, temp: &Arc<TempFiles>) -> Partitioner {
+    pub fn new(
+        types: &Arc<[PhysicalType]>,
+        depth: u32,
+        temp: &Arc<TempFiles>,
+        work_mem_bytes: usize,
+    ) -> Partitioner {
         let part = |_| Part {
             store: RowStore::new(Arc::clone(types), temp, 0),
             builders: builders(types, 0),
             rows: 0,
+            bytes: 0,
         };
-        Partitioner { depth, parts: (0..FAN_OUT).map(part).collect() }
+        let block_bytes = work_mem_bytes / BLOCKS_SHARE / FAN_OUT;
+        Partitioner { depth, block_bytes, parts: (0..FAN_OUT).map(part).collect() }
     }
 
     /// Adds one row of a batch by the hash of its key.
@@ -67,9 +80,10 @@ impl Partitioner {
         let part = &mut self.parts[partition_of(hash, self.depth)];
         for (builder, column) in part.builders.iter_mut().zip(&batch.columns) {
             builder.push_from(column, row);
+            part.bytes += column.as_bytes().map_or(0, |values| values.get(row * column.stride()).len());
         }
         part.rows += 1;
-        if part.rows >= BLOCK_ROWS {
+        if part.rows >= BLOCK_ROWS || part.bytes > self.block_bytes {
             part.flush()?;
         }
         Ok(())
@@ -88,8 +102,37 @@ impl Part {
     fn flush(&mut self) -> Result<()> {
         if self.rows > 0 {
             let rows = std::mem::take(&mut self.rows);
+            self.bytes = 0;
             self.store.append(take_batch(&mut self.builders, rows))?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ochre_types::{Column, Datum};
+
+    use super::*;
+    use crate::row_store::tests::temp_files;
+
+    #[test]
+    fn wide_rows_are_written_before_they_fill_memory() {
+        const WORK_MEM: usize = 1 << 20;
+        const WIDE: usize = 8 << 10;
+        let types: Arc<[PhysicalType]> = Arc::from([PhysicalType::Bytes]);
+        let wide = Datum::text("x".repeat(WIDE));
+        let batch = Batch::new(vec![Arc::new(Column::constant(PhysicalType::Bytes, &wide, 1))], 1);
+        let mut parts = Partitioner::new(&types, 0, &temp_files(), WORK_MEM);
+        for row in 0..FAN_OUT as u64 * 500 {
+            parts.add(&batch, 0, row << 24).unwrap();
+            let gathered: usize = parts.parts.iter().map(|part| part.rows * WIDE).sum();
+            assert!(gathered <= WORK_MEM / BLOCKS_SHARE + FAN_OUT * WIDE, "{gathered} bytes wait");
+        }
+        for store in parts.finish().unwrap() {
+            assert_eq!(store.rows(), 500);
+            assert!(store.batch(0).unwrap().unwrap().rows * WIDE <= WORK_MEM / FAN_OUT);
+            assert!(store.has_spilled());
+        }
     }
 }

@@ -429,3 +429,28 @@ fn a_page_far_behind_the_end_of_its_file_is_not_made() {
         }
     }
 }
+
+/// No flush reaches such an LSN: the page could never be written again, and who waited for that would wait for ever.
+#[test]
+fn a_page_that_is_younger_than_the_log_is_damaged() {
+    let (_, env) = sim(16);
+    let toy = filled(&env);
+    toy.storage.close().unwrap();
+    let end = toy.storage.wal().position();
+    drop(toy);
+    let file = env.fs.open(Path::new("data/base/5/1"), ochre_env::OpenMode::Existing).unwrap();
+    for (lsn, is_damaged) in [(end.0 + 4096, true), (end.0 - 8, false)] {
+        let mut page = Page::zeroed();
+        file.read_at(page.bytes_mut(), 8192).unwrap();
+        page.set_lsn(ochre_base::Lsn(lsn));
+        page.seal(page_key(1, 1));
+        file.write_at(page.bytes(), 8192).unwrap();
+        let toy = Toy::open(&env, small_config()).unwrap();
+        let read = toy.storage.pool().read(page_key(1, 1));
+        assert_eq!(read.is_err(), is_damaged, "{lsn:x}");
+        if let Err(error) = read {
+            assert_eq!(error.sqlstate(), SqlState::DATA_CORRUPTED);
+            assert!(error.fields().detail.as_deref().unwrap_or_default().contains("beyond the log's end"));
+        }
+    }
+}

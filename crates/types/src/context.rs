@@ -131,22 +131,24 @@ impl FormatContext {
 /// Bytes that are printed between two looks at whether to go on.
 const PIECE_BYTES: usize = 1 << 16;
 
-/// When somebody who prints what may be large looks at whether to go on: after every piece of some bytes.
+/// When somebody who prints, reads or changes what may be large looks at whether to go on: after every piece of some bytes.
+/// Either tells how long his text has become ([`Pace::look`]), or how much he has passed ([`Pace::advance`]).
 pub struct Pace<'a> {
     /// `None` where nobody is asked.
     context: Option<&'a FormatContext>,
     next: usize,
+    passed: usize,
 }
 
 impl<'a> Pace<'a> {
     /// For a text that has `length` bytes now and is going to grow.
     pub fn from(context: &'a FormatContext, length: usize) -> Pace<'a> {
-        Pace { context: Some(context), next: length + PIECE_BYTES }
+        Pace { context: Some(context), next: length + PIECE_BYTES, passed: length }
     }
 
     /// For a text that is printed to its end.
     pub const fn never() -> Pace<'static> {
-        Pace { context: None, next: usize::MAX }
+        Pace { context: None, next: usize::MAX, passed: 0 }
     }
 
     /// Looks, if the text has grown by a piece since the last time.
@@ -156,6 +158,32 @@ impl<'a> Pace<'a> {
     #[inline]
     pub fn look(&mut self, length: usize) -> Result<()> {
         if length < self.next { Ok(()) } else { self.look_now(length) }
+    }
+
+    /// Looks, if another piece has been passed with these bytes.
+    ///
+    /// # Errors
+    /// As [`Pace::look`].
+    #[inline]
+    pub fn advance(&mut self, bytes: usize) -> Result<()> {
+        self.passed = self.passed.saturating_add(bytes);
+        self.look(self.passed)
+    }
+
+    /// Whether any piece of some bytes is `wanted`; looks after each piece that is no short one.
+    ///
+    /// # Errors
+    /// As [`Pace::look`].
+    pub(crate) fn any_piece(&self, bytes: &[u8], wanted: impl Fn(&[u8]) -> bool) -> Result<bool> {
+        for piece in bytes.chunks(PIECE_BYTES) {
+            if wanted(piece) {
+                return Ok(true);
+            }
+            if piece.len() == PIECE_BYTES {
+                self.context.map_or(Ok(()), FormatContext::check_interrupts)?;
+            }
+        }
+        Ok(false)
     }
 
     #[cold]

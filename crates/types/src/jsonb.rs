@@ -27,6 +27,9 @@ use crate::{FormatContext, Numeric, Pace};
 /// Levels of nesting that are read.
 pub const MAX_DEPTH: usize = 6_000;
 
+/// What a node counts for besides its bytes when many are passed.
+const NODE_BYTES: usize = 16;
+
 const TAG_NULL: u8 = 0;
 const TAG_FALSE: u8 = 1;
 const TAG_TRUE: u8 = 2;
@@ -372,19 +375,42 @@ impl<'a> JsonRef<'a> {
 
     /// The node as a tree.
     pub fn to_json(self) -> Json {
-        match self.kind() {
+        self.node_to_json(&mut Pace::never()).expect("nobody is asked")
+    }
+
+    /// What may be large as a tree.
+    ///
+    /// # Errors
+    /// Those of [`FormatContext::check_interrupts`].
+    pub fn to_json_within(self, context: &FormatContext) -> Result<Json> {
+        self.node_to_json(&mut Pace::from(context, 0))
+    }
+
+    fn node_to_json(self, pace: &mut Pace<'_>) -> Result<Json> {
+        self.pass(pace)?;
+        Ok(match self.kind() {
             JsonKind::Null => Json::Null,
             JsonKind::Bool => Json::Bool(self.as_bool() == Some(true)),
             JsonKind::Number => Json::Number(self.as_number().unwrap_or(Numeric::NAN)),
             JsonKind::String => Json::String(self.as_str().unwrap_or_default().to_owned()),
             JsonKind::Array => {
-                Json::Array(self.elements().map(|element| deep(|| element.to_json())).collect())
+                let element = |element: JsonRef<'_>| deep(|| element.node_to_json(pace));
+                Json::Array(self.elements().map(element).collect::<Result<_>>()?)
             }
             JsonKind::Object => {
-                let member = |(key, value): (&str, JsonRef<'_>)| (key.to_owned(), deep(|| value.to_json()));
-                Json::Object(self.members().map(member).collect())
+                let member = |(key, value): (&str, JsonRef<'_>)| {
+                    Ok((key.to_owned(), deep(|| value.node_to_json(pace))?))
+                };
+                Json::Object(self.members().map(member).collect::<Result<_>>()?)
             }
-        }
+        })
+    }
+
+    /// Somebody comes by the node, and reads it if it is a scalar.
+    #[inline]
+    fn pass(self, pace: &mut Pace<'_>) -> Result<()> {
+        let below = matches!(self.bytes.first(), Some(&(TAG_ARRAY | TAG_OBJECT)));
+        pace.advance(NODE_BYTES + if below { 0 } else { self.bytes.len() })
     }
 
     /// Appends the text form: `{"a": 1, "b": [2, 3]}`.
@@ -473,23 +499,36 @@ impl<'a> JsonRef<'a> {
 
     /// SQL's order.
     pub fn compare(self, other: JsonRef<'_>) -> Ordering {
+        self.compare_roots(other, &mut Pace::never()).expect("nobody is asked")
+    }
+
+    /// SQL's order of what may be large.
+    ///
+    /// # Errors
+    /// Those of [`FormatContext::check_interrupts`].
+    pub fn compare_within(self, other: JsonRef<'_>, context: &FormatContext) -> Result<Ordering> {
+        self.compare_roots(other, &mut Pace::from(context, 0))
+    }
+
+    fn compare_roots(self, other: JsonRef<'_>, pace: &mut Pace<'_>) -> Result<Ordering> {
         // At the root an empty array is below everything.
         let empty = |node: JsonRef<'_>| node.kind() == JsonKind::Array && node.is_empty();
         match (empty(self), empty(other)) {
-            (true, true) => Ordering::Equal,
-            (true, false) => Ordering::Less,
-            (false, true) => Ordering::Greater,
-            (false, false) => self.compare_nodes(other),
+            (true, true) => Ok(Ordering::Equal),
+            (true, false) => Ok(Ordering::Less),
+            (false, true) => Ok(Ordering::Greater),
+            (false, false) => self.compare_nodes(other, pace),
         }
     }
 
-    fn compare_nodes(self, other: JsonRef<'_>) -> Ordering {
+    fn compare_nodes(self, other: JsonRef<'_>, pace: &mut Pace<'_>) -> Result<Ordering> {
+        self.pass(pace)?;
         let kind = self.kind();
         let kinds = kind.cmp(&other.kind());
         if kinds.is_ne() {
-            return kinds;
+            return Ok(kinds);
         }
-        match kind {
+        Ok(match kind {
             JsonKind::Null => Ordering::Equal,
             JsonKind::Bool => self.as_bool().cmp(&other.as_bool()),
             JsonKind::String => self.as_str().cmp(&other.as_str()),
@@ -497,37 +536,72 @@ impl<'a> JsonRef<'a> {
                 (Some(a), Some(b)) => a.compare(&b),
                 (a, b) => a.is_some().cmp(&b.is_some()),
             },
-            JsonKind::Array => self.len().cmp(&other.len()).then_with(|| {
-                let pairs = self.elements().zip(other.elements());
-                first_difference(pairs.map(|(a, b)| deep(|| a.compare_nodes(b))))
-            }),
-            JsonKind::Object => self.len().cmp(&other.len()).then_with(|| {
-                let pairs = self.members().zip(other.members());
-                first_difference(
-                    pairs.map(|((k, a), (l, b))| k.cmp(l).then_with(|| deep(|| a.compare_nodes(b)))),
-                )
-            }),
-        }
+            JsonKind::Array | JsonKind::Object if self.len() != other.len() => self.len().cmp(&other.len()),
+            JsonKind::Array => {
+                for (a, b) in self.elements().zip(other.elements()) {
+                    let order = deep(|| a.compare_nodes(b, pace))?;
+                    if order.is_ne() {
+                        return Ok(order);
+                    }
+                }
+                Ordering::Equal
+            }
+            JsonKind::Object => {
+                for ((key, a), (other_key, b)) in self.members().zip(other.members()) {
+                    let keys = key.cmp(other_key);
+                    let order = if keys.is_ne() { keys } else { deep(|| a.compare_nodes(b, pace))? };
+                    if order.is_ne() {
+                        return Ok(order);
+                    }
+                }
+                Ordering::Equal
+            }
+        })
     }
 
     /// Whether the value contains another: `@>`.
-    pub fn contains(self, other: JsonRef<'_>) -> bool {
+    ///
+    /// # Errors
+    /// Those of [`FormatContext::check_interrupts`]: each element of an array is looked for among all of another's.
+    pub fn contains(self, other: JsonRef<'_>, context: &FormatContext) -> Result<bool> {
+        let pace = &mut Pace::from(context, 0);
         // An array also contains a scalar that is one of its elements; at the root only.
         if self.kind() == JsonKind::Array && !matches!(other.kind(), JsonKind::Array | JsonKind::Object) {
-            return self.elements().any(|element| element.compare_nodes(other).is_eq());
+            return self.any_element(|element| Ok(element.compare_nodes(other, pace)?.is_eq()));
         }
-        self.contains_node(other)
+        self.contains_node(other, pace)
     }
 
-    fn contains_node(self, other: JsonRef<'_>) -> bool {
+    fn any_element(self, mut wanted: impl FnMut(JsonRef<'a>) -> Result<bool>) -> Result<bool> {
+        for element in self.elements() {
+            if wanted(element)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    fn contains_node(self, other: JsonRef<'_>, pace: &mut Pace<'_>) -> Result<bool> {
+        self.pass(pace)?;
         match (self.kind(), other.kind()) {
-            (JsonKind::Object, JsonKind::Object) => other
-                .members()
-                .all(|(key, value)| self.get(key).is_some_and(|mine| deep(|| mine.contains_node(value)))),
-            (JsonKind::Array, JsonKind::Array) => other
-                .elements()
-                .all(|wanted| self.elements().any(|element| deep(|| element.contains_node(wanted)))),
-            (a, b) => a == b && self.compare_nodes(other).is_eq(),
+            (JsonKind::Object, JsonKind::Object) => {
+                for (key, value) in other.members() {
+                    let Some(mine) = self.get(key) else { return Ok(false) };
+                    if !deep(|| mine.contains_node(value, pace))? {
+                        return Ok(false);
+                    }
+                }
+                Ok(true)
+            }
+            (JsonKind::Array, JsonKind::Array) => {
+                for wanted in other.elements() {
+                    if !self.any_element(|element| deep(|| element.contains_node(wanted, pace)))? {
+                        return Ok(false);
+                    }
+                }
+                Ok(true)
+            }
+            (a, b) => Ok(a == b && self.compare_nodes(other, pace)?.is_eq()),
         }
     }
 
@@ -567,10 +641,6 @@ impl<'a> JsonRef<'a> {
             }
         }
     }
-}
-
-fn first_difference(mut orderings: impl Iterator<Item = Ordering>) -> Ordering {
-    orderings.find(|ordering| ordering.is_ne()).unwrap_or(Ordering::Equal)
 }
 
 /// Reads the key form off the front of `key`; `None` when it is none.
@@ -699,7 +769,9 @@ mod tests {
 
     #[test]
     fn containment() {
-        let contains = |a: &str, b: &str| JsonRef::new(&bytes(a)).contains(JsonRef::new(&bytes(b)));
+        let format = FormatContext::default();
+        let contains =
+            |a: &str, b: &str| JsonRef::new(&bytes(a)).contains(JsonRef::new(&bytes(b)), &format).unwrap();
         assert!(
             contains("[1,2,3]", "[1,3]") && contains("[1,2,3]", "[3,3]") && !contains("[1,2,[1,3]]", "[1,3]")
         );

@@ -224,7 +224,7 @@ proptest! {
         let mut out = Vec::new();
         let root = JsonRef::new(&bytes);
         root.print(&FormatContext::default(), &mut out).unwrap();
-        let _ = (root.compare(root), root.to_json(), root.contains(root));
+        let _ = (root.compare(root), root.to_json(), root.contains(root, &FormatContext::default()));
         for ty in [SqlType::INT4, SqlType::NUMERIC, SqlType::TEXT_ARRAY, SqlType::JSONB, SqlType::TIMETZ, SqlType::VARBIT] {
             let _ = ochre_types::decode_binary(ty, &bytes, &FormatContext::default());
             let mut key = bytes.as_slice();
@@ -268,7 +268,7 @@ proptest! {
         q.encode_key(&mut l);
         prop_assert_eq!(k.cmp(&l), p.compare(q));
         prop_assert_eq!(q.compare(p), p.compare(q).reverse());
-        prop_assert!(p.contains(p));
+        prop_assert!(p.contains(p, &FormatContext::default()).unwrap());
         let datum = Datum::Bytes(x.clone().into());
         let order = KeyOrder::new(SqlType::JSONB, true, false);
         let bytes = key_of(&datum, order);
@@ -336,4 +336,32 @@ fn large_values_are_given_up_when_the_statement_is_cancelled() {
     cancelled(large.to_bytes_within(&context).map(drop), "encoding");
     let bytes = large.to_bytes();
     cancelled(JsonRef::new(&bytes).print_pretty(&context, &mut Vec::new()), "printing with line feeds");
+    let large = JsonRef::new(&bytes);
+    cancelled(large.to_json_within(&context).map(drop), "reading to change it");
+    cancelled(large.compare_within(large, &context).map(drop), "comparing");
+    cancelled(
+        large.contains(JsonRef::new(&Json::Number(2.into()).to_bytes()), &context).map(drop),
+        "an element",
+    );
+    let some = |items: usize| Json::parse(&list("[", "]", items), &plain).unwrap().to_bytes();
+    let other = |items: usize| Json::Array(vec![Json::Number(2.into()); items]).to_bytes();
+    let (few, others) = (some(300), other(1));
+    assert!(!JsonRef::new(&few).contains(JsonRef::new(&others), &context).unwrap());
+    // Few elements, and each of the others is looked for among all.
+    let twos = Json::Array([vec![Json::Null; 1000], vec![Json::Bool(true)]].concat()).to_bytes();
+    let wanted = Json::Array(vec![Json::Bool(true); 1000]).to_bytes();
+    cancelled(
+        JsonRef::new(&twos).contains(JsonRef::new(&wanted), &context).map(drop),
+        "elements among elements",
+    );
+    let texts = SqlType::TEXT.array_of().unwrap();
+    for piece in ["x", "\\\\", " "] {
+        let array =
+            |size: usize| parse_text(texts, &format!("{{\"{}\"}}", piece.repeat(size)), &plain).unwrap();
+        assert_eq!(
+            to_text(texts, &array(100), &context).unwrap(),
+            to_text(texts, &array(100), &plain).unwrap()
+        );
+        cancelled(to_text(texts, &array(100_000), &context).map(drop), "quoting");
+    }
 }

@@ -267,7 +267,7 @@ fn redo_one(page: &mut Page, key: PageKey, context: EditContext, r: &mut OpReade
             let (prefix, suffix, between) = (r.u16()? as usize, r.u16()? as usize, r.bytes()?);
             let home = if page.slot(slot).flags == kind::MOVED { HOME_BYTES } else { 0 };
             let old = page.row(slot)?.get(home + VERSION_HEADER_BYTES..)?;
-            let mut payload = old.get(..prefix)?.to_vec();
+            let mut payload: SmallVec<[u8; 512]> = SmallVec::from_slice(old.get(..prefix)?);
             payload.extend_from_slice(between);
             payload.extend_from_slice(old.get(old.len().checked_sub(suffix)?..)?);
             update(page, key, context, slot, older, info, &payload)

@@ -550,7 +550,7 @@ impl GroupTable {
                         _ => key_hash(&self.layout, &batch_keys, row),
                     };
                     let spill = self.spill.get_or_insert_with(|| {
-                        Partitioner::new(&self.spec.input_types, self.depth, ctx.temp())
+                        Partitioner::new(&self.spec.input_types, self.depth, ctx.temp(), ctx.work_mem_bytes())
                     });
                     spill.add(batch, row, hash)?;
                 }
@@ -824,7 +824,7 @@ impl DistinctRows {
                 let hash = key_hash(&self.layout, &self.keys, row);
                 let (types, depth) = (&self.types, self.depth);
                 self.aside
-                    .get_or_insert_with(|| Partitioner::new(types, depth, ctx.temp()))
+                    .get_or_insert_with(|| Partitioner::new(types, depth, ctx.temp(), ctx.work_mem_bytes()))
                     .add(&batch, row, hash)?;
             }
         }

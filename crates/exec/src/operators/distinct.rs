@@ -113,7 +113,9 @@ impl Operator for Distinct {
                     let hash = key_hash(&self.layout, &self.keys, row);
                     let depth = self.depth;
                     self.spill
-                        .get_or_insert_with(|| Partitioner::new(&self.types, depth, ctx.temp()))
+                        .get_or_insert_with(|| {
+                            Partitioner::new(&self.types, depth, ctx.temp(), ctx.work_mem_bytes())
+                        })
                         .add(&batch, row, hash)?;
                 }
             }

@@ -420,7 +420,7 @@ impl HashJoin {
 
     /// Writes what has been read of the inner side, and the rest of it, to partitions.
     fn split_inner(&mut self, ctx: &ExecContext<'_>, table: TableBuilder) -> Result<Vec<Arc<RowStore>>> {
-        let mut build = Partitioner::new(&self.spec.inner_types, 0, ctx.temp());
+        let mut build = Partitioner::new(&self.spec.inner_types, 0, ctx.temp(), ctx.work_mem_bytes());
         let mut keys = BatchKeys::default();
         let table = table.finish(false);
         for start in (0..table.rows).step_by(ctx.batch_rows()) {
@@ -447,7 +447,7 @@ impl HashJoin {
     /// Writes the outer side to partitions.
     fn split_outer(&mut self, ctx: &ExecContext<'_>, build: &[Arc<RowStore>]) -> Result<State> {
         let mut keys = BatchKeys::default();
-        let mut probe = Partitioner::new(&self.spec.outer_types, 0, ctx.temp());
+        let mut probe = Partitioner::new(&self.spec.outer_types, 0, ctx.temp(), ctx.work_mem_bytes());
         while let Some(batch) = self.outer.next(ctx)? {
             ctx.check_interrupts()?;
             let columns = ctx.eval_all(&self.spec.outer_keys, &batch)?;
@@ -515,7 +515,7 @@ impl HashJoin {
             (&job.probe, &self.spec.outer_keys, &self.spec.outer_types),
         ];
         for (store, exprs, types) in inputs {
-            let mut parts = Partitioner::new(types, depth, ctx.temp());
+            let mut parts = Partitioner::new(types, depth, ctx.temp(), ctx.work_mem_bytes());
             let mut keys = BatchKeys::default();
             let mut number = 0;
             while let Some(batch) = store.batch(number)? {

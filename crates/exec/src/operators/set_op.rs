@@ -112,7 +112,7 @@ impl SetOp {
                     && depth < MAX_DEPTH
                     && counter.memory_bytes() > ctx.work_mem_bytes()
                 {
-                    let part = || Partitioner::new(&self.types, depth, ctx.temp());
+                    let part = || Partitioner::new(&self.types, depth, ctx.temp(), ctx.work_mem_bytes());
                     aside = Some((part(), part()));
                 }
                 for row in batch.active() {

@@ -15,8 +15,9 @@
 //!   its LSN is durable (W1).
 //! - B2: the dirty mark goes only under that latch, after the file is written and noted as unsynced. So a checkpoint
 //!   that meets a page without the mark finds its file in the list to sync.
-//! - B3: bytes that failed their check are never valid. The check is of the checksum, the header, and what the page's kind
-//!   asks for ([`crate::ResourceManager::page_check`]): who fetches a page relies on that.
+//! - B3: bytes that failed their check are never valid. The check is of the checksum, the header, the LSN (no
+//!   flush would reach one beyond the log's end), and what the page's kind asks for
+//!   ([`crate::ResourceManager::page_check`]): who fetches a page relies on that.
 //! - B4: a fork's size covers a new page only once its frame can be found.
 //! - B5: who brings a page into memory looks at the fork's size again once the frame can be found. So after a fork was
 //!   retired (its size is zero then) and its pages were looked for and forgotten, none is or comes into memory.
@@ -335,7 +336,7 @@ impl BufferPool {
         usage::page_read();
         let mut result = fork.read(key.block.0, &mut page);
         if result.is_ok()
-            && let Err(what) = self.checks.verify(key, &page)
+            && let Err(what) = self.checks.verify(key, &page).and_then(|()| self.verify_lsn(&page))
         {
             if on_damage == OnDamage::Reset {
                 page.clear();
@@ -352,6 +353,14 @@ impl BufferPool {
                 self.give_up(page);
                 Err(error)
             }
+        }
+    }
+
+    /// A page that nobody could have logged would never be written: the log cannot be flushed so far.
+    fn verify_lsn(&self, page: &Page) -> std::result::Result<(), String> {
+        match self.wal.is_beyond_end(page.lsn()) {
+            true => Err(format!("page has LSN {:016x}, beyond the log's end", page.lsn().0)),
+            false => Ok(()),
         }
     }
 

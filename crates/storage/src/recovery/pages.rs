@@ -299,7 +299,8 @@ impl<'a> PageQueue<'a> {
                 continue;
             }
             self.redo.progress.lock().outstanding += 1;
-            let (window, items) = (Arc::clone(&window), std::mem::take(items));
+            let next = Vec::with_capacity(items.len());
+            let (window, items) = (Arc::clone(&window), std::mem::replace(items, next));
             let portion = Portion { redo: self.redo, window, items };
             match &mut self.workers {
                 Workers::Caller(hand) => self.redo.portion(&portion, hand),

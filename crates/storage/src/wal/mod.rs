@@ -290,6 +290,11 @@ impl Wal {
         Lsn(self.position.load(Ordering::Acquire))
     }
 
+    /// Whether a page's LSN is beyond the log's end. Never while the end is not known yet.
+    pub(crate) fn is_beyond_end(&self, lsn: Lsn) -> bool {
+        lsn > self.flushed() && lsn > self.position()
+    }
+
     /// Everything before this position is durable. One atomic load.
     pub fn flushed(&self) -> Lsn {
         Lsn(self.flushed.load(Ordering::Acquire))

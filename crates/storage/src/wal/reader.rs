@@ -55,6 +55,7 @@ impl<'s> WalReader<'s> {
     }
 
     /// As [`WalReader::next`], with the place of the record's bytes.
+    #[inline]
     pub(crate) fn next_placed(&mut self) -> Result<Option<PlacedRecord<'_>>> {
         let at = self.next;
         let Some(header) = self.fill(at.0, HEADER_BYTES)? else { return Ok(None) };

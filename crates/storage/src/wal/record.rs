@@ -351,7 +351,7 @@ pub struct WalRecord<'a> {
     /// On whose behalf.
     pub xid: Xid,
     /// The pages concerned.
-    pub blocks: SmallVec<[BlockView<'a>; 2]>,
+    pub blocks: SmallVec<[BlockView<'a>; 1]>,
     /// The main data.
     pub main: &'a [u8],
 }
@@ -372,12 +372,13 @@ pub struct BlockView<'a> {
 struct Image<'a> {
     bytes: &'a [u8],
     compressed: bool,
-    hole_start: usize,
-    hole_len: usize,
+    hole_start: u16,
+    hole_len: u16,
 }
 
 impl<'a> WalRecord<'a> {
     /// Checks and decodes a whole record. `None` when it is not what was written at this position.
+    #[inline]
     pub(crate) fn decode(bytes: &'a [u8], at: Lsn, crc_seed: u32) -> Option<WalRecord<'a>> {
         let header = Header::decode(bytes.first_chunk()?);
         if !header.is_plausible(at) || header.length != bytes.len() {
@@ -390,6 +391,7 @@ impl<'a> WalRecord<'a> {
     }
 
     /// Decodes a record that has been checked.
+    #[inline]
     pub(crate) fn parse(bytes: &'a [u8], at: Lsn) -> Option<WalRecord<'a>> {
         let header = Header::decode(bytes.first_chunk()?);
         let mut fields = Fields(&bytes[HEADER_BYTES..]);
@@ -414,6 +416,7 @@ impl<'a> WalRecord<'a> {
     }
 }
 
+#[inline]
 fn decode_block<'a>(
     fields: &mut Fields<'a>,
     previous: Option<RelationKey>,
@@ -433,11 +436,11 @@ fn decode_block<'a>(
     if bits & HAS_IMAGE != 0 {
         image_len = usize::from(fields.u16()?);
         if bits & HAS_HOLE != 0 {
-            hole_start = usize::from(fields.u16()?);
-            hole_len = usize::from(fields.u16()?);
+            hole_start = fields.u16()?;
+            hole_len = fields.u16()?;
         }
     }
-    if hole_start + hole_len > PAGE_SIZE {
+    if usize::from(hole_start) + usize::from(hole_len) > PAGE_SIZE {
         return Err(damaged());
     }
     let data = fields.bytes(data_len)?;
@@ -462,7 +465,8 @@ impl BlockView<'_> {
     /// Makes `page` what the image says; false when there is none or it is damaged.
     pub(crate) fn restore(&self, page: &mut Page) -> bool {
         let Some(image) = &self.image else { return false };
-        let kept = PAGE_SIZE - image.hole_len;
+        let (hole_start, hole_len) = (usize::from(image.hole_start), usize::from(image.hole_len));
+        let kept = PAGE_SIZE - hole_len;
         let mut buffer = [0; PAGE_SIZE];
         let whole = if image.compressed {
             match lz4_flex::block::decompress_into(image.bytes, &mut buffer[..kept]) {
@@ -475,10 +479,10 @@ impl BlockView<'_> {
             return false;
         };
         let bytes = page.bytes_mut();
-        let after = image.hole_start + image.hole_len;
-        bytes[..image.hole_start].copy_from_slice(&whole[..image.hole_start]);
-        bytes[image.hole_start..after].fill(0);
-        bytes[after..].copy_from_slice(&whole[image.hole_start..]);
+        let after = hole_start + hole_len;
+        bytes[..hole_start].copy_from_slice(&whole[..hole_start]);
+        bytes[hole_start..after].fill(0);
+        bytes[after..].copy_from_slice(&whole[hole_start..]);
         true
     }
 }

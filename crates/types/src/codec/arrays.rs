@@ -63,7 +63,7 @@ impl Printer<'_> {
             if !inner.is_empty() {
                 self.dimension(inner)?;
             } else if let Some(value) = self.elements.next() {
-                print_element(self.element, value, self.delimiter, self.context, self.out)?;
+                print_element(self.element, value, self.delimiter, self.context, &mut self.pace, self.out)?;
                 self.pace.look(self.out.len())?;
             }
         }
@@ -77,6 +77,7 @@ fn print_element(
     value: &Datum,
     delimiter: u8,
     context: &FormatContext,
+    pace: &mut Pace<'_>,
     out: &mut Vec<u8>,
 ) -> Result<()> {
     if value.is_null() {
@@ -89,17 +90,20 @@ fn print_element(
     let special = |byte: &u8| {
         matches!(byte, b'"' | b'\\' | b'{' | b'}' | 0x0b) || *byte == delimiter || byte.is_ascii_whitespace()
     };
-    if !text.is_empty() && !text.eq_ignore_ascii_case(b"null") && !text.iter().any(special) {
+    let plain = !text.is_empty() && !text.eq_ignore_ascii_case(b"null");
+    if plain && !pace.any_piece(text, |piece| piece.iter().any(special))? {
         return Ok(());
     }
     let text = out.split_off(start);
     out.push(b'"');
-    for byte in text {
-        if matches!(byte, b'"' | b'\\') {
-            out.push(b'\\');
+    pace.pieces(&text, out, |piece, out| {
+        for byte in piece {
+            if matches!(byte, b'"' | b'\\') {
+                out.push(b'\\');
+            }
+            out.push(*byte);
         }
-        out.push(byte);
-    }
+    })?;
     out.push(b'"');
     Ok(())
 }

@@ -73,7 +73,7 @@ pub(crate) fn append_json(
 pub(crate) fn json_of(value: &Datum, ty: SqlType, format: &FormatContext) -> Result<Json> {
     Ok(match (value, ty.oid) {
         (Datum::Null, _) => Json::Null,
-        (Datum::Bytes(bytes), oids::JSONB) => JsonRef::new(bytes).to_json(),
+        (Datum::Bytes(bytes), oids::JSONB) => JsonRef::new(bytes).to_json_within(format)?,
         (Datum::Numeric(number), _) if !number.is_nan() && !number.is_infinite() => {
             Json::Number(number.clone())
         }

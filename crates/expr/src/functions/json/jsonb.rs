@@ -1,6 +1,7 @@
 //! Functions of `jsonb`.
 
 use std::cmp::Ordering;
+use std::collections::HashSet;
 
 use ochre_base::{Error, Result, SqlState};
 use ochre_types::jsonb::{Json, JsonKind, JsonRef};
@@ -75,7 +76,10 @@ pub(super) fn register(r: &mut Implementations) {
         JsonRef::new(json).print_pretty(call.eval.session.format(), &mut out)?;
         Ok(String::from_utf8(out).unwrap_or_default())
     });
-    r.f2::<Bytes, bool, Vec<u8>>("jsonb_strip_nulls", |json, in_arrays| Ok(strip(JsonRef::new(json).to_json(), in_arrays).to_bytes()));
+    r.c2::<Bytes, bool, Vec<u8>>("jsonb_strip_nulls", |call, json, in_arrays| {
+        let pace = &mut Pace::from(call.eval.session.format(), 0);
+        made(call, &strip(tree(call, json)?, in_arrays, pace)?)
+    });
     compare(r);
     change(r);
     casts(r);
@@ -88,14 +92,32 @@ fn compare(r: &mut Implementations) {
         ("jsonb_eq", Ordering::is_eq as fn(Ordering) -> bool), ("jsonb_ne", Ordering::is_ne), ("jsonb_lt", Ordering::is_lt),
         ("jsonb_le", Ordering::is_le), ("jsonb_gt", Ordering::is_gt), ("jsonb_ge", Ordering::is_ge),
     ] {
-        r.bytes2(source, move |a, b| holds(JsonRef::new(a).compare(JsonRef::new(b))));
+        r.c2::<Bytes, Bytes, bool>(source, move |call, a, b| Ok(holds(ordering(call, a, b)?)));
     }
-    r.f2::<Bytes, Bytes, i32>("jsonb_cmp", |a, b| Ok(JsonRef::new(a).compare(JsonRef::new(b)) as i32));
-    r.bytes2("jsonb_contains", |a, b| JsonRef::new(a).contains(JsonRef::new(b)));
-    r.bytes2("jsonb_contained", |a, b| JsonRef::new(b).contains(JsonRef::new(a)));
+    r.c2::<Bytes, Bytes, i32>("jsonb_cmp", |call, a, b| Ok(ordering(call, a, b)? as i32));
+    r.c2::<Bytes, Bytes, bool>("jsonb_contains", |call, a, b| JsonRef::new(a).contains(JsonRef::new(b), call.eval.session.format()));
+    r.c2::<Bytes, Bytes, bool>("jsonb_contained", |call, a, b| JsonRef::new(b).contains(JsonRef::new(a), call.eval.session.format()));
     r.f2::<Bytes, Text, bool>("jsonb_exists", |json, key| Ok(exists(JsonRef::new(json), key)));
-    r.f2::<Bytes, Arr, bool>("jsonb_exists_any", |json, keys| Ok(texts(keys).any(|key| exists(JsonRef::new(json), key))));
-    r.f2::<Bytes, Arr, bool>("jsonb_exists_all", |json, keys| Ok(texts(keys).all(|key| exists(JsonRef::new(json), key))));
+    r.c2::<Bytes, Arr, bool>("jsonb_exists_any", |call, json, keys| any_key(call, json, keys, true));
+    r.c2::<Bytes, Arr, bool>("jsonb_exists_all", |call, json, keys| Ok(!any_key(call, json, keys, false)?));
+}
+
+fn ordering(call: &CallContext<'_, '_>, a: &[u8], b: &[u8]) -> Result<Ordering> {
+    JsonRef::new(a).compare_within(JsonRef::new(b), call.eval.session.format())
+}
+
+/// Whether any key is there, or is not there.
+fn any_key(call: &CallContext<'_, '_>, json: &[u8], keys: &ArrayValue, there: bool) -> Result<bool> {
+    let json = JsonRef::new(json);
+    let pace = &mut Pace::from(call.eval.session.format(), 0);
+    for key in texts(keys) {
+        if exists(json, key) == there {
+            return Ok(true);
+        }
+        // An array is read from its beginning for each.
+        pace.advance(if json.kind() == JsonKind::Array { json.as_bytes().len() } else { key.len() })?;
+    }
+    Ok(false)
 }
 
 /// Whether a string is a key, an element, or the value itself.
@@ -107,27 +129,33 @@ fn exists(json: JsonRef<'_>, key: &str) -> bool {
     }
 }
 
-fn strip(json: Json, in_arrays: bool) -> Json {
-    match json {
+fn strip(json: Json, in_arrays: bool, pace: &mut Pace<'_>) -> Result<Json> {
+    pace.advance(size_of::<Json>())?;
+    Ok(match json {
         Json::Object(members) => {
             let kept = members.into_iter().filter(|(_, value)| *value != Json::Null);
-            Json::Object(kept.map(|(key, value)| (key, strip(value, in_arrays))).collect())
+            let stripped = kept.map(|(key, value)| Ok((key, strip(value, in_arrays, pace)?)));
+            Json::Object(stripped.collect::<Result<_>>()?)
         }
         Json::Array(elements) => {
             let kept = elements.into_iter().filter(|value| !in_arrays || *value != Json::Null);
-            Json::Array(kept.map(|value| strip(value, in_arrays)).collect())
+            Json::Array(kept.map(|value| strip(value, in_arrays, pace)).collect::<Result<_>>()?)
         }
         scalar => scalar,
-    }
+    })
 }
 
-fn tree(bytes: &[u8]) -> Json {
-    JsonRef::new(bytes).to_json()
+fn tree(call: &CallContext<'_, '_>, bytes: &[u8]) -> Result<Json> {
+    JsonRef::new(bytes).to_json_within(call.eval.session.format())
+}
+
+fn made(call: &CallContext<'_, '_>, json: &Json) -> Result<Vec<u8>> {
+    json.to_bytes_within(call.eval.session.format())
 }
 
 #[rustfmt::skip]
 fn change(r: &mut Implementations) {
-    r.f2::<Bytes, Bytes, Vec<u8>>("jsonb_concat", |a, b| Ok(match (tree(a), tree(b)) {
+    r.c2::<Bytes, Bytes, Vec<u8>>("jsonb_concat", |call, a, b| made(call, &match (tree(call, a)?, tree(call, b)?) {
         (Json::Object(mut a), Json::Object(b)) => {
             a.extend(b);
             Json::Object(a)
@@ -137,45 +165,48 @@ fn change(r: &mut Implementations) {
             all.extend(listed(b));
             Json::Array(all)
         }
-    }.to_bytes()));
-    r.f2::<Bytes, Text, Vec<u8>>("jsonb_delete", |json, key| Ok(match tree(json) {
-        Json::Object(members) => Json::Object(members.into_iter().filter(|(name, _)| name != key).collect()),
-        Json::Array(elements) => Json::Array(elements.into_iter().filter(|e| !is_string(e, key)).collect()),
-        _ => return Err(invalid_parameter("cannot delete from scalar")),
-    }.to_bytes()));
-    r.f2::<Bytes, Arr, Vec<u8>>("jsonb_delete_array", |json, keys| {
-        let keys: Vec<&str> = texts(keys).collect();
-        Ok(match tree(json) {
-            Json::Object(members) => Json::Object(members.into_iter().filter(|(name, _)| !keys.contains(&name.as_str())).collect()),
-            Json::Array(elements) => Json::Array(elements.into_iter().filter(|e| !keys.iter().any(|key| is_string(e, key))).collect()),
-            _ => return Err(invalid_parameter("cannot delete from scalar")),
-        }.to_bytes())
+    }));
+    r.c2::<Bytes, Text, Vec<u8>>("jsonb_delete", |call, json, key| made(call, &without(tree(call, json)?, |name| name == key)?));
+    r.c2::<Bytes, Arr, Vec<u8>>("jsonb_delete_array", |call, json, keys| {
+        let keys: HashSet<&str> = texts(keys).collect();
+        made(call, &without(tree(call, json)?, |name| keys.contains(name))?)
     });
-    r.f2::<Bytes, i32, Vec<u8>>("jsonb_delete_idx", |json, index| match tree(json) {
+    r.c2::<Bytes, i32, Vec<u8>>("jsonb_delete_idx", |call, json, index| match tree(call, json)? {
         Json::Array(mut elements) => {
             if let Some(at) = position(index.into(), elements.len()) { elements.remove(at); }
-            Ok(Json::Array(elements).to_bytes())
+            made(call, &Json::Array(elements))
         }
         Json::Object(_) => Err(invalid_parameter("cannot delete from object using integer index")),
         _ => Err(invalid_parameter("cannot delete from scalar")),
     });
-    r.f2::<Bytes, Arr, Vec<u8>>("jsonb_delete_path", |json, path| {
-        let mut json = tree(json);
+    r.c2::<Bytes, Arr, Vec<u8>>("jsonb_delete_path", |call, json, path| {
+        let mut json = tree(call, json)?;
         if is_scalar(&json) { return Err(invalid_parameter("cannot delete path in scalar")); }
         let steps: Vec<&str> = texts(path).collect();
         remove(&mut json, &steps, 1)?;
-        Ok(json.to_bytes())
+        made(call, &json)
     });
-    r.f4::<Bytes, Arr, Bytes, bool, Vec<u8>>("jsonb_set", |json, path, new, create| set_path(json, path, new, create, SetMode::Replace));
-    r.f4::<Bytes, Arr, Bytes, bool, Vec<u8>>("jsonb_insert", |json, path, new, after| set_path(json, path, new, after, SetMode::Insert));
+    r.c4::<Bytes, Arr, Bytes, bool, Vec<u8>>("jsonb_set", |call, json, path, new, create| set_path(call, [json, new], path, create, SetMode::Replace));
+    r.c4::<Bytes, Arr, Bytes, bool, Vec<u8>>("jsonb_insert", |call, json, path, new, after| set_path(call, [json, new], path, after, SetMode::Insert));
+}
+
+/// Without members of some names, or string elements that are such a name.
+fn without(json: Json, goes: impl Fn(&str) -> bool) -> Result<Json> {
+    Ok(match json {
+        Json::Object(mut members) => {
+            members.retain(|(name, _)| !goes(name));
+            Json::Object(members)
+        }
+        Json::Array(mut elements) => {
+            elements.retain(|element| !matches!(element, Json::String(text) if goes(text)));
+            Json::Array(elements)
+        }
+        _ => return Err(invalid_parameter("cannot delete from scalar")),
+    })
 }
 
 fn listed(json: Json) -> Vec<Json> {
     if let Json::Array(elements) = json { elements } else { vec![json] }
-}
-
-fn is_string(json: &Json, text: &str) -> bool {
-    matches!(json, Json::String(value) if value == text)
 }
 
 fn is_scalar(json: &Json) -> bool {
@@ -218,8 +249,14 @@ enum SetMode {
     Insert,
 }
 
-fn set_path(json: &[u8], path: &ArrayValue, new: &[u8], flag: bool, mode: SetMode) -> Result<Vec<u8>> {
-    let mut json = tree(json);
+fn set_path(
+    call: &CallContext<'_, '_>,
+    [json, new]: [&[u8]; 2],
+    path: &ArrayValue,
+    flag: bool,
+    mode: SetMode,
+) -> Result<Vec<u8>> {
+    let mut json = tree(call, json)?;
     if is_scalar(&json) {
         return Err(invalid_parameter("cannot set path in scalar"));
     }
@@ -227,8 +264,8 @@ fn set_path(json: &[u8], path: &ArrayValue, new: &[u8], flag: bool, mode: SetMod
         return Err(Error::new(SqlState::NULL_VALUE_NOT_ALLOWED, "path element at position 1 is null"));
     }
     let steps: Vec<&str> = texts(path).collect();
-    set(&mut json, &steps, 1, tree(new), flag, mode)?;
-    Ok(json.to_bytes())
+    set(&mut json, &steps, 1, tree(call, new)?, flag, mode)?;
+    made(call, &json)
 }
 
 fn set(json: &mut Json, steps: &[&str], number: usize, new: Json, flag: bool, mode: SetMode) -> Result<()> {
