@@ -160,8 +160,11 @@ impl AclItem {
         };
         let rest = rest.strip_prefix('=').ok_or_else(|| invalid("missing \"=\" sign"))?;
         let role = |name: &str| -> Result<Oid> {
-            let names = context.names.as_ref();
-            names.map_or(Ok(Oid::INVALID), |names| names.parse(oids::REGROLE, &quoted(name)))
+            match &context.names {
+                Some(names) => names.parse(oids::REGROLE, &quoted(name)),
+                // Without names roles are told by their ids.
+                None => name.parse().map(Oid).map_err(|_| invalid("a role is not told by its id")),
+            }
         };
         let grantee = if name.is_empty() { Oid::INVALID } else { role(&name)? };
         let (mut privileges, mut options) = (Privileges::NONE, Privileges::NONE);

@@ -31,9 +31,10 @@ mod run;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
-use ochre_base::Result;
+use ochre_base::{Error, Result};
 use ochre_env::{Env, FileSystem};
 
 use memory::{MemoryCursor, MemorySet, SetMemory};
@@ -108,7 +109,7 @@ pub struct Sorter {
     /// Memory of sets that were written.
     unused: Vec<SetMemory>,
     runs: Vec<Run>,
-    spilling: Option<JoinHandle<Result<Spilled>>>,
+    spilling: Option<Spilling>,
     /// Entries in `runs`.
     spilled: u64,
     spilled_bytes: u64,
@@ -127,6 +128,33 @@ impl SortedSet {
             SortedSet::Running(thread) => {
                 thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
             }
+        }
+    }
+}
+
+/// A run that is being written. Who gives it up waits for the thread, which stops soon: nothing is left behind then.
+struct Spilling {
+    thread: Option<JoinHandle<Result<Spilled>>>,
+    stop: Arc<AtomicBool>,
+}
+
+impl Spilling {
+    fn is_finished(&self) -> bool {
+        self.thread.as_ref().is_none_or(|thread| thread.is_finished())
+    }
+
+    fn wait(mut self) -> Result<Spilled> {
+        let thread = self.thread.take().expect("only waited for or dropped");
+        thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    }
+}
+
+impl Drop for Spilling {
+    fn drop(&mut self) {
+        if let Some(thread) = self.thread.take() {
+            self.stop.store(true, Ordering::Relaxed);
+            // What it has to tell concerns nobody any more.
+            let _ = thread.join();
         }
     }
 }
@@ -191,7 +219,7 @@ impl Sorter {
         self.sorted_entries += set.len();
         let running = |set: &SortedSet| matches!(set, SortedSet::Running(thread) if !thread.is_finished());
         let busy = self.sorted.iter().filter(|set| running(set)).count()
-            + usize::from(self.spilling.as_ref().is_some_and(|thread| !thread.is_finished()));
+            + usize::from(self.spilling.as_ref().is_some_and(|spilling| !spilling.is_finished()));
         self.sorted.push(if set.len() >= PARALLEL_ENTRIES && busy + 1 < self.config.threads {
             SortedSet::Running(std::thread::spawn(move || set.into_sorted()))
         } else {
@@ -265,18 +293,20 @@ impl Sorter {
         self.sorted_bytes = 0;
         let config = self.config.clone();
         let shared = self.set.shared_bytes();
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = Arc::clone(&stop);
         let write = move || {
             let mut merge = Merge::new(shared);
             for set in sets {
                 merge.add_memory(set.wait());
             }
             merge.start();
-            let run = write_run(&config, &mut merge)?;
+            let run = write_run(&config, &mut merge, &stopped)?;
             Ok(Spilled { run, memory: merge.into_memory().collect() })
         };
         if self.config.threads > 1 {
             self.memory_limit_bytes = self.config.budget_bytes / 2;
-            self.spilling = Some(std::thread::spawn(write));
+            self.spilling = Some(Spilling { thread: Some(std::thread::spawn(write)), stop });
         } else {
             self.add_spilled(write()?);
         }
@@ -286,8 +316,7 @@ impl Sorter {
     /// Waits for the run that is being written.
     fn join_spill(&mut self) -> Result<()> {
         if let Some(spilling) = self.spilling.take() {
-            let spilled = spilling.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
-            self.add_spilled(spilled);
+            self.add_spilled(spilling.wait()?);
         }
         Ok(())
     }
@@ -313,15 +342,19 @@ impl Sorter {
             merge.add_run(RunReader::new(run, buffer_bytes))?;
         }
         merge.start();
-        let run = write_run(&self.config, &mut merge)?;
+        let run = write_run(&self.config, &mut merge, &AtomicBool::new(false))?;
         self.add_run(run);
         Ok(())
     }
 }
 
-fn write_run(config: &SortConfig, merge: &mut Merge) -> Result<Run> {
+/// Writes a run, unless it is told to stop.
+fn write_run(config: &SortConfig, merge: &mut Merge, stop: &AtomicBool) -> Result<Run> {
     let mut writer = run::RunWriter::create(&*config.fs, &config.directory)?;
     while let Some(entry) = merge.next()? {
+        if stop.load(Ordering::Relaxed) {
+            return Err(Error::internal("a run that nobody waits for is given up"));
+        }
         writer.write(entry)?;
     }
     writer.finish()
