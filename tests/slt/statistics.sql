@@ -58,3 +58,18 @@ do $$ begin insert into s_p values (1, 'within'); analyze s_p1; end $$;
 select reltuples from pg_class where relname = 's_p1';
 drop table s_p;
 select count(*) from pg_statistic s where not exists (select 1 from pg_class c where c.oid = s.starelid);
+
+-- maintenance changes no data: it may be done when transactions are read-only
+create table s_ro (a int);
+insert into s_ro select generate_series(1, 30);
+set default_transaction_read_only = on;
+vacuum s_ro;
+select reltuples from pg_class where relname = 's_ro';
+analyze s_ro;
+vacuum full s_ro;
+select count(*) from s_ro;
+set default_transaction_read_only = off;
+insert into s_ro select generate_series(1, 5);
+vacuum s_ro;
+select reltuples from pg_class where relname = 's_ro';
+drop table s_ro;

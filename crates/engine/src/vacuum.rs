@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use ochre_base::{Error, Lsn, Oid, Result, Severity, SqlState, Xid};
 use ochre_catalog::{RelationDescriptor, RelationKind};
-use ochre_parser::ast::{DefElem, Name, VacuumRelation, VacuumStmt};
+use ochre_parser::ast::{DefElem, Name, TransactionModes, VacuumRelation, VacuumStmt};
 use ochre_txn::locks::RelationLockMode;
 
 use crate::session::Session;
@@ -143,10 +143,10 @@ impl Session {
             return Ok(tag);
         }
         let targets = self.targets(&statement.relations, &options)?;
-        let apart = !options.analyze_only || (targets.len() > 1 && self.prevent_in_block("ANALYZE").is_ok());
+        let apart = !options.analyze_only || self.prevent_in_block("ANALYZE").is_ok();
         for target in targets {
             if apart {
-                self.commit_and_go_on()?;
+                self.next_maintenance()?;
             }
             if options.analyze_only || self.vacuum_target(&target, &options)? {
                 self.analyze_target(&target, &options)?;
@@ -289,8 +289,14 @@ impl Session {
             self.collect_table(&relation, options)?;
             self.state.note_vacuumed(target.oid, begun.elapsed());
         }
-        self.commit_and_go_on()?;
+        self.next_maintenance()?;
         Ok(true)
+    }
+
+    /// Begins a transaction for the next step. It may write, whatever `default_transaction_read_only` says: what is written
+    /// changes no data.
+    fn next_maintenance(&mut self) -> Result<()> {
+        self.go_on_with(TransactionModes { read_only: Some(false), ..TransactionModes::default() })
     }
 
     /// The part of ANALYZE, if it is asked for.

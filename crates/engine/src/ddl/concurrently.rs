@@ -37,7 +37,9 @@ use ochre_base::{Error, Fork, Lsn, Oid, Result, Severity, SqlState};
 use ochre_catalog::authority::Privileges;
 use ochre_catalog::{ColumnDescriptor, IndexDescriptor, Persistence, RelationDescriptor, RelationKind, oids};
 use ochre_exec::{IndexAccess, StatementContext, TableAccess, fill_index, look_for_twins};
-use ochre_parser::ast::{Behavior, DropStmt, ObjectName, ObjectRef, ReindexKind, ReindexStmt};
+use ochre_parser::ast::{
+    Behavior, DropStmt, ObjectName, ObjectRef, ReindexKind, ReindexStmt, TransactionModes,
+};
 use ochre_txn::locks::{LockTag, RelationLockMode};
 
 use super::index::NewIndex;
@@ -79,9 +81,7 @@ impl ReindexOptions {
 impl Session {
     /// Ends the statement's transaction so far, and begins another for its rest.
     pub(crate) fn commit_and_go_on(&mut self) -> Result<()> {
-        self.txn().advance_command()?;
-        self.end_committed()?;
-        self.begin_implicit()
+        self.go_on_with(TransactionModes::default())
     }
 
     fn relation_tag(&self, relation: Oid) -> LockTag {

@@ -206,6 +206,18 @@ impl Session {
         }
     }
 
+    /// Ends an implicit transaction, and begins another for the rest of the statement.
+    ///
+    /// # Errors
+    /// When the commit fails: it is rolled back then, and none follows.
+    pub(crate) fn go_on_with(&mut self, modes: TransactionModes) -> Result<()> {
+        self.txn().advance_command()?;
+        self.end_committed()?;
+        self.begin_transaction(modes)?;
+        self.block = Block::Implicit;
+        Ok(())
+    }
+
     /// COMMIT and ROLLBACK of a procedure that is a statement by itself: another transaction follows for its rest.
     ///
     /// # Errors
@@ -213,13 +225,12 @@ impl Session {
     pub(crate) fn end_within_routine(&mut self, commit: bool, chain: bool) -> Result<()> {
         let modes = if chain { self.modes() } else { TransactionModes::default() };
         if commit {
-            self.txn().advance_command()?;
-            self.end_committed()?;
+            self.go_on_with(modes)?;
         } else {
             self.end_aborted();
+            self.begin_transaction(modes)?;
+            self.block = Block::Implicit;
         }
-        self.begin_transaction(modes)?;
-        self.block = Block::Implicit;
         let now = self.state.instance.now();
         self.state.transaction_time.set(now);
         self.txn().forbid_suspension();
