@@ -33,7 +33,11 @@ impl Server {
             .spawn()
             .expect("the server starts");
         let started = Instant::now();
-        while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
+        // It listens on its socket after it does so on the port.
+        let socket = sockets.path().join(format!(".s.PGSQL.{port}"));
+        while std::net::TcpStream::connect(("127.0.0.1", port)).is_err()
+            || std::os::unix::net::UnixStream::connect(&socket).is_err()
+        {
             assert!(started.elapsed() < Duration::from_secs(60), "the server listens");
             std::thread::sleep(Duration::from_millis(10));
         }
