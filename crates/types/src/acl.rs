@@ -264,10 +264,12 @@ mod tests {
 
     #[test]
     fn texts_are_read() {
-        let item = AclItem::parse("=r*w/\"x y\"", &FormatContext::default()).unwrap();
+        let item = AclItem::parse("\"16400\"=r*w/10", &FormatContext::default()).unwrap();
+        assert_eq!((item.grantee, item.grantor), (Oid(16_400), Oid(10)));
         assert_eq!(item.privileges, Privileges::SELECT.with(Privileges::UPDATE));
         assert_eq!(item.options, Privileges::SELECT);
-        assert!(AclItem::parse("a=q/b", &FormatContext::default()).is_err());
+        assert!(AclItem::parse("a=r/10", &FormatContext::default()).is_err());
+        assert!(AclItem::parse("=q/10", &FormatContext::default()).is_err());
         assert!(AclItem::parse("a", &FormatContext::default()).is_err());
     }
 }
