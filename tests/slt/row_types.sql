@@ -118,3 +118,21 @@ create table sp1 partition of sp for values in (1);
 alter table sp alter t set storage external;
 select attrelid::regclass, attstorage from pg_attribute where attname = 't' and attrelid in ('sp'::regclass, 'sp1'::regclass) order by 1;
 drop table sp;
+
+-- collations of attributes, and types of a session's own
+create type cc as (a text collate "C", b text, n int);
+select a.attname, c.collname from pg_attribute a left join pg_collation c on c.oid = a.attcollation where attrelid = 'cc'::regclass and attnum > 0 order by attnum;
+create type bad as (n int collate "C");
+create type bad as (a text collate nosuch);
+drop type cc;
+create type pg_temp.own as (a int);
+select relpersistence from pg_class where relname = 'own';
+select row(1)::own;
+drop type pg_temp.own;
+
+-- storage that LIKE hands down, or not
+create table ls (a text storage external, b text);
+create table ls_with (like ls including storage);
+create table ls_without (like ls);
+select attrelid::regclass, attname, attstorage from pg_attribute where attrelid in ('ls_with'::regclass, 'ls_without'::regclass) and attnum > 0 order by 1, 2;
+drop table ls, ls_with, ls_without;

@@ -400,6 +400,9 @@ impl Session {
             }
             let number = new.columns.len() as i16 + 1;
             let mut copy = new_column(number, &column.name, column.ty);
+            if like.options & like_option::STORAGE != 0 {
+                copy.storage = column.storage;
+            }
             copy.collation = column.collation;
             copy.not_null = column.not_null;
             if column.not_null {

@@ -15,7 +15,7 @@
 use std::sync::Arc;
 
 use ochre_base::{Error, Oid, Result, SqlState};
-use ochre_catalog::{ColumnDescriptor, Persistence, RelationDescriptor, RelationKind, RoutineDescriptor};
+use ochre_catalog::{ColumnDescriptor, RelationDescriptor, RelationKind, RoutineDescriptor};
 use ochre_parser::ast::{self, ColumnDef, CreateTypeKind, CreateTypeStmt, ObjectName, TypeName};
 use ochre_txn::locks::RelationLockMode;
 use ochre_types::PhysicalType;
@@ -56,7 +56,7 @@ impl Session {
             namespace,
             name: name.as_str().into(),
             kind: RelationKind::CompositeType,
-            persistence: Persistence::Permanent,
+            persistence: self.persistence_in(namespace),
             owner: self.state.user_oid(),
             shared: false,
             builtin: false,
@@ -99,7 +99,9 @@ impl Session {
             let type_name = type_name.ok_or_else(|| Error::internal("an attribute has no type"))?;
             let ty = self.bind_type(type_name)?;
             check_column_type(name, ty)?;
-            columns.push(new_column(number, name, ty));
+            let mut column = new_column(number, name, ty);
+            column.collation = self.column_collation(definition.collation.as_ref(), ty)?;
+            columns.push(column);
         }
         Ok(columns)
     }
