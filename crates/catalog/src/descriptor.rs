@@ -253,6 +253,8 @@ pub struct RelationDescriptor {
     pub options: Vec<Arc<str>>,
     /// Whether the relation has or had a foreign key, or was referred to by one; `relhastriggers`.
     pub has_triggers: bool,
+    /// Its own row says that it has indexes, or had some. Never taken back.
+    pub has_indexes: bool,
     /// Its triggers, by name: the order in which they fire.
     pub triggers: Vec<Arc<TriggerDescriptor>>,
     pub inheritance: Inheritance,

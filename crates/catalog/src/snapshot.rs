@@ -167,7 +167,9 @@ impl CatalogSnapshot {
     /// A table's descriptor with the indexes that there are: two transactions may each have made one, or changed one,
     /// without knowing of the other's.
     fn with_its_indexes(&self, relation: &Arc<RelationDescriptor>) -> Arc<RelationDescriptor> {
-        let known = self.relations.get(&relation.oid).map_or(&[][..], |old| &old.indexes[..]);
+        let old = self.relations.get(&relation.oid);
+        let known = old.map_or(&[][..], |old| &old.indexes[..]);
+        let has_indexes = relation.has_indexes || old.is_some_and(|old| old.has_indexes);
         let newest = |index: &Arc<IndexDescriptor>| self.relations.get(&index.oid)?.index.clone();
         let mut indexes: Vec<_> =
             relation.indexes.iter().map(|index| newest(index).unwrap_or_else(|| Arc::clone(index))).collect();
@@ -176,13 +178,14 @@ impl CatalogSnapshot {
                 indexes.extend(newest(index));
             }
         }
-        let same = indexes.len() == relation.indexes.len()
+        let same = has_indexes == relation.has_indexes
+            && indexes.len() == relation.indexes.len()
             && indexes.iter().zip(&relation.indexes).all(|(a, b)| Arc::ptr_eq(a, b));
         if same {
             return Arc::clone(relation);
         }
         indexes.sort_by_key(|index| index.oid);
-        Arc::new(RelationDescriptor { indexes, ..(**relation).clone() })
+        Arc::new(RelationDescriptor { indexes, has_indexes, ..(**relation).clone() })
     }
 
     /// Hangs an index that is new or has changed on its table.

@@ -45,7 +45,7 @@ impl Session {
         let statement = ochre_parser::parse(&text)?
             .pop()
             .ok_or_else(|| Error::internal("an INSERT that was written here is empty"))?;
-        let (_, plan) = self.plan_parameterised(&statement.stmt, &text, &[])?;
+        let (_, plan) = self.plan_parameterised(&statement.stmt, &[])?;
         match &plan.plan.node {
             PlanNode::Insert(insert) => Ok((**insert).clone()),
             _ => Err(Error::internal("an INSERT has another plan than an INSERT's")),

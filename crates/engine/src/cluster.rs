@@ -186,7 +186,7 @@ impl Session {
         let statement = ochre_parser::parse(&text)?
             .pop()
             .ok_or_else(|| Error::internal("a SELECT that was written here is empty"))?;
-        let (_, plan) = self.plan_parameterised(&statement.stmt, &text, &[])?;
+        let (_, plan) = self.plan_parameterised(&statement.stmt, &[])?;
         let indexes = old.indexes.clone();
         self.new_table_file(old.oid)?;
         let table = self.relation(old.oid);

@@ -503,7 +503,7 @@ fn partition_ancestors(catalog: &CatalogSnapshot, oid: Oid) -> Vec<Oid> {
     let mut all = vec![oid];
     let mut current = relation;
     while let Some(parent) = current.inheritance.parents.first().and_then(|oid| catalog.relation(*oid)) {
-        if !current.is_partition() {
+        if !current.is_partition() || current.inheritance.detaching.is_some() {
             break;
         }
         all.push(parent.oid);
@@ -517,16 +517,20 @@ fn partition_tree(catalog: &CatalogSnapshot, root: Oid) -> Vec<Vec<Datum>> {
     if partition_ancestors(catalog, root).is_empty() {
         return Vec::new();
     }
+    // A partition that was begun to be detached is no part any more.
+    let is_detaching = |oid| catalog.relation(oid).is_some_and(|part| part.inheritance.detaching.is_some());
     let mut levels: Vec<(Oid, i32)> = vec![(root, 0)];
     let mut next = 0;
     while next < levels.len() {
         let (oid, level) = levels[next];
-        levels.extend(catalog.children(oid).iter().map(|child| (*child, level + 1)));
+        let parts = catalog.children(oid).iter().filter(|child| !is_detaching(**child));
+        levels.extend(parts.map(|child| (*child, level + 1)));
         next += 1;
     }
     let row = |(oid, level): (Oid, i32)| {
         let relation = catalog.relation(oid)?;
-        let parent = relation.inheritance.parents.first().filter(|_| relation.is_partition());
+        let parent = relation.inheritance.parents.first();
+        let parent = parent.filter(|_| relation.is_partition() && !is_detaching(oid));
         let leaf = !matches!(relation.kind, RelationKind::PartitionedTable | RelationKind::PartitionedIndex);
         Some(vec![
             Datum::UInt32(oid.0),

@@ -13,7 +13,8 @@ use ochre_access::sequence::SequenceManager;
 use ochre_base::{DatabaseId, Error, FileId, Lsn, Oid, Result, SqlState, Xid};
 use ochre_catalog::stored::CatalogRows;
 use ochre_catalog::{
-    CatalogChange, CatalogSnapshot, DatabaseDescriptor, RoleDescriptor, builtin, oids, stored,
+    CatalogChange, CatalogSnapshot, DatabaseDescriptor, RelationDescriptor, RoleDescriptor, builtin, oids,
+    stored,
 };
 use ochre_env::Env;
 use ochre_exec::{TempFiles, WorkerPool};
@@ -356,13 +357,52 @@ impl Instance {
 
     /// A transaction of the instance's own.
     pub(crate) fn begin_own(&self) -> ochre_txn::Transaction {
+        self.begin_own_with(None)
+    }
+
+    fn begin_own_with(&self, lock_timeout: Option<Duration>) -> ochre_txn::Transaction {
         self.transactions.begin(TransactionOptions {
             isolation: IsolationLevel::ReadCommitted,
             read_only: false,
             deferrable: false,
             interrupt: None,
-            lock_timeout: None,
+            lock_timeout,
         })
+    }
+
+    /// Changes a relation in a transaction of its own, which waits for nobody. The caller's lock keeps others from changing
+    /// what the descriptor says.
+    ///
+    /// # Errors
+    /// 55P03 when somebody holds a row of it; those of writing rows.
+    pub(crate) fn put_relation_at_once(
+        &self,
+        database: &Arc<Database>,
+        relation: RelationDescriptor,
+    ) -> Result<()> {
+        let transaction = self.begin_own_with(Some(Duration::from_millis(1)));
+        let mut changes = CatalogChanges::default();
+        if let Err(error) = changes.put_relation(database, &transaction, relation) {
+            changes.abort(database);
+            return Err(error);
+        }
+        self.commit_own(database, transaction, changes)
+    }
+
+    /// Commits a transaction of the instance's own and publishes what it changed.
+    pub(crate) fn commit_own(
+        &self,
+        database: &Arc<Database>,
+        mut transaction: ochre_txn::Transaction,
+        mut changes: CatalogChanges,
+    ) -> Result<()> {
+        let changes: Vec<CatalogChange> = changes.take();
+        let version = self.next_catalog_version();
+        let published = Arc::clone(database);
+        let _publishing = self.catalog_commits().read();
+        transaction.at_publish(move |lsn| published.publish(&changes, version, lsn));
+        self.transactions.commit(transaction)?;
+        Ok(())
     }
 
     /// Object ids of all databases are below the next one to be given.

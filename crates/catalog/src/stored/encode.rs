@@ -205,8 +205,7 @@ pub(crate) fn class_row(relation: &RelationDescriptor) -> CatalogRow {
         .set("relallvisible", 0)
         .set("relallfrozen", 0)
         .set("reltoastrelid", 0_u32)
-        // It may have some: a new index does not write the row of its table.
-        .set("relhasindex", relation.kind.is_table() || relation.kind == RelationKind::MaterializedView)
+        .set("relhasindex", relation.has_indexes)
         .set("relisshared", relation.shared)
         .set("relpersistence", if relation.persistence == Persistence::Temporary { b't' } else { b'p' })
         .set("relkind", relation.kind.letter())

@@ -420,6 +420,42 @@ def client_side_cursors_and_streams():
         assert sum(row[0] for row in streamed) == 12502500
 
 
+@test
+def utilities_take_parameters():
+    with psycopg.connect(DSN, autocommit=True) as connection:
+        connection.execute(
+            "CREATE PROCEDURE moves(a int, INOUT b text, OUT c numeric) LANGUAGE plpgsql"
+            " AS $$ BEGIN b := b || a; c := a / 4.0; END $$"
+        )
+        for binary in (False, True):
+            cursor = connection.cursor(binary=binary)
+            got = cursor.execute("CALL moves(%s, %s, NULL)", [3, "x"])
+            assert [column.name for column in got.description] == ["b", "c"]
+            assert got.fetchall() == [("x3", decimal.Decimal("0.75000000000000000000"))]
+        raw = psycopg.RawCursor(connection)
+        assert raw.execute("CALL moves($1, b => $2, c => $3)", [4, "y", None]).fetchone()[0] == "y4"
+        connection.execute("CREATE PROCEDURE says(a int) LANGUAGE plpgsql AS $$ BEGIN RAISE NOTICE '%', a; END $$")
+        notices = []
+        connection.add_notice_handler(lambda notice: notices.append(notice.message_primary))
+        assert connection.execute("CALL says(%s)", [5]).description is None
+        assert notices == ["5"], notices
+        try:
+            raw.execute("CALL moves($1, $2)", [1, 2])
+            raise AssertionError("accepted")
+        except psycopg.errors.UndefinedFunction:
+            pass
+        connection.execute("CREATE TEMP TABLE made AS SELECT %s::int AS v, g FROM generate_series(1, %s) AS g", [7, 3])
+        assert connection.execute("SELECT sum(v), sum(g) FROM made").fetchone() == (21, 6)
+        connection.execute("SELECT %s::text AS t INTO TEMP into_it", ["q"])
+        assert connection.execute("TABLE into_it").fetchall() == [("q",)]
+        plan = connection.execute("EXPLAIN ANALYZE SELECT * FROM made WHERE g = %s", [2]).fetchall()
+        assert any("rows=1" in line for (line,) in plan), plan
+        with connection.transaction():
+            connection.execute("DECLARE few CURSOR FOR SELECT g FROM made WHERE g >= %s ORDER BY 1", [2])
+            assert connection.execute("FETCH ALL FROM few").fetchall() == [(2,), (3,)]
+        connection.execute("DROP PROCEDURE moves, says")
+
+
 def main():
     for function in TESTS:
         function()

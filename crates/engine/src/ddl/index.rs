@@ -482,11 +482,31 @@ impl Session {
     ) -> Result<Oid> {
         let oid = index.oid;
         let index = Arc::new(index);
+        self.note_indexed(relation.oid)?;
         self.put_index_relation(relation, &index, columns)?;
-        // The table's own row is not written: others may make indexes of it at the same time.
+        // This is not written: others may make indexes of the table at the same time.
         let database = &self.state.database;
         self.state.catalog.borrow_mut().estimate_rows(database, relation.oid, index.row_estimate);
         Ok(oid)
+    }
+
+    /// Notes in a table's own row that it has indexes. Others may make indexes of it at the same time and are not to wait
+    /// until this transaction ends, so a small transaction of its own writes the row, as PostgreSQL does in place. Where
+    /// somebody holds the row, this one waits for them and writes it.
+    fn note_indexed(&self, table: Oid) -> Result<()> {
+        let relation = self.relation(table);
+        if relation.has_indexes {
+            return Ok(());
+        }
+        let noted = RelationDescriptor { has_indexes: true, ..(*relation).clone() };
+        let published = self.state.database.catalog().relation(table).cloned();
+        if published.is_some_and(|published| Arc::ptr_eq(&published, &relation)) {
+            match self.state.instance.put_relation_at_once(&self.state.database, noted.clone()) {
+                Err(error) if error.sqlstate() == SqlState::LOCK_NOT_AVAILABLE => {}
+                other => return other,
+            }
+        }
+        self.put_relation(noted).map(|_| ())
     }
 
     fn put_index_relation(
@@ -517,6 +537,7 @@ impl Session {
             constraints: Vec::new(),
             view_query: None,
             has_triggers: false,
+            has_indexes: false,
             triggers: Vec::new(),
             inheritance: ochre_catalog::Inheritance::default(),
             sequence: None,

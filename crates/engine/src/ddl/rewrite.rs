@@ -8,12 +8,20 @@ use ochre_exec::{Execution, build_index, each_batch};
 use ochre_expr::Expr;
 use ochre_parser::ast::{self, CreateTableAsStmt, SelectBody, SelectStmt, Statement};
 use ochre_txn::locks::RelationLockMode;
-use ochre_types::Batch;
+use ochre_types::{Batch, Datum};
 
 use super::create_table::columns_of_query;
 use crate::errors;
 use crate::session::Session;
+use crate::session::plan::QueryParameters;
+use crate::session::utility::without_into;
 use crate::tag::CommandTag;
+
+/// A query that fills a table, and what it may mention as parameters.
+pub(crate) struct Source<'a> {
+    pub query: &'a Statement,
+    pub parameters: &'a dyn QueryParameters,
+}
 
 impl Session {
     /// Fills a new index, whose tree is empty, from its table; notes its size in the descriptor.
@@ -161,7 +169,7 @@ impl Session {
         let statement = ochre_parser::parse(&text)?
             .pop()
             .ok_or_else(|| Error::internal("an UPDATE that was written here is empty"))?;
-        let (_, plan) = self.plan_parameterised(&statement.stmt, &text, &[])?;
+        let (_, plan) = self.plan_parameterised(&statement.stmt, &[])?;
         self.run_inner(&plan, &[], None, usize::MAX, &mut |_| Ok(true))?;
         let mut tight = (*self.relation(relation.oid)).clone();
         tight.columns[number as usize - 1].not_null = not_null;
@@ -170,7 +178,11 @@ impl Session {
         Ok(())
     }
 
-    pub(crate) fn create_table_as(&self, statement: &CreateTableAsStmt) -> Result<CommandTag> {
+    pub(crate) fn create_table_as(
+        &self,
+        statement: &CreateTableAsStmt,
+        parameters: &dyn QueryParameters,
+    ) -> Result<CommandTag> {
         if statement.into.persistence == ast::Persistence::Unlogged {
             return Err(Error::unsupported("CREATE UNLOGGED TABLE AS"));
         }
@@ -189,7 +201,7 @@ impl Session {
         let (table, tag) = self.create_from_query(
             namespace,
             name,
-            &statement.query,
+            &Source { query: &statement.query, parameters },
             &statement.columns,
             statement.with_data,
             None,
@@ -198,12 +210,15 @@ impl Session {
         Ok(tag)
     }
 
-    pub(crate) fn select_into(&self, select: &SelectStmt) -> Result<CommandTag> {
-        let mut query = select.clone();
-        let SelectBody::Select(core) = &mut query.body else {
+    pub(crate) fn select_into(
+        &self,
+        select: &SelectStmt,
+        parameters: &dyn QueryParameters,
+    ) -> Result<CommandTag> {
+        let SelectBody::Select(core) = &select.body else {
             return Err(Error::internal("only a plain SELECT has INTO"));
         };
-        let into = core.into.take().ok_or_else(|| Error::internal("a SELECT INTO without INTO"))?;
+        let into = core.into.as_ref().ok_or_else(|| Error::internal("a SELECT INTO without INTO"))?;
         if into.persistence == ast::Persistence::Unlogged {
             return Err(Error::unsupported("SELECT INTO UNLOGGED"));
         }
@@ -211,8 +226,8 @@ impl Session {
         if !self.reserve_relation_name(namespace, into.name.name())? {
             return Err(errors::duplicate_relation(into.name.name()));
         }
-        let query = Statement::Select(query.into());
-        let (_, tag) = self.create_from_query(namespace, into.name.name(), &query, &[], true, None)?;
+        let source = Source { query: &Statement::Select(without_into(select).into()), parameters };
+        let (_, tag) = self.create_from_query(namespace, into.name.name(), &source, &[], true, None)?;
         Ok(tag)
     }
 
@@ -221,15 +236,17 @@ impl Session {
         &self,
         namespace: Oid,
         name: &str,
-        query: &Statement,
+        source: &Source<'_>,
         names: &[ast::Name],
         with_data: bool,
         view_query: Option<Arc<str>>,
     ) -> Result<(Oid, CommandTag)> {
+        let Source { query, parameters } = source;
         if !crate::session::is_plannable(query) {
             return Err(Error::unsupported("CREATE TABLE AS EXECUTE"));
         }
-        let (_, plan) = self.plan_parameterised(query, "", &[])?;
+        let (_, plan) = self.plan_and_lock(query, &|| parameters.types(), true)?;
+        let values = parameters.values();
         self.state.check_plan(&plan)?;
         if names.len() > plan.row_shape.len() {
             return Err(Error::new(SqlState::SYNTAX_ERROR, "too many column names were specified"));
@@ -237,7 +254,7 @@ impl Session {
         let columns = plan.row_shape.iter().map(|column| (&*column.name, column.ty));
         let new = columns_of_query(columns, names)?;
         let table = self.create_table_from(namespace, name, new, RelationKind::Table)?;
-        let rows = if with_data { self.fill_from_plan(&table, &plan, false)? } else { 0 };
+        let rows = if with_data { self.fill_from_plan(&table, &plan, &values, false)? } else { 0 };
         if view_query.is_some() {
             // Only its own statements may write it, so it becomes what it is when its rows are there.
             let mut view = (*self.relation(table.oid)).clone();
@@ -257,6 +274,7 @@ impl Session {
         &self,
         table: &Arc<RelationDescriptor>,
         plan: &Arc<ochre_sql::physical::PlannedStatement>,
+        parameters: &[Datum],
         frozen: bool,
     ) -> Result<u64> {
         let numbers: Vec<i16> = table.columns.iter().map(|column| column.number).collect();
@@ -266,7 +284,7 @@ impl Session {
         }
         let snapshot = self.statement_snapshot()?;
         let width = numbers.len();
-        self.with_context(&snapshot, &[], |_, context| {
+        self.with_context(&snapshot, parameters, |_, context| {
             let mut execution = Execution::new(plan, context.relations)?;
             let mut rows = 0;
             while let Some(mut batch) = execution.next(context)? {

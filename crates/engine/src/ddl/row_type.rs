@@ -68,6 +68,7 @@ impl Session {
             constraints: Vec::new(),
             view_query: None,
             has_triggers: false,
+            has_indexes: false,
             triggers: Vec::new(),
             inheritance: ochre_catalog::Inheritance::default(),
             sequence: None,

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use ochre_base::{Error, Oid, Result, SqlState};
 use ochre_catalog::authority::Privileges;
-use ochre_catalog::{CatalogChange, NamespaceDescriptor, Persistence, RelationKind, TEMPORARY_PREFIX};
+use ochre_catalog::{NamespaceDescriptor, Persistence, RelationKind, TEMPORARY_PREFIX};
 use ochre_parser::ast::{self, Behavior, ObjectName, OnCommit, TransactionModes};
 
 use crate::authority::forbidden;
@@ -156,7 +156,7 @@ impl Instance {
         if leftover.is_empty() {
             return Ok(());
         }
-        let mut transaction = self.begin_own();
+        let transaction = self.begin_own();
         let mut changes = CatalogChanges::default();
         for relation in catalog.relations().filter(|relation| leftover.contains(&relation.namespace)) {
             changes.drop_relation(database, &transaction, relation.oid)?;
@@ -167,11 +167,6 @@ impl Instance {
         for namespace in leftover {
             changes.drop_namespace(database, &transaction, namespace)?;
         }
-        let changes: Vec<CatalogChange> = changes.take();
-        let version = self.next_catalog_version();
-        let published = Arc::clone(database);
-        transaction.at_publish(move |lsn| published.publish(&changes, version, lsn));
-        self.transactions().commit(transaction)?;
-        Ok(())
+        self.commit_own(database, transaction, changes)
     }
 }

@@ -21,10 +21,12 @@ use ochre_sql::bind::view::{OID_NAMESPACE, ViewBinding, apply_edits, bind_view_q
 use ochre_txn::locks::RelationLockMode;
 
 use super::create_table::columns_of_query;
+use super::rewrite::Source;
 use crate::authority::Need;
 use crate::errors;
 use crate::session::Session;
 use crate::session::context::StatementSession;
+use crate::session::extended::Parameters;
 use crate::tag::CommandTag;
 
 /// The option that keeps WITH CHECK OPTION.
@@ -101,6 +103,7 @@ impl Session {
             constraints: Vec::new(),
             view_query: Some(query.into()),
             has_triggers: false,
+            has_indexes: false,
             triggers: Vec::new(),
             inheritance: ochre_catalog::Inheritance::default(),
             sequence: None,
@@ -204,7 +207,7 @@ impl Session {
         let (_, tag) = self.create_from_query(
             namespace,
             name,
-            &statement.query,
+            &Source { query: &statement.query, parameters: &Parameters::NONE },
             &statement.columns,
             true,
             Some(query.into()),
@@ -236,12 +239,12 @@ impl Session {
         let text = view.view_query.clone().unwrap_or_default();
         let query = parse_one(&text)?;
         // What the query may read, and the functions in it, are the owner's.
-        self.state.acting_as(view.owner, || self.fill_view(&view, &query, &text))?;
+        self.state.acting_as(view.owner, || self.fill_view(&view, &query))?;
         Ok(CommandTag::Plain("REFRESH MATERIALIZED VIEW"))
     }
 
-    fn fill_view(&self, view: &Arc<RelationDescriptor>, query: &Statement, text: &str) -> Result<()> {
-        let (_, plan) = self.plan_parameterised(query, text, &[])?;
+    fn fill_view(&self, view: &Arc<RelationDescriptor>, query: &Statement) -> Result<()> {
+        let (_, plan) = self.plan_parameterised(query, &[])?;
         self.state.check_plan(&plan)?;
         let indexes = view.indexes.clone();
         let mut bare = (**view).clone();
@@ -249,7 +252,7 @@ impl Session {
         self.put_relation(bare)?;
         self.new_table_file(view.oid)?;
         let empty = self.relation(view.oid);
-        self.fill_from_plan(&empty, &plan, true)?;
+        self.fill_from_plan(&empty, &plan, &[], true)?;
         let mut whole = (*self.relation(view.oid)).clone();
         whole.kind = RelationKind::MaterializedView;
         self.put_relation(whole)?;

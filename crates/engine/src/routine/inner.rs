@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use ochre_base::{Error, Result};
+use ochre_base::Result;
 use ochre_exec::Execution;
 use ochre_parser::ast::Statement;
-use ochre_sql::Planner;
 use ochre_sql::bind::ParamTypes;
 use ochre_sql::physical::{CommandKind, PlannedStatement};
 use ochre_txn::Snapshot;
@@ -13,11 +12,7 @@ use ochre_types::{Batch, Datum};
 use parking_lot::Mutex;
 
 use crate::session::Session;
-use crate::session::context::StatementSession;
 use crate::session::plan::PlanStamp;
-
-/// How often a plan is made again because the catalog changed while its locks were awaited.
-const MAX_REPLANS: usize = 100;
 
 /// A statement of a routine with its plan.
 #[derive(Default)]
@@ -55,23 +50,8 @@ impl Session {
         statement: &Statement,
         parameters: impl Fn() -> ParamTypes,
     ) -> Result<(PlanStamp, Arc<PlannedStatement>)> {
-        for _ in 0..MAX_REPLANS {
-            let stamp = self.stamp();
-            let catalog = self.state.catalog();
-            let mut settings = self.state.settings.borrow().parsed().planner.clone();
-            settings.snapshot = stamp.snapshot;
-            // It may be asked for its rows bit by bit.
-            settings.max_parallel_workers_per_gather = 0;
-            let session = StatementSession::new(self);
-            let mut parameters = parameters();
-            let planner = Planner::new(&catalog, &stamp.path, &session, &settings);
-            let plan = Arc::new(planner.plan(statement, &mut parameters)?);
-            self.lock_plan(&plan)?;
-            if self.state.catalog_version() == stamp.catalog {
-                return Ok((stamp, plan));
-            }
-        }
-        Err(Error::internal("the catalog changes faster than a statement can be planned"))
+        // It may be asked for its rows bit by bit.
+        self.plan_and_lock(statement, &parameters, false)
     }
 
     /// Runs a plan within the running statement, under `snapshot` or, without one, as a command of its own; rows go to

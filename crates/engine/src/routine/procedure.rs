@@ -7,6 +7,7 @@ use ochre_expr::{
 };
 use ochre_parser::ast::{DoStmt, FuncCall};
 use ochre_sql::bind::{ParamTypes, actual_type, bind_procedure_call};
+use ochre_sql::physical::OutputColumn;
 use ochre_types::{Datum, SqlType};
 
 use super::plpgsql::PlCode;
@@ -21,9 +22,8 @@ pub(crate) struct CallResult {
 
 /// An output column of a CALL.
 pub(crate) struct CallOutput {
-    pub name: String,
+    pub column: OutputColumn,
     pub value: Datum,
-    pub ty: SqlType,
     /// The argument that stands for it, by its place in the call.
     pub argument: Option<usize>,
 }
@@ -40,11 +40,11 @@ impl<'a> BoundCall<'a> {
     ///
     /// # Errors
     /// 42883 and 42809 for the name; those of the arguments.
-    pub(crate) fn new(session: &Session, call: &'a FuncCall, mut parameters: ParamTypes) -> Result<Self> {
+    pub(crate) fn new(session: &Session, call: &'a FuncCall, parameters: &mut ParamTypes) -> Result<Self> {
         let catalog = session.state.catalog();
         let path = session.state.search_path();
         let context = StatementSession::new(session);
-        let (function, args) = bind_procedure_call(&catalog, &path, &context, &mut parameters, call)?;
+        let (function, args) = bind_procedure_call(&catalog, &path, &context, parameters, call)?;
         Ok(BoundCall { call, function, args })
     }
 
@@ -64,39 +64,40 @@ impl<'a> BoundCall<'a> {
         let result = session.sql_type(function.return_type);
         let callee = Callee { function, arg_types: &types, result };
         // By the end the transaction may be another one, and the catalog with it.
-        let outputs = output_types(session, function, &types);
+        let outputs = self.outputs(session);
         let value =
             carry_out(host, None, &callee, |host, invocation, code| code.value(host, invocation, &values))?;
         let fields: Vec<Datum> = match value {
             Datum::Record(fields) => fields.to_vec(),
             other => vec![other],
         };
-        let output = |((place, ty), value): ((usize, SqlType), Datum)| {
+        let output = |((place, column), value): ((usize, OutputColumn), Datum)| {
             let name = function.arg_names.get(place).map_or("", |name| name);
             let named = call.args.iter().position(|given| given.name.as_deref() == Some(name));
             let by_place = || call.args.get(place).is_some_and(|given| given.name.is_none()).then_some(place);
-            CallOutput {
-                argument: named.filter(|_| !name.is_empty()).or_else(by_place),
-                name: if name.is_empty() { format!("column{}", place + 1) } else { name.to_owned() },
-                value,
-                ty,
-            }
+            CallOutput { argument: named.filter(|_| !name.is_empty()).or_else(by_place), column, value }
         };
         Ok(CallResult { outputs: outputs.into_iter().zip(fields).map(output).collect() })
     }
-}
 
-/// The places and types of a procedure's output parameters.
-fn output_types(session: &Session, function: &Function, arg_types: &[SqlType]) -> Vec<(usize, SqlType)> {
-    let actual: Vec<Oid> = arg_types.iter().map(|ty| ty.oid).collect();
-    let modes = function.arg_modes.iter().enumerate();
-    modes
-        .filter(|(_, mode)| matches!(mode, Mode::Out | Mode::InOut))
-        .map(|(place, _)| {
-            let declared = function.all_arg_types[place];
-            (place, session.sql_type(actual_type(declared, &function.arg_types, &actual)))
-        })
-        .collect()
+    /// The output parameters, by their places, as columns of the row that the call gives.
+    pub(crate) fn outputs(&self, session: &Session) -> Vec<(usize, OutputColumn)> {
+        let function = &self.function;
+        let actual: Vec<Oid> = self.args.iter().map(|arg| arg.ty().oid).collect();
+        let modes = function.arg_modes.iter().enumerate();
+        modes
+            .filter(|(_, mode)| matches!(mode, Mode::Out | Mode::InOut))
+            .map(|(place, _)| {
+                let declared = function.all_arg_types[place];
+                let name = match function.arg_names.get(place).filter(|name| !name.is_empty()) {
+                    Some(name) => name.as_ref().into(),
+                    None => format!("column{}", place + 1).into(),
+                };
+                let ty = session.sql_type(actual_type(declared, &function.arg_types, &actual));
+                (place, OutputColumn { name, ty, origin: None })
+            })
+            .collect()
+    }
 }
 
 /// Runs a block of PL/pgSQL.

@@ -16,6 +16,7 @@ use super::{Invocation, with_context};
 use crate::session::Session;
 use crate::session::context::StatementSession;
 use crate::session::is_plannable;
+use crate::session::plan::QueryParameters;
 
 /// A function in SQL, ready to run.
 pub(crate) struct SqlCode {
@@ -97,6 +98,22 @@ pub(crate) fn input_names(function: &Function) -> Vec<Box<str>> {
     let is_input = |mode: &Mode| matches!(mode, Mode::In | Mode::InOut | Mode::Variadic);
     let pairs = function.arg_names.iter().zip(function.arg_modes.iter());
     pairs.filter(|(_, mode)| is_input(mode)).map(|(name, _)| name.clone()).collect()
+}
+
+/// A function's arguments as a query of a utility mentions them.
+struct Arguments<'a> {
+    code: &'a SqlCode,
+    args: &'a [Datum],
+}
+
+impl QueryParameters for Arguments<'_> {
+    fn types(&self) -> ParamTypes {
+        self.code.parameters()
+    }
+
+    fn values(&self) -> Vec<Datum> {
+        self.args.to_vec()
+    }
 }
 
 impl SqlCode {
@@ -225,7 +242,11 @@ impl SqlCode {
                 let message = format!("{name} is not allowed in a non-volatile function");
                 return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message));
             }
-            session.run_inner_utility(&statement.statement, &statement.text)?;
+            session.run_inner_utility(
+                &statement.statement,
+                &statement.text,
+                &Arguments { code: self, args },
+            )?;
             return Ok(Vec::new());
         }
         let (plan, fresh) = statement.plan.get(session, &statement.statement, || self.parameters())?;

@@ -110,10 +110,13 @@ impl CatalogChanges {
         &mut self,
         database: &Database,
         transaction: &Transaction,
-        relation: RelationDescriptor,
+        mut relation: RelationDescriptor,
     ) -> Result<Arc<RelationDescriptor>> {
+        let picture = self.picture(database);
+        let old = picture.relation(relation.oid);
+        relation.has_indexes |= old.is_some_and(|old| old.has_indexes);
         let relation = Arc::new(relation);
-        let before = self.picture(database).relation(relation.oid).map(|old| stored::relation_rows(old));
+        let before = old.map(|old| stored::relation_rows(old));
         let after = stored::relation_rows(&relation);
         self.write(database, transaction, &before.unwrap_or_default(), &after)?;
         self.apply(database, CatalogChange::PutRelation(Arc::clone(&relation)));

@@ -53,7 +53,6 @@ impl Session {
     pub(crate) fn copy_statement(
         &mut self,
         copy: &CopyStmt,
-        text: &str,
         sink: &mut dyn Sink,
     ) -> Result<Option<CommandTag>> {
         let file = match &copy.target {
@@ -81,7 +80,7 @@ impl Session {
                     CopySource::Table { name, columns } => {
                         self.copy_table_out(name, columns, &copy.options, &mut sink)?
                     }
-                    CopySource::Query(query) => self.copy_query_out(query, text, &copy.options, &mut sink)?,
+                    CopySource::Query(query) => self.copy_query_out(query, &copy.options, &mut sink)?,
                 };
                 Ok(Some(tag))
             }
@@ -90,7 +89,7 @@ impl Session {
                 Ok(Some(tag))
             }
             (CopySource::Query(query), false) => {
-                let tag = self.copy_query_out(query, text, &copy.options, sink)?;
+                let tag = self.copy_query_out(query, &copy.options, sink)?;
                 Ok(Some(tag))
             }
             (CopySource::Query(_), true) => Err(Error::internal("COPY (query) FROM was parsed")),
@@ -328,17 +327,16 @@ impl Session {
         let query = ochre_parser::parse(&text)?
             .pop()
             .ok_or_else(|| Error::internal("a SELECT that was written here is empty"))?;
-        self.copy_query_out(&query.stmt, &text, options, sink)
+        self.copy_query_out(&query.stmt, options, sink)
     }
 
     fn copy_query_out(
         &mut self,
         query: &ast::Statement,
-        text: &str,
         options: &[DefElem],
         sink: &mut dyn Sink,
     ) -> Result<CommandTag> {
-        let (_, plan) = self.plan_parameterised(query, text, &[])?;
+        let (_, plan) = self.plan_parameterised(query, &[])?;
         if !plan.returns_rows {
             return Err(Error::new(
                 SqlState::FEATURE_NOT_SUPPORTED,

@@ -18,10 +18,9 @@ use ochre_parser::ast::{
     LockStrength, ObjectName, Pos, Relation, SelectBody, SelectStmt, Statement, Target,
 };
 use ochre_sql::physical::{OutputColumn, PlannedStatement};
-use ochre_types::Datum;
 use parking_lot::Mutex;
 
-use super::extended::Prepared;
+use super::extended::{Parameters, Prepared};
 use super::portal::{
     ALL_ROWS, CursorOptions, Move, OpenQuery, Portal, PortalState, RowIdColumn, Scroll, can_repeat,
     is_simple_scan,
@@ -88,8 +87,7 @@ impl Session {
         &mut self,
         declare: &DeclareCursorStmt,
         text: &str,
-        types: &[Oid],
-        parameters: &[Datum],
+        parameters: Parameters<'_>,
     ) -> Result<CommandTag> {
         let several = self.pending.as_ref().is_some_and(super::simple::Pending::is_multiple);
         if !declare.hold && self.block != Block::Explicit && !several {
@@ -106,7 +104,7 @@ impl Session {
         if self.portals.contains(name) {
             return Err(Error::new(SqlState::DUPLICATE_CURSOR, format!("cursor \"{name}\" already exists")));
         }
-        let (plan, row_ids, locks) = self.plan_cursor(&declare.query, types)?;
+        let (plan, row_ids, locks) = self.plan_cursor(&declare.query, &parameters.oids())?;
         if plan.ctes.iter().any(|cte| cte.modifies) {
             return Err(Error::new(
                 SqlState::FEATURE_NOT_SUPPORTED,
@@ -132,7 +130,7 @@ impl Session {
                 shape: Some(Arc::clone(&query.shape)),
                 plan: Mutex::new(None),
             }),
-            parameters: parameters.to_vec(),
+            parameters: parameters.values.to_vec(),
             formats: Vec::new(),
             options,
             depth: self.savepoints.len(),

@@ -1,5 +1,6 @@
 //! EXPLAIN.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -15,7 +16,9 @@ use ochre_sql::physical::{OutputColumn, PhysicalPlan, PlannedStatement};
 use ochre_types::{Batch, Datum, SqlType, encode_binary_at, oids, print_text_at};
 
 use super::Session;
+use super::extended::Parameters;
 use super::simple::is_plannable;
+use super::utility::{is_select_into, without_into};
 
 fn milliseconds(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1000.0
@@ -30,6 +33,18 @@ pub(crate) fn answer_type(statement: &ExplainStmt) -> Result<SqlType> {
     })
 }
 
+/// The query that a statement is or has within; `None` for other utilities and for EXECUTE.
+pub(super) fn query_within(statement: &Statement) -> Option<Cow<'_, Statement>> {
+    match statement {
+        Statement::DeclareCursor(declare) => Some(Cow::Owned(Statement::Select(declare.query.clone()))),
+        Statement::CreateTableAs(create) => query_within(&create.query),
+        Statement::Select(select) if is_select_into(select) => {
+            Some(Cow::Owned(Statement::Select(without_into(select).into())))
+        }
+        query => is_plannable(query).then_some(Cow::Borrowed(query)),
+    }
+}
+
 /// What planning gave.
 struct Planned {
     plan: Arc<PlannedStatement>,
@@ -41,12 +56,11 @@ impl Session {
     pub(crate) fn explain_lines(
         &mut self,
         statement: &ExplainStmt,
-        text: &str,
-        parameters: &[Datum],
+        parameters: Parameters<'_>,
     ) -> Result<Vec<String>> {
         let options = ExplainOptions::from_statement(statement)?;
         let (started, taken, memory) = (Instant::now(), usage::now(), memory::taken());
-        let Some(planned) = self.plan_to_explain(&statement.query, text, parameters, &options)? else {
+        let Some(planned) = self.plan_to_explain(&statement.query, parameters, &options)? else {
             return Ok(vec![explain_utility(options.format)]);
         };
         let planning = Planning {
@@ -103,33 +117,27 @@ impl Session {
     fn plan_to_explain(
         &mut self,
         query: &Statement,
-        text: &str,
-        parameters: &[Datum],
+        parameters: Parameters<'_>,
         options: &ExplainOptions,
     ) -> Result<Option<Planned>> {
-        let cursor;
-        let query = match query {
+        match query {
             Statement::Execute(execute) => {
                 let (prepared, values) = self.execute_parameters(execute)?;
                 return Ok(Some(Planned { plan: self.valid_plan(&prepared)?, values }));
             }
             Statement::CreateTableAs(create) => {
-                return self.plan_to_explain(&create.query, text, parameters, options);
+                return self.plan_to_explain(&create.query, parameters, options);
             }
-            Statement::DeclareCursor(declare) => {
-                cursor = Statement::Select(declare.query.clone());
-                &cursor
-            }
-            query if is_plannable(query) => query,
-            _ => return Ok(None),
-        };
-        let (_, plan) = self.plan_parameterised(query, text, &[])?;
-        if plan.parameters.len() > parameters.len() && !options.generic_plan {
-            let number = parameters.len() + 1;
+            _ => {}
+        }
+        let Some(query) = query_within(query) else { return Ok(None) };
+        let (_, plan) = self.plan_parameterised(&query, &parameters.oids())?;
+        if plan.parameters.len() > parameters.values.len() && !options.generic_plan {
+            let number = parameters.values.len() + 1;
             let message = format!("there is no parameter ${number}");
             return Err(Error::new(SqlState::UNDEFINED_PARAMETER, message));
         }
-        Ok(Some(Planned { plan, values: parameters.to_vec() }))
+        Ok(Some(Planned { plan, values: parameters.values.to_vec() }))
     }
 
     /// Runs a plan, counting; rows are thrown away, after they were made into bytes if that is asked for.

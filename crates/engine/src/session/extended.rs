@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use ochre_base::{Error, Oid, Result, SqlState};
 use ochre_parser::ast::{Statement, TransactionStmt};
+use ochre_sql::bind::ParamTypes;
 use ochre_sql::physical::{OutputColumn, PlannedStatement};
 use ochre_types::{Datum, SqlType};
 use parking_lot::Mutex;
 
 use super::cursor::{CursorListing, PreparedListing};
+use super::plan::QueryParameters;
 use super::portal::{ALL_ROWS, CursorOptions, Move, Portal, PortalState};
 use super::simple::is_plannable;
 use super::suspended::SuspendedStatement;
@@ -28,6 +30,33 @@ pub(crate) struct Prepared {
     pub shape: Option<Arc<[OutputColumn]>>,
     /// The plan, and the picture of the catalog that it was made under.
     pub plan: Mutex<Option<(super::plan::PlanStamp, Arc<PlannedStatement>)>>,
+}
+
+/// A statement's parameters, and what they are.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Parameters<'a> {
+    pub types: &'a [SqlType],
+    pub values: &'a [Datum],
+}
+
+impl Parameters<'_> {
+    /// None at all.
+    pub(crate) const NONE: Parameters<'static> = Parameters { types: &[], values: &[] };
+
+    /// The types' ids.
+    pub(crate) fn oids(&self) -> Vec<Oid> {
+        self.types.iter().map(|ty| ty.oid).collect()
+    }
+}
+
+impl QueryParameters for Parameters<'_> {
+    fn types(&self) -> ParamTypes {
+        ParamTypes::of_types(self.types)
+    }
+
+    fn values(&self) -> Vec<Datum> {
+        self.values.to_vec()
+    }
 }
 
 /// What Describe of a statement tells.
@@ -135,18 +164,13 @@ impl Session {
             }
             let described = super::cursor::without_cursor(&statement)?;
             let described = described.as_ref().unwrap_or(&statement);
-            let (stamp, plan) = self.plan_parameterised(described, text, parameter_types)?;
+            let (stamp, plan) = self.plan_parameterised(described, parameter_types)?;
             prepared.parameters.clone_from(&plan.parameters);
             prepared.shape = plan.returns_rows.then(|| plan.row_shape.as_slice().into());
             *prepared.plan.lock() = Some((stamp, plan));
         } else {
-            if let Statement::DeclareCursor(declare) = &statement {
-                self.begin_implicit()?;
-                let query = Statement::Select(declare.query.clone());
-                let (_, plan) = self.plan_parameterised(&query, text, parameter_types)?;
-                prepared.parameters.clone_from(&plan.parameters);
-            }
-            prepared.shape = self.utility_shape(&statement)?;
+            let known = self.utility_interface(&statement, parameter_types)?;
+            (prepared.parameters, prepared.shape) = (known.parameters, known.columns);
         }
         prepared.statement = Some(statement);
         Ok(prepared)
@@ -374,16 +398,9 @@ impl Session {
         }
         self.begin_implicit()?;
         if !is_plannable(statement) {
-            let parameters = std::mem::take(&mut portal.parameters);
-            if let Statement::DeclareCursor(declare) = statement {
-                let types: Vec<Oid> = prepared.parameters.iter().map(|ty| ty.oid).collect();
-                let tag = self.declare_cursor(declare, &prepared.text, &types, &parameters)?;
-                portal.state = PortalState::Done;
-                self.flush_notices(sink);
-                sink.complete(tag);
-                return Ok(ExecuteOutcome::Complete);
-            }
-            return match self.run_utility(statement, &prepared.text, &parameters, Protocol::Extended, sink)? {
+            let values = std::mem::take(&mut portal.parameters);
+            let parameters = Parameters { types: &prepared.parameters, values: &values };
+            return match self.run_utility(statement, &prepared.text, parameters, Protocol::Extended, sink)? {
                 Some(tag) => {
                     portal.state = PortalState::Done;
                     self.flush_notices(sink);

@@ -31,7 +31,7 @@ mod copy;
 mod cursor;
 mod execute;
 mod explain;
-mod extended;
+pub(crate) mod extended;
 mod notify;
 pub(crate) mod plan;
 mod portal;

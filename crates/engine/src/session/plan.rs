@@ -19,6 +19,15 @@ use crate::plan_cache::{Cached, KeyRef, is_insensitive};
 /// How often a plan is made again because the catalog changed while its locks were awaited.
 const MAX_REPLANS: usize = 100;
 
+/// What a query may mention as parameters that is part of a utility.
+pub(crate) trait QueryParameters {
+    /// What to bind the query with.
+    fn types(&self) -> ParamTypes;
+
+    /// The values, once the query is bound.
+    fn values(&self) -> Vec<Datum>;
+}
+
 /// What a plan was made under.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct PlanStamp {
@@ -75,7 +84,7 @@ impl Session {
     fn plan_once(
         &self,
         statement: &Statement,
-        parameter_types: &[Oid],
+        mut parameters: ParamTypes,
         may_be_parallel: bool,
     ) -> Result<(PlanStamp, Arc<PlannedStatement>)> {
         let stamp = self.stamp();
@@ -86,21 +95,18 @@ impl Session {
             settings.max_parallel_workers_per_gather = 0;
         }
         let session = StatementSession::new(self);
-        let mut parameters = ParamTypes::new(parameter_types);
         let planner = Planner::new(&catalog, &stamp.path, &session, &settings);
         let plan = Arc::new(planner.plan(statement, &mut parameters)?);
         Ok((stamp, plan))
     }
 
-    /// Plans a statement and takes its locks. Names are resolved in the newest catalog: if that changes while a lock is
-    /// awaited, the plan is made again.
+    /// Plans a statement and takes its locks.
     pub(crate) fn plan_parameterised(
         &self,
         statement: &Statement,
-        _text: &str,
         parameter_types: &[Oid],
     ) -> Result<(PlanStamp, Arc<PlannedStatement>)> {
-        self.plan_and_lock(statement, parameter_types, true)
+        self.plan_and_lock(statement, &|| ParamTypes::new(parameter_types), true)
     }
 
     /// As [`Session::plan_parameterised`], for a query that is asked for its rows bit by bit, and perhaps backwards.
@@ -109,17 +115,19 @@ impl Session {
         statement: &Statement,
         parameter_types: &[Oid],
     ) -> Result<Arc<PlannedStatement>> {
-        self.plan_and_lock(statement, parameter_types, false).map(|(_, plan)| plan)
+        self.plan_and_lock(statement, &|| ParamTypes::new(parameter_types), false).map(|(_, plan)| plan)
     }
 
-    fn plan_and_lock(
+    /// Plans a statement with such parameters and takes its locks. Names are resolved in the newest catalog: if that changes
+    /// while a lock is awaited, the plan is made again.
+    pub(crate) fn plan_and_lock(
         &self,
         statement: &Statement,
-        parameter_types: &[Oid],
+        parameters: &dyn Fn() -> ParamTypes,
         may_be_parallel: bool,
     ) -> Result<(PlanStamp, Arc<PlannedStatement>)> {
         for _ in 0..MAX_REPLANS {
-            let (stamp, plan) = self.plan_once(statement, parameter_types, may_be_parallel)?;
+            let (stamp, plan) = self.plan_once(statement, parameters(), may_be_parallel)?;
             self.lock_plan(&plan)?;
             if self.state.catalog_version() == stamp.catalog {
                 return Ok((stamp, plan));
@@ -135,7 +143,7 @@ impl Session {
         statement: &Statement,
         text: &str,
     ) -> Result<Arc<PlannedStatement>> {
-        let (stamp, plan) = self.plan_parameterised(statement, text, &[])?;
+        let (stamp, plan) = self.plan_parameterised(statement, &[])?;
         let own = !self.state.catalog.borrow().is_empty() || stamp.snapshot.is_some();
         if own || !plan.parameters.is_empty() {
             return Ok(plan);
@@ -169,7 +177,7 @@ impl Session {
     fn plan_shape(&self, shape: &str, types: &[Oid], stamp: &PlanStamp) -> Option<Arc<PlannedStatement>> {
         let mut statements = ochre_parser::parse(shape).ok()?;
         let raw = statements.pop().filter(|raw| statements.is_empty() && is_plannable(&raw.stmt))?;
-        let (made_under, plan) = self.plan_once(&raw.stmt, types, true).ok()?;
+        let (made_under, plan) = self.plan_once(&raw.stmt, ParamTypes::new(types), true).ok()?;
         let usable = made_under == *stamp && plan.parameters.len() == types.len() && is_insensitive(&plan);
         usable.then_some(plan)
     }
@@ -232,7 +240,7 @@ impl Session {
         }
         let statement = resolved.as_ref().unwrap_or(statement);
         let types: Vec<Oid> = prepared.parameters.iter().map(|ty| ty.oid).collect();
-        let (stamp, plan) = self.plan_parameterised(statement, &prepared.text, &types)?;
+        let (stamp, plan) = self.plan_parameterised(statement, &types)?;
         let same_shape = match &prepared.shape {
             Some(shape) => {
                 plan.returns_rows

@@ -186,13 +186,12 @@ impl Session {
         }
         self.begin_implicit()?;
         if is_plannable(&raw.stmt) {
-            let own_text = &text[raw.start..raw.start + raw.len];
             let alone = !self.pending.as_ref().is_some_and(Pending::is_multiple);
             let plan = match self.resolve_current_of(&raw.stmt)? {
                 // A plan for one row of one cursor: nobody else can use it.
-                Some(resolved) => self.plan_parameterised(&resolved, own_text, &[])?.1,
+                Some(resolved) => self.plan_parameterised(&resolved, &[])?.1,
                 None if alone => self.plan_statement(&raw.stmt, text)?,
-                None => self.plan_parameterised(&raw.stmt, own_text, &[])?.1,
+                None => self.plan_parameterised(&raw.stmt, &[])?.1,
             };
             if !plan.parameters.is_empty() {
                 return Err(Error::new(
@@ -203,7 +202,13 @@ impl Session {
             return self.run_to_sink(&plan, &[], sink).map(Some);
         }
         let own_text = &text[raw.start..raw.start + raw.len];
-        self.run_utility(&raw.stmt, own_text, &[], super::utility::Protocol::Simple, sink)
+        self.run_utility(
+            &raw.stmt,
+            own_text,
+            super::extended::Parameters::NONE,
+            super::utility::Protocol::Simple,
+            sink,
+        )
     }
 
     /// Data of a COPY … FROM STDIN.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ochre_base::{Error, Result, SqlState};
+use ochre_base::{Error, Oid, Result, SqlState};
 use ochre_catalog::RelationKind;
 use ochre_catalog::authority::Privileges;
 use ochre_parser::ast::{
@@ -10,12 +10,16 @@ use ochre_parser::ast::{
     SelectBody, SelectStmt, Statement,
 };
 use ochre_sql::bind::{ParamTypes, bind_typed_expression};
+use ochre_sql::explain::ExplainOptions;
 use ochre_sql::physical::OutputColumn;
 use ochre_txn::locks::RelationLockMode;
-use ochre_types::{Batch, Column, Datum, SqlType};
+use ochre_types::{Batch, Column, Datum, SqlType, oids};
 
 use super::Session;
 use super::context::StatementSession;
+use super::explain::query_within;
+use super::extended::{Parameters, StatementShape};
+use super::plan::QueryParameters;
 use super::simple::is_plannable;
 use crate::authority::Need;
 use crate::routine::Host;
@@ -35,6 +39,15 @@ pub(crate) fn is_select_into(select: &SelectStmt) -> bool {
     matches!(&select.body, SelectBody::Select(core) if core.into.is_some())
 }
 
+/// The query of a `SELECT … INTO`.
+pub(crate) fn without_into(select: &SelectStmt) -> SelectStmt {
+    let mut query = select.clone();
+    if let SelectBody::Select(core) = &mut query.body {
+        core.into = None;
+    }
+    query
+}
+
 fn text_column(name: &str) -> OutputColumn {
     OutputColumn { name: name.into(), ty: SqlType::TEXT, origin: None }
 }
@@ -45,9 +58,39 @@ fn explain_shape(explain: &ExplainStmt) -> Result<Arc<[OutputColumn]>> {
 }
 
 impl Session {
-    /// The shape of a utility's rows; `None` for one that returns none.
-    pub(crate) fn utility_shape(&mut self, statement: &Statement) -> Result<Option<Arc<[OutputColumn]>>> {
-        Ok(match statement {
+    /// What a client may know of a utility before it runs: its parameters' types and the shape of its rows.
+    pub(crate) fn utility_interface(
+        &mut self,
+        statement: &Statement,
+        declared: &[Oid],
+    ) -> Result<StatementShape> {
+        let query = match statement {
+            Statement::CreateTableAs(create) if create.materialized_view => None,
+            Statement::DeclareCursor(_) | Statement::CreateTableAs(_) | Statement::Select(_) => {
+                query_within(statement)
+            }
+            // That one knows no values.
+            Statement::Explain(explain) if ExplainOptions::from_statement(explain)?.generic_plan => None,
+            Statement::Explain(explain) => query_within(&explain.query),
+            _ => None,
+        };
+        let mut parameters = Vec::new();
+        if let Some(query) = query {
+            self.begin_implicit()?;
+            parameters.clone_from(&self.plan_parameterised(&query, declared)?.1.parameters);
+        }
+        let columns = match statement {
+            Statement::Call(call) => {
+                self.begin_implicit()?;
+                // What a driver that knows no procedures gives for output parameters.
+                let declared =
+                    declared.iter().map(|oid| if *oid == oids::VOID { Oid::INVALID } else { *oid });
+                let mut types = ParamTypes::new(&declared.collect::<Vec<Oid>>());
+                let bound = BoundCall::new(self, call, &mut types)?;
+                let columns = bound.outputs(self).into_iter().map(|(_, column)| column);
+                parameters = types.decided()?;
+                Some(columns.collect()).filter(|columns: &Arc<[OutputColumn]>| !columns.is_empty())
+            }
             Statement::Show(show) => Some(show_shape(show)),
             Statement::Explain(explain) => Some(explain_shape(explain)?),
             Statement::Fetch(fetch) => self.fetch_shape(fetch),
@@ -56,7 +99,8 @@ impl Session {
                 self.statements.get(name).and_then(|prepared| prepared.shape.clone())
             }
             _ => None,
-        })
+        };
+        Ok(StatementShape { parameters, columns })
     }
 
     /// Runs a utility; `None` when it is a COPY that now waits for data.
@@ -64,7 +108,7 @@ impl Session {
         &mut self,
         statement: &Statement,
         text: &str,
-        parameters: &[Datum],
+        parameters: Parameters<'_>,
         protocol: Protocol,
         sink: &mut dyn Sink,
     ) -> Result<Option<CommandTag>> {
@@ -94,7 +138,7 @@ impl Session {
         &mut self,
         statement: &Statement,
         text: &str,
-        parameters: &[Datum],
+        parameters: Parameters<'_>,
         protocol: Protocol,
         sink: &mut dyn Sink,
     ) -> Result<Option<CommandTag>> {
@@ -106,7 +150,7 @@ impl Session {
                 return Ok(Some(CommandTag::Plain("SHOW")));
             }
             Statement::Explain(explain) => {
-                return self.explain(explain, text, parameters, protocol, sink).map(Some);
+                return self.explain(explain, parameters, protocol, sink).map(Some);
             }
             Statement::Prepare(prepare) => return self.prepare_statement(prepare, text).map(Some),
             Statement::Execute(execute) => return self.execute_statement(execute, protocol, sink),
@@ -114,7 +158,7 @@ impl Session {
                 return self.deallocate(deallocate.name.as_deref()).map(Some);
             }
             Statement::DeclareCursor(declare) => {
-                return self.declare_cursor(declare, text, &[], parameters).map(Some);
+                return self.declare_cursor(declare, text, parameters).map(Some);
             }
             Statement::Fetch(fetch) => return self.fetch(fetch, protocol, sink).map(Some),
             Statement::ClosePortal(close) => return self.close_cursor(close.name.as_deref()).map(Some),
@@ -130,15 +174,13 @@ impl Session {
             }
             Statement::Call(call) => {
                 self.statement_snapshot()?;
-                let types: Vec<ochre_base::Oid> = Vec::new();
-                let types = ParamTypes::new(&types);
-                let bound = BoundCall::new(self, call, types)?;
-                let result = bound.carry_out(self.routine_host(), parameters)?;
+                let bound = BoundCall::new(self, call, &mut ParamTypes::of_types(parameters.types))?;
+                let result = bound.carry_out(self.routine_host(), parameters.values)?;
                 self.send_call_result(result, protocol, sink)?;
                 return self.routine_done("CALL").map(Some);
             }
             Statement::Discard(target) => return self.discard(*target).map(Some),
-            Statement::Copy(copy) => return self.copy_statement(copy, text, sink),
+            Statement::Copy(copy) => return self.copy_statement(copy, sink),
             Statement::Lock(lock) => return self.lock_statement(lock).map(Some),
             Statement::Checkpoint => {
                 if !self.state.roles().has_role(ochre_catalog::oids::PG_CHECKPOINT) {
@@ -164,13 +206,13 @@ impl Session {
             Statement::Drop(drop) if drop.concurrently => session.drop_index_concurrently(drop),
             Statement::AlterTable(alter) => match crate::ddl::detached_concurrently(alter) {
                 Some(partition) => session.detach_concurrently(alter, partition),
-                None => session.run_ddl(statement, text),
+                None => session.run_ddl(statement, text, &parameters),
             },
             Statement::Reindex(reindex) => session.reindex(reindex),
             Statement::Cluster(cluster) => session.cluster(cluster),
             Statement::CreateDatabase(create) => session.create_database(create),
             Statement::DropDatabase(drop) => session.drop_database(drop),
-            _ => session.run_ddl(statement, text),
+            _ => session.run_ddl(statement, text, &parameters),
         })?;
         self.txn().advance_command()?;
         self.state.note_met(self.txn().gate_lsn());
@@ -198,7 +240,12 @@ impl Session {
     ///
     /// # Errors
     /// 25001 for what ends transactions; 0A000 for what only clients do.
-    pub(crate) fn run_inner_utility(&self, statement: &Statement, text: &str) -> Result<()> {
+    pub(crate) fn run_inner_utility(
+        &self,
+        statement: &Statement,
+        text: &str,
+        parameters: &dyn QueryParameters,
+    ) -> Result<()> {
         self.txn().forbid_suspension();
         let name = statement_name(statement);
         match statement {
@@ -251,7 +298,7 @@ impl Session {
                 self.require_writable(&name)?;
                 self.txn().advance_command()?;
                 let outer = self.state.ddl_command.replace(Some(name.clone()));
-                let result = self.run_ddl(statement, text);
+                let result = self.run_ddl(statement, text, parameters);
                 self.state.ddl_command.replace(outer);
                 result?
             }
@@ -267,17 +314,22 @@ impl Session {
         self.state.routine_depth.get() > 0
     }
 
-    fn run_ddl(&self, statement: &Statement, text: &str) -> Result<CommandTag> {
+    fn run_ddl(
+        &self,
+        statement: &Statement,
+        text: &str,
+        parameters: &dyn QueryParameters,
+    ) -> Result<CommandTag> {
         let name = statement_name(statement);
         match statement {
             Statement::CreateTable(create) => self.create_table(create),
             Statement::CreateTableAs(create) if create.materialized_view => {
                 self.create_materialized_view(create, text)
             }
-            Statement::CreateTableAs(create) => self.create_table_as(create),
+            Statement::CreateTableAs(create) => self.create_table_as(create, parameters),
             Statement::CreateView(create) => self.create_view(create, text),
             Statement::RefreshMaterializedView(refresh) => self.refresh_materialized_view(refresh),
-            Statement::Select(select) => self.select_into(select),
+            Statement::Select(select) => self.select_into(select, parameters),
             Statement::AlterTable(alter) => self.alter_table(alter),
             Statement::CreateIndex(create) => self.create_index(create),
             Statement::CreateSequence(create) => self.create_sequence(create),
@@ -331,12 +383,7 @@ impl Session {
         if result.outputs.is_empty() {
             return Ok(());
         }
-        let columns = result.outputs.iter().map(|output| OutputColumn {
-            name: output.name.as_str().into(),
-            ty: output.ty,
-            origin: None,
-        });
-        let shape: Arc<[OutputColumn]> = columns.collect();
+        let shape: Arc<[OutputColumn]> = result.outputs.iter().map(|output| output.column.clone()).collect();
         if protocol == Protocol::Simple {
             sink.row_shape(&shape)?;
         }
@@ -344,7 +391,7 @@ impl Session {
         let columns = result
             .outputs
             .iter()
-            .map(|output| Arc::new(Column::from_datums(output.ty.physical, [&output.value])))
+            .map(|output| Arc::new(Column::from_datums(output.column.ty.physical, [&output.value])))
             .collect();
         sink.rows(&Batch::new(columns, 1), &shape, &format)
     }
@@ -374,12 +421,11 @@ impl Session {
     fn explain(
         &mut self,
         explain: &ExplainStmt,
-        text: &str,
-        parameters: &[Datum],
+        parameters: Parameters<'_>,
         protocol: Protocol,
         sink: &mut dyn Sink,
     ) -> Result<CommandTag> {
-        let lines = self.explain_lines(explain, text, parameters)?;
+        let lines = self.explain_lines(explain, parameters)?;
         let rows: Vec<Vec<String>> = lines.into_iter().map(|line| vec![line]).collect();
         self.send_text_rows(explain_shape(explain)?, &rows, protocol, sink)?;
         Ok(CommandTag::Plain("EXPLAIN"))

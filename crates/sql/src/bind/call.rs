@@ -150,34 +150,72 @@ impl Binder<'_> {
         });
         let mut args = Vec::with_capacity(given);
         let mut names: Vec<Option<&str>> = Vec::with_capacity(given);
+        let mut outputs = Vec::new();
+        let mut types = Vec::with_capacity(given);
         for (i, arg) in call.args.iter().enumerate() {
-            if inputs.as_ref().is_none_or(|inputs| inputs[i]) {
-                args.push(self.in_level(Clause::Other, 0, |binder| binder.bind_expr(&arg.value, &scope))?);
+            let is_input = inputs.as_ref().is_none_or(|inputs| inputs[i]);
+            if !is_input && self.params.variables.is_some() {
+                // A variable to assign to, whose value may be of no shape yet.
+                continue;
+            }
+            let bound = self.in_level(Clause::Other, 0, |binder| binder.bind_expr(&arg.value, &scope))?;
+            types.push(bound.ty());
+            if is_input {
+                args.push(bound);
                 names.push(arg.name.as_deref());
+            } else {
+                outputs.push((i, bound));
             }
         }
-        let shown: Vec<String> = args.iter().map(|arg: &Expr| self.type_text(arg.ty())).collect();
+        let shown: Vec<String> = types.iter().map(|ty| self.type_text(*ty)).collect();
+        let shown = format!("{}({})", call.name, shown.join(", "));
+        let undefined = |binder: &Self| {
+            let message = format!("procedure {shown} does not exist");
+            let error = Error::new(SqlState::UNDEFINED_FUNCTION, message).hint(
+                "No procedure matches the given name and argument types. You might need to add explicit type casts.",
+            );
+            binder.at(error, call.pos)
+        };
         let resolved = self.try_resolve(&call.name, &functions, args, &names, call.variadic, call.pos);
         match resolved {
             Ok(Resolution::Call(resolved)) if resolved.function.kind == FunctionKind::Procedure => {
+                for (i, bound) in outputs {
+                    if !self.fits_output(&resolved, call, i, bound)? {
+                        return Err(undefined(self));
+                    }
+                }
                 Ok((resolved.function, resolved.args))
             }
             Ok(_) => {
-                let text = format!("{}({})", call.name, shown.join(", "));
-                let error = Error::new(SqlState::WRONG_OBJECT_TYPE, format!("{text} is not a procedure"))
+                let error = Error::new(SqlState::WRONG_OBJECT_TYPE, format!("{shown} is not a procedure"))
                     .hint("To call a function, use SELECT.");
                 Err(self.at(error, call.pos))
             }
-            Err(error) if error.sqlstate() == SqlState::UNDEFINED_FUNCTION => {
-                let text = format!("{}({})", call.name, shown.join(", "));
-                let error =
-                    Error::new(SqlState::UNDEFINED_FUNCTION, format!("procedure {text} does not exist")).hint(
-                        "No procedure matches the given name and argument types. You might need to add explicit type casts.",
-                    );
-                Err(self.at(error, call.pos))
-            }
+            Err(error) if error.sqlstate() == SqlState::UNDEFINED_FUNCTION => Err(undefined(self)),
             Err(error) => Err(error),
         }
+    }
+
+    /// Whether an argument could stand for an output parameter of a procedure; a parameter of the statement in that place gets
+    /// its type. Nobody computes it.
+    fn fits_output(
+        &mut self,
+        resolved: &ResolvedCall,
+        call: &ast::FuncCall,
+        place: usize,
+        bound: Expr,
+    ) -> Result<bool> {
+        let (function, arg) = (&resolved.function, &call.args[place]);
+        let parameter = match &arg.name {
+            Some(wanted) => function.arg_names.iter().position(|name| **name == **wanted).unwrap_or(place),
+            None => place,
+        };
+        let actual: Vec<Oid> = resolved.args.iter().map(|arg| arg.ty().oid).collect();
+        let declared =
+            super::ddl::actual_type(function.all_arg_types[parameter], &function.arg_types, &actual);
+        let target = self.sql_type(declared);
+        let fitted = self.coerce_to(bound, target, CoercionContext::Implicit, arg.value.pos())?;
+        Ok(fitted.is_some())
     }
 
     /// Complaints about decorations that only aggregates and window functions take.
@@ -280,11 +318,19 @@ impl Binder<'_> {
         &mut self,
         name: &ast::ObjectName,
         functions: &Overloads,
-        args: Vec<Expr>,
+        mut args: Vec<Expr>,
         names: &[Option<&str>],
         variadic: bool,
         pos: Pos,
     ) -> Result<Resolution> {
+        // JDBC's `{? = call f(?)}` gives the result a parameter of its own, of type void, as the first argument.
+        let names = match args.first() {
+            Some(Expr::Parameter { ty, .. }) if ty.oid == oids::VOID => {
+                args.remove(0);
+                &names[1..]
+            }
+            _ => names,
+        };
         let actual: Vec<Oid> = args.iter().map(|arg| arg.ty().oid).collect();
         let found = candidates(functions, actual.len(), names, !variadic);
         let exact = found.iter().any(|candidate| candidate.types.as_slice() == actual);

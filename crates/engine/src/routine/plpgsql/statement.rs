@@ -5,13 +5,33 @@ use std::sync::Arc;
 use ochre_base::{Error, Result, SqlState};
 use ochre_parser::ast as sql;
 use ochre_plpgsql::ast::{Fragment, Into, Target};
+use ochre_sql::bind::ParamTypes;
 use ochre_sql::physical::{CommandKind, PlannedStatement};
 use ochre_types::{Datum, SqlType};
 
+use super::piece::Piece;
 use super::run::{Run, in_statement};
 use crate::routine::Host;
 use crate::routine::procedure::BoundCall;
+use crate::session::extended::Parameters;
 use crate::session::is_plannable;
+use crate::session::plan::QueryParameters;
+
+/// The variables as a query of a utility mentions them.
+struct PieceParameters<'r, 'a, 's> {
+    run: &'r Run<'a, 's>,
+    piece: Arc<Piece>,
+}
+
+impl QueryParameters for PieceParameters<'_, '_, '_> {
+    fn types(&self) -> ParamTypes {
+        self.piece.parameters()
+    }
+
+    fn values(&self) -> Vec<Datum> {
+        self.run.values(&self.piece)
+    }
+}
 
 impl<'a, 's> Run<'a, 's> {
     pub(super) fn set_count(&mut self, rows: u64) {
@@ -24,9 +44,7 @@ impl<'a, 's> Run<'a, 's> {
             if into.is_some() {
                 return Err(no_rows_for_into());
             }
-            self.refuse_utility(&fragment.statement)?;
-            let run = self.session().run_inner_utility(&fragment.statement, &fragment.text);
-            return run.map_err(|error| in_statement(error, &fragment.text));
+            return self.utility(fragment).map_err(|error| in_statement(error, &fragment.text));
         }
         let piece = self.piece(fragment);
         let plan = self.plan(fragment, &piece).map_err(|error| in_statement(error, &fragment.text))?;
@@ -43,7 +61,14 @@ impl<'a, 's> Run<'a, 's> {
         self.run_into(&plan, &values, into, &fragment.text)
     }
 
-    pub(super) fn refuse_utility(&self, statement: &sql::Statement) -> Result<()> {
+    /// Runs a utility, whose query may mention the variables.
+    fn utility(&self, fragment: &'a Fragment) -> Result<()> {
+        self.refuse_utility(&fragment.statement)?;
+        let parameters = PieceParameters { run: self, piece: self.piece(fragment) };
+        self.session().run_inner_utility(&fragment.statement, &fragment.text, &parameters)
+    }
+
+    fn refuse_utility(&self, statement: &sql::Statement) -> Result<()> {
         match statement {
             sql::Statement::Copy(_) => {
                 let message = "COPY in PL/pgSQL is not implemented";
@@ -189,7 +214,8 @@ impl<'a, 's> Run<'a, 's> {
                 }
                 self.refuse_utility(&raw.stmt)?;
                 let own = &text[raw.start..raw.start + raw.len];
-                self.session().run_inner_utility(&raw.stmt, own).map_err(within)?;
+                let parameters = Parameters { types, values };
+                self.session().run_inner_utility(&raw.stmt, own, &parameters).map_err(within)?;
                 continue;
             }
             let planned = self.session().plan_inner(&raw.stmt, || self.dynamic_parameters(types));
@@ -201,12 +227,11 @@ impl<'a, 's> Run<'a, 's> {
 
     pub(super) fn call(&mut self, fragment: &'a Fragment) -> Result<()> {
         let sql::Statement::Call(call) = &*fragment.statement else {
-            self.refuse_utility(&fragment.statement)?;
-            return self.session().run_inner_utility(&fragment.statement, &fragment.text);
+            return self.utility(fragment);
         };
         let piece = self.piece(fragment);
         let within = |error| in_statement(error, &fragment.text);
-        let bound = BoundCall::new(self.session(), call, piece.parameters()).map_err(within)?;
+        let bound = BoundCall::new(self.session(), call, &mut piece.parameters()).map_err(within)?;
         // Binding has told which variables there are.
         let values = self.values(&piece);
         let host = match self.guarded {
@@ -222,13 +247,13 @@ impl<'a, 's> Run<'a, 's> {
                     SqlState::SYNTAX_ERROR,
                     format!(
                         "procedure parameter \"{}\" is an output parameter but corresponding argument is not writable",
-                        output.name
+                        output.column.name
                     ),
                 ));
             };
             let name: Vec<String> = column.parts.iter().map(|part| part.to_string()).collect();
             let place = self.place(&name)?;
-            self.assign_place(&place, output.value, output.ty)?;
+            self.assign_place(&place, output.value, output.column.ty)?;
         }
         Ok(())
     }

@@ -1,0 +1,22 @@
+-- what pg_class says of a table's indexes
+create table cf (a int, b int);
+create table cf_key (a int primary key);
+create table cf_parts (a int) partition by list (a);
+create table cf_one partition of cf_parts for values in (1);
+create materialized view cf_view as select 1 as x;
+select relname, relhasindex from pg_class where relname like 'cf%' and relkind <> 'i' order by 1;
+create index on cf_parts (a);
+create index on cf_view (x);
+begin;
+alter table cf add column c int;
+create index cf_b on cf (b);
+select relhasindex from pg_class where relname = 'cf';
+rollback;
+select relname, relhasindex from pg_class where relname like 'cf%' and relkind not in ('i', 'I') order by 1;
+create index cf_b on cf (b);
+alter table cf add column d int;
+select relhasindex from pg_class where relname = 'cf';
+alter table cf add primary key (a);
+select relhasindex, relnatts from pg_class where relname = 'cf';
+drop table cf, cf_key, cf_parts;
+drop materialized view cf_view;
