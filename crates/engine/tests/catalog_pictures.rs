@@ -14,9 +14,13 @@ use ochre_storage::StorageConfig;
 use common::{fails, run, table};
 
 fn database() -> Arc<Instance> {
+    database_on(Env::in_memory())
+}
+
+fn database_on(env: Env) -> Arc<Instance> {
     let storage = StorageConfig { background_threads: false, ..StorageConfig::default() };
     let config = InstanceConfig { storage, background: false, ..InstanceConfig::default() };
-    Instance::open(Env::in_memory(), Path::new("/data"), config).expect("opens")
+    Instance::open(env, Path::new("/data"), config).expect("opens")
 }
 
 fn session(instance: &Arc<Instance>) -> Session {
@@ -120,4 +124,44 @@ fn statistics_of_one_kind_of_number_beside_another() {
     run(&mut s, "ANALYZE t");
     assert_eq!(table(&mut s, "SELECT count(*) FROM t WHERE n = 3"), ["200"]);
     assert_eq!(table(&mut s, "SELECT count(*) FROM t WHERE n < 3 AND f > 1"), ["200"]);
+}
+
+#[test]
+fn columns_of_row_types_stay_what_they_are() {
+    let env = Env::in_memory();
+    let instance = database_on(env.clone());
+    let mut s = session(&instance);
+    run(&mut s, "CREATE TYPE place AS (street text, number int); CREATE TYPE gone AS (a int, b text)");
+    run(&mut s, "CREATE TABLE made (a int, b text)");
+    run(&mut s, "CREATE TABLE t (id int, p place, g gone, m made, after text)");
+    run(&mut s, "INSERT INTO t VALUES (1, ROW('x', 2), ROW(3, 'y'), ROW(4, 'z'), 'after')");
+    run(&mut s, "ALTER TABLE t ADD COLUMN late place");
+    run(&mut s, "DROP TYPE gone CASCADE");
+    run(&mut s, "INSERT INTO t VALUES (2, NULL, ROW(5, NULL), 'later', ROW('late', 6))");
+    let all = "SELECT id, p, (p).number, m, (m).b, after, late FROM t ORDER BY id";
+    let rows = ["1|(x,2)|2|(4,z)|z|after|NULL", "2|NULL|NULL|(5,)|NULL|later|(late,6)"];
+    assert_eq!(table(&mut s, all), rows);
+    // The picture is made from the rows anew.
+    run(&mut s, "BEGIN; SAVEPOINT s; CREATE TABLE other (p place); ROLLBACK TO s");
+    assert_eq!(table(&mut s, all), rows);
+    run(&mut s, "COMMIT");
+    assert_eq!(table(&mut s, all), rows);
+    run(&mut s, "ANALYZE t");
+    drop(s);
+    instance.close().expect("closes");
+    drop(instance);
+    let instance = database_on(env);
+    let mut s = session(&instance);
+    assert_eq!(table(&mut s, all), rows);
+    run(&mut s, "UPDATE t SET after = after || '!'");
+    run(&mut s, "INSERT INTO t (id, p) VALUES (3, ROW('new', 7)::place)");
+    assert_eq!(
+        table(&mut s, all),
+        [
+            "1|(x,2)|2|(4,z)|z|after!|NULL",
+            "2|NULL|NULL|(5,)|NULL|later!|(late,6)",
+            "3|(new,7)|7|NULL|NULL|NULL|NULL"
+        ]
+    );
+    is_sound(&instance);
 }

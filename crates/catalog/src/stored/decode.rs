@@ -13,7 +13,7 @@ use crate::descriptor::{
 use crate::partition::{PartitionBound, PartitionKey};
 use crate::{builtin, fit, oids};
 use ochre_base::{Error, FileId, Lsn, Oid, Result};
-use ochre_types::{Datum, SqlType};
+use ochre_types::{Datum, PhysicalType, SqlType, type_info};
 
 use super::encode::split_expressions;
 
@@ -304,7 +304,7 @@ fn columns(gathered: &Gathered<'_>) -> Result<HashMap<Oid, Vec<ColumnDescriptor>
         let column = ColumnDescriptor {
             number,
             name: row.name("attname"),
-            ty: SqlType::new(row.oid("atttypid"), row.integer("atttypmod") as i32),
+            ty: column_type(row.oid("atttypid"), row.integer("atttypmod") as i32),
             collation: row.oid("attcollation"),
             not_null: row.flag("attnotnull"),
             dropped: row.flag("attisdropped"),
@@ -341,6 +341,15 @@ pub(super) fn comments(gathered: &Gathered<'_>) -> HashMap<(Oid, Oid, i64), Arc<
     own.chain(shared).collect()
 }
 
+/// The type of a column. What is not built in is the type of a relation's rows, which may be dropped by now: users make no
+/// other types that columns can have.
+fn column_type(oid: Oid, typmod: i32) -> SqlType {
+    match type_info(oid) {
+        None if oid >= Oid::FIRST_USER => SqlType::with_physical(oid, typmod, PhysicalType::Record),
+        _ => SqlType::new(oid, typmod),
+    }
+}
+
 fn column_list(row: &RowReader<'_>) -> Result<(Oid, ColumnList)> {
     let relation = row.oid("relid");
     let (numbers, types, typmods) = (row.numbers("attnums"), row.numbers("typids"), row.numbers("typmods"));
@@ -352,7 +361,7 @@ fn column_list(row: &RowReader<'_>) -> Result<(Oid, ColumnList)> {
         .zip(types.iter().zip(&typmods))
         .map(|(number, (ty, typmod))| Field {
             number: *number as i16,
-            ty: SqlType::new(Oid(*ty as u32), *typmod as i32),
+            ty: column_type(Oid(*ty as u32), *typmod as i32),
         })
         .collect();
     Ok((relation, ColumnList { version: row.integer("schemaversion") as u16, fields }))
