@@ -73,3 +73,17 @@ insert into s_ro select generate_series(1, 5);
 vacuum s_ro;
 select reltuples from pg_class where relname = 's_ro';
 drop table s_ro;
+
+-- a partitioned table whose index is in parts, too
+create table s_pi (a int primary key, b text) partition by range (a);
+create table s_pi1 partition of s_pi for values from (0) to (100);
+create table s_pi2 partition of s_pi for values from (100) to (200) partition by range (a);
+create table s_pi21 partition of s_pi2 for values from (100) to (200);
+create index s_pi_b on s_pi (b);
+insert into s_pi select i, 'b' || i % 10 from generate_series(1, 150) i;
+analyze s_pi;
+analyze s_pi2;
+select relname, reltuples, relpages > 0 as has_pages from pg_class where relname in ('s_pi', 's_pi2', 's_pi1') order by 1;
+select attname, n_distinct from pg_stats where tablename = 's_pi' order by 1;
+select relname, reltuples from pg_class where relname in ('s_pi_b', 's_pi_pkey') order by 1;
+drop table s_pi;

@@ -176,7 +176,7 @@ impl Session {
         self.put_estimates(changed, rows as f64, pages)
     }
 
-    /// Writes down how many rows and pages a relation has, and the same of its indexes.
+    /// Writes down how many rows and pages a relation has, and the same of its indexes if they have any.
     pub(crate) fn put_estimates(
         &self,
         mut relation: RelationDescriptor,
@@ -184,7 +184,8 @@ impl Session {
         pages: u32,
     ) -> Result<()> {
         (relation.row_estimate, relation.page_estimate) = (rows, pages);
-        let indexes = relation.indexes.clone();
+        // Indexes of a table with partitions have no pages of their own.
+        let indexes = relation.file.map_or_else(Vec::new, |_| relation.indexes.clone());
         self.put_relation(relation)?;
         for index in indexes {
             let tree = self.state.instance.btrees().open(self.state.database.file_key(false, index.file))?;
