@@ -186,6 +186,14 @@ impl<'a> Pace<'a> {
         Ok(false)
     }
 
+    /// Looks, whatever has been passed.
+    ///
+    /// # Errors
+    /// As [`Pace::look`].
+    pub(crate) fn look_at_once(&self) -> Result<()> {
+        self.context.map_or(Ok(()), FormatContext::check_interrupts)
+    }
+
     #[cold]
     fn look_now(&mut self, length: usize) -> Result<()> {
         self.next = length.saturating_add(PIECE_BYTES);

@@ -22,6 +22,7 @@ use std::cmp::Ordering;
 use ochre_base::{Error, Result, SqlState, limits};
 
 use crate::json::{Handler, parse_with};
+use crate::member_order::{key_order, member_order};
 use crate::{FormatContext, Numeric, Pace};
 
 /// Levels of nesting that are read.
@@ -78,10 +79,6 @@ impl JsonKind {
 /// Runs a recursive step with enough stack.
 fn deep<T>(step: impl FnOnce() -> T) -> T {
     stacker::maybe_grow(limits::STACK_RED_ZONE_BYTES, limits::STACK_GROWTH_BYTES, step)
-}
-
-fn key_order(a: &[u8], b: &[u8]) -> Ordering {
-    a.len().cmp(&b.len()).then_with(|| a.cmp(b))
 }
 
 impl Json {
@@ -149,22 +146,19 @@ fn set_end(out: &mut [u8], table: usize, index: usize, base: usize) {
 }
 
 fn encode_object(members: &[(String, Json)], pace: &mut Pace<'_>, out: &mut Vec<u8>) -> Result<()> {
-    let mut order: Vec<usize> = (0..members.len()).collect();
-    // Of equal keys the last stands first, and is the one kept.
-    order
-        .sort_by(|a, b| key_order(members[*a].0.as_bytes(), members[*b].0.as_bytes()).then_with(|| b.cmp(a)));
-    order.dedup_by(|later, first| members[*later].0 == members[*first].0);
+    let order = member_order(members.len(), |member| members[member as usize].0.as_bytes(), pace)?;
     out.push(TAG_OBJECT);
     out.extend_from_slice(&(order.len() as u32).to_le_bytes());
     let table = out.len();
     out.resize(table + 8 * order.len(), 0);
     let base = out.len();
     for (index, member) in order.iter().enumerate() {
-        out.extend_from_slice(members[*member].0.as_bytes());
+        out.extend_from_slice(members[*member as usize].0.as_bytes());
         set_end(out, table, index, base);
+        pace.look(out.len())?;
     }
     for (index, member) in order.iter().enumerate() {
-        deep(|| members[*member].1.encode(pace, out))?;
+        deep(|| members[*member as usize].1.encode(pace, out))?;
         set_end(out, table, order.len() + index, base);
     }
     Ok(())

@@ -27,6 +27,7 @@ mod interval;
 pub mod json;
 pub mod jsonb;
 pub mod key;
+mod member_order;
 pub mod numeric;
 pub mod oids;
 mod partition_hash;
