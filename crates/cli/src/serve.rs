@@ -10,6 +10,7 @@ use ochre_engine::settings::{Settings, Source};
 use ochre_engine::{Instance, InstanceConfig};
 use ochre_env::Env;
 use ochre_server::{Server, ServerConfig};
+use ochre_storage::{OpenKind, Storage};
 
 use crate::configuration;
 
@@ -60,10 +61,11 @@ impl Serve {
             },
         )?;
         tracing::info!(
-            "OchreDB {} opened {} in {} ms",
+            "OchreDB {} opened {} in {} ms{}",
             env!("CARGO_PKG_VERSION"),
             self.data.display(),
-            started.elapsed().as_millis()
+            started.elapsed().as_millis(),
+            recovery_times(instance.storage())
         );
         let hint = connect_hint(&server);
         let running = server.start(instance)?;
@@ -104,6 +106,22 @@ impl Serve {
             ..ServerConfig::default()
         })
     }
+}
+
+/// What of the start was recovery, if there was one.
+fn recovery_times(storage: &Storage) -> String {
+    let times = storage.open_times();
+    if storage.open_kind() != OpenKind::Recovered {
+        return String::new();
+    }
+    format!(
+        ": recovered {} records in {} MiB of the log ({} ms to sync it, {} ms to redo it, {} ms to go on from there)",
+        times.records,
+        times.log_bytes >> 20,
+        times.sync.as_millis(),
+        times.redo.as_millis(),
+        times.settle.as_millis()
+    )
 }
 
 /// SHOW tells what is really served.

@@ -84,6 +84,12 @@ pub trait File: Send + Sync {
         self.sync_data()
     }
 
+    /// Asks the device to begin reading a range into the system's cache, without waiting for it. A hint: errors are not
+    /// reported.
+    fn start_reading(&self, offset: u64, len: u64) {
+        let _ = (offset, len);
+    }
+
     /// Asks the device to begin writing back a range, without waiting. A hint: errors are not reported.
     fn start_writeback(&self, offset: u64, len: u64) {
         let _ = (offset, len);

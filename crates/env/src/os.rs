@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use rustix::fs::{FallocateFlags, FlockOperation, Mode, OFlags};
+use rustix::fs::{Advice, FallocateFlags, FlockOperation, Mode, OFlags};
 use rustix::io::{Errno, ReadWriteFlags};
 
 use crate::{Clock, File, FileLock, FileSystem, IoError, IoErrorKind, IoResult, OpenMode, Random};
@@ -215,6 +215,11 @@ impl File for OsFile {
                 Err(e) => return Err(self.fail("write", e)),
             }
         }
+    }
+
+    fn start_reading(&self, offset: u64, len: u64) {
+        // A hint: whoever reads is told what is wrong.
+        let _ = rustix::fs::fadvise(&self.fd, offset, std::num::NonZeroU64::new(len), Advice::WillNeed);
     }
 
     fn start_writeback(&self, _offset: u64, _len: u64) {

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use ochre_base::{Error, SqlState};
 use parking_lot::{Condvar, Mutex};
 
 /// Wakes one thread that sleeps for a while otherwise.
@@ -61,4 +62,9 @@ impl Signal {
             }
         }
     }
+}
+
+/// What is said when the system gives no thread.
+pub(crate) fn no_thread(error: std::io::Error) -> Error {
+    Error::new(SqlState::INSUFFICIENT_RESOURCES, format!("could not start a thread: {error}"))
 }

@@ -42,7 +42,7 @@ pub use files::{CHOSEN_FILE_IDS, Creator, Files, ForkKey, RelationKey};
 pub use page::{Page, PageCheck, PageKind};
 pub use recovery::RedoContext;
 pub use slots::Slot;
-pub use storage::{CheckpointKind, OpenKind, ResourceManager, Storage};
+pub use storage::{CheckpointKind, OpenKind, OpenTimes, ResourceManager, Storage};
 pub use wal::{
     Appended, BlockFlags, BlockView, DurabilityTicket, LogSink, RecordBuilder, RmgrId, Wal, WalRecord,
 };

@@ -21,7 +21,7 @@ use ochre_base::{Error, Lsn, Result, SqlState, Xid};
 use ochre_env::{Env, File, FileLock, IoErrorKind, OpenMode};
 use parking_lot::Mutex;
 
-use crate::background::{Signal, Wakeup};
+use crate::background::{Signal, Wakeup, no_thread};
 use crate::buffer::BufferPool;
 use crate::checkpoint::CheckpointData;
 use crate::config::StorageConfig;
@@ -116,6 +116,21 @@ pub enum OpenKind {
     Recovered,
 }
 
+/// What opening a directory took.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct OpenTimes {
+    /// Making durable what the process before wrote to the log.
+    pub sync: Duration,
+    /// Reading and redoing the log.
+    pub redo: Duration,
+    /// Going on from there: outcomes, leftover files, the first record.
+    pub settle: Duration,
+    /// Records that were redone.
+    pub records: u64,
+    /// Bytes of the log from the redo point to its end.
+    pub log_bytes: u64,
+}
+
 /// How a checkpoint goes about its work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CheckpointKind {
@@ -129,6 +144,7 @@ pub enum CheckpointKind {
 pub struct Storage {
     core: Arc<Core>,
     open_kind: OpenKind,
+    open_times: OpenTimes,
     threads: Mutex<Vec<std::thread::JoinHandle<()>>>,
 }
 
@@ -184,8 +200,9 @@ impl Storage {
             None => first_current(&env, path, &config)?,
         };
         let core = Arc::new(Core::new(env, path, config, managers, file, current, lock));
-        let open_kind = if created { core.create()? } else { core.recover()? };
-        let storage = Storage { core, open_kind, threads: Mutex::default() };
+        let (open_kind, open_times) =
+            if created { (core.create()?, OpenTimes::default()) } else { core.recover()? };
+        let storage = Storage { core, open_kind, open_times, threads: Mutex::default() };
         if storage.core.config.background_threads {
             storage.start_threads()?;
         }
@@ -195,6 +212,11 @@ impl Storage {
     /// How the directory was found.
     pub fn open_kind(&self) -> OpenKind {
         self.open_kind
+    }
+
+    /// What opening took.
+    pub fn open_times(&self) -> OpenTimes {
+        self.open_times
     }
 
     /// Files, clock, randomness, waiting.
@@ -279,10 +301,8 @@ impl Storage {
 
     fn spawn(&self, name: &str, run: impl FnOnce(&Core) + Send + 'static) -> Result<()> {
         let core = Arc::clone(&self.core);
-        let thread =
-            std::thread::Builder::new().name(name.to_string()).spawn(move || run(&core)).map_err(|e| {
-                Error::new(SqlState::INSUFFICIENT_RESOURCES, format!("could not start a thread: {e}"))
-            })?;
+        let thread = std::thread::Builder::new().name(name.to_string());
+        let thread = thread.spawn(move || run(&core)).map_err(no_thread)?;
         self.threads.lock().push(thread);
         Ok(())
     }
@@ -375,32 +395,41 @@ impl Core {
     }
 
     /// Redoes the log and opens it for appending (O1).
-    fn recover(&self) -> Result<OpenKind> {
+    fn recover(&self) -> Result<(OpenKind, OpenTimes)> {
+        let began = self.env.clock.monotonic();
         let mut state = self.current.lock();
         let found = state.current;
         let seed = crc_seed(found.system_identifier);
         if !found.shut_down {
-            self.segments.sync_existing()?; // Y1
+            self.segments.sync_existing(self.config.background_threads)?; // Y1
             self.env.fs.sync_dir(&self.root)?;
             self.files.store().distrust_existing()?; // Y5
         }
+        let synced = self.env.clock.monotonic();
         let data = self.read_checkpoint(&found, seed)?;
-        let reader = WalReader::new(&self.segments, seed, found.redo);
         let end = match self.config.end_damaged_log_at {
             _ if found.shut_down => KnownEnd::Clean,
             Some(at) => KnownEnd::Damaged(at),
             None => KnownEnd::Nothing,
         };
-        let redone = recovery::redo(
-            reader,
-            found.checkpoint,
-            end,
-            &data,
-            &self.pool,
-            &self.files,
-            &self.managers,
-            &self.config,
-        )?;
+        let redone = std::thread::scope(|scope| {
+            let mut reader = WalReader::new(&self.segments, seed, found.redo);
+            // All that is there is read, but for a clean start, which reads nothing.
+            if self.config.background_threads && !found.shut_down {
+                reader.ask_ahead(scope)?;
+            }
+            recovery::redo(
+                reader,
+                found.checkpoint,
+                end,
+                &data,
+                &self.pool,
+                &self.files,
+                &self.managers,
+                &self.config,
+            )
+        })?;
+        let read = self.env.clock.monotonic();
         let clean = found.shut_down && redone.records == 0;
         for manager in &self.managers {
             manager.recovery_finished(redone.end)?;
@@ -426,7 +455,14 @@ impl Core {
         if !clean {
             self.checkpoint_needed.raise();
         }
-        Ok(if clean { OpenKind::Clean } else { OpenKind::Recovered })
+        let times = OpenTimes {
+            sync: synced - began,
+            redo: read - synced,
+            settle: self.env.clock.monotonic() - read,
+            records: redone.records,
+            log_bytes: redone.end.0 - found.redo.0,
+        };
+        Ok((if clean { OpenKind::Clean } else { OpenKind::Recovered }, times))
     }
 
     fn read_checkpoint(&self, found: &Current, seed: u32) -> Result<CheckpointData> {

@@ -22,10 +22,11 @@ use std::thread::Scope;
 
 use hashbrown::HashMap;
 use ochre_base::limits::PAGES_PER_SEGMENT;
-use ochre_base::{Error, Lsn, PageKey, Result, SqlState};
+use ochre_base::{Error, Lsn, PageKey, Result};
 use parking_lot::{Condvar, Mutex};
 use smallvec::SmallVec;
 
+use crate::background::no_thread;
 use crate::buffer::{BufferPool, FrameStash, PageWriteGuard};
 use crate::files::{FileStore, ForkFile, ForkKey};
 use crate::records;
@@ -333,9 +334,7 @@ fn spawn<'scope, 'a>(
 ) -> Result<SyncSender<Portion<'a>>> {
     let (sender, receiver) = sync_channel(WAITING_PORTIONS);
     let thread = std::thread::Builder::new().name("redo".to_string());
-    thread.spawn_scoped(scope, move || work(redo, &receiver)).map_err(|error| {
-        Error::new(SqlState::INSUFFICIENT_RESOURCES, format!("could not start a thread: {error}"))
-    })?;
+    thread.spawn_scoped(scope, move || work(redo, &receiver)).map_err(no_thread)?;
     Ok(sender)
 }
 

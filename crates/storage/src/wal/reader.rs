@@ -8,11 +8,14 @@
 //!   behind the end. One of them that tells that the log was durable beyond the end proves that the end is damage.
 
 use std::sync::Arc;
+use std::sync::mpsc::{Sender, channel};
+use std::thread::Scope;
 
 use ochre_base::{Lsn, Result};
 
 use super::record::{ALIGNMENT, HEADER_BYTES, Header, WalRecord, aligned_end};
-use super::sink::SegmentFiles;
+use super::sink::{LogSink, SegmentFiles};
+use crate::background::no_thread;
 
 const WINDOW_BYTES: usize = 1 << 20;
 
@@ -27,6 +30,14 @@ pub(crate) struct WalReader<'s> {
     window: Arc<Vec<u8>>,
     window_start: u64,
     used: Vec<Arc<Vec<u8>>>,
+    ahead: Option<Ahead>,
+}
+
+/// Who asks the device for segments before they are read.
+struct Ahead {
+    go: Sender<()>,
+    /// The last segment that was come to.
+    segment: u64,
 }
 
 /// A record, and where its bytes are.
@@ -41,7 +52,37 @@ pub(crate) struct PlacedRecord<'a> {
 impl<'s> WalReader<'s> {
     pub(crate) fn new(files: &'s SegmentFiles, crc_seed: u32, start: Lsn) -> WalReader<'s> {
         let (window, used) = (Arc::default(), Vec::new());
-        WalReader { files, crc_seed, next: start, incarnation: 0, window, window_start: start.0, used }
+        WalReader {
+            files,
+            crc_seed,
+            next: start,
+            incarnation: 0,
+            window,
+            window_start: start.0,
+            used,
+            ahead: None,
+        }
+    }
+
+    /// Has a thread ask the device for what comes next while this is read, some way ahead: the log was written past the
+    /// system's cache, and each window would wait for the device otherwise. The thread ends with the reader.
+    ///
+    /// # Errors
+    /// 53000 when no thread can be made.
+    pub(crate) fn ask_ahead<'scope>(&mut self, scope: &'scope Scope<'scope, '_>) -> Result<()>
+    where
+        's: 'scope,
+    {
+        let (go, come) = channel();
+        for _ in 0..self.files.segments_ahead() {
+            // Its receiver is here.
+            let _ = go.send(());
+        }
+        let (files, start) = (self.files, self.next);
+        let thread = std::thread::Builder::new().name("wal-read-ahead".to_string());
+        thread.spawn_scoped(scope, move || files.read_ahead(start, &come)).map_err(no_thread)?;
+        self.ahead = Some(Ahead { go, segment: start.0 / self.files.segment_bytes() });
+        Ok(())
     }
 
     /// Where the next record would begin: the log's end once [`WalReader::next`] has returned `None`.
@@ -137,9 +178,19 @@ impl<'s> WalReader<'s> {
             window.truncate(have);
             self.window = Arc::new(window);
             self.window_start = at;
+            self.tell_ahead(at);
         }
         let offset = (at - self.window_start) as usize;
         Ok(self.window.get(offset..offset + count))
+    }
+
+    fn tell_ahead(&mut self, at: u64) {
+        let Some(ahead) = &mut self.ahead else { return };
+        while ahead.segment < at / self.files.segment_bytes() {
+            ahead.segment += 1;
+            // It has ended if there is nothing more to ask for.
+            let _ = ahead.go.send(());
+        }
     }
 
     /// Memory for a window: one that nobody uses any more, or a new one. There is no window meanwhile.

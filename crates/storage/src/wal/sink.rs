@@ -14,14 +14,21 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::Receiver;
 
 use ochre_base::{Lsn, Result};
 use ochre_env::{BLOCK_BYTES, Env, File, OpenMode};
 use parking_lot::Mutex;
 
+use crate::background::no_thread;
+
 /// The directory of log segments.
 pub(crate) const WAL_DIRECTORY: &str = "wal";
 const UNFINISHED: &str = "new";
+/// Threads that sync segments at start: devices take many syncs at a time nearly as quickly as one.
+const SYNC_THREADS: usize = 8;
+/// How far ahead of whoever reads the log the device is asked for it.
+const READ_AHEAD_BYTES: u64 = 256 << 20;
 const FILL_CHUNK_BYTES: usize = 1 << 20;
 /// More than this is written by way of the page cache.
 const MAX_THROUGH_BYTES: usize = 128 << 10;
@@ -100,13 +107,54 @@ impl SegmentFiles {
         Ok(())
     }
 
-    /// Makes what an earlier process wrote durable, for recovery relies on it from now on.
-    pub(crate) fn sync_existing(&self) -> Result<()> {
-        for number in self.existing()? {
-            self.env.fs.open(&self.path(number), OpenMode::Existing)?.sync_data()?;
+    /// Makes what an earlier process wrote durable, for recovery relies on it from now on. Several threads do it if
+    /// `threads` says so.
+    pub(crate) fn sync_existing(&self, threads: bool) -> Result<()> {
+        let numbers = self.existing()?;
+        let sync = |numbers: &[u64]| -> Result<()> {
+            for number in numbers {
+                self.env.fs.open(&self.path(*number), OpenMode::Existing)?.sync_data()?;
+            }
+            Ok(())
+        };
+        let share = numbers.len().div_ceil(SYNC_THREADS).max(1);
+        if threads && numbers.len() > 1 {
+            std::thread::scope(|scope| -> Result<()> {
+                let mut running = Vec::new();
+                let mut rest = numbers.chunks(share);
+                let own = rest.next().unwrap_or_default();
+                for numbers in rest {
+                    let thread = std::thread::Builder::new().name("wal-sync".to_string());
+                    running.push(thread.spawn_scoped(scope, || sync(numbers)).map_err(no_thread)?);
+                }
+                sync(own)?;
+                let mut ended = running.into_iter().map(|thread| thread.join());
+                ended.try_for_each(|result| result.expect("a thread that syncs does not panic"))
+            })?;
+        } else {
+            sync(&numbers)?;
         }
         self.env.fs.sync_dir(&self.directory)?;
         Ok(())
+    }
+
+    /// How many segments are asked for before their reader comes: so often may [`SegmentFiles::read_ahead`] be told to go on
+    /// before he has begun.
+    pub(crate) fn segments_ahead(&self) -> u64 {
+        READ_AHEAD_BYTES.div_ceil(self.segment_bytes)
+    }
+
+    /// Asks the device for one segment after the other, from the one with `start` on, each when `go` says so, up to the
+    /// last or until whoever says so is gone.
+    pub(crate) fn read_ahead(&self, start: Lsn, go: &Receiver<()>) {
+        for number in start.0 / self.segment_bytes.. {
+            if go.recv().is_err() {
+                return;
+            }
+            // Who reads it is told what is wrong.
+            let Ok(file) = self.env.fs.open(&self.path(number), OpenMode::Existing) else { return };
+            file.start_reading(0, self.segment_bytes);
+        }
     }
 
     fn existing(&self) -> Result<Vec<u64>> {
@@ -337,13 +385,16 @@ impl LogSink for SegmentFiles {
 
 #[cfg(test)]
 mod tests {
+    use ochre_env::FileSystem;
+    use ochre_env::sim::{CrashMode, Fault, SimFileSystem};
+
     use super::*;
 
     /// Writes of all lengths by both ways, over blocks and segments, on the simulated and the real file system.
     #[test]
     fn what_was_written_is_read_back() {
         let directory = std::env::temp_dir().join(format!("ochre-sink-{}", std::process::id()));
-        let sim = Env { fs: Arc::new(ochre_env::sim::SimFileSystem::with_crashes(1)), ..Env::os() };
+        let sim = Env { fs: Arc::new(SimFileSystem::with_crashes(1)), ..Env::os() };
         for (env, root) in [(sim, Path::new("/data")), (Env::os(), directory.as_path())] {
             env.fs.create_dir_all(&root.join(WAL_DIRECTORY)).unwrap();
             let open = |at: u64| {
@@ -376,6 +427,53 @@ mod tests {
                 "differs at {:?}",
                 found.iter().zip(&written).position(|(a, b)| a != b)
             );
+        }
+    }
+
+    /// An earlier process wrote to all of some segments and synced none of them.
+    fn unsynced_segments(count: u64) -> (Arc<SimFileSystem>, SegmentFiles) {
+        let fs = Arc::new(SimFileSystem::with_crashes(1));
+        let directory = Path::new("/data").join(WAL_DIRECTORY);
+        fs.create_dir_all(&directory).unwrap();
+        let env = Env { fs: fs.clone(), ..Env::os() };
+        let sink = SegmentFiles::new(env, Path::new("/data"), 64 << 10);
+        for number in 0..count {
+            let file = fs.open(&sink.path(number), OpenMode::New).unwrap();
+            file.write_at(&vec![number as u8 + 1; 64 << 10], 0).unwrap();
+        }
+        (fs, sink)
+    }
+
+    #[test]
+    fn every_segment_is_synced_by_threads_too() {
+        for count in [1, 2, 7, 8, 9, 33] {
+            for threads in [false, true] {
+                let (fs, sink) = unsynced_segments(count);
+                for parent in ["/data", "/"] {
+                    fs.sync_dir(Path::new(parent)).unwrap();
+                }
+                sink.sync_existing(threads).unwrap();
+                fs.crash(CrashMode::DropUnsynced);
+                for number in 0..count {
+                    let mut bytes = vec![0; 64 << 10];
+                    let start = Lsn(number * (64 << 10));
+                    assert_eq!(sink.read(start, &mut bytes).unwrap(), bytes.len(), "{number} of {count}");
+                    assert!(bytes.iter().all(|byte| *byte == number as u8 + 1), "{number} of {count}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn one_segment_that_cannot_be_synced_is_an_error() {
+        let count = 19;
+        for failing in 0..count {
+            let (fs, sink) = unsynced_segments(count);
+            // Syncs are the only operations that change something, one a segment and one of the directory.
+            fs.fail_operation(1 + failing, Fault::Io);
+            let error = sink.sync_existing(true).unwrap_err();
+            assert_eq!(error.sqlstate().as_str(), "58030");
+            assert_eq!(fs.fired().len(), 1);
         }
     }
 }
