@@ -94,6 +94,35 @@ impl Numeric {
         Numeric::small(value as i128, 0)
     }
 
+    /// `value * 10^-scale` with at most 38 digits after the point: what [`Numeric::narrow`] tells.
+    #[inline]
+    pub const fn from_narrow(value: i64, scale: u16) -> Numeric {
+        debug_assert!(scale as i32 <= SMALL_SCALE);
+        Numeric::small(value as i128, scale)
+    }
+
+    /// `value * 10^-scale` of a coefficient below 10^38 and at most 38 digits after the point.
+    #[inline]
+    pub const fn exact(value: i128, scale: u16) -> Numeric {
+        debug_assert!(scale as i32 <= SMALL_SCALE && value.unsigned_abs() < COEFFICIENT_LIMIT as u128);
+        Numeric::small(value, scale)
+    }
+
+    /// The scale of numbers of which each is [`Numeric::narrow`], if they all have the same.
+    pub fn common_scale(numbers: &[Numeric]) -> Option<u16> {
+        let (_, scale) = numbers.first()?.narrow()?;
+        numbers.iter().all(|number| number.narrow().is_some_and(|(_, other)| other == scale)).then_some(scale)
+    }
+
+    /// The lower 64 bits of a coefficient: all of it, of a number that is [`Numeric::narrow`].
+    #[inline(always)]
+    pub fn low_bits(&self) -> i64 {
+        match &self.0 {
+            Repr::Small { low, .. } => *low as i64,
+            _ => 0,
+        }
+    }
+
     const fn small(value: i128, scale: u16) -> Numeric {
         Numeric(Repr::Small { low: value as u64, high: (value >> 64) as i64, scale })
     }

@@ -250,6 +250,71 @@ fn slice<T: Native>(column: &Column) -> Result<&[T]> {
     T::slice(column).ok_or_else(form)
 }
 
+/// Operations on numerics that are exact on coefficients.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Exact {
+    Add,
+    Subtract,
+    Multiply,
+}
+
+impl Exact {
+    /// The results of columns that have one scale each: a loop over coefficients that looks at nothing else. `None` for
+    /// others.
+    fn results(self, a: (&[Numeric], usize), b: (&[Numeric], usize), rows: usize) -> Option<Vec<Numeric>> {
+        let (a_scale, b_scale) = (Numeric::common_scale(a.0)?, Numeric::common_scale(b.0)?);
+        if let Exact::Multiply = self {
+            // At most 2^126, which is less than 10^38.
+            let scale = a_scale + b_scale;
+            let product = |a: i64, b: i64| Numeric::exact(i128::from(a) * i128::from(b), scale);
+            return (scale <= 38).then(|| combine(a, b, rows, product))?;
+        }
+        let scale = a_scale.max(b_scale);
+        // Below 2^63 times 10^18, both stay below 2^123.
+        let factor = |own: u16| {
+            let digits = u32::from(scale - own);
+            (digits <= 18).then(|| 10i64.pow(digits))
+        };
+        let (a_factor, b_factor) = (factor(a_scale)?, factor(b_scale)?);
+        match (self, a_factor, b_factor) {
+            (Exact::Add, 1, 1) => {
+                combine(a, b, rows, |a, b| Numeric::exact(i128::from(a) + i128::from(b), scale))
+            }
+            (Exact::Add, ..) => combine(a, b, rows, |a, b| {
+                let (a, b) = (i128::from(a) * i128::from(a_factor), i128::from(b) * i128::from(b_factor));
+                Numeric::exact(a + b, scale)
+            }),
+            _ => combine(a, b, rows, |a, b| {
+                let (a, b) = (i128::from(a) * i128::from(a_factor), i128::from(b) * i128::from(b_factor));
+                Numeric::exact(a - b, scale)
+            }),
+        }
+    }
+}
+
+/// `f` of the coefficients of each row; a stride is 0 for a constant.
+#[inline]
+fn combine(
+    (a, a_stride): (&[Numeric], usize),
+    (b, b_stride): (&[Numeric], usize),
+    rows: usize,
+    f: impl Fn(i64, i64) -> Numeric,
+) -> Option<Vec<Numeric>> {
+    let values: Vec<Numeric> = match (a_stride, b_stride) {
+        (1, 1) => a.iter().zip(b).map(|(a, b)| f(a.low_bits(), b.low_bits())).collect(),
+        (0, 1) => {
+            let a = a.first()?.low_bits();
+            b.iter().map(|b| f(a, b.low_bits())).collect()
+        }
+        (1, 0) => {
+            let b = b.first()?.low_bits();
+            a.iter().map(|a| f(a.low_bits(), b)).collect()
+        }
+        _ => return None,
+    };
+    (values.len() == rows).then_some(values)
+}
+
 /// What `f` says of each row, unless it has nothing to say of one.
 #[inline]
 fn narrow_results(
@@ -497,6 +562,7 @@ impl Implementations {
     pub(crate) fn numeric2(
         &mut self,
         source: &'static str,
+        exact: Exact,
         narrow: impl Fn(&Numeric, &Numeric) -> Option<Numeric> + Copy + Send + Sync + 'static,
         f: impl Fn(&CallContext<'_, '_>, &Numeric, &Numeric) -> Result<Numeric> + Copy + Send + Sync + 'static,
     ) {
@@ -506,7 +572,9 @@ impl Implementations {
             let (sa, sb) = (args[0].stride(), args[1].stride());
             if selection.is_none()
                 && validity.is_none()
-                && let Some(values) = narrow_results(a, sa, b, sb, rows, narrow)
+                && let Some(values) = exact
+                    .results((a, sa), (b, sb), rows)
+                    .or_else(|| narrow_results(a, sa, b, sb, rows, narrow))
             {
                 return Ok(Arc::new(Column::new(ColumnValues::Numeric(values), validity)));
             }

@@ -7,6 +7,7 @@ use ochre_types::{Datum, Numeric};
 
 use super::Implementations;
 use super::integer::int4_range;
+use super::kernels::Exact;
 
 #[rustfmt::skip]
 pub(super) fn register(r: &mut Implementations) {
@@ -19,9 +20,9 @@ pub(super) fn register(r: &mut Implementations) {
     r.f2::<Numeric, Numeric, i32>("numeric_cmp", |a, b| Ok(a.compare(b) as i32));
     r.f2::<Numeric, Numeric, Numeric>("numeric_larger", |a, b| Ok(if a.compare(b).is_ge() { a } else { b }.clone()));
     r.f2::<Numeric, Numeric, Numeric>("numeric_smaller", |a, b| Ok(if a.compare(b).is_le() { a } else { b }.clone()));
-    r.numeric2("numeric_add", Numeric::add_narrow, |_, a, b| a.add(b));
-    r.numeric2("numeric_sub", Numeric::sub_narrow, |_, a, b| a.sub(b));
-    r.numeric2("numeric_mul", Numeric::mul_narrow, |call, a, b| a.mul_with(b, || call.eval.session.check_interrupts()));
+    r.numeric2("numeric_add", Exact::Add, Numeric::add_narrow, |_, a, b| a.add(b));
+    r.numeric2("numeric_sub", Exact::Subtract, Numeric::sub_narrow, |_, a, b| a.sub(b));
+    r.numeric2("numeric_mul", Exact::Multiply, Numeric::mul_narrow, |call, a, b| a.mul_with(b, || call.eval.session.check_interrupts()));
     r.c2::<Numeric, Numeric, Numeric>("numeric_div", |call, a, b| a.div_with(b, || call.eval.session.check_interrupts()));
     r.c2::<Numeric, Numeric, Numeric>("numeric_div_trunc", |call, a, b| a.div_trunc(b, || call.eval.session.check_interrupts()));
     r.c2::<Numeric, Numeric, Numeric>("numeric_mod", |call, a, b| a.rem(b, || call.eval.session.check_interrupts()));
