@@ -2,10 +2,14 @@
 //!
 //! # How
 //! Keys are integers. When they lie close together there is one bit for each value between the smallest and the largest;
-//! otherwise a Bloom filter with two bits a key in one word, which lets a few more through.
+//! otherwise a Bloom filter with two bits a key in one word, which lets a few more through. A sort that keeps the first rows
+//! hands down the range of what may still be among them, which shrinks while the scans run.
 //!
 //! # Invariants
 //! - KF1: a key that was put in always passes. A row that passes need not have a partner.
+//! - KF2: NULL is no key of a join's set, but passes a range, whatever that is.
+
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use ochre_types::{Column, ColumnValues};
 
@@ -25,7 +29,15 @@ pub struct KeyFilter {
 #[derive(Debug)]
 enum Bits {
     Direct(Vec<u64>),
-    Bloom { words: Vec<u64>, shift: u32 },
+    Bloom {
+        words: Vec<u64>,
+        shift: u32,
+    },
+    /// Everything between two values.
+    Range {
+        low: AtomicI64,
+        high: AtomicI64,
+    },
 }
 
 impl KeyFilter {
@@ -52,8 +64,31 @@ impl KeyFilter {
         Some(filter)
     }
 
+    /// All integers, and NULL, until [`KeyFilter::tighten`] says otherwise.
+    pub fn range() -> KeyFilter {
+        let bits = Bits::Range { low: AtomicI64::new(i64::MIN), high: AtomicI64::new(i64::MAX) };
+        KeyFilter { low: i64::MIN, high: i64::MAX, bits }
+    }
+
+    /// Takes integers out of a range, those outside of these bounds.
+    pub fn tighten(&self, low: i64, high: i64) {
+        if let Bits::Range { low: from, high: to } = &self.bits {
+            from.fetch_max(low, Ordering::Relaxed);
+            to.fetch_min(high, Ordering::Relaxed);
+        }
+    }
+
+    /// The bounds of a range, both inclusive.
+    pub fn bounds(&self) -> Option<(i64, i64)> {
+        match &self.bits {
+            Bits::Range { low, high } => Some((low.load(Ordering::Relaxed), high.load(Ordering::Relaxed))),
+            _ => None,
+        }
+    }
+
     fn insert(&mut self, value: i64) {
         match &mut self.bits {
+            Bits::Range { .. } => unreachable!("a range is not made of keys"),
             Bits::Direct(words) => {
                 let at = value.wrapping_sub(self.low) as u64;
                 words[at as usize / 64] |= 1 << (at % 64);
@@ -72,6 +107,9 @@ impl KeyFilter {
             return false;
         }
         match &self.bits {
+            Bits::Range { low, high } => {
+                value >= low.load(Ordering::Relaxed) && value <= high.load(Ordering::Relaxed)
+            }
             Bits::Direct(words) => {
                 let at = value.wrapping_sub(self.low) as u64;
                 words[at as usize / 64] >> (at % 64) & 1 != 0
@@ -88,6 +126,7 @@ impl KeyFilter {
     pub fn memory_bytes(&self) -> usize {
         match &self.bits {
             Bits::Direct(words) | Bits::Bloom { words, .. } => words.len() * 8,
+            Bits::Range { .. } => 0,
         }
     }
 }
@@ -138,6 +177,11 @@ mod tests {
             }
             assert!(!filter.passes(i64::MAX) && !filter.passes(i64::MIN));
         }
+        let range = KeyFilter::range();
+        assert!(range.passes(i64::MIN) && range.passes(i64::MAX));
+        range.tighten(i64::MIN, 10);
+        range.tighten(-5, 20);
+        assert!(range.passes(-5) && range.passes(10) && !range.passes(-6) && !range.passes(11));
         let none = KeyFilter::of(&Column::from(Vec::<i32>::new())).unwrap();
         assert!(!none.passes(0) && !none.passes(1));
         assert!(KeyFilter::of(&Column::from(vec![1.5f64])).is_none());

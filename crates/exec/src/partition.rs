@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use ochre_base::Result;
+use ochre_base::limits::BATCH_ROWS;
 use ochre_types::{Batch, ColumnBuilder, PhysicalType};
 
 use crate::columns::{builders, take_batch};
@@ -16,12 +17,15 @@ use crate::row_store::RowStore;
 use crate::temp::TempFiles;
 
 /// Partitions of one level: each has a write buffer and a file.
-pub const FAN_OUT: usize = 16;
-const FAN_OUT_BITS: u32 = 4;
+pub const FAN_OUT: usize = 32;
+const FAN_OUT_BITS: u32 = 5;
 /// A partition that is still too large after so many levels holds many rows of one key; splitting does not help.
 pub const MAX_DEPTH: u32 = 6;
-/// Rows gathered for a partition before they are written, at most.
+/// Rows gathered for a partition before they are written, at most; and at least, where memory is short.
 const BLOCK_ROWS: usize = 1024;
+const LEAST_BLOCK_ROWS: usize = 128;
+/// What a value of variable length takes in a column, beside its bytes.
+const VALUE_BYTES: usize = 24;
 /// What rows gathered for all partitions, and the first of each that stay in memory, take of `work_mem` at most, but for the
 /// last row of each.
 const BLOCKS_SHARE: usize = 2;
@@ -47,6 +51,8 @@ pub struct Partitioner {
     depth: u32,
     /// Bytes of values of variable length that a partition gathers.
     block_bytes: usize,
+    /// Rows that it gathers.
+    block_rows: usize,
     parts: Vec<Part>,
 }
 
@@ -55,6 +61,13 @@ struct Part {
     builders: Vec<ColumnBuilder>,
     rows: usize,
     bytes: usize,
+    /// Rows of the batch in hand that are to be added.
+    waiting: Vec<u16>,
+}
+
+/// Whether no value takes more than some bytes; a large numeric may, and takes a file's share of the memory at most.
+fn is_small(physical: PhysicalType) -> bool {
+    physical.stored_width().is_some() || physical == PhysicalType::Numeric
 }
 
 impl Partitioner {
@@ -70,9 +83,13 @@ impl Partitioner {
             builders: builders(types, 0),
             rows: 0,
             bytes: 0,
+            waiting: Vec::new(),
         };
         let block_bytes = work_mem_bytes / BLOCKS_SHARE / FAN_OUT;
-        Partitioner { depth, block_bytes, parts: (0..FAN_OUT).map(part).collect() }
+        let width = |ty: &PhysicalType| ty.stored_width().map_or(VALUE_BYTES, usize::from);
+        let row_bytes: usize = types.iter().map(width).sum();
+        let block_rows = (block_bytes / row_bytes.max(1)).clamp(LEAST_BLOCK_ROWS, BLOCK_ROWS);
+        Partitioner { depth, block_bytes, block_rows, parts: (0..FAN_OUT).map(part).collect() }
     }
 
     /// Adds one row of a batch by the hash of its key.
@@ -83,8 +100,36 @@ impl Partitioner {
             part.bytes += column.as_bytes().map_or(0, |values| values.get(row * column.stride()).len());
         }
         part.rows += 1;
-        if part.rows >= BLOCK_ROWS || part.bytes > self.block_bytes {
+        if part.rows >= self.block_rows || part.bytes > self.block_bytes {
             part.flush()?;
+        }
+        Ok(())
+    }
+
+    /// Adds rows of a batch by the hashes of their keys: column by column, where no value can be large.
+    pub fn add_rows(&mut self, batch: &Batch, rows: impl Iterator<Item = (usize, u64)>) -> Result<()> {
+        if batch.columns.iter().any(|column| !is_small(column.physical())) {
+            for (row, hash) in rows {
+                self.add(batch, row, hash)?;
+            }
+            return Ok(());
+        }
+        for (row, hash) in rows {
+            self.parts[partition_of(hash, self.depth)].waiting.push(row as u16);
+        }
+        for part in self.parts.iter_mut().filter(|part| !part.waiting.is_empty()) {
+            if part.rows + part.waiting.len() > BATCH_ROWS {
+                part.flush()?;
+            }
+            let rows = part.waiting.iter().map(|row| usize::from(*row));
+            for (builder, column) in part.builders.iter_mut().zip(&batch.columns) {
+                builder.extend_from(column, rows.clone());
+            }
+            part.rows += part.waiting.len();
+            part.waiting.clear();
+            if part.rows >= self.block_rows {
+                part.flush()?;
+            }
         }
         Ok(())
     }

@@ -7,10 +7,12 @@
 //! Rows are kept as columns and their keys in one arena; at the end an array of (first eight bytes of the key, row) is
 //! sorted and the columns are gathered in its order. With a bound only the first rows are kept: whenever twice as many
 //! have come together, the rest is thrown away, and from then on a row that is not before the last one kept is not even
-//! taken. When the budget is reached, the rows go to `access::sort`, which spills sorted runs and merges them.
+//! taken. When the budget is reached, the rows go to `access::sort`, which spills sorted runs and merges them. What the
+//! key tells of a row is not put beside it a second time: rows of sort columns that are integers are keys and nothing else.
 //!
 //! # Invariants
 //! - RS1: rows with equal keys come out in the order of their arrival.
+//! - RS2: a part of the key that is said to be a column of the row is that column in every batch.
 
 use std::sync::Arc;
 
@@ -36,8 +38,63 @@ pub struct RowSorter {
     memory: InMemory,
     spilled: Option<Sorter>,
     arrived: u64,
+    /// Which of the columns the key tells, and by which of its parts.
+    told: Told,
     key: Vec<u8>,
     payload: Vec<u8>,
+}
+
+/// What keys of integers tell of a row (RS2).
+struct Told {
+    /// For each column the part of the key that is its value.
+    columns: Vec<Option<usize>>,
+    /// The types and orders of the key's parts.
+    parts: Vec<(PhysicalType, KeyOrder)>,
+}
+
+impl Told {
+    /// Of rows of these types, by keys of which some are columns.
+    fn new(types: &[PhysicalType], sources: &[Option<usize>], orders: &[KeyOrder]) -> Told {
+        use PhysicalType as P;
+        let part = |(source, order): (&Option<usize>, &KeyOrder)| Some(((*source)?, *order));
+        let parts: Option<Vec<_>> = sources.iter().zip(orders).map(part).collect();
+        let parts: Option<Vec<_>> = parts.map(|parts| {
+            let typed = parts.into_iter().map(|(column, order)| (column, types[column], order));
+            typed.collect::<Vec<_>>()
+        });
+        // Where some part is no integer, those behind it cannot be found.
+        let parts = parts.filter(|parts| {
+            parts.iter().all(|(_, physical, order)| {
+                matches!(physical, P::Int16 | P::Int32 | P::UInt32 | P::Int64) && !order.hashed
+            })
+        });
+        let parts = parts.unwrap_or_default();
+        let part_of = |column: usize| parts.iter().position(|(source, ..)| *source == column);
+        Told {
+            columns: (0..types.len()).map(part_of).collect(),
+            parts: parts.into_iter().map(|(_, physical, order)| (physical, order)).collect(),
+        }
+    }
+
+    /// Whether rows of one key cannot be told apart.
+    fn tells_all(&self) -> bool {
+        self.columns.iter().all(Option::is_some)
+    }
+
+    /// The columns that the key does not tell.
+    fn others<T: Clone>(&self, columns: &[T]) -> Vec<T> {
+        let untold = columns.iter().zip(&self.columns).filter(|(_, part)| part.is_none());
+        untold.map(|(column, _)| column.clone()).collect()
+    }
+
+    /// Reads the parts of a key; `None` for NULL.
+    fn read(&self, mut key: &[u8], values: &mut Vec<Option<i64>>) -> Result<()> {
+        values.clear();
+        for (physical, order) in &self.parts {
+            values.push(key::decode_integer(*physical, *order, &mut key)?);
+        }
+        Ok(())
+    }
 }
 
 struct InMemory {
@@ -123,15 +180,17 @@ impl InMemory {
 }
 
 impl RowSorter {
-    /// An empty sort of rows of `types` by keys of these orders.
+    /// An empty sort of rows of `types` by keys of these orders, each of which may be a column of the rows.
     pub fn new(
         types: Vec<PhysicalType>,
         orders: Vec<KeyOrder>,
+        sources: &[Option<usize>],
         bound: Option<usize>,
         temp: &Arc<TempFiles>,
         budget_bytes: usize,
     ) -> RowSorter {
         let memory = InMemory::new(&types);
+        let told = Told::new(&types, sources, &orders);
         RowSorter {
             types,
             orders,
@@ -141,6 +200,7 @@ impl RowSorter {
             memory,
             spilled: None,
             arrived: 0,
+            told,
             key: Vec::new(),
             payload: Vec::new(),
         }
@@ -204,12 +264,15 @@ impl RowSorter {
         let config = SortConfig::new(self.temp.env(), self.temp.dir(), self.budget_bytes);
         let mut sorter = Sorter::new(config);
         let mut memory = std::mem::replace(&mut self.memory, InMemory::new(&self.types));
-        let columns = memory.take_columns();
+        let told = &self.told;
+        let (columns, alike) = (told.others(&memory.take_columns()), told.tells_all());
         for row in 0..memory.rows {
             self.payload.clear();
-            row_bytes::encode_row(&columns, row, &mut self.payload);
+            if !alike {
+                row_bytes::encode_row(&columns, row, &mut self.payload);
+                self.arrived += 1;
+            }
             sorter.add(memory.keys.get(row as u32), self.arrived, &self.payload)?;
-            self.arrived += 1;
         }
         self.spilled = Some(sorter);
         Ok(())
@@ -217,14 +280,25 @@ impl RowSorter {
 
     fn add_spilled(&mut self, batch: &Batch, keys: &[Arc<Column>]) -> Result<()> {
         let sorter = self.spilled.as_mut().expect("called after a spill");
+        let told = &self.told;
+        let (columns, alike) = (told.others(&batch.columns), told.tells_all());
         for row in batch.active() {
             encode(&mut self.key, keys, &self.orders, row)?;
             self.payload.clear();
-            row_bytes::encode_row(&batch.columns, row, &mut self.payload);
+            if !alike {
+                row_bytes::encode_row(&columns, row, &mut self.payload);
+                self.arrived += 1;
+            }
             sorter.add(&self.key, self.arrived, &self.payload)?;
-            self.arrived += 1;
         }
         Ok(())
+    }
+
+    /// With a bound: the first part of the key, an integer of this type, of the last row that is among the first so far.
+    /// Rows that come behind it are of no account.
+    pub fn cutoff(&self, physical: PhysicalType) -> Option<i64> {
+        let cutoff = self.memory.cutoff.as_ref()?;
+        key::decode_integer(physical, *self.orders.first()?, &mut cutoff.as_slice()).ok()?
     }
 
     /// How the rows are being sorted, and in how much room.
@@ -254,11 +328,19 @@ impl RowSorter {
     pub fn finish(mut self) -> Result<SortedRows> {
         let left = self.bound.unwrap_or(usize::MAX);
         let source = match self.spilled {
-            Some(sorter) => Source::Spilled {
-                sorted: Box::new(sorter.finish()?),
-                builders: builders(&self.types, 0),
-                left,
-            },
+            Some(sorter) => {
+                let told = self.told;
+                let untold = builders(&told.others(&self.types), 0);
+                let parts = told.parts.iter().map(|(physical, _)| ColumnBuilder::new(*physical, 0)).collect();
+                Source::Spilled(Box::new(SpilledRows {
+                    sorted: sorter.finish()?,
+                    told,
+                    untold,
+                    parts,
+                    key: Vec::new(),
+                    left,
+                }))
+            }
             None => {
                 let mut order = self.memory.keys.order();
                 order.truncate(left);
@@ -284,7 +366,49 @@ pub struct SortedRows {
 
 enum Source {
     Memory { columns: Vec<Arc<Column>>, order: Vec<u32>, next: usize },
-    Spilled { sorted: Box<Sorted>, builders: Vec<ColumnBuilder>, left: usize },
+    Spilled(Box<SpilledRows>),
+}
+
+struct SpilledRows {
+    sorted: Sorted,
+    told: Told,
+    /// Columns that the key does not tell, and the key's parts.
+    untold: Vec<ColumnBuilder>,
+    parts: Vec<ColumnBuilder>,
+    key: Vec<Option<i64>>,
+    left: usize,
+}
+
+impl SpilledRows {
+    fn next(&mut self, max_rows: usize) -> Result<Option<Batch>> {
+        let SpilledRows { sorted, told, untold, parts, key, left } = self;
+        let tells = told.columns.iter().any(Option::is_some);
+        let mut rows = 0;
+        while rows < max_rows.min(*left) {
+            let Some(entry) = sorted.next()? else { break };
+            if tells {
+                told.read(entry.key, key)?;
+                for (part, value) in parts.iter_mut().zip(key.iter()) {
+                    part.push_integer(*value);
+                }
+            }
+            if !untold.is_empty() {
+                row_bytes::decode_row(entry.payload, untold)?;
+            }
+            rows += 1;
+        }
+        *left -= rows;
+        if rows == 0 {
+            return Ok(None);
+        }
+        let mut untold = take_batch(untold, rows).columns.into_iter();
+        let parts: Vec<Arc<Column>> = parts.iter_mut().map(|part| Arc::new(part.take())).collect();
+        let columns = told.columns.iter().map(|part| match part {
+            Some(part) => Arc::clone(&parts[*part]),
+            None => untold.next().expect("a column for each that the key does not tell"),
+        });
+        Ok(Some(Batch::new(columns.collect(), rows)))
+    }
 }
 
 impl SortedRows {
@@ -303,16 +427,7 @@ impl SortedRows {
                 *next += rows;
                 Ok(Some(Batch::new(columns, rows)))
             }
-            Source::Spilled { sorted, builders, left } => {
-                let mut rows = 0;
-                while rows < max_rows.min(*left) {
-                    let Some(entry) = sorted.next()? else { break };
-                    row_bytes::decode_row(entry.payload, builders)?;
-                    rows += 1;
-                }
-                *left -= rows;
-                Ok((rows > 0).then(|| take_batch(builders, rows)))
-            }
+            Source::Spilled(rows) => rows.next(max_rows),
         }
     }
 
@@ -323,7 +438,7 @@ impl SortedRows {
                 *next = 0;
                 true
             }
-            Source::Spilled { .. } => false,
+            Source::Spilled(_) => false,
         }
     }
 }

@@ -4,7 +4,8 @@
 //! A block of [`crate::temp`] holds one batch, all rows active:
 //! ```text
 //! rows u32 | for each column: flags u8 | values
-//! flags: 1 constant (one entry stands for all rows), 2 there are NULLs (a bitmap follows, one bit an entry, set = valid)
+//! flags: 1 constant (one entry stands for all rows), 2 there are NULLs (a bitmap follows, one bit an entry, set = valid),
+//!        4 numerics of one scale, in 64 bits each: the scale u16, the coefficients i64, of NULLs 0
 //! values of fixed width: the entries' stored forms, NULLs as zero bytes
 //! other values: for each entry that is not NULL its length u32 and its stored form
 //! ```
@@ -13,10 +14,13 @@
 use std::sync::Arc;
 
 use ochre_base::{Error, Result};
-use ochre_types::{Batch, Bitmap, Column, ColumnBuilder, ColumnValues, PhysicalType, store};
+use ochre_types::{Batch, Bitmap, Column, ColumnBuilder, ColumnValues, Numeric, PhysicalType, store};
 
 const CONSTANT: u8 = 1;
 const HAS_NULLS: u8 = 2;
+const ONE_SCALE: u8 = 4;
+/// The largest scale of numbers in 128 bits.
+const MAX_SCALE: u16 = 38;
 
 macro_rules! each_fixed {
     ($values:expr, $vector:ident => $body:expr, else => $other:expr) => {
@@ -45,7 +49,8 @@ pub fn encode_batch(batch: Batch, out: &mut Vec<u8>) {
 fn encode_column(column: &Column, out: &mut Vec<u8>) {
     let nulls = column.has_nulls();
     let flags = if column.is_constant() { CONSTANT } else { 0 } | if nulls { HAS_NULLS } else { 0 };
-    out.push(flags);
+    let numbers = coefficients(column);
+    out.push(flags | if numbers.is_some() { ONE_SCALE } else { 0 });
     let entries = column.values().len();
     if nulls {
         let mut bits = vec![0u8; entries.div_ceil(8)];
@@ -56,11 +61,31 @@ fn encode_column(column: &Column, out: &mut Vec<u8>) {
         }
         out.extend_from_slice(&bits);
     }
+    if let Some((scale, coefficients)) = numbers {
+        out.extend_from_slice(&scale.to_le_bytes());
+        coefficients.iter().for_each(|value| out.extend_from_slice(&value.to_le_bytes()));
+        return;
+    }
     each_fixed!(column.values(), vector => {
         for value in vector {
             out.extend_from_slice(&value.to_le_bytes());
         }
     }, else => encode_others(column, entries, out));
+}
+
+/// The scale and the coefficients of numerics that have one, in 64 bits.
+fn coefficients(column: &Column) -> Option<(u16, Vec<i64>)> {
+    let values = column.as_numerics()?;
+    let mut scale = None;
+    let coefficient = |(entry, value): (usize, &Numeric)| {
+        if column.validity().is_some_and(|validity| !validity.get(entry)) {
+            return Some(0);
+        }
+        let (coefficient, own) = value.narrow()?;
+        (*scale.get_or_insert(own) == own).then_some(coefficient)
+    };
+    let coefficients: Option<Vec<i64>> = values.iter().enumerate().map(coefficient).collect();
+    Some((scale.unwrap_or(0), coefficients?))
 }
 
 /// Entries of the types that are not plain numbers. A constant column's only entry is read as its row 0.
@@ -137,6 +162,17 @@ fn decode_column(physical: PhysicalType, rows: usize, bytes: &mut &[u8]) -> Resu
         PhysicalType::UInt64 => fixed!(UInt64 u64),
         PhysicalType::Float32 => fixed!(Float32 f32),
         PhysicalType::Float64 => fixed!(Float64 f64),
+        PhysicalType::Numeric if flags & ONE_SCALE != 0 => {
+            let scale = u16::from_le_bytes(take(bytes, 2)?.try_into().expect("two bytes"));
+            if scale > MAX_SCALE {
+                return Err(damaged());
+            }
+            let raw = take(bytes, entries * 8)?;
+            let values = raw.chunks_exact(8).map(|chunk| {
+                Numeric::from_narrow(i64::from_le_bytes(chunk.try_into().expect("eight bytes")), scale)
+            });
+            Column::new(ColumnValues::Numeric(values.collect()), validity)
+        }
         _ => decode_others(physical, entries, validity.as_ref(), bytes)?,
     };
     Ok(if constant { Column::constant(physical, &column.datum(0), rows) } else { column })
@@ -203,8 +239,13 @@ mod tests {
         let constant = Column::constant(PhysicalType::Int64, &Datum::Int64(7), 4);
         let nulls = Column::nulls(PhysicalType::Float64, 4);
         let bools = Column::from(vec![true, false, true, false]);
+        let number = |text: &str| Datum::Numeric(Numeric::parse(text).unwrap());
+        let numbers = [number("1.50"), Datum::Null, number("-3.25"), number("0.01")];
+        let alike = Column::from_datums(PhysicalType::Numeric, &numbers);
+        let numbers = [number("1.5"), number("NaN"), number("-3.25"), number("1e40")];
+        let others = Column::from_datums(PhysicalType::Numeric, &numbers);
         let columns: Vec<Arc<Column>> =
-            [ints, texts, constant, nulls, bools].into_iter().map(Arc::new).collect();
+            [ints, texts, constant, nulls, bools, alike, others].into_iter().map(Arc::new).collect();
         let types: Vec<PhysicalType> = columns.iter().map(|column| column.physical()).collect();
         let batch = Batch::new(columns, 4);
         let mut bytes = Vec::new();

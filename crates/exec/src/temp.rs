@@ -24,7 +24,7 @@ const BLOCK_HEADER: usize = 8;
 
 /// Bytes that are gathered in memory before they are written: large enough that the cost of a call does not matter,
 /// small enough that dozens of partitions stay cheap.
-const WRITE_BUFFER: usize = 64 * 1024;
+const WRITE_BUFFER: usize = 32 * 1024;
 
 /// Makes temporary files in one directory. Shared by all sessions of a database.
 pub struct TempFiles {

@@ -234,6 +234,103 @@ impl ColumnBuilder {
         Ok(added)
     }
 
+    /// Adds integers that fit the column's type; rows that are not `valid` are NULL, whatever their integer is.
+    ///
+    /// # Panics
+    /// When the column is not one of integers.
+    pub fn extend_integers(
+        &mut self,
+        values: impl Iterator<Item = i64>,
+        valid: Option<impl Iterator<Item = bool>>,
+    ) {
+        let before = self.len();
+        match &mut self.values {
+            ColumnValues::Int16(v) => v.extend(values.map(|value| value as i16)),
+            ColumnValues::Int32(v) => v.extend(values.map(|value| value as i32)),
+            ColumnValues::UInt32(v) => v.extend(values.map(|value| value as u32)),
+            ColumnValues::Int64(v) => v.extend(values),
+            other => panic!("integers added to a column of {:?}", other.physical()),
+        }
+        self.extend_validity(before, valid);
+    }
+
+    /// Adds an integer that fits the column's type, or NULL.
+    ///
+    /// # Panics
+    /// When the column is not one of integers.
+    #[inline]
+    pub fn push_integer(&mut self, value: Option<i64>) {
+        let Some(value) = value else { return self.push_null() };
+        match &mut self.values {
+            ColumnValues::Int16(v) => v.push(value as i16),
+            ColumnValues::Int32(v) => v.push(value as i32),
+            ColumnValues::UInt32(v) => v.push(value as u32),
+            ColumnValues::Int64(v) => v.push(value),
+            other => panic!("an integer pushed to a column of {:?}", other.physical()),
+        }
+        if let Some(validity) = &mut self.validity {
+            validity.push(true);
+        }
+    }
+
+    /// Adds numbers of one scale by their coefficients; rows that are not `valid` are NULL.
+    ///
+    /// # Panics
+    /// When the column is not one of numerics.
+    pub fn extend_numerics(
+        &mut self,
+        coefficients: impl Iterator<Item = i64>,
+        scale: u16,
+        valid: Option<impl Iterator<Item = bool>>,
+    ) {
+        let before = self.len();
+        match &mut self.values {
+            ColumnValues::Numeric(v) => {
+                v.extend(coefficients.map(|value| Numeric::from_narrow(value, scale)))
+            }
+            other => panic!("numbers added to a column of {:?}", other.physical()),
+        }
+        self.extend_validity(before, valid);
+    }
+
+    /// Adds some of the strings of `from`, which may be there many times, without copying them; rows that are not `valid`
+    /// are NULL.
+    ///
+    /// # Panics
+    /// When the column is not one of bytes.
+    pub fn extend_shared(
+        &mut self,
+        from: &BytesValues,
+        entries: impl Iterator<Item = usize>,
+        valid: Option<impl Iterator<Item = bool>>,
+    ) {
+        let before = self.len();
+        let mut base = 0;
+        if !from.buffers().is_empty() {
+            self.close_buffer();
+            base = self.closed.len() as u32;
+            self.closed.extend_from_slice(from.buffers());
+        }
+        let views = from.views();
+        match &mut self.values {
+            ColumnValues::Bytes(to) => entries.for_each(|entry| to.push_view(views[entry].shifted(base))),
+            other => panic!("strings added to a column of {:?}", other.physical()),
+        }
+        self.extend_validity(before, valid);
+    }
+
+    fn extend_validity(&mut self, before: usize, valid: Option<impl Iterator<Item = bool>>) {
+        let added = self.len() - before;
+        match (&mut self.validity, valid) {
+            (None, None) => {}
+            (Some(validity), None) => validity.extend_with(added, true),
+            (validity, Some(valid)) => {
+                let validity = validity.get_or_insert_with(|| Bitmap::filled(before, true));
+                valid.for_each(|valid| validity.push(valid));
+            }
+        }
+    }
+
     /// Lets `push` add one value to the vector; whether it did, is its answer.
     #[inline]
     pub(crate) fn push_decoded(

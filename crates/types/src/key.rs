@@ -256,6 +256,34 @@ pub fn is_lossless(ty: SqlType) -> bool {
     }
 }
 
+/// Takes an integer off the front of a key; `None` for NULL.
+///
+/// # Errors
+/// XX001 when there is none.
+#[inline]
+pub fn decode_integer(physical: PhysicalType, order: KeyOrder, key: &mut &[u8]) -> Result<Option<i64>> {
+    let (head, rest) = key.split_first().ok_or_else(damaged)?;
+    if *head != PRESENT {
+        *key = rest;
+        return Ok(None);
+    }
+    let flip = if order.descending { u64::MAX } else { 0 };
+    macro_rules! of {
+        ($bytes:literal $unsigned:ty, $signed:ty, $sign:expr) => {{
+            let (bytes, rest) = rest.split_first_chunk::<$bytes>().ok_or_else(damaged)?;
+            *key = rest;
+            i64::from((<$unsigned>::from_be_bytes(*bytes) ^ flip as $unsigned ^ $sign) as $signed)
+        }};
+    }
+    Ok(Some(match physical {
+        PhysicalType::Int16 => of!(2 u16, i16, 1 << 15),
+        PhysicalType::Int32 => of!(4 u32, i32, 1 << 31),
+        PhysicalType::UInt32 => of!(4 u32, u32, 0),
+        PhysicalType::Int64 => of!(8 u64, i64, 1 << 63),
+        _ => return Err(Error::internal("no key of an integer")),
+    }))
+}
+
 /// Reads one value off the front of `key`, advancing it. For types that are not [`is_lossless`], the value is equal to
 /// the one that was encoded, but need not be the same (`1.0` for `1.00`).
 ///

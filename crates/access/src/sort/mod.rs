@@ -44,7 +44,7 @@ use run::{Run, RunReader};
 /// Runs merged at a time at most; each has a read buffer.
 const MAX_FAN_IN: usize = 256;
 /// The least memory for the buffer of a run that is read or written.
-const MIN_RUN_BUFFER_BYTES: usize = 64 * 1024;
+const MIN_RUN_BUFFER_BYTES: usize = 32 * 1024;
 const MAX_RUN_BUFFER_BYTES: usize = 1024 * 1024;
 /// A set's share of the budget, and its bounds: small ones make wide merges, large ones miss the processor's caches.
 const SETS_IN_BUDGET: usize = 16;

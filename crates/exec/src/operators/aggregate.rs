@@ -105,6 +105,8 @@ pub struct GroupTable {
     /// With keys of words: the group whose key is NULL.
     null_group: Option<u32>,
     groups: usize,
+    /// Bytes of a group's keys, about.
+    key_bytes: usize,
     /// All keys by group; NULL where the set does not group by them.
     keys: Vec<ColumnBuilder>,
     states: Vec<State>,
@@ -419,6 +421,7 @@ impl GroupTable {
             telling,
             null_group: None,
             groups: 0,
+            key_bytes: key_types.iter().map(|ty| ty.stored_width().map_or(24, usize::from)).sum(),
             keys: builders(&key_types, 0),
             states,
             spill: None,
@@ -437,7 +440,7 @@ impl GroupTable {
     fn memory_bytes(&self) -> usize {
         let states: usize = self.states.iter().map(State::memory_bytes).sum();
         let short = self.short.as_ref().map_or(0, |(_, table, _)| table.memory_bytes());
-        states + short + self.table.memory_bytes() + self.groups * self.keys.len() * 24
+        states + short + self.table.memory_bytes() + self.groups * self.key_bytes
     }
 
     /// Rows that were put aside, in any order.
@@ -525,6 +528,7 @@ impl GroupTable {
         numbers.clear();
         numbers.resize(batch.rows, 0);
         let mut kept: Vec<u16> = Vec::new();
+        let mut aside: Vec<(usize, u64)> = Vec::new();
         // Rows of one group often stand side by side: only the first of them is looked up.
         let by_words = self.layout.is_word() && self.short.is_none() && !batch_keys.has_nulls();
         let mut last: Option<(u64, Option<u32>)> = None;
@@ -549,12 +553,15 @@ impl GroupTable {
                         Some((_, _, keys)) if !keys.is_long(row) => keys.hash(row),
                         _ => key_hash(&self.layout, &batch_keys, row),
                     };
-                    let spill = self.spill.get_or_insert_with(|| {
-                        Partitioner::new(&self.spec.input_types, self.depth, ctx.temp(), ctx.work_mem_bytes())
-                    });
-                    spill.add(batch, row, hash)?;
+                    aside.push((row, hash));
                 }
             }
+        }
+        if !aside.is_empty() {
+            let spill = self.spill.get_or_insert_with(|| {
+                Partitioner::new(&self.spec.input_types, self.depth, ctx.temp(), ctx.work_mem_bytes())
+            });
+            spill.add_rows(batch, aside.into_iter())?;
         }
         self.batch_keys = batch_keys;
         if full && kept.len() < batch.active_rows() {
@@ -699,7 +706,7 @@ impl State {
         let mut orders: Vec<KeyOrder> = key_orders(&call.order_by);
         orders.extend(implied_order(call).map(|arg| KeyOrder::new(arg.ty(), false, false)));
         let ordered = (!orders.is_empty())
-            .then(|| RowSorter::new(columns.to_vec(), orders, None, ctx.temp(), ctx.work_mem_bytes()));
+            .then(|| RowSorter::new(columns.to_vec(), orders, &[], None, ctx.temp(), ctx.work_mem_bytes()));
         Ok(State { state, distinct, ordered })
     }
 

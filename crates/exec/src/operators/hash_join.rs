@@ -429,17 +429,14 @@ impl HashJoin {
             let batch = Batch::new(columns, rows);
             let columns = ctx.eval_all(&self.spec.inner_keys, &batch)?;
             self.layout.encode(&columns, rows, 0..rows, &mut keys)?;
-            for row in 0..rows {
-                build.add(&batch, row, key_hash(&self.layout, &keys, row))?;
-            }
+            build.add_rows(&batch, (0..rows).map(|row| (row, key_hash(&self.layout, &keys, row))))?;
         }
         drop(table);
         while let Some(batch) = self.inner.next(ctx)? {
             ctx.check_interrupts()?;
             self.note_inner(ctx, &batch, &mut keys)?;
-            for row in batch.active() {
-                build.add(&batch, row, key_hash(&self.layout, &keys, row))?;
-            }
+            let rows = batch.active().map(|row| (row, key_hash(&self.layout, &keys, row)));
+            build.add_rows(&batch, rows)?;
         }
         Ok(build.finish()?.into_iter().map(Arc::new).collect())
     }
@@ -452,9 +449,8 @@ impl HashJoin {
             ctx.check_interrupts()?;
             let columns = ctx.eval_all(&self.spec.outer_keys, &batch)?;
             self.layout.encode(&columns, batch.rows, batch.active(), &mut keys)?;
-            for row in batch.active() {
-                probe.add(&batch, row, key_hash(&self.layout, &keys, row))?;
-            }
+            let rows = batch.active().map(|row| (row, key_hash(&self.layout, &keys, row)));
+            probe.add_rows(&batch, rows)?;
         }
         let jobs = build.iter().zip(probe.finish()?);
         let jobs = jobs.map(|(build, probe)| Job { build: Arc::clone(build), probe, depth: 0 }).rev();
@@ -523,9 +519,8 @@ impl HashJoin {
                 number += 1;
                 let columns = ctx.eval_all(exprs, &batch)?;
                 self.layout.encode(&columns, batch.rows, batch.active(), &mut keys)?;
-                for row in batch.active() {
-                    parts.add(&batch, row, key_hash(&self.layout, &keys, row))?;
-                }
+                let rows = batch.active().map(|row| (row, key_hash(&self.layout, &keys, row)));
+                parts.add_rows(&batch, rows)?;
             }
             sides.push(parts.finish()?);
         }

@@ -1,4 +1,7 @@
 //! Sort: rows in an order, all of them or the first few.
+//!
+//! A sort of the first few tells what feeds it how far rows may come behind ([`KeyFilter::range`]), by the first of its keys
+//! where that is an integer, so that scans leave most rows where they are.
 
 use std::sync::Arc;
 
@@ -9,6 +12,7 @@ use ochre_sql::physical::SortKey;
 use ochre_types::{Batch, KeyOrder, PhysicalType};
 
 use crate::dependencies::{Dependencies, DependencyValues};
+use crate::key_filter::KeyFilter;
 use crate::row_sorter::{RowSorter, SortedRows};
 use crate::{BoxOperator, ExecContext, Operator};
 
@@ -51,6 +55,18 @@ impl Sort {
         }
     }
 
+    /// Gives the input a range of the first key, where it can make use of one.
+    fn hand_down(&mut self) -> Option<Arc<KeyFilter>> {
+        use PhysicalType as P;
+        let key = &self.keys.first()?.expr;
+        let Expr::Column { index, ty } = key else { return None };
+        if !matches!(ty.physical, P::Int16 | P::Int32 | P::UInt32 | P::Int64) {
+            return None;
+        }
+        let range = Arc::new(KeyFilter::range());
+        self.input.narrow(*index, &range).then_some(range)
+    }
+
     fn run(&mut self, ctx: &ExecContext<'_>) -> Result<SortedRows> {
         self.computed_with = self.dependencies.values(ctx);
         let bound = match &self.limit {
@@ -61,11 +77,25 @@ impl Sort {
             Error::new(SqlState::INVALID_ROW_COUNT_IN_LIMIT_CLAUSE, "LIMIT must not be negative")
         })?;
         let orders = key_orders(&self.keys);
-        let mut sorter = RowSorter::new(self.types.clone(), orders, bound, ctx.temp(), ctx.work_mem_bytes());
+        let range = bound.and_then(|_| self.hand_down());
+        let source = |key: &SortKey| match key.expr {
+            Expr::Column { index, .. } => Some(index),
+            _ => None,
+        };
+        let sources: Vec<Option<usize>> = self.keys.iter().map(source).collect();
+        let (types, budget) = (self.types.clone(), ctx.work_mem_bytes());
+        let mut sorter = RowSorter::new(types, orders, &sources, bound, ctx.temp(), budget);
         while let Some(batch) = self.input.next(ctx)? {
             ctx.check_interrupts()?;
             let keys: Vec<Arc<_>> = ctx.eval_all(self.keys.iter().map(|key| &key.expr), &batch)?;
             sorter.add(&batch, &keys)?;
+            if let Some(range) = &range
+                && let Some(last) = sorter.cutoff(self.keys[0].expr.ty().physical)
+            {
+                let descending = self.keys[0].descending;
+                let (low, high) = if descending { (last, i64::MAX) } else { (i64::MIN, last) };
+                range.tighten(low, high);
+            }
         }
         let report = sorter.report();
         if self.report.is_none_or(|most| (most.on_disk, most.bytes) < (report.on_disk, report.bytes)) {
