@@ -10,6 +10,7 @@ use ochre_access::btree::{BTreeManager, BTrees};
 use ochre_access::collector::{Collector, CollectorStats};
 use ochre_access::heap::{HeapLog, Heaps};
 use ochre_access::sequence::SequenceManager;
+use ochre_base::limits::PAGE_SIZE;
 use ochre_base::{DatabaseId, Error, FileId, Lsn, Oid, Result, SqlState, Xid};
 use ochre_catalog::stored::CatalogRows;
 use ochre_catalog::{
@@ -129,6 +130,14 @@ pub struct Instance {
     this: Weak<Instance>,
 }
 
+/// What `column_cache_size` asks for; unless it is set, half of `shared_buffers`.
+fn column_cache_bytes(settings: &Settings) -> usize {
+    match usize::try_from(settings.integer("column_cache_size")) {
+        Ok(kilobytes) => kilobytes * 1024,
+        Err(_) => settings.integer("shared_buffers").unsigned_abs() as usize * PAGE_SIZE / 2,
+    }
+}
+
 const _: () = assert!(builtin::FIRST_USER_FILE.0 == ochre_storage::CHOSEN_FILE_IDS);
 
 impl Instance {
@@ -143,6 +152,7 @@ impl Instance {
         let locks = Arc::clone(transactions.locks());
         let heaps = Arc::new(Heaps::new(Arc::clone(&transactions)));
         redoers.heap.attach(&heaps);
+        heaps.derived().set_limit(column_cache_bytes(&config.settings));
         let btrees = Arc::new(BTrees::new(Arc::clone(&storage)));
         let started_at = storage.env().clock.now_unix_micros() - EPOCH_DIFFERENCE;
         let temp_directory = path.join("tmp");
@@ -612,6 +622,11 @@ impl Instance {
     /// Bytes that operators have put into temporary files since the start.
     pub fn temp_bytes_written(&self) -> u64 {
         self.temp.bytes_written()
+    }
+
+    /// Bytes of columns that are kept for scans to come (`column_cache_size`).
+    pub fn column_cache_bytes(&self) -> usize {
+        self.heaps.derived().used_bytes()
     }
 
     /// Runs one cycle of the collector now, beside its own thread if it has one.

@@ -22,6 +22,8 @@ use ochre_catalog::{ColumnList, RelationDescriptor};
 use ochre_sql::physical::ScanColumn;
 use ochre_types::{Batch, Column, ColumnBuilder, ColumnValues, Datum, Numeric, PhysicalType, SqlType, store};
 
+use crate::cached_columns::CachedGroup;
+
 /// How a table's rows are stored, under each of its column lists.
 #[derive(Debug)]
 pub struct RowCodec {
@@ -515,6 +517,31 @@ impl RowDecoder {
             self.make_whole_rows(&mut columns, rows);
         }
         Ok(Batch::new(columns, rows))
+    }
+
+    /// The decoded rows by target; `None` for one of which some value lies in overflow pages. The decoder starts anew.
+    pub(crate) fn take_inline(&mut self) -> Vec<Option<Column>> {
+        self.rows = 0;
+        let large = std::mem::take(&mut self.large);
+        let is_inline = |target: usize| large.iter().all(|value| value.target != target);
+        let columns = self.builders.iter_mut().enumerate();
+        columns.map(|(target, builder)| Some(builder.take()).filter(|_| is_inline(target))).collect()
+    }
+
+    /// Adds some rows of a cached group (all, without `rows`) to the first `targets`, which are columns of the table.
+    pub(crate) fn push_cached(&mut self, group: &CachedGroup, rows: Option<&[u16]>, targets: usize) {
+        for (builder, target) in self.builders.iter_mut().zip(&self.targets[..targets]) {
+            let ScanColumn::Table(position) = target else { unreachable!("only columns are cached") };
+            group.column(*position).extend(builder, rows);
+        }
+        self.rows += rows.map_or(group.rows, <[u16]>::len);
+    }
+
+    /// The first targets of the decoded rows, which are all from cached groups; the decoder starts anew.
+    pub(crate) fn take_first(&mut self, targets: usize) -> Batch {
+        let rows = std::mem::take(&mut self.rows);
+        let columns = self.builders[..targets].iter_mut().map(|builder| Arc::new(builder.take()));
+        Batch::new(columns.collect(), rows)
     }
 
     /// RC2.

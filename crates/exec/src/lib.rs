@@ -39,6 +39,7 @@
 mod bounds;
 pub mod build;
 mod bulk_insert;
+mod cached_columns;
 mod codec;
 mod columns;
 mod context;

@@ -20,6 +20,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 
+use ochre_access::heap::RUN_BLOCKS;
 use ochre_base::{Error, Result};
 use ochre_env::memory;
 use ochre_expr::WorkerWatch;
@@ -279,7 +280,12 @@ impl SharedScan {
             return Ok(None);
         }
         let size = (left.end - left.start) / self.threads / MORSELS_LEFT;
-        let end = left.end.min(left.start + size.clamp(1, MAX_MORSEL_PAGES));
+        let mut size = size.clamp(1, MAX_MORSEL_PAGES);
+        // As long as there are many, morsels end where runs of blocks do, of which columns may be kept.
+        if left.end - left.start >= 2 * self.threads * RUN_BLOCKS {
+            size = (size / RUN_BLOCKS * RUN_BLOCKS).max(RUN_BLOCKS);
+        }
+        let end = left.end.min(left.start + size);
         Ok(Some(std::mem::replace(&mut left.start, end)..end))
     }
 

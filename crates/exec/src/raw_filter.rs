@@ -20,6 +20,7 @@ use ochre_expr::{Expr, operators};
 use ochre_sql::physical::ScanColumn;
 use ochre_types::{Datum, Numeric, PhysicalType, oids};
 
+use crate::cached_columns::CachedGroup;
 use crate::codec::RowCodec;
 use crate::key_filter::KeyFilter;
 
@@ -52,6 +53,18 @@ impl Wanted {
         Wanted { less: self.greater, greater: self.less, ..self }
     }
 
+    /// The integers that compare with `value` as wanted, both ends inclusive, if they are one range of 64 bits.
+    fn range_about(self, value: i64) -> Option<(i64, i64)> {
+        Some(match (self.less, self.equal, self.greater) {
+            (true, true, false) => (i64::MIN, value),
+            (true, false, false) => (i64::MIN, value.checked_sub(1)?),
+            (false, true, false) => (value, value),
+            (false, true, true) => (value, i64::MAX),
+            (false, false, true) => (value.checked_add(1)?, i64::MAX),
+            _ => return None,
+        })
+    }
+
     #[inline]
     fn holds(self, ordering: Ordering) -> bool {
         match ordering {
@@ -65,6 +78,8 @@ impl Wanted {
 /// A field of the current column list.
 #[derive(Debug, Clone, Copy)]
 struct FieldAt {
+    /// The column's position in the table.
+    column: usize,
     place: FieldPlace,
     physical: PhysicalType,
     /// Trailing blanks do not count: `char(n)`.
@@ -134,6 +149,8 @@ struct Handed {
 #[derive(Default)]
 pub struct RawFilter {
     tests: Vec<Test>,
+    /// The tests are the whole filter.
+    complete: bool,
     handed: Vec<Handed>,
     /// Rows that passed the tests and were not among the handed keys.
     narrowed: u64,
@@ -144,7 +161,7 @@ pub struct RawFilter {
 impl RawFilter {
     /// The parts of a filter over fetched columns that can be tests.
     pub fn new(codec: &RowCodec, fetch: &[ScanColumn], filter: Option<&Expr>) -> RawFilter {
-        let mut raw = RawFilter::default();
+        let mut raw = RawFilter { complete: true, ..RawFilter::default() };
         let Some(filter) = filter else { return raw };
         let parts = match filter {
             Expr::And(parts) => parts.as_slice(),
@@ -153,11 +170,12 @@ impl RawFilter {
         for part in parts {
             // A test must not come before a part that may fail (RF2).
             if !is_harmless(part) {
+                raw.complete = false;
                 break;
             }
             match test_of(codec, fetch, part) {
                 Some(test) => raw.add(test),
-                None => continue,
+                None => raw.complete = false,
             }
         }
         raw
@@ -203,7 +221,7 @@ impl RawFilter {
         if !versions.iter().all(|version| codec.is_plain(version)) {
             return versions.retain(|version| !codec.is_plain(version) || self.passes(version.payload));
         }
-        let RawFilter { tests, handed, narrowed, left } = self;
+        let RawFilter { tests, handed, narrowed, left, .. } = self;
         left.clear();
         left.extend(0..versions.len() as u16);
         for test in tests {
@@ -220,6 +238,23 @@ impl RawFilter {
             }
             versions.truncate(left.len());
         }
+    }
+
+    /// The rows of a cached group, which has all columns that the scan reads, that pass; whether all tests could be asked
+    /// (else the whole filter has to be).
+    pub fn leave_cached(&mut self, group: &CachedGroup, left: &mut Vec<u16>) -> bool {
+        left.clear();
+        left.extend(0..group.rows as u16);
+        let mut judged = self.complete;
+        for test in &self.tests {
+            judged &= test.leave_cached(group, left);
+        }
+        let before = left.len();
+        for handed in &mut self.handed {
+            handed.leave_cached(group, left);
+        }
+        self.narrowed += (before - left.len()) as u64;
+        judged
     }
 
     /// Whether a row may be wanted.
@@ -256,6 +291,21 @@ impl Handed {
         let before = left.len();
         let keys = &*self.keys;
         leave_integers(self.at, versions, left, |value| keys.passes(value));
+        self.note(before, left.len());
+    }
+
+    fn leave_cached(&mut self, group: &CachedGroup, left: &mut Vec<u16>) {
+        if self.useless || left.is_empty() {
+            return;
+        }
+        let before = left.len();
+        let (keys, column) = (&*self.keys, group.column(self.at.column));
+        match keys.bounds() {
+            // KF2.
+            Some(_) if column.has_nulls() => return,
+            Some((low, high)) => column.leave_between(left, low, high),
+            None => column.leave_integers(left, |value| keys.passes(value)),
+        };
         self.note(before, left.len());
     }
 
@@ -311,6 +361,44 @@ impl Test {
             }
             _ => leave(versions, left, |payload| self.passes(payload)),
         }
+    }
+}
+
+impl Test {
+    /// Leaves those of a cached group's rows that pass; false when the column is in no form that can be tested.
+    fn leave_cached(&self, group: &CachedGroup, left: &mut Vec<u16>) -> bool {
+        let padded = self.is_padded();
+        fn value(bytes: &[u8], padded: bool) -> &[u8] {
+            if padded { trimmed(bytes) } else { bytes }
+        }
+        match self {
+            Test::Between(at, low, high) => group.column(at.column).leave_between(left, *low, *high),
+            Test::NotEqual(at, other) => {
+                group.column(at.column).leave_integers(left, |value| value != *other)
+            }
+            Test::Integers(at, all) => {
+                group.column(at.column).leave_integers(left, |value| all.contains(&value))
+            }
+            Test::Pair(a, b, wanted) => {
+                let other = group.column(b.column);
+                group.column(a.column).leave_pairs(other, left, |a, b| wanted.holds(a.cmp(&b)))
+            }
+            Test::Bytes(at, other, wanted) => group
+                .column(at.column)
+                .leave_strings(left, |bytes| wanted.holds(value(bytes, padded).cmp(other.as_slice()))),
+            Test::OneOf(at, all) => group
+                .column(at.column)
+                .leave_strings(left, |bytes| all.iter().any(|one| one == value(bytes, padded))),
+            Test::Numeric(at, bound, wanted) => group.column(at.column).leave_numbers(
+                left,
+                |scale| wanted.range_about((*bound.by_scale.get(usize::from(scale))?)?),
+                |value| wanted.holds(value.compare(&bound.value)),
+            ),
+        }
+    }
+
+    fn is_padded(&self) -> bool {
+        matches!(self, Test::Bytes(at, ..) | Test::OneOf(at, _) if at.padded)
     }
 }
 
@@ -388,7 +476,8 @@ fn field_of(codec: &RowCodec, column: ScanColumn) -> Option<FieldAt> {
     let ty = codec.column_type(position);
     let place = codec.place_of(field);
     let offset = if let FieldPlace::Fixed { at, .. } = place { at } else { 0 };
-    (physical == ty.physical).then_some(FieldAt { place, physical, padded: ty.oid == oids::BPCHAR, offset })
+    let padded = ty.oid == oids::BPCHAR;
+    (physical == ty.physical).then_some(FieldAt { column: position, place, physical, padded, offset })
 }
 
 /// Whether evaluating an expression cannot raise an error: comparisons of columns and constants, and what connects them.
@@ -473,15 +562,11 @@ fn test_of(codec: &RowCodec, fetch: &[ScanColumn], part: &Expr) -> Option<Test> 
     };
     if integers && is_integer(at.physical) {
         let value = integer_of(value)?;
-        return Some(match (wanted.less, wanted.equal, wanted.greater) {
-            (true, true, _) => Test::Between(at, i64::MIN, value),
-            (true, false, false) => Test::Between(at, i64::MIN, value.checked_sub(1)?),
-            (true, false, true) => Test::NotEqual(at, value),
-            (false, true, false) => Test::Between(at, value, value),
-            (false, true, true) => Test::Between(at, value, i64::MAX),
-            (false, false, true) => Test::Between(at, value.checked_add(1)?, i64::MAX),
-            (false, false, false) => return None,
-        });
+        if (wanted.less, wanted.equal, wanted.greater) == (true, false, true) {
+            return Some(Test::NotEqual(at, value));
+        }
+        let (low, high) = wanted.range_about(value)?;
+        return Some(Test::Between(at, low, high));
     }
     match (l, value) {
         (oids::TEXT | oids::BPCHAR, value)

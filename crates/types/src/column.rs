@@ -301,6 +301,22 @@ impl BytesValues {
         (0..self.len()).map(|index| self.get(index))
     }
 
+    /// The same strings in a buffer of their own that has no room to spare.
+    #[must_use]
+    pub fn compacted(&self) -> BytesValues {
+        let mut views = self.views.clone();
+        views.shrink_to_fit();
+        let outside = || self.views.iter().filter(|view| !view.is_inline());
+        let mut buffer = Vec::with_capacity(outside().map(|view| view.len()).sum());
+        for (at, view) in views.iter_mut().enumerate().filter(|(_, view)| !view.is_inline()) {
+            let bytes = self.get(at);
+            *view = ByteView::outside(bytes, 0, buffer.len() as u32);
+            buffer.extend_from_slice(bytes);
+        }
+        let buffers = if buffer.is_empty() { Vec::new() } else { vec![Arc::new(buffer)] };
+        BytesValues { views, buffers }
+    }
+
     /// The views at `positions`, over the same buffers; or over a new one, when the old ones would mostly hold what
     /// nobody looks at any more.
     fn gathered(&self, positions: impl Iterator<Item = usize>) -> BytesValues {

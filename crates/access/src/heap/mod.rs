@@ -25,7 +25,7 @@
 //!   index entries of what goes are removed. Each version inherits the bit from the one it supersedes.
 //! - H5: the version right below a tombstone stays until the whole row goes: the row's index entries are found by it.
 //! - H6: a page with the all-visible flag has its bit set in the map; both are cleared by the record that changes the
-//!   page.
+//!   page. What readers keep of such pages ([`Derived`]) is forgotten first.
 //!
 //! # Concurrency
 //! Latch order: heap pages by block number (a page beyond the order only by trying, or fresh from the end of the file),
@@ -44,6 +44,7 @@
 mod chain;
 mod check;
 mod collect;
+mod derived;
 mod dump;
 mod edit;
 mod freespace;
@@ -71,6 +72,7 @@ use parking_lot::RwLock;
 
 pub use check::HeapProblem;
 pub(crate) use collect::Collected;
+pub use derived::{Derived, DerivedBudget, RUN_BLOCKS, RunTicket};
 pub use dump::dump_page;
 pub use insert::RowBatch;
 pub use key_share::KeyShare;
@@ -122,6 +124,7 @@ pub struct Heap {
     overflow_target: AtomicU32,
     overflow_free: FreeSpace,
     cleanup: RwLock<Option<Arc<dyn IndexCleanup>>>,
+    derived: Arc<Derived>,
     /// Sequential scans.
     pub scans: ScanCounts,
     /// Rows fetched by index scans.
@@ -143,7 +146,7 @@ impl Heap {
         Ok(())
     }
 
-    fn new(manager: Arc<TransactionManager>, relation: RelationKey) -> Heap {
+    fn new(manager: Arc<TransactionManager>, relation: RelationKey, budget: &Arc<DerivedBudget>) -> Heap {
         Heap {
             relation,
             storage: manager.storage().clone(),
@@ -157,6 +160,7 @@ impl Heap {
             overflow_target: AtomicU32::new(NO_BLOCK),
             overflow_free: FreeSpace::default(),
             cleanup: RwLock::new(None),
+            derived: Derived::new(budget),
             scans: ScanCounts::default(),
             fetches: ScanCounts::default(),
         }
@@ -170,6 +174,11 @@ impl Heap {
     /// The transaction manager that decides what is seen.
     pub fn manager(&self) -> &Arc<TransactionManager> {
         &self.manager
+    }
+
+    /// What readers keep of blocks that every snapshot sees.
+    pub fn derived(&self) -> &Derived {
+        &self.derived
     }
 
     /// How index entries of removed versions are removed. Without one the collector removes no whole row and no
@@ -269,12 +278,13 @@ impl IndexCleanup for NoIndexes {
 pub struct Heaps {
     manager: Arc<TransactionManager>,
     open: RwLock<HashMap<RelationKey, Arc<Heap>>>,
+    derived: Arc<DerivedBudget>,
 }
 
 impl Heaps {
     /// No handles yet.
     pub fn new(manager: Arc<TransactionManager>) -> Heaps {
-        Heaps { manager, open: RwLock::new(HashMap::new()) }
+        Heaps { manager, open: RwLock::new(HashMap::new()), derived: Arc::default() }
     }
 
     /// The relation's handle, the same for all callers.
@@ -283,7 +293,13 @@ impl Heaps {
             return heap.clone();
         }
         let mut open = self.open.write();
-        open.entry(relation).or_insert_with(|| Arc::new(Heap::new(self.manager.clone(), relation))).clone()
+        let make = || Arc::new(Heap::new(self.manager.clone(), relation, &self.derived));
+        open.entry(relation).or_insert_with(make).clone()
+    }
+
+    /// How much readers may keep of what they have made of blocks ([`Heap::derived`]).
+    pub fn derived(&self) -> &DerivedBudget {
+        &self.derived
     }
 
     /// The handles that are open.

@@ -310,6 +310,38 @@ impl Heap {
         self.visit_elsewhere(snapshot, elsewhere, visit)
     }
 
+    /// Visits all rows of a block that every snapshot sees; false, without a visit, for any other block.
+    ///
+    /// # Errors
+    /// As [`Heap::scan_page`].
+    pub fn read_all_visible(
+        &self,
+        block: BlockNo,
+        ring: Option<&mut ScanRing>,
+        visit: impl FnOnce(&PageVersions<'_>) -> Result<()>,
+    ) -> Result<bool> {
+        let page = self.scanned_page(block, ring)?;
+        if page.flags() & PAGE_ALL_VISIBLE == 0 {
+            return Ok(false);
+        }
+        let mut versions: PageVersions<'_> = SmallVec::new();
+        for (number, slot) in (0..).zip(page.slots()) {
+            let rid = RowId { block, slot: number };
+            match slot.flags {
+                kind::ROW => {
+                    let item = page.row_of(slot).ok_or_else(|| damaged_version(rid))?;
+                    let (header, payload) =
+                        VersionHeader::decode(item).ok_or_else(|| damaged_version(rid))?;
+                    versions.push(VersionRef::new(rid, &header, payload, header.info.has(Info::KEYS_DIFFER)));
+                }
+                kind::FORWARD => return Ok(false),
+                _ => {}
+            }
+        }
+        visit(&versions)?;
+        Ok(true)
+    }
+
     /// Visits rows that lie on their page; gives those that do not.
     #[inline]
     fn visit_together<'p>(

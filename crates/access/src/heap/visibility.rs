@@ -56,6 +56,7 @@ impl Heap {
         if page.flags() & PAGE_ALL_VISIBLE == 0 {
             return Ok(None);
         }
+        self.derived.forget(page.key().block);
         let (map_block, bit) = place(page.key().block);
         let key = self.relation.fork(Fork::Visibility).page(map_block);
         let mut map = self.storage.pool().fetch_or_reset(key)?.write();

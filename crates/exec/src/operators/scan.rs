@@ -9,6 +9,7 @@ use ochre_sql::physical::{PhysicalPlan, ScanColumn, ScanSource};
 use ochre_types::{Batch, Column, ColumnBuilder, Datum, PhysicalType};
 
 use crate::ExecContext;
+use crate::cached_columns::CachedGroup;
 use crate::codec::RowDecoder;
 use crate::relation::TableAccess;
 
@@ -59,6 +60,17 @@ impl ScanRows {
     pub fn take(&mut self, ctx: &ExecContext<'_>, heap: &Heap) -> Result<Option<Batch>> {
         let batch = self.decoder.take(heap)?;
         self.finish(ctx, batch)
+    }
+
+    /// The decoded rows, cut, of which the filter has been asked already: all come from cached groups.
+    pub fn take_judged(&mut self) -> Batch {
+        self.decoder.take_first(self.width)
+    }
+
+    /// Adds rows of a cached group; those that are judged need no columns but the output's.
+    pub fn push_cached(&mut self, group: &CachedGroup, rows: Option<&[u16]>, judged: bool) {
+        let targets = if judged { self.width } else { self.source.fetch.len() };
+        self.decoder.push_cached(group, rows, targets);
     }
 
     /// Rows that are in the binary or computed: table columns by position become fetched columns.
