@@ -60,3 +60,13 @@ SELECT * FROM iter;
 SELECT o.n, ss.a FROM (VALUES (8), (9), (7)) o(n) CROSS JOIN LATERAL (WITH RECURSIVE x(a) AS (SELECT o.n UNION SELECT a + 1 FROM x WHERE a < 10) SELECT * FROM x) ss ORDER BY o.n, ss.a;
 SELECT sum(o.n), sum(ss.a) FROM generate_series(0, 3) o(n) CROSS JOIN LATERAL (WITH RECURSIVE x(a) AS (SELECT o.n AS a UNION SELECT a + 1 FROM x WHERE a < 10) SELECT * FROM x) ss;
 SELECT n, (WITH RECURSIVE x(a) AS (SELECT n UNION ALL SELECT a * 2 FROM x WHERE a < 50) SELECT max(a) FROM x) FROM generate_series(1, 4) n;
+
+-- Where a recursive reference must not stand.
+with recursive x(n) as (with y as (select 1 from x) select 0 union select * from y) select * from x;
+with recursive x(n) as (with y as (select * from x) delete from nowhere returning 1) select * from x;
+with recursive x(n) as (select 1 union all select x.n + 1 from (values (1)) y(a) left join x on x.n = y.a where n < 10) select * from x;
+with recursive x(n) as (select 1 union all select x.n + 1 from x right join (values (1)) y(a) on x.n = y.a where n < 10) select * from x;
+with recursive x(n) as (select 1 union all select x.n + 1 from x full join (values (1)) y(a) on x.n = y.a where n < 10) select * from x;
+with recursive x(n) as (select 1 union all select count(*) from x) select * from x;
+with recursive x(n) as (select 1 union all select sum(n) from x) select * from x;
+with recursive x(i) as (select i::numeric(3,0) from (values (1), (2)) t(i) union all select (i + 1)::numeric(10,0) from x where i < 10) select * from x;

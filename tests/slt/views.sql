@@ -68,3 +68,28 @@ drop table s.t2;
 drop materialized view mv;
 drop table s.t2;
 drop schema s;
+
+-- security_barrier: nothing that could tell sees rows that the view leaves out.
+create table secrets (id int, owner text, secret text);
+insert into secrets values (1, 'a', 's1'), (2, 'b', 's2'), (3, 'a', 's3');
+create table seen (what text);
+create function sees(text) returns bool language plpgsql cost 0.0001 as
+  $$ begin insert into seen values ($1); return true; end $$;
+create view guarded with (security_barrier) as select * from secrets where owner = 'a';
+create view over_guarded as select g.*, o.id as other from guarded g join secrets o on o.id = g.id + 1;
+select * from guarded where sees(secret) order by id;
+select what from seen order by 1;
+truncate seen;
+select * from over_guarded where sees(secret) and id = 1;
+truncate seen;
+select count(*) from guarded where id > 1;
+select reloptions from pg_class where relname = 'guarded';
+alter view guarded set (security_barrier = false);
+select reloptions from pg_class where relname = 'guarded';
+alter view guarded set (security_barrier, security_invoker = true);
+select reloptions from pg_class where relname = 'guarded';
+alter view guarded reset (security_invoker);
+select reloptions from pg_class where relname = 'guarded';
+alter view guarded set (no_such_option = 1);
+insert into guarded values (4, 'a', 's4');
+select id from guarded order by id;

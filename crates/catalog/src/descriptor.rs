@@ -505,6 +505,42 @@ pub struct RoutineDescriptor {
     pub settings: Arc<[Box<str>]>,
     pub comment: Option<Arc<str>>,
     pub acl: Option<Acl>,
+    /// Of an aggregate: what it is made of.
+    pub aggregate: Option<Arc<AggregateDescriptor>>,
+}
+
+/// A user's aggregate: its row of `pg_aggregate`.
+#[derive(Debug, Clone)]
+pub struct AggregateDescriptor {
+    /// aggtransfn, aggfinalfn, aggcombinefn, aggserialfn, aggdeserialfn, aggmtransfn, aggminvtransfn, aggmfinalfn.
+    pub functions: [Oid; 8],
+    /// Whether the final function gets NULLs for the arguments, too.
+    pub final_extra: bool,
+    pub moving_final_extra: bool,
+    /// `r`, `s` or `w`.
+    pub final_modify: u8,
+    pub moving_final_modify: u8,
+    pub sort_operator: Oid,
+    pub state: Oid,
+    pub state_space: i32,
+    pub moving_state: Oid,
+    pub moving_state_space: i32,
+    pub initial: Option<Arc<str>>,
+    pub moving_initial: Option<Arc<str>>,
+}
+
+impl AggregateDescriptor {
+    /// The names of the columns of [`AggregateDescriptor::functions`].
+    pub const FUNCTION_COLUMNS: [&'static str; 8] = [
+        "aggtransfn",
+        "aggfinalfn",
+        "aggcombinefn",
+        "aggserialfn",
+        "aggdeserialfn",
+        "aggmtransfn",
+        "aggminvtransfn",
+        "aggmfinalfn",
+    ];
 }
 
 impl RoutineDescriptor {

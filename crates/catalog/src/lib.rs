@@ -20,11 +20,11 @@ mod snapshot;
 pub mod stored;
 
 pub use descriptor::{
-    ColumnDescriptor, ColumnList, ColumnStatistics, ConstraintDescriptor, ConstraintKind, DatabaseDescriptor,
-    DefaultAclDescriptor, Field, ForeignKey, GeneratedKind, IdentityKind, IndexDescriptor, IndexKey,
-    IndexMethod, Inheritance, Membership, NamespaceDescriptor, Origin, Owner, Persistence, ReferentialAction,
-    RelationDescriptor, RelationKind, RoleDescriptor, RoutineDescriptor, SequenceDescriptor,
-    TriggerDescriptor, TriggerTiming,
+    AggregateDescriptor, ColumnDescriptor, ColumnList, ColumnStatistics, ConstraintDescriptor,
+    ConstraintKind, DatabaseDescriptor, DefaultAclDescriptor, Field, ForeignKey, GeneratedKind, IdentityKind,
+    IndexDescriptor, IndexKey, IndexMethod, Inheritance, Membership, NamespaceDescriptor, Origin, Owner,
+    Persistence, ReferentialAction, RelationDescriptor, RelationKind, RoleDescriptor, RoutineDescriptor,
+    SequenceDescriptor, TriggerDescriptor, TriggerTiming,
 };
 pub use partition::{BoundValue, PartitionBound, PartitionColumn, PartitionKey, PartitionStrategy};
 pub use snapshot::{CatalogChange, CatalogSnapshot};

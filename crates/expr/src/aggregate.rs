@@ -1,17 +1,18 @@
 //! Aggregates: what the planner knows of them, and the states that the executor keeps.
 
 use std::any::Any;
+use std::ops::Deref;
 use std::sync::Arc;
 
 use ochre_base::{Oid, Result};
-use ochre_types::{Column, Selection, SqlType};
+use ochre_types::{Column, Datum, Selection, SqlType};
 
-use crate::{EvalContext, Function};
+use crate::{EvalContext, FunctionRef};
 
 /// One row of `pg_aggregate` with its function.
 #[derive(Debug)]
 pub struct Aggregate {
-    pub function: &'static Function,
+    pub function: FunctionRef,
     pub kind: AggregateKind,
     /// Direct arguments of an ordered-set or hypothetical-set aggregate.
     pub direct_arg_count: usize,
@@ -30,6 +31,43 @@ pub struct Aggregate {
     pub final_modify: [u8; 2],
     /// The initial transition values' texts.
     pub initial: [Option<Box<str>>; 2],
+    /// Of a user's aggregate in a statement: the functions that it is.
+    pub called: Option<CalledAggregate>,
+}
+
+/// A user's aggregate with its functions, for arguments of certain types.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CalledAggregate {
+    pub transition: FunctionRef,
+    /// The state's type.
+    pub state: SqlType,
+    /// The state before the first row.
+    pub initial: Datum,
+    pub finish: Option<FunctionRef>,
+}
+
+/// An aggregate as statements hold it.
+#[derive(Debug, Clone)]
+pub enum AggregateRef {
+    Builtin(&'static Aggregate),
+    User(Arc<Aggregate>),
+}
+
+impl Deref for AggregateRef {
+    type Target = Aggregate;
+
+    fn deref(&self) -> &Aggregate {
+        match self {
+            AggregateRef::Builtin(aggregate) => aggregate,
+            AggregateRef::User(aggregate) => aggregate,
+        }
+    }
+}
+
+impl PartialEq for AggregateRef {
+    fn eq(&self, other: &AggregateRef) -> bool {
+        self.function.oid == other.function.oid && self.called == other.called
+    }
 }
 
 /// `aggkind`.
@@ -72,7 +110,7 @@ pub trait AggregateState: Send + Any {
     fn finish(&mut self, ctx: &EvalContext<'_>) -> Result<Column>;
 
     /// The result of one group as it is now, without spending it: for running window frames.
-    fn value(&self, group: u32, ctx: &EvalContext<'_>) -> Result<ochre_types::Datum>;
+    fn value(&self, group: u32, ctx: &EvalContext<'_>) -> Result<Datum>;
 
     /// Puts a group back into its initial state.
     fn reset(&mut self, group: u32);
@@ -87,7 +125,7 @@ pub trait AggregateState: Send + Any {
 impl Aggregate {
     /// Whether states can be joined (`aggcombinefn`).
     pub fn has_combine(&self) -> bool {
-        self.support_functions[2].is_valid()
+        self.called.is_none() && self.support_functions[2].is_valid()
     }
 
     /// A state without groups for arguments of these types.
@@ -105,7 +143,7 @@ impl Aggregate {
     /// 0A000 when the aggregate is not implemented, 22003 for a fraction outside [0, 1].
     pub fn create_ordered_set(
         &self,
-        direct_args: &[ochre_types::Datum],
+        direct_args: &[Datum],
         arg_types: &[SqlType],
         result: SqlType,
     ) -> Result<Box<dyn AggregateState>> {

@@ -27,7 +27,7 @@ mod operator;
 mod registry;
 mod session;
 
-pub use aggregate::{Aggregate, AggregateKind, AggregateState, Groups};
+pub use aggregate::{Aggregate, AggregateKind, AggregateRef, AggregateState, CalledAggregate, Groups};
 pub use cast::{CastContext, CastInfo, CastMethod, relabel};
 pub use context::{EvalContext, SubPlanRunner};
 pub use display::ColumnNames;

@@ -453,7 +453,7 @@ fn parse_cast(row: &Row) -> CastInfo {
 fn parse_aggregate(row: &Row) -> Aggregate {
     let initial = |index| if row.text(index).is_empty() { None } else { Some(row.boxed(index)) };
     Aggregate {
-        function: function(row.oid(0)).expect("every aggregate's function is in the facts"),
+        function: function(row.oid(0)).expect("every aggregate's function is in the facts").into(),
         kind: match row.byte(1) {
             b'o' => AggregateKind::OrderedSet,
             b'h' => AggregateKind::HypotheticalSet,
@@ -469,6 +469,7 @@ fn parse_aggregate(row: &Row) -> Aggregate {
         moving_transition_type: row.oid(18),
         moving_transition_space: row.number(19) as i32,
         initial: [initial(20), initial(21)],
+        called: None,
     }
 }
 

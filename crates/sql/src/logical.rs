@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 use ochre_base::Oid;
 use ochre_catalog::RelationDescriptor;
-use ochre_expr::{Aggregate, Expr, FunctionRef};
+use ochre_expr::{AggregateRef, Expr, FunctionRef};
 use ochre_types::SqlType;
 
 use crate::physical::{
@@ -367,15 +367,9 @@ pub struct AggregateExpr {
     pub ty: SqlType,
 }
 
-/// An aggregate of the registry; equal when its function is the same.
-#[derive(Debug, Clone, Copy)]
-pub struct AggregateFunction(pub &'static Aggregate);
-
-impl PartialEq for AggregateFunction {
-    fn eq(&self, other: &AggregateFunction) -> bool {
-        self.0.function.oid == other.0.function.oid
-    }
-}
+/// The aggregate of a call.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AggregateFunction(pub AggregateRef);
 
 /// Window functions that share a window.
 #[derive(Debug, Clone)]

@@ -1,13 +1,14 @@
 //! Text and binary forms of every type: PostgreSQL's input, output, receive and send functions.
 //!
 //! # Not done
-//! The text and binary forms of geometric, multirange, text search, `macaddr8` and `xml` types: they answer 0A000.
+//! The text and binary forms of multirange, text search, `macaddr8` and `xml` types: they answer 0A000.
 
 mod arrays;
 mod binary;
 mod bits;
 mod bytea;
 mod floats;
+pub mod geometry;
 mod integers;
 mod money;
 mod network;
@@ -83,6 +84,9 @@ pub fn parse_text(ty: SqlType, text: &str, context: &FormatContext) -> Result<Da
         }
         oids::INT2VECTOR | oids::OIDVECTOR => return arrays::parse_vector(ty, text).map(Datum::Array),
         oids::VOID => return Ok(Datum::text("")),
+        _ if geometry::is_geometric(ty.oid) => {
+            return geometry::parse(ty.oid, text).map(|bytes| Datum::Bytes(bytes.into()));
+        }
         _ if range_subtype(ty.oid).is_some() => {
             return Ok(Datum::Bytes(Range::parse(ty.oid, text, context)?.to_bytes()?.into()));
         }
@@ -268,6 +272,7 @@ fn print_byte_string(ty: SqlType, bytes: &[u8], context: &FormatContext, out: &m
                 item.print(context, out);
             }
         }
+        _ if geometry::is_geometric(ty.oid) => geometry::print(ty.oid, bytes, context, out),
         _ if range_subtype(ty.oid).is_some() => {
             if let Ok(range) = Range::from_bytes(bytes) {
                 range.print(context, out)?;

@@ -44,6 +44,7 @@ pub use batch::Batch;
 pub use bitmap::Bitmap;
 pub use builder::ColumnBuilder;
 pub use bytes::SharedBytes;
+pub use codec::geometry;
 pub use codec::{
     decode_binary, encode_binary, encode_binary_at, parse_bool, parse_bytea, parse_f32, parse_f64, parse_i16,
     parse_i32, parse_i64, parse_text, parse_text_into, parse_type_name, parse_uuid, print_bytea, print_f32,

@@ -22,7 +22,7 @@ pub use relations::{relation, relations};
 
 /// The catalogs that store rows of user objects, with the file that each has in every database. Shared catalogs keep
 /// theirs in the database with id 0. File ids below [`FIRST_USER_FILE`] are never given to anything else.
-pub const STORED: [(Oid, FileId); 23] = [
+pub const STORED: [(Oid, FileId); 24] = [
     (oids::PG_CLASS, FileId(1)),
     (oids::PG_ATTRIBUTE, FileId(2)),
     (oids::PG_TYPE, FileId(3)),
@@ -46,6 +46,7 @@ pub const STORED: [(Oid, FileId); 23] = [
     (oids::PG_PARTITIONED_TABLE, FileId(21)),
     (oids::PG_AUTH_MEMBERS, FileId(22)),
     (oids::PG_DEFAULT_ACL, FileId(23)),
+    (oids::PG_AGGREGATE, FileId(24)),
 ];
 
 /// The first file id of a user relation.

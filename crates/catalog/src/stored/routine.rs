@@ -1,5 +1,6 @@
 //! Routines of users as rows of `pg_proc`, and back.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use ochre_base::Oid;
@@ -9,9 +10,9 @@ use smallvec::smallvec;
 
 use super::decode::{CatalogRows, Gathered, RowReader, comments};
 use super::encode::{acl_array, comment_row, join_expressions};
-use super::{CatalogRow, split_expressions, vector};
+use super::{CatalogRow, RowWriter, split_expressions, vector};
 use crate::builtin::rows::functions::function_writer;
-use crate::descriptor::RoutineDescriptor;
+use crate::descriptor::{AggregateDescriptor, RoutineDescriptor};
 use crate::oids;
 
 /// A routine's rows.
@@ -30,6 +31,7 @@ pub fn routine_rows(routine: &RoutineDescriptor) -> Vec<CatalogRow> {
         writer = writer.set("proconfig", vector(SqlType::TEXT, 1, settings));
     }
     let mut rows = vec![writer.row(smallvec![i64::from(routine.oid.0)])];
+    rows.extend(routine.aggregate.as_deref().map(|aggregate| aggregate_row(routine.oid, aggregate)));
     if let Some(comment) = &routine.comment {
         rows.push(comment_row(routine.oid, oids::PG_PROC, 0, comment));
     }
@@ -40,22 +42,67 @@ pub fn routine_rows(routine: &RoutineDescriptor) -> Vec<CatalogRow> {
 pub fn routines(rows: &CatalogRows) -> Vec<Arc<RoutineDescriptor>> {
     let gathered = Gathered { rows };
     let comments = comments(&gathered);
+    let mut aggregates: HashMap<Oid, RowReader<'_>> =
+        gathered.readers(oids::PG_AGGREGATE).map(|row| (row.oid("aggfnoid"), row)).collect();
     gathered
         .readers(oids::PG_PROC)
         .map(|row| {
             let oid = row.oid("oid");
+            let function = Arc::new(function(&row));
+            let aggregate = aggregates.remove(&oid).map(|row| Arc::new(aggregate(&row)));
             Arc::new(RoutineDescriptor {
                 oid,
                 namespace: row.oid("pronamespace"),
                 owner: row.oid("proowner"),
-                function: Arc::new(function(&row)),
+                function,
                 sql_body: row.text("prosqlbody"),
                 settings: row.texts("proconfig").iter().map(|setting| Box::from(&**setting)).collect(),
                 comment: comments.get(&(oid, oids::PG_PROC, 0)).cloned(),
                 acl: row.acl("proacl"),
+                aggregate,
             })
         })
         .collect()
+}
+
+/// An aggregate's row of `pg_aggregate`.
+fn aggregate_row(oid: Oid, aggregate: &AggregateDescriptor) -> CatalogRow {
+    let mut row = RowWriter::new(oids::PG_AGGREGATE)
+        .set("aggfnoid", oid)
+        .set("aggkind", b'n')
+        .set("aggnumdirectargs", 0_i16)
+        .set("aggfinalextra", aggregate.final_extra)
+        .set("aggmfinalextra", aggregate.moving_final_extra)
+        .set("aggfinalmodify", aggregate.final_modify)
+        .set("aggmfinalmodify", aggregate.moving_final_modify)
+        .set("aggsortop", aggregate.sort_operator)
+        .set("aggtranstype", aggregate.state)
+        .set("aggtransspace", aggregate.state_space)
+        .set("aggmtranstype", aggregate.moving_state)
+        .set("aggmtransspace", aggregate.moving_state_space)
+        .set("agginitval", aggregate.initial.as_deref())
+        .set("aggminitval", aggregate.moving_initial.as_deref());
+    for (column, function) in AggregateDescriptor::FUNCTION_COLUMNS.into_iter().zip(aggregate.functions) {
+        row = row.set(column, function);
+    }
+    row.row(smallvec![i64::from(oid.0)])
+}
+
+fn aggregate(row: &RowReader<'_>) -> AggregateDescriptor {
+    AggregateDescriptor {
+        functions: AggregateDescriptor::FUNCTION_COLUMNS.map(|column| row.oid(column)),
+        final_extra: row.flag("aggfinalextra"),
+        moving_final_extra: row.flag("aggmfinalextra"),
+        final_modify: row.letter("aggfinalmodify"),
+        moving_final_modify: row.letter("aggmfinalmodify"),
+        sort_operator: row.oid("aggsortop"),
+        state: row.oid("aggtranstype"),
+        state_space: row.integer("aggtransspace") as i32,
+        moving_state: row.oid("aggmtranstype"),
+        moving_state_space: row.integer("aggmtransspace") as i32,
+        initial: row.text("agginitval"),
+        moving_initial: row.text("aggminitval"),
+    }
 }
 
 fn function(row: &RowReader<'_>) -> Function {
@@ -70,11 +117,17 @@ fn function(row: &RowReader<'_>) -> Function {
         Datum::Char(b't') => ParameterMode::Table,
         _ => ParameterMode::In,
     };
+    let kind = match row.letter("prokind") {
+        b'p' => FunctionKind::Procedure,
+        b'a' => FunctionKind::Aggregate,
+        _ => FunctionKind::Function,
+    };
     Function {
         oid: row.oid("oid"),
         name: (*row.name("proname")).into(),
-        kind: if row.letter("prokind") == b'p' { FunctionKind::Procedure } else { FunctionKind::Function },
+        kind,
         language: match row.oid("prolang") {
+            _ if kind == FunctionKind::Aggregate => Language::Internal,
             oids::PLPGSQL_LANGUAGE => Language::PlPgSql,
             _ => Language::Sql,
         },
@@ -100,6 +153,9 @@ fn function(row: &RowReader<'_>) -> Function {
         cost: row.float("procost") as f32,
         rows: row.float("prorows") as f32,
         source: (*row.name("prosrc")).into(),
-        implementation: Implementation::Routine,
+        implementation: match kind {
+            FunctionKind::Aggregate => Implementation::Aggregate,
+            _ => Implementation::Routine,
+        },
     }
 }

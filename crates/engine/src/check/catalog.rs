@@ -15,7 +15,7 @@ use crate::store::{CatalogStore, row_key};
 
 /// Columns that name a row of another catalog; 0 names none. Column lists are not among them: those of a transaction that
 /// was rolled back stay.
-const REFERENCES: [(Oid, &str, Oid); 18] = [
+const REFERENCES: [(Oid, &str, Oid); 19] = [
     (oids::PG_CLASS, "relnamespace", oids::PG_NAMESPACE),
     (oids::PG_CLASS, "relowner", oids::PG_AUTHID),
     (oids::PG_NAMESPACE, "nspowner", oids::PG_AUTHID),
@@ -34,6 +34,7 @@ const REFERENCES: [(Oid, &str, Oid); 18] = [
     (oids::PG_REWRITE, "ev_class", oids::PG_CLASS),
     (oids::PG_STATISTIC, "starelid", oids::PG_CLASS),
     (oids::OCHRE_RELATION, "relid", oids::PG_CLASS),
+    (oids::PG_AGGREGATE, "aggfnoid", oids::PG_PROC),
 ];
 
 /// Columns that together are given once.

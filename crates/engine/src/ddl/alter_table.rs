@@ -133,6 +133,17 @@ impl Session {
                 _ => {}
             }
         }
+        if relation.kind == RelationKind::View {
+            match action {
+                AlterTableAction::SetOptions(options) => {
+                    return self.set_view_options(&relation, options, false);
+                }
+                AlterTableAction::ResetOptions(options) => {
+                    return self.set_view_options(&relation, options, true);
+                }
+                _ => {}
+            }
+        }
         let owner_only = matches!(action, AlterTableAction::Owner(_));
         let of_views = matches!(action, AlterTableAction::ClusterOn(_) | AlterTableAction::SetWithoutCluster)
             && relation.kind == RelationKind::MaterializedView;

@@ -25,7 +25,7 @@ impl Session {
             ObjectKind::Type => (RelationKind::CompositeType, "DROP TYPE"),
             ObjectKind::Schema => return self.drop_schemas(statement),
             ObjectKind::Trigger => return self.drop_triggers(statement),
-            ObjectKind::Function | ObjectKind::Procedure | ObjectKind::Routine => {
+            ObjectKind::Function | ObjectKind::Procedure | ObjectKind::Routine | ObjectKind::Aggregate => {
                 return self.drop_routines(statement);
             }
             other => return Err(Error::unsupported(format!("DROP {}", other.as_sql()))),

@@ -8,6 +8,7 @@
 //! A statement takes its relations' locks before it looks at them for the last time, and a lock on the name before it
 //! takes a name, so that two transactions never publish two objects of one name.
 
+mod aggregate;
 mod alter_column;
 mod alter_table;
 mod comment;

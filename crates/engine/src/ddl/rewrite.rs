@@ -242,11 +242,23 @@ impl Session {
         view_query: Option<Arc<str>>,
     ) -> Result<(Oid, CommandTag)> {
         let Source { query, parameters } = source;
-        if !crate::session::is_plannable(query) {
-            return Err(Error::unsupported("CREATE TABLE AS EXECUTE"));
-        }
-        let (_, plan) = self.plan_and_lock(query, &|| parameters.types(), true)?;
-        let values = parameters.values();
+        let (plan, values) = match query {
+            Statement::Execute(execute) => {
+                let (prepared, values) = self.execute_parameters(execute)?;
+                let not_a_query =
+                    || Error::new(SqlState::WRONG_OBJECT_TYPE, "prepared statement is not a SELECT");
+                let statement = prepared.statement.as_ref().ok_or_else(not_a_query)?;
+                if !matches!(statement, Statement::Select(_)) {
+                    return Err(not_a_query());
+                }
+                let types: Vec<Oid> = prepared.parameters.iter().map(|ty| ty.oid).collect();
+                (self.plan_parameterised(statement, &types)?.1, values)
+            }
+            query if crate::session::is_plannable(query) => {
+                (self.plan_and_lock(query, &|| parameters.types(), true)?.1, parameters.values())
+            }
+            _ => return Err(Error::unsupported("CREATE TABLE AS of this statement")),
+        };
         self.state.check_plan(&plan)?;
         if names.len() > plan.row_shape.len() {
             return Err(Error::new(SqlState::SYNTAX_ERROR, "too many column names were specified"));
@@ -262,7 +274,8 @@ impl Session {
             view.view_query = view_query;
             self.put_relation(view)?;
         }
-        let tag = match with_data {
+        // PostgreSQL runs a prepared statement even for no rows.
+        let tag = match with_data || matches!(query, Statement::Execute(_)) {
             true => CommandTag::Rows("SELECT", rows),
             false => CommandTag::Plain("CREATE TABLE AS"),
         };

@@ -155,6 +155,7 @@ impl Session {
                 None => self.initial_acl(ochre_catalog::authority::AclKind::Function, namespace),
             },
             comment: old.and_then(|old| old.comment.clone()),
+            aggregate: None,
         };
         self.put_routine(routine.clone())?;
         self.txn().advance_command()?;
@@ -196,7 +197,7 @@ impl Session {
         }
     }
 
-    fn lock_routine_name(&self, namespace: Oid, name: &str) -> Result<()> {
+    pub(super) fn lock_routine_name(&self, namespace: Oid, name: &str) -> Result<()> {
         let process = self.state.process_id;
         let name = format!("{name}()");
         self.state.instance.locks().lock_name(&self.txn().waiter(), process, namespace, &name)
@@ -280,8 +281,7 @@ impl Session {
             }
             _ => return Err(Error::unsupported("SET of a transaction's modes in a function's definition")),
         };
-        let is_mode =
-            |name: &str| name.starts_with("transaction_") || matches!(name, "role" | "session_authorization");
+        let is_mode = |name: &str| name.starts_with("transaction_") || name == "session_authorization";
         if is_mode(name) {
             return Err(Error::unsupported(format!("SET {name} in a function's definition")));
         }
@@ -545,6 +545,7 @@ impl Session {
         let tag = match statement.kind {
             ObjectKind::Procedure => "DROP PROCEDURE",
             ObjectKind::Routine => "DROP ROUTINE",
+            ObjectKind::Aggregate => "DROP AGGREGATE",
             _ => "DROP FUNCTION",
         };
         let mut doomed = Vec::new();
@@ -574,6 +575,7 @@ impl Session {
         let word = match kind {
             ObjectKind::Procedure => "procedure",
             ObjectKind::Routine => "routine",
+            ObjectKind::Aggregate => "aggregate",
             _ => "function",
         };
         let name = wanted.name.name();
@@ -590,7 +592,13 @@ impl Session {
         };
         let mut types: Option<Vec<Oid>> = None;
         let mut shown = wanted.name.to_string();
-        if let Some(SignatureArgs::Params(params)) = &wanted.args {
+        let params = wanted.args.as_ref().map(|args| match args {
+            SignatureArgs::Params(params) => (params.iter().collect::<Vec<_>>(), false),
+            SignatureArgs::Aggregate(args) => {
+                (args.direct.iter().chain(args.ordered.iter().flatten()).collect(), args.star)
+            }
+        });
+        if let Some((params, star)) = params {
             let mut list = Vec::new();
             for param in params {
                 if matches!(param.mode, ParameterMode::Out | ParameterMode::Table) {
@@ -599,7 +607,7 @@ impl Session {
                 list.push(self.routine_type(&param.type_name)?);
             }
             let texts: Vec<String> = list.iter().map(|ty| self.type_name_text(*ty)).collect();
-            shown = format!("{shown}({})", texts.join(","));
+            shown = format!("{shown}({})", if star { "*".to_owned() } else { texts.join(",") });
             types = Some(list.iter().map(|ty| ty.oid).collect());
         }
         let mut found: Vec<Arc<RoutineDescriptor>> = Vec::new();
@@ -610,6 +618,7 @@ impl Session {
                 let is_kind = match kind {
                     ObjectKind::Routine => true,
                     ObjectKind::Procedure => routine.function.kind == FunctionKind::Procedure,
+                    ObjectKind::Aggregate => routine.function.kind == FunctionKind::Aggregate,
                     _ => routine.function.kind == FunctionKind::Function,
                 };
                 if fits && is_kind && (types.is_none() || found.is_empty()) {
@@ -754,7 +763,9 @@ impl Session {
         let mut routines: Vec<_> = catalog.routines().filter(|routine| routine.oid != oid).cloned().collect();
         routines.sort_by_key(|routine| routine.oid);
         for routine in routines {
-            if routine.function.defaults.iter().any(|text| text.contains(&wanted)) {
+            let calls =
+                routine.aggregate.as_ref().is_some_and(|aggregate| aggregate.functions.contains(&oid));
+            if calls || routine.function.defaults.iter().any(|text| text.contains(&wanted)) {
                 found.push((self.routine_shown(&routine), Dependent::Routine(routine.oid)));
             }
         }
@@ -876,6 +887,7 @@ fn altered(kind: ObjectKind) -> CommandTag {
     CommandTag::Plain(match kind {
         ObjectKind::Procedure => "ALTER PROCEDURE",
         ObjectKind::Routine => "ALTER ROUTINE",
+        ObjectKind::Aggregate => "ALTER AGGREGATE",
         _ => "ALTER FUNCTION",
     })
 }

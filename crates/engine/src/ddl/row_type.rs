@@ -222,7 +222,8 @@ impl Session {
         for routine in catalog.routines() {
             let function = &routine.function;
             let mut types = function.arg_types.iter().chain(&function.all_arg_types);
-            if is_it(function.return_type) || types.any(|oid| is_it(*oid)) {
+            let state = routine.aggregate.as_ref().map_or(Oid::INVALID, |aggregate| aggregate.state);
+            if is_it(function.return_type) || is_it(state) || types.any(|oid| is_it(*oid)) {
                 uses.push(RowTypeUse::Routine(Arc::clone(routine)));
             }
         }

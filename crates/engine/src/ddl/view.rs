@@ -5,7 +5,7 @@
 //! use a relation is read off their texts, since a relation stands in them as its object id.
 //!
 //! # Not done
-//! A column of a table joined with USING counts as used by the view, shown or not. Materialized views without data; the view option `security_barrier`; renaming a column that a view
+//! A column of a table joined with USING counts as used by the view, shown or not. Materialized views without data; changing `check_option`; renaming a column that a view
 //! uses.
 
 use std::sync::Arc;
@@ -308,6 +308,7 @@ pub(crate) fn oid_text(oid: Oid) -> String {
 fn view_options(statement: &CreateViewStmt) -> Result<Vec<Arc<str>>> {
     let mut options: Vec<Arc<str>> = Vec::new();
     let mut invoker = false;
+    let mut barrier = None;
     let mut check = match statement.check_option {
         ViewCheckOption::None => None,
         ViewCheckOption::Local => Some("local".to_string()),
@@ -327,8 +328,8 @@ fn view_options(statement: &CreateViewStmt) -> Result<Vec<Arc<str>>> {
             "security_invoker" => {
                 invoker = option.value.is_none() || crate::session::option_flag(option)?;
             }
-            other @ "security_barrier" => {
-                return Err(Error::unsupported(format!("view option {other}")));
+            "security_barrier" => {
+                barrier = Some(crate::session::option_flag(option)?);
             }
             other => {
                 return Err(Error::new(
@@ -344,7 +345,43 @@ fn view_options(statement: &CreateViewStmt) -> Result<Vec<Arc<str>>> {
     if invoker {
         options.push("security_invoker=true".into());
     }
+    if let Some(barrier) = barrier {
+        options.push(format!("security_barrier={barrier}").into());
+    }
     Ok(options)
+}
+
+impl Session {
+    /// ALTER VIEW … SET and RESET of options.
+    pub(super) fn set_view_options(
+        &self,
+        view: &RelationDescriptor,
+        changes: &[ast::DefElem],
+        reset: bool,
+    ) -> Result<()> {
+        let mut options = view.options.clone();
+        for change in changes {
+            let name = change.name.as_str();
+            if !matches!(name, "security_barrier" | "security_invoker" | "check_option") {
+                return Err(Error::new(
+                    SqlState::INVALID_PARAMETER_VALUE,
+                    format!("unrecognized parameter \"{name}\""),
+                ));
+            }
+            options.retain(|option| option.split_once('=').is_none_or(|(known, _)| known != name));
+            if reset {
+                continue;
+            }
+            if name == "check_option" {
+                return Err(Error::unsupported("ALTER VIEW SET (check_option)"));
+            }
+            options.push(format!("{name}={}", crate::session::option_flag(change)?).into());
+        }
+        let mut changed = view.clone();
+        changed.options = options;
+        self.put_relation(changed)?;
+        Ok(())
+    }
 }
 
 fn view_columns(bound: &ViewBinding, names: &[ast::Name]) -> Result<Vec<ColumnDescriptor>> {

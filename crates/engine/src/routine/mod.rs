@@ -238,6 +238,12 @@ impl Surroundings {
         let state = &session.state;
         let mark = state.settings.borrow().mark();
         let pairs = self.settings.iter().filter_map(|setting| setting.split_once('='));
+        let sets_role = pairs.clone().any(|(name, _)| crate::authority::is_role_setting(name));
+        if sets_role && (self.role.is_some() || state.acting.get().is_some()) {
+            return Err(crate::authority::forbidden(
+                "cannot set parameter \"role\" within security-definer function",
+            ));
+        }
         for (name, value) in pairs.clone() {
             if let Err(error) = state.set_setting(name, value, true) {
                 state.settings.borrow_mut().rollback_to(mark);
@@ -255,6 +261,9 @@ impl Surroundings {
         } else if !self.settings.is_empty() {
             // Whoever catches the error goes on with the settings of before.
             state.settings.borrow_mut().rollback_to(mark);
+        }
+        if sets_role {
+            state.refresh_settings();
         }
         result
     }

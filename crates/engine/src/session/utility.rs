@@ -6,8 +6,8 @@ use ochre_base::{Error, Oid, Result, SqlState};
 use ochre_catalog::RelationKind;
 use ochre_catalog::authority::Privileges;
 use ochre_parser::ast::{
-    self, DefElem, DefValue, DiscardTarget, ExecuteStmt, ExplainStmt, LockMode, LockStmt, PrepareStmt,
-    SelectBody, SelectStmt, Statement,
+    self, DefElem, DefValue, DiscardTarget, ExecuteStmt, ExplainStmt, LockMode, LockStmt, ObjectKind,
+    PrepareStmt, SelectBody, SelectStmt, Statement,
 };
 use ochre_sql::bind::{ParamTypes, bind_typed_expression};
 use ochre_sql::explain::ExplainOptions;
@@ -281,6 +281,7 @@ impl Session {
             | Statement::CreateTrigger(_)
             | Statement::CreateType(_)
             | Statement::CreateFunction(_)
+            | Statement::Define(_)
             | Statement::AlterFunction(_)
             | Statement::CreateSchema(_)
             | Statement::CreateRole(_)
@@ -340,6 +341,9 @@ impl Session {
             Statement::CreateTrigger(create) => self.create_trigger(create),
             Statement::CreateType(create) => self.create_type(create),
             Statement::CreateFunction(create) => self.create_function(create),
+            Statement::Define(define) if define.kind == ObjectKind::Aggregate => {
+                self.create_aggregate(define)
+            }
             Statement::AlterFunction(alter) => self.alter_function(alter),
             Statement::CreateSchema(create) => self.create_schema(create),
             Statement::Grant(grant) => self.grant(grant),
@@ -454,7 +458,7 @@ impl Session {
 
     /// The parameters of an EXECUTE.
     pub(crate) fn execute_parameters(
-        &mut self,
+        &self,
         execute: &ExecuteStmt,
     ) -> Result<(Arc<super::Prepared>, Vec<Datum>)> {
         let name: &str = &execute.name;
@@ -479,9 +483,29 @@ impl Session {
         let path = self.state.search_path();
         let session = StatementSession::new(self);
         let mut values = Vec::with_capacity(execute.params.len());
-        for (expr, ty) in execute.params.iter().zip(&prepared.parameters) {
-            let mut none = ParamTypes::none();
-            let bound = bind_typed_expression(&catalog, &path, &session, &mut none, expr, Some(*ty))?;
+        for (number, (expr, ty)) in execute.params.iter().zip(&prepared.parameters).enumerate() {
+            let bind = |target| {
+                bind_typed_expression(&catalog, &path, &session, &mut ParamTypes::none(), expr, target)
+            };
+            let bound = bind(Some(*ty)).map_err(|error| match bind(None) {
+                Ok(given) if error.sqlstate() == SqlState::CANNOT_COERCE => {
+                    let error = Error::new(
+                        SqlState::DATATYPE_MISMATCH,
+                        format!(
+                            "parameter ${} of type {} cannot be coerced to the expected type {}",
+                            number + 1,
+                            self.type_name_text(given.ty()),
+                            self.type_name_text(*ty)
+                        ),
+                    )
+                    .hint("You will need to rewrite or cast the expression.");
+                    match expr.pos().get() {
+                        Some(offset) => error.at(offset),
+                        None => error,
+                    }
+                }
+                _ => error,
+            })?;
             let eval =
                 ochre_expr::EvalContext { params: &[], correlated: &[], session: &session, subplans: None };
             values.push(ochre_expr::eval_const(&bound, &eval)?);

@@ -309,6 +309,7 @@ pub(crate) fn row_key(catalog: Oid, values: &[Datum]) -> RowKey {
         oids::OCHRE_COLUMN_LIST => &["relid", "schemaversion"],
         oids::PG_INHERITS => &["inhrelid", "inhseqno"],
         oids::PG_PARTITIONED_TABLE => &["partrelid"],
+        oids::PG_AGGREGATE => &["aggfnoid"],
         _ => &["oid"],
     };
     columns

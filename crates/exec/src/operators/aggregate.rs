@@ -850,10 +850,11 @@ impl DistinctRows {
 /// the result: PostgreSQL finds what is distinct by sorting, so `array_agg(DISTINCT x)` is in order.
 fn implied_order(call: &AggregateCall) -> impl Iterator<Item = &Expr> {
     let shows = call.distinct
-        && !matches!(
-            &*call.function.function.name,
-            "count" | "sum" | "avg" | "min" | "max" | "bool_and" | "bool_or"
-        );
+        && (call.function.called.is_some()
+            || !matches!(
+                &*call.function.function.name,
+                "count" | "sum" | "avg" | "min" | "max" | "bool_and" | "bool_or"
+            ));
     let ordered = |arg: &&Expr| !call.order_by.iter().any(|key| key.expr == **arg);
     call.args.iter().filter(move |_| shows).filter(ordered)
 }

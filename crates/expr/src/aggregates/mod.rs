@@ -14,6 +14,7 @@ mod json;
 mod ordered;
 mod statistics;
 mod sum;
+mod user;
 
 use std::any::Any;
 use std::sync::Arc;
@@ -141,9 +142,13 @@ pub(crate) fn create(
     arg_types: &[SqlType],
     result: SqlType,
 ) -> Result<Box<dyn AggregateState>> {
-    let missing = || Err(errors::missing(aggregate.function));
+    let missing = || Err(errors::missing(&aggregate.function));
     if aggregate.kind != AggregateKind::Normal {
         return missing();
+    }
+    if let Some(parts) = &aggregate.called {
+        let extra = aggregate.final_extra[0];
+        return Ok(Box::new(user::Called::new(parts.clone(), extra, arg_types, result)));
     }
     let first = arg_types.first().copied();
     let arg = first.map_or(oids::ANY, |ty| ty.oid);
@@ -226,14 +231,14 @@ pub(crate) fn create_ordered_set(
     result: SqlType,
 ) -> Result<Box<dyn AggregateState>> {
     let direct = |make: fn(ordered::Fractions) -> ordered::Question| -> Result<ordered::Question> {
-        let value = direct_args.first().ok_or_else(|| errors::missing(aggregate.function))?;
+        let value = direct_args.first().ok_or_else(|| errors::missing(&aggregate.function))?;
         Ok(make(ordered::Fractions::new(value)?))
     };
     let question = match &*aggregate.function.name {
         "mode" => ordered::Question::Mode,
         "percentile_disc" => direct(ordered::Question::Discrete)?,
         "percentile_cont" => direct(ordered::Question::Continuous)?,
-        _ => return Err(errors::missing(aggregate.function)),
+        _ => return Err(errors::missing(&aggregate.function)),
     };
     let element = arg_types.first().copied().unwrap_or(result);
     grouped(ordered::OrderedSet { question, element }, result)

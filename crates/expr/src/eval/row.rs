@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use ochre_base::{Error, Result, SqlState, limits};
 use ochre_types::{
-    ArrayDimension, ArrayValue, Datum, SqlType, array::MAX_DIMENSIONS, compare, oids, parse_text, typmod,
+    ArrayDimension, ArrayValue, Datum, PhysicalType, SqlType, array::MAX_DIMENSIONS, compare, oids,
+    parse_text, typmod,
 };
 use smallvec::SmallVec;
 
@@ -324,7 +325,7 @@ impl RowEvaluator<'_, '_> {
     }
 
     fn subscript(&self, array: &Expr, indexes: &[Expr]) -> Result<Datum> {
-        let Datum::Array(array) = self.eval(array)? else { return Ok(Datum::Null) };
+        let array = self.eval(array)?;
         let mut positions: SmallVec<[i32; 2]> = SmallVec::new();
         for index in indexes {
             match self.index(index)? {
@@ -332,7 +333,11 @@ impl RowEvaluator<'_, '_> {
                 None => return Ok(Datum::Null),
             }
         }
-        Ok(subscript::element(&array, &positions))
+        Ok(match array {
+            Datum::Array(array) => subscript::element(&array, &positions),
+            Datum::Bytes(numbers) => subscript::fixed_element(&numbers, &positions),
+            _ => Datum::Null,
+        })
     }
 
     /// Bounds as numbers; `None` when one that is given is null.
@@ -367,6 +372,9 @@ impl RowEvaluator<'_, '_> {
         value: &Expr,
         ty: SqlType,
     ) -> Result<Datum> {
+        if ty.physical == PhysicalType::Bytes {
+            return self.assign_fixed(array, indexes, value);
+        }
         let element = ty.element().ok_or_else(|| Error::internal("assignment into what is no array"))?;
         let array = match self.eval(array)? {
             Datum::Array(array) => Arc::unwrap_or_clone(array),
@@ -389,6 +397,29 @@ impl RowEvaluator<'_, '_> {
             subscript::assign_element(array, &indexes, value)?
         };
         Ok(Datum::Array(Arc::new(array)))
+    }
+
+    /// One number of a point or line replaced; NULL for either changes nothing.
+    fn assign_fixed(
+        &self,
+        numbers: &Expr,
+        indexes: &[(Option<Expr>, Option<Expr>)],
+        value: &Expr,
+    ) -> Result<Datum> {
+        let (numbers, value) = (self.eval(numbers)?, self.eval(value)?);
+        let Some(bounds) = self.bounds(indexes)? else {
+            return Err(Error::new(
+                SqlState::NULL_VALUE_NOT_ALLOWED,
+                "array subscript in assignment must not be null",
+            ));
+        };
+        let indexes: Vec<i32> = bounds.iter().filter_map(|(_, upper)| *upper).collect();
+        match (numbers, value) {
+            (Datum::Bytes(numbers), Datum::Float64(value)) => {
+                subscript::assign_fixed_element(&numbers, &indexes, value)
+            }
+            (numbers, _) => Ok(numbers),
+        }
     }
 
     fn subplan(&self, plan: usize, kind: &SubPlanKind, args: &[Expr], ty: SqlType) -> Result<Datum> {

@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 
-use ochre_base::{Oid, Result};
+use ochre_base::{Error, Oid, Result, SqlState};
 use ochre_types::{ArrayValue, Datum, SqlType, compare};
 
 use super::Implementations;
@@ -13,6 +13,14 @@ use crate::errors::invalid_parameter;
 
 #[rustfmt::skip]
 pub(super) fn register(r: &mut Implementations) {
+    for name in ["int4_cash", "int8_cash"] {
+        r.row(name, |_, args| {
+            let cents = args[0].as_i64().and_then(|units| units.checked_mul(100));
+            cents.map(Datum::Int64).ok_or_else(|| {
+                Error::new(SqlState::NUMERIC_VALUE_OUT_OF_RANGE, "bigint out of range")
+            })
+        });
+    }
     comparisons!(r, i64, i64, "tideq" "tidne" "tidlt" "tidle" "tidgt" "tidge", "bttidcmp", |a, b| (a as u64).cmp(&(b as u64)));
     r.map2::<i64, i64, i64>("tidlarger", |a, b| if (a as u64) < (b as u64) { b } else { a });
     r.map2::<i64, i64, i64>("tidsmaller", |a, b| if (a as u64) < (b as u64) { a } else { b });

@@ -1,7 +1,7 @@
 //! Implementations of the built-in functions, by area, and how they are registered.
 //!
 //! # Not done
-//! Known by name and answered with 0A000 when called: geometry, network addresses, bit strings, money, multiranges, text search,
+//! Known by name and answered with 0A000 when called: most of geometry, network addresses, bit strings, money, multiranges, text search,
 //! XML, jsonpath, large objects; types' input, output, send and receive functions as SQL functions; hash functions of
 //! operator classes and `in_range`; normalize, erf, gamma.
 
@@ -11,6 +11,7 @@ mod datetime;
 mod digest;
 mod float;
 mod formatting;
+mod geometry;
 mod integer;
 mod json;
 mod kernels;
@@ -21,6 +22,7 @@ mod range;
 mod regex;
 mod system;
 mod text;
+mod transition;
 
 use std::collections::HashMap;
 
@@ -47,8 +49,10 @@ impl Implementations {
         float::register(&mut all);
         numeric::register(&mut all);
         text::register(&mut all);
+        transition::register(&mut all);
         datetime::register(&mut all);
         formatting::register(&mut all);
+        geometry::register(&mut all);
         like::register(&mut all);
         regex::register(&mut all);
         range::register(&mut all);

@@ -4,17 +4,21 @@ use std::sync::Arc;
 
 use ochre_base::limits::MAX_FUNCTION_ARGUMENTS;
 use ochre_base::{Error, Oid, Result, SqlState};
+use ochre_catalog::AggregateDescriptor;
 use ochre_catalog::oids as catalog_oids;
-use ochre_expr::{AggregateKind, CastKind, Expr, FunctionKind, FunctionRef, functions_named};
+use ochre_expr::{
+    Aggregate, AggregateKind, AggregateRef, CalledAggregate, CastKind, Expr, Function, FunctionKind,
+    FunctionRef, functions_named,
+};
 use ochre_parser::ast::{self, Pos};
 use ochre_types::{Datum, SqlType, oids};
 
 use super::coerce::{CoercionContext, Pathway, array_over, is_polymorphic, pathway, resolve_polymorphic};
-use super::level::Clause;
+use super::level::{Clause, GroupingCall};
 use super::overload::{Candidate, Choice, Overloads, candidates, choose_function};
 use super::scope::Scope;
 use super::{Binder, stored_text};
-use crate::logical::{AggregateExpr, AggregateFunction, Ordering, SetItem, WindowExpr};
+use crate::logical::{AggregateExpr, AggregateFunction, ColumnId, Logical, Ordering, SetItem, WindowExpr};
 use crate::plan::strip_relabel;
 
 /// A call whose function is chosen and whose arguments fit it.
@@ -513,22 +517,65 @@ impl Binder<'_> {
     /// The query that an aggregate belongs to, as an index of `levels`: the innermost one whose columns it reads, or the one
     /// that it stands in when it reads none.
     fn aggregate_owner(&self, aggregate: &AggregateExpr, scope: &Scope<'_>, pos: Pos) -> Result<usize> {
-        let here = self.levels.len() - 1;
         let mut ids = Vec::new();
-        let mut subqueries = false;
         let exprs = aggregate.args.iter().chain(aggregate.order_by.iter().map(|key| &key.expr));
         for expr in exprs.chain(&aggregate.filter).chain(&aggregate.direct_args) {
             ids.extend(expr.columns());
-            subqueries |= expr.any(|node| matches!(node, Expr::SubPlan { .. }));
             self.subquery_mentions(expr, &mut ids);
         }
-        // Deeper columns are those of subqueries in its arguments.
+        let owner = self.owning_level(ids, scope, pos)?;
+        let depth = self.levels[owner].depth;
+        if depth < scope.depth && self.reads_ctes_within(aggregate, depth, scope.depth) {
+            // The names of a WITH of the query that the call stands in mean nothing around it.
+            return Err(self.at(Error::unsupported("an outer query's aggregate of a WITH query"), pos));
+        }
+        Ok(owner)
+    }
+
+    /// The innermost query whose columns are among these, as an index of `levels`; the one being bound when there is none.
+    fn owning_level(&self, ids: Vec<ColumnId>, scope: &Scope<'_>, pos: Pos) -> Result<usize> {
+        let here = self.levels.len() - 1;
+        // Deeper columns are those of subqueries in the arguments.
         let depths = ids.into_iter().map(|id| self.columns[id].depth).filter(|depth| *depth <= scope.depth);
         let Some(depth) = depths.max().filter(|depth| *depth < scope.depth) else { return Ok(here) };
         match self.levels.iter().rposition(|level| level.depth == depth) {
-            Some(owner) if owner == here => Ok(here),
-            Some(owner) if !subqueries => Ok(owner),
-            _ => Err(self.at(Error::unsupported("an aggregate of an outer query in a subquery"), pos)),
+            Some(owner) => Ok(owner),
+            None => Err(self.at(Error::unsupported("an aggregate of an outer query in a subquery"), pos)),
+        }
+    }
+
+    /// Whether the subqueries of an aggregate's arguments read entries of a WITH that belongs to a query deeper than `depth`
+    /// and no deeper than `here`, where the aggregate stands.
+    fn reads_ctes_within(&self, aggregate: &AggregateExpr, depth: u32, here: u32) -> bool {
+        let mut ctes = Vec::new();
+        let exprs = aggregate.args.iter().chain(aggregate.order_by.iter().map(|key| &key.expr));
+        for expr in exprs.chain(&aggregate.filter).chain(&aggregate.direct_args) {
+            self.subquery_ctes(expr, &mut ctes);
+        }
+        // An entry is one deeper than the query that its WITH belongs to.
+        let within = |depth_of_entry: u32| depth_of_entry > depth + 1 && depth_of_entry <= here + 1;
+        ctes.into_iter().any(|cte| self.ctes[cte].as_ref().is_none_or(|cte| within(cte.depth)))
+    }
+
+    /// Adds every entry of WITH that the subqueries of an expression read.
+    fn subquery_ctes(&self, expr: &Expr, found: &mut Vec<usize>) {
+        let _ = expr.walk(&mut |node| {
+            if let Expr::SubPlan { plan, .. } = node
+                && let Some(Some(subquery)) = self.subqueries.get(*plan)
+            {
+                self.plan_ctes(&subquery.query.plan, found);
+            }
+            std::ops::ControlFlow::<()>::Continue(())
+        });
+    }
+
+    fn plan_ctes(&self, plan: &Logical, found: &mut Vec<usize>) {
+        if let Logical::CteScan { cte, .. } = plan {
+            found.push(*cte);
+        }
+        crate::walk::each_expr(plan, &mut |expr| self.subquery_ctes(expr, found));
+        for input in crate::walk::inputs(plan) {
+            self.plan_ctes(input, found);
         }
     }
 
@@ -585,7 +632,7 @@ impl Binder<'_> {
             Resolution::Call(resolved) => resolved,
             Resolution::Cast(_) => return Err(Error::internal("an aggregate became a cast")),
         };
-        let aggregate = self.aggregate_of(&resolved.function, call)?;
+        let aggregate = self.aggregate_of(&resolved.function, &resolved.args, call)?;
         if aggregate.kind != AggregateKind::Normal {
             let error = Error::new(
                 SqlState::WRONG_OBJECT_TYPE,
@@ -643,18 +690,86 @@ impl Binder<'_> {
         })
     }
 
+    /// The aggregate that a function is, for arguments of these types.
     fn aggregate_of(
         &self,
         function: &FunctionRef,
+        args: &[Expr],
         call: &ast::FuncCall,
-    ) -> Result<&'static ochre_expr::Aggregate> {
-        ochre_expr::aggregate(function.oid).ok_or_else(|| {
+    ) -> Result<AggregateRef> {
+        let known = match function {
+            FunctionRef::Builtin(function) => ochre_expr::aggregate(function.oid).map(AggregateRef::Builtin),
+            FunctionRef::User(function) => match self.catalog.routine(function.oid) {
+                Some(routine) => match &routine.aggregate {
+                    Some(aggregate) => Some(self.called_aggregate(function, aggregate, args)?),
+                    None => None,
+                },
+                None => None,
+            },
+        };
+        known.ok_or_else(|| {
             let error = Error::new(
                 SqlState::WRONG_OBJECT_TYPE,
                 format!("function {} is not an aggregate function", call.name),
             );
             self.at(error, call.pos)
         })
+    }
+
+    /// A user's aggregate with its functions and the type that its state has for these arguments.
+    fn called_aggregate(
+        &self,
+        own: &Arc<Function>,
+        aggregate: &AggregateDescriptor,
+        args: &[Expr],
+    ) -> Result<AggregateRef> {
+        let function = |oid: Oid| -> Result<FunctionRef> {
+            let user =
+                || self.catalog.routine(oid).map(|routine| FunctionRef::User(Arc::clone(&routine.function)));
+            let found = ochre_expr::function(oid).map(FunctionRef::Builtin).or_else(user);
+            found.ok_or_else(|| Error::internal(format!("function {oid} of an aggregate is not there")))
+        };
+        let state = match is_polymorphic(aggregate.state) {
+            true => {
+                let actual: Vec<Oid> = args.iter().map(|arg| arg.ty().oid).collect();
+                let resolved = resolve_polymorphic(&actual, &own.arg_types);
+                resolved.and_then(|resolved| resolved.actual(aggregate.state)).ok_or_else(|| {
+                    Error::new(
+                        SqlState::DATATYPE_MISMATCH,
+                        "could not determine the type of an aggregate's state",
+                    )
+                })?
+            }
+            false => aggregate.state,
+        };
+        let state = self.sql_type(state);
+        let initial = match &aggregate.initial {
+            Some(text) => ochre_types::parse_text(state, text, self.session.format())?,
+            None => Datum::Null,
+        };
+        let [transition, finish, ..] = aggregate.functions;
+        let called = CalledAggregate {
+            transition: function(transition)?,
+            state,
+            initial,
+            finish: if finish.is_valid() { Some(function(finish)?) } else { None },
+        };
+        Ok(AggregateRef::User(Arc::new(Aggregate {
+            function: FunctionRef::User(Arc::clone(own)),
+            kind: AggregateKind::Normal,
+            direct_arg_count: 0,
+            // Ordering by it is an optimization for what an index can tell.
+            sort_operator: Oid::INVALID,
+            support_functions: aggregate.functions,
+            transition_type: state.oid,
+            moving_transition_type: Oid::INVALID,
+            transition_space: 0,
+            moving_transition_space: 0,
+            final_extra: [aggregate.final_extra, false],
+            final_modify: [b'r', b'r'],
+            initial: [None, None],
+            called: Some(called),
+        })))
     }
 
     /// `f(direct) WITHIN GROUP (ORDER BY aggregated)`.
@@ -676,7 +791,7 @@ impl Binder<'_> {
             Resolution::Call(resolved) => resolved,
             Resolution::Cast(_) => return Err(Error::internal("an aggregate became a cast")),
         };
-        let aggregate = self.aggregate_of(&resolved.function, call)?;
+        let aggregate = self.aggregate_of(&resolved.function, &resolved.args, call)?;
         match aggregate.kind {
             AggregateKind::OrderedSet => {}
             AggregateKind::Normal | AggregateKind::HypotheticalSet => {
@@ -795,15 +910,24 @@ impl Binder<'_> {
                 Error::new(SqlState::TOO_MANY_ARGUMENTS, "GROUPING must have fewer than 32 arguments");
             return Err(self.at(error, list.pos));
         }
-        self.check_grouping_allowed(list.pos)?;
-        let outer = std::mem::replace(&mut self.level()?.in_aggregate, true);
+        if self.levels.is_empty() {
+            return Err(Error::new(
+                SqlState::GROUPING_ERROR,
+                "arguments to GROUPING must be grouping expressions of the associated query level",
+            ));
+        }
+        let around = std::mem::replace(&mut self.level()?.in_aggregate, true);
         let mut args = Vec::with_capacity(list.args.len());
         for arg in &list.args {
             args.push(self.bind_expr(arg, scope)?);
         }
-        self.level()?.in_aggregate = outer;
-        let id = self.new_column("grouping", SqlType::INT4, scope.depth);
-        self.level()?.groupings.push((id, args, list.pos));
+        self.level()?.in_aggregate = around;
+        let ids = args.iter().flat_map(Expr::columns).collect();
+        let owner = self.owning_level(ids, scope, list.pos)?;
+        self.check_aggregate_allowed(owner, list.pos)?;
+        let id = self.new_column("grouping", SqlType::INT4, self.levels[owner].depth);
+        let from_subquery = self.levels[owner].depth < scope.depth;
+        self.levels[owner].groupings.push(GroupingCall { id, args, pos: list.pos, from_subquery });
         Ok(self.column_expr(id))
     }
 

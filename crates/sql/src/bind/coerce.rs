@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use ochre_base::{Error, Oid, Result, SqlState};
-use ochre_expr::{CastContext, CastKind, CastMethod, Expr};
+use ochre_expr::{CastContext, CastKind, CastMethod, Expr, Function};
 use ochre_parser::ast::Pos;
 use ochre_types::range::range_subtype;
 use ochre_types::{
@@ -146,6 +146,25 @@ pub(crate) fn can_coerce(source: &[Oid], target: &[Oid], context: CoercionContex
         return false;
     }
     !polymorphic || polymorphic_consistent(source, target)
+}
+
+/// What a function returns for arguments of these types, if it takes them without a conversion of values.
+pub fn fitting_result(function: &Function, args: &[Oid]) -> Option<Oid> {
+    let fits = |(from, to): (&Oid, &Oid)| {
+        let relabels = || {
+            let pathway = pathway(SqlType::new(*from, -1), SqlType::new(*to, -1), CoercionContext::Implicit);
+            pathway == Some(Pathway::Kind(CastKind::Relabel))
+        };
+        from == to || *to == oids::ANY || is_polymorphic(*to) || relabels()
+    };
+    if function.arg_types.len() != args.len() || !args.iter().zip(&function.arg_types).all(fits) {
+        return None;
+    }
+    let polymorphic = function.arg_types.iter().any(|ty| is_polymorphic(*ty));
+    if !polymorphic {
+        return Some(function.return_type);
+    }
+    resolve_polymorphic(args, &function.arg_types)?.actual(function.return_type)
 }
 
 /// Whether actual types fit declared polymorphic ones.

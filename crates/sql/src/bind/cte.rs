@@ -81,6 +81,13 @@ impl Binder<'_> {
                 let output = query.output.clone();
                 (LogicalBody::Query(query), output, false)
             }
+            _ if refers => {
+                let error = Error::new(
+                    SqlState::INVALID_RECURSION,
+                    format!("recursive query \"{}\" must not contain data-modifying statements", cte.name),
+                );
+                return Err(self.at(error, cte.pos));
+            }
             modifying => {
                 if scope.depth > 0 {
                     let error = Error::new(
@@ -177,10 +184,13 @@ impl Binder<'_> {
             return forbidden("FOR UPDATE/SHARE");
         }
         let mut inner = scope.clone();
-        if let Some(with) = &select.with {
-            inner.ctes = self.bind_with(with, scope)?;
-        }
         let name: Arc<str> = Arc::from(cte.name.as_str());
+        if let Some(with) = &select.with {
+            // Entries within are no place for the entry itself.
+            inner.ctes = inner.ctes.with(Arc::clone(&name), CteTarget::Forbidden("a subquery"));
+            let around = inner.clone();
+            inner.ctes = self.bind_with(with, &around)?;
+        }
         // The non-recursive term must not mention the entry.
         let mut initial_scope = inner.clone();
         initial_scope.ctes =
@@ -224,7 +234,7 @@ impl Binder<'_> {
                 (Expr::Column { index: 0, ty: found.ty }, cte.pos),
             ];
             let overall = self.select_common_type(&pair, "UNION")?;
-            if overall.oid != wanted.ty.oid {
+            if overall.oid != wanted.ty.oid || overall.typmod != wanted.ty.typmod {
                 let error = Error::new(
                     SqlState::DATATYPE_MISMATCH,
                     format!(
@@ -302,23 +312,25 @@ fn mentions_name(statement: &ast::Statement, name: &ast::Name) -> bool {
                 || self.body(&select.body)
                 || select.order_by.iter().any(|item| self.expr(&item.expr))
         }
+        fn with(&self, with: Option<&ast::With>) -> bool {
+            with.is_some_and(|with| with.ctes.iter().any(|cte| self.statement(&cte.query)))
+        }
         fn statement(&self, statement: &ast::Statement) -> bool {
             match statement {
                 ast::Statement::Select(select) => self.select(select),
                 ast::Statement::Insert(insert) => {
                     insert.source.as_ref().is_some_and(|source| self.select(source))
-                        || insert
-                            .with
-                            .as_ref()
-                            .is_some_and(|w| w.ctes.iter().any(|c| self.statement(&c.query)))
+                        || self.with(insert.with.as_deref())
                 }
                 ast::Statement::Update(update) => {
-                    update.from.iter().any(|item| self.from(item))
+                    self.with(update.with.as_deref())
+                        || update.from.iter().any(|item| self.from(item))
                         || update.where_clause.as_ref().is_some_and(|e| self.expr(e))
                         || update.set.iter().any(|set| self.assignment(set))
                 }
                 ast::Statement::Delete(delete) => {
-                    delete.using.iter().any(|item| self.from(item))
+                    self.with(delete.with.as_deref())
+                        || delete.using.iter().any(|item| self.from(item))
                         || delete.where_clause.as_ref().is_some_and(|e| self.expr(e))
                 }
                 ast::Statement::Merge(merge) => {
@@ -329,7 +341,8 @@ fn mentions_name(statement: &ast::Statement, name: &ast::Name) -> bool {
                         }
                         ast::MergeAction::Nothing | ast::MergeAction::Delete => false,
                     };
-                    self.from(&merge.source)
+                    self.with(merge.with.as_deref())
+                        || self.from(&merge.source)
                         || self.expr(&merge.on)
                         || merge.when.iter().any(|when| {
                             when.condition.as_ref().is_some_and(|e| self.expr(e)) || in_action(&when.action)

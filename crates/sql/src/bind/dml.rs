@@ -1,5 +1,6 @@
 //! INSERT, UPDATE, DELETE, ON CONFLICT, and what MERGE shares with them.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use ochre_base::{Error, Oid, Result, SqlState};
@@ -17,7 +18,7 @@ use super::level::Clause;
 use super::returning::ReturningRows;
 use super::scope::{ItemColumns, RelationName, Scope, ScopeItem};
 use super::select::{collect_predicates, filter};
-use super::updatable::{BaseOfView, Verb};
+use super::updatable::{BaseOfView, Change, Verb};
 use super::{Binder, stored_text};
 use crate::logical::{
     ColumnId, Join, JoinKind, Logical, LogicalConflict, Modify, Query, TableId, TargetRules,
@@ -69,6 +70,13 @@ impl Binder<'_> {
             self.use_relation(&table, access);
             of_view = self.require(&table, changes);
             let BaseOfView { base, only: only_base, through } = self.base_of_view(&table, verb)?;
+            let reads = verb.change != Change::Insert || verb.merge;
+            if reads && through.iter().chain([&table]).any(|view| super::requirements::is_barrier(view)) {
+                return Err(Error::unsupported(format_args!(
+                    "{} of a view with security_barrier",
+                    verb.command()
+                )));
+            }
             self.checked_as = self.checker_of(&table);
             for inner in through {
                 // Whose columns are meant is not followed through views upon views: all of them must be allowed.
@@ -185,8 +193,12 @@ impl Binder<'_> {
             (table, positions) = self.renamed_base(&base, image, &columns);
             expanded = Some(columns);
         }
+        let rows = match insert.source.as_ref().map(|select| &select.body) {
+            Some(ast::SelectBody::Values(rows)) => self.expand_insert_rows(rows, &scope)?,
+            _ => Cow::Borrowed(&[][..]),
+        };
         let given = insert.source.as_ref().map_or(0, |select| match &select.body {
-            ast::SelectBody::Values(rows) => rows.first().map_or(0, Vec::len),
+            ast::SelectBody::Values(_) => rows.first().map_or(0, Vec::len),
             _ => positions.len(),
         });
         let shape = InsertShape { table: &table, view: view.as_ref(), positions: &positions };
@@ -204,10 +216,10 @@ impl Binder<'_> {
         let query = match &insert.source {
             None => self.insert_rows(&table, &targets, &[Vec::new()], explicit, insert, &scope)?,
             Some(select) => match &select.body {
-                ast::SelectBody::Values(rows)
+                ast::SelectBody::Values(_)
                     if select.with.is_none() && select.order_by.is_empty() && select.limit.is_none() =>
                 {
-                    self.insert_rows(&table, &targets, rows, explicit, insert, &scope)?
+                    self.insert_rows(&table, &targets, &rows, explicit, insert, &scope)?
                 }
                 _ => self.insert_query(&table, &targets, select, explicit, insert, &scope)?,
             },
@@ -263,12 +275,11 @@ impl Binder<'_> {
         let InsertShape { table, view, positions } = shape;
         let mut targets: Vec<usize> = Vec::with_capacity(table.columns.len());
         for target in columns {
-            if !target.indirection.is_empty() {
-                return Err(self.at(Error::unsupported("an INSERT into part of a column"), target.pos));
-            }
             self.check_view_column(view, table, target, verb)?;
             let position = self.target_column(table, target)?;
-            if targets.contains(&position) {
+            let mut others = columns.iter().zip(&targets).filter(|(_, known)| **known == position);
+            // Parts of a column come one after the other.
+            if others.any(|(other, _)| target.indirection.is_empty() || other.indirection.is_empty()) {
                 let error = Error::new(
                     SqlState::DUPLICATE_COLUMN,
                     format!("column \"{}\" specified more than once", target.column),
@@ -295,6 +306,25 @@ impl Binder<'_> {
             }
         }
         Ok(targets)
+    }
+
+    /// The rows of VALUES with whole rows among their cells expanded.
+    fn expand_insert_rows<'r>(
+        &mut self,
+        rows: &'r [Vec<ast::Expr>],
+        scope: &Scope<'_>,
+    ) -> Result<Cow<'r, [Vec<ast::Expr>]>> {
+        let inner = Scope { parent: scope.parent, ..scope.child() };
+        self.in_level(Clause::InsertValues, inner.depth, |binder| {
+            let mut changed: Option<Vec<Vec<ast::Expr>>> = None;
+            for (i, row) in rows.iter().enumerate() {
+                match binder.expand_cells(row, &inner)? {
+                    Cow::Owned(cells) => changed.get_or_insert_with(|| rows[..i].to_vec()).push(cells),
+                    Cow::Borrowed(cells) => changed.iter_mut().for_each(|rows| rows.push(cells.to_vec())),
+                }
+            }
+            Ok(changed.map_or(Cow::Borrowed(rows), Cow::Owned))
+        })
     }
 
     /// `INSERT … VALUES` and DEFAULT VALUES: complete rows.
@@ -371,16 +401,38 @@ impl Binder<'_> {
             return Err(self.at(error, columns[cells.len()].pos));
         }
         let mut row: Vec<Option<Expr>> = vec![None; table.columns.len()];
-        for (cell, position) in cells.iter().zip(targets) {
+        for (i, (cell, position)) in cells.iter().zip(targets).enumerate() {
             let column = &table.columns[*position];
-            if matches!(cell, ast::Expr::Default(_)) || self.ignores_given_value(column, overriding)? {
+            let part = columns.map_or(&[][..], |columns| &columns[i].indirection);
+            if matches!(cell, ast::Expr::Default(_)) {
+                self.check_default_of_part(part, cell.pos())?;
+                continue;
+            }
+            if self.ignores_given_value(column, overriding)? {
                 continue;
             }
             let expr = self.bind_expr(cell, scope)?;
-            row[*position] =
-                Some(self.assign(expr, &column.name, column.ty, cell.pos(), RowExpression::Generated)?);
+            row[*position] = Some(match part.is_empty() {
+                true => self.assign(expr, &column.name, column.ty, cell.pos(), RowExpression::Generated)?,
+                false => {
+                    let base = row[*position].take().unwrap_or_else(|| Expr::null(column.ty));
+                    self.assign_part(base, part, expr, &column.name, cell.pos(), scope)?
+                }
+            });
         }
         self.complete_row(table, row)
+    }
+
+    /// 0A000 for DEFAULT as the value of a part of a column.
+    fn check_default_of_part(&self, part: &[ast::Indirection], pos: Pos) -> Result<()> {
+        let message = match part.first() {
+            None => return Ok(()),
+            Some(ast::Indirection::Field(..) | ast::Indirection::Star(_)) => {
+                "cannot set a subfield to DEFAULT"
+            }
+            Some(_) => "cannot set an array element to DEFAULT",
+        };
+        Err(self.at(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message), pos))
     }
 
     /// Whether a given value for the column is to be left out (OVERRIDING USER VALUE); an error where it is not allowed.
@@ -475,16 +527,22 @@ impl Binder<'_> {
                 continue;
             }
             let pos = insert_position(select, i);
+            let part = if explicit { insert.columns[i].indirection.as_slice() } else { &[] };
             // Literals of the select list take the column's type.
             if query.output[i].1.ty == SqlType::UNKNOWN {
                 let mut types: Vec<SqlType> = query.output.iter().map(|(_, output)| output.ty).collect();
-                types[i] = column.ty;
+                types[i] = self.part_type(column.ty, part, &column.name, pos)?;
                 self.coerce_output(&mut query, &types, "INSERT", pos, super::CoercionContext::Assignment)?;
             }
             let (id, output) = &query.output[i];
             let expr = Expr::Column { index: *id, ty: output.ty };
-            row[*position] =
-                Some(self.assign(expr, &column.name, column.ty, pos, RowExpression::Generated)?);
+            row[*position] = Some(match part.is_empty() {
+                true => self.assign(expr, &column.name, column.ty, pos, RowExpression::Generated)?,
+                false => {
+                    let base = row[*position].take().unwrap_or_else(|| Expr::null(column.ty));
+                    self.assign_part(base, part, expr, &column.name, pos, &inner)?
+                }
+            });
         }
         let complete = self.complete_row(table, row)?;
         let mut items = Vec::with_capacity(complete.len());
@@ -726,14 +784,15 @@ impl Binder<'_> {
                 }
                 ast::Assignment::Multi { targets, source, pos } => match source {
                     ast::Expr::Row(row) => {
-                        if row.args.len() != targets.len() {
+                        let values = self.expand_cells(&row.args, scope)?;
+                        if values.len() != targets.len() {
                             let error = Error::new(
                                 SqlState::SYNTAX_ERROR,
                                 "number of columns does not match number of values",
                             );
                             return Err(self.at(error, *pos));
                         }
-                        for (to, value) in targets.iter().zip(&row.args) {
+                        for (to, value) in targets.iter().zip(values.iter()) {
                             self.bind_assignment(to, value, table, target, scope, &mut assignments)?;
                         }
                     }
@@ -789,6 +848,7 @@ impl Binder<'_> {
     ) -> Result<()> {
         let position = self.target_column(table, to)?;
         if matches!(value, ast::Expr::Default(_)) {
+            self.check_default_of_part(&to.indirection, value.pos())?;
             if assignments.iter().any(|(known, _)| *known == position) {
                 return Err(self.assigned_twice(to));
             }
@@ -849,43 +909,16 @@ impl Binder<'_> {
             assignments.push((position, value));
             return Ok(());
         }
-        // `a[i] = value`: several parts of one array may be assigned, each on top of the last.
-        let Some(element) = column.ty.element() else {
-            return Err(self.at(Error::unsupported("an assignment to a field of a column"), to.pos));
-        };
+        // Several parts of one column may be assigned, each on top of the last.
         let earlier = assignments.iter().position(|(known, _)| *known == position);
-        let array = match earlier {
+        let base = match earlier {
             Some(index) => assignments[index].1.clone(),
             None => {
                 let id = self.table_column(target, ScanColumn::Table(position), scope.depth);
                 self.column_expr(id)
             }
         };
-        let mut indexes = Vec::with_capacity(to.indirection.len());
-        let mut slice = false;
-        for step in &to.indirection {
-            match step {
-                ast::Indirection::Index(index) => {
-                    indexes.push((None, Some(self.bind_subscript(index, scope)?)))
-                }
-                ast::Indirection::Slice(lower, upper) => {
-                    slice = true;
-                    let lower = lower.as_ref().map(|l| self.bind_subscript(l, scope)).transpose()?;
-                    let upper = upper.as_ref().map(|u| self.bind_subscript(u, scope)).transpose()?;
-                    indexes.push((lower, upper));
-                }
-                _ => return Err(self.at(Error::unsupported("an assignment to a field of a column"), to.pos)),
-            }
-        }
-        let wanted = if slice { column.ty } else { element };
-        let value = self.assign(value, &column.name, wanted, pos, RowExpression::Generated)?;
-        let value = Expr::SubscriptAssign {
-            array: Box::new(array),
-            indexes,
-            slice,
-            value: Box::new(value),
-            ty: column.ty,
-        };
+        let value = self.assign_part(base, &to.indirection, value, &column.name, pos, scope)?;
         match earlier {
             Some(index) => assignments[index].1 = value,
             None => assignments.push((position, value)),

@@ -951,34 +951,9 @@ impl Binder<'_> {
         pos: Pos,
     ) -> Result<Expr> {
         let ty = array.ty();
-        let Some(element) = ty.element() else {
-            let error = Error::new(
-                SqlState::DATATYPE_MISMATCH,
-                format!(
-                    "cannot subscript type {} because it does not support subscripting",
-                    self.type_text(ty)
-                ),
-            );
-            return Err(self.at(error, pos));
-        };
-        let is_slice = steps.iter().any(|step| matches!(step, ast::Indirection::Slice(..)));
-        let mut bounds = Vec::with_capacity(steps.len());
-        for step in steps {
-            match step {
-                ast::Indirection::Index(index) => {
-                    let upper = self.bind_subscript(index, scope)?;
-                    // In a slice a single subscript means 1 up to it.
-                    let lower = is_slice.then(|| Expr::constant(Datum::Int32(1), SqlType::INT4));
-                    bounds.push((lower, Some(upper)));
-                }
-                ast::Indirection::Slice(lower, upper) => {
-                    let lower = lower.as_ref().map(|l| self.bind_subscript(l, scope)).transpose()?;
-                    let upper = upper.as_ref().map(|u| self.bind_subscript(u, scope)).transpose()?;
-                    bounds.push((lower, upper));
-                }
-                _ => return Err(Error::internal("a field among subscripts")),
-            }
-        }
+        let element = self.subscripted_element(ty, pos)?;
+        let (bounds, is_slice) = self.bind_subscript_steps(steps, scope, pos)?;
+        self.check_slice(ty, is_slice, pos)?;
         if is_slice {
             return Ok(Expr::Slice { array: Box::new(array), bounds, ty });
         }

@@ -376,7 +376,12 @@ impl Binder<'_> {
         self.checked_as = around;
         self.search_path = path;
         self.view_depth -= 1;
-        let query = query?;
+        let mut query = query?;
+        if super::requirements::is_barrier(view) {
+            // No condition goes down through a limit, though this one limits nothing.
+            let input = Box::new(query.plan);
+            query.plan = Logical::Limit { input, limit: None, offset: None, ties: None };
+        }
         if query.output.len() < view.live_columns().count() {
             return Err(Error::corrupt(format!("view \"{}\" has more columns than its query", view.name)));
         }
@@ -465,6 +470,13 @@ impl Binder<'_> {
                 let (items, ids) = fresh(self, columns);
                 self.cte_references[*index] += 1;
                 (Logical::CteScan { cte: *index, alias: Arc::clone(&alias), columns: ids }, items)
+            }
+            CteTarget::WorkTable { .. } if self.beside_missing => {
+                let error = Error::new(
+                    SqlState::INVALID_RECURSION,
+                    format!("recursive reference to query \"{name}\" must not appear within an outer join"),
+                );
+                return Err(self.at(error, table.pos));
             }
             CteTarget::WorkTable { work_table, index, columns } => {
                 let (items, ids) = fresh(self, columns);

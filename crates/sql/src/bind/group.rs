@@ -7,11 +7,11 @@ use ochre_parser::ast::{self, Pos};
 use ochre_types::{Datum, SqlType};
 
 use super::Binder;
-use super::level::Level;
+use super::level::{GroupingCall, Level};
 use super::scope::{ItemColumns, Scope};
 use super::select::filter;
 use super::target::TargetEntry;
-use crate::logical::{ColumnId, Grouping, Logical, SetItem, WindowExpr};
+use crate::logical::{ColumnId, Grouping, Logical, LogicalBody, LogicalCte, SetItem, WindowExpr};
 use crate::physical::ScanColumn;
 
 /// PostgreSQL's limit on the sets of one query.
@@ -223,14 +223,14 @@ impl Binder<'_> {
     pub(crate) fn build_grouping(
         &mut self,
         plan: Logical,
-        clause: GroupClause,
+        mut clause: GroupClause,
         having: Vec<Expr>,
         exprs: Vec<&mut Expr>,
         level: &mut Level,
         scope: &Scope<'_>,
     ) -> Result<Logical> {
         let mut keys: Vec<(ColumnId, Expr)> = Vec::with_capacity(clause.keys.len());
-        for key in clause.keys {
+        for key in std::mem::take(&mut clause.keys) {
             let id = match &key {
                 Expr::Column { index, .. } => *index,
                 other => self.new_column("group key", other.ty(), scope.depth),
@@ -239,12 +239,18 @@ impl Binder<'_> {
         }
         let set_id =
             clause.sets.as_ref().map(|_| self.new_column("grouping set", SqlType::INT4, scope.depth));
+        let outward: Vec<ColumnId> =
+            level.groupings.iter().filter(|call| call.from_subquery).map(|call| call.id).collect();
         let groupings = self.resolve_groupings(level, &keys, clause.sets.as_deref(), set_id)?;
+        // What subqueries read is to be a column of the plan.
+        let (computed, groupings): (Vec<_>, Vec<_>) =
+            groupings.into_iter().partition(|(id, _)| outward.contains(id));
 
         let mut made: Vec<ColumnId> = level.aggregates.iter().map(|(id, _)| *id).collect();
         made.extend(level.windows_ids());
         made.extend(level.sets.iter().map(|(id, _)| *id));
         made.extend(set_id);
+        made.extend(&outward);
         let mentions = std::mem::take(&mut level.mentions);
         let mut direct = std::mem::take(&mut level.direct_args);
         if clause.sets.is_some() && direct.iter().any(|expr| !expr.columns().is_empty()) {
@@ -282,6 +288,14 @@ impl Binder<'_> {
                 later.extend(args.iter_mut());
             }
         }
+        // Keys that every set has decide as much as those of a plain GROUP BY.
+        let common: Vec<(ColumnId, Expr)> = match &clause.sets {
+            None => keys.clone(),
+            Some(sets) => {
+                let everywhere = |position: &usize| sets.iter().all(|set| set.contains(position));
+                (0..keys.len()).filter(everywhere).map(|position| keys[position].clone()).collect()
+            }
+        };
         let mut extra: Vec<(ColumnId, Expr)> = Vec::new();
         // What the subqueries mention that are left once keys are replaced.
         let mut from_subqueries: Vec<ColumnId> = Vec::new();
@@ -295,7 +309,7 @@ impl Binder<'_> {
                 {
                     continue;
                 }
-                if clause.sets.is_none() && self.depends_on_keys(id, &keys, scope) {
+                if self.depends_on_keys(id, &common, scope) {
                     extra.push((id, self.column_expr(id)));
                     continue;
                 }
@@ -312,7 +326,7 @@ impl Binder<'_> {
             {
                 continue;
             }
-            if clause.sets.is_none() && self.depends_on_keys(*id, &keys, scope) {
+            if self.depends_on_keys(*id, &common, scope) {
                 extra.push((*id, self.column_expr(*id)));
                 continue;
             }
@@ -322,11 +336,24 @@ impl Binder<'_> {
             );
             return Err(self.at(error, *pos));
         }
+        if let Some(sets) = &mut clause.sets {
+            let added = keys.len()..keys.len() + extra.len();
+            sets.iter_mut().for_each(|set| set.extend(added.clone()));
+        }
         keys.extend(extra);
         level.mentions = mentions;
         let aggregates = std::mem::take(&mut level.aggregates);
+        let passed = keys.iter().map(|(id, _)| *id).chain(aggregates.iter().map(|(id, _)| *id)).chain(set_id);
+        let mut items = computed;
+        if !items.is_empty() {
+            items.extend(passed.map(|id| (id, self.column_expr(id))));
+        }
         let grouping = Grouping { input: plan, keys, aggregates, sets: clause.sets.zip(set_id) };
-        Ok(filter(Logical::Aggregate(Box::new(grouping)), having))
+        let mut plan = Logical::Aggregate(Box::new(grouping));
+        if !items.is_empty() {
+            plan = Logical::Project { input: Box::new(plan), items };
+        }
+        Ok(filter(plan, having))
     }
 
     /// Adds every id that the subqueries of an expression mention.
@@ -342,6 +369,11 @@ impl Binder<'_> {
     }
 
     fn plan_mentions(&self, plan: &Logical, found: &mut Vec<ColumnId>) {
+        if let Logical::CteScan { cte, .. } = plan
+            && let Some(Some(LogicalCte { body: LogicalBody::Query(query), .. })) = self.ctes.get(*cte)
+        {
+            self.plan_mentions(&query.plan, found);
+        }
         crate::walk::each_expr(plan, &mut |expr| {
             found.extend(expr.columns());
             self.subquery_mentions(expr, found);
@@ -360,7 +392,7 @@ impl Binder<'_> {
         set_id: Option<ColumnId>,
     ) -> Result<Vec<(ColumnId, Expr)>> {
         let mut resolved = Vec::new();
-        for (id, args, pos) in std::mem::take(&mut level.groupings) {
+        for GroupingCall { id, args, pos, .. } in std::mem::take(&mut level.groupings) {
             let mut positions = Vec::with_capacity(args.len());
             for arg in &args {
                 match keys.iter().position(|(_, key)| key == arg) {

@@ -5,7 +5,7 @@
 //! than how many different ones, `percent_rank` and `cume_dist` their share. So no order is computed.
 
 use ochre_base::{Error, Result, SqlState};
-use ochre_expr::{AggregateKind, Expr, Function, functions_named};
+use ochre_expr::{AggregateKind, AggregateRef, Expr, Function, functions_named};
 use ochre_parser::ast;
 use ochre_types::{SqlType, oids, record_type};
 
@@ -82,7 +82,7 @@ impl Binder<'_> {
                 return Err(Error::internal("count is not built in"));
             };
             let aggregate = AggregateExpr {
-                function: AggregateFunction(aggregate),
+                function: AggregateFunction(AggregateRef::Builtin(aggregate)),
                 args,
                 direct_args: Vec::new(),
                 distinct,

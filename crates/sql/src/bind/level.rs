@@ -90,13 +90,26 @@ pub(crate) struct Level {
     /// Columns mentioned outside aggregates, and whether that was in a subquery.
     pub mentions: Vec<(ColumnId, Pos, bool)>,
     /// GROUPING calls, resolved once the keys are known.
-    pub groupings: Vec<(ColumnId, Vec<Expr>, Pos)>,
+    pub groupings: Vec<GroupingCall>,
     /// Inside an aggregate's arguments.
     pub in_aggregate: bool,
     /// Inside a window function's arguments.
     pub in_window: bool,
     /// Inside CASE or COALESCE, where a set cannot be.
     pub no_sets: Option<&'static str>,
+}
+
+/// A GROUPING call.
+#[derive(Debug)]
+pub(crate) struct GroupingCall {
+    /// The column that stands for it.
+    pub id: ColumnId,
+    /// Its arguments.
+    pub args: Vec<Expr>,
+    /// Where it stands.
+    pub pos: Pos,
+    /// It stands in a subquery of the query that it belongs to.
+    pub from_subquery: bool,
 }
 
 impl Level {
@@ -221,14 +234,6 @@ impl Binder<'_> {
         match clause {
             Clause::Select | Clause::Having | Clause::OrderBy | Clause::DistinctOn | Clause::Window => Ok(()),
             other => Err(self.at(aggregate_not_allowed(other), pos)),
-        }
-    }
-
-    /// 42803 where GROUPING cannot be.
-    pub(crate) fn check_grouping_allowed(&self, pos: Pos) -> Result<()> {
-        match self.levels.len() {
-            0 => Err(self.at(aggregate_not_allowed(Clause::Other), pos)),
-            levels => self.check_aggregate_allowed(levels - 1, pos),
         }
     }
 

@@ -229,7 +229,9 @@ impl Binder<'_> {
                 })?)
             }
             ast::MergeAction::Insert { columns, overriding, values } => {
-                let cells = values.as_deref().unwrap_or_default();
+                let cells = self.in_level(Clause::InsertValues, scope.depth, |binder| {
+                    binder.expand_cells(values.as_deref().unwrap_or_default(), &scope)
+                })?;
                 let shape = InsertShape {
                     table: &target.named,
                     view: target.view.as_ref(),
@@ -246,7 +248,7 @@ impl Binder<'_> {
                 self.require_inserted(requirement, target.of_view, shape, &targets[..written]);
                 let named = (values.is_some() && !columns.is_empty()).then_some(columns.as_slice());
                 LogicalMergeChange::Insert(self.in_level(Clause::InsertValues, scope.depth, |binder| {
-                    binder.bind_insert_row(&target.named, &targets, named, cells, *overriding, &scope)
+                    binder.bind_insert_row(&target.named, &targets, named, &cells, *overriding, &scope)
                 })?)
             }
         };

@@ -11,6 +11,7 @@
 //! An aggregate that belongs to an outer query and has a subquery among its arguments.
 
 mod call;
+mod cells;
 mod coerce;
 mod cte;
 mod ddl;
@@ -23,6 +24,7 @@ mod hypothetical;
 mod level;
 mod merge;
 mod overload;
+mod parts;
 pub(crate) mod requirements;
 mod returning;
 mod scope;
@@ -51,7 +53,7 @@ use crate::logical::{
 use crate::physical::{ColumnOrigin, CommandKind, RelationAccess, Requirement, ScanColumn};
 use crate::walk::each_node_mut;
 
-pub use coerce::{CoercionContext, is_polymorphic};
+pub use coerce::{CoercionContext, fitting_result, is_polymorphic};
 pub use ddl::{
     RowExpression, RowExpressionBinder, TriggerCondition, actual_type, bind_procedure_call,
     bind_trigger_condition, bind_type, bind_typed_expression, view_columns,

@@ -41,6 +41,11 @@ fn is_invokers(view: &RelationDescriptor) -> bool {
     })
 }
 
+/// Whether nothing but a view's own conditions may look at its rows before they have let them through.
+pub(super) fn is_barrier(view: &RelationDescriptor) -> bool {
+    view.options.iter().any(|option| &**option == "security_barrier=true")
+}
+
 impl Binder<'_> {
     /// Notes a use of a relation that needs privileges; `None` when it needs none.
     pub(super) fn require(

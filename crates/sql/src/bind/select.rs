@@ -126,7 +126,7 @@ impl Binder<'_> {
         let mut level = std::mem::replace(self.level()?, Level::placeholder(scope.depth));
         let grouped = grouping.is_some() || !level.aggregates.is_empty() || core.having.is_some();
         if !grouped && !level.groupings.is_empty() {
-            let pos = level.groupings[0].2;
+            let pos = level.groupings[0].pos;
             let error = Error::new(
                 SqlState::GROUPING_ERROR,
                 "arguments to GROUPING must be grouping expressions of the associated query level",
@@ -134,6 +134,13 @@ impl Binder<'_> {
             return Err(self.at(error, pos));
         }
         let mut sort_keys: Vec<Ordering> = sort.iter().map(|(_, key)| key.clone()).collect();
+        if !level.aggregates.is_empty() && reads_work_table(&plan) {
+            let error = Error::new(
+                SqlState::INVALID_RECURSION,
+                "aggregate functions are not allowed in a recursive query's recursive term",
+            );
+            return Err(error);
+        }
         if grouped {
             let mut exprs: Vec<&mut Expr> = Vec::new();
             exprs.extend(entries.iter_mut().map(|entry| &mut entry.expr));
@@ -416,6 +423,12 @@ impl Binder<'_> {
                     "WITH TIES cannot be specified without ORDER BY clause",
                 );
                 return Err(self.at(error, clause.pos));
+            }
+            if matches!(&limit, Some(Expr::Constant { value: ochre_types::Datum::Null, .. })) {
+                return Err(Error::new(
+                    SqlState::INVALID_ROW_COUNT_IN_LIMIT_CLAUSE,
+                    "row count cannot be null in FETCH FIRST ... WITH TIES clause",
+                ));
             }
             return Ok(Logical::Limit { input: Box::new(plan), limit, offset, ties: Some(sort) });
         }
@@ -1003,5 +1016,15 @@ fn set_position(select: &ast::SelectStmt) -> Pos {
             rows.first().and_then(|row| row.first()).map_or(select.pos, ast::Expr::pos)
         }
         ast::SelectBody::SetOp(inner) => set_position(&inner.left),
+    }
+}
+
+/// Whether a query's FROM reads the rows of the last round of a recursive query, by itself.
+fn reads_work_table(plan: &Logical) -> bool {
+    match plan {
+        Logical::WorkTable { .. } => true,
+        Logical::Join(join) => reads_work_table(&join.left) || reads_work_table(&join.right),
+        Logical::Filter { input, .. } => reads_work_table(input),
+        _ => false,
     }
 }

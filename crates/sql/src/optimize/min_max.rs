@@ -48,7 +48,7 @@ fn replacements(
     {
         return None;
     }
-    let aggregate = call.function.0;
+    let aggregate = &call.function.0;
     let [Expr::Column { index, ty }] = call.args.as_slice() else { return None };
     if !aggregate.sort_operator.is_valid() {
         return None;

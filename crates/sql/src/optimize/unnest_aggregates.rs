@@ -116,6 +116,10 @@ fn unnest(
     if value.volatility() == Volatility::Volatile {
         return None;
     }
+    // What a user's aggregate makes of no rows is for its functions to say.
+    if grouping.aggregates.iter().any(|(_, call)| call.function.0.called.is_some()) {
+        return None;
+    }
     let mut pulled = Vec::new();
     pull_filters(&mut grouping.input, &outer, parts, &mut pulled);
     let plan = Logical::Aggregate(grouping);

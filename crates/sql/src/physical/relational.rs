@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use ochre_base::Oid;
-use ochre_expr::{Aggregate, Expr, FunctionRef};
+use ochre_expr::{AggregateRef, Expr, FunctionRef};
 use ochre_types::SqlType;
 
 use super::{PhysicalPlan, PlanNode};
@@ -319,7 +319,7 @@ pub enum AggregateStrategy {
 #[derive(Debug, Clone)]
 pub struct AggregateCall {
     /// Which aggregate.
-    pub function: &'static Aggregate,
+    pub function: AggregateRef,
     /// Arguments over the input's columns; none for `count(*)`. For ordered-set aggregates the aggregated arguments (those
     /// in WITHIN GROUP).
     pub args: Vec<Expr>,

@@ -45,6 +45,10 @@ impl PlanBuilder<'_> {
             Logical::Distinct { input, columns } => self.plan_distinct(input, columns, wanted),
             Logical::DistinctOn { input, on, sort } => self.plan_distinct_on(input, on, sort, required),
             Logical::Sort { input, keys } => self.plan_sort(input, keys, required, wanted.rows),
+            // The edge of a view that keeps conditions out (`security_barrier`).
+            Logical::Limit { input, limit: None, offset: None, ties: None } => {
+                self.plan_node(input, required, wanted)
+            }
             Logical::Limit { input, limit, offset, ties } => {
                 self.plan_limit(input, limit.as_ref(), offset.as_ref(), ties.as_deref(), required)
             }
@@ -617,7 +621,7 @@ impl PlanBuilder<'_> {
         }
         let filter = call.filter.as_ref().map(|filter| self.resolve(filter, ids)).transpose()?;
         Ok(AggregateCall {
-            function: call.function.0,
+            function: call.function.0.clone(),
             args,
             direct_args,
             distinct: call.distinct,

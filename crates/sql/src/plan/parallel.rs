@@ -432,7 +432,7 @@ fn can_split(call: &AggregateCall) -> bool {
             || name.starts_with("json")
             || name.starts_with("xml")
     };
-    let function = call.function.function;
+    let function = &call.function.function;
     call.function.kind == AggregateKind::Normal
         && call.function.has_combine()
         && function.parallel == b's'

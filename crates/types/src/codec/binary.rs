@@ -121,6 +121,9 @@ fn decode_bytes(ty: SqlType, bytes: &mut &[u8], context: &FormatContext) -> Resu
         oids::INET | oids::CIDR => Datum::Bytes(network::decode(all(bytes), ty.oid == oids::CIDR)?.into()),
         oids::MACADDR => Datum::Bytes(take::<6>(bytes)?.as_slice().into()),
         oids::VOID => Datum::text(""),
+        oid if super::geometry::is_geometric(oid) => {
+            Datum::Bytes(super::geometry::decode(oid, all(bytes))?.into())
+        }
         _ => return Err(unsupported_form("binary", ty.name())),
     })
 }
@@ -297,6 +300,7 @@ fn encode_bytes(ty: SqlType, bytes: &[u8], context: &FormatContext, out: &mut Ve
             out.extend_from_slice(&time.micros.to_be_bytes());
             out.extend_from_slice(&time.zone.to_be_bytes());
         }
+        oid if super::geometry::is_geometric(oid) => super::geometry::encode(oid, bytes, out),
         oids::INET | oids::CIDR => network::encode(bytes, ty.oid == oids::CIDR, out),
         oids::JSONB => {
             // The version of the form, then text.

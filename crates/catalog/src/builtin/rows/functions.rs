@@ -5,6 +5,7 @@ use ochre_expr::{AggregateKind, Function, FunctionKind, Language, ParameterMode,
 use ochre_types::{Datum, SqlType};
 
 use super::Rows;
+use crate::descriptor::AggregateDescriptor;
 use crate::oids;
 use crate::stored::{RowWriter, oid_vector, vector};
 
@@ -93,16 +94,6 @@ fn volatility_letter(volatility: Volatility) -> u8 {
 }
 
 pub(super) fn aggregates() -> Rows {
-    const SUPPORT: [&str; 8] = [
-        "aggtransfn",
-        "aggfinalfn",
-        "aggcombinefn",
-        "aggserialfn",
-        "aggdeserialfn",
-        "aggmtransfn",
-        "aggminvtransfn",
-        "aggmfinalfn",
-    ];
     ochre_expr::aggregates()
         .iter()
         .map(|aggregate| {
@@ -126,7 +117,9 @@ pub(super) fn aggregates() -> Rows {
                 .set("aggmtransspace", aggregate.moving_transition_space)
                 .set("agginitval", aggregate.initial[0].as_deref())
                 .set("aggminitval", aggregate.initial[1].as_deref());
-            for (column, function) in SUPPORT.into_iter().zip(aggregate.support_functions) {
+            for (column, function) in
+                AggregateDescriptor::FUNCTION_COLUMNS.into_iter().zip(aggregate.support_functions)
+            {
                 row = row.set(column, function);
             }
             row.values()
