@@ -494,8 +494,13 @@ pub(crate) fn validate(page: &Page) -> Result<(), String> {
         inside(at, length) && (!has_payload || inside(at + 2, u16_at(page, at)))
     };
     let (prefix_at, prefix_len) = (u16_at(page, PREFIX_OFFSET), u16_at(page, PREFIX_LEN));
-    let short = prefix_len <= SHORT_PREFIX_SIZE;
-    if prefix_len > 0 && if short { prefix_at != SHORT_PREFIX } else { !inside(prefix_at, prefix_len) } {
+    let prefix_fits = match prefix_len {
+        // Nobody reads it, but its place is taken for one on the page.
+        0 => prefix_at <= PAGE_SIZE,
+        1..=SHORT_PREFIX_SIZE => prefix_at == SHORT_PREFIX,
+        _ => inside(prefix_at, prefix_len),
+    };
+    if !prefix_fits {
         return Err("the prefix lies outside the page".into());
     }
     let high = u16_at(page, HIGH_OFFSET);

@@ -206,6 +206,17 @@ fn damaged_pages_do_not_validate_or_are_harmless() {
 }
 
 #[test]
+fn a_prefix_lies_on_its_page_even_if_it_is_empty() {
+    let mut page = new_page(0);
+    let key = EntryRef { key: b"key", rid: 7, payload: b"" };
+    node::insert(page.bytes_mut(), 0, key, BlockNo(0));
+    assert_eq!(node::validate(page.bytes()), Ok(()));
+    // The place of the prefix, as random changes of pages found it.
+    page.bytes_mut()[39] = 40;
+    assert_eq!(node::validate(page.bytes()), Err("the prefix lies outside the page".to_string()));
+}
+
+#[test]
 fn searches_find_their_place_however_keys_are_spread() {
     let spreads: [fn(u32) -> u32; 5] =
         [|i| i, |i| i * 1000, |i| i * i * i, |i| u32::MAX - (1 << 30) / (i + 1), |i| i / 40 * 1_000_000];

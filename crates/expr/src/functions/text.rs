@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 
 use ochre_base::{Error, Result, SqlState, limits};
-use ochre_types::{ArrayValue, Datum, Pace, SqlType, to_text};
+use ochre_types::{ArrayValue, Datum, FormatContext, Pace, SqlType, parse_text, to_text};
 use sha2::{Sha224, Sha256, Sha384, Sha512};
 
 use super::kernels::{Any, Arr, Bytes, Text};
@@ -203,7 +203,7 @@ fn split_part(text: &str, delimiter: &str, field: i32) -> Result<String> {
         return Ok(String::new());
     }
     if delimiter.is_empty() {
-        return Ok(if field.abs() == 1 { text.to_owned() } else { String::new() });
+        return Ok(if field.unsigned_abs() == 1 { text.to_owned() } else { String::new() });
     }
     let part = if field > 0 {
         text.split(delimiter).nth(field as usize - 1)
@@ -453,12 +453,9 @@ fn format(call: &CallContext<'_, '_>, args: &[Datum]) -> Result<Datum> {
                     }
                     None => next_value,
                 };
-                let (value, _) = values.get(index).ok_or_else(too_few)?;
+                let (value, ty) = values.get(index).ok_or_else(too_few)?;
                 next_value = index + 1;
-                let width = match value {
-                    Datum::Null => 0,
-                    value => value.as_i64().ok_or_else(|| wrong_form("an integer"))?,
-                };
+                let width = width_of(value, *ty, call.eval.session.format())?;
                 left |= width < 0;
                 number = Some(i32::try_from(width.abs()).map_err(|_| super::integer::int4_range())?);
             } else {
@@ -497,6 +494,16 @@ fn format(call: &CallContext<'_, '_>, args: &[Datum]) -> Result<Datum> {
         }
     }
     Ok(Datum::text(out))
+}
+
+/// A width that is an argument: a value of any type whose text is that of an integer.
+fn width_of(value: &Datum, ty: SqlType, context: &FormatContext) -> Result<i64> {
+    let number = match value {
+        Datum::Null => Datum::Int32(0),
+        Datum::Int16(_) | Datum::Int32(_) => value.clone(),
+        _ => parse_text(SqlType::INT4, &to_text(ty, value, context)?, context)?,
+    };
+    number.as_i64().ok_or_else(|| wrong_form("an integer"))
 }
 
 fn take_number(chars: &mut std::iter::Peekable<std::str::Chars<'_>>) -> Result<Option<i32>> {

@@ -1,8 +1,11 @@
 //! Transition, combine and final functions whose states are arrays: what aggregates of users are made of, too.
+//!
+//! # Differences
+//! An array that is no state is 22023; PostgreSQL calls it an internal error (XX000).
 
 use std::sync::Arc;
 
-use ochre_base::{Error, Result};
+use ochre_base::{Error, Result, SqlState};
 use ochre_types::{ArrayValue, Datum, Numeric, SqlType};
 
 use super::Implementations;
@@ -83,10 +86,15 @@ fn float(value: &Datum) -> Result<f64> {
     }
 }
 
+/// What is no state at all: a client can call these functions with anything, which is not the server's fault.
+fn wrong_state(message: impl Into<String>) -> Error {
+    Error::new(SqlState::INVALID_PARAMETER_VALUE, message)
+}
+
 /// The numbers of a state.
 fn floats<const N: usize>(state: &Datum, name: &str) -> Result<[f64; N]> {
     let state = array(state)?;
-    let wrong = || Error::internal(format!("{name}: expected {N}-element float8 array"));
+    let wrong = || wrong_state(format!("{name}: expected {N}-element float8 array"));
     if state.dimensions.len() != 1 || state.elements.len() != N {
         return Err(wrong());
     }
@@ -107,7 +115,7 @@ fn float_state<const N: usize>(values: [f64; N]) -> Datum {
 fn integers(state: &Datum) -> Result<[i64; 2]> {
     match array(state)?.elements.as_slice() {
         [Datum::Int64(count), Datum::Int64(sum)] => Ok([*count, *sum]),
-        _ => Err(Error::internal("expected 2-element int8 array")),
+        _ => Err(wrong_state("expected 2-element int8 array")),
     }
 }
 
