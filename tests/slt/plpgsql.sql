@@ -157,3 +157,23 @@ create function rowt() returns pt language plpgsql as $$ declare r pt; begin r.a
 select * from rowt(); select (rowt()).a;
 create function setpt() returns setof pt language plpgsql as $$ declare r pt; begin for r in select * from pt order by a loop return next r; end loop; return query select * from pt where a = 42; end $$;
 select count(*) from setpt();
+
+-- plans as rows
+create function explains(n int) returns setof text language plpgsql as $$
+declare line text; whole json; r record;
+begin
+    for line in explain (costs off) select g from generate_series(1, n) g where g > n loop return next line; end loop;
+    for line in execute 'explain (costs off, generic_plan) select $1::int + 1' loop return next '1 ' || line; end loop;
+    for r in execute 'explain (costs off) select 1 where $1 > 2' using n loop return next '2 ' || r."QUERY PLAN"; end loop;
+    for whole in explain (costs off, format json) select 1 loop return next '3 ' || (whole -> 0 -> 'Plan' ->> 'Node Type'); end loop;
+    for line in explain (analyze, costs off, timing off, summary off, buffers off) insert into explained values (n) loop return next '4 ' || line; end loop;
+    return query explain (costs off) select 7;
+    return query execute 'explain (costs off) table explained';
+end $$;
+create table explained (a int);
+select count(*) > 8, bool_or(l like '4 Insert on explained%'), bool_or(l = '3 Result') from explains(3) l;
+select * from explained;
+create function explains_nothing() returns void language plpgsql as $$ declare line text; begin for line in vacuum explained loop raise notice '%', line; end loop; end $$;
+select explains_nothing();
+drop function explains, explains_nothing;
+drop table explained;

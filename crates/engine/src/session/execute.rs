@@ -198,7 +198,7 @@ impl Session {
     }
 
     /// What a statement wrote is seen by the next one; what it met decides when its reply may leave.
-    pub(crate) fn end_plan(&mut self, plan: &PlannedStatement) -> Result<()> {
+    pub(crate) fn end_plan(&self, plan: &PlannedStatement) -> Result<()> {
         let transaction = self.txn();
         if !plan.read_only {
             transaction.advance_command()?;

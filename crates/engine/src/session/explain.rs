@@ -4,19 +4,20 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ochre_base::{Error, Result, SqlState};
+use ochre_base::{Error, Result};
 use ochre_env::{memory, usage};
 use ochre_exec::Execution;
 use ochre_parser::ast::{ExplainStmt, Statement};
+use ochre_sql::bind::ParamTypes;
 use ochre_sql::explain::{
     Actual, ExplainFormat, ExplainOptions, Explanation, Planning, Serialization, SerializationReport,
     explain, explain_utility,
 };
 use ochre_sql::physical::{OutputColumn, PhysicalPlan, PlannedStatement};
-use ochre_types::{Batch, Datum, SqlType, encode_binary_at, oids, print_text_at};
+use ochre_types::{ArrayValue, Batch, Datum, SqlType, encode_binary_at, oids, print_text_at};
 
 use super::Session;
-use super::extended::Parameters;
+use super::plan::QueryParameters;
 use super::simple::is_plannable;
 use super::utility::{is_select_into, without_into};
 
@@ -54,9 +55,9 @@ struct Planned {
 impl Session {
     /// The rows of an EXPLAIN.
     pub(crate) fn explain_lines(
-        &mut self,
+        &self,
         statement: &ExplainStmt,
-        parameters: Parameters<'_>,
+        parameters: &dyn QueryParameters,
     ) -> Result<Vec<String>> {
         let options = ExplainOptions::from_statement(statement)?;
         let (started, taken, memory) = (Instant::now(), usage::now(), memory::taken());
@@ -115,9 +116,9 @@ impl Session {
 
     /// The plan of what is to be explained; `None` when it is a utility.
     fn plan_to_explain(
-        &mut self,
+        &self,
         query: &Statement,
-        parameters: Parameters<'_>,
+        parameters: &dyn QueryParameters,
         options: &ExplainOptions,
     ) -> Result<Option<Planned>> {
         match query {
@@ -131,18 +132,39 @@ impl Session {
             _ => {}
         }
         let Some(query) = query_within(query) else { return Ok(None) };
-        let (_, plan) = self.plan_parameterised(&query, &parameters.oids())?;
-        if plan.parameters.len() > parameters.values.len() && !options.generic_plan {
-            let number = parameters.values.len() + 1;
-            let message = format!("there is no parameter ${number}");
-            return Err(Error::new(SqlState::UNDEFINED_PARAMETER, message));
-        }
-        Ok(Some(Planned { plan, values: parameters.values.to_vec() }))
+        let types = || if options.generic_plan { ParamTypes::new(&[]) } else { parameters.types() };
+        let (_, plan) = self.plan_and_lock(&query, &types, true)?;
+        Ok(Some(Planned { plan, values: parameters.values() }))
+    }
+
+    /// The rows of an EXPLAIN as those of a query, with its parameters.
+    ///
+    /// # Errors
+    /// Those of EXPLAIN.
+    pub(crate) fn explained_rows(
+        &self,
+        statement: &ExplainStmt,
+        parameters: &dyn QueryParameters,
+    ) -> Result<(Arc<PlannedStatement>, Vec<Datum>)> {
+        let lines = self.explain_lines(statement, parameters)?;
+        let ty = match answer_type(statement)?.oid {
+            oids::JSON => "json",
+            oids::XML => "xml",
+            _ => "text",
+        };
+        let text =
+            format!("SELECT line::pg_catalog.{ty} AS \"QUERY PLAN\" FROM pg_catalog.unnest($1) AS line");
+        let query = ochre_parser::parse(&text)?.pop();
+        let query = query.ok_or_else(|| Error::internal("a SELECT that was written here is empty"))?;
+        let types = [SqlType::new(oids::TEXT_ARRAY, -1)];
+        let (_, plan) = self.plan_inner(&query.stmt, || ParamTypes::of_types(&types))?;
+        let lines = lines.into_iter().map(Datum::text).collect();
+        Ok((plan, vec![Datum::Array(Arc::new(ArrayValue::vector(SqlType::TEXT, lines)))]))
     }
 
     /// Runs a plan, counting; rows are thrown away, after they were made into bytes if that is asked for.
     fn run_instrumented(
-        &mut self,
+        &self,
         planned: &Planned,
         serialize: Serialization,
     ) -> Result<(Execution, Option<SerializationReport>)> {
@@ -150,7 +172,7 @@ impl Session {
         if !plan.read_only {
             self.require_writable("EXPLAIN ANALYZE")?;
         }
-        let snapshot = self.statement_snapshot()?;
+        let snapshot = if self.in_routine() { self.inner_snapshot()? } else { self.statement_snapshot()? };
         let format = self.state.format_context();
         let mut report = SerializationReport::default();
         let execution = self.with_context(&snapshot, values, |_, context| {

@@ -225,7 +225,7 @@ impl Session {
     }
 
     /// A prepared statement's plan, made again if the catalog, the path or a setting has changed, with its locks taken.
-    pub(crate) fn valid_plan(&mut self, prepared: &Prepared) -> Result<Arc<PlannedStatement>> {
+    pub(crate) fn valid_plan(&self, prepared: &Prepared) -> Result<Arc<PlannedStatement>> {
         let kept = prepared.plan.lock().clone();
         let statement = prepared.statement.as_ref().expect("only plannable statements have plans");
         let resolved = self.resolve_current_of(statement)?;

@@ -429,7 +429,7 @@ impl Session {
         protocol: Protocol,
         sink: &mut dyn Sink,
     ) -> Result<CommandTag> {
-        let lines = self.explain_lines(explain, parameters)?;
+        let lines = self.explain_lines(explain, &parameters)?;
         let rows: Vec<Vec<String>> = lines.into_iter().map(|line| vec![line]).collect();
         self.send_text_rows(explain_shape(explain)?, &rows, protocol, sink)?;
         Ok(CommandTag::Plain("EXPLAIN"))

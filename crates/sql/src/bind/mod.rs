@@ -346,7 +346,7 @@ impl<'a> Binder<'a> {
             ast::Statement::Merge(merge) => {
                 (CommandKind::Merge, LogicalBody::Modify(Box::new(self.bind_merge(merge, scope)?)))
             }
-            _ => return Err(Error::internal("a utility statement has no plan")),
+            _ => return Err(Error::unsupported("a utility statement in the place of a query")),
         })
     }
 

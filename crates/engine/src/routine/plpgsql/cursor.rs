@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use ochre_base::{Error, Result, SqlState};
+use ochre_parser::ast as sql;
 use ochre_plpgsql::ast::{FetchDirection, Fragment, Into, OpenSource, Target};
 use ochre_sql::physical::{OutputColumn, PlannedStatement};
 use ochre_types::{Datum, SqlType};
@@ -51,6 +52,9 @@ impl<'a> Run<'a, '_> {
                 let text = self.query_text(text)?;
                 let (values, types) = self.using(using)?;
                 let statement = single(&text)?;
+                if let sql::Statement::Explain(_) = statement {
+                    return Err(Error::unsupported("EXPLAIN as the query of a cursor"));
+                }
                 let (_, plan) = self.session().plan_inner(&statement, || self.dynamic_parameters(&types))?;
                 (plan, values, text)
             }

@@ -3,13 +3,18 @@
 use std::sync::Arc;
 
 use ochre_base::{Error, Result, SqlState};
+use ochre_parser::ast as sql;
 use ochre_plpgsql::ast::{Fragment, RowSource, Statement, StatementKind, Target};
 use ochre_sql::physical::PlannedStatement;
 use ochre_types::{Datum, SqlType};
 
 use super::run::{Flow, Run, in_statement, single};
+use super::statement::PieceParameters;
 use super::variables::{Scope, Variable};
 use crate::routine::Host;
+use crate::session::extended::Parameters;
+use crate::session::is_plannable;
+use crate::session::utility::statement_name;
 
 /// What is done with a row of a query: false ends the query.
 type EachRow<'r, R> = dyn FnMut(&mut R, Vec<Datum>) -> Result<bool> + 'r;
@@ -19,6 +24,16 @@ pub(super) struct Rows {
     pub plan: Arc<PlannedStatement>,
     values: Vec<Datum>,
     text: String,
+}
+
+/// Refuses a utility that never gives rows.
+fn check_gives_rows(statement: &sql::Statement) -> Result<()> {
+    use sql::Statement as S;
+    if is_plannable(statement) || matches!(statement, S::Show(_) | S::Fetch(_) | S::Call(_) | S::Execute(_)) {
+        return Ok(());
+    }
+    let name = statement_name(statement);
+    Err(Error::new(SqlState::INVALID_CURSOR_DEFINITION, format!("cannot open {name} query as cursor")))
 }
 
 impl<'a, 's> Run<'a, 's> {
@@ -104,7 +119,15 @@ impl<'a, 's> Run<'a, 's> {
     /// The plan of what gives rows, with the values of its parameters.
     pub(super) fn rows_of(&mut self, source: &'a RowSource) -> Result<Rows> {
         let (plan, values, text) = match source {
+            RowSource::Query(fragment) if let sql::Statement::Explain(explain) = &*fragment.statement => {
+                self.refuse_utility(&fragment.statement)?;
+                let parameters = PieceParameters { run: self, piece: self.piece(fragment) };
+                let explained = self.session().explained_rows(explain, &parameters);
+                let (plan, values) = explained.map_err(|error| in_statement(error, &fragment.text))?;
+                (plan, values, fragment.text.clone())
+            }
             RowSource::Query(fragment) => {
+                check_gives_rows(&fragment.statement)?;
                 let piece = self.piece(fragment);
                 let plan =
                     self.plan(fragment, &piece).map_err(|error| in_statement(error, &fragment.text))?;
@@ -115,8 +138,18 @@ impl<'a, 's> Run<'a, 's> {
                 let (values, types) = self.using(using)?;
                 let within = |error| in_statement(error, &text);
                 let statement = single(&text).map_err(within)?;
-                let planned = self.session().plan_inner(&statement, || self.dynamic_parameters(&types));
-                (planned.map_err(within)?.1, values, text)
+                let (plan, values) = match &statement {
+                    sql::Statement::Explain(explain) => {
+                        self.refuse_utility(&statement)?;
+                        let parameters = Parameters { types: &types, values: &values };
+                        self.session().explained_rows(explain, &parameters).map_err(within)?
+                    }
+                    _ => {
+                        let parameters = || self.dynamic_parameters(&types);
+                        (self.session().plan_inner(&statement, parameters).map_err(within)?.1, values)
+                    }
+                };
+                (plan, values, text)
             }
             RowSource::Cursor { name, arguments } => {
                 let slot = self.place(std::slice::from_ref(name))?.slot;

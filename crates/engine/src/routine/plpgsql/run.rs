@@ -394,11 +394,13 @@ impl<'a, 's> Run<'a, 's> {
     }
 }
 
-/// The only statement of a text.
+/// The only statement of a text: a query or an EXPLAIN.
 pub(super) fn single(text: &str) -> Result<sql::Statement> {
     let mut parsed = ochre_parser::parse(text)?;
     match (parsed.pop(), parsed.is_empty()) {
-        (Some(raw), true) if is_plannable(&raw.stmt) => Ok(raw.stmt),
+        (Some(raw), true) if is_plannable(&raw.stmt) || matches!(raw.stmt, sql::Statement::Explain(_)) => {
+            Ok(raw.stmt)
+        }
         _ => Err(Error::unsupported("this statement as a query of PL/pgSQL")),
     }
 }

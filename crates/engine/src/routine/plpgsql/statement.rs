@@ -18,9 +18,9 @@ use crate::session::is_plannable;
 use crate::session::plan::QueryParameters;
 
 /// The variables as a query of a utility mentions them.
-struct PieceParameters<'r, 'a, 's> {
-    run: &'r Run<'a, 's>,
-    piece: Arc<Piece>,
+pub(super) struct PieceParameters<'r, 'a, 's> {
+    pub run: &'r Run<'a, 's>,
+    pub piece: Arc<Piece>,
 }
 
 impl QueryParameters for PieceParameters<'_, '_, '_> {
@@ -68,7 +68,7 @@ impl<'a, 's> Run<'a, 's> {
         self.session().run_inner_utility(&fragment.statement, &fragment.text, &parameters)
     }
 
-    fn refuse_utility(&self, statement: &sql::Statement) -> Result<()> {
+    pub(super) fn refuse_utility(&self, statement: &sql::Statement) -> Result<()> {
         match statement {
             sql::Statement::Copy(_) => {
                 let message = "COPY in PL/pgSQL is not implemented";
