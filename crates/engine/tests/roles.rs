@@ -113,6 +113,7 @@ fn what_was_granted_is_there_after_a_restart() {
          ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO ann",
     );
     drop(owner);
+    instance.close().expect("closes");
     drop(instance);
     let instance = open(&machine.env);
     let mut ann = connect(&instance, "ann");
