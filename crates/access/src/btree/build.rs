@@ -145,7 +145,7 @@ impl BTreeBuilder {
         if !node::is_leaf(page) && node::lower_fits(page, count, entry) {
             return (count, entry.into());
         }
-        super::insert::choose_split(page, count, entry)
+        super::insert::choose_split(page, count, entry).expect("entries come in order")
     }
 
     /// Adds the bound between two pages of a level to the level above.

@@ -110,7 +110,10 @@ impl BTree {
         index: usize,
         entry: EntryRef<'_>,
     ) -> Result<()> {
-        let (point, separator) = choose_split(guard.bytes(), index, entry);
+        let Some((point, separator)) = choose_split(guard.bytes(), index, entry) else {
+            let block = guard.key().block;
+            return Err(super::tree::corrupt(self.relation, block, "has entries that are not in order"));
+        };
         if guard.key().block == ROOT {
             return self.split_root(xid, guard, point, separator.as_ref());
         }
@@ -267,8 +270,12 @@ impl BTree {
 }
 
 /// How many entries stay when a page is split because of an entry before its `index`-th, and the bound between the
-/// halves. The bound fits on the left half as its high key.
-pub(super) fn choose_split(page: &node::Page, index: usize, entry: EntryRef<'_>) -> (usize, EntryBuf) {
+/// halves, which fits on the left half as its high key; none where the entries are not in order.
+pub(super) fn choose_split(
+    page: &node::Page,
+    index: usize,
+    entry: EntryRef<'_>,
+) -> Option<(usize, EntryBuf)> {
     let mut point = node::split_point(page, index);
     if ends_many_rows(page, index, entry) {
         point = index;
@@ -276,9 +283,9 @@ pub(super) fn choose_split(page: &node::Page, index: usize, entry: EntryRef<'_>)
         point = shortest_bound_near(page, point);
     }
     loop {
-        let separator = split_separator(page, point, entry);
+        let separator = split_separator(page, point, entry)?;
         if point <= 1 || node::lower_fits(page, point, separator.as_ref()) {
-            return (point, separator);
+            return Some((point, separator));
         }
         point -= 1;
     }
@@ -302,22 +309,22 @@ fn shortest_bound_near(page: &node::Page, point: usize) -> usize {
     places.min_by_key(|place| (node::separator_size(page, *place), place.abs_diff(point))).unwrap_or(point)
 }
 
-/// The bound between the halves of a page that is split because of an entry.
-fn split_separator(page: &node::Page, point: usize, entry: EntryRef<'_>) -> EntryBuf {
+/// The bound between the halves of a page that is split because of an entry; none where there is no order between them.
+fn split_separator(page: &node::Page, point: usize, entry: EntryRef<'_>) -> Option<EntryBuf> {
     let count = node::count(page);
     if !node::is_leaf(page) {
         // A branch's entry is a bound already; it moves up.
-        return node::entry_at(page, point);
+        return Some(node::entry_at(page, point));
     }
     if point == count {
         let last = node::entry_at(page, count - 1);
-        return node::separator(last.as_ref(), entry).into();
+        return node::separator(last.as_ref(), entry).map(EntryBuf::from);
     }
     let first = node::entry_at(page, point);
     if point == 0 {
-        return node::separator(entry, first.as_ref()).into();
+        return node::separator(entry, first.as_ref()).map(EntryBuf::from);
     }
-    node::separator(node::entry_at(page, point - 1).as_ref(), first.as_ref()).into()
+    node::separator(node::entry_at(page, point - 1).as_ref(), first.as_ref()).map(EntryBuf::from)
 }
 
 /// Refuses what could not be split any more.

@@ -752,26 +752,28 @@ pub(crate) fn entry_equals(page: &Page, index: usize, target: EntryRef<'_>) -> b
 
 // ---- changing ----
 
-/// The shortest point above `left` and not above `right`.
-pub(crate) fn separator<'a>(left: EntryRef<'_>, right: EntryRef<'a>) -> EntryRef<'a> {
-    debug_assert!(left < right, "N1");
+/// The shortest point above `left` and not above `right`; none where `left` is not below `right`, as on a damaged page (N1).
+pub(crate) fn separator<'a>(left: EntryRef<'_>, right: EntryRef<'a>) -> Option<EntryRef<'a>> {
+    if left >= right {
+        return None;
+    }
     if left.key != right.key {
         let shared = common_prefix(left.key, right.key);
         // `left.key` is less, so `right.key` has a byte after what they share.
-        return EntryRef { key: &right.key[..shared + 1], rid: 0, payload: &[] };
+        return Some(EntryRef { key: &right.key[..shared + 1], rid: 0, payload: &[] });
     }
     if left.rid != right.rid {
-        return EntryRef { payload: &[], ..right };
+        return Some(EntryRef { payload: &[], ..right });
     }
-    right
+    Some(right)
 }
 
-/// Bytes that the bound between the `index`-th entry and the one before it takes in a branch.
-pub(crate) fn separator_size(page: &Page, index: usize) -> usize {
+/// Bytes that the bound between the `index`-th entry and the one before it takes in a branch, if there is one.
+pub(crate) fn separator_size(page: &Page, index: usize) -> Option<usize> {
     let (left, right) = (entry_at(page, index - 1), entry_at(page, index));
-    let separator = separator(left.as_ref(), right.as_ref());
+    let separator = separator(left.as_ref(), right.as_ref())?;
     let rid = if separator.rid == 0 { 0 } else { RID_SIZE };
-    separator.key.len() + rid + payload_size(separator.payload)
+    Some(separator.key.len() + rid + payload_size(separator.payload))
 }
 
 /// How many bytes two keys have in common at their start.

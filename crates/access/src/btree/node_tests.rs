@@ -79,7 +79,7 @@ fn halves_of_a_split_hold_all_entries_below_and_above_the_bound() {
                 model.insert(index, entry);
             }
         };
-        let (point, separator) = super::insert::choose_split(page.bytes(), place, wanted.as_ref());
+        let (point, separator) = super::insert::choose_split(page.bytes(), place, wanted.as_ref()).unwrap();
         let mut right = new_page(0);
         node::take_upper(right.bytes_mut(), page.bytes(), point);
         let mut copied = new_page(0);
@@ -150,7 +150,8 @@ fn a_branch_finds_the_child_whose_range_holds_the_target() {
 fn separators_are_short_and_between() {
     let e = |key: &'static [u8], rid, payload: &'static [u8]| EntryRef { key, rid, payload };
     let check = |left, right, expected| {
-        let separator = node::separator(left, right);
+        assert!(node::separator(right, left).is_none());
+        let separator = node::separator(left, right).unwrap();
         assert!(left < separator && separator <= right);
         assert_eq!(separator, expected);
     };
@@ -203,6 +204,22 @@ fn damaged_pages_do_not_validate_or_are_harmless() {
             node::lower_bound(damaged.bytes(), EntryRef::before(b"\x01xyz"));
         }
     }
+}
+
+/// As random changes of pages found it: the bound between entries that are not in order is none.
+#[test]
+fn a_page_that_is_not_in_order_is_not_split() {
+    let mut page = new_page(0);
+    for (index, key) in [b"amma", b"nnnn"].into_iter().enumerate() {
+        node::insert(page.bytes_mut(), index, EntryRef { key, rid: 7, payload: b"" }, BlockNo(0));
+    }
+    let wanted = EntryRef { key: b"mm", rid: 7, payload: b"" };
+    let (point, _) = super::insert::choose_split(page.bytes(), 1, wanted).unwrap();
+    assert_eq!(point, 1);
+    let at = page.bytes().windows(4).position(|key| key == b"amma").unwrap();
+    page.bytes_mut()[at] = b'z';
+    assert_eq!(node::entry_at(page.bytes(), 0).key, b"zmma");
+    assert!(super::insert::choose_split(page.bytes(), 1, wanted).is_none());
 }
 
 #[test]
