@@ -20,6 +20,7 @@ use std::time::Duration;
 use ochre_base::{Error, Oid, Result, Severity, SqlState};
 use ochre_engine::{Activity, ExecuteOutcome, Progress, Resumed, Session};
 use ochre_pgwire::{Bind, Decoded, Format, Frontend, MAX_MESSAGE_BYTES, ProtocolError, Target, decode};
+use tokio::time::Instant;
 
 use crate::output::{IDLE_BYTES, Output, terminated};
 use crate::panics::contain;
@@ -53,7 +54,7 @@ pub(crate) async fn serve(stream: DetachedStream, greeting: Greeting, shared: Ar
             return;
         }
     };
-    let mut input = Input { bytes: greeting.input, start: 0, watches_stop: false };
+    let mut input = Input { bytes: greeting.input, start: 0, watches_stop: false, waiting_since: None };
     let activity = Arc::clone(session.activity());
     session.allow_suspension();
     output.set_activity(&activity);
@@ -100,6 +101,7 @@ async fn converse(talk: &mut Talk, input: &mut Input, shared: &Arc<Shared>) -> O
             Ok(Decoded::Message(message, used)) => {
                 let next = talk.receive(message);
                 input.start += used;
+                input.waiting_since = None;
                 next
             }
             Ok(Decoded::NeedMore(wanted)) => {
@@ -157,7 +159,9 @@ async fn wait_for_input<F: Future<Output = ()>>(
     shared: &Shared,
     mut stop: Pin<&mut F>,
 ) -> Wake {
+    // A message that comes byte by byte is waited for no longer than one that does not come.
     let patience = talk.session.patience();
+    let until = patience.map(|patience| *input.waiting_since.get_or_insert_with(Instant::now) + patience);
     let read = std::future::poll_fn(|context| {
         // Asked once in a task's life: its waker stays the same, and asking takes a lock that all connections share.
         if std::mem::take(&mut talk.output.took_waker) {
@@ -183,9 +187,9 @@ async fn wait_for_input<F: Future<Output = ()>>(
             Ok(_) => Wake::Input,
         })
     });
-    match patience {
+    match until {
         None => read.await,
-        Some(patience) => match tokio::time::timeout(patience, read).await {
+        Some(until) => match tokio::time::timeout_at(until, read).await {
             Ok(wake) => wake,
             Err(_) => Wake::End(talk.session.out_of_patience()),
         },
@@ -199,6 +203,8 @@ struct Input {
     start: usize,
     /// The task has asked to be woken when the server stops.
     watches_stop: bool,
+    /// Since when the next message has been waited for, if it is not for ever.
+    waiting_since: Option<Instant>,
 }
 
 impl Input {
@@ -232,6 +238,7 @@ impl Input {
         let length = u32::from_be_bytes([header[1], header[2], header[3], header[4]]) as usize;
         let kind = header[0];
         self.start += length + 1;
+        self.waiting_since = None;
         Some(kind)
     }
 }

@@ -281,6 +281,44 @@ fn a_client_that_does_not_say_who_it_is_goes_in_time() {
     });
 }
 
+/// Sends bytes one by one, slowly, until the server has closed the connection; what it said, and how long it took.
+fn trickle(socket: &mut TcpStream, bytes: &[u8]) -> (Vec<u8>, Duration) {
+    let start = Instant::now();
+    for byte in bytes {
+        if socket.write_all(&[*byte]).is_err() {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(50));
+        assert!(start.elapsed() < Duration::from_secs(20), "a byte now and then keeps a connection open");
+    }
+    (read_to_end(socket), start.elapsed())
+}
+
+/// Bytes that come one by one do not buy more time than none at all.
+#[test]
+fn slow_clients_go_in_time() {
+    let set = [("authentication_timeout", "1s"), ("idle_in_transaction_session_timeout", "700ms")];
+    with_server(10, &set, |fixture| async move {
+        tokio::task::spawn_blocking(move || {
+            let mut socket = fixture.socket();
+            let mut packet = startup();
+            packet[3] = 250;
+            packet.truncate(8);
+            packet.extend([b'x'; 240]);
+            let (answer, took) = trickle(&mut socket, &packet);
+            assert!(answer.is_empty() && took > Duration::from_millis(800), "{answer:?} after {took:?}");
+            let mut socket = start_session(&fixture);
+            socket.write_all(&query("begin")).unwrap();
+            read_until(&mut socket, b"Z\0\0\0\x05T");
+            let (answer, took) = trickle(&mut socket, &query(&format!("select '{}'", "x".repeat(500))));
+            let text = String::from_utf8_lossy(&answer);
+            assert!(text.contains("C25P03") && took > Duration::from_millis(600), "{text} after {took:?}");
+        })
+        .await
+        .unwrap();
+    });
+}
+
 /// Sends statements to a session of its own, and returns what the server says as it ends the session by itself.
 async fn farewell(fixture: &Arc<Fixture>, statements: &'static str) -> String {
     let fixture = Arc::clone(fixture);
@@ -310,28 +348,43 @@ fn idle_clients_go_in_time_and_leave_their_locks() {
     });
 }
 
+/// Neither a session that answers, nor one that computes or sleeps, takes bytes that it has no use for yet.
 #[test]
 fn a_client_that_only_writes_is_not_read_without_end() {
     const MOST_BYTES: usize = 64 << 20;
-    with_server(10, &[], |fixture| async move {
+    const FIRST: [&str; 3] =
+        ["select 1", "select count(*) from generate_series(1, 1000000000000)", "select pg_sleep(600)"];
+    // A look whether a client is still there must not take its bytes either.
+    let set = [("client_connection_check_interval", "50ms")];
+    with_server(10, &set, |fixture| async move {
         let client = fixture.connect().await;
-        let writer = {
-            let fixture = Arc::clone(&fixture);
-            tokio::task::spawn_blocking(move || {
-                let mut socket = start_session(&fixture);
-                socket.set_write_timeout(Some(Duration::from_secs(2))).unwrap();
-                let message = query("select repeat('x', 10000)");
-                let mut written = 0;
-                while written < MOST_BYTES && socket.write_all(&message).is_ok() {
-                    written += message.len();
-                }
-                (socket, written)
-            })
-        };
-        let (socket, written) = writer.await.unwrap();
-        assert!(written < MOST_BYTES, "the server takes whatever comes");
-        assert_eq!(client.query_one("select 1", &[]).await.unwrap().get::<_, i32>(0), 1);
-        drop(socket);
+        for first in FIRST {
+            let writer = {
+                let fixture = Arc::clone(&fixture);
+                tokio::task::spawn_blocking(move || {
+                    let mut socket = start_session(&fixture);
+                    socket.set_write_timeout(Some(Duration::from_secs(1))).unwrap();
+                    socket.write_all(&query(first)).unwrap();
+                    let message = query("select repeat('x', 10000)");
+                    let mut written = 0;
+                    while written < MOST_BYTES && socket.write_all(&message).is_ok() {
+                        written += message.len();
+                    }
+                    (socket, written)
+                })
+            };
+            let (socket, written) = writer.await.unwrap();
+            assert!(written < MOST_BYTES, "{first}: the server takes whatever comes");
+            assert_eq!(client.query_one("select 1", &[]).await.unwrap().get::<_, i32>(0), 1);
+            drop(socket);
+        }
+        let running =
+            "select count(*) from pg_stat_activity where state is not null and pid <> pg_backend_pid()";
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while client.query_one(running, &[]).await.unwrap().get::<_, i64>(0) > 0 {
+            assert!(Instant::now() < deadline, "statements of clients that are gone go on");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     });
 }
 
@@ -400,45 +453,79 @@ fn messages_of_wrong_length_end_the_connection_and_nothing_else() {
     });
 }
 
+/// How much memory the process has.
+fn resident_bytes() -> usize {
+    let pages = std::fs::read_to_string("/proc/self/statm").expect("the process's sizes");
+    let pages: usize = pages.split(' ').nth(1).and_then(|pages| pages.parse().ok()).expect("pages");
+    pages * 4096
+}
+
+/// Statements whose answers are far more than any buffer takes: rows that are read, and rows that are changed and told.
+/// Whoever asks for them and does not read holds what his transaction holds; the log, checkpoints and the collector go on.
 #[test]
 fn a_client_that_never_reads_keeps_nobody_from_working_and_can_be_ended() {
-    with_server(10, &[], |fixture| async move {
+    const SILENT: [&str; 2] = [
+        "select * from big, generate_series(1, 1000) /* silent */",
+        "update other set t = 'y' returning repeat('z', 100000) /* silent */",
+    ];
+    /// Beside what the tests do that run at the same time.
+    const MOST_BYTES: usize = 600 << 20;
+    with_server(10, &[("max_wal_size", "32MB")], |fixture| async move {
         let client = fixture.connect().await;
         client
             .batch_execute(
-                "create table big as select i, repeat('x', 500) as t from generate_series(1, 20000) i",
+                "create table big as select i, repeat('x', 500) as t from generate_series(1, 20000) i;
+                 create table other as select * from big",
             )
             .await
             .unwrap();
-        let silent = {
-            let fixture = Arc::clone(&fixture);
-            tokio::task::spawn_blocking(move || {
-                let mut socket = start_session(&fixture);
-                socket.write_all(&query("select * from big, generate_series(1, 100)")).unwrap();
-                socket
-            })
-        };
-        let silent = silent.await.unwrap();
-        let others = "select pid from pg_stat_activity where query like '%generate_series(1, 100)' and pid <> pg_backend_pid()";
-        let deadline = Instant::now() + Duration::from_secs(60);
-        let pid: i32 = loop {
-            match client.query_opt(others, &[]).await.unwrap() {
-                Some(row) => break row.get(0),
-                None => assert!(Instant::now() < deadline, "the statement does not run"),
+        for statement in SILENT {
+            let before = resident_bytes();
+            let silent = {
+                let fixture = Arc::clone(&fixture);
+                tokio::task::spawn_blocking(move || {
+                    let mut socket = start_session(&fixture);
+                    socket.write_all(&query(statement)).unwrap();
+                    socket
+                })
+            };
+            let silent = silent.await.unwrap();
+            let others = "select pid from pg_stat_activity where query like '%/* silent */' and pid <> pg_backend_pid()";
+            let deadline = Instant::now() + Duration::from_secs(60);
+            let pid: i32 = loop {
+                match client.query_opt(others, &[]).await.unwrap() {
+                    Some(row) => break row.get(0),
+                    None => assert!(Instant::now() < deadline, "{statement}: it does not run"),
+                }
+            };
+            // The statement has filled its buffers, or does so while others work: so much that the log goes round.
+            for round in 0..10 {
+                let change = format!(
+                    "update big set t = repeat('y', {round}) where i < 5000;
+                     insert into big select i, repeat('z', 500) from generate_series(1, 5000) i;
+                     delete from big where t like 'z%'"
+                );
+                client.batch_execute(&change).await.unwrap();
+                client.batch_execute("vacuum big").await.unwrap();
             }
-        };
-        // The statement has filled its buffers, or does so while others work.
-        client
-            .batch_execute("update big set t = 'y' where i < 100; insert into big values (0, '')")
-            .await
-            .unwrap();
-        client.batch_execute("create index on big (i); checkpoint").await.unwrap();
-        client.execute("select pg_terminate_backend($1)", &[&pid]).await.unwrap();
-        while !client.query(others, &[]).await.unwrap().is_empty() {
-            assert!(Instant::now() < deadline, "the session goes on");
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            client.batch_execute("drop index if exists big_i_idx; create index on big (i)").await.unwrap();
+            client.batch_execute("checkpoint").await.unwrap();
+            let running = client.query(others, &[]).await.unwrap();
+            assert_eq!(running.len(), 1, "{statement}: it has ended by itself");
+            let grown = resident_bytes().saturating_sub(before);
+            assert!(grown < MOST_BYTES, "{statement}: {} MiB for answers that nobody reads", grown >> 20);
+            client.execute("select pg_terminate_backend($1)", &[&pid]).await.unwrap();
+            while !client.query(others, &[]).await.unwrap().is_empty() {
+                assert!(Instant::now() < deadline, "{statement}: the session goes on");
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            // Its transaction is rolled back, and what it held is free.
+            let left = client.query_one("select count(*) from other where t = 'y'", &[]).await.unwrap();
+            assert_eq!(left.get::<_, i64>(0), 0);
+            client.batch_execute("set lock_timeout = '10s'").await.unwrap();
+            client.batch_execute("begin; lock table big, other; commit").await.unwrap();
+            drop(silent);
         }
-        drop(silent);
     });
 }
 
