@@ -22,6 +22,16 @@ pub trait ColumnNames {
         None
     }
 
+    /// What a type is written as; the name of one that is not built in is not known here.
+    fn type_name(&self, ty: SqlType) -> String {
+        typmod::format_type(ty.oid, ty.typmod)
+    }
+
+    /// What field `index` of a row type is called, where it has a name.
+    fn field(&self, _record: SqlType, _index: usize) -> Option<String> {
+        None
+    }
+
     /// What sub-plan `plan` is called, and whether it runs once, so that its result is mentioned like a value.
     fn subplan(&self, plan: usize) -> (String, bool) {
         (format!("SubPlan {}", plan + 1), false)
@@ -130,7 +140,12 @@ impl Printer<'_> {
                 self.list(elements);
                 self.out.push(']');
             }
-            Expr::Row { fields, .. } => self.function("ROW", fields),
+            Expr::Row { fields, ty } => {
+                self.function("ROW", fields);
+                if ty.oid != oids::RECORD {
+                    self.type_suffix(*ty);
+                }
+            }
             Expr::RowCompare { op, left, right, .. } => {
                 self.out.push('(');
                 self.function("ROW", left);
@@ -141,7 +156,8 @@ impl Printer<'_> {
             Expr::Field { record, index, .. } => {
                 self.out.push('(');
                 self.expr(record, false);
-                self.out.push_str(&format!(").f{}", index + 1));
+                let field = self.names.field(record.ty(), *index);
+                self.out.push_str(&format!(").{}", field.unwrap_or_else(|| format!("f{}", index + 1))));
             }
             Expr::Subscript { array, indexes, .. } => {
                 self.subscripted(array);
@@ -167,8 +183,8 @@ impl Printer<'_> {
 
     fn constant(&mut self, value: &Datum, ty: SqlType) {
         if value.is_null() {
-            self.out.push_str(&format!("NULL::{}", typmod::format_type(ty.oid, ty.typmod)));
-            return;
+            self.out.push_str("NULL");
+            return self.type_suffix(ty);
         }
         let text = to_text(ty, value, &FormatContext::default()).expect("nobody is asked");
         match ty.oid {
@@ -180,10 +196,16 @@ impl Printer<'_> {
             }
             oids::UNKNOWN => self.out.push_str(&format!("'{}'", text.replace('\'', "''"))),
             _ => {
-                let name = typmod::format_type(ty.oid, ty.typmod);
-                self.out.push_str(&format!("'{}'::{name}", text.replace('\'', "''")));
+                self.out.push_str(&format!("'{}'", text.replace('\'', "''")));
+                self.type_suffix(ty);
             }
         }
+    }
+
+    fn type_suffix(&mut self, ty: SqlType) {
+        let name = self.names.type_name(ty);
+        self.out.push_str("::");
+        self.out.push_str(&name);
     }
 
     fn session_value(&mut self, kind: crate::SessionValue) {
@@ -236,7 +258,7 @@ impl Printer<'_> {
         } else {
             self.expr(arg, true);
         }
-        self.out.push_str(&format!("::{}", typmod::format_type(ty.oid, ty.typmod)));
+        self.type_suffix(ty);
     }
 
     fn case(&mut self, operand: Option<&Expr>, branches: &[(Expr, Expr)], otherwise: Option<&Expr>) {

@@ -9,6 +9,7 @@ use ochre_catalog::{
 use ochre_parser::ast::{Behavior, DropStmt, ObjectKind, ObjectName, ObjectRef};
 use ochre_txn::locks::RelationLockMode;
 
+use super::routine::Dependent;
 use super::row_type::RowTypeUse;
 use crate::authority::Need;
 use crate::session::Session;
@@ -97,7 +98,42 @@ impl Session {
                 }
             }
         }
+        // Expressions that name a row type. What belongs to a relation that goes goes with it.
+        let mut texts = Vec::new();
+        for oid in &all {
+            let used = self.relation(*oid);
+            if !used.row_type.is_valid() {
+                continue;
+            }
+            for (shown, dependent) in self.dependents_by_text(*oid) {
+                let goes = match &dependent {
+                    Dependent::Relation(oid) => {
+                        let table = self.relation(*oid).index.as_ref().map_or(*oid, |index| index.table);
+                        all.contains(oid) || all.contains(&table)
+                    }
+                    // A column of the type takes its default along.
+                    Dependent::Default(table, number) => {
+                        let is_it = |user: &RowTypeUse| match user {
+                            RowTypeUse::Column(relation, column) => {
+                                relation.oid == *table
+                                    && relation.column(*number).is_some_and(|known| *known.name == **column)
+                            }
+                            RowTypeUse::Routine(_) => false,
+                        };
+                        all.contains(table) || typed.iter().any(is_it)
+                    }
+                    Dependent::Constraint(table, _) | Dependent::Trigger(table, _) => all.contains(table),
+                    Dependent::Routine(_) => false,
+                };
+                if !goes && lines.iter().all(|(_, known)| *known != shown) {
+                    let ty = self.type_name_text(self.sql_type(used.row_type));
+                    lines.push((format!("{shown} depends on type {ty}"), shown));
+                    texts.push(dependent);
+                }
+            }
+        }
         self.report_dependents(doomed, lines, behavior)?;
+        texts.into_iter().try_for_each(|dependent| self.drop_dependent(dependent))?;
         for user in typed {
             match user {
                 RowTypeUse::Column(relation, _) if all.contains(&relation.oid) => {}

@@ -6,7 +6,9 @@
 use std::sync::Arc;
 
 use ochre_base::{Error, Oid, Result, SqlState};
-use ochre_catalog::{IMPLICIT_NAMESPACES, IndexDescriptor, RelationDescriptor, RelationKind};
+use ochre_catalog::{
+    CatalogSnapshot, ColumnDescriptor, IMPLICIT_NAMESPACES, IndexDescriptor, RelationDescriptor, RelationKind,
+};
 use ochre_exec::each_batch;
 use ochre_expr::{ColumnNames, EvalContext, Expr, Function, Implementation, NoSession, Volatility};
 use ochre_parser::ast::{self, TypeName};
@@ -32,32 +34,44 @@ pub(crate) struct BoundKey {
     pub name: String,
 }
 
-struct Names<'a>(&'a RelationDescriptor);
+/// What stored texts call things: columns by their names, functions and types of users by their ids.
+struct Names<'a> {
+    columns: &'a [ColumnDescriptor],
+    catalog: &'a CatalogSnapshot,
+}
 
 impl ColumnNames for Names<'_> {
     fn column(&self, index: usize) -> String {
-        self.0.columns.get(index).map_or_else(String::new, |column| quote_identifier(&column.name))
+        self.columns.get(index).map_or_else(String::new, |column| quote_identifier(&column.name))
     }
 
     fn function(&self, function: &Function) -> Option<String> {
         function_text(function)
     }
+
+    fn type_name(&self, ty: SqlType) -> String {
+        match self.catalog.relation_of_type(ty.oid) {
+            Some(relation) if relation.row_type == ty.oid => super::view::oid_text(relation.oid),
+            Some(relation) => format!("{}[]", super::view::oid_text(relation.oid)),
+            None => ochre_types::typmod::format_type(ty.oid, ty.typmod),
+        }
+    }
+
+    fn field(&self, record: SqlType, index: usize) -> Option<String> {
+        let relation = self.catalog.relation_of_type(record.oid)?;
+        relation.live_columns().nth(index).map(|column| quote_identifier(&column.name))
+    }
 }
 
 /// An expression without columns as stored text.
-pub(crate) fn constant_text(expr: &Expr) -> String {
-    expr.to_sql(&NoColumns)
+pub(crate) fn constant_text(catalog: &CatalogSnapshot, expr: &Expr) -> String {
+    expr.to_sql(&Names { columns: &[], catalog })
 }
 
 /// How stored texts name a user's function: by its id.
 pub(crate) fn function_text(function: &Function) -> Option<String> {
     let is_user = matches!(function.implementation, Implementation::Routine);
     is_user.then(|| super::view::oid_text(function.oid))
-}
-
-/// A bound expression over a table's columns as stored text.
-fn stored_text(relation: &RelationDescriptor, expr: &Expr) -> String {
-    expr.to_sql(&Names(relation))
 }
 
 impl Session {
@@ -69,7 +83,15 @@ impl Session {
 
     /// A type's name in messages.
     pub(crate) fn type_text(&self, ty: SqlType) -> String {
-        ochre_types::typmod::format_type(ty.oid, ty.typmod)
+        self.state
+            .catalog_names()
+            .user_type(ty.oid)
+            .unwrap_or_else(|| ochre_types::typmod::format_type(ty.oid, ty.typmod))
+    }
+
+    /// A bound expression over columns as stored text.
+    fn stored_text(&self, columns: &[ColumnDescriptor], expr: &Expr) -> String {
+        expr.to_sql(&Names { columns, catalog: &self.state.catalog() })
     }
 
     fn bind_over(
@@ -114,7 +136,7 @@ impl Session {
             // A default of NULL is no default.
             let is_null = matches!(bound.as_constant(), Some(Datum::Null));
             if !(is_null && kind == RowExpression::Default) {
-                let text = stored_text(&relation, &bound);
+                let text = self.stored_text(&relation.columns, &bound);
                 changed.columns[number as usize - 1].default = Some((self.new_oid(), text.into()));
             }
         }
@@ -129,7 +151,7 @@ impl Session {
     ) -> Result<BoundCheck> {
         let bound = self.bind_over(relation, expr, RowExpression::Check, None)?;
         let columns = bound.columns().into_iter().map(|index| index as i16 + 1).collect();
-        Ok(BoundCheck { text: stored_text(relation, &bound), columns })
+        Ok(BoundCheck { text: self.stored_text(&relation.columns, &bound), columns })
     }
 
     pub(crate) fn bind_index_expression(
@@ -150,9 +172,15 @@ impl Session {
                 function.name.to_string()
             }
             Expr::Coalesce { .. } => "coalesce".to_string(),
+            Expr::Field { record, index, .. } => {
+                let catalog = self.state.catalog();
+                let fields = catalog.relation_of_type(record.ty().oid);
+                let field = fields.and_then(|fields| fields.live_columns().nth(*index));
+                field.map_or_else(|| "expr".to_string(), |field| field.name.to_string())
+            }
             _ => "expr".to_string(),
         };
-        Ok(BoundKey { text: stored_text(&relation, &bound), ty: bound.ty(), name })
+        Ok(BoundKey { text: self.stored_text(&relation.columns, &bound), ty: bound.ty(), name })
     }
 
     pub(crate) fn bind_index_predicate(
@@ -168,7 +196,7 @@ impl Session {
                 "functions in index predicate must be marked IMMUTABLE",
             ));
         }
-        Ok(stored_text(&relation, &bound))
+        Ok(self.stored_text(&relation.columns, &bound))
     }
 
     /// A default's value when it is the same for every row.
@@ -193,15 +221,12 @@ impl Session {
 
     /// A value brought to another type as an assignment does.
     pub(crate) fn convert_value(&self, value: Datum, old: SqlType, new: SqlType) -> Result<Datum> {
-        let text = format!(
-            "CAST({} AS {})",
-            Expr::constant(value, old).to_sql(&NoColumns),
-            ochre_types::typmod::format_type(new.oid, new.typmod)
-        );
+        let catalog = self.state.catalog();
+        let names = Names { columns: &[], catalog: &catalog };
+        let text = format!("CAST({} AS {})", Expr::constant(value, old).to_sql(&names), names.type_name(new));
         let session = StatementSession::new(self);
         let mut none = ParamTypes::none();
         let expr = ochre_parser::parse_expression(&text)?;
-        let catalog = self.state.catalog();
         let bound =
             bind_typed_expression(&catalog, &IMPLICIT_NAMESPACES, &session, &mut none, &expr, Some(new))?;
         let eval = EvalContext { params: &[], correlated: &[], session: &session, subplans: None };
@@ -364,7 +389,7 @@ impl Session {
         for constraint in &mut changed.constraints {
             if let Some(text) = &constraint.expression {
                 let bound = self.bind_stored(before, text, RowExpression::Check, None)?;
-                let text = bound.to_sql(&NamesOf(&changed.columns));
+                let text = self.stored_text(&changed.columns, &bound);
                 Arc::make_mut(constraint).expression = Some(text.into());
             }
         }
@@ -373,7 +398,7 @@ impl Session {
             if let (Some((oid, text)), true) = (&column.default, column.generated.is_some()) {
                 let target = Some((&*before.columns[position].name, column.ty));
                 let bound = self.bind_stored(before, text, RowExpression::Generated, target)?;
-                let default = Some((*oid, bound.to_sql(&NamesOf(&changed.columns)).into()));
+                let default = Some((*oid, self.stored_text(&changed.columns, &bound).into()));
                 changed.columns[position].default = default;
             }
         }
@@ -391,13 +416,13 @@ impl Session {
         for key in &mut index.keys {
             if let Some(text) = &key.expression {
                 let bound = self.bind_stored(before, text, RowExpression::IndexKey, None)?;
-                key.expression = Some(stored_text(changed, &bound).into());
+                key.expression = Some(self.stored_text(&changed.columns, &bound).into());
                 touched = true;
             }
         }
         if let Some(text) = &index.predicate {
             let bound = self.bind_stored(before, text, RowExpression::IndexPredicate, None)?;
-            index.predicate = Some(stored_text(changed, &bound).into());
+            index.predicate = Some(self.stored_text(&changed.columns, &bound).into());
             touched = true;
         }
         Ok(touched)
@@ -421,30 +446,5 @@ impl Session {
             }
         }
         Ok(())
-    }
-}
-
-struct NamesOf<'a>(&'a [ochre_catalog::ColumnDescriptor]);
-
-impl ColumnNames for NamesOf<'_> {
-    fn column(&self, index: usize) -> String {
-        self.0.get(index).map_or_else(String::new, |column| quote_identifier(&column.name))
-    }
-
-    fn function(&self, function: &Function) -> Option<String> {
-        function_text(function)
-    }
-}
-
-/// No columns at all, for printing a constant.
-struct NoColumns;
-
-impl ColumnNames for NoColumns {
-    fn column(&self, _index: usize) -> String {
-        String::new()
-    }
-
-    fn function(&self, function: &Function) -> Option<String> {
-        function_text(function)
     }
 }

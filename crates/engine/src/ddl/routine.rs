@@ -453,7 +453,7 @@ impl Session {
         let mut none = ParamTypes::none();
         let target = ty.info().is_none_or(|info| info.kind != b'p').then_some(ty);
         let bound = bind_typed_expression(&catalog, &path, &context, &mut none, default, target)?;
-        Ok(constant_text(&bound).into())
+        Ok(constant_text(&catalog, &bound).into())
     }
 
     /// What the function returns, and whether a set.
@@ -686,7 +686,7 @@ impl Session {
         let Some(routine) = self.routine(oid) else { return Ok(()) };
         self.lock_routine_name(routine.namespace, routine.name())?;
         let shown = self.routine_shown(&routine);
-        let dependents = self.dependents_of_routine(oid);
+        let dependents = self.dependents_by_text(oid);
         if !dependents.is_empty() {
             if behavior == Behavior::Restrict {
                 let lines: Vec<String> =
@@ -710,15 +710,15 @@ impl Session {
                 }
             });
             for (_, dependent) in dependents {
-                self.drop_dependent(oid, dependent)?;
+                self.drop_dependent(dependent)?;
             }
         }
         let transaction = self.transaction.as_ref().expect("N1: a statement runs in a transaction");
         self.state.catalog.borrow_mut().drop_routine(&self.state.database, transaction, oid)
     }
 
-    /// What uses a routine, each with its name in messages.
-    fn dependents_of_routine(&self, oid: Oid) -> Vec<(String, Dependent)> {
+    /// What uses a routine, or a relation's row type in its texts, each with its name in messages.
+    pub(super) fn dependents_by_text(&self, oid: Oid) -> Vec<(String, Dependent)> {
         let wanted = oid_text(oid);
         let catalog = self.state.catalog();
         let mut found = Vec::new();
@@ -772,7 +772,7 @@ impl Session {
         found
     }
 
-    fn drop_dependent(&self, _routine: Oid, dependent: Dependent) -> Result<()> {
+    pub(super) fn drop_dependent(&self, dependent: Dependent) -> Result<()> {
         match dependent {
             Dependent::Relation(oid) => {
                 if self.state.catalog().relation(oid).is_some() {
@@ -875,7 +875,7 @@ impl Session {
 }
 
 /// What goes with a routine.
-enum Dependent {
+pub(super) enum Dependent {
     Relation(Oid),
     Default(Oid, i16),
     Constraint(Oid, Oid),

@@ -1,11 +1,12 @@
 //! Type names to types.
 
 use ochre_base::{Error, Oid, Result, SqlState};
-use ochre_catalog::{RelationKind, oids as catalog_oids};
+use ochre_catalog::{RelationDescriptor, RelationKind, oids as catalog_oids};
 use ochre_parser::ast;
 use ochre_types::{PhysicalType, SqlType, type_info_named, typmod};
 
 use super::Binder;
+use super::view::OID_NAMESPACE;
 
 impl Binder<'_> {
     /// The type that a name stands for, its modifiers applied.
@@ -22,6 +23,9 @@ impl Binder<'_> {
             let error = Error::new(SqlState::UNDEFINED_OBJECT, format!("type \"{text}\" does not exist"));
             return Err(self.at(error, name.pos));
         };
+        if let Some(relation) = self.catalog.relation_of_type(ty.oid).map(|relation| relation.oid) {
+            self.note_type(name, relation);
+        }
         if !name.typmods.is_empty() {
             let arguments = name.typmods.iter().map(typmod_argument).collect::<Option<Vec<i32>>>();
             let Some(arguments) = arguments else {
@@ -50,6 +54,11 @@ impl Binder<'_> {
     fn find_type(&self, name: &ast::TypeName) -> Result<Option<SqlType>> {
         let last = name.name().as_str();
         if let Some(schema) = name.schema() {
+            if schema.as_str() == OID_NAMESPACE {
+                // A name in a stored text.
+                let relation = last.parse().ok().and_then(|oid| self.catalog.relation(Oid(oid)));
+                return Ok(relation.and_then(|relation| row_type(relation)));
+            }
             let Some(namespace) = self.catalog.namespace_named(schema) else {
                 let error =
                     Error::new(SqlState::INVALID_SCHEMA_NAME, format!("schema \"{schema}\" does not exist"));
@@ -67,10 +76,7 @@ impl Binder<'_> {
         {
             return Some(SqlType::new(info.oid, -1));
         }
-        let relation = self.catalog.relation_in(namespace, name)?;
-        let composite = !matches!(relation.kind, RelationKind::Index | RelationKind::Sequence);
-        (composite && relation.row_type.is_valid())
-            .then(|| SqlType::with_physical(relation.row_type, -1, PhysicalType::Record))
+        row_type(self.catalog.relation_in(namespace, name)?)
     }
 
     /// The type with this name in the search path, for calls like `float8(x)`.
@@ -80,6 +86,12 @@ impl Binder<'_> {
             None => self.search_path.iter().find_map(|namespace| self.type_in(*namespace, name.name())),
         }
     }
+}
+
+fn row_type(relation: &RelationDescriptor) -> Option<SqlType> {
+    let composite = !matches!(relation.kind, RelationKind::Index | RelationKind::Sequence);
+    (composite && relation.row_type.is_valid())
+        .then(|| SqlType::with_physical(relation.row_type, -1, PhysicalType::Record))
 }
 
 fn typmod_argument(expr: &ast::Expr) -> Option<i32> {

@@ -116,6 +116,16 @@ impl Binder<'_> {
         }
     }
 
+    /// Notes whose row type a name meant.
+    pub(crate) fn note_type(&mut self, name: &ast::TypeName, relation: Oid) {
+        if self.hide_positions > 0 || name.schema().is_some_and(|schema| schema.as_str() == OID_NAMESPACE) {
+            return;
+        }
+        if let (Some(edits), Some(offset)) = (&mut self.edits, name.pos.get()) {
+            edits.insert(offset, NameEdit::Columns(format!("{OID_NAMESPACE}.\"{relation}\"")));
+        }
+    }
+
     /// Notes what a column reference or a star meant.
     pub(crate) fn note_columns(&mut self, pos: ast::Pos, text: impl FnOnce(&mut Self) -> Option<String>) {
         if self.hide_positions > 0 || self.edits.is_none() {
