@@ -629,6 +629,11 @@ impl Instance {
         self.heaps.derived().used_bytes()
     }
 
+    /// How often scans have read such columns instead of pages, run of blocks by run of blocks.
+    pub fn column_cache_runs_read(&self) -> u64 {
+        self.heaps.derived().runs_read()
+    }
+
     /// Runs one cycle of the collector now, beside its own thread if it has one.
     ///
     /// # Errors

@@ -87,6 +87,7 @@ impl Outcome {
         self.done.statements += other.done.statements;
         self.done.refused += other.done.refused;
         self.done.commits += other.done.commits;
+        self.done.kept_runs += other.done.kept_runs;
         self.operations += other.operations;
         self.cuts += other.cuts;
         self.recovery_cuts += other.recovery_cuts;
@@ -98,10 +99,12 @@ impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} statements ({} refused), {} commits, {} operations on files, {} power cuts, {} more during recovery",
+            "{} statements ({} refused), {} commits, {} runs of blocks read from kept columns, {} operations on files, \
+             {} power cuts, {} more during recovery",
             self.done.statements,
             self.done.refused,
             self.done.commits,
+            self.done.kept_runs,
             self.operations,
             self.cuts,
             self.recovery_cuts
@@ -179,7 +182,7 @@ impl Run {
         let exhaustive = self.seed.is_multiple_of(EXHAUSTIVE_SEEDS);
         let generations = if exhaustive { 1 } else { 2 + self.random.below(3) };
         let mut instance = machine.open(self.settings).map_err(|error| format!("opening: {error:?}"))?;
-        make_sequence(&instance).map_err(|error| format!("making a sequence: {error:?}"))?;
+        make_surroundings(&instance).map_err(|error| format!("making its surroundings: {error:?}"))?;
         machine.fs.make_pretended_syncs_true();
         let mut world = World::default();
         for generation in 0..generations {
@@ -277,6 +280,7 @@ impl Run {
         self.outcome.done.statements += workload.done.statements;
         self.outcome.done.refused += workload.done.refused;
         self.outcome.done.commits += workload.done.commits;
+        self.outcome.done.kept_runs += instance.column_cache_runs_read();
         let last = machine.fs.operations();
         let mut states = machine.fs.take_states();
         states.insert(last, machine.fs.fork(last));
@@ -329,6 +333,7 @@ impl Run {
         let state = machine.fs.fork(cut);
         let world = verify::identify(&instance, history, history.possible(cut), history.drawn(cut))?;
         verify::sound(&instance)?;
+        self.outcome.done.kept_runs += instance.column_cache_runs_read();
         machine.fs.cut_power();
         drop(instance);
         // What goes on is the directory as it was recovered, killed once more.
@@ -357,14 +362,16 @@ impl Run {
     }
 }
 
-/// The sequence that clients draw from.
-pub(crate) fn make_sequence(instance: &Arc<Instance>) -> ochre_base::Result<()> {
+/// What there is before the clients come: the sequence that they draw from, a function, a type, a role.
+pub(crate) fn make_surroundings(instance: &Arc<Instance>) -> ochre_base::Result<()> {
     let mut session = connect(instance)?;
     query(&mut session, "CREATE SEQUENCE numbers CACHE 1")?;
     query(
         &mut session,
         "CREATE FUNCTION backwards(text) RETURNS text IMMUTABLE LANGUAGE plpgsql AS $$ BEGIN RETURN reverse($1); END $$",
     )?;
+    query(&mut session, "CREATE TYPE pair AS (x int, y text)")?;
+    query(&mut session, "CREATE ROLE readers")?;
     acknowledge(&session)
 }
 
@@ -393,7 +400,7 @@ pub fn cut_creation(seed: u64) -> Result<u64, String> {
         machine.fs.crash([CrashMode::DropUnsynced, CrashMode::Random][random.below(2) as usize]);
         let fail = |what: String| format!("seed {seed} creation cut after operation {cut}: {what}");
         let instance = machine.open(settings).map_err(|error| fail(format!("{error:?}")))?;
-        make_sequence(&instance).map_err(|error| fail(format!("{error:?}")))?;
+        make_surroundings(&instance).map_err(|error| fail(format!("{error:?}")))?;
         verify::holds(&instance, &World::default()).map_err(fail)?;
         verify::sound(&instance).map_err(fail)?;
         machine.fs.cut_power();

@@ -30,6 +30,10 @@ pub struct Table {
     pub columns: Vec<Column>,
     pub rows: BTreeMap<i64, Row>,
     pub indexes: BTreeSet<String>,
+    /// Whether its rows are in partitions.
+    pub partitioned: bool,
+    /// Whether a role was given SELECT on it.
+    pub readable: bool,
     /// Raised by changes that older snapshots are not kept from seeing.
     pub shape: u64,
 }
@@ -39,6 +43,14 @@ impl Table {
     pub fn column(&self, name: &str) -> Option<usize> {
         self.columns.iter().position(|column| column.name == name)
     }
+}
+
+/// A role.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Role {
+    pub login: bool,
+    /// Whether it is a member of the role that was given SELECT on tables.
+    pub reads: bool,
 }
 
 /// What a transaction has done to a table.
@@ -54,12 +66,15 @@ pub enum Change {
 #[derive(Debug, Clone, Default)]
 pub struct Overlay {
     pub tables: BTreeMap<TableId, Change>,
+    /// Roles by name; `None` are dropped.
+    pub roles: BTreeMap<String, Option<Role>>,
 }
 
 /// A committed state (M2).
 #[derive(Debug, Clone, Default)]
 pub struct World {
     pub tables: BTreeMap<TableId, Arc<Table>>,
+    pub roles: BTreeMap<String, Role>,
     /// Prepared transactions by name.
     pub prepared: BTreeMap<String, Arc<Overlay>>,
 }
@@ -67,7 +82,7 @@ pub struct World {
 impl Overlay {
     /// Whether nothing was done.
     pub fn is_empty(&self) -> bool {
-        self.tables.is_empty()
+        self.tables.is_empty() && self.roles.is_empty()
     }
 
     /// Puts rows, or deletes them.
@@ -82,6 +97,12 @@ impl Overlay {
     /// Replaces a table, or drops it.
     pub fn put_table(&mut self, id: TableId, table: Option<Table>) {
         self.tables.insert(id, Change::Whole(table.map(Arc::new)));
+    }
+
+    /// Adds changes of whole tables and of roles.
+    pub fn put_definitions(&mut self, change: Overlay) {
+        self.tables.extend(change.tables);
+        self.roles.extend(change.roles);
     }
 }
 
@@ -117,6 +138,18 @@ impl World {
 
     /// The state after a transaction has committed.
     pub fn commit(&self, overlay: &Overlay) -> World {
-        World { tables: self.tables(overlay), prepared: self.prepared.clone() }
+        World { tables: self.tables(overlay), roles: self.roles(overlay), prepared: self.prepared.clone() }
+    }
+
+    /// The roles as a transaction sees them.
+    pub fn roles(&self, overlay: &Overlay) -> BTreeMap<String, Role> {
+        let mut roles = self.roles.clone();
+        for (name, role) in &overlay.roles {
+            match role {
+                Some(role) => roles.insert(name.clone(), *role),
+                None => roles.remove(name),
+            };
+        }
+        roles
     }
 }

@@ -23,7 +23,7 @@ const SETTINGS: Settings = Settings {
 };
 
 /// What is there when a snapshot is taken that stays open.
-const MADE: [&str; 19] = [
+const MADE: [&str; 29] = [
     "CREATE TABLE t (id int PRIMARY KEY, k int, v text, n numeric, w timestamptz, a int[], j jsonb, big text)",
     "INSERT INTO t SELECT i, i * 7 % 100, repeat('v', i % 40), i * 1.50, '2020-01-01'::timestamptz + i * interval '1 hour',
          array[i, NULL, i + 1], jsonb_build_object('i', i), NULL FROM generate_series(1, 200) AS i",
@@ -43,8 +43,18 @@ const MADE: [&str; 19] = [
     "CREATE VIEW shown AS SELECT t.id, c FROM t JOIN child ON child.t = t.id",
     "CREATE SEQUENCE numbers",
     "SELECT nextval('numbers') FROM generate_series(1, 40)",
+    "CREATE INDEX wide_h ON wide USING hash (n)",
+    "CREATE TYPE pair AS (x int, y text)",
+    "CREATE TABLE parted (k int PRIMARY KEY, p pair, CHECK ((p).x > 0)) PARTITION BY RANGE (k)",
+    "CREATE TABLE parted_low PARTITION OF parted FOR VALUES FROM (0) TO (100)",
+    "CREATE TABLE parted_rest PARTITION OF parted DEFAULT",
+    "INSERT INTO parted SELECT i, row(i, 'y' || i)::pair FROM generate_series(1, 200) AS i",
+    "CREATE ROLE reader",
+    "GRANT SELECT ON t, parted TO reader",
+    "CREATE TABLE still AS SELECT i, i % 7 AS n, repeat('s', 200) AS s FROM generate_series(1, 500) AS i",
     "ANALYZE t",
     "CHECKPOINT",
+    "VACUUM still",
 ];
 
 /// What is done beside that snapshot.
@@ -78,7 +88,7 @@ const CHANGED: [&str; 23] = [
 ];
 
 /// What is tried on a changed directory.
-const TRIED: [&str; 36] = [
+const TRIED: [&str; 44] = [
     "SELECT count(*), count(nspname) FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace",
     "SELECT attrelid::regclass, attname, format_type(atttypid, atttypmod) FROM pg_attribute WHERE attnum > 0",
     "SELECT pg_get_indexdef(indexrelid) FROM pg_index",
@@ -88,6 +98,12 @@ const TRIED: [&str; 36] = [
     "SELECT * FROM wide",
     "SELECT * FROM child",
     "SELECT * FROM shown",
+    "SELECT * FROM parted",
+    "SELECT count(*), sum(n), min(s) FROM still WHERE n < 5",
+    "SELECT count(*), sum(n), min(s) FROM still WHERE n < 5",
+    // From the columns that the second time has kept.
+    "SELECT count(*), sum(n), min(s) FROM still WHERE n < 5",
+    "SELECT relname FROM pg_class WHERE has_table_privilege('reader', oid, 'SELECT')",
     "SET enable_seqscan = off",
     "SELECT id, length(big) FROM t WHERE k BETWEEN 3 AND 20",
     "SELECT count(*) FROM t WHERE a && '{3,4,100}' AND j ? 'i'",
@@ -97,6 +113,7 @@ const TRIED: [&str; 36] = [
     "SELECT * FROM t WHERE length(v) = 7 ORDER BY k",
     "SELECT key FROM wide ORDER BY key DESC",
     "SELECT count(k), min(v) FROM t WHERE k > 50",
+    "SELECT key FROM wide WHERE n = 33",
     "RESET enable_seqscan",
     "COMMIT PREPARED 'one'",
     "ROLLBACK PREPARED 'two'",
@@ -106,6 +123,8 @@ const TRIED: [&str; 36] = [
     "UPDATE t SET k = k + 7, v = v || 'tried' WHERE id % 2 = 1",
     "UPDATE t SET big = repeat(md5(id::text), 200) WHERE id % 7 = 1",
     "UPDATE wide SET n = n + 1",
+    "UPDATE parted SET k = k + 90, p.y = 'moved' WHERE k < 50",
+    "UPDATE still SET n = n + 1 WHERE i % 3 = 0",
     "DELETE FROM t WHERE id % 3 = 0",
     "DELETE FROM wide WHERE n < 250",
     "VACUUM t",
@@ -113,7 +132,7 @@ const TRIED: [&str; 36] = [
     "ALTER TABLE t ALTER COLUMN k TYPE bigint",
     "CREATE INDEX again ON t (v)",
     "CHECKPOINT",
-    "DROP TABLE t, wide CASCADE",
+    "DROP TABLE t, wide, parted CASCADE",
     "CREATE TABLE after_all AS SELECT i FROM generate_series(1, 10) AS i",
 ];
 

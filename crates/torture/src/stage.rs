@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ochre_engine::Instance;
 use ochre_env::sim::{SimFileSystem, SimRandom};
 
-use crate::campaign::make_sequence;
+use crate::campaign::make_surroundings;
 use crate::machine::{Machine, Settings};
 use crate::model::World;
 use crate::workload::{History, Names, Workload};
@@ -24,7 +24,7 @@ impl Stage {
     pub(crate) fn new(settings: Settings, seed: u64) -> Result<Stage, String> {
         let machine = Machine::with_database(settings, seed).map_err(|error| format!("{error:?}"))?;
         let instance = machine.open(settings).map_err(|error| format!("opening: {error:?}"))?;
-        make_sequence(&instance).map_err(|error| format!("making a sequence: {error:?}"))?;
+        make_surroundings(&instance).map_err(|error| format!("making its surroundings: {error:?}"))?;
         Ok(Stage { machine, instance, seed, random: SimRandom::new(seed), names: Names::default() })
     }
 

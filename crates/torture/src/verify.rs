@@ -8,26 +8,42 @@ use ochre_base::SqlState;
 use ochre_engine::{Instance, check};
 
 use crate::client::{Answer, TextRow, connect, query};
-use crate::model::{Change, Overlay, Table, World};
+use crate::model::{Change, Overlay, Role, Table, World};
 use crate::workload::{History, Verdict, compare_rows};
 
 const COLUMNS: &str = "SELECT c.relname, a.attname, format_type(a.atttypid, a.atttypmod) FROM pg_class c \
     JOIN pg_attribute a ON a.attrelid = c.oid JOIN pg_namespace n ON n.oid = c.relnamespace \
-    WHERE n.nspname = 'public' AND c.relkind = 'r' AND a.attnum > 0 AND NOT a.attisdropped \
-    ORDER BY c.relname, a.attnum";
-const INDEXES: &str = "SELECT tablename, indexname FROM pg_indexes WHERE schemaname = 'public'";
+    WHERE n.nspname = 'public' AND c.relkind IN ('r', 'p') AND NOT c.relispartition AND a.attnum > 0 \
+    AND NOT a.attisdropped ORDER BY c.relname, a.attnum";
+const INDEXES: &str = "SELECT tablename, indexname FROM pg_indexes JOIN pg_class ON relname = tablename \
+    WHERE schemaname = 'public' AND NOT relispartition";
+/// Partitions, each with as many indexes as its table has.
+const PARTITIONS: &str = "SELECT p.relname, c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid \
+    JOIN pg_class p ON p.oid = i.inhparent WHERE c.relkind = 'r' AND c.relispartition \
+    AND (SELECT count(*) FROM pg_index WHERE indrelid = c.oid) = (SELECT count(*) FROM pg_index WHERE indrelid = p.oid)";
+const READABLE: &str = "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace \
+    AND relkind IN ('r', 'p') AND has_table_privilege('readers', oid, 'SELECT')";
+const ROLES: &str = "SELECT rolname, rolcanlogin, EXISTS (SELECT FROM pg_auth_members m \
+    JOIN pg_roles g ON g.oid = m.roleid WHERE m.member = r.oid AND g.rolname = 'readers') \
+    FROM pg_roles r WHERE rolname LIKE 'u%'";
 const PREPARED: &str = "SELECT gid FROM pg_prepared_xacts";
+/// How often the columns that are no large values are read again: the last time from kept columns, where the recovered
+/// pages say that every snapshot sees their rows.
+const READ_AGAIN: usize = 3;
 
 /// What a directory holds.
 struct Found {
     tables: BTreeMap<String, FoundTable>,
     prepared: BTreeSet<String>,
+    roles: BTreeMap<String, Role>,
 }
 
 #[derive(Default)]
 struct FoundTable {
     columns: Vec<(String, String)>,
     indexes: BTreeSet<String>,
+    partitions: usize,
+    readable: bool,
     /// `None` when a prepared transaction keeps readers out.
     rows: Option<Vec<TextRow>>,
 }
@@ -104,6 +120,20 @@ fn read(instance: &Arc<Instance>) -> Result<Found, String> {
         let [table, index] = texts(row);
         tables.entry(table).or_default().indexes.insert(index);
     }
+    for row in ask(PARTITIONS).map_err(told)?.rows {
+        let [table, _] = texts(row);
+        tables.entry(table).or_default().partitions += 1;
+    }
+    for row in ask(READABLE).map_err(told)?.rows {
+        let [table] = texts(row);
+        tables.entry(table).or_default().readable = true;
+    }
+    let is_true = |text: &String| text == "t";
+    let mut roles = BTreeMap::new();
+    for row in ask(ROLES).map_err(told)?.rows {
+        let [name, login, reads] = texts(row);
+        roles.insert(name, Role { login: is_true(&login), reads: is_true(&reads) });
+    }
     let prepared =
         ask(PREPARED).map_err(told)?.rows.into_iter().map(|row| texts::<1>(row).concat()).collect();
     for (name, table) in &mut tables {
@@ -112,8 +142,22 @@ fn read(instance: &Arc<Instance>) -> Result<Found, String> {
             Err(error) if error.sqlstate() == SqlState::LOCK_NOT_AVAILABLE => None,
             Err(error) => return Err(format!("reading {name}: {error:?}")),
         };
+        let Some(rows) = &table.rows else { continue };
+        let small: Vec<usize> = (0..table.columns.len()).filter(|at| table.columns[*at].0 != "v").collect();
+        let list: Vec<&str> = small.iter().map(|at| table.columns[*at].0.as_str()).collect();
+        let projected = |row: &TextRow| small.iter().map(|at| row[*at].clone()).collect();
+        let mut expected: Vec<TextRow> = rows.iter().map(projected).collect();
+        expected.sort();
+        for time in 1..=READ_AGAIN {
+            let sql = format!("SELECT {} FROM {name}", list.join(", "));
+            let mut again = ask(&sql).map_err(told)?.rows;
+            again.sort();
+            if again != expected {
+                return Err(format!("{sql} gives other rows the {time}. time"));
+            }
+        }
     }
-    Ok(Found { tables, prepared })
+    Ok(Found { tables, prepared, roles })
 }
 
 fn texts<const N: usize>(row: TextRow) -> [String; N] {
@@ -126,6 +170,9 @@ impl Found {
         let prepared: BTreeSet<String> = world.prepared.keys().cloned().collect();
         if self.prepared != prepared {
             return Err(format!("prepared are {:?}, not {prepared:?}", self.prepared));
+        }
+        if self.roles != world.roles {
+            return Err(format!("the roles are {:?}, not {:?}", self.roles, world.roles));
         }
         let mut expected: BTreeMap<&str, (&Table, bool)> = BTreeMap::new();
         for (id, table) in &world.tables {
@@ -154,6 +201,12 @@ impl FoundTable {
         }
         if self.indexes != table.indexes {
             return Err(format!("the indexes are {:?}, not {:?}", self.indexes, table.indexes));
+        }
+        if self.partitions != if table.partitioned { 3 } else { 0 } {
+            return Err(format!("{} partitions have all its indexes", self.partitions));
+        }
+        if self.readable != table.readable {
+            return Err(format!("its being readable is {}, not {}", self.readable, table.readable));
         }
         match &self.rows {
             Some(rows) => compare_rows(table.rows.iter(), rows.clone()),

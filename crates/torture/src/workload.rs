@@ -95,6 +95,8 @@ pub struct Done {
     pub statements: u64,
     pub refused: u64,
     pub commits: u64,
+    /// Runs of blocks that were read from kept columns.
+    pub kept_runs: u64,
 }
 
 /// Names that were never used before, over all restarts.
@@ -244,6 +246,7 @@ impl<'a> Workload<'a> {
                 self.machine.clock.advance(Duration::from_secs(self.random.below(100)));
                 Ok(())
             }
+            9..11 => self.watch(),
             _ => {
                 let who = self.random.below(self.clients.len() as u64) as usize;
                 self.turn(who)?;
@@ -359,6 +362,7 @@ impl<'a> Workload<'a> {
             34..44 => self.read(who),
             44..47 => self.draw(who),
             47..53 if !repeatable => self.change_table(who),
+            53..55 if !repeatable => self.change_role(who),
             _ => self.change_rows(who),
         }
     }
@@ -371,6 +375,7 @@ impl<'a> Workload<'a> {
             35..46 => self.change_table(who),
             46..51 => self.tend(who),
             51..58 => self.finish_prepared(who),
+            58..60 => self.change_role(who),
             _ => self.change_rows(who),
         }
     }

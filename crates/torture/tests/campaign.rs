@@ -25,6 +25,7 @@ fn nothing_acknowledged_is_lost() {
     }
     println!("{all}");
     assert!(all.cuts > 50, "{all}");
+    assert!(all.done.kept_runs > 100, "{all}");
 }
 
 #[test]

@@ -21,7 +21,8 @@ fn every_change_fails_with_enospc() {
     assert!(swept.fired.len() > 100 && swept.told > 50);
 }
 
-/// Kinds that are rare among the changes: files are made and removed, space is reserved, directories are synced.
+/// Kinds that are rare among the changes: files are made and removed, space is reserved, directories are synced, segments
+/// of the log that are needed at once are made by their length.
 #[test]
 fn rare_changes_fail() {
     for fault in [Fault::Io, Fault::NoSpace] {

@@ -8,6 +8,11 @@ fn is_found(planted: Planted, most: u64) {
     for seed in 0..most {
         if let Err(failure) = campaign.run(seed) {
             println!("{planted:?} is found by seed {seed}: {}", failure.what);
+            let told = failure.to_string();
+            let place = format!("seed {seed} generation {} step {}", failure.generation, failure.step);
+            assert!(told.starts_with(&place), "{told}");
+            let again = campaign.run(seed).expect_err("a seed is one run").to_string();
+            assert_eq!(again, told, "a seed is one run");
             return;
         }
     }

@@ -38,6 +38,8 @@ pub struct DerivedBudget {
     used_bytes: AtomicUsize,
     /// Scans that have asked so far.
     scans: AtomicU64,
+    /// Runs that scans have read from what is kept.
+    runs_read: AtomicU64,
     owners: Mutex<Vec<Weak<Derived>>>,
 }
 
@@ -50,6 +52,11 @@ impl DerivedBudget {
     /// Bytes that are kept.
     pub fn used_bytes(&self) -> usize {
         self.used_bytes.load(Ordering::Relaxed)
+    }
+
+    /// How many runs scans have read from what is kept instead of pages, so far.
+    pub fn runs_read(&self) -> u64 {
+        self.runs_read.load(Ordering::Relaxed)
     }
 
     fn has_room(&self) -> bool {
@@ -136,6 +143,11 @@ impl Derived {
     pub fn find(&self, run: u32) -> Option<Arc<dyn Any + Send + Sync>> {
         let runs = self.runs.read();
         runs.get(run as usize)?.kept.as_ref().map(|kept| Arc::clone(&kept.value))
+    }
+
+    /// A scan reads a run from what is kept.
+    pub fn count_read(&self) {
+        self.budget.runs_read.fetch_add(1, Ordering::Relaxed);
     }
 
     /// A scan passes a run of which nothing is kept: whether it is worth keeping something, since it is not the first one.

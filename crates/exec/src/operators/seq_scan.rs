@@ -183,7 +183,11 @@ impl SeqScan {
             let made = CachedRun::make(ctx, heap, codec, range, positions, kept.as_deref(), ring)?;
             kept = made.or(kept);
         }
-        Ok(kept.filter(|kept| kept.has(positions)))
+        let kept = kept.filter(|kept| kept.has(positions));
+        if kept.is_some() {
+            heap.derived().count_read();
+        }
+        Ok(kept)
     }
 
     /// Takes rows of kept columns; false when the batch has to be given out first.

@@ -7,6 +7,10 @@ use ochre_base::SqlState;
 use super::{KEYS, Verdict, Workload, column};
 use crate::model::{Column, Overlay, Row, Table, TableId};
 
+/// Keys of rows that only fill a table begin here, and so many come at once.
+const FILLED_FROM: i64 = 3000;
+const FILLED: i64 = 160;
+
 /// What an update makes of a value.
 type Edit = Box<dyn Fn(&Option<Arc<str>>) -> Option<Arc<str>>>;
 
@@ -37,6 +41,17 @@ impl Workload<'_> {
             // Whether the key is still there is not for its snapshot to say.
             return Ok(());
         }
+        self.perform(who, id, statement)
+    }
+
+    /// Gives a table rows that take some blocks.
+    pub(super) fn fill(&mut self, who: usize, id: TableId, table: &Table) -> Verdict {
+        let from = table.rows.keys().next_back().map_or(FILLED_FROM, |last| (last + 1).max(FILLED_FROM));
+        let statement = self.insert_between(id, table, from, from + FILLED - 1, true);
+        self.perform(who, id, statement)
+    }
+
+    fn perform(&mut self, who: usize, id: TableId, statement: RowStatement) -> Verdict {
         let begun = self.machine.fs.operations();
         let world = self.world().clone();
         if self.clients[who].open.is_none() && !statement.duplicate {
@@ -125,9 +140,19 @@ impl Workload<'_> {
 
     fn insert_series(&self, id: TableId, table: &Table) -> RowStatement {
         let from = (KEYS + self.below(20) * 50) as i64;
-        let to = from + self.below(60) as i64;
+        self.insert_between(id, table, from, from + self.below(60) as i64, self.chance(20))
+    }
+
+    /// Rows with these keys; wide ones have a value in `v`, if there is such a column.
+    fn insert_between(&self, id: TableId, table: &Table, from: i64, to: i64, wide: bool) -> RowStatement {
+        let v = table.column("v").filter(|_| wide);
+        let (column_v, value_v) = match v {
+            Some(_) => (", v", ", repeat('v' || g || ' ', 100)"),
+            None => ("", ""),
+        };
         let sql = format!(
-            "INSERT INTO {} (id, n, s) SELECT g, g % 13, 'g' || g FROM generate_series({from}, {to}) AS g",
+            "INSERT INTO {} (id, n, s{column_v}) SELECT g, g % 13, 'g' || g{value_v} \
+             FROM generate_series({from}, {to}) AS g",
             table.name
         );
         let mut effect = Vec::new();
@@ -136,6 +161,9 @@ impl Workload<'_> {
             row[0] = text(key);
             row[column(table, "n")] = text(key % 13);
             row[column(table, "s")] = Some(format!("g{key}").into());
+            if let Some(v) = v {
+                row[v] = Some(format!("v{key} ").repeat(100).into());
+            }
             effect.push((key, Some(row.into())));
         }
         let duplicate = table.rows.range(from..=to).next().is_some();
@@ -188,8 +216,9 @@ impl Workload<'_> {
                 format!("{name} = repeat('wxyz', {large})"),
                 Box::new(move |_| Some("wxyz".repeat(large).into())),
             ),
+            ("pair", 0) => (format!("{name}.x = 5"), Box::new(with_x_of_five)),
             ("integer[]", 0) => (format!("{name} = array_append({name}, 7)"), Box::new(with_seven)),
-            ("integer[]", _) => {
+            ("integer[]" | "pair", _) => {
                 (format!("{name} = {}", literal(target, &given)), Box::new(move |_| given.clone()))
             }
             ("text", _) => {
@@ -232,6 +261,7 @@ impl Workload<'_> {
 
     fn value(&self, column: &Column, key: i64) -> Option<Arc<str>> {
         match column.name.as_str() {
+            _ if column.ty == "pair" => self.chance(80).then(|| self.pair()),
             "id" => text(key),
             "n" => text(self.below(20)),
             "s" => Some(format!("s{}", self.below(1000)).into()),
@@ -249,6 +279,13 @@ impl Workload<'_> {
             _ if self.chance(30) => None,
             _ => text(self.below(1_000_000)),
         }
+    }
+
+    /// A value of the composite type, parts of which may be NULL.
+    fn pair(&self) -> Arc<str> {
+        let x = if self.chance(80) { self.below(30).to_string() } else { String::new() };
+        let y = if self.chance(80) { format!("y{}", self.below(30)) } else { String::new() };
+        format!("({x},{y})").into()
     }
 
     /// A small array of small numbers.
@@ -283,6 +320,12 @@ fn with_seven(value: &Option<Arc<str>>) -> Option<Arc<str>> {
     Some(format!("{{{}}}", all.join(",")).into())
 }
 
+/// What `p.x = 5` makes of a value of the composite type.
+fn with_x_of_five(value: &Option<Arc<str>>) -> Option<Arc<str>> {
+    let y = value.as_deref().and_then(|value| value.split_once(',')).map_or(")", |(_, y)| y);
+    Some(format!("(5,{y}").into())
+}
+
 /// The elements of an array.
 pub(super) fn elements(value: &Option<Arc<str>>) -> Vec<String> {
     let inside = value.as_deref().unwrap_or_default().trim_matches(['{', '}']);
@@ -292,7 +335,7 @@ pub(super) fn elements(value: &Option<Arc<str>>) -> Vec<String> {
 pub(super) fn literal(column: &Column, value: &Option<Arc<str>>) -> String {
     match value {
         None => "NULL".to_string(),
-        Some(value) if matches!(column.ty, "text" | "integer[]") => format!("'{value}'"),
+        Some(value) if matches!(column.ty, "text" | "integer[]" | "pair") => format!("'{value}'"),
         Some(value) => value.to_string(),
     }
 }

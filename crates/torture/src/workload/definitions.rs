@@ -6,7 +6,15 @@ use ochre_base::SqlState;
 
 use super::changes::text;
 use super::{MAX_TABLES, Verdict, Workload, column};
-use crate::model::{Change, Column, Overlay, Table, TableId};
+use crate::model::{Change, Column, Overlay, Role, Table, TableId};
+
+const MAX_ROLES: usize = 4;
+/// The partitions of a table that has some, with the keys that they take.
+const PARTITIONS: [(&str, &str); 3] = [
+    ("low", "FOR VALUES FROM (MINVALUE) TO (150)"),
+    ("middle", "FOR VALUES FROM (150) TO (500)"),
+    ("rest", "DEFAULT"),
+];
 
 impl Workload<'_> {
     /// VACUUM and the like: nothing that the model sees.
@@ -46,18 +54,23 @@ impl Workload<'_> {
                 new.shape += 1;
                 format!("TRUNCATE {name}")
             }
-            20..35 if table.columns.len() < 9 => {
+            20..35 if table.columns.len() < 10 => {
                 let column = format!("c{}", self.names.next());
-                let default = if self.chance(60) { text(self.below(100)) } else { None };
-                new.columns.push(Column { name: column.clone(), ty: "integer", default: default.clone() });
+                let (ty, default) = if self.chance(25) {
+                    ("pair", Some("(8,new)".into()))
+                } else {
+                    ("integer", text(self.below(100)))
+                };
+                let default = default.filter(|_| self.chance(60));
+                new.columns.push(Column { name: column.clone(), ty, default: default.clone() });
                 for row in new.rows.values_mut() {
                     let mut values = row.to_vec();
                     values.push(default.clone());
                     *row = values.into();
                 }
                 new.shape += 1;
-                let clause = default.map(|value| format!(" DEFAULT {value}")).unwrap_or_default();
-                format!("ALTER TABLE {name} ADD COLUMN {column} int{clause}")
+                let clause = default.map(|value| format!(" DEFAULT '{value}'")).unwrap_or_default();
+                format!("ALTER TABLE {name} ADD COLUMN {column} {ty}{clause}")
             }
             35..43 if !spare.is_empty() => {
                 let column = spare[self.below(spare.len() as u64) as usize].name.clone();
@@ -81,6 +94,14 @@ impl Workload<'_> {
                 new.name = format!("t{}", self.names.next());
                 format!("ALTER TABLE {name} RENAME TO {}", new.name)
             }
+            55..61 if table.partitioned => {
+                let (part, bounds) = PARTITIONS[self.below(3) as usize];
+                let part = format!("p{}_{part}", id.0);
+                new.shape += 1;
+                format!(
+                    "ALTER TABLE {name} DETACH PARTITION {part}; ALTER TABLE {name} ATTACH PARTITION {part} {bounds}"
+                )
+            }
             55..70 if table.indexes.len() > 1 => {
                 let indexes: Vec<&String> =
                     table.indexes.iter().filter(|index| !index.ends_with("_pkey")).collect();
@@ -101,10 +122,14 @@ impl Workload<'_> {
 
     /// Whether another open or prepared transaction has changed a table by DDL.
     fn others_change(&self, who: usize, id: TableId) -> bool {
-        let others = self.clients.iter().enumerate().filter(|(at, _)| *at != who);
+        self.others(who).any(|overlay| matches!(overlay.tables.get(&id), Some(Change::Whole(_))))
+    }
+
+    /// What other open and prepared transactions have done.
+    fn others(&self, who: usize) -> impl Iterator<Item = &Overlay> {
+        let others = self.clients.iter().enumerate().filter(move |(at, _)| *at != who);
         let open = others.filter_map(|(_, client)| client.open.as_ref().map(|open| &open.overlay));
-        let prepared = self.world().prepared.values().map(|overlay| &**overlay);
-        open.chain(prepared).any(|overlay| matches!(overlay.tables.get(&id), Some(Change::Whole(_))))
+        open.chain(self.world().prepared.values().map(|overlay| &**overlay))
     }
 
     fn create_index(&self, index: &str, table: &str) -> String {
@@ -134,27 +159,81 @@ impl Workload<'_> {
             column("s", "text"),
             column("v", "text"),
             column("a", "integer[]"),
+            column("p", "pair"),
         ];
         let indexes = [format!("{name}_pkey")].into();
-        let sql = format!("CREATE TABLE {name} (id int PRIMARY KEY, n int, s text, v text, a int[])");
-        let table = Table { name, columns, rows: BTreeMap::new(), indexes, shape: 0 };
+        let (partitioned, readable) = (self.chance(25), self.chance(30));
+        let mut sql =
+            format!("CREATE TABLE {name} (id int PRIMARY KEY, n int, s text, v text, a int[], p pair)");
+        if partitioned {
+            sql += " PARTITION BY RANGE (id)";
+            for (part, bounds) in PARTITIONS {
+                sql += &format!("; CREATE TABLE p{}_{part} PARTITION OF {name} {bounds}", id.0);
+            }
+        }
+        if readable {
+            sql += &format!("; GRANT SELECT ON {name} TO readers");
+        }
+        let rows = BTreeMap::new();
+        let table = Table { name, columns, rows, indexes, partitioned, readable, shape: 0 };
         self.replace_table(who, id, &sql, Some(table))
+    }
+
+    /// Makes a role, changes or drops it.
+    pub(super) fn change_role(&mut self, who: usize) -> Verdict {
+        let none = Overlay::default();
+        let overlay = self.clients[who].open.as_ref().map_or(&none, |open| &open.overlay);
+        let mut roles = self.world().roles(overlay);
+        let count = roles.len();
+        // Nobody may change what another transaction is changing.
+        roles.retain(|name, _| !self.others(who).any(|other| other.roles.contains_key(name)));
+        let new = count < MAX_ROLES && self.chance(40);
+        let chosen = self.below(roles.len().max(1) as u64) as usize;
+        let (sql, name, role) = match roles.into_iter().nth(chosen) {
+            Some((name, role)) if !new => match self.below(4) {
+                0 => (format!("DROP ROLE {name}"), name, None),
+                1 => {
+                    let verb = if role.reads { "REVOKE readers FROM" } else { "GRANT readers TO" };
+                    (format!("{verb} {name}"), name, Some(Role { reads: !role.reads, ..role }))
+                }
+                _ => {
+                    let word = if role.login { "NOLOGIN" } else { "LOGIN" };
+                    (format!("ALTER ROLE {name} {word}"), name, Some(Role { login: !role.login, ..role }))
+                }
+            },
+            _ if count < MAX_ROLES => {
+                let name = format!("u{}", self.names.next());
+                let role = Role { login: self.chance(50), reads: self.chance(50) };
+                let login = if role.login { " LOGIN" } else { "" };
+                let member = if role.reads { " IN ROLE readers" } else { "" };
+                (format!("CREATE ROLE {name}{login}{member}"), name, Some(role))
+            }
+            _ => return Ok(()),
+        };
+        let mut change = Overlay::default();
+        change.roles.insert(name, role);
+        self.define(who, &sql, change)
     }
 
     /// Runs DDL that makes a table another one.
     fn replace_table(&mut self, who: usize, id: TableId, sql: &str, table: Option<Table>) -> Verdict {
+        let mut change = Overlay::default();
+        change.put_table(id, table);
+        self.define(who, sql, change)
+    }
+
+    /// Runs a statement that changes definitions.
+    fn define(&mut self, who: usize, sql: &str, change: Overlay) -> Verdict {
         let begun = self.machine.fs.operations();
-        let mut alone = Overlay::default();
-        alone.put_table(id, table.clone());
         if self.clients[who].open.is_none() {
-            self.attempt = Some(self.world().commit(&alone));
+            self.attempt = Some(self.world().commit(&change));
         }
         if let Err(error) = self.run(who, sql) {
             return self.excuse(who, sql, &error);
         }
         match &mut self.clients[who].open {
-            Some(open) => open.overlay.put_table(id, table),
-            None => self.committed(who, begun, &alone),
+            Some(open) => open.overlay.put_definitions(change),
+            None => self.committed(who, begun, &change),
         }
         Ok(())
     }
