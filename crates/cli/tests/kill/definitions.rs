@@ -81,6 +81,13 @@ impl Definitions {
         let gone = std::mem::take(&mut *self.gone.lock().expect("no client panics"));
         let back: Vec<&u64> = gone.intersection(&present).collect();
         assert!(back.is_empty(), "dropped and there: {back:?}");
+        // A role has its privilege from the beginning to the end.
+        let roles = "SELECT substr(rolname, 6)::bigint, coalesce(has_table_privilege(rolname,
+            to_regclass('made_' || substr(rolname, 6)), 'SELECT'), true) FROM pg_roles WHERE rolname LIKE 'role\\_%'";
+        let roles = client.query(roles, &[]).await.expect("the roles");
+        let without: Vec<i64> =
+            roles.iter().filter(|row| !row.get::<_, bool>(1)).map(|row| row.get(0)).collect();
+        assert!(without.is_empty(), "roles without their privilege: {without:?}");
         for number in present {
             let counted = client.query_one(&format!("SELECT count(*) FROM made_{number}"), &[]).await;
             let count: i64 = counted.unwrap_or_else(|error| panic!("made_{number}: {error:?}")).get(0);
@@ -89,12 +96,16 @@ impl Definitions {
             dropped.unwrap_or_else(|error| panic!("made_{number}: {error:?}"));
             self.gone.lock().expect("no client panics").insert(number);
         }
+        for role in roles {
+            let dropped = client.batch_execute(&format!("DROP ROLE role_{}", role.get::<_, i64>(0))).await;
+            dropped.unwrap_or_else(|error| panic!("{role:?}: {error:?}"));
+        }
     }
 }
 
 /// Statements that leave the table's rows what they are, by its number.
 fn changes(number: u64) -> Vec<String> {
-    match number % 7 {
+    match number % 10 {
         0 => vec![format!("ALTER TABLE made_{number} ADD COLUMN more int DEFAULT {number}")],
         1 => vec![format!("BEGIN; TRUNCATE made_{number}; INSERT INTO made_{number} VALUES (1); ROLLBACK")],
         2 => vec![format!(
@@ -106,6 +117,20 @@ fn changes(number: u64) -> Vec<String> {
             format!("ALTER TABLE made_{number} DROP COLUMN v; UPDATE made_{number} SET id = id + 1000"),
             format!("VACUUM FULL made_{number}"),
         ],
+        6 => vec![format!("CREATE INDEX ON made_{number} USING gin (string_to_array(v, NULL))")],
+        7 => vec![
+            format!(
+                "BEGIN; CREATE ROLE role_{number}; GRANT SELECT ON made_{number} TO role_{number}; COMMIT"
+            ),
+            format!(
+                "BEGIN; REVOKE SELECT ON made_{number} FROM role_{number}; DROP ROLE role_{number}; COMMIT"
+            ),
+        ],
+        8 => vec![format!(
+            "BEGIN; ALTER TABLE made_{number} RENAME TO part_{number};
+             CREATE TABLE made_{number} (id int, v text) PARTITION BY LIST (id);
+             ALTER TABLE made_{number} ATTACH PARTITION part_{number} DEFAULT; COMMIT"
+        )],
         _ => vec![format!("CREATE INDEX CONCURRENTLY ON made_{number} (length(v))")],
     }
 }

@@ -7,7 +7,7 @@
 //!
 //! # Structure
 //! [`server`] is the process; [`transfers`], [`definitions`] and [`prepared`] are loads that remember what was acknowledged
-//! and verify it. [`disk_full`] is a test of its own.
+//! and verify it; [`scans`] looks whether scans see what they must. [`disk_full`] is a test of its own.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -22,11 +22,13 @@ mod common;
 mod definitions;
 mod disk_full;
 mod prepared;
+mod scans;
 mod server;
 mod transfers;
 
 use definitions::Definitions;
 use prepared::Prepared;
+use scans::Scans;
 use server::{Server, answered, check, connect};
 use transfers::Transfers;
 
@@ -47,6 +49,7 @@ struct Loads {
     transfers: Arc<Transfers>,
     definitions: Arc<Definitions>,
     prepared: Arc<Prepared>,
+    scans: Arc<Scans>,
 }
 
 impl Loads {
@@ -54,12 +57,14 @@ impl Loads {
         let client = connect(port).await.expect("the server answers");
         self.transfers.prepare(&client).await;
         self.prepared.prepare(&client).await;
+        self.scans.prepare(&client).await;
     }
 
     fn start(&self, port: u16, round: u64) -> Vec<JoinHandle<()>> {
         let mut clients = self.transfers.start(port, round);
         clients.extend(self.definitions.start(port));
         clients.extend(self.prepared.start(port));
+        clients.extend(self.scans.start(port, round));
         if round % 3 == 1 {
             clients.push(tokio::spawn(checkpoints(port)));
         }
@@ -71,6 +76,7 @@ impl Loads {
         self.transfers.verify(&client, round).await;
         self.definitions.verify(&client).await;
         self.prepared.verify(&client, round).await;
+        self.scans.verify(&client).await;
     }
 }
 
