@@ -40,7 +40,7 @@ impl EndLog {
             return Ok(ExitCode::SUCCESS);
         };
         self.describe(&damage);
-        if !self.yes || !damage.pages_ahead.is_empty() {
+        if !self.yes || !damage.pages_ahead.is_empty() || !damage.files_gone.is_empty() {
             return Ok(ExitCode::FAILURE);
         }
         let mut storage = configuration::storage(&settings);
@@ -58,6 +58,16 @@ impl EndLog {
         );
         if let Some(last) = damage.last {
             println!("the last record before the damage is at {:016x}", last.0);
+        }
+        if let [first, ..] = damage.files_gone.as_slice() {
+            println!(
+                "{} files were removed behind the damage, the first is base/{}/{}",
+                damage.files_gone.len(),
+                first.database,
+                first.file
+            );
+            println!("the log cannot end there: tables would be without their files; restore a backup");
+            return;
         }
         match damage.pages_ahead.as_slice() {
             [] => {

@@ -2,6 +2,7 @@
 //!
 //! Works on a directory that nobody has open, and changes nothing.
 
+use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -234,6 +235,8 @@ pub struct LogDamage {
     /// Pages that hold changes from behind it. While there are any, ending the log there would leave these changes and not
     /// others of the same transactions, whose numbers would be given out again.
     pub pages_ahead: Vec<PageKey>,
+    /// Relations whose files were removed behind it, and which are there again where the log ends.
+    pub files_gone: Vec<RelationKey>,
 }
 
 /// Looks for damage in the log that recovery would redo, as recovery does; `None` when it ends where it should. Changes
@@ -269,7 +272,37 @@ pub fn find_log_damage(env: &Env, root: &Path) -> Result<Option<LogDamage>> {
             pages_ahead.push(key);
         }
     })?;
-    Ok(Some(LogDamage { at, last, proof, pages_ahead }))
+    let files_gone = files_removed_behind(env, root, &segments, crc_seed(current.system_identifier), proof)?;
+    Ok(Some(LogDamage { at, last, proof, pages_ahead, files_gone }))
+}
+
+/// The relations whose files records from `from` on removed, but for those that were made there, too.
+fn files_removed_behind(
+    env: &Env,
+    root: &Path,
+    segments: &SegmentFiles,
+    crc_seed: u32,
+    from: Lsn,
+) -> Result<Vec<RelationKey>> {
+    let mut reader = WalReader::new(segments, crc_seed, from);
+    let (mut made, mut gone) = (HashSet::new(), Vec::new());
+    while let Some(record) = reader.next()? {
+        if record.rmgr != RmgrId::STORAGE {
+            continue;
+        }
+        let relation = || records::Fields(record.main).relation();
+        match record.info {
+            records::FILE_CREATE => _ = made.insert(relation()?),
+            records::FILE_DROP => {
+                let relation = relation()?;
+                if !made.contains(&relation) && !env.fs.exists(&crate::files::main_file(root, relation))? {
+                    gone.push(relation);
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(gone)
 }
 
 /// Whether a record is a checkpoint's, which carries the outcomes of transactions and the pending files.

@@ -41,7 +41,7 @@ use ochre_base::{BlockNo, DatabaseId, Error, FileId, Fork, Lsn, PageKey, Result,
 use parking_lot::{Mutex, RwLock};
 
 pub(crate) use fork::ForkFile;
-pub(crate) use names::{locate_file, unknown_names};
+pub(crate) use names::{locate_file, main_file, unknown_names};
 pub(crate) use store::FileStore;
 
 use crate::buffer::BufferPool;

@@ -62,6 +62,11 @@ pub(crate) fn locate_file(path: &Path) -> Option<(PathBuf, ForkKey, u32)> {
     Some((base.parent()?.to_path_buf(), fork, segment))
 }
 
+/// The first file of a relation.
+pub(crate) fn main_file(root: &Path, relation: RelationKey) -> PathBuf {
+    database_directory(root, relation.database).join(segment_name(relation.fork(Fork::Main), 0))
+}
+
 /// Everything in the directory of relation files that is no relation file, nor a database's directory.
 pub(crate) fn unknown_names(env: &Env, root: &Path) -> Result<Vec<PathBuf>> {
     let base = root.join(BASE_DIRECTORY);
