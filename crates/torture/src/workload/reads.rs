@@ -16,10 +16,13 @@ use crate::model::{Row, Table, TableId};
 /// Rows that a table is filled up with, so that columns are kept of it.
 const ROWS_WATCHED: usize = 160;
 
+/// Whether a row with this key is meant.
+type Holds = dyn Fn(i64, &Row) -> bool;
+
 /// A condition, as the statement says it and as the model does.
 struct Condition {
     sql: String,
-    holds: Box<dyn Fn(i64, &Row) -> bool>,
+    holds: Box<Holds>,
 }
 
 /// What a query makes of the rows.
