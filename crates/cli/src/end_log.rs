@@ -35,7 +35,7 @@ impl EndLog {
     /// When it is no data directory, another process has it open, or the log is damaged before its last checkpoint.
     pub(crate) fn run(self) -> Result<ExitCode> {
         let settings = configuration::read(&self.data, &self.set)?;
-        let Some(damage) = find_log_damage(&Env::os(), &self.data)? else {
+        let Some(damage) = find_log_damage(&Env::os(), &self.data, &ochre_txn::dropped_by)? else {
             println!("the log is not damaged before its end");
             return Ok(ExitCode::SUCCESS);
         };

@@ -240,12 +240,16 @@ pub struct LogDamage {
 }
 
 /// Looks for damage in the log that recovery would redo, as recovery does; `None` when it ends where it should. Changes
-/// nothing; nobody may have the directory open.
+/// nothing; nobody may have the directory open. `dropped` says which relations a record drops.
 ///
 /// # Errors
 /// XX001 when there is no valid `CURRENT`, or when the damage lies before the last checkpoint's record: then files hold
 /// changes from behind it.
-pub fn find_log_damage(env: &Env, root: &Path) -> Result<Option<LogDamage>> {
+pub fn find_log_damage(
+    env: &Env,
+    root: &Path,
+    dropped: &dyn Fn(&WalRecord<'_>) -> Vec<RelationKey>,
+) -> Result<Option<LogDamage>> {
     let current = read_current(env, root)?;
     let segments = SegmentFiles::new(env.clone(), root, current.wal_segment_bytes);
     let mut reader = WalReader::new(&segments, crc_seed(current.system_identifier), current.redo);
@@ -272,34 +276,30 @@ pub fn find_log_damage(env: &Env, root: &Path) -> Result<Option<LogDamage>> {
             pages_ahead.push(key);
         }
     })?;
-    let files_gone = files_removed_behind(env, root, &segments, crc_seed(current.system_identifier), proof)?;
+    let seed = crc_seed(current.system_identifier);
+    let files_gone = files_removed_behind(env, root, &segments, seed, proof, dropped)?;
     Ok(Some(LogDamage { at, last, proof, pages_ahead, files_gone }))
 }
 
-/// The relations whose files records from `from` on removed, but for those that were made there, too.
+/// The relations whose files are gone because of records from `from` on, but for those that were made there, too.
 fn files_removed_behind(
     env: &Env,
     root: &Path,
     segments: &SegmentFiles,
     crc_seed: u32,
     from: Lsn,
+    dropped: &dyn Fn(&WalRecord<'_>) -> Vec<RelationKey>,
 ) -> Result<Vec<RelationKey>> {
     let mut reader = WalReader::new(segments, crc_seed, from);
     let (mut made, mut gone) = (HashSet::new(), Vec::new());
     while let Some(record) = reader.next()? {
-        if record.rmgr != RmgrId::STORAGE {
-            continue;
+        if record.rmgr == RmgrId::STORAGE && record.info == records::FILE_CREATE {
+            made.insert(records::Fields(record.main).relation()?);
         }
-        let relation = || records::Fields(record.main).relation();
-        match record.info {
-            records::FILE_CREATE => _ = made.insert(relation()?),
-            records::FILE_DROP => {
-                let relation = relation()?;
-                if !made.contains(&relation) && !env.fs.exists(&crate::files::main_file(root, relation))? {
-                    gone.push(relation);
-                }
+        for relation in dropped(&record) {
+            if !made.contains(&relation) && !env.fs.exists(&crate::files::main_file(root, relation))? {
+                gone.push(relation);
             }
-            _ => {}
         }
     }
     Ok(gone)

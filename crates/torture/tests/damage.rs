@@ -176,7 +176,8 @@ fn a_damaged_log_ends_there_on_request() {
         let random = SimRandom::new(seed);
         for _ in 0..20 {
             let machine = scene.with_flipped_log_bit(first + random.below(last - first), random.below(8));
-            let Ok(Some(damage)) = find_log_damage(&machine.env(), Path::new(ROOT)) else { continue };
+            let found = find_log_damage(&machine.env(), Path::new(ROOT), &ochre_txn::dropped_by);
+            let Ok(Some(damage)) = found else { continue };
             if damage.pages_ahead.is_empty() && damage.files_gone.is_empty() {
                 scene.recovers_when_ended(&machine, Some(damage.at)).unwrap();
                 ended += 1;

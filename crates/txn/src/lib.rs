@@ -36,7 +36,7 @@ pub mod wait;
 pub use blocks::{BlockSet, RowChange, RowChanges};
 pub use manager::{CommitTicket, TransactionManager};
 pub use outcomes::{DeadRange, Outcome, Outcomes};
-pub use recovery::TransactionLog;
+pub use recovery::{TransactionLog, dropped_by};
 pub use registry::OpenSnapshots;
 pub use row_locks::RowLockStrength;
 pub use serializable::{KeyRange, ScannedRange, SerialGranule, SerialLockListing, SerialTransaction};

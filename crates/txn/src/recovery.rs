@@ -9,7 +9,7 @@ use std::sync::{Arc, OnceLock, Weak};
 
 use hashbrown::HashMap;
 use ochre_base::{Lsn, Result, Xid};
-use ochre_storage::{Creator, RedoContext, ResourceManager, RmgrId, WalRecord};
+use ochre_storage::{Creator, RedoContext, RelationKey, ResourceManager, RmgrId, WalRecord};
 use parking_lot::Mutex;
 
 use crate::manager::Core;
@@ -122,6 +122,14 @@ fn subtract(run: (Xid, Xid), first: Xid, last: Xid) -> Vec<(Xid, Xid)> {
         rest.push((Xid(last.0 + 1), run.1));
     }
     rest
+}
+
+/// The relations that a record drops: a commit's.
+pub fn dropped_by(record: &WalRecord<'_>) -> Vec<RelationKey> {
+    if record.rmgr != RmgrId::TXN || record.info != record::COMMIT {
+        return Vec::new();
+    }
+    CommitRecord::decode(record.main).map_or_else(|_| Vec::new(), |commit| commit.dropped)
 }
 
 impl ResourceManager for TransactionLog {
