@@ -277,32 +277,38 @@ pub fn find_log_damage(
         }
     })?;
     let seed = crc_seed(current.system_identifier);
-    let files_gone = files_removed_behind(env, root, &segments, seed, proof, dropped)?;
+    let behind = WalReader::new(&segments, seed, at);
+    let files_gone = files_removed_behind(env, root, behind, proof, dropped)?;
     Ok(Some(LogDamage { at, last, proof, pages_ahead, files_gone }))
 }
 
-/// The relations whose files are gone because of records from `from` on, but for those that were made there, too.
+/// The relations whose files are gone because of records behind the damage where the reader stands, but for those that were made there,
+/// too. Records stand there before the one that proves the damage, too.
 fn files_removed_behind(
     env: &Env,
     root: &Path,
-    segments: &SegmentFiles,
-    crc_seed: u32,
-    from: Lsn,
+    mut reader: WalReader<'_>,
+    proof: Lsn,
     dropped: &dyn Fn(&WalRecord<'_>) -> Vec<RelationKey>,
 ) -> Result<Vec<RelationKey>> {
-    let mut reader = WalReader::new(segments, crc_seed, from);
     let (mut made, mut gone) = (HashSet::new(), Vec::new());
-    while let Some(record) = reader.next()? {
-        if record.rmgr == RmgrId::STORAGE && record.info == records::FILE_CREATE {
-            made.insert(records::Fields(record.main).relation()?);
-        }
-        for relation in dropped(&record) {
-            if !made.contains(&relation) && !env.fs.exists(&crate::files::main_file(root, relation))? {
-                gone.push(relation);
+    loop {
+        if let Some(record) = reader.next()? {
+            if record.rmgr == RmgrId::STORAGE && record.info == records::FILE_CREATE {
+                made.insert(records::Fields(record.main).relation()?);
             }
+            for relation in dropped(&record) {
+                if !made.contains(&relation) && !env.fs.exists(&crate::files::main_file(root, relation))? {
+                    gone.push(relation);
+                }
+            }
+            continue;
         }
+        if reader.position() >= proof {
+            return Ok(gone);
+        }
+        reader.pass_damage();
     }
-    Ok(gone)
 }
 
 /// Whether a record is a checkpoint's, which carries the outcomes of transactions and the pending files.

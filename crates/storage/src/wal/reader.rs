@@ -90,6 +90,11 @@ impl<'s> WalReader<'s> {
         self.next
     }
 
+    /// Goes on behind the end, to the next place where a record may begin.
+    pub(crate) fn pass_damage(&mut self) {
+        self.next.0 += ALIGNMENT;
+    }
+
     /// The next record, or `None` where the log ends.
     pub(crate) fn next(&mut self) -> Result<Option<WalRecord<'_>>> {
         Ok(self.next_placed()?.map(|placed| placed.record))
