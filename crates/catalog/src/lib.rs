@@ -18,6 +18,7 @@ pub mod fit;
 mod partition;
 mod snapshot;
 pub mod stored;
+mod types;
 
 pub use descriptor::{
     AggregateDescriptor, ColumnDescriptor, ColumnList, ColumnStatistics, ConstraintDescriptor,

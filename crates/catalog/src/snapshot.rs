@@ -9,11 +9,11 @@ use std::sync::Arc;
 use ochre_base::Oid;
 use ochre_expr::{FunctionRef, functions_named};
 
+use crate::builtin;
 use crate::descriptor::{
     ConstraintDescriptor, DatabaseDescriptor, DefaultAclDescriptor, IndexDescriptor, NamespaceDescriptor,
     RelationDescriptor, RoleDescriptor, RoutineDescriptor,
 };
-use crate::{builtin, oids};
 
 /// One change to a catalog. A transaction's changes are applied to its own picture at once, and to the published one,
 /// in the same order, when it commits.
@@ -299,10 +299,11 @@ impl CatalogSnapshot {
 
     /// The functions that a name means in a namespace.
     pub fn functions_in(&self, namespace: Oid, name: &str) -> Vec<FunctionRef> {
-        let builtin = if namespace == oids::PG_CATALOG { functions_named(name) } else { &[] };
+        let builtin =
+            functions_named(name).iter().filter(|function| builtin::namespace_of(function) == namespace);
         let own = self.routines_named(name).iter().filter(|routine| routine.namespace == namespace);
         let own = own.map(|routine| FunctionRef::User(Arc::clone(&routine.function)));
-        builtin.iter().map(|function| FunctionRef::Builtin(function)).chain(own).collect()
+        builtin.map(|function| FunctionRef::Builtin(function)).chain(own).collect()
     }
 
     /// The functions that a name means under a search path: one hides those of later namespaces with the same arguments.
@@ -344,6 +345,11 @@ impl CatalogSnapshot {
     /// The relation whose rows, or arrays of rows, are of this type.
     pub fn relation_of_type(&self, oid: Oid) -> Option<&Arc<RelationDescriptor>> {
         self.relations.get(self.row_types.get(&oid)?)
+    }
+
+    /// The relation whose rows are of this type.
+    pub fn relation_of_row_type(&self, oid: Oid) -> Option<&Arc<RelationDescriptor>> {
+        self.relation_of_type(oid).filter(|relation| relation.row_type == oid)
     }
 
     /// The relation with this name in one namespace.

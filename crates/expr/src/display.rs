@@ -4,7 +4,7 @@ use std::fmt;
 
 use ochre_types::{Datum, FormatContext, SqlType, oids, to_text, typmod};
 
-use crate::{BooleanTest, CastKind, Expr, Function, Operator, SubPlanKind, registry};
+use crate::{BooleanTest, CastKind, Comparison, Expr, Function, Operator, SubPlanKind, registry};
 
 /// `name(type, type)`, as PostgreSQL names a function in messages.
 pub(crate) fn signature(function: &Function) -> String {
@@ -35,6 +35,11 @@ pub trait ColumnNames {
     /// What sub-plan `plan` is called, and whether it runs once, so that its result is mentioned like a value.
     fn subplan(&self, plan: usize) -> (String, bool) {
         (format!("SubPlan {}", plan + 1), false)
+    }
+
+    /// What the texts of constants depend on.
+    fn format(&self) -> FormatContext {
+        FormatContext::default()
     }
 
     /// The name of outer value `slot`.
@@ -186,7 +191,7 @@ impl Printer<'_> {
             self.out.push_str("NULL");
             return self.type_suffix(ty);
         }
-        let text = to_text(ty, value, &FormatContext::default()).expect("nobody is asked");
+        let text = to_text(ty, value, &self.names.format()).expect("nobody is asked");
         match ty.oid {
             oids::BOOL => self.out.push_str(if text == "t" { "true" } else { "false" }),
             oids::INT4 if text.starts_with('-') => self.out.push_str(&format!("'{text}'::integer")),
@@ -298,15 +303,24 @@ impl Printer<'_> {
             SubPlanKind::Exists => self.out.push_str(&format!("EXISTS({name})")),
             SubPlanKind::Array => self.out.push_str(&format!("ARRAY({name})")),
             SubPlanKind::Scalar | SubPlanKind::Row => self.out.push_str(&format!("({name})")),
-            SubPlanKind::AnyAll { all, left, functions, negated } => {
+            SubPlanKind::AnyAll { all, left, functions, op } => {
                 self.out.push_str(if *all { "(ALL (" } else { "(ANY (" });
+                if left.len() > 1 && *op != Comparison::Equal && *op != Comparison::NotEqual {
+                    self.function("ROW", left);
+                    self.out.push_str(&format!(" {} ", op.symbol()));
+                    let columns: Vec<String> =
+                        (1..=left.len()).map(|number| format!("({name}).col{number}")).collect();
+                    self.out.push_str(&format!("ROW({})))", columns.join(", ")));
+                    return;
+                }
                 for (i, part) in left.iter().enumerate() {
                     if i > 0 {
                         self.out.push_str(" AND ");
                     }
                     self.expr(part, true);
                     let symbol = functions.get(i).and_then(|f| operator_of(f)).map_or("=", |o| &*o.name);
-                    self.out.push_str(&format!(" {} ", if *negated { "<>" } else { symbol }));
+                    self.out
+                        .push_str(&format!(" {} ", if *op == Comparison::NotEqual { "<>" } else { symbol }));
                     self.out.push_str(&format!("({name}).col{}", i + 1));
                 }
                 self.out.push_str("))");

@@ -247,9 +247,9 @@ pub enum SubPlanKind {
     Exists,
     /// The first column of all rows, as an array.
     Array,
-    /// `left op ANY (subquery)`, `left op ALL (subquery)`: one function a column, applied as (left, right), combined
-    /// with AND (with OR for `<>`, for which `negated` is set and the functions are equality functions).
-    AnyAll { all: bool, left: Vec<Expr>, functions: Vec<FunctionRef>, negated: bool },
+    /// `left op ANY (subquery)`, `left op ALL (subquery)`: one function a column, applied as (left, right). Several columns
+    /// are compared as by [`Expr::RowCompare`]; one column's function, of whatever operator, counts as an equality.
+    AnyAll { all: bool, left: Vec<Expr>, functions: Vec<FunctionRef>, op: Comparison },
     /// The only row as a record, null without one.
     Row,
 }

@@ -137,6 +137,11 @@ impl Function {
         !matches!(self.implementation, Implementation::Missing)
     }
 
+    /// Whether a built-in function is of `information_schema`, as those are that its views and drivers need.
+    pub fn is_of_information_schema(&self) -> bool {
+        self.name.starts_with("_pg_")
+    }
+
     /// Names and types of the result's columns for a function with OUT or TABLE arguments, otherwise empty.
     pub fn output_columns(&self) -> Vec<(&str, Oid)> {
         let outputs = self.arg_modes.iter().enumerate().filter(|(_, mode)| {

@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 use ochre_base::Oid;
 use ochre_catalog::RelationDescriptor;
-use ochre_expr::{AggregateRef, Expr, FunctionRef};
+use ochre_expr::{AggregateRef, Expr, FunctionRef, Volatility};
 use ochre_types::SqlType;
 
 use crate::physical::{
@@ -416,6 +416,17 @@ pub enum WindowExpr {
     Function { function: FunctionRef, args: Vec<Expr>, ty: SqlType },
     /// An aggregate.
     Aggregate(AggregateExpr),
+}
+
+impl WindowExpr {
+    /// Whether its values may differ from one call to the next.
+    pub fn is_volatile(&self) -> bool {
+        let volatile = |expr: &Expr| expr.volatility() == Volatility::Volatile;
+        match self {
+            WindowExpr::Function { args, .. } => args.iter().any(volatile),
+            WindowExpr::Aggregate(aggregate) => aggregate.args.iter().chain(&aggregate.filter).any(volatile),
+        }
+    }
 }
 
 /// A table whose rows are locked.

@@ -114,7 +114,7 @@ fn planning_time() {
         let statement = ochre_parser::parse(sql).expect("a statement").remove(0).stmt;
         let begin = std::time::Instant::now();
         for _ in 0..rounds {
-            let mut params = ochre_sql::ParamTypes::new(&[]);
+            let mut params = ochre_sql::ParamTypes::new(&catalog, &[]);
             std::hint::black_box(planner.plan(&statement, &mut params).expect("a plan"));
         }
         println!("parse {parsed:?}, bind and plan {:?}: {sql}", begin.elapsed() / rounds);

@@ -61,4 +61,4 @@ pub use numeric::Numeric;
 pub use partition_hash::{has_partition_hash, partition_hash};
 pub use row_shape::{FieldNames, named_record_type, record_fields, record_names, record_type};
 pub use selection::Selection;
-pub use sql_type::{PhysicalType, SqlType, TypeInfo, type_info, type_info_named, type_infos};
+pub use sql_type::{PhysicalType, SqlType, TypeInfo, row_array, type_info, type_info_named, type_infos};

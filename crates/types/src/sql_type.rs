@@ -134,9 +134,13 @@ impl SqlType {
         type_info(self.oid).map_or("???", |info| info.name)
     }
 
-    /// The array type over this one, when there is a built-in one.
+    /// The array type over this one, when there is one.
     pub fn array_of(self) -> Option<SqlType> {
-        let array = type_info(self.oid)?.array;
+        let array = match type_info(self.oid) {
+            Some(info) => info.array,
+            None if self.physical == PhysicalType::Record => row_array(self.oid),
+            None => Oid::INVALID,
+        };
         array.is_valid().then(|| SqlType::with_physical(array, self.typmod, PhysicalType::Array))
     }
 
@@ -145,14 +149,42 @@ impl SqlType {
         if self.physical != PhysicalType::Array {
             return None;
         }
-        let element = type_info(self.oid)?.element;
-        element.is_valid().then(|| SqlType::new(element, self.typmod))
+        let Some(info) = type_info(self.oid) else {
+            return Some(SqlType::with_physical(row_of_array(self.oid), -1, PhysicalType::Record));
+        };
+        info.element.is_valid().then(|| SqlType::new(info.element, self.typmod))
     }
 
     /// How values of this type compare and hash.
     pub fn order(self) -> ValueOrder {
         ValueOrder::of(self.oid)
     }
+}
+
+/// Row types of built-in relations, and of arrays of such rows, that got their ids one by one.
+const SCATTERED_ROW_TYPES: [(u32, u32); 5] =
+    [(1248, 10_052), (2842, 10_057), (2843, 10_058), (4066, 10_093), (6101, 10_112)];
+
+/// The type of arrays of a relation's rows, for a row type that the table of types does not list. The array type of a user's
+/// relation has the id behind its row type's; that of a built-in one, as in PostgreSQL, the id before it, but for row types
+/// whose ids were fixed before there were such arrays.
+pub fn row_array(row_type: Oid) -> Oid {
+    if let Some((_, array)) = SCATTERED_ROW_TYPES.iter().find(|(row, _)| *row == row_type.0) {
+        return Oid(*array);
+    }
+    match row_type {
+        user if user >= Oid::FIRST_USER => Oid(user.0 + 1),
+        automatic if automatic.0 > 10_000 => Oid(automatic.0 - 1),
+        _ => Oid::INVALID,
+    }
+}
+
+/// The row type that [`row_array`] gives this array type for.
+fn row_of_array(array: Oid) -> Oid {
+    if let Some((row, _)) = SCATTERED_ROW_TYPES.iter().find(|(_, known)| *known == array.0) {
+        return Oid(*row);
+    }
+    if array >= Oid::FIRST_USER { Oid(array.0 - 1) } else { Oid(array.0 + 1) }
 }
 
 /// A built-in row of `pg_type`. Functions are pairs of object id and name; an id of 0 is none.

@@ -13,6 +13,7 @@ pub mod views;
 use std::sync::Arc;
 
 use ochre_base::{FileId, Oid};
+use ochre_expr::Function;
 
 use crate::authority::{Acl, AclItem, AclKind, Privileges};
 use crate::descriptor::{Membership, NamespaceDescriptor, RoleDescriptor};
@@ -62,6 +63,11 @@ fn list_of(own: Privileges, public: Privileges) -> Acl {
     };
     let public = (!public.is_empty()).then(|| item(Oid::INVALID, public));
     [item(oids::BOOTSTRAP_ROLE, own)].into_iter().chain(public).collect()
+}
+
+/// The namespace of a built-in function.
+pub fn namespace_of(function: &Function) -> Oid {
+    if function.is_of_information_schema() { oids::INFORMATION_SCHEMA } else { oids::PG_CATALOG }
 }
 
 /// The namespaces every database has.

@@ -121,7 +121,11 @@ fn parse_relation<'a>(fields: &mut impl Iterator<Item = &'a str>) -> RelationDes
         sequence: None,
         index: None,
         row_type,
-        array_type: Oid::INVALID,
+        array_type: if ochre_types::type_info(row_type).is_some() {
+            Oid::INVALID
+        } else {
+            ochre_types::row_array(row_type)
+        },
         row_estimate: -1.0,
         page_estimate: 0,
         comment: None,

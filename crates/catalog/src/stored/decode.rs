@@ -13,7 +13,7 @@ use crate::descriptor::{
 use crate::partition::{PartitionBound, PartitionKey};
 use crate::{builtin, fit, oids};
 use ochre_base::{Error, FileId, Lsn, Oid, Result};
-use ochre_types::{Datum, PhysicalType, SqlType, type_info};
+use ochre_types::{Datum, PhysicalType, SqlType, row_array, type_info};
 
 use super::encode::split_expressions;
 
@@ -121,8 +121,9 @@ pub(super) fn damaged(what: &str, oid: Oid) -> Error {
 /// XX001 when rows contradict each other.
 pub fn relations(rows: &CatalogRows) -> Result<Vec<Arc<RelationDescriptor>>> {
     let gathered = Gathered { rows };
+    let arrays = gathered.readers(oids::PG_CLASS).map(|row| row_array(row.oid("reltype"))).collect();
     let mut parts = Parts {
-        columns: columns(&gathered)?,
+        columns: columns(&gathered, &arrays)?,
         comments: comments(&gathered),
         files: gathered
             .readers(oids::OCHRE_RELATION)
@@ -134,7 +135,7 @@ pub fn relations(rows: &CatalogRows) -> Result<Vec<Arc<RelationDescriptor>>> {
                 )
             })
             .collect(),
-        column_lists: gathered.by(oids::OCHRE_COLUMN_LIST, column_list)?,
+        column_lists: gathered.by(oids::OCHRE_COLUMN_LIST, |row| column_list(row, &arrays))?,
         constraints: gathered.by(oids::PG_CONSTRAINT, constraint)?,
         views: gathered
             .readers(oids::PG_REWRITE)
@@ -251,7 +252,7 @@ impl Parts {
             index: None,
             row_type,
             // The array type is always made right after the row type.
-            array_type: if row_type.is_valid() { Oid(row_type.0 + 1) } else { Oid::INVALID },
+            array_type: if row_type.is_valid() { row_array(row_type) } else { Oid::INVALID },
             row_estimate: row.float("reltuples"),
             page_estimate: row.integer("relpages") as u32,
             comment: self.comments.get(&(oid, oids::PG_CLASS, 0)).cloned(),
@@ -286,7 +287,7 @@ impl Parts {
     }
 }
 
-fn columns(gathered: &Gathered<'_>) -> Result<HashMap<Oid, Vec<ColumnDescriptor>>> {
+fn columns(gathered: &Gathered<'_>, arrays: &HashSet<Oid>) -> Result<HashMap<Oid, Vec<ColumnDescriptor>>> {
     let mut defaults: HashMap<(Oid, i64), (Oid, Arc<str>)> = gathered
         .readers(oids::PG_ATTRDEF)
         .map(|row| ((row.oid("adrelid"), row.integer("adnum")), (row.oid("oid"), row.name("adbin"))))
@@ -304,7 +305,7 @@ fn columns(gathered: &Gathered<'_>) -> Result<HashMap<Oid, Vec<ColumnDescriptor>
         let column = ColumnDescriptor {
             number,
             name: row.name("attname"),
-            ty: column_type(row.oid("atttypid"), row.integer("atttypmod") as i32),
+            ty: column_type(row.oid("atttypid"), row.integer("atttypmod") as i32, arrays),
             collation: row.oid("attcollation"),
             not_null: row.flag("attnotnull"),
             dropped: row.flag("attisdropped"),
@@ -341,16 +342,17 @@ pub(super) fn comments(gathered: &Gathered<'_>) -> HashMap<(Oid, Oid, i64), Arc<
     own.chain(shared).collect()
 }
 
-/// The type of a column. What is not built in is the type of a relation's rows, which may be dropped by now: users make no
-/// other types that columns can have.
-fn column_type(oid: Oid, typmod: i32) -> SqlType {
+/// The type of a column. What is not built in is the type of a relation's rows, which may be dropped by now, or of arrays of
+/// such rows: users make no other types that columns can have.
+fn column_type(oid: Oid, typmod: i32, arrays: &HashSet<Oid>) -> SqlType {
     match type_info(oid) {
+        None if arrays.contains(&oid) => SqlType::with_physical(oid, typmod, PhysicalType::Array),
         None if oid >= Oid::FIRST_USER => SqlType::with_physical(oid, typmod, PhysicalType::Record),
         _ => SqlType::new(oid, typmod),
     }
 }
 
-fn column_list(row: &RowReader<'_>) -> Result<(Oid, ColumnList)> {
+fn column_list(row: &RowReader<'_>, arrays: &HashSet<Oid>) -> Result<(Oid, ColumnList)> {
     let relation = row.oid("relid");
     let (numbers, types, typmods) = (row.numbers("attnums"), row.numbers("typids"), row.numbers("typmods"));
     if numbers.len() != types.len() || numbers.len() != typmods.len() {
@@ -361,7 +363,7 @@ fn column_list(row: &RowReader<'_>) -> Result<(Oid, ColumnList)> {
         .zip(types.iter().zip(&typmods))
         .map(|(number, (ty, typmod))| Field {
             number: *number as i16,
-            ty: column_type(Oid(*ty as u32), *typmod as i32),
+            ty: column_type(Oid(*ty as u32), *typmod as i32, arrays),
         })
         .collect();
     Ok((relation, ColumnList { version: row.integer("schemaversion") as u16, fields }))

@@ -247,7 +247,7 @@ pub(crate) fn attribute_row(relation: &RelationDescriptor, column: &ColumnDescri
         .set("atttypmod", column.ty.typmod)
         .set("attndims", i16::from(column.ty.element().is_some()))
         .set("attbyval", info.is_some_and(|info| info.by_value))
-        .set("attalign", info.map_or(b'i', |info| info.align))
+        .set("attalign", info.map_or(b'd', |info| info.align))
         .set("attstorage", column.storage.unwrap_or_else(|| type_storage(column.ty.oid)))
         .set("attcompression", 0_u8)
         .set("attnotnull", column.not_null && live)

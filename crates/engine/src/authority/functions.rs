@@ -68,13 +68,15 @@ pub(crate) fn has_privilege(
     let roles = session.state.roles_of(role);
     let answer = match name {
         "has_table_privilege" => {
+            let relation = relation_of(session, &rest[0])?;
             let list = asked(text, &[AclKind::Relation])?;
-            let Some(relation) = relation_of(session, &rest[0])? else { return Ok(Datum::Null) };
+            let Some(relation) = relation else { return Ok(Datum::Null) };
             on_relation(session, &roles, &relation, &list)
         }
         "has_sequence_privilege" => {
+            let relation = relation_of(session, &rest[0])?;
             let list = asked(text, &[AclKind::Sequence])?;
-            let Some(relation) = relation_of(session, &rest[0])? else { return Ok(Datum::Null) };
+            let Some(relation) = relation else { return Ok(Datum::Null) };
             if relation.sequence.is_none() {
                 let message = format!("\"{}\" is not a sequence", relation.name);
                 return match rest[0] {
@@ -85,7 +87,6 @@ pub(crate) fn has_privilege(
             on_relation(session, &roles, &relation, &list)
         }
         "has_column_privilege" => {
-            let list = asked(text, &[AclKind::Column])?;
             let Some(relation) = relation_of(session, &rest[0])? else { return Ok(Datum::Null) };
             let number = match &rest[1] {
                 Datum::Int16(number) => match relation.column(*number).filter(|column| !column.dropped) {
@@ -98,12 +99,14 @@ pub(crate) fn has_privilege(
                     column.ok_or_else(|| crate::errors::undefined_column(name, &relation.name))?.number
                 }
             };
+            let list = asked(text, &[AclKind::Column])?;
             on_relation(session, &roles, &relation, &list)
                 || list.iter().any(|(bit, option)| on_column(&roles, &relation, number, *bit, *option))
         }
         "has_any_column_privilege" => {
+            let relation = relation_of(session, &rest[0])?;
             let list = asked(text, &[AclKind::Column])?;
-            let Some(relation) = relation_of(session, &rest[0])? else { return Ok(Datum::Null) };
+            let Some(relation) = relation else { return Ok(Datum::Null) };
             let on_any = |(bit, option): &(Privileges, bool)| {
                 relation
                     .live_columns()
@@ -112,7 +115,6 @@ pub(crate) fn has_privilege(
             on_relation(session, &roles, &relation, &list) || list.iter().any(on_any)
         }
         "has_schema_privilege" => {
-            let list = asked(text, &[AclKind::Namespace])?;
             let found = match &rest[0] {
                 Datum::UInt32(oid) => catalog.namespace(Oid(*oid)),
                 name => {
@@ -121,6 +123,7 @@ pub(crate) fn has_privilege(
                     Some(found.ok_or_else(|| crate::errors::undefined_schema(name))?)
                 }
             };
+            let list = asked(text, &[AclKind::Namespace])?;
             let Some(namespace) = found else { return Ok(Datum::Null) };
             list.iter().any(|(bit, option)| match option {
                 true => has_option(&roles, namespace.acl.as_ref(), AclKind::Namespace, namespace.owner, *bit),
@@ -131,7 +134,6 @@ pub(crate) fn has_privilege(
             })
         }
         "has_database_privilege" => {
-            let list = asked(text, &[AclKind::Database])?;
             let found = match &rest[0] {
                 Datum::UInt32(oid) => catalog.database(Oid(*oid)),
                 name => {
@@ -140,11 +142,11 @@ pub(crate) fn has_privilege(
                     Some(found.ok_or_else(|| crate::errors::undefined_database(name))?)
                 }
             };
+            let list = asked(text, &[AclKind::Database])?;
             let Some(database) = found else { return Ok(Datum::Null) };
             on_list(&roles, database.acl.as_ref(), AclKind::Database, database.owner, &list)
         }
         "has_function_privilege" => {
-            let list = asked(text, &[AclKind::Function])?;
             let oid = match &rest[0] {
                 Datum::UInt32(oid) => Oid(*oid),
                 name => {
@@ -152,6 +154,7 @@ pub(crate) fn has_privilege(
                     names.parse(type_oids::REGPROCEDURE, name.as_str().unwrap_or_default())?
                 }
             };
+            let list = asked(text, &[AclKind::Function])?;
             match catalog.routine(oid) {
                 Some(routine) => {
                     on_list(&roles, routine.acl.as_ref(), AclKind::Function, routine.owner, &list)
@@ -167,12 +170,16 @@ pub(crate) fn has_privilege(
             on_list(&roles, None, AclKind::Language, oids::BOOTSTRAP_ROLE, &list)
         }
         "has_type_privilege" => {
-            let list = asked(text, &[AclKind::Type])?;
-            let owner = match &rest[0] {
-                Datum::UInt32(oid) => catalog.relation_of_type(Oid(*oid)).map(|relation| relation.owner),
-                _ => None,
+            let oid = match &rest[0] {
+                Datum::UInt32(oid) => Oid(*oid),
+                name => {
+                    let names = session.state.catalog_names();
+                    names.parse(type_oids::REGTYPE, name.as_str().unwrap_or_default())?
+                }
             };
-            on_list(&roles, None, AclKind::Type, owner.unwrap_or(oids::BOOTSTRAP_ROLE), &list)
+            let list = asked(text, &[AclKind::Type])?;
+            let own = catalog.relation_of_type(oid).map(|relation| relation.owner);
+            on_list(&roles, None, AclKind::Type, own.unwrap_or(oids::BOOTSTRAP_ROLE), &list)
         }
         "has_tablespace_privilege" => {
             let list = asked(text, &[AclKind::Tablespace])?;

@@ -439,10 +439,9 @@ impl Session {
         if let Some(function) = exact {
             return Ok((function.clone(), function.return_type));
         }
-        let fitting = functions
-            .iter()
-            .filter(plain)
-            .find_map(|function| fitting_result(function, args).map(|result| (function.clone(), result)));
+        let fitting = functions.iter().filter(plain).find_map(|function| {
+            fitting_result(&catalog, function, args).map(|result| (function.clone(), result))
+        });
         fitting.ok_or_else(|| {
             let texts: Vec<String> =
                 args.iter().map(|oid| self.type_name_text(self.sql_type(*oid))).collect();

@@ -13,11 +13,29 @@ use ochre_exec::each_batch;
 use ochre_expr::{ColumnNames, EvalContext, Expr, Function, Implementation, NoSession, Volatility};
 use ochre_parser::ast::{self, TypeName};
 use ochre_sql::bind::{ParamTypes, RowExpression, RowExpressionBinder, bind_type, bind_typed_expression};
-use ochre_types::{Datum, SqlType};
+use ochre_types::{Datum, FormatContext, ObjectNames, SqlType};
 
 use super::quote_identifier;
 use crate::session::Session;
 use crate::session::context::StatementSession;
+
+/// Tells the fields of users' row types, and no names of objects.
+struct RowTypes(CatalogSnapshot);
+
+impl ObjectNames for RowTypes {
+    fn print(&self, _reg_type: Oid, _object: Oid) -> Option<String> {
+        None
+    }
+
+    fn record_fields(&self, ty: SqlType) -> Option<Arc<[SqlType]>> {
+        let relation = self.0.relation_of_row_type(ty.oid)?;
+        Some(relation.live_columns().map(|column| column.ty).collect())
+    }
+
+    fn parse(&self, _reg_type: Oid, text: &str) -> Result<Oid> {
+        Err(Error::internal(format!("\"{text}\" is looked up where nothing is read")))
+    }
+}
 
 /// A bound check.
 pub(crate) struct BoundCheck {
@@ -41,6 +59,11 @@ struct Names<'a> {
 }
 
 impl ColumnNames for Names<'_> {
+    // In the forms that every session reads alike.
+    fn format(&self) -> FormatContext {
+        FormatContext { names: Some(Arc::new(RowTypes(self.catalog.clone()))), ..FormatContext::default() }
+    }
+
     fn column(&self, index: usize) -> String {
         self.columns.get(index).map_or_else(String::new, |column| quote_identifier(&column.name))
     }

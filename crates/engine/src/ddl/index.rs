@@ -129,6 +129,7 @@ fn operator_class_type(ty: SqlType) -> Oid {
         _ if ty.element().is_some() && !matches!(ty.oid, type_oids::OIDVECTOR | type_oids::INT2VECTOR) => {
             type_oids::ANYARRAY
         }
+        _ if ty.physical == ochre_types::PhysicalType::Record => type_oids::RECORD,
         type_oids::REGCLASS
         | type_oids::REGTYPE
         | type_oids::REGPROC

@@ -18,7 +18,6 @@ use ochre_base::{Error, Oid, Result, SqlState};
 use ochre_catalog::{ColumnDescriptor, RelationDescriptor, RelationKind, RoutineDescriptor};
 use ochre_parser::ast::{self, ColumnDef, CreateTypeKind, CreateTypeStmt, ObjectName, TypeName};
 use ochre_txn::locks::RelationLockMode;
-use ochre_types::PhysicalType;
 
 use super::create_table::{check_column_count, check_column_type, new_column};
 use crate::authority::Need;
@@ -153,9 +152,7 @@ impl Session {
         }
         for (number, ty) in new.iter().filter(|column| !known.contains(column)) {
             let of = self.state.catalog().relation_of_type(ty.oid).map(|relation| relation.oid);
-            let Some(oid) = of.filter(|oid| ty.physical == PhysicalType::Record && *oid != after.oid) else {
-                continue;
-            };
+            let Some(oid) = of.filter(|oid| *oid != after.oid) else { continue };
             self.lock_relation(oid, RelationLockMode::AccessShare)?;
             if self.state.catalog().relation(oid).is_none() {
                 let column = after.column(*number).map(|column| column.name.to_string()).unwrap_or_default();

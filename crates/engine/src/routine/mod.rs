@@ -320,16 +320,7 @@ impl Session {
 
     /// A type by its id; row types are records.
     pub(crate) fn sql_type(&self, oid: Oid) -> SqlType {
-        if ochre_types::type_info(oid).is_some() {
-            return SqlType::new(oid, -1);
-        }
-        match self.state.catalog().relation_of_type(oid) {
-            Some(relation) if relation.row_type == oid => {
-                SqlType::with_physical(oid, -1, ochre_types::PhysicalType::Record)
-            }
-            Some(_) => SqlType::with_physical(oid, -1, ochre_types::PhysicalType::Array),
-            None => SqlType::new(oid, -1),
-        }
+        self.state.catalog().sql_type(oid)
     }
 }
 

@@ -93,7 +93,12 @@ impl<'a> BoundCall<'a> {
                     Some(name) => name.as_ref().into(),
                     None => format!("column{}", place + 1).into(),
                 };
-                let ty = session.sql_type(actual_type(declared, &function.arg_types, &actual));
+                let ty = session.sql_type(actual_type(
+                    &session.state.catalog(),
+                    declared,
+                    &function.arg_types,
+                    &actual,
+                ));
                 (place, OutputColumn { name, ty, origin: None })
             })
             .collect()

@@ -412,12 +412,12 @@ pub(crate) fn cast_to(session: &Session, given: SqlType, wanted: SqlType) -> Res
         return Ok(Some(None));
     }
     let context = StatementSession::new(session);
-    let mut parameters = ParamTypes::new(&[given.oid]);
+    let catalog = session.state.catalog();
+    let mut parameters = ParamTypes::new(&catalog, &[given.oid]);
     if given.physical == PhysicalType::Record {
         parameters = ParamTypes::of_types(&[given]);
     }
     let expr = ochre_parser::parse_expression("$1")?;
-    let catalog = session.state.catalog();
     let path = session.state.search_path();
     match bind_typed_expression(&catalog, &path, &context, &mut parameters, &expr, Some(wanted)) {
         Ok(bound) => Ok(Some(Some(bound))),
@@ -430,7 +430,9 @@ fn result_shape(session: &Session, function: &Function, types: &[SqlType], resul
     let outputs = function.output_columns();
     if outputs.len() > 1 {
         let actual: Vec<Oid> = types.iter().map(|ty| ty.oid).collect();
-        let own = |declared: Oid| session.sql_type(actual_type(declared, &function.arg_types, &actual));
+        let own = |declared: Oid| {
+            session.sql_type(actual_type(&session.state.catalog(), declared, &function.arg_types, &actual))
+        };
         return ResultShape::Row(outputs.iter().map(|(_, oid)| own(*oid)).collect());
     }
     if function.return_type == oids::VOID {
@@ -450,7 +452,7 @@ impl Session {
             return None;
         }
         let catalog = self.state.catalog();
-        let table = catalog.relation_of_type(ty.oid)?;
+        let table = catalog.relation_of_row_type(ty.oid)?;
         Some(table.live_columns().map(|column| (Arc::clone(&column.name), column.ty)).collect())
     }
 

@@ -203,7 +203,7 @@ impl StatementSession<'_> {
             .ok_or_else(|| Error::internal("a statement that was written here is empty"))?;
         // The key is looked for by an index wherever there is one.
         let settings = PlannerSettings { enable_seqscan: false, ..PlannerSettings::default() };
-        let mut parameters = ParamTypes::new(&types);
+        let mut parameters = ParamTypes::new(&catalog, &types);
         let path = ochre_catalog::IMPLICIT_NAMESPACES;
         let planner = Planner::new(&catalog, &path, self, &settings);
         let plan = Arc::new(planner.plan(&statement.stmt, &mut parameters)?);

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use ochre_base::{Error, Lsn, Oid, Result, SqlState};
 use ochre_catalog::authority::Privileges;
-use ochre_catalog::oids as catalog_oids;
 use ochre_catalog::{CatalogSnapshot, ConstraintDescriptor, RelationDescriptor, RelationKind, builtin};
 use ochre_exec::{
     DeferredChecks, Firing, ReferentialQuery, RelationSource, StatementContext, TableAccess, TriggerRow,
@@ -60,6 +59,20 @@ impl CatalogNames {
         Some(if relation.row_type == oid { name } else { format!("{name}[]") })
     }
 
+    /// The row type of a relation, or the type of arrays of such rows, by any of its names: `t`, `s.t`, `t[]`, `_t`.
+    fn user_type_named(&self, text: &str) -> Option<Oid> {
+        let name = ochre_parser::parse_type_name(text).ok()?;
+        let relation = |last: &str| match name.schema() {
+            Some(schema) => self.catalog.relation_in(self.catalog.namespace_named(schema)?.oid, last),
+            None => self.catalog.find_relation(&self.path, last),
+        };
+        let row_type = |last: &str| Some(relation(last)?.row_type).filter(|row_type| row_type.is_valid());
+        let array = |row_type| self.catalog.array_over(row_type);
+        let last = name.name().as_str();
+        let found = row_type(last).or_else(|| array(row_type(last.strip_prefix('_')?)?))?;
+        if name.array_bounds.is_empty() { Some(found) } else { array(found) }
+    }
+
     /// A role's name.
     pub(crate) fn role(&self, oid: Oid) -> Option<String> {
         self.catalog.role(oid).map(|role| role.name.to_string())
@@ -82,7 +95,8 @@ impl CatalogNames {
         if let Some(routine) = self.catalog.routine(oid) {
             return Some((FunctionRef::User(Arc::clone(&routine.function)), routine.namespace));
         }
-        Some((FunctionRef::Builtin(ochre_expr::function(oid)?), catalog_oids::PG_CATALOG))
+        let builtin = ochre_expr::function(oid)?;
+        Some((FunctionRef::Builtin(builtin), ochre_catalog::builtin::namespace_of(builtin)))
     }
 
     fn function_name(&self, function: &Function, namespace: Oid, alone: bool) -> String {
@@ -95,7 +109,7 @@ impl CatalogNames {
 
     /// The relation whose rows are of a type.
     fn relation_of(&self, row_type: Oid) -> Option<&Arc<RelationDescriptor>> {
-        self.catalog.relation_of_type(row_type)
+        self.catalog.relation_of_row_type(row_type)
     }
 
     fn type_name(&self, oid: Oid) -> String {
@@ -147,13 +161,26 @@ impl ObjectNames for CatalogNames {
     }
 
     fn record_names(&self, ty: SqlType) -> Option<ochre_types::FieldNames> {
-        let table = self.catalog.relation_of_type(ty.oid)?;
+        let table = self.catalog.relation_of_row_type(ty.oid)?;
         Some(table.live_columns().map(|column| Arc::clone(&column.name)).collect())
     }
 
     fn parse(&self, reg_type: Oid, text: &str) -> Result<Oid> {
-        let parts = super::settings::split_dotted(text);
-        let name = parts.last().map(String::as_str).unwrap_or_default();
+        let is_name = matches!(
+            reg_type,
+            type_oids::REGCLASS | type_oids::REGNAMESPACE | type_oids::REGROLE | type_oids::REGPROC
+        );
+        let parts = match is_name {
+            true => ochre_sql::bind::split_identifier(text).ok_or_else(invalid_name)?,
+            false => Vec::new(),
+        };
+        let name = match parts.as_slice() {
+            [name] => name.as_str(),
+            _ if matches!(reg_type, type_oids::REGNAMESPACE | type_oids::REGROLE) => {
+                return Err(invalid_name());
+            }
+            _ => "",
+        };
         match reg_type {
             type_oids::REGCLASS => {
                 let found = match parts.as_slice() {
@@ -181,13 +208,9 @@ impl ObjectNames for CatalogNames {
                 if let Some(oid) = builtin_type(text) {
                     return Ok(oid);
                 }
-                let relation = self.catalog.find_relation(&self.path, name);
-                let relation = relation.filter(|relation| relation.row_type.is_valid());
-                Ok(relation
-                    .ok_or_else(|| {
-                        Error::new(SqlState::UNDEFINED_OBJECT, format!("type \"{text}\" does not exist"))
-                    })?
-                    .row_type)
+                self.user_type_named(text).ok_or_else(|| {
+                    Error::new(SqlState::UNDEFINED_OBJECT, format!("type \"{text}\" does not exist"))
+                })
             }
             type_oids::REGPROC => match self.functions(&parts).as_slice() {
                 [] => Err(undefined_function(text)),
@@ -222,6 +245,10 @@ fn builtin_type(text: &str) -> Option<Oid> {
     }
     let info = ochre_types::type_info_named(name.name())?;
     Some(if name.array_bounds.is_empty() { info.oid } else { info.array })
+}
+
+fn invalid_name() -> Error {
+    Error::new(SqlState::INVALID_NAME, "invalid name syntax")
 }
 
 fn undefined_function(text: &str) -> Error {

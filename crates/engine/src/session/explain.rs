@@ -132,7 +132,13 @@ impl Session {
             _ => {}
         }
         let Some(query) = query_within(query) else { return Ok(None) };
-        let types = || if options.generic_plan { ParamTypes::new(&[]) } else { parameters.types() };
+        let types = || {
+            if options.generic_plan {
+                ParamTypes::new(&self.state.catalog(), &[])
+            } else {
+                parameters.types()
+            }
+        };
         let (_, plan) = self.plan_and_lock(&query, &types, true)?;
         Ok(Some(Planned { plan, values: parameters.values() }))
     }

@@ -106,7 +106,7 @@ impl Session {
         statement: &Statement,
         parameter_types: &[Oid],
     ) -> Result<(PlanStamp, Arc<PlannedStatement>)> {
-        self.plan_and_lock(statement, &|| ParamTypes::new(parameter_types), true)
+        self.plan_and_lock(statement, &|| ParamTypes::new(&self.state.catalog(), parameter_types), true)
     }
 
     /// As [`Session::plan_parameterised`], for a query that is asked for its rows bit by bit, and perhaps backwards.
@@ -115,7 +115,8 @@ impl Session {
         statement: &Statement,
         parameter_types: &[Oid],
     ) -> Result<Arc<PlannedStatement>> {
-        self.plan_and_lock(statement, &|| ParamTypes::new(parameter_types), false).map(|(_, plan)| plan)
+        self.plan_and_lock(statement, &|| ParamTypes::new(&self.state.catalog(), parameter_types), false)
+            .map(|(_, plan)| plan)
     }
 
     /// Plans a statement with such parameters and takes its locks. Names are resolved in the newest catalog: if that changes
@@ -177,7 +178,8 @@ impl Session {
     fn plan_shape(&self, shape: &str, types: &[Oid], stamp: &PlanStamp) -> Option<Arc<PlannedStatement>> {
         let mut statements = ochre_parser::parse(shape).ok()?;
         let raw = statements.pop().filter(|raw| statements.is_empty() && is_plannable(&raw.stmt))?;
-        let (made_under, plan) = self.plan_once(&raw.stmt, ParamTypes::new(types), true).ok()?;
+        let (made_under, plan) =
+            self.plan_once(&raw.stmt, ParamTypes::new(&self.state.catalog(), types), true).ok()?;
         let usable = made_under == *stamp && plan.parameters.len() == types.len() && is_insensitive(&plan);
         usable.then_some(plan)
     }

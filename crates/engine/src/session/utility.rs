@@ -85,7 +85,7 @@ impl Session {
                 // What a driver that knows no procedures gives for output parameters.
                 let declared =
                     declared.iter().map(|oid| if *oid == oids::VOID { Oid::INVALID } else { *oid });
-                let mut types = ParamTypes::new(&declared.collect::<Vec<Oid>>());
+                let mut types = ParamTypes::new(&self.state.catalog(), &declared.collect::<Vec<Oid>>());
                 let bound = BoundCall::new(self, call, &mut types)?;
                 let columns = bound.outputs(self).into_iter().map(|(_, column)| column);
                 parameters = types.decided()?;

@@ -285,3 +285,42 @@ impl Fold for Bits {
         })
     }
 }
+
+/// `bit_and`, `bit_or`, `bit_xor` of bit strings.
+pub(super) struct BitStrings {
+    verb: &'static str,
+    combine: fn(u8, u8) -> u8,
+}
+
+impl BitStrings {
+    pub(super) fn named(name: &str) -> BitStrings {
+        match name {
+            "bit_and" => BitStrings { verb: "AND", combine: |a, b| a & b },
+            "bit_or" => BitStrings { verb: "OR", combine: |a, b| a | b },
+            _ => BitStrings { verb: "XOR", combine: |a, b| a ^ b },
+        }
+    }
+}
+
+impl Fold for BitStrings {
+    type State = Option<Vec<u8>>;
+
+    fn add(&self, state: &mut Option<Vec<u8>>, args: &[Arc<Column>], row: usize) -> Result<usize> {
+        if let Some(value) = args[0].datum(row).as_bytes() {
+            self.join(state, Some(value.to_vec()))?;
+        }
+        Ok(0)
+    }
+
+    fn join(&self, state: &mut Option<Vec<u8>>, later: Option<Vec<u8>>) -> Result<()> {
+        *state = match (state.take(), later) {
+            (Some(a), Some(b)) => Some(crate::functions::combine_bits(&a, &b, self.verb, self.combine)?),
+            (a, b) => a.or(b),
+        };
+        Ok(())
+    }
+
+    fn result(&self, state: &Option<Vec<u8>>, _ctx: &EvalContext<'_>) -> Result<Datum> {
+        Ok(state.as_ref().map_or(Datum::Null, |bits| Datum::Bytes(bits.as_slice().into())))
+    }
+}

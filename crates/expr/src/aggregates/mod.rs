@@ -179,6 +179,7 @@ pub(crate) fn create(
         ("bit_and" | "bit_or" | "bit_xor", oids::INT2 | oids::INT4 | oids::INT8) => {
             grouped(extreme::Bits::named(name), result)
         }
+        ("bit_and" | "bit_or" | "bit_xor", oids::BIT) => grouped(extreme::BitStrings::named(name), result),
         ("json_agg" | "json_agg_strict" | "jsonb_agg" | "jsonb_agg_strict", _) if arg_types.len() == 1 => {
             grouped(
                 json::Elements {

@@ -277,39 +277,16 @@ impl RowEvaluator<'_, '_> {
         left: &[Expr],
         right: &[Expr],
     ) -> Result<Datum> {
-        let equality = matches!(op, Comparison::Equal | Comparison::NotEqual);
-        let mut unknown = false;
-        for ((function, left), right) in functions.iter().zip(left).zip(right) {
-            let args = [self.eval(left)?, self.eval(right)?];
-            let types = [left.ty(), right.ty()];
-            let holds = self.call_values(function, &args, &types, SqlType::BOOL)?.as_bool();
-            if equality {
-                match holds {
-                    Some(false) => return Ok(Datum::Bool(op == Comparison::NotEqual)),
-                    Some(true) => {}
-                    None => unknown = true,
-                }
-                continue;
-            }
-            match holds {
-                None => return Ok(Datum::Null),
-                Some(true) => return Ok(Datum::Bool(true)),
-                Some(false) => {
-                    let [left_value, right_value] = args;
-                    let swapped = [right_value, left_value];
-                    let types = [types[1], types[0]];
-                    if self.call_values(function, &swapped, &types, SqlType::BOOL)?.as_bool() == Some(true) {
-                        return Ok(Datum::Bool(false));
-                    }
-                }
-            }
-        }
-        if unknown {
-            return Ok(Datum::Null);
-        }
-        let equal_answer =
-            matches!(op, Comparison::Equal | Comparison::LessOrEqual | Comparison::GreaterOrEqual);
-        Ok(Datum::Bool(equal_answer))
+        compare_rows(
+            op,
+            functions.len(),
+            |i| {
+                let (left, right) = (&left[i], &right[i]);
+                let args = [self.eval(left)?, self.eval(right)?];
+                Ok((args, [left.ty(), right.ty()]))
+            },
+            |i, args, types| Ok(self.call_values(&functions[i], args, types, SqlType::BOOL)?.as_bool()),
+        )
     }
 
     /// A subscript as a number; `None` when null.
@@ -433,6 +410,39 @@ impl RowEvaluator<'_, '_> {
     }
 }
 
+/// Compares two rows as [`Expr::RowCompare`] says; `pair` gives the values of a column and their types, `call` calls its
+/// function on them.
+fn compare_rows(
+    op: Comparison,
+    columns: usize,
+    mut pair: impl FnMut(usize) -> Result<([Datum; 2], [SqlType; 2])>,
+    mut call: impl FnMut(usize, &[Datum], &[SqlType]) -> Result<Option<bool>>,
+) -> Result<Datum> {
+    let equality = matches!(op, Comparison::Equal | Comparison::NotEqual);
+    let mut unknown = false;
+    for i in 0..columns {
+        let (args, types) = pair(i)?;
+        match call(i, &args, &types)? {
+            None if equality => unknown = true,
+            None => return Ok(Datum::Null),
+            Some(true) if equality => {}
+            Some(true) => return Ok(Datum::Bool(true)),
+            Some(false) if equality => return Ok(Datum::Bool(op == Comparison::NotEqual)),
+            Some(false) => {
+                let [left, right] = args;
+                if call(i, &[right, left], &[types[1], types[0]])? == Some(true) {
+                    return Ok(Datum::Bool(false));
+                }
+            }
+        }
+    }
+    if unknown {
+        return Ok(Datum::Null);
+    }
+    let equal_answer = matches!(op, Comparison::Equal | Comparison::LessOrEqual | Comparison::GreaterOrEqual);
+    Ok(Datum::Bool(equal_answer))
+}
+
 /// Runs a subplan on one outer row.
 pub(super) fn run_subplan(
     ctx: &EvalContext<'_>,
@@ -478,44 +488,41 @@ pub(super) fn run_subplan(
             let element = ty.element().ok_or_else(|| Error::internal("ARRAY(subquery) gives an array"))?;
             functions::array_from_elements(element, elements).map(Datum::Array)
         }
-        SubPlanKind::AnyAll { all, left: exprs, functions, negated } => {
+        SubPlanKind::AnyAll { all, left: exprs, functions, op } => {
             if !*all
-                && !*negated
+                && *op == Comparison::Equal
                 && let Some(answer) = runner.any_equal(plan, correlated, left)
             {
                 return Ok(answer?.map_or(Datum::Null, Datum::Bool));
             }
             // `x <> ALL (…)`, that is NOT IN, is the negation of `x = ANY (…)`.
             if *all
-                && *negated
+                && *op == Comparison::NotEqual
                 && let Some(answer) = runner.any_equal(plan, correlated, left)
             {
                 return Ok(answer?.map_or(Datum::Null, |found| Datum::Bool(!found)));
             }
             let mut answer = Datum::Bool(*all);
             runner.run(plan, correlated, &mut |row| {
-                let mut holds = Some(true);
-                for (i, function) in functions.iter().enumerate() {
-                    let args = [left[i].clone(), row.get(i).cloned().unwrap_or(Datum::Null)];
-                    let types = [exprs[i].ty(), exprs[i].ty()];
-                    let call = CallContext {
-                        eval: ctx,
-                        function,
-                        arg_types: &types,
-                        result: SqlType::BOOL,
-                        variadic_array: false,
-                    };
-                    match call_row(&call, &args)?.as_bool() {
-                        Some(false) => {
-                            holds = Some(false);
-                            break;
-                        }
-                        None => holds = None,
-                        Some(true) => {}
-                    }
-                }
-                let holds = if *negated { holds.map(|value| !value) } else { holds };
-                match holds {
+                let holds = compare_rows(
+                    *op,
+                    functions.len(),
+                    |i| {
+                        let args = [left[i].clone(), row.get(i).cloned().unwrap_or(Datum::Null)];
+                        Ok((args, [exprs[i].ty(), exprs[i].ty()]))
+                    },
+                    |i, args, types| {
+                        let call = CallContext {
+                            eval: ctx,
+                            function: &functions[i],
+                            arg_types: types,
+                            result: SqlType::BOOL,
+                            variadic_array: false,
+                        };
+                        Ok(call_row(&call, args)?.as_bool())
+                    },
+                )?;
+                match holds.as_bool() {
                     Some(value) if value != *all => {
                         answer = Datum::Bool(value);
                         Ok(false)

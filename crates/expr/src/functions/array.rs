@@ -401,6 +401,13 @@ fn sets(r: &mut Implementations) {
         let values = (0..array.len()).map(move |i| Ok(array.elements[i].clone()));
         Ok(Box::new(DatumSet::new(call.result.physical, values)))
     });
+    r.set("_pg_expandarray", |_, args| {
+        let array = array(&args[0])?;
+        let rows = array.elements.iter().zip(1..).map(|(value, n)| vec![value.clone(), Datum::Int32(n)]);
+        let value = array.element.physical;
+        let types = vec![value, ochre_types::PhysicalType::Int32];
+        Ok(Box::new(RowSet::new(types, rows.collect())))
+    });
     for source in ["generate_subscripts", "generate_subscripts_nodir"] {
         r.set(source, |call, args| {
             let array = array(&args[0])?;
@@ -445,6 +452,10 @@ fn count(call: &CallContext<'_, '_>, args: &[Datum], nulls: bool) -> Datum {
 
 /// An array over elements that may be arrays themselves, for ARRAY(subquery).
 pub(crate) fn from_elements(element: SqlType, elements: Vec<Datum>) -> Result<Arc<ArrayValue>> {
+    // The vectors of the catalogs are elements, not dimensions.
+    if element.physical == ochre_types::PhysicalType::Array {
+        return Ok(Arc::new(ArrayValue::vector(element, elements)));
+    }
     let Some(Datum::Array(first)) = elements.iter().find(|e| !e.is_null()) else {
         return Ok(Arc::new(ArrayValue::vector(element, elements)));
     };

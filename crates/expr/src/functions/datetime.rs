@@ -50,6 +50,11 @@ pub(crate) fn named_zone(name: &str) -> Result<TimeZone> {
 
 /// A zone given as an interval east of Greenwich.
 fn interval_zone(interval: Interval) -> Result<TimeZone> {
+    Ok(TimeZone::fixed(interval_seconds(interval)?))
+}
+
+/// The seconds of an interval that gives a zone.
+fn interval_seconds(interval: Interval) -> Result<i32> {
     if interval.months != 0 || interval.days != 0 {
         let text =
             ochre_types::to_text(SqlType::INTERVAL, &Datum::Interval(interval), &FormatContext::default())?;
@@ -57,7 +62,7 @@ fn interval_zone(interval: Interval) -> Result<TimeZone> {
             "interval time zone \"{text}\" must not include months or days"
         )));
     }
-    Ok(TimeZone::fixed((interval.micros / USECS_PER_SEC) as i32))
+    Ok((interval.micros / USECS_PER_SEC) as i32)
 }
 
 pub(super) fn register(r: &mut Implementations) {
@@ -341,7 +346,10 @@ fn zones(r: &mut Implementations) {
     r.f2::<Interval, i64, i64>("timestamp_izone", |offset, a| dt::timestamp_to_timestamptz(a, &interval_zone(offset)?));
     r.f2::<Interval, i64, i64>("timestamptz_izone", |offset, a| dt::timestamptz_to_timestamp(a, &interval_zone(offset)?));
     r.c2::<Text, TimeTzArg, TimeTz>("timetz_zone", |call, name, a| shift(a, offset_west(call.eval.session.transaction_timestamp(), &named_zone(name)?)?));
-    r.f2::<Interval, TimeTzArg, TimeTz>("timetz_izone", |offset, a| shift(a, -(offset.micros / USECS_PER_SEC) as i32));
+    r.f2::<Interval, TimeTzArg, TimeTz>("timetz_izone", |offset, a| {
+        let east = interval_seconds(offset)?;
+        shift(a, -east)
+    });
     r.c1::<i64, i64>("timestamp_at_local", |call, a| dt::timestamp_to_timestamptz(a, zone(call)));
     r.c1::<i64, i64>("timestamptz_at_local", |call, a| dt::timestamptz_to_timestamp(a, zone(call)));
     r.c1::<TimeTzArg, TimeTz>("timetz_at_local", |call, a| shift(a, offset_west(call.eval.session.transaction_timestamp(), zone(call))?));

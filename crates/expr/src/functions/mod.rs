@@ -1,12 +1,13 @@
 //! Implementations of the built-in functions, by area, and how they are registered.
 //!
 //! # Not done
-//! Known by name and answered with 0A000 when called: most of geometry, network addresses, bit strings, money, multiranges, text search,
+//! Known by name and answered with 0A000 when called: most of geometry, network addresses, money, multiranges, text search,
 //! XML, jsonpath, large objects; types' input, output, send and receive functions as SQL functions; hash functions of
 //! operator classes and `in_range`; normalize, erf, gamma.
 
 mod are;
 mod array;
+mod bits;
 mod datetime;
 mod digest;
 mod float;
@@ -30,6 +31,7 @@ pub(crate) use self::text::room_for;
 use crate::Implementation;
 
 pub(crate) use array::from_elements as array_from_elements;
+pub(crate) use bits::combine as combine_bits;
 pub(crate) use float::{order64, overflow as float_overflow};
 pub(crate) use json::{append_json, json_of, key_text};
 pub(crate) use kernels::Native;
@@ -57,6 +59,7 @@ impl Implementations {
         regex::register(&mut all);
         range::register(&mut all);
         array::register(&mut all);
+        bits::register(&mut all);
         system::register(&mut all);
         json::register(&mut all);
         misc::register(&mut all);

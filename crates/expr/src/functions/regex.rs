@@ -19,6 +19,9 @@ use crate::eval::RowSet;
 /// Compiled patterns kept per thread.
 const CACHED_PATTERNS: usize = 32;
 
+/// The longest pattern, in bytes. Compiling cannot be interrupted; PostgreSQL refuses a fraction of this.
+const LONGEST_PATTERN: usize = 1 << 18;
+
 /// Where a match and its groups lie, as byte offsets; index 0 is the whole match.
 pub(crate) type Spans = Vec<Option<(usize, usize)>>;
 
@@ -167,6 +170,9 @@ pub(crate) fn compiled(pattern: &str, flags: Flags) -> Result<Rc<Regex>> {
     });
     if let Some(regex) = known {
         return Ok(regex);
+    }
+    if pattern.len() > LONGEST_PATTERN {
+        return Err(are::invalid("regular expression is too complex"));
     }
     let regex = Rc::new(Regex::new(pattern, flags)?);
     CACHE.with_borrow_mut(|cache| {

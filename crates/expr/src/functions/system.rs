@@ -156,53 +156,103 @@ fn current_schema(eval: &EvalContext<'_>) -> Datum {
     eval.session.search_path(false).into_iter().next().map_or(Datum::Null, Datum::text)
 }
 
-/// PostgreSQL's numbers of encodings.
+/// PostgreSQL's encodings, in the order of their numbers.
+const ENCODINGS: [&str; 42] = [
+    "SQL_ASCII",
+    "EUC_JP",
+    "EUC_CN",
+    "EUC_KR",
+    "EUC_TW",
+    "EUC_JIS_2004",
+    "UTF8",
+    "MULE_INTERNAL",
+    "LATIN1",
+    "LATIN2",
+    "LATIN3",
+    "LATIN4",
+    "LATIN5",
+    "LATIN6",
+    "LATIN7",
+    "LATIN8",
+    "LATIN9",
+    "LATIN10",
+    "WIN1256",
+    "WIN1258",
+    "WIN866",
+    "WIN874",
+    "KOI8R",
+    "WIN1251",
+    "WIN1252",
+    "ISO_8859_5",
+    "ISO_8859_6",
+    "ISO_8859_7",
+    "ISO_8859_8",
+    "WIN1250",
+    "WIN1253",
+    "WIN1254",
+    "WIN1255",
+    "WIN1257",
+    "KOI8U",
+    "SJIS",
+    "BIG5",
+    "GBK",
+    "UHC",
+    "GB18030",
+    "JOHAB",
+    "SHIFT_JIS_2004",
+];
+
+/// Other names of encodings.
+const ENCODING_ALIASES: [&str; 28] = [
+    "abc",
+    "alt",
+    "iso88591",
+    "iso885910",
+    "iso885913",
+    "iso885914",
+    "iso885915",
+    "iso885916",
+    "iso88592",
+    "iso88593",
+    "iso88594",
+    "iso88599",
+    "koi8",
+    "mskanji",
+    "shiftjis",
+    "tcvn",
+    "tcvn5712",
+    "unicode",
+    "vscii",
+    "win",
+    "win932",
+    "win936",
+    "win949",
+    "win950",
+    "windows1252",
+    "windows1251",
+    "windows1250",
+    "windows866",
+];
+
 fn encoding_name(code: i32) -> &'static str {
-    const NAMES: [&str; 42] = [
-        "SQL_ASCII",
-        "EUC_JP",
-        "EUC_CN",
-        "EUC_KR",
-        "EUC_TW",
-        "EUC_JIS_2004",
-        "UTF8",
-        "MULE_INTERNAL",
-        "LATIN1",
-        "LATIN2",
-        "LATIN3",
-        "LATIN4",
-        "LATIN5",
-        "LATIN6",
-        "LATIN7",
-        "LATIN8",
-        "LATIN9",
-        "LATIN10",
-        "WIN1256",
-        "WIN1258",
-        "WIN866",
-        "WIN874",
-        "KOI8R",
-        "WIN1251",
-        "WIN1252",
-        "ISO_8859_5",
-        "ISO_8859_6",
-        "ISO_8859_7",
-        "ISO_8859_8",
-        "WIN1250",
-        "WIN1253",
-        "WIN1254",
-        "WIN1255",
-        "WIN1257",
-        "KOI8U",
-        "SJIS",
-        "BIG5",
-        "GBK",
-        "UHC",
-        "GB18030",
-        "JOHAB",
-        "SHIFT_JIS_2004",
-    ];
-    usize::try_from(code).ok().and_then(|code| NAMES.get(code)).copied().unwrap_or("")
+    usize::try_from(code).ok().and_then(|code| ENCODINGS.get(code)).copied().unwrap_or("")
+}
+
+/// Checks the name of an encoding that text is to be converted from, or to: there is only one here. `role` says what it is in
+/// the error.
+pub(super) fn require_utf8(encoding: &str, role: &str) -> Result<()> {
+    let plain = |name: &str| -> String {
+        name.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect()
+    };
+    let wanted = plain(encoding);
+    if matches!(wanted.as_str(), "utf8" | "unicode") {
+        return Ok(());
+    }
+    if ENCODINGS.iter().any(|known| plain(known) == wanted) || ENCODING_ALIASES.contains(&wanted.as_str()) {
+        return Err(Error::unsupported(format_args!("the encoding {encoding}")));
+    }
+    let message = format!("invalid {role}encoding name \"{encoding}\"");
+    Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, message))
 }
 
 pub(crate) fn oid(datum: &Datum) -> Result<Oid> {

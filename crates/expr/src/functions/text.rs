@@ -108,7 +108,7 @@ fn negative_length() -> Error {
 }
 
 /// Positions `[from, to)`, counted from 0, that `substring(… from start for length)` names.
-fn substring_range(start: i32, length: Option<i32>) -> Result<(usize, usize)> {
+pub(super) fn substring_range(start: i32, length: Option<i32>) -> Result<(usize, usize)> {
     let start = i64::from(start);
     let end = match length {
         None => i64::MAX,
@@ -880,7 +880,7 @@ fn convert(r: &mut Implementations) {
         });
     }
     r.f2::<Bytes, Text, String>("pg_convert_from", |bytes, encoding| {
-        utf8_only(encoding)?;
+        super::system::require_utf8(encoding, "source ")?;
         String::from_utf8(bytes.to_vec()).map_err(|error| {
             let at = error.utf8_error().valid_up_to();
             let shown: Vec<String> = bytes[at..].iter().take(1).map(|b| format!("0x{b:02x}")).collect();
@@ -888,23 +888,15 @@ fn convert(r: &mut Implementations) {
         })
     });
     r.f2::<Text, Text, Vec<u8>>("pg_convert_to", |text, encoding| {
-        utf8_only(encoding)?;
+        super::system::require_utf8(encoding, "destination ")?;
         Ok(text.as_bytes().to_vec())
     });
     r.f2::<Bytes, Text, i32>("length_in_encoding", |bytes, encoding| {
-        utf8_only(encoding)?;
+        super::system::require_utf8(encoding, "")?;
         Ok(String::from_utf8_lossy(bytes).chars().count() as i32)
     });
     r.row("getdatabaseencoding", |_, _| Ok(Datum::text("UTF8")));
     r.row("pg_client_encoding", |_, _| Ok(Datum::text("UTF8")));
-}
-
-fn utf8_only(encoding: &str) -> Result<()> {
-    let plain: String = encoding.chars().filter(char::is_ascii_alphanumeric).collect();
-    if matches!(plain.to_ascii_lowercase().as_str(), "utf8" | "unicode") {
-        return Ok(());
-    }
-    Err(Error::unsupported(format_args!("the encoding {encoding}")))
 }
 
 /// A name is cut at 63 bytes, between characters.

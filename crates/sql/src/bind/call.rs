@@ -13,7 +13,7 @@ use ochre_expr::{
 use ochre_parser::ast::{self, Pos};
 use ochre_types::{Datum, SqlType, oids};
 
-use super::coerce::{CoercionContext, Pathway, array_over, is_polymorphic, pathway, resolve_polymorphic};
+use super::coerce::{CoercionContext, Pathway, is_polymorphic, pathway, resolve_polymorphic};
 use super::level::{Clause, GroupingCall};
 use super::overload::{Candidate, Choice, Overloads, candidates, choose_function};
 use super::scope::Scope;
@@ -57,16 +57,26 @@ impl Binder<'_> {
         if let Some(over) = &call.over {
             return self.bind_window_call(call, over, functions, kind, scope);
         }
-        self.check_plain_call(call, kind)?;
+        // What is not there is not found before anything is wrong with the call.
+        if !functions.is_empty() {
+            self.check_plain_call(call, kind)?;
+        }
         match self.bind_function(call, functions, scope)? {
             Resolution::Cast(expr) => Ok(expr),
             Resolution::Call(resolved) => {
                 if resolved.function.returns_set {
                     self.check_set_allowed(call.pos)?;
                     let depth = scope.depth;
-                    let id = self.new_column(&*resolved.function.name, resolved.ty, depth);
-                    let item =
-                        SetItem::Set { function: resolved.function, args: resolved.args, ty: resolved.ty };
+                    // Rows whose columns the function's definition names.
+                    let mut ty = resolved.ty;
+                    let columns = self.function_columns(&resolved);
+                    if ty.oid == oids::RECORD && columns.len() > 1 {
+                        let columns: Vec<(Arc<str>, SqlType)> =
+                            columns.into_iter().map(|(name, ty)| (Arc::from(name), ty)).collect();
+                        ty = ochre_types::named_record_type(&columns);
+                    }
+                    let id = self.new_column(&*resolved.function.name, ty, depth);
+                    let item = SetItem::Set { function: resolved.function, args: resolved.args, ty };
                     self.level()?.sets.push((id, item));
                     return Ok(self.column_expr(id));
                 }
@@ -111,13 +121,15 @@ impl Binder<'_> {
                 return Err(self.at(error, pos));
             };
             self.use_namespace(namespace.oid, pos)?;
-            if namespace.oid == catalog_oids::PG_CATALOG {
-                return Ok(Overloads::Builtin(functions_named(name.name())));
+            let builtin = functions_named(name.name());
+            if namespace.oid == catalog_oids::PG_CATALOG && all_of_catalog(builtin) {
+                return Ok(Overloads::Builtin(builtin));
             }
             return Ok(Overloads::Mixed(self.catalog.functions_in(namespace.oid, name.name())));
         }
-        if self.catalog.routines_named(name.name()).is_empty() {
-            return Ok(Overloads::Builtin(functions_named(name.name())));
+        let builtin = functions_named(name.name());
+        if self.catalog.routines_named(name.name()).is_empty() && all_of_catalog(builtin) {
+            return Ok(Overloads::Builtin(builtin));
         }
         Ok(Overloads::Mixed(self.catalog.functions_on_path(self.search_path, name.name())))
     }
@@ -215,8 +227,12 @@ impl Binder<'_> {
             None => place,
         };
         let actual: Vec<Oid> = resolved.args.iter().map(|arg| arg.ty().oid).collect();
-        let declared =
-            super::ddl::actual_type(function.all_arg_types[parameter], &function.arg_types, &actual);
+        let declared = super::ddl::actual_type(
+            self.catalog,
+            function.all_arg_types[parameter],
+            &function.arg_types,
+            &actual,
+        );
         let target = self.sql_type(declared);
         let fitted = self.coerce_to(bound, target, CoercionContext::Implicit, arg.value.pos())?;
         Ok(fitted.is_some())
@@ -294,7 +310,10 @@ impl Binder<'_> {
             );
             return Err(self.at(error, call.pos));
         }
-        self.check_plain_call(call, kind)?;
+        // What is not there is not found before anything is wrong with the call.
+        if !functions.is_empty() {
+            self.check_plain_call(call, kind)?;
+        }
         Ok(match self.bind_function(call, functions, scope)? {
             Resolution::Call(resolved) => Ok(resolved),
             Resolution::Cast(expr) => Err(expr),
@@ -347,7 +366,7 @@ impl Binder<'_> {
             let source = args[0].ty();
             let castable = source.oid == oids::UNKNOWN
                 || matches!(
-                    pathway(source, target, CoercionContext::Explicit),
+                    pathway(self.catalog, source, target, CoercionContext::Explicit),
                     Some(Pathway::Kind(CastKind::Relabel | CastKind::Io))
                 );
             if castable {
@@ -359,7 +378,7 @@ impl Binder<'_> {
                 };
             }
         }
-        match choose_function(found, &actual) {
+        match choose_function(self.catalog, found, &actual) {
             Choice::One(candidate) => {
                 if let FunctionRef::User(function) = &candidate.function {
                     self.note_function(name, function.oid);
@@ -440,15 +459,10 @@ impl Binder<'_> {
         if candidate.variadic > 0 {
             let elements = args.split_off(args.len() - candidate.variadic);
             let element = elements.first().map_or(oids::TEXT, |element| element.ty().oid);
-            let Some(array) = array_over(element) else {
-                let text = self.type_name_text(element, -1);
-                let error = Error::new(
-                    SqlState::UNDEFINED_OBJECT,
-                    format!("could not find array type for data type {text}"),
-                );
-                return Err(self.at(error, pos));
+            let Some(array) = self.catalog.array_over(element) else {
+                return Err(self.no_array_type(self.sql_type(element), pos));
             };
-            args.push(Expr::ArrayLiteral { elements, nested: false, ty: SqlType::new(array, -1) });
+            args.push(Expr::ArrayLiteral { elements, nested: false, ty: self.sql_type(array) });
         }
         Ok(ResolvedCall { function, args, variadic_array, ty })
     }
@@ -732,13 +746,15 @@ impl Binder<'_> {
         let state = match is_polymorphic(aggregate.state) {
             true => {
                 let actual: Vec<Oid> = args.iter().map(|arg| arg.ty().oid).collect();
-                let resolved = resolve_polymorphic(&actual, &own.arg_types);
-                resolved.and_then(|resolved| resolved.actual(aggregate.state)).ok_or_else(|| {
-                    Error::new(
-                        SqlState::DATATYPE_MISMATCH,
-                        "could not determine the type of an aggregate's state",
-                    )
-                })?
+                let resolved = resolve_polymorphic(self.catalog, &actual, &own.arg_types);
+                resolved.and_then(|resolved| resolved.actual(self.catalog, aggregate.state)).ok_or_else(
+                    || {
+                        Error::new(
+                            SqlState::DATATYPE_MISMATCH,
+                            "could not determine the type of an aggregate's state",
+                        )
+                    },
+                )?
             }
             false => aggregate.state,
         };
@@ -843,6 +859,12 @@ impl Binder<'_> {
         let result = self.bind_window_parts(call, over, functions, kind, scope);
         self.level()?.in_window = outer;
         let (definition, bound, ty) = result?;
+        // The same call over the same window is computed once.
+        let mut known = self.level()?.windows.iter().filter(|(known, _)| *known == definition);
+        let same = known.find_map(|(_, calls)| calls.iter().find(|(_, known)| *known == bound));
+        if let Some(id) = same.map(|(id, _)| *id).filter(|_| !bound.is_volatile()) {
+            return Ok(self.column_expr(id));
+        }
         let id = self.new_column(&**call.name.name(), ty, scope.depth);
         let windows = &mut self.level()?.windows;
         match windows.iter_mut().find(|(known, _)| *known == definition) {
@@ -879,6 +901,13 @@ impl Binder<'_> {
             // Arguments of an aggregate over a window may contain plain aggregates of the query.
             let aggregate = self.bind_aggregate_parts(call, functions, scope)?;
             self.level()?.in_aggregate = outer;
+            let aggregates = &self.level()?.aggregates;
+            let is_aggregate = |id: ColumnId| aggregates.iter().any(|(known, _)| *known == id);
+            if aggregate.filter.as_ref().is_some_and(|filter| filter.columns().into_iter().any(is_aggregate))
+            {
+                let message = "aggregate functions are not allowed in FILTER";
+                return Err(self.at(Error::new(SqlState::GROUPING_ERROR, message), call.pos));
+            }
             let ty = aggregate.ty;
             return Ok((definition, WindowExpr::Aggregate(aggregate), ty));
         }
@@ -940,12 +969,14 @@ impl Binder<'_> {
         let actual: Vec<Oid> = call.args.iter().map(|arg| arg.ty().oid).collect();
         let polymorphic = outputs.iter().any(|(_, ty)| is_polymorphic(*ty));
         let resolved = polymorphic
-            .then(|| resolve_polymorphic(&actual, &call.function.arg_types))
+            .then(|| resolve_polymorphic(self.catalog, &actual, &call.function.arg_types))
             .flatten()
             .unwrap_or_default();
         outputs
             .into_iter()
-            .map(|(name, ty)| (name.to_owned(), SqlType::new(resolved.actual(ty).unwrap_or(ty), -1)))
+            .map(|(name, ty)| {
+                (name.to_owned(), self.sql_type(resolved.actual(self.catalog, ty).unwrap_or(ty)))
+            })
             .collect()
     }
 
@@ -953,4 +984,9 @@ impl Binder<'_> {
     pub(crate) fn bigint(value: i64) -> Expr {
         Expr::constant(Datum::Int64(value), SqlType::INT8)
     }
+}
+
+/// Whether built-in functions are of `pg_catalog`, as nearly all are.
+fn all_of_catalog(functions: &[&Function]) -> bool {
+    !functions.iter().any(|function| function.is_of_information_schema())
 }

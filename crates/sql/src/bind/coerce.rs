@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use ochre_base::{Error, Oid, Result, SqlState};
+use ochre_catalog::CatalogSnapshot;
 use ochre_expr::{CastContext, CastKind, CastMethod, Expr, Function};
 use ochre_parser::ast::Pos;
 use ochre_types::range::range_subtype;
@@ -51,30 +52,9 @@ pub fn is_polymorphic(oid: Oid) -> bool {
     )
 }
 
-/// The element type of an array type proper.
-pub(crate) fn array_element(oid: Oid) -> Option<Oid> {
-    let info = type_info(oid)?;
-    info.is_array().then_some(info.element)
-}
-
-/// The array type over a type.
-pub(crate) fn array_over(oid: Oid) -> Option<Oid> {
-    let array = type_info(oid)?.array;
-    array.is_valid().then_some(array)
-}
-
-/// PostgreSQL's type category; arrays are `A`, rows `C`.
-pub(crate) fn category(oid: Oid) -> u8 {
-    type_info(oid).map_or(b'C', |info| info.category)
-}
-
 /// Whether a type is its category's preferred one.
 pub(crate) fn is_preferred(oid: Oid) -> bool {
     type_info(oid).is_some_and(|info| info.preferred)
-}
-
-fn is_composite(ty: Oid) -> bool {
-    ty == oids::RECORD || type_info(ty).is_none_or(|info| info.kind == b'c')
 }
 
 /// A way from one type to another.
@@ -84,7 +64,12 @@ pub(crate) enum Pathway {
 }
 
 /// How a value of one type becomes one of another, if the context allows it. Equal types are not asked for.
-pub(crate) fn pathway(source: SqlType, target: SqlType, context: CoercionContext) -> Option<Pathway> {
+pub(crate) fn pathway(
+    catalog: &CatalogSnapshot,
+    source: SqlType,
+    target: SqlType,
+    context: CoercionContext,
+) -> Option<Pathway> {
     if source.oid == target.oid {
         return Some(Pathway::Kind(CastKind::Relabel));
     }
@@ -94,7 +79,11 @@ pub(crate) fn pathway(source: SqlType, target: SqlType, context: CoercionContext
             return None;
         }
         return Some(Pathway::Kind(match cast.method {
-            CastMethod::Function(function) => CastKind::Function { function: function.into(), explicit },
+            // Casts whose function is not told of it are the same however they were written.
+            CastMethod::Function(function) => {
+                let explicit = explicit && function.arg_types.len() > 2;
+                CastKind::Function { function: function.into(), explicit }
+            }
             CastMethod::Relabel => CastKind::Relabel,
             CastMethod::Io => CastKind::Io,
         }));
@@ -106,25 +95,34 @@ pub(crate) fn pathway(source: SqlType, target: SqlType, context: CoercionContext
     ) {
         return Some(Pathway::Kind(CastKind::Relabel));
     }
-    if let (Some(from), Some(to)) = (array_element(source.oid), array_element(target.oid)) {
-        let element = SqlType::new(to, -1);
-        return match pathway(SqlType::new(from, -1), element, context)? {
+    if let (Some(from), Some(to)) = (catalog.array_element(source.oid), catalog.array_element(target.oid)) {
+        // Rows of any type are records, without a conversion.
+        if to == oids::RECORD && catalog.is_row_type(from) {
+            return Some(Pathway::Kind(CastKind::Relabel));
+        }
+        let element = catalog.sql_type(to);
+        return match pathway(catalog, catalog.sql_type(from), element, context)? {
             Pathway::Kind(CastKind::Relabel) => Some(Pathway::Kind(CastKind::Relabel)),
             Pathway::Kind(kind) => Some(Pathway::Kind(CastKind::Array { kind: Box::new(kind), element })),
         };
     }
     // Any type can be written as a string on assignment, and read from one by an explicit cast.
-    if context != CoercionContext::Implicit && category(target.oid) == b'S' {
+    if context != CoercionContext::Implicit && catalog.type_category(target.oid) == b'S' {
         return Some(Pathway::Kind(CastKind::Io));
     }
-    if explicit && category(source.oid) == b'S' {
+    if explicit && catalog.type_category(source.oid) == b'S' {
         return Some(Pathway::Kind(CastKind::Io));
     }
     None
 }
 
 /// Whether every type can become its counterpart.
-pub(crate) fn can_coerce(source: &[Oid], target: &[Oid], context: CoercionContext) -> bool {
+pub(crate) fn can_coerce(
+    catalog: &CatalogSnapshot,
+    source: &[Oid],
+    target: &[Oid],
+    context: CoercionContext,
+) -> bool {
     let mut polymorphic = false;
     for (from, to) in source.iter().zip(target) {
         if from == to || *to == oids::ANY {
@@ -137,22 +135,25 @@ pub(crate) fn can_coerce(source: &[Oid], target: &[Oid], context: CoercionContex
         if *from == oids::UNKNOWN {
             continue;
         }
-        if pathway(SqlType::new(*from, -1), SqlType::new(*to, -1), context).is_some() {
+        if pathway(catalog, catalog.sql_type(*from), catalog.sql_type(*to), context).is_some() {
             continue;
         }
-        if is_composite(*from) && *to == oids::RECORD || *from == oids::RECORD && is_composite(*to) {
+        if catalog.is_row_type(*from) && *to == oids::RECORD
+            || *from == oids::RECORD && catalog.is_row_type(*to)
+        {
             continue;
         }
         return false;
     }
-    !polymorphic || polymorphic_consistent(source, target)
+    !polymorphic || resolve_polymorphic(catalog, source, target).is_some()
 }
 
 /// What a function returns for arguments of these types, if it takes them without a conversion of values.
-pub fn fitting_result(function: &Function, args: &[Oid]) -> Option<Oid> {
+pub fn fitting_result(catalog: &CatalogSnapshot, function: &Function, args: &[Oid]) -> Option<Oid> {
     let fits = |(from, to): (&Oid, &Oid)| {
         let relabels = || {
-            let pathway = pathway(SqlType::new(*from, -1), SqlType::new(*to, -1), CoercionContext::Implicit);
+            let (from, to) = (catalog.sql_type(*from), catalog.sql_type(*to));
+            let pathway = pathway(catalog, from, to, CoercionContext::Implicit);
             pathway == Some(Pathway::Kind(CastKind::Relabel))
         };
         from == to || *to == oids::ANY || is_polymorphic(*to) || relabels()
@@ -164,12 +165,7 @@ pub fn fitting_result(function: &Function, args: &[Oid]) -> Option<Oid> {
     if !polymorphic {
         return Some(function.return_type);
     }
-    resolve_polymorphic(args, &function.arg_types)?.actual(function.return_type)
-}
-
-/// Whether actual types fit declared polymorphic ones.
-fn polymorphic_consistent(actual: &[Oid], declared: &[Oid]) -> bool {
-    resolve_polymorphic(actual, declared).is_some()
+    resolve_polymorphic(catalog, args, &function.arg_types)?.actual(catalog, function.return_type)
 }
 
 /// What polymorphic types stand for in one call.
@@ -179,17 +175,19 @@ pub(crate) struct Polymorphic {
     array: Option<Oid>,
     range: Option<Oid>,
     compatible: Option<Oid>,
+    /// Nothing but literals stands for a type: they may be text, but no call takes them.
+    pub undetermined: bool,
 }
 
 impl Polymorphic {
     /// The actual type for a declared one.
-    pub fn actual(&self, declared: Oid) -> Option<Oid> {
+    pub fn actual(&self, catalog: &CatalogSnapshot, declared: Oid) -> Option<Oid> {
         match declared {
             oids::ANYELEMENT | oids::ANYNONARRAY | oids::ANYENUM => self.element,
-            oids::ANYARRAY => self.array.or_else(|| self.element.and_then(array_over)),
+            oids::ANYARRAY => self.array.or_else(|| self.element.and_then(|ty| catalog.array_over(ty))),
             oids::ANYRANGE => self.range,
             oids::ANYCOMPATIBLE | oids::ANYCOMPATIBLENONARRAY => self.compatible,
-            oids::ANYCOMPATIBLEARRAY => self.compatible.and_then(array_over),
+            oids::ANYCOMPATIBLEARRAY => self.compatible.and_then(|element| catalog.array_over(element)),
             other if is_polymorphic(other) => None,
             other => Some(other),
         }
@@ -197,22 +195,24 @@ impl Polymorphic {
 }
 
 /// What the polymorphic types of a call stand for; `None` when the arguments do not agree.
-pub(crate) fn resolve_polymorphic(actual: &[Oid], declared: &[Oid]) -> Option<Polymorphic> {
+pub(crate) fn resolve_polymorphic(
+    catalog: &CatalogSnapshot,
+    actual: &[Oid],
+    declared: &[Oid],
+) -> Option<Polymorphic> {
     let mut found = Polymorphic::default();
     let mut family = (false, false);
     let mut compatible: Vec<Oid> = Vec::new();
     let mut non_array = false;
     for (from, to) in actual.iter().zip(declared) {
         match *to {
-            // Rows are no enums.
-            oids::ANYENUM if is_composite(*from) => return None,
             oids::ANYELEMENT | oids::ANYNONARRAY | oids::ANYENUM => {
                 family.0 = true;
                 non_array |= *to == oids::ANYNONARRAY;
                 if *from == oids::UNKNOWN {
                     continue;
                 }
-                if *to == oids::ANYENUM && type_info(*from).is_some_and(|info| info.kind != b'e') {
+                if *to == oids::ANYENUM && type_info(*from).is_none_or(|info| info.kind != b'e') {
                     return None;
                 }
                 if found.element.is_some_and(|known| known != *from) {
@@ -231,7 +231,7 @@ pub(crate) fn resolve_polymorphic(actual: &[Oid], declared: &[Oid]) -> Option<Po
                     other => other,
                 };
                 if from != oids::ANYARRAY {
-                    array_element(from)?;
+                    catalog.array_element(from)?;
                 }
                 if found.array.is_some_and(|known| known != from) {
                     return None;
@@ -263,7 +263,7 @@ pub(crate) fn resolve_polymorphic(actual: &[Oid], declared: &[Oid]) -> Option<Po
                         oids::OIDVECTOR => oids::OID_ARRAY,
                         other => other,
                     };
-                    compatible.push(array_element(from)?);
+                    compatible.push(catalog.array_element(from)?);
                 }
             }
             other if is_polymorphic(other) => return None,
@@ -272,7 +272,8 @@ pub(crate) fn resolve_polymorphic(actual: &[Oid], declared: &[Oid]) -> Option<Po
     }
     if family.0 {
         if let Some(array) = found.array {
-            let element = if array == oids::ANYARRAY { oids::ANYELEMENT } else { array_element(array)? };
+            let element =
+                if array == oids::ANYARRAY { oids::ANYELEMENT } else { catalog.array_element(array)? };
             match found.element {
                 Some(known) if known != element && array != oids::ANYARRAY => return None,
                 Some(_) => {}
@@ -291,22 +292,24 @@ pub(crate) fn resolve_polymorphic(actual: &[Oid], declared: &[Oid]) -> Option<Po
         if found.element.is_none() {
             // Nothing but literals: they are text.
             found.element = Some(oids::TEXT);
+            found.undetermined = true;
         }
-        if non_array && found.element.and_then(array_element).is_some() {
+        if non_array && found.element.and_then(|element| catalog.array_element(element)).is_some() {
             return None;
         }
         if found.array.is_none() {
-            found.array = found.element.and_then(array_over);
+            found.array = found.element.and_then(|element| catalog.array_over(element));
         }
     }
     if family.1 {
-        found.compatible = Some(if compatible.is_empty() { oids::TEXT } else { common_of(&compatible)? });
+        found.compatible =
+            Some(if compatible.is_empty() { oids::TEXT } else { common_of(catalog, &compatible)? });
     }
     Some(found)
 }
 
 /// The common type of several known types by the rules of UNION and CASE; `None` when there is none.
-pub(crate) fn common_of(types: &[Oid]) -> Option<Oid> {
+pub(crate) fn common_of(catalog: &CatalogSnapshot, types: &[Oid]) -> Option<Oid> {
     let mut chosen = oids::UNKNOWN;
     for ty in types {
         if *ty == oids::UNKNOWN || *ty == chosen {
@@ -314,16 +317,18 @@ pub(crate) fn common_of(types: &[Oid]) -> Option<Oid> {
         }
         if chosen == oids::UNKNOWN {
             chosen = *ty;
-        } else if category(chosen) != category(*ty) {
+        } else if catalog.type_category(chosen) != catalog.type_category(*ty) {
             return None;
         } else if !is_preferred(chosen)
-            && can_coerce(&[chosen], &[*ty], CoercionContext::Implicit)
-            && !can_coerce(&[*ty], &[chosen], CoercionContext::Implicit)
+            && can_coerce(catalog, &[chosen], &[*ty], CoercionContext::Implicit)
+            && !can_coerce(catalog, &[*ty], &[chosen], CoercionContext::Implicit)
         {
             chosen = *ty;
         }
     }
-    Some(if chosen == oids::UNKNOWN { oids::TEXT } else { chosen })
+    let chosen = if chosen == oids::UNKNOWN { oids::TEXT } else { chosen };
+    let fits = |ty: &Oid| can_coerce(catalog, &[*ty], &[chosen], CoercionContext::Implicit);
+    types.iter().all(fits).then_some(chosen)
 }
 
 impl Binder<'_> {
@@ -361,16 +366,16 @@ impl Binder<'_> {
             if value.is_null() {
                 return Ok(Expr::null(wanted));
             }
-            if array_element(ty.oid).is_none() {
+            if self.catalog.array_element(ty.oid).is_none() {
                 let value = self.locate(typmod::apply(value.clone(), wanted, explicit), pos)?;
                 return Ok(Expr::constant(value, wanted));
             }
         }
         let wanted = ty.with_typmod(target.typmod);
-        let kind = match array_element(ty.oid) {
+        let kind = match self.catalog.array_element(ty.oid) {
             Some(element) => CastKind::Array {
                 kind: Box::new(CastKind::Typmod { explicit }),
-                element: SqlType::new(element, target.typmod),
+                element: self.catalog.sql_type(element).with_typmod(target.typmod),
             },
             None => CastKind::Typmod { explicit },
         };
@@ -399,10 +404,14 @@ impl Binder<'_> {
         if source.physical == PhysicalType::Record && target.physical == PhysicalType::Record {
             return self.coerce_record(expr, target, context, pos);
         }
-        if let (Some(_), Expr::ArrayLiteral { .. }) = (array_element(target.oid), &expr) {
+        if let (Some(_), Expr::ArrayLiteral { .. }) = (self.catalog.array_element(target.oid), &expr)
+            && target.oid != oids::RECORD_ARRAY
+        {
             return self.coerce_array_literal(expr, target, context, pos);
         }
-        let Some(Pathway::Kind(kind)) = pathway(source, target, context) else { return Ok(None) };
+        let Some(Pathway::Kind(kind)) = pathway(self.catalog, source, target, context) else {
+            return Ok(None);
+        };
         let plain = target.with_typmod(-1);
         // A function that takes the modifier applies it; so does the text form.
         let ty = match &kind {
@@ -527,10 +536,11 @@ impl Binder<'_> {
         pos: Pos,
     ) -> Result<Option<Expr>> {
         let Expr::ArrayLiteral { elements, nested, ty } = expr else { return Ok(Some(expr)) };
-        let Some(element) = array_element(target.oid) else { return Ok(None) };
-        let wanted = if nested { target.with_typmod(-1) } else { SqlType::new(element, -1) };
-        let source = array_element(ty.oid).unwrap_or(oids::UNKNOWN);
-        if pathway(SqlType::new(source, -1), SqlType::new(element, -1), context).is_none() {
+        let Some(element) = self.catalog.array_element(target.oid) else { return Ok(None) };
+        let wanted = if nested { target.with_typmod(-1) } else { self.catalog.sql_type(element) };
+        let source = self.catalog.array_element(ty.oid).unwrap_or(oids::UNKNOWN);
+        let (from, to) = (self.catalog.sql_type(source), self.catalog.sql_type(element));
+        if pathway(self.catalog, from, to, context).is_none() {
             return Ok(None);
         }
         let mut converted = Vec::with_capacity(elements.len());
@@ -545,7 +555,11 @@ impl Binder<'_> {
 
     /// The column types of a row type.
     pub(crate) fn record_fields(&self, ty: SqlType) -> Option<Vec<(Arc<str>, SqlType)>> {
-        let table = self.catalog.relation_of_type(ty.oid)?;
+        if ty.oid == oids::RECORD {
+            let (names, types) = (ochre_types::record_names(ty)?, record_fields(ty)?);
+            return Some(names.iter().cloned().zip(types.iter().copied()).collect());
+        }
+        let table = self.catalog.relation_of_row_type(ty.oid)?;
         Some(table.live_columns().map(|column| (Arc::clone(&column.name), column.ty)).collect())
     }
 
@@ -660,7 +674,7 @@ impl Binder<'_> {
                 chosen = ty;
                 continue;
             }
-            if category(chosen.oid) != category(ty.oid) {
+            if self.catalog.type_category(chosen.oid) != self.catalog.type_category(ty.oid) {
                 let error = Error::new(
                     SqlState::DATATYPE_MISMATCH,
                     format!(
@@ -672,8 +686,8 @@ impl Binder<'_> {
                 return Err(self.at(error, pos));
             }
             if !is_preferred(chosen.oid)
-                && can_coerce(&[chosen.oid], &[ty.oid], CoercionContext::Implicit)
-                && !can_coerce(&[ty.oid], &[chosen.oid], CoercionContext::Implicit)
+                && can_coerce(self.catalog, &[chosen.oid], &[ty.oid], CoercionContext::Implicit)
+                && !can_coerce(self.catalog, &[ty.oid], &[chosen.oid], CoercionContext::Implicit)
             {
                 chosen = ty;
             }
@@ -716,7 +730,7 @@ impl Binder<'_> {
 
     /// An empty array of a type, as a constant.
     pub(crate) fn empty_array(&self, array: SqlType) -> Expr {
-        let element = SqlType::new(array_element(array.oid).unwrap_or(oids::TEXT), array.typmod);
+        let element = array.element().unwrap_or(SqlType::TEXT);
         Expr::constant(Datum::Array(Arc::new(ArrayValue::empty(element))), array)
     }
 }
@@ -745,11 +759,13 @@ fn is_registered_name(oid: Oid) -> bool {
 }
 
 /// The parts of a dotted name, unquoted and folded; `None` when it is malformed.
-fn split_identifier(text: &str) -> Option<Vec<String>> {
+pub fn split_identifier(text: &str) -> Option<Vec<String>> {
     let mut parts = Vec::new();
     let mut chars = text.chars().peekable();
+    let space = |c: &char| c.is_ascii_whitespace();
     loop {
         let mut part = String::new();
+        while chars.next_if(space).is_some() {}
         if chars.peek() == Some(&'"') {
             chars.next();
             loop {
@@ -763,15 +779,15 @@ fn split_identifier(text: &str) -> Option<Vec<String>> {
                 }
             }
         } else {
-            while let Some(c) = chars.peek().filter(|c| c.is_alphanumeric() || matches!(c, '_' | '$')) {
+            while let Some(c) = chars.next_if(|c| *c != '.' && !space(c)) {
                 part.extend(c.to_lowercase());
-                chars.next();
             }
         }
         if part.is_empty() {
             return None;
         }
         parts.push(part);
+        while chars.next_if(space).is_some() {}
         match chars.next() {
             None => return Some(parts),
             Some('.') => {}

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ochre_base::{Error, Result, SqlState};
 use ochre_expr::Expr;
 use ochre_parser::ast;
-use ochre_types::SqlType;
+use ochre_types::{SqlType, oids};
 
 use super::Binder;
 use super::coerce::CoercionContext;
@@ -38,7 +38,7 @@ impl Binder<'_> {
             ));
         };
         if !with.recursive {
-            // An entry that stands later hides an outer one of its name, for the better error message.
+            // Nothing else may have the name of an entry that stands later: then the error can say so.
             for cte in &with.ctes {
                 ctes = ctes.with(Arc::from(cte.name.as_str()), CteTarget::Later);
             }
@@ -206,6 +206,12 @@ impl Binder<'_> {
             self.start_added_columns(added, &mut initial, scope.depth);
             output.extend_from_slice(&initial.output[own..]);
         }
+        for (_, column) in &mut output {
+            // The terms' rows may have fields of other names or types: each array knows its own.
+            if column.ty.oid == oids::RECORD_ARRAY {
+                column.ty = column.ty.with_typmod(-1);
+            }
+        }
         let columns: Arc<[(Arc<str>, SqlType)]> =
             output.iter().map(|(_, column)| (Arc::clone(&column.name), column.ty)).collect();
         let work_table = self.work_tables;
@@ -308,12 +314,24 @@ fn mentions_name(statement: &ast::Statement, name: &ast::Name) -> bool {
     }
     impl Finder<'_> {
         fn select(&self, select: &ast::SelectStmt) -> bool {
-            select.with.as_ref().is_some_and(|with| with.ctes.iter().any(|cte| self.statement(&cte.query)))
-                || self.body(&select.body)
-                || select.order_by.iter().any(|item| self.expr(&item.expr))
+            let with = select.with.as_deref();
+            self.with(with)
+                || !self.hidden_by(with)
+                    && (self.body(&select.body) || select.order_by.iter().any(|item| self.expr(&item.expr)))
         }
+        /// Whether the entries of a WITH mention it: not those from which one of them hides the name.
         fn with(&self, with: Option<&ast::With>) -> bool {
-            with.is_some_and(|with| with.ctes.iter().any(|cte| self.statement(&cte.query)))
+            let Some(with) = with else { return false };
+            let hiding = with.ctes.iter().position(|cte| *cte.name == *self.name);
+            let seeing = match hiding {
+                Some(_) if with.recursive => 0,
+                Some(hiding) => hiding + 1,
+                None => with.ctes.len(),
+            };
+            with.ctes[..seeing].iter().any(|cte| self.statement(&cte.query))
+        }
+        fn hidden_by(&self, with: Option<&ast::With>) -> bool {
+            with.is_some_and(|with| with.ctes.iter().any(|cte| *cte.name == *self.name))
         }
         fn statement(&self, statement: &ast::Statement) -> bool {
             match statement {

@@ -150,12 +150,12 @@ pub fn bind_trigger_condition(
 }
 
 /// The type that a parameter declared as `declared` has in a call, polymorphic ones resolved by the arguments.
-pub fn actual_type(declared: Oid, parameters: &[Oid], actual: &[Oid]) -> Oid {
+pub fn actual_type(catalog: &CatalogSnapshot, declared: Oid, parameters: &[Oid], actual: &[Oid]) -> Oid {
     if !is_polymorphic(declared) {
         return declared;
     }
-    let resolved = resolve_polymorphic(actual, parameters);
-    resolved.and_then(|resolved| resolved.actual(declared)).unwrap_or(declared)
+    let resolved = resolve_polymorphic(catalog, actual, parameters);
+    resolved.and_then(|resolved| resolved.actual(catalog, declared)).unwrap_or(declared)
 }
 
 /// Binds a CALL: the procedure and its input arguments.

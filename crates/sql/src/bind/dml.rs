@@ -653,6 +653,10 @@ impl Binder<'_> {
                 for elem in elems {
                     wanted.push(self.bind_conflict_elem(elem, table)?);
                 }
+                // Expressions are the same when what is constant in them is.
+                let session = self.session;
+                let fold = |expr: &mut Expr| crate::optimize::fold_expr(expr, session);
+                wanted.iter_mut().for_each(fold);
                 for position in wanted.iter().flat_map(Expr::columns) {
                     self.mention(existing, ScanColumn::Table(position));
                 }
@@ -687,6 +691,7 @@ impl Binder<'_> {
                             }
                         });
                     }
+                    keys.iter_mut().for_each(fold);
                     let same = keys.iter().all(|key| wanted.contains(key))
                         && wanted.iter().all(|w| keys.contains(w));
                     if !same {
@@ -694,11 +699,13 @@ impl Binder<'_> {
                     }
                     if let Some(text) = &index.predicate {
                         let parsed = stored_text::expression(text)?;
-                        let needed = self.without_positions(|binder| {
+                        let mut needed = self.without_positions(|binder| {
                             binder.bind_row_expression(table, &parsed, RowExpression::IndexPredicate, None)
                         })?;
-                        let given = predicate.clone().map_or_else(Vec::new, Expr::conjuncts);
-                        if !needed.conjuncts().iter().all(|part| given.contains(part)) {
+                        fold(&mut needed);
+                        let mut given = predicate.clone().map_or_else(Vec::new, Expr::conjuncts);
+                        given.iter_mut().for_each(fold);
+                        if !needed.conjuncts().iter().all(|part| crate::plan::is_implied(part, &given)) {
                             continue;
                         }
                     }

@@ -7,7 +7,7 @@ use ochre_expr::{
 use ochre_parser::ast::{self, Pos};
 use ochre_types::{ArrayValue, Datum, PhysicalType, SharedBytes, SqlType, oids};
 
-use super::coerce::{CoercionContext, array_element, array_over, is_polymorphic, resolve_polymorphic};
+use super::coerce::{CoercionContext, is_polymorphic, resolve_polymorphic};
 use super::overload::{Choice, Overloads, choose_operator};
 use super::scope::Scope;
 use super::{Binder, ParamTypes};
@@ -123,19 +123,12 @@ impl Binder<'_> {
                     let error = Error::new(SqlState::SYNTAX_ERROR, "subquery must return only one column");
                     return Err(self.at(error, subquery.pos));
                 };
-                let ty = if array_element(column.ty.oid).is_some() {
+                let ty = if self.catalog.array_element(column.ty.oid).is_some() {
                     Some(column.ty)
                 } else {
                     column.ty.array_of()
                 };
-                let Some(ty) = ty else {
-                    let text = self.type_text(column.ty);
-                    let error = Error::new(
-                        SqlState::UNDEFINED_OBJECT,
-                        format!("could not find array type for data type {text}"),
-                    );
-                    return Err(self.at(error, subquery.pos));
-                };
+                let Some(ty) = ty else { return Err(self.no_array_type(column.ty, subquery.pos)) };
                 Ok(Expr::SubPlan { plan, kind: SubPlanKind::Array, args: Vec::new(), ty })
             }
             ast::Expr::Case(case) => self.bind_case(case, scope),
@@ -185,7 +178,12 @@ impl Binder<'_> {
             ast::Expr::Collate(collate) => {
                 let expr = self.bind_expr(&collate.expr, scope)?;
                 self.check_collation(&collate.collation)?;
-                let expr = self.resolve_unknown(expr, collate.pos)?;
+                let ty = expr.ty();
+                let collatable = ochre_types::type_info(ty.oid).is_some_and(|info| info.collation.is_valid());
+                if !collatable && ty.oid != oids::UNKNOWN {
+                    let message = format!("collations are not supported by type {}", self.type_text(ty));
+                    return Err(self.at(Error::new(SqlState::DATATYPE_MISMATCH, message), collate.pos));
+                }
                 Ok(expr)
             }
             ast::Expr::Func(call) => self.bind_call(call, scope),
@@ -312,9 +310,22 @@ impl Binder<'_> {
         let found = self.find_operator(&op.name, left.as_ref().map(|l| l.ty()), right.ty(), pos)?;
         let declared: Vec<_> = if left.is_some() { vec![found.left, found.right] } else { vec![found.right] };
         let args: Vec<Expr> = left.into_iter().chain(std::iter::once(right)).collect();
-        let (args, result) = self.fit_arguments(args, &declared, found.result, pos)?;
+        let (mut args, result) = self.fit_arguments(args, &declared, found.result, pos)?;
+        let mut function = found.function;
+        // What is put beside a text is cast to text first, which writes some types otherwise than their output functions.
+        if matches!(&*function.name, "textanycat" | "anytextcat")
+            && let [concatenate] = functions_named("textcat")
+        {
+            function = concatenate;
+            for arg in &mut args {
+                let given = std::mem::replace(arg, Expr::null(SqlType::TEXT));
+                let ty = given.ty();
+                let cast = self.coerce_to(given, SqlType::TEXT, CoercionContext::Explicit, pos)?;
+                *arg = cast.ok_or_else(|| self.cannot_cast(ty, SqlType::TEXT, pos))?;
+            }
+        }
         Ok(Expr::Call {
-            function: FunctionRef::Builtin(found.function),
+            function: FunctionRef::Builtin(function),
             args,
             variadic_array: false,
             ty: result,
@@ -346,14 +357,18 @@ impl Binder<'_> {
         let needs = is_polymorphic(result) || declared.iter().any(|ty| is_polymorphic(*ty));
         let polymorphic = if needs {
             let actual: Vec<_> = args.iter().map(|arg| arg.ty().oid).collect();
-            resolve_polymorphic(&actual, declared)
+            resolve_polymorphic(self.catalog, &actual, declared)
         } else {
             None
         };
+        if polymorphic.is_some_and(|found| found.undetermined) {
+            let message = "could not determine polymorphic type because input has type unknown";
+            return Err(self.at(Error::new(SqlState::DATATYPE_MISMATCH, message), pos));
+        }
         let mut fitted = Vec::with_capacity(args.len());
         for (arg, wanted) in args.into_iter().zip(declared) {
             let wanted = match polymorphic {
-                Some(found) => found.actual(*wanted).unwrap_or(*wanted),
+                Some(found) => found.actual(self.catalog, *wanted).unwrap_or(*wanted),
                 None => *wanted,
             };
             let wanted = if wanted == oids::ANY { arg.ty().oid } else { wanted };
@@ -373,10 +388,24 @@ impl Binder<'_> {
             });
         }
         let result = match polymorphic {
-            Some(found) => found.actual(result).unwrap_or(result),
+            Some(found) => match found.actual(self.catalog, result) {
+                Some(actual) => actual,
+                None if result == oids::ANYARRAY => {
+                    let element = found.actual(self.catalog, oids::ANYELEMENT).unwrap_or(oids::TEXT);
+                    return Err(self.no_array_type(self.sql_type(element), pos));
+                }
+                None => result,
+            },
             None => result,
         };
         Ok((fitted, self.sql_type(result)))
+    }
+
+    /// 42704 for what there are no arrays of.
+    pub(crate) fn no_array_type(&self, ty: SqlType, pos: Pos) -> Error {
+        let text = self.type_text(ty);
+        let message = format!("could not find array type for data type {text}");
+        self.at(Error::new(SqlState::UNDEFINED_OBJECT, message), pos)
     }
 
     /// Finds an operator by operand types.
@@ -393,7 +422,7 @@ impl Binder<'_> {
             Some(left) => format!("{} {name} {}", self.type_text(left), self.type_text(right)),
             None => format!("{name} {}", self.type_text(right)),
         };
-        match choose_operator(operators, left.map(|ty| ty.oid), right.oid) {
+        match choose_operator(self.catalog, operators, left.map(|ty| ty.oid), right.oid) {
             Choice::One(operator) => Ok(operator),
             Choice::Ambiguous => {
                 let error = Error::new(
@@ -438,6 +467,27 @@ impl Binder<'_> {
         Ok((FunctionRef::Builtin(found.function), left, right))
     }
 
+    /// As [`Binder::comparison_function`], for a column of rows that are compared: an order's function is called with its
+    /// operands exchanged, too, so they are of one type.
+    fn row_comparison_function(
+        &mut self,
+        op: &ast::Operator,
+        left: Expr,
+        right: Expr,
+        pos: Pos,
+    ) -> Result<(FunctionRef, Expr, Expr)> {
+        let found = self.comparison_function(op, left.clone(), right.clone(), pos)?;
+        let ordering = matches!(comparison(&op.name), Some(Comparison::Less | Comparison::Greater));
+        if !ordering || found.0.arg_types[0] == found.0.arg_types[1] {
+            return Ok(found);
+        }
+        let what = "row comparison";
+        let common = self.select_common_type(&[(left.clone(), pos), (right.clone(), pos)], what)?;
+        let left = self.coerce_to_common(left, common.with_typmod(-1), what, pos)?;
+        let right = self.coerce_to_common(right, common.with_typmod(-1), what, pos)?;
+        self.comparison_function(op, left, right, pos)
+    }
+
     fn bind_row_compare(
         &mut self,
         op: &ast::Operator,
@@ -458,16 +508,10 @@ impl Binder<'_> {
             let (mut left, mut right) = (left, right);
             return self.bind_operator(op, Some(left.remove(0)), right.remove(0), pos);
         }
-        // The strict function of each column, or its equality.
-        let symbol = match comparison {
-            Comparison::Equal | Comparison::NotEqual => "=",
-            Comparison::Less | Comparison::LessOrEqual => "<",
-            Comparison::Greater | Comparison::GreaterOrEqual => ">",
-        };
-        let strict = ast::Operator::plain(ast::Name::from_static(symbol));
+        let strict = column_operator(comparison);
         let (mut functions, mut l, mut r) = (Vec::new(), Vec::new(), Vec::new());
         for (a, b) in left.into_iter().zip(right) {
-            let (function, a, b) = self.comparison_function(&strict, a, b, pos)?;
+            let (function, a, b) = self.row_comparison_function(&strict, a, b, pos)?;
             functions.push(function);
             l.push(a);
             r.push(b);
@@ -602,13 +646,13 @@ impl Binder<'_> {
             probe.extend(fixed.iter().cloned());
             if let Ok(common) = self.select_common_type(&probe, "IN")
                 && common.oid != oids::RECORD
-                && let Some(array) = array_over(common.oid)
+                && let Some(array) = self.catalog.array_over(common.oid)
             {
                 let mut elements = Vec::with_capacity(fixed.len());
                 for (item, pos) in fixed {
                     elements.push(self.coerce_to_common(item, common.with_typmod(-1), "IN", pos)?);
                 }
-                let array = literal_array(elements, SqlType::new(array, -1));
+                let array = literal_array(elements, self.sql_type(array));
                 let mut parts =
                     vec![self.bind_scalar_array(&op, list.negated, left.clone(), array, list.pos)?];
                 for (item, _) in varying {
@@ -660,18 +704,13 @@ impl Binder<'_> {
         let actual = [left.ty().oid, element.oid];
         let (mut l, mut r) = (found.left, found.right);
         if is_polymorphic(l) || is_polymorphic(r) {
-            let resolved = resolve_polymorphic(&actual, &[l, r]).unwrap_or_default();
-            l = resolved.actual(l).unwrap_or(l);
-            r = resolved.actual(r).unwrap_or(r);
+            let resolved = resolve_polymorphic(self.catalog, &actual, &[l, r]).unwrap_or_default();
+            l = resolved.actual(self.catalog, l).unwrap_or(l);
+            r = resolved.actual(self.catalog, r).unwrap_or(r);
         }
         let left = self.coerce_implicit(left, l, pos)?;
-        let Some(wanted) = array_over(r) else {
-            let text = self.type_text(SqlType::new(r, -1));
-            let error = Error::new(
-                SqlState::UNDEFINED_OBJECT,
-                format!("could not find array type for data type {text}"),
-            );
-            return Err(self.at(error, pos));
+        let Some(wanted) = self.catalog.array_over(r) else {
+            return Err(self.no_array_type(self.sql_type(r), pos));
         };
         let array = if matches!(array_ty.oid, oids::INT2VECTOR | oids::OIDVECTOR) {
             array
@@ -768,14 +807,14 @@ impl Binder<'_> {
                 }
                 other => {
                     let element = self.bind_expr(other, scope)?;
-                    nested |= array_element(element.ty().oid).is_some();
+                    nested |= self.catalog.array_element(element.ty().oid).is_some();
                     element
                 }
             };
             elements.push((element, arg.pos()));
         }
         if let Some(array) = wanted {
-            let element = SqlType::new(array_element(array.oid).unwrap_or(oids::TEXT), array.typmod);
+            let element = array.element().unwrap_or(SqlType::TEXT);
             if elements.is_empty() {
                 return Ok(self.empty_array(array));
             }
@@ -796,31 +835,24 @@ impl Binder<'_> {
             return Err(self.at(error, list.pos));
         }
         let common = self.select_common_type(&elements, "ARRAY")?;
-        let array = if nested && array_element(common.oid).is_some() {
+        let array = if nested && self.catalog.array_element(common.oid).is_some() {
             Some(common.oid)
         } else {
-            array_over(common.oid)
+            self.catalog.array_over(common.oid)
         };
-        let Some(array) = array else {
-            let text = self.type_text(common);
-            let error = Error::new(
-                SqlState::UNDEFINED_OBJECT,
-                format!("could not find array type for data type {text}"),
-            );
-            return Err(self.at(error, list.pos));
-        };
+        let Some(array) = array else { return Err(self.no_array_type(common, list.pos)) };
         let mut converted = Vec::with_capacity(elements.len());
         for (item, pos) in elements {
             converted.push(self.coerce_to_common(item, common, "ARRAY", pos)?);
         }
-        let ty = SqlType::new(array, common.typmod);
+        let ty = self.sql_type(array).with_typmod(common.typmod);
         Ok(fold_array(Expr::ArrayLiteral { elements: converted, nested, ty }))
     }
 
     fn bind_cast(&mut self, cast: &ast::CastExpr, scope: &Scope<'_>) -> Result<Expr> {
         let target = self.bind_type_name(&cast.type_name)?;
         if let ast::Expr::Array(list) = &cast.expr
-            && array_element(target.oid).is_some()
+            && self.catalog.array_element(target.oid).is_some()
         {
             return self.bind_array(list, Some(target), scope);
         }
@@ -836,6 +868,12 @@ impl Binder<'_> {
     }
 
     pub(crate) fn check_collation(&self, name: &ast::ObjectName) -> Result<()> {
+        if let Some(schema) = name.schema()
+            && self.catalog.namespace_named(schema).is_none()
+        {
+            let message = format!("schema \"{schema}\" does not exist");
+            return Err(self.at(Error::new(SqlState::INVALID_SCHEMA_NAME, message), name.pos));
+        }
         const KNOWN: [&str; 6] = ["default", "C", "POSIX", "ucs_basic", "pg_c_utf8", "C.utf8"];
         if KNOWN.contains(&name.name().as_str()) {
             return Ok(());
@@ -926,7 +964,7 @@ impl Binder<'_> {
         if let Expr::Call { function, .. } = &record {
             let outputs = function.output_columns();
             if let Some(index) = outputs.iter().position(|(field, _)| *field == name) {
-                let ty = SqlType::new(outputs[index].1, -1);
+                let ty = self.sql_type(outputs[index].1);
                 return Ok(Expr::Field { record: Box::new(record), index, ty });
             }
         }
@@ -1023,16 +1061,20 @@ impl Binder<'_> {
             );
             return Err(self.at(error, pos));
         }
-        let symbol = comparison(&op.name);
-        let negated = symbol == Some(Comparison::NotEqual) && left.len() > 1;
-        let each = if negated { ast::Operator::plain(ast::Name::from_static("=")) } else { op.clone() };
-        if left.len() > 1 && !matches!(symbol, Some(Comparison::Equal | Comparison::NotEqual)) {
-            return Err(self.at(Error::unsupported("ordering of rows of a subquery"), pos));
-        }
+        let (comparison, each) = match comparison(&op.name) {
+            _ if left.len() == 1 => (Comparison::Equal, op.clone()),
+            Some(comparison) => (comparison, column_operator(comparison)),
+            None => {
+                self.find_operator(&op.name, Some(left[0].ty()), columns[0].ty, pos)?;
+                let message =
+                    format!("could not determine interpretation of row comparison operator {}", op.name);
+                return Err(self.at(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message), pos));
+            }
+        };
         let (left, functions) = self.compare_with_output(left, plan, &each, pos)?;
         Ok(Expr::SubPlan {
             plan,
-            kind: SubPlanKind::AnyAll { all, left, functions, negated },
+            kind: SubPlanKind::AnyAll { all, left, functions, op: comparison },
             args: Vec::new(),
             ty: SqlType::BOOL,
         })
@@ -1053,9 +1095,13 @@ impl Binder<'_> {
         let (mut converted, mut functions) = (Vec::new(), Vec::new());
         let mut items: Vec<(ColumnId, Expr)> = Vec::new();
         let mut changed = false;
+        let several = left.len() > 1;
         for (expr, (id, column)) in left.into_iter().zip(&subquery.query.output) {
             let right = Expr::Column { index: *id, ty: column.ty };
-            let (function, l, r) = self.comparison_function(op, expr, right.clone(), pos)?;
+            let (function, l, r) = match several {
+                true => self.row_comparison_function(op, expr, right.clone(), pos)?,
+                false => self.comparison_function(op, expr, right.clone(), pos)?,
+            };
             if function.return_type != oids::BOOL {
                 let error = Error::new(
                     SqlState::DATATYPE_MISMATCH,
@@ -1145,6 +1191,15 @@ pub(crate) fn comparison(name: &str) -> Option<Comparison> {
     })
 }
 
+/// The operator between columns of rows that are compared: the strict one of an order, or equality.
+fn column_operator(comparison: Comparison) -> ast::Operator {
+    ast::Operator::plain(ast::Name::from_static(match comparison {
+        Comparison::Equal | Comparison::NotEqual => "=",
+        Comparison::Less | Comparison::LessOrEqual => "<",
+        Comparison::Greater | Comparison::GreaterOrEqual => ">",
+    }))
+}
+
 fn quantified_operator(op: &ast::QuantifiedOp) -> ast::Operator {
     match op {
         ast::QuantifiedOp::Operator(op) => op.clone(),
@@ -1163,7 +1218,7 @@ fn fold_array(array: Expr) -> Expr {
         Expr::ArrayLiteral { elements, nested: false, ty }
             if elements.iter().all(|element| matches!(element, Expr::Constant { .. })) =>
         {
-            let element = SqlType::new(array_element(ty.oid).unwrap_or(oids::TEXT), ty.typmod);
+            let element = ty.element().unwrap_or(SqlType::TEXT);
             let values = elements
                 .into_iter()
                 .map(|element| match element {

@@ -299,7 +299,7 @@ impl Binder<'_> {
         table: &ast::FromTable,
         scope: &Scope<'_>,
     ) -> Result<FromPart> {
-        let ty = SqlType::new(function.return_type, -1);
+        let ty = self.sql_type(function.return_type);
         let resolved = ResolvedCall { function, args: Vec::new(), variadic_array: false, ty };
         let (mut columns, mut ids) = (Vec::new(), Vec::new());
         for (name, ty) in self.function_columns(&resolved) {
@@ -763,6 +763,7 @@ impl Binder<'_> {
                 let mut item =
                     ScopeItem::visible(Some(Arc::from(alias.as_str())), ItemColumns::Listed(merged));
                 item.columns_visible = false;
+                self.check_aliases(&items, std::slice::from_ref(&item))?;
                 items.push(item);
             }
         } else {

@@ -53,7 +53,7 @@ use crate::logical::{
 use crate::physical::{ColumnOrigin, CommandKind, RelationAccess, Requirement, ScanColumn};
 use crate::walk::each_node_mut;
 
-pub use coerce::{CoercionContext, fitting_result, is_polymorphic};
+pub use coerce::{CoercionContext, fitting_result, is_polymorphic, split_identifier};
 pub use ddl::{
     RowExpression, RowExpressionBinder, TriggerCondition, actual_type, bind_procedure_call,
     bind_trigger_condition, bind_type, bind_typed_expression, view_columns,
@@ -117,10 +117,10 @@ pub struct VariableUse {
 impl ParamTypes {
     /// Parameters whose types the client may have given; 0 or `unknown` leave the decision to the binder, and more
     /// parameters may turn up.
-    pub fn new(declared: &[Oid]) -> ParamTypes {
+    pub fn new(catalog: &CatalogSnapshot, declared: &[Oid]) -> ParamTypes {
         let types = declared
             .iter()
-            .map(|oid| (oid.is_valid() && *oid != SqlType::UNKNOWN.oid).then(|| SqlType::new(*oid, -1)))
+            .map(|oid| (oid.is_valid() && *oid != SqlType::UNKNOWN.oid).then(|| catalog.sql_type(*oid)))
             .collect();
         ParamTypes { types, fixed: false, variables: None, row_sets: RowSets::default() }
     }
@@ -409,16 +409,7 @@ impl<'a> Binder<'a> {
 
     /// A type by its id: a row type is a record.
     pub(crate) fn sql_type(&self, oid: Oid) -> SqlType {
-        if ochre_types::type_info(oid).is_some() {
-            return SqlType::new(oid, -1);
-        }
-        match self.catalog.relation_of_type(oid) {
-            Some(relation) if relation.row_type == oid => {
-                SqlType::with_physical(oid, -1, ochre_types::PhysicalType::Record)
-            }
-            Some(_) => SqlType::with_physical(oid, -1, ochre_types::PhysicalType::Array),
-            None => SqlType::new(oid, -1),
-        }
+        self.catalog.sql_type(oid)
     }
 
     /// What a name means as a variable of the routine whose body is bound.
@@ -482,7 +473,7 @@ impl<'a> Binder<'a> {
             if let Some(name) = self.session.user_type_name(oid, typmod) {
                 return name;
             }
-            if let Some(table) = self.catalog.relation_of_type(oid).filter(|table| table.row_type == oid) {
+            if let Some(table) = self.catalog.relation_of_row_type(oid) {
                 return table.name.to_string();
             }
         }

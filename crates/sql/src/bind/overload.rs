@@ -6,11 +6,12 @@
 //! PostgreSQL documentation, chapter "Type Conversion".
 
 use ochre_base::Oid;
+use ochre_catalog::CatalogSnapshot;
 use ochre_expr::{Function, FunctionRef, Operator};
 use ochre_types::oids;
 use smallvec::SmallVec;
 
-use super::coerce::{CoercionContext, can_coerce, category, is_preferred};
+use super::coerce::{CoercionContext, can_coerce, is_preferred};
 
 /// Argument types of one call.
 pub(crate) type ArgTypes = SmallVec<[Oid; 4]>;
@@ -208,7 +209,11 @@ fn named_candidate(function: &FunctionRef, count: usize, names: &[Option<&str>])
 }
 
 /// Chooses among functions by argument types.
-pub(crate) fn choose_function(candidates: Vec<Candidate>, actual: &[Oid]) -> Choice<Candidate> {
+pub(crate) fn choose_function(
+    catalog: &CatalogSnapshot,
+    candidates: Vec<Candidate>,
+    actual: &[Oid],
+) -> Choice<Candidate> {
     if let Some(exact) = candidates.iter().position(|candidate| candidate.types.as_slice() == actual) {
         let mut candidates = candidates;
         let chosen = candidates.swap_remove(exact);
@@ -216,7 +221,7 @@ pub(crate) fn choose_function(candidates: Vec<Candidate>, actual: &[Oid]) -> Cho
     }
     let mut fitting: Vec<Candidate> = candidates
         .into_iter()
-        .filter(|candidate| can_coerce(actual, &candidate.types, CoercionContext::Implicit))
+        .filter(|candidate| can_coerce(catalog, actual, &candidate.types, CoercionContext::Implicit))
         .collect();
     match fitting.len() {
         0 => Choice::None,
@@ -224,7 +229,7 @@ pub(crate) fn choose_function(candidates: Vec<Candidate>, actual: &[Oid]) -> Cho
         1 => Choice::One(fitting.remove(0)),
         _ => {
             let types: Vec<&[Oid]> = fitting.iter().map(|candidate| candidate.types.as_slice()).collect();
-            match select_candidate(&types, actual) {
+            match select_candidate(catalog, &types, actual) {
                 Some(index) if fitting[index].ambiguous => Choice::Ambiguous,
                 Some(index) => Choice::One(fitting.swap_remove(index)),
                 None => Choice::Ambiguous,
@@ -235,6 +240,7 @@ pub(crate) fn choose_function(candidates: Vec<Candidate>, actual: &[Oid]) -> Cho
 
 /// Chooses among operators with one name; `left` is invalid for a prefix operator.
 pub(crate) fn choose_operator(
+    catalog: &CatalogSnapshot,
     operators: &[&'static Operator],
     left: Option<Oid>,
     right: Oid,
@@ -261,7 +267,7 @@ pub(crate) fn choose_operator(
         } else {
             std::iter::once(operator.right).collect()
         };
-        if can_coerce(&actual, &types, CoercionContext::Implicit) {
+        if can_coerce(catalog, &actual, &types, CoercionContext::Implicit) {
             fitting.push((operator, types));
         }
     }
@@ -270,7 +276,7 @@ pub(crate) fn choose_operator(
         1 => Choice::One(fitting[0].0),
         _ => {
             let types: Vec<&[Oid]> = fitting.iter().map(|(_, types)| types.as_slice()).collect();
-            match select_candidate(&types, &actual) {
+            match select_candidate(catalog, &types, &actual) {
                 Some(index) => Choice::One(fitting[index].0),
                 None => Choice::Ambiguous,
             }
@@ -279,7 +285,7 @@ pub(crate) fn choose_operator(
 }
 
 /// The best of several candidates that all fit.
-fn select_candidate(candidates: &[&[Oid]], actual: &[Oid]) -> Option<usize> {
+fn select_candidate(catalog: &CatalogSnapshot, candidates: &[&[Oid]], actual: &[Oid]) -> Option<usize> {
     let unknowns = actual.iter().filter(|ty| **ty == oids::UNKNOWN).count();
     let known = |i: usize| actual[i] != oids::UNKNOWN;
     let all: Vec<usize> = (0..candidates.len()).collect();
@@ -294,7 +300,9 @@ fn select_candidate(candidates: &[&[Oid]], actual: &[Oid]) -> Option<usize> {
     let preferred = |c: usize| {
         let good = |i: &usize| {
             let ty = candidates[c][*i];
-            known(*i) && (ty == actual[*i] || category(ty) == category(actual[*i]) && is_preferred(ty))
+            known(*i)
+                && (ty == actual[*i]
+                    || catalog.type_category(ty) == catalog.type_category(actual[*i]) && is_preferred(ty))
         };
         (0..actual.len()).filter(good).count()
     };
@@ -305,7 +313,7 @@ fn select_candidate(candidates: &[&[Oid]], actual: &[Oid]) -> Option<usize> {
     if unknowns == 0 {
         return None;
     }
-    if let Some(narrowed) = narrow_by_category(candidates, actual, &remaining) {
+    if let Some(narrowed) = narrow_by_category(catalog, candidates, actual, &remaining) {
         remaining = narrowed;
         if let [only] = remaining.as_slice() {
             return Some(*only);
@@ -317,8 +325,9 @@ fn select_candidate(candidates: &[&[Oid]], actual: &[Oid]) -> Option<usize> {
         let first = *types.next()?;
         if types.all(|ty| *ty == first) {
             let assumed: ArgTypes = std::iter::repeat_n(first, actual.len()).collect();
-            let mut fitting =
-                remaining.iter().filter(|c| can_coerce(&assumed, candidates[**c], CoercionContext::Implicit));
+            let mut fitting = remaining
+                .iter()
+                .filter(|c| can_coerce(catalog, &assumed, candidates[**c], CoercionContext::Implicit));
             if let (Some(only), None) = (fitting.next(), fitting.next()) {
                 return Some(*only);
             }
@@ -333,7 +342,12 @@ fn keep_best(from: &[usize], score: impl Fn(usize) -> usize) -> Vec<usize> {
 }
 
 /// Decides the category of each unknown argument (string if any candidate takes one) and keeps what fits it.
-fn narrow_by_category(candidates: &[&[Oid]], actual: &[Oid], remaining: &[usize]) -> Option<Vec<usize>> {
+fn narrow_by_category(
+    catalog: &CatalogSnapshot,
+    candidates: &[&[Oid]],
+    actual: &[Oid],
+    remaining: &[usize],
+) -> Option<Vec<usize>> {
     let mut slots: Vec<Option<(u8, bool)>> = vec![None; actual.len()];
     for (i, ty) in actual.iter().enumerate() {
         if *ty != oids::UNKNOWN {
@@ -343,7 +357,7 @@ fn narrow_by_category(candidates: &[&[Oid]], actual: &[Oid], remaining: &[usize]
         let mut conflict = false;
         for c in remaining {
             let candidate = candidates[*c][i];
-            let (kind, preferred) = (category(candidate), is_preferred(candidate));
+            let (kind, preferred) = (catalog.type_category(candidate), is_preferred(candidate));
             match slot {
                 None => slot = Some((kind, preferred)),
                 Some((known, has_preferred)) if known == kind => {
@@ -363,7 +377,7 @@ fn narrow_by_category(candidates: &[&[Oid]], actual: &[Oid], remaining: &[usize]
             None => true,
             Some((kind, has_preferred)) => {
                 let ty = candidates[*c][i];
-                category(ty) == *kind && (!*has_preferred || is_preferred(ty))
+                catalog.type_category(ty) == *kind && (!*has_preferred || is_preferred(ty))
             }
         })
     };

@@ -109,16 +109,19 @@ impl CteScope {
         CteScope { entries: Some(Arc::new(CteEntry { name, target, next: self.entries.clone() })) }
     }
 
-    /// What a name stands for.
+    /// What a name stands for. A later entry hides no outer one.
     pub fn find(&self, name: &str) -> Option<&CteTarget> {
+        let mut later = None;
         let mut entry = self.entries.as_deref();
         while let Some(found) = entry {
-            if &*found.name == name {
-                return Some(&found.target);
+            match &found.target {
+                _ if &*found.name != name => {}
+                CteTarget::Later => later = Some(&found.target),
+                target => return Some(target),
             }
             entry = found.next.as_deref();
         }
-        None
+        later
     }
 }
 
@@ -235,16 +238,9 @@ impl Binder<'_> {
             }
         }
         // PostgreSQL's last resort: a FROM item's name alone is its whole row.
-        let mut level = Some(scope);
-        while let Some(current) = level {
-            let item = current.items.iter().find(|item| {
-                item.relation_visible && !item.lateral_only && item.alias.as_deref() == Some(name)
-            });
-            if let Some(item) = item {
-                let item = item.clone();
-                return self.whole_row(&item, current.depth);
-            }
-            level = current.parent;
+        if let Some((item, depth)) = self.find_item(None, name, pos, scope)? {
+            let item = item.clone();
+            return self.whole_row(&item, depth);
         }
         Err(self.undefined_column(None, name, pos, scope))
     }

@@ -72,6 +72,13 @@ impl Binder<'_> {
         {
             return Arc::clone(&self.columns[*index].name);
         }
+        // The text of a subquery does not tell what its star, or its VALUES, stand for.
+        if let (ast::Expr::Subquery(_), Expr::SubPlan { plan, .. }) = (ast, bound)
+            && let Some(Some(subquery)) = self.subqueries.get(*plan)
+            && let Some((_, column)) = subquery.query.output.first()
+        {
+            return Arc::clone(&column.name);
+        }
         Arc::from(name)
     }
 
@@ -114,7 +121,7 @@ impl Binder<'_> {
             (Expr::Call { function, .. }, None) => function
                 .output_columns()
                 .into_iter()
-                .map(|(name, oid)| (Arc::from(name), SqlType::new(oid, -1)))
+                .map(|(name, oid)| (Arc::from(name), self.sql_type(oid)))
                 .collect(),
             (Expr::Column { index, .. }, None) => {
                 return Err(self.at(
@@ -277,7 +284,9 @@ impl Binder<'_> {
         if let Some(found) = btree_comparison(ty.oid) {
             return Ok(Some(found));
         }
-        if ty.physical == PhysicalType::Record || ty.oid == oids::UNKNOWN {
+        // Rows of users' types, and arrays of them.
+        let user_rows = ty.physical == PhysicalType::Record || ochre_types::type_info(ty.oid).is_none();
+        if user_rows || ty.oid == oids::UNKNOWN {
             return Ok(None);
         }
         let text = self.type_text(ty);

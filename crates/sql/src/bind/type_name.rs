@@ -39,16 +39,10 @@ impl Binder<'_> {
             ty = ty.with_typmod(self.locate(parsed, name.pos)?);
         }
         if name.array_bounds.is_empty() {
+            self.note_array_type(name, ty);
             return Ok(ty);
         }
-        ty.array_of().ok_or_else(|| {
-            let text = self.type_text(ty);
-            let error = Error::new(
-                SqlState::UNDEFINED_OBJECT,
-                format!("could not find array type for data type {text}"),
-            );
-            self.at(error, name.pos)
-        })
+        ty.array_of().ok_or_else(|| self.no_array_type(ty, name.pos))
     }
 
     fn find_type(&self, name: &ast::TypeName) -> Result<Option<SqlType>> {
@@ -65,9 +59,9 @@ impl Binder<'_> {
                 return Err(self.at(error, name.pos));
             };
             self.use_namespace(namespace.oid, name.pos)?;
-            return Ok(self.type_in(namespace.oid, last));
+            return Ok(self.type_or_array_in(namespace.oid, last));
         }
-        Ok(self.search_path.iter().find_map(|namespace| self.type_in(*namespace, last)))
+        Ok(self.search_path.iter().find_map(|namespace| self.type_or_array_in(*namespace, last)))
     }
 
     fn type_in(&self, namespace: Oid, name: &str) -> Option<SqlType> {
@@ -86,6 +80,30 @@ impl Binder<'_> {
             None => self.search_path.iter().find_map(|namespace| self.type_in(*namespace, name.name())),
         }
     }
+
+    /// As `type_in`; an array's type is named after what it holds, too.
+    fn type_or_array_in(&self, namespace: Oid, name: &str) -> Option<SqlType> {
+        let array = || self.type_in(namespace, name.strip_prefix('_')?)?.array_of();
+        self.type_in(namespace, name).or_else(array)
+    }
+
+    /// Notes what the name of a type of arrays of rows, which is no relation's, means.
+    fn note_array_type(&mut self, name: &ast::TypeName, ty: SqlType) {
+        let relation = self.catalog.relation_of_type(ty.oid).map(|relation| relation.oid);
+        if ty.physical != PhysicalType::Array || self.hide_positions > 0 {
+            return;
+        }
+        if let (Some(relation), Some(edits), Some(offset)) = (relation, &mut self.edits, name.pos.get()) {
+            let text = format!("{OID_NAMESPACE}.\"{relation}\"[]");
+            edits.insert(offset, super::view::NameEdit::Columns(text));
+        }
+    }
+}
+
+fn row_type(relation: &RelationDescriptor) -> Option<SqlType> {
+    let composite = !matches!(relation.kind, RelationKind::Index | RelationKind::Sequence);
+    (composite && relation.row_type.is_valid())
+        .then(|| SqlType::with_physical(relation.row_type, -1, PhysicalType::Record))
 }
 
 fn row_type(relation: &RelationDescriptor) -> Option<SqlType> {

@@ -217,6 +217,10 @@ pub fn apply_edits(text: &str, edits: &BTreeMap<usize, NameEdit>) -> String {
                     out.push_str(&quote_identifier(alias));
                 }
             }
+            // `TABLE name` has no star: its columns stand where the word does.
+            NameEdit::Columns(columns) if text[*offset..end].eq_ignore_ascii_case("table") => {
+                out.push_str(&format!("SELECT {columns} FROM"));
+            }
             NameEdit::Columns(columns) => out.push_str(columns),
         }
         at = end;

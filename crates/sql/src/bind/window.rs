@@ -1,6 +1,7 @@
 //! Window definitions.
 
 use ochre_base::{Error, Oid, Result, SqlState};
+use ochre_catalog::CatalogSnapshot;
 use ochre_expr::Expr;
 use ochre_parser::ast;
 use ochre_types::{SqlType, oids};
@@ -177,7 +178,7 @@ impl Binder<'_> {
                     );
                     return Err(self.at(error, frame.pos));
                 };
-                let target = range_offset_type(key.expr.ty(), expr.ty());
+                let target = range_offset_type(self.catalog, key.expr.ty(), expr.ty());
                 target.map_err(|error| self.at(error, offset.pos()))?
             }
         };
@@ -214,7 +215,7 @@ fn range_offset_types(key: Oid) -> &'static [Oid] {
 }
 
 /// The type that a RANGE offset is converted to.
-fn range_offset_type(key: SqlType, offset: SqlType) -> Result<SqlType> {
+fn range_offset_type(catalog: &CatalogSnapshot, key: SqlType, offset: SqlType) -> Result<SqlType> {
     let unsupported = |with: &str| {
         let message = format!("RANGE with offset PRECEDING/FOLLOWING {with}");
         Error::new(SqlState::FEATURE_NOT_SUPPORTED, message)
@@ -225,8 +226,11 @@ fn range_offset_type(key: SqlType, offset: SqlType) -> Result<SqlType> {
     }
     let preferred = if offset.oid == oids::UNKNOWN { key.oid } else { offset.oid };
     let implicit = CoercionContext::Implicit;
-    let fitting: Vec<Oid> =
-        known.iter().copied().filter(|target| can_coerce(&[offset.oid], &[*target], implicit)).collect();
+    let fitting: Vec<Oid> = known
+        .iter()
+        .copied()
+        .filter(|target| can_coerce(catalog, &[offset.oid], &[*target], implicit))
+        .collect();
     match fitting.as_slice() {
         found if found.contains(&preferred) => Ok(SqlType::new(preferred, -1)),
         [one] => Ok(SqlType::new(*one, -1)),

@@ -14,12 +14,17 @@ mod unnest;
 mod unnest_aggregates;
 
 use ochre_base::Result;
-use ochre_expr::SessionContext;
+use ochre_expr::{EvalContext, Expr, SessionContext};
 
 use crate::logical::{Logical, LogicalBody, LogicalStatement};
 use crate::plan::PlannerSettings;
 
 pub(crate) use or_restrictions::or_restriction;
+
+/// Folds what is constant in an expression.
+pub(crate) fn fold_expr(expr: &mut Expr, session: &dyn SessionContext) {
+    fold::fold(expr, &EvalContext::new(session));
+}
 
 /// A rule: its name and what it does to a statement.
 pub struct Rule {

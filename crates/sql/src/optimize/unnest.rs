@@ -4,7 +4,7 @@
 //! those conditions become the join's. Others stay subqueries.
 
 use ochre_base::Result;
-use ochre_expr::{Expr, SessionContext, SubPlanKind, Volatility};
+use ochre_expr::{Comparison, Expr, SessionContext, SubPlanKind, Volatility};
 use ochre_types::SqlType;
 
 use crate::idset::IdSet;
@@ -118,7 +118,7 @@ impl Unnester<'_> {
                 self.adopt(index);
                 Some((if negated { JoinKind::Anti } else { JoinKind::Semi }, inner, on))
             }
-            SubPlanKind::AnyAll { all: false, left, functions, negated: false } => {
+            SubPlanKind::AnyAll { all: false, left, functions, op: Comparison::Equal } => {
                 let equal = functions.iter().all(|f| operation_of(f.oid) == Some(Operation::Equal));
                 if !equal
                     || left.iter().any(|part| part.volatility() == Volatility::Volatile || has_subplan(part))
@@ -216,7 +216,7 @@ fn is_candidate(predicate: &Expr) -> bool {
     matches!(
         inner,
         Expr::SubPlan {
-            kind: SubPlanKind::Exists | SubPlanKind::AnyAll { all: false, negated: false, .. },
+            kind: SubPlanKind::Exists | SubPlanKind::AnyAll { all: false, op: Comparison::Equal, .. },
             ..
         }
     )

@@ -6,6 +6,7 @@ use hashbrown::HashMap;
 use ochre_base::Oid;
 use ochre_catalog::{IndexDescriptor, IndexMethod};
 use ochre_expr::{CastKind, Expr, Volatility, operators};
+use ochre_types::compare::compare_datums;
 use ochre_types::{Datum, SharedBytes, SqlType, oids};
 
 use super::PlanBuilder;
@@ -75,6 +76,54 @@ pub(crate) fn strip_relabel(expr: &Expr) -> &Expr {
     match expr {
         Expr::Cast { arg, kind: CastKind::Relabel, .. } => strip_relabel(arg),
         other => other,
+    }
+}
+
+/// Whether a condition is true wherever the given ones are.
+pub(crate) fn is_implied(condition: &Expr, given: &[Expr]) -> bool {
+    given.iter().any(|known| {
+        known == condition
+            || match condition {
+                // A comparison that is true says that its column is not null.
+                Expr::IsNull { arg, negated: true, row: false } => comparison_of(known)
+                    .is_some_and(|(_, l, r)| strip_relabel(l) == &**arg || strip_relabel(r) == &**arg),
+                _ => is_within(known, condition).unwrap_or(false),
+            }
+    })
+}
+
+/// Whether one comparison with a constant leaves a value only what another one allows it.
+fn is_within(known: &Expr, condition: &Expr) -> Option<bool> {
+    use Operation::{Equal, Greater, GreaterOrEqual, Less, LessOrEqual, NotEqual};
+    let ((value, known, bound, ty), (other, wanted, limit, limit_ty)) =
+        (bound_of(known)?, bound_of(condition)?);
+    if value != other || ty.oid != limit_ty.oid {
+        return None;
+    }
+    let order = compare_datums(bound, limit, ty.order());
+    Some(match (known, wanted) {
+        (Equal, Equal) | (LessOrEqual, LessOrEqual) if order.is_eq() => true,
+        (GreaterOrEqual, GreaterOrEqual) | (NotEqual, NotEqual) if order.is_eq() => true,
+        (Equal, NotEqual) => order.is_ne(),
+        (Equal, LessOrEqual) | (Less, Less | LessOrEqual | NotEqual) => order.is_le(),
+        (Equal | LessOrEqual, Less) | (LessOrEqual, LessOrEqual | NotEqual) => order.is_lt(),
+        (Equal, GreaterOrEqual) | (Greater, Greater | GreaterOrEqual | NotEqual) => order.is_ge(),
+        (Equal | GreaterOrEqual, Greater) | (GreaterOrEqual, GreaterOrEqual | NotEqual) => order.is_gt(),
+        _ => false,
+    })
+}
+
+/// A value that is compared with a constant, which stands to the right.
+fn bound_of(expr: &Expr) -> Option<(&Expr, Operation, &Datum, SqlType)> {
+    let (operation, left, right) = comparison_of(expr)?;
+    match (left, right) {
+        (_, Expr::Constant { value, ty }) if !value.is_null() => {
+            Some((strip_relabel(left), operation, value, *ty))
+        }
+        (Expr::Constant { value, ty }, _) if !value.is_null() => {
+            Some((strip_relabel(right), operation.commuted(), value, *ty))
+        }
+        _ => None,
     }
 }
 
@@ -239,7 +288,13 @@ impl PlanBuilder<'_> {
             }
             other => other,
         });
-        complete.then_some(expr)
+        if !complete {
+            return None;
+        }
+        // The statement's own expressions have lost what is constant in them.
+        let mut expr = expr;
+        crate::optimize::fold_expr(&mut expr, planner.session);
+        Some(expr)
     }
 
     /// Whether the predicates imply that every wanted row is in a partial index.
@@ -252,17 +307,7 @@ impl PlanBuilder<'_> {
         let Some(text) = &index.predicate else { return true };
         let kind = crate::bind::RowExpression::IndexPredicate;
         let Some(needed) = self.stored_expression(table, text, kind) else { return false };
-        needed.conjuncts().iter().all(|part| {
-            predicates.contains(part)
-                || match part {
-                    // A comparison that is true says that its column is not null.
-                    Expr::IsNull { arg, negated: true, .. } => predicates.iter().any(|predicate| {
-                        comparison_of(predicate)
-                            .is_some_and(|(_, l, r)| strip_relabel(l) == &**arg || strip_relabel(r) == &**arg)
-                    }),
-                    _ => false,
-                }
-        })
+        needed.conjuncts().iter().all(|part| is_implied(part, predicates))
     }
 
     /// Finds what an index can do for the predicates. `own` are the ids of the table itself.
@@ -328,7 +373,7 @@ impl PlanBuilder<'_> {
                             None => continue,
                         }
                     }
-                    Expr::IsNull { arg, negated: false, .. } if is_key(arg) => KeyMatch::IsNull,
+                    Expr::IsNull { arg, negated: false, row: false } if is_key(arg) => KeyMatch::IsNull,
                     // A bare boolean column is a comparison with true.
                     Expr::Column { .. } if ty.oid == oids::BOOL && is_key(predicate) => {
                         KeyMatch::Equal(Expr::bool(true), BoundConversion::None)
@@ -404,7 +449,7 @@ impl PlanBuilder<'_> {
                 continue;
             }
             match predicate {
-                Expr::IsNull { arg, negated: true, .. } if is_key(arg) => {
+                Expr::IsNull { arg, negated: true, row: false } if is_key(arg) => {
                     found.not_null = true;
                     found.exact.push(number);
                     found.used.push(number);

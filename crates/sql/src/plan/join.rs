@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use ochre_base::{Error, Result, SqlState};
 use ochre_expr::{CastKind, CastMethod, Expr};
-use ochre_types::{SqlType, oids};
+use ochre_types::{Datum, SqlType, oids};
 
 use super::index_match::{Operation, comparison_of, operation_of};
 use super::join_order::{JoinGraph, MAX_RELATIONS, Mask, Memo, Method};
@@ -102,7 +102,12 @@ impl PlanBuilder<'_> {
         if lateral {
             return self.build_lateral(kind, left_node, right, &needed, &join.on);
         }
-        let (keys, residual) = self.equi_keys(&join.on, &left_node.ids, right)?;
+        let (mut keys, residual) = self.equi_keys(&join.on, &left_node.ids, right)?;
+        // Where no condition looks at a row, each row may match each: they have a key in common.
+        if kind == JoinKind::Full && keys.is_empty() && residual.iter().all(|on| on.columns().is_empty()) {
+            let one = || Expr::constant(Datum::Int32(1), SqlType::INT4);
+            keys.push(EquiKey { left: one(), right: one(), null_safe: false });
+        }
         // An index of the inner side, probed for each outer row.
         if matches!(kind, JoinKind::Left | JoinKind::Semi | JoinKind::Anti)
             && let Some((table, local)) = base_table(right)

@@ -28,7 +28,7 @@ use std::sync::Arc;
 
 use ochre_base::{Error, Oid, Result, limits};
 use ochre_catalog::CatalogSnapshot;
-use ochre_expr::{Expr, SessionContext, SubPlanKind};
+use ochre_expr::{Comparison, Expr, SessionContext, SubPlanKind};
 use ochre_parser::ast;
 
 use crate::bind::{Binder, ParamTypes};
@@ -43,7 +43,7 @@ use crate::physical::{
 };
 use crate::walk::{Parts, free_columns};
 
-pub(crate) use index_match::{Operation, comparison_of, operation_of, strip_relabel};
+pub(crate) use index_match::{Operation, comparison_of, is_implied, operation_of, strip_relabel};
 pub(crate) use settings::Price;
 pub use settings::{DisabledMethods, PlannerSettings};
 
@@ -410,7 +410,7 @@ impl<'a> PlanBuilder<'a> {
                     }
                 }
                 let hashable = match kind {
-                    SubPlanKind::AnyAll { all: false, functions, negated: false, .. } => {
+                    SubPlanKind::AnyAll { all: false, functions, op: Comparison::Equal, .. } => {
                         functions.iter().all(|f| operation_of(f.oid) == Some(Operation::Equal))
                     }
                     _ => false,

@@ -191,7 +191,7 @@ pub fn plan_with(
     let session = NoSession::default();
     let path = [oids::PG_CATALOG, oids::PUBLIC];
     let planner = Planner::new(catalog, &path, &session, settings);
-    let mut params = ParamTypes::new(&[]);
+    let mut params = ParamTypes::new(catalog, &[]);
     let statement = match &statements[0].stmt {
         Statement::Explain(explain) => &explain.query,
         other => other,

@@ -172,7 +172,7 @@ impl Decoder<'_> {
 
     fn named_zone(&mut self, field: &str) -> Result<(), Fault> {
         self.mark(ZONE)?;
-        self.result.zone = Some(TimeZone::parse(field).ok_or_else(|| Fault::ZoneName(field.to_owned()))?);
+        self.result.zone = Some(TimeZone::named(field).ok_or_else(|| Fault::ZoneName(field.to_owned()))?);
         Ok(())
     }
 
@@ -401,7 +401,7 @@ impl Decoder<'_> {
             }
         }
         let Some(meaning) = meaning else {
-            return match TimeZone::parse(field) {
+            return match TimeZone::named(field) {
                 Some(zone) => {
                     self.mark(ZONE)?;
                     self.result.zone = Some(zone);

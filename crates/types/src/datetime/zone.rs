@@ -114,10 +114,17 @@ impl TimeZone {
         TimeZone::with_rule(format!("<{sign}{shown}>{posix}{shown}"), Rule::Fixed(seconds_east))
     }
 
-    /// A zone as `SET TimeZone` and `AT TIME ZONE` read it: a name of the zone database in any case, an offset in
-    /// hours (`+2`, `-3.5`), or a POSIX rule; `None` when it is none of these. Abbreviations are
-    /// [`TimeZone::abbreviation`]'s.
-    pub fn parse(name: &str) -> Option<TimeZone> {
+    /// A zone as `SET TimeZone` reads it: hours east of Greenwich (`+2`, `-3.5`), or a name; `None` when it is neither.
+    pub fn parse(text: &str) -> Option<TimeZone> {
+        match text.trim().parse::<f64>() {
+            Ok(hours) => (hours.abs() < 168.0).then(|| TimeZone::fixed((hours * 3600.0) as i32)),
+            Err(_) => TimeZone::named(text),
+        }
+    }
+
+    /// A zone by its name in the zone database, in any case, or a POSIX rule, which counts west of Greenwich. Abbreviations
+    /// are [`TimeZone::abbreviation`]'s.
+    pub fn named(name: &str) -> Option<TimeZone> {
         let name = name.trim();
         if let Some(zone) = KNOWN.read().get(name) {
             return Some(zone.clone());
@@ -134,9 +141,6 @@ impl TimeZone {
         if name.eq_ignore_ascii_case("utc") || name.eq_ignore_ascii_case("z") && name.len() == 1 {
             return Some(TimeZone::with_rule("UTC".to_owned(), Rule::Fixed(0)));
         }
-        if let Ok(hours) = name.parse::<f64>() {
-            return (hours.abs() < 168.0).then(|| TimeZone::fixed((hours * 3600.0) as i32));
-        }
         if let Ok(zone) = jiff::tz::db().get(name) {
             let known = zone.iana_name().unwrap_or(name).to_owned();
             return Some(TimeZone::with_rule(known, Rule::Named(zone, OnceLock::new())));
@@ -152,11 +156,11 @@ impl TimeZone {
         Some((seconds, is_dst))
     }
 
-    /// As [`TimeZone::parse`], abbreviations first: what `AT TIME ZONE` takes.
+    /// As [`TimeZone::named`], abbreviations first: what `AT TIME ZONE` takes.
     pub fn parse_any(name: &str) -> Option<TimeZone> {
         match TimeZone::abbreviation(name.trim()) {
             Some((seconds, _)) => Some(TimeZone::with_rule(name.trim().to_owned(), Rule::Fixed(seconds))),
-            None => TimeZone::parse(name),
+            None => TimeZone::named(name),
         }
     }
 
@@ -263,14 +267,14 @@ pub(super) fn offset_text(seconds: i32) -> String {
     }
 }
 
-/// A POSIX rule: `EST5EDT,M3.2.0,M11.1.0`, `UTC+3`, `<-03>3`.
+/// A POSIX rule: `EST5EDT,M3.2.0,M11.1.0`, `UTC+3`, `<-03>3`. The abbreviation may be missing: `+3`.
 fn posix(name: &str) -> Option<TimeZone> {
     let abbreviation_end = if let Some(rest) = name.strip_prefix('<') {
         rest.find('>')? + 2
     } else {
-        name.find(|c: char| !c.is_ascii_alphabetic())?
+        name.find(|c: char| c.is_ascii_digit() || matches!(c, '+' | '-' | ','))?
     };
-    if abbreviation_end < 3 || !name.is_ascii() {
+    if matches!(abbreviation_end, 1 | 2) || !name.is_ascii() {
         return None;
     }
     let rest = &name[abbreviation_end..];
@@ -356,6 +360,9 @@ mod tests {
     #[test]
     fn forms() {
         assert_eq!(TimeZone::parse("+5.5").unwrap().offset_at(0), 19_800);
+        assert_eq!(TimeZone::parse_any("+5").unwrap().offset_at(0), -18_000);
+        assert_eq!(TimeZone::parse("+05:30").unwrap().offset_at(0), -19_800);
+        assert!(TimeZone::parse_any("+").is_none());
         assert_eq!(TimeZone::parse("UTC+3").unwrap().offset_at(0), -10_800);
         assert_eq!(TimeZone::parse("<-03>3").unwrap().offset_at(0), -10_800);
         assert_eq!(

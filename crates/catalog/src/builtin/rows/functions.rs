@@ -17,7 +17,7 @@ fn function_row(function: &Function) -> Vec<Datum> {
     let defaults = (!function.defaults.is_empty()).then(|| function.defaults.join(", "));
     function_writer(function, defaults.as_deref())
         .set("oid", function.oid)
-        .set("pronamespace", oids::PG_CATALOG)
+        .set("pronamespace", crate::builtin::namespace_of(function))
         .set("proowner", oids::BOOTSTRAP_ROLE)
         .set("prosupport", support(function))
         .values()

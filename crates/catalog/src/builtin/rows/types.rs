@@ -1,7 +1,7 @@
 //! `pg_type`.
 
 use ochre_base::Oid;
-use ochre_types::{TypeInfo, type_infos};
+use ochre_types::{TypeInfo, row_array, type_infos};
 
 use super::Rows;
 use crate::builtin;
@@ -76,22 +76,4 @@ fn row(info: &TypeInfo, name: &str, namespace: Oid, relation: Oid) -> Vec<ochre_
         .set("typndims", 0)
         .set("typcollation", info.collation)
         .values()
-}
-
-/// The type of arrays of a built-in relation's rows: PostgreSQL gives it the id before the row type's, except for the row
-/// types whose ids were fixed before there were such arrays.
-fn row_array(row_type: Oid) -> Oid {
-    match row_type.0 {
-        71 => Oid(210),
-        75 => Oid(270),
-        81 => Oid(272),
-        83 => Oid(273),
-        1248 => Oid(10_052),
-        2842 => Oid(10_057),
-        2843 => Oid(10_058),
-        4066 => Oid(10_093),
-        6101 => Oid(10_112),
-        automatic if automatic > 10_000 => Oid(automatic - 1),
-        _ => Oid::INVALID,
-    }
 }

@@ -138,7 +138,12 @@ impl<'a, 's> Run<'a, 's> {
         let function = self.invocation.function;
         let actual: Vec<_> = self.invocation.arg_types.iter().map(|ty| ty.oid).collect();
         let declared = function.all_arg_types[parameter];
-        self.session().sql_type(actual_type(declared, &function.arg_types, &actual))
+        self.session().sql_type(actual_type(
+            &self.session().state.catalog(),
+            declared,
+            &function.arg_types,
+            &actual,
+        ))
     }
 
     /// The slots of the output columns.

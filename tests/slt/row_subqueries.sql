@@ -1,0 +1,121 @@
+-- Rows compared with the rows of a subquery, and with each other
+select (date '2020-01-01', 1) < (timestamp '2020-01-01 00:00:00', 2), (1::smallint, 2) <= (1::bigint, 2), (2.5, 1) > (2::int, 5), (1::bigint, 'b') >= (1::int, 'c');
+create table rs (a int, b int);
+insert into rs values (0, 0), (0, 1), (1, 0), (1, null), (null, 1);
+select (0, 0) < any (select 1, 0), (0, 0) < all (select 1, 0), (1, 0) < any (select 1, 0), (1, 0) <= any (select 1, 0);
+select (0, 0) < any (select a, b from rs), (1, 5) < any (select a, b from rs), (9, 9) > any (select a, b from rs);
+select (9, 9) > all (select a, b from rs), (9, 9) > all (select a, b from rs where a is not null), (0, 0) <= all (select a, b from rs where a is not null);
+select (0, null) < any (select 1, null), (1, null) < any (select 1, null), (1, null) <= all (select 2, 0), (null, 1) < any (select 1, 1);
+select (0, 1) = any (select a, b from rs), (0, 1) <> all (select a, b from rs), (5, 1) <> all (select a, b from rs), (5, 1) not in (select a, b from rs);
+select (1, 0) < any (select a, b from rs where false), (1, 0) < all (select a, b from rs where false);
+select a, b, (a, b) > any (select x.a, x.b from rs x where x.a = rs.a), (a, b) >= all (select x.a, x.b from rs x where x.a = rs.a) from rs order by a, b;
+select a, b from rs where (a, b) > any (select 0, 0) order by a, b;
+select a, b from rs where (a, b) < some (values (0, 1), (1, 0)) order by a, b;
+select a, b from rs where not (a, b) >= any (select 1, 0) order by a, b;
+select (1, 'b') > any (select 1, 'a'), (1::smallint, 2.5) < all (select 1::bigint, 3), (date '2020-01-01', 1) < any (select timestamp '2020-01-01 00:00:01', 0);
+select row(1, 2) ~~ any (select 1, 2);
+select (1, 2) < any (select 1);
+select (1, 2) < any (select 1, 2, 3);
+select (1, 2) < any (select 'x'::text, 2);
+select 1 < any (select a from rs), 1 < all (select a from rs), 5 >= all (select a from rs where a is not null);
+-- A query's entry of WITH hides none of its name around it
+with c as (select 1 as j) select * from c where j = (with c as (select max(j) as j from c) select j from c);
+with c as materialized (select 1 as j) select * from c where j = (with c as materialized (select max(j) as j from c) select j from c);
+with c as (select 1 as j) select * from (with d as (select * from c), c as (select 2 as j) select d.j, c.j as k from d, c) x;
+with d as (select * from e), e as (select 1) select * from d;
+-- Subqueries give their columns' names
+create view subnames as select (select * from (select 1 as a) x), (values (2)), (select count(*) from rs);
+select column_name from information_schema.columns where table_name = 'subnames' order by ordinal_position;
+create view whole as table rs;
+select * from whole order by a, b;
+create view inner_table as select * from (table only rs) t union all table rs;
+select count(*) from inner_table;
+-- Full joins without a condition on rows
+select * from (select 1 as a) x full join (select 2 as b) y on true;
+select * from (select 1 as a where false) x full join (select 2 as b) y on true;
+select * from (select 1 as a) x full join (select 2 as b where false) y on true;
+select * from (select 1 as a) x full join (select 2 as b) y on false order by 1, 2;
+select * from (values (1), (2)) x (a) full join (values (3), (4)) y (b) on true order by 1, 2;
+select * from (values (1), (2)) x (a) full join (values (3), (4)) y (b) on 1 = 2 order by 1, 2;
+select * from (values (1), (2)) x (a) full join (values (3), (4)) y (b) on a < b;
+-- Calls over windows
+select distinct on (1 + lag(a, 1, 0) over (order by a)) a from (values (1), (2), (2)) t (a) order by 1 + lag(a, 1, 0) over (order by a);
+select count(*) filter (where count(*) > 5) over () from rs;
+select sum(count(*)) filter (where true) over () from rs;
+select count(distinct a), nosuch(distinct a) from rs;
+select nosuch(a order by b) from rs;
+-- Literals alone say nothing of a polymorphic type
+select array_to_string(null, ',');
+select to_json('x');
+select array_agg('x');
+select array_agg(null);
+select array_length('{1}', 1);
+select array_append(null, null), array_append('{1}', 'x');
+select array_fill('x', '{2}');
+select array_fill(array[1], array[2]);
+select first_value('x') over ();
+select unnest('{1,2}');
+select num_nulls('a', null), json_build_array('a', null), concat('a', null), format('%s', 'x'), greatest('a', 'b'), nullif('a', 'b');
+prepare undetermined as select array_length($1, 1);
+select max('x'), min('x'), string_agg('x', 'y'), count('x');
+select mode() within group (order by 'x');
+select percentile_disc(0.5) within group (order by 'x');
+select lag('x') over (), lead('x', 1, 'y') over ();
+create function takes(anyelement) returns text language sql as $$ select 'any' $$;
+select takes('x');
+select takes(null);
+select takes(null::int), takes('x'::text);
+-- The schema of information knows one function that drivers call
+create index rs_ba on rs (b, a);
+select * from information_schema._pg_expandarray(array['a', 'b']);
+select (information_schema._pg_expandarray(array[3, 2])).n;
+select (i.keys).x, (i.keys).n from (select information_schema._pg_expandarray(indkey) as keys from pg_index where indexrelid = 'rs_ba'::regclass) i;
+select (i.keys).* from (select information_schema._pg_expandarray(array[3, 2, 1]) as keys) i;
+select (information_schema._pg_expandarray(array['c'])).other;
+select temp.x, temp.n from information_schema._pg_expandarray(array['c', 'b']) as temp;
+select * from information_schema._pg_expandarray(null);
+select _pg_expandarray(array[1]);
+select pg_catalog._pg_expandarray(array[1]);
+select pronamespace::regnamespace, proname, oid::regprocedure from pg_proc where proname = '_pg_expandarray';
+select * from rows from (information_schema._pg_expandarray(array[4, 5, 6]), generate_series(10, 13));
+-- Arrays of the catalogs' vectors
+select array(select '11 22 33'::int2vector from generate_series(1, 2)), pg_typeof(array(select '11 22 33'::int2vector));
+select unnest(array(select '11 22 33'::int2vector from generate_series(1, 2)));
+select unnest(array(select '11 22'::oidvector from generate_series(1, 2)));
+-- A join's row within its lateral partner
+create table lat (a int, b text);
+insert into lat values (1, 'x'), (2, 'y');
+select * from lat l left join lateral (select coalesce(l) from rs where rs.a = l.a) k on true order by 1;
+select * from lat l, lateral (select l) k order by 1;
+select * from lat l, lateral (select l::text, (l).b) k order by 1;
+select * from (select 1 as a) t1 cross join ((select 1 as a) t1 cross join lateral (select t1) t2) t3;
+select array_agg(x) || array_agg(x) from (values (row(1, 2)), (row(3, 4))) v (x);
+-- A name that an inner WITH hides is no recursion
+with recursive w6 (c6) as (with w6 (c6) as (select 1) select * from w6) select * from w6;
+with recursive w6 (c6) as (with w6 (c6) as (select 1), x as (select * from w6) select * from x) select * from w6;
+-- Expression indexes and predicates with constants that are converted
+create table conv (a bigint, b bigint);
+create unique index conv_a on conv (coalesce(a, 0));
+create unique index conv_b on conv (b) where coalesce(a, 1) > 0;
+insert into conv values (1, 2) on conflict (coalesce(a, 0)) do nothing;
+insert into conv values (1, 3) on conflict (coalesce(a, 0)) do update set b = excluded.b returning *;
+insert into conv values (2, 3) on conflict (b) where coalesce(a, 1) > 0 do nothing;
+insert into conv values (2, 3) on conflict (b) where coalesce(a, 1) > 1 do nothing;
+insert into conv values (2, 3) on conflict (b) where coalesce(a, 1) = 7 do nothing;
+insert into conv values (2, 3) on conflict (b) where coalesce(a, 1) >= 0 do nothing;
+insert into conv values (2, 3) on conflict (b) where coalesce(a, 1) <> 0 do nothing;
+insert into conv select i, i + 10 from generate_series(2, 2000) i;
+analyze conv;
+select b from conv where coalesce(a, 0) = 5;
+create table bounds (v int, w int);
+insert into bounds select i, i % 7 from generate_series(1, 1000) i;
+create index bounds_low on bounds (w) where v < 100;
+set enable_seqscan = off;
+set enable_bitmapscan = off;
+explain (costs off) select w from bounds where w = 3 and v < 50;
+explain (costs off) select w from bounds where w = 3 and v <= 99;
+explain (costs off) select w from bounds where w = 3 and v = 7;
+select count(*) from bounds where w = 3 and v < 50;
+select count(*) from bounds where w = 3 and v <= 99;
+select * from (select 1 as i) a1 join (select 1 as i) a2 using (i) as a1;
+select a3.i from (select 1 as i) a1 join (select 1 as i) a2 using (i) as a3;
