@@ -106,12 +106,6 @@ fn row_type(relation: &RelationDescriptor) -> Option<SqlType> {
         .then(|| SqlType::with_physical(relation.row_type, -1, PhysicalType::Record))
 }
 
-fn row_type(relation: &RelationDescriptor) -> Option<SqlType> {
-    let composite = !matches!(relation.kind, RelationKind::Index | RelationKind::Sequence);
-    (composite && relation.row_type.is_valid())
-        .then(|| SqlType::with_physical(relation.row_type, -1, PhysicalType::Record))
-}
-
 fn typmod_argument(expr: &ast::Expr) -> Option<i32> {
     match expr {
         ast::Expr::Literal(literal) => match &literal.value {
