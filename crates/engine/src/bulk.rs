@@ -11,6 +11,7 @@ use ochre_types::{Batch, Column};
 
 use crate::ddl::quote_identifier;
 use crate::session::Session;
+use crate::session::plan::own_statement;
 
 /// A table that takes batches of some of its columns; the others get their defaults.
 pub(crate) struct TableLoader {
@@ -42,10 +43,8 @@ impl Session {
                 places.join(", ")
             )
         };
-        let statement = ochre_parser::parse(&text)?
-            .pop()
-            .ok_or_else(|| Error::internal("an INSERT that was written here is empty"))?;
-        let (_, plan) = self.plan_parameterised(&statement.stmt, &[])?;
+        let statement = own_statement(&text)?;
+        let (_, plan) = self.plan_parameterised(&statement, &[])?;
         match &plan.plan.node {
             PlanNode::Insert(insert) => Ok((**insert).clone()),
             _ => Err(Error::internal("an INSERT has another plan than an INSERT's")),

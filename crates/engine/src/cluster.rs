@@ -18,6 +18,7 @@ use crate::ddl::quote_identifier;
 use crate::definitions;
 use crate::session::Session;
 use crate::session::option_flag;
+use crate::session::plan::own_statement;
 use crate::tag::CommandTag;
 
 #[cold]
@@ -183,10 +184,8 @@ impl Session {
             quote_identifier(&old.name),
             order.join(", ")
         );
-        let statement = ochre_parser::parse(&text)?
-            .pop()
-            .ok_or_else(|| Error::internal("a SELECT that was written here is empty"))?;
-        let (_, plan) = self.plan_parameterised(&statement.stmt, &[])?;
+        let statement = own_statement(&text)?;
+        let (_, plan) = self.plan_parameterised(&statement, &[])?;
         let indexes = old.indexes.clone();
         self.new_table_file(old.oid)?;
         let table = self.relation(old.oid);

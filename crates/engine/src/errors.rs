@@ -63,3 +63,9 @@ pub(crate) fn undefined_database(name: &str) -> Error {
 pub(crate) fn not_from_a_function(statement: &str) -> Error {
     Error::new(SqlState::ACTIVE_SQL_TRANSACTION, format!("{statement} cannot be executed from a function"))
 }
+
+/// A row whose columns nobody knows before it is made, where they have to be certain ones.
+#[cold]
+pub(crate) fn rows_of_unknown_columns() -> Error {
+    Error::unsupported("a result of type record whose columns are known only once it is made")
+}

@@ -72,6 +72,36 @@ pub fn record_fields(ty: SqlType) -> Option<Arc<[SqlType]>> {
     shape_of(ty, |shape| Arc::clone(&shape.types))
 }
 
+/// Whether a value of this type says by itself what it is, so that it shows and compares rightly in a row whose shape
+/// nobody knows.
+pub fn is_self_describing(ty: SqlType) -> bool {
+    let plain = matches!(
+        ty.oid,
+        oids::BOOL
+            | oids::CHAR
+            | oids::INT2
+            | oids::INT4
+            | oids::INT8
+            | oids::OID
+            | oids::XID8
+            | oids::FLOAT4
+            | oids::FLOAT8
+            | oids::NUMERIC
+            | oids::INTERVAL
+            | oids::UUID
+            | oids::TEXT
+            | oids::VARCHAR
+            | oids::NAME
+            | oids::UNKNOWN
+    );
+    match record_fields(ty) {
+        _ if plain || crate::type_info(ty.oid).is_some_and(crate::TypeInfo::is_array) => true,
+        Some(fields) => fields.iter().all(|field| is_self_describing(*field)),
+        // One that a routine gave and that was found to be so.
+        None => ty.oid == oids::RECORD,
+    }
+}
+
 /// The field names of a type that [`named_record_type`] made.
 pub fn record_names(ty: SqlType) -> Option<FieldNames> {
     shape_of(ty, |shape| shape.names.clone()).flatten()

@@ -52,6 +52,14 @@ pub(super) fn damaged_version(at: impl std::fmt::Display) -> Error {
     Error::corrupt(format!("a version at {at} is damaged"))
 }
 
+/// The newest version of a row that lies on its page: its bytes, and their parts.
+#[inline]
+fn first_version(page: &Page, slot: Slot, rid: RowId) -> Result<(&[u8], VersionHeader, &[u8])> {
+    let item = page.row_of(slot).ok_or_else(|| damaged_version(rid))?;
+    let (header, payload) = VersionHeader::decode(item).ok_or_else(|| damaged_version(rid))?;
+    Ok((item, header, payload))
+}
+
 /// Where a stub leads.
 pub(super) fn forward_target(stub: &[u8]) -> Result<RowId> {
     let raw: &[u8; 8] = stub.first_chunk().ok_or_else(|| Error::corrupt("a forwarding stub is too short"))?;
@@ -329,9 +337,7 @@ impl Heap {
             let rid = RowId { block, slot: number };
             match slot.flags {
                 kind::ROW => {
-                    let item = page.row_of(slot).ok_or_else(|| damaged_version(rid))?;
-                    let (header, payload) =
-                        VersionHeader::decode(item).ok_or_else(|| damaged_version(rid))?;
+                    let (_, header, payload) = first_version(&page, slot, rid)?;
                     versions.push(VersionRef::new(rid, &header, payload, header.info.has(Info::KEYS_DIFFER)));
                 }
                 kind::FORWARD => return Ok(false),
@@ -359,9 +365,7 @@ impl Heap {
             let rid = RowId { block, slot: number };
             match slot.flags {
                 kind::ROW => {
-                    let item = page.row_of(slot).ok_or_else(|| damaged_version(rid))?;
-                    let (header, payload) =
-                        VersionHeader::decode(item).ok_or_else(|| damaged_version(rid))?;
+                    let (item, header, payload) = first_version(page, slot, rid)?;
                     if all_visible || snapshot.sees(header.xid, header.cid) && !header.is_tombstone() {
                         kept.push(VersionRef::new(rid, &header, payload, header.info.has(Info::KEYS_DIFFER)));
                         continue;

@@ -13,7 +13,7 @@ use ochre_types::{Batch, Datum};
 use super::create_table::columns_of_query;
 use crate::errors;
 use crate::session::Session;
-use crate::session::plan::QueryParameters;
+use crate::session::plan::{QueryParameters, own_statement};
 use crate::session::utility::without_into;
 use crate::tag::CommandTag;
 
@@ -166,10 +166,8 @@ impl Session {
         // Nor is it an UPDATE for triggers to see.
         let triggers = std::mem::take(&mut loose.triggers);
         self.put_relation(loose)?;
-        let statement = ochre_parser::parse(&text)?
-            .pop()
-            .ok_or_else(|| Error::internal("an UPDATE that was written here is empty"))?;
-        let (_, plan) = self.plan_parameterised(&statement.stmt, &[])?;
+        let statement = own_statement(&text)?;
+        let (_, plan) = self.plan_parameterised(&statement, &[])?;
         self.run_inner(&plan, &[], None, usize::MAX, &mut |_| Ok(true))?;
         let mut tight = (*self.relation(relation.oid)).clone();
         tight.columns[number as usize - 1].not_null = not_null;

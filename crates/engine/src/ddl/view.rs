@@ -27,15 +27,11 @@ use crate::errors;
 use crate::session::Session;
 use crate::session::context::StatementSession;
 use crate::session::extended::Parameters;
+use crate::session::plan::own_statement;
 use crate::tag::CommandTag;
 
 /// The option that keeps WITH CHECK OPTION.
 const CHECK_OPTION: &str = "check_option=";
-
-fn parse_one(text: &str) -> Result<Statement> {
-    let statement = ochre_parser::parse(text)?.pop();
-    Ok(statement.ok_or_else(|| Error::internal("a statement that was parsed before is empty"))?.stmt)
-}
 
 impl Session {
     pub(crate) fn create_view(&self, statement: &CreateViewStmt, text: &str) -> Result<CommandTag> {
@@ -48,7 +44,7 @@ impl Session {
         }
         let options = view_options(statement)?;
         // The positions of a statement behind others count from the message's start; its own text gives its own.
-        let Statement::CreateView(own) = parse_one(text)? else {
+        let Statement::CreateView(own) = own_statement(text)? else {
             return Err(Error::internal("CREATE VIEW was parsed as another statement"));
         };
         let (bound, query) = if statement.recursive {
@@ -56,7 +52,7 @@ impl Session {
             (bound, own.query.to_string())
         } else {
             let bound = self.bind_view(&own.query)?;
-            let Statement::CreateView(resolved) = parse_one(&apply_edits(text, &bound.edits))? else {
+            let Statement::CreateView(resolved) = own_statement(&apply_edits(text, &bound.edits))? else {
                 return Err(Error::internal("a view's resolved text is no view"));
             };
             (bound, resolved.query.to_string())
@@ -189,7 +185,7 @@ impl Session {
         if !self.take_relation_name(namespace, name, statement.if_not_exists)? {
             return Ok(CommandTag::Plain("CREATE MATERIALIZED VIEW"));
         }
-        let query_of = |text: &str| match parse_one(text)? {
+        let query_of = |text: &str| match own_statement(text)? {
             Statement::CreateTableAs(create) => match &create.query {
                 Statement::Select(query) => Ok((**query).clone()),
                 _ => Err(Error::unsupported("CREATE MATERIALIZED VIEW … EXECUTE")),
@@ -237,7 +233,7 @@ impl Session {
             ));
         }
         let text = view.view_query.clone().unwrap_or_default();
-        let query = parse_one(&text)?;
+        let query = own_statement(&text)?;
         // What the query may read, and the functions in it, are the owner's.
         self.state.acting_as(view.owner, || self.fill_view(&view, &query))?;
         Ok(CommandTag::Plain("REFRESH MATERIALIZED VIEW"))
@@ -284,7 +280,7 @@ impl Session {
         let mut found = Vec::new();
         for view in self.views_using(relation) {
             let text = view.view_query.clone().unwrap_or_default();
-            let Statement::Select(query) = parse_one(&text)? else {
+            let Statement::Select(query) = own_statement(&text)? else {
                 return Err(Error::internal("a view is no query"));
             };
             let bound = self.bind_view(&query)?;
@@ -402,7 +398,7 @@ pub(crate) fn definition(
     view: &RelationDescriptor,
 ) -> Option<String> {
     let text = named_text(catalog, path, view.view_query.as_deref()?);
-    let Ok(Statement::Select(query)) = parse_one(&text) else {
+    let Ok(Statement::Select(query)) = own_statement(&text) else {
         return Some(format!(" {text};"));
     };
     let columns: Vec<&str> = view.live_columns().map(|column| &*column.name).collect();

@@ -127,10 +127,13 @@ impl Code {
     }
 }
 
-/// What a session keeps of the routines that it has called, by routine and argument types.
+/// A routine, its argument types as called, and the rows that a column definition list wants of it: the result's modifier.
+type RoutineKey = (Oid, Vec<Oid>, i32);
+
+/// What a session keeps of the routines that it has called.
 #[derive(Default)]
 pub(crate) struct RoutineCache {
-    entries: HashMap<(Oid, Vec<Oid>), Arc<Prepared>>,
+    entries: HashMap<RoutineKey, Arc<Prepared>>,
     /// Trigger functions, by function and table.
     triggers: HashMap<(Oid, Oid), Arc<fire::TriggerCode>>,
     /// WHEN conditions, by trigger.
@@ -293,7 +296,7 @@ fn prepared(session: &Session, invocation: &Invocation<'_>) -> Result<Arc<Prepar
         Error::new(SqlState::UNDEFINED_FUNCTION, format!("function with OID {} does not exist", function.oid))
     })?;
     let types: Vec<Oid> = invocation.arg_types.iter().map(|ty| ty.oid).collect();
-    let key = (function.oid, types);
+    let key = (function.oid, types, invocation.result.typmod);
     if let Some(kept) = session.state.routines.borrow().entries.get(&key)
         && Arc::ptr_eq(&kept.function, &routine.function)
     {

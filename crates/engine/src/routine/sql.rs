@@ -8,11 +8,12 @@ use ochre_expr::{EvalContext, Expr, Function, eval_const};
 use ochre_parser::ast::Statement;
 use ochre_sql::bind::{ParamTypes, RowVariables, VariableUse, Variables, actual_type, bind_typed_expression};
 use ochre_sql::physical::PlannedStatement;
-use ochre_types::{Datum, PhysicalType, SqlType, oids};
+use ochre_types::{Datum, PhysicalType, SqlType, is_self_describing, oids, record_fields};
 use parking_lot::Mutex;
 
 use super::inner::InnerPlan;
 use super::{Invocation, with_context};
+use crate::errors;
 use crate::session::Session;
 use crate::session::context::StatementSession;
 use crate::session::is_plannable;
@@ -31,7 +32,38 @@ struct SqlStatement {
     text: Box<str>,
     plan: InnerPlan,
     /// How the last statement's columns become the result, for the plan kept.
-    casts: Mutex<Arc<[Option<Expr>]>>,
+    conversion: Mutex<Arc<Conversion>>,
+}
+
+/// How the columns of a last statement become a function's result.
+#[derive(Debug, Default)]
+struct Conversion {
+    /// The only column is the whole row already.
+    whole: bool,
+    /// One of each column, or of each field of the whole row; empty where nothing is converted.
+    casts: Vec<Option<Expr>>,
+}
+
+impl Conversion {
+    fn apply(&self, row: Vec<Datum>, context: &StatementSession<'_>) -> Result<Vec<Datum>> {
+        let convert_all = |values: Vec<Datum>| {
+            let converted = values.into_iter().zip(&self.casts);
+            converted.map(|(value, cast)| convert(value, cast.as_ref(), context)).collect::<Result<Vec<_>>>()
+        };
+        match row.as_slice() {
+            _ if self.casts.iter().all(Option::is_none) => Ok(row),
+            [Datum::Record(fields)] if self.whole => {
+                Ok(vec![Datum::Record(convert_all(fields.to_vec())?.into())])
+            }
+            _ if self.whole => Ok(row),
+            _ => convert_all(row),
+        }
+    }
+
+    /// A converted row of a function that returns rows, as one value.
+    fn row(&self, row: Vec<Datum>) -> Datum {
+        if self.whole { row.into_iter().next().unwrap_or(Datum::Null) } else { Datum::Record(row.into()) }
+    }
 }
 
 /// What a function gives.
@@ -133,7 +165,7 @@ impl SqlCode {
                 text: text[raw.start..raw.start + raw.len].into(),
                 statement: raw.stmt,
                 plan: InnerPlan::default(),
-                casts: Mutex::new(Arc::from([])),
+                conversion: Mutex::default(),
             })
             .collect();
         Ok(SqlCode {
@@ -161,7 +193,7 @@ impl SqlCode {
         if !matches!(self.result, ResultShape::Void) {
             let plan =
                 last.filter(|plan| plan.returns_rows).ok_or_else(|| self.no_final(session, function))?;
-            self.casts(session, function, &plan)?;
+            self.conversion(session, function, &plan)?;
         }
         Ok(())
     }
@@ -177,12 +209,12 @@ impl SqlCode {
         invocation: &Invocation<'_>,
         args: &[Datum],
     ) -> Result<Datum> {
-        let rows = self.run(session, invocation, args, 1)?;
+        let (rows, conversion) = self.run(session, invocation, args, 1)?;
         Ok(match (&self.result, rows.into_iter().next()) {
             (ResultShape::Void, _) => Datum::Null,
             (_, None) => Datum::Null,
             (ResultShape::Value(_), Some(row)) => row.into_iter().next().unwrap_or(Datum::Null),
-            (ResultShape::Row(_), Some(row)) => whole_row(invocation.result, row),
+            (ResultShape::Row(_), Some(row)) => conversion.row(row),
         })
     }
 
@@ -193,11 +225,11 @@ impl SqlCode {
         invocation: &Invocation<'_>,
         args: &[Datum],
     ) -> Result<Vec<Vec<Datum>>> {
-        let rows = self.run(session, invocation, args, usize::MAX)?;
+        let (rows, conversion) = self.run(session, invocation, args, usize::MAX)?;
         Ok(match &self.result {
             ResultShape::Void => rows.iter().map(|_| vec![Datum::text("")]).collect(),
             ResultShape::Row(_) if invocation.function.output_columns().is_empty() => {
-                rows.into_iter().map(|row| vec![whole_row(invocation.result, row)]).collect()
+                rows.into_iter().map(|row| vec![conversion.row(row)]).collect()
             }
             _ => rows,
         })
@@ -209,8 +241,8 @@ impl SqlCode {
         invocation: &Invocation<'_>,
         args: &[Datum],
         most: usize,
-    ) -> Result<Vec<Vec<Datum>>> {
-        let mut result = Vec::new();
+    ) -> Result<(Vec<Vec<Datum>>, Arc<Conversion>)> {
+        let mut result = (Vec::new(), Arc::default());
         let last = self.statements.len().saturating_sub(1);
         for (number, statement) in self.statements.iter().enumerate() {
             let most = match self.result {
@@ -235,7 +267,7 @@ impl SqlCode {
         args: &[Datum],
         last: bool,
         most: usize,
-    ) -> Result<Vec<Vec<Datum>>> {
+    ) -> Result<(Vec<Vec<Datum>>, Arc<Conversion>)> {
         if !is_plannable(&statement.statement) {
             if invocation.shared_snapshot().is_some() {
                 let name = crate::session::utility::statement_name(&statement.statement);
@@ -247,43 +279,34 @@ impl SqlCode {
                 &statement.text,
                 &Arguments { code: self, args },
             )?;
-            return Ok(Vec::new());
+            return Ok(Default::default());
         }
         let (plan, fresh) = statement.plan.get(session, &statement.statement, || self.parameters())?;
         let wants_rows = last && !matches!(self.result, ResultShape::Void);
         if wants_rows && fresh {
-            *statement.casts.lock() = self.casts(session, invocation.function, &plan)?;
+            *statement.conversion.lock() = self.conversion(session, invocation.function, &plan)?;
         }
         // Statements whose rows nobody wants run to their end all the same.
         let read = if wants_rows || plan.read_only { most } else { usize::MAX };
         let (rows, _) = session.inner_rows(&plan, args, invocation.shared_snapshot(), read.max(1))?;
         if !wants_rows {
-            return Ok(if last && most > 0 { rows } else { Vec::new() });
+            let rows = if last && most > 0 { rows } else { Vec::new() };
+            return Ok((rows, Arc::default()));
         }
-        let casts = Arc::clone(&statement.casts.lock());
-        if casts.iter().all(Option::is_none) {
-            return Ok(rows);
-        }
+        let conversion = Arc::clone(&statement.conversion.lock());
         let context = StatementSession::new(session);
-        rows.into_iter()
-            .map(|row| {
-                let row = spread(row, casts.len());
-                row.into_iter()
-                    .zip(casts.iter())
-                    .map(|(value, cast)| convert(value, cast.as_ref(), &context))
-                    .collect()
-            })
-            .collect()
+        let rows = rows.into_iter().map(|row| conversion.apply(row, &context)).collect::<Result<_>>()?;
+        Ok((rows, conversion))
     }
 
     /// How the columns of the last statement become the result's.
-    fn casts(
+    fn conversion(
         &self,
         session: &Session,
         function: &Function,
         plan: &PlannedStatement,
-    ) -> Result<Arc<[Option<Expr>]>> {
-        let given: Vec<SqlType> = plan.row_shape.iter().map(|column| column.ty).collect();
+    ) -> Result<Arc<Conversion>> {
+        let mut given: Vec<SqlType> = plan.row_shape.iter().map(|column| column.ty).collect();
         let mismatch = |detail: String| {
             let error = Error::new(
                 SqlState::INVALID_FUNCTION_DEFINITION,
@@ -294,34 +317,42 @@ impl SqlCode {
             );
             Err(error.detail(detail))
         };
-        let wanted: Vec<SqlType> = match &self.result {
-            ResultShape::Void => return Ok(Arc::from([])),
+        let wanted = match &self.result {
+            ResultShape::Void => return Ok(Arc::default()),
             ResultShape::Value(ty) => {
                 if given.len() != 1 {
                     return mismatch("Final statement must return exactly one column.".to_owned());
                 }
-                if ty.oid == oids::RECORD {
-                    return Ok(Arc::from([None]));
-                }
-                match cast_to(session, given[0], *ty)? {
-                    Some(cast) => return Ok(Arc::from([cast])),
+                return match cast_to(session, given[0], *ty)? {
+                    Some(cast) => Ok(Arc::new(Conversion { whole: false, casts: vec![cast] })),
                     None => {
                         let actual = session.type_name_text(given[0]);
-                        return mismatch(format!("Actual return type is {actual}."));
+                        mismatch(format!("Actual return type is {actual}."))
                     }
-                }
+                };
             }
-            ResultShape::Row(types) => types.clone(),
+            ResultShape::Row(types) => types,
         };
-        if wanted.is_empty() {
-            return Ok(Arc::from([]));
+        let whole = match given.as_slice() {
+            [one] if one.physical == PhysicalType::Record => {
+                one.oid == oids::RECORD || one.oid == function.return_type
+            }
+            _ => false,
+        };
+        if wanted.is_empty() && function.return_type == oids::RECORD {
+            check_self_describing(&given)?;
         }
-        // One column that is the whole row already.
-        if let [one] = given.as_slice()
-            && one.physical == PhysicalType::Record
-            && (wanted.len() != 1 || one.oid == function.return_type)
-        {
-            return Ok(Arc::from([]));
+        if wanted.is_empty() || whole && given[0].oid != oids::RECORD {
+            return Ok(Arc::new(Conversion { whole, casts: Vec::new() }));
+        }
+        if whole {
+            given = match record_fields(given[0]) {
+                Some(fields) => fields.to_vec(),
+                None => return Err(errors::rows_of_unknown_columns()),
+            };
+            if function.return_type == oids::RECORD {
+                check_defined_row(session, &given, wanted)?;
+            }
         }
         if given.len() < wanted.len() {
             return mismatch("Final statement returns too few columns.".to_owned());
@@ -330,7 +361,7 @@ impl SqlCode {
             return mismatch("Final statement returns too many columns.".to_owned());
         }
         let mut casts = Vec::with_capacity(wanted.len());
-        for (i, (given, wanted)) in given.iter().zip(&wanted).enumerate() {
+        for (i, (given, wanted)) in given.iter().zip(wanted).enumerate() {
             match cast_to(session, *given, *wanted)? {
                 Some(cast) => casts.push(cast),
                 None => {
@@ -343,7 +374,7 @@ impl SqlCode {
                 }
             }
         }
-        Ok(casts.into())
+        Ok(Arc::new(Conversion { whole, casts }))
     }
 
     fn no_final(&self, session: &Session, function: &Function) -> Error {
@@ -376,21 +407,36 @@ pub(crate) fn not_allowed(plan: &PlannedStatement) -> Error {
     Error::new(SqlState::FEATURE_NOT_SUPPORTED, format!("{name} is not allowed in a non-volatile function"))
 }
 
-/// The columns of a row as one value; a column that is the row already stands for itself.
-fn whole_row(result: SqlType, row: Vec<Datum>) -> Datum {
-    match row.as_slice() {
-        [Datum::Record(fields)] if result.physical == PhysicalType::Record => {
-            Datum::Record(Arc::clone(fields))
-        }
-        _ => Datum::Record(row.into()),
+/// Refuses columns of a row that nobody downstream knows the shape of, where their values do not say what they are.
+pub(super) fn check_self_describing(columns: &[SqlType]) -> Result<()> {
+    match columns.iter().all(|ty| is_self_describing(*ty)) {
+        true => Ok(()),
+        false => Err(errors::rows_of_unknown_columns()),
     }
 }
 
-/// A lone record as its fields.
-fn spread(row: Vec<Datum>, count: usize) -> Vec<Datum> {
-    match row.as_slice() {
-        [Datum::Record(fields)] if fields.len() == count && count > 1 => fields.to_vec(),
-        _ => row,
+/// Refuses a record that is not what a column definition list, or a function's output parameters, say.
+fn check_defined_row(session: &Session, given: &[SqlType], wanted: &[SqlType]) -> Result<()> {
+    let mismatch = |detail: String| {
+        let message = "function return row and query-specified return row do not match";
+        Err(Error::new(SqlState::DATATYPE_MISMATCH, message).detail(detail))
+    };
+    if given.len() != wanted.len() {
+        let plural = if given.len() == 1 { "" } else { "s" };
+        return mismatch(format!(
+            "Returned row contains {} attribute{plural}, but query expects {}.",
+            given.len(),
+            wanted.len()
+        ));
+    }
+    match given.iter().zip(wanted).position(|(given, wanted)| given.oid != wanted.oid) {
+        None => Ok(()),
+        Some(i) => mismatch(format!(
+            "Returned type {} at ordinal position {}, but query expects {}.",
+            session.type_name_text(given[i]),
+            i + 1,
+            session.type_name_text(wanted[i])
+        )),
     }
 }
 
@@ -440,7 +486,9 @@ fn result_shape(session: &Session, function: &Function, types: &[SqlType], resul
     }
     match session.row_fields(result) {
         Some(fields) => ResultShape::Row(fields.into_iter().map(|(_, ty)| ty).collect()),
-        None if result.oid == oids::RECORD => ResultShape::Row(Vec::new()),
+        None if result.oid == oids::RECORD => {
+            ResultShape::Row(record_fields(result).map_or_else(Vec::new, |fields| fields.to_vec()))
+        }
         None => ResultShape::Value(result),
     }
 }

@@ -13,6 +13,7 @@ use ochre_sql::{Planner, PlannerSettings};
 use ochre_txn::locks::RelationLockMode;
 
 use super::context::StatementSession;
+use super::plan::own_statement;
 use super::{Block, Session};
 use crate::ddl::quote_identifier;
 use crate::tag::CommandTag;
@@ -198,15 +199,13 @@ impl StatementSession<'_> {
         let catalog = self.state.catalog();
         let (text, types) =
             referential_text(&catalog, constraint, query).ok_or_else(|| misfit_foreign_key(constraint))?;
-        let statement = ochre_parser::parse(&text)?
-            .pop()
-            .ok_or_else(|| Error::internal("a statement that was written here is empty"))?;
+        let statement = own_statement(&text)?;
         // The key is looked for by an index wherever there is one.
         let settings = PlannerSettings { enable_seqscan: false, ..PlannerSettings::default() };
         let mut parameters = ParamTypes::new(&catalog, &types);
         let path = ochre_catalog::IMPLICIT_NAMESPACES;
         let planner = Planner::new(&catalog, &path, self, &settings);
-        let plan = Arc::new(planner.plan(&statement.stmt, &mut parameters)?);
+        let plan = Arc::new(planner.plan(&statement, &mut parameters)?);
         self.state.referential_plans.borrow_mut().push(ReferentialPlan {
             constraint: constraint.oid,
             query,

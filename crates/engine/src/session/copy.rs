@@ -14,6 +14,7 @@ use ochre_txn::locks::RelationLockMode;
 use ochre_types::{Batch, ColumnBuilder, ColumnValues, SqlType, oids, parse_text_into, print_text_at};
 
 use super::Session;
+use super::plan::own_statement;
 use crate::authority::{Need, forbidden};
 use crate::bulk::TableLoader;
 use crate::copy::format::{
@@ -324,10 +325,8 @@ impl Session {
             quote_identifier(&self.namespace_name(table.namespace)),
             quote_identifier(&table.name)
         );
-        let query = ochre_parser::parse(&text)?
-            .pop()
-            .ok_or_else(|| Error::internal("a SELECT that was written here is empty"))?;
-        self.copy_query_out(&query.stmt, options, sink)
+        let query = own_statement(&text)?;
+        self.copy_query_out(&query, options, sink)
     }
 
     fn copy_query_out(

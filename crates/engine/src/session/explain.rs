@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ochre_base::{Error, Result};
+use ochre_base::Result;
 use ochre_env::{memory, usage};
 use ochre_exec::Execution;
 use ochre_parser::ast::{ExplainStmt, Statement};
@@ -17,7 +17,7 @@ use ochre_sql::physical::{OutputColumn, PhysicalPlan, PlannedStatement};
 use ochre_types::{ArrayValue, Batch, Datum, SqlType, encode_binary_at, oids, print_text_at};
 
 use super::Session;
-use super::plan::QueryParameters;
+use super::plan::{QueryParameters, own_statement};
 use super::simple::is_plannable;
 use super::utility::{is_select_into, without_into};
 
@@ -160,10 +160,9 @@ impl Session {
         };
         let text =
             format!("SELECT line::pg_catalog.{ty} AS \"QUERY PLAN\" FROM pg_catalog.unnest($1) AS line");
-        let query = ochre_parser::parse(&text)?.pop();
-        let query = query.ok_or_else(|| Error::internal("a SELECT that was written here is empty"))?;
+        let query = own_statement(&text)?;
         let types = [SqlType::new(oids::TEXT_ARRAY, -1)];
-        let (_, plan) = self.plan_inner(&query.stmt, || ParamTypes::of_types(&types))?;
+        let (_, plan) = self.plan_inner(&query, || ParamTypes::of_types(&types))?;
         let lines = lines.into_iter().map(Datum::text).collect();
         Ok((plan, vec![Datum::Array(Arc::new(ArrayValue::vector(SqlType::TEXT, lines)))]))
     }

@@ -49,6 +49,15 @@ fn declared_types(literals: &[Literal<'_>]) -> SmallVec<[Oid; 8]> {
     literals.iter().map(|literal| literal.declared_type()).collect()
 }
 
+/// The one statement of a text that the engine wrote, or has parsed before.
+///
+/// # Errors
+/// What the parser says, and XX000 for a text without a statement.
+pub(crate) fn own_statement(text: &str) -> Result<Statement> {
+    let statement = ochre_parser::parse(text)?.pop();
+    Ok(statement.ok_or_else(|| Error::internal("a text of the engine's own holds no statement"))?.stmt)
+}
+
 impl Session {
     /// A statement arrives: the clock stops for it, and an interrupt meant for the one before is forgotten.
     pub(crate) fn start_statement(&mut self) {

@@ -47,15 +47,11 @@ impl FunctionScan {
         let mut first = 0;
         for function in &self.functions {
             let source = match function {
-                FunctionInScan::Set { function, args, columns } => {
+                FunctionInScan::Set { function, args, result, columns } => {
                     let values: Vec<Datum> =
                         args.iter().map(|arg| ctx.eval_value(arg)).collect::<Result<_>>()?;
                     let types: Vec<SqlType> = args.iter().map(Expr::ty).collect();
-                    let result = match columns {
-                        1 => self.types[first],
-                        _ => SqlType::RECORD,
-                    };
-                    let cursor = ctx.with_eval(|eval| open_set(function, &values, &types, result, eval))?;
+                    let cursor = ctx.with_eval(|eval| open_set(function, &values, &types, *result, eval))?;
                     Source { cursor: Some(cursor), columns: *columns, first, pending: None }
                 }
                 FunctionInScan::Scalar { expr, columns } => {

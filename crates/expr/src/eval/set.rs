@@ -62,7 +62,10 @@ pub(crate) fn output_types(function: &Function, result: SqlType) -> Vec<Physical
     if columns.len() < 2 {
         return vec![result.physical];
     }
-    columns.iter().map(|(_, oid)| SqlType::new(*oid, -1).physical).collect()
+    match ochre_types::record_fields(result) {
+        Some(fields) if fields.len() == columns.len() => fields.iter().map(|ty| ty.physical).collect(),
+        _ => columns.iter().map(|(_, oid)| SqlType::new(*oid, -1).physical).collect(),
+    }
 }
 
 /// Rows that were made all at once.

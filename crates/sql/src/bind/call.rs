@@ -464,7 +464,14 @@ impl Binder<'_> {
             };
             args.push(Expr::ArrayLiteral { elements, nested: false, ty: self.sql_type(array) });
         }
-        Ok(ResolvedCall { function, args, variadic_array, ty })
+        let mut call = ResolvedCall { function, args, variadic_array, ty };
+        if ty.oid == oids::RECORD {
+            let outputs = self.function_columns(&call);
+            if !outputs.is_empty() {
+                call.ty = ochre_types::named_record_type(&outputs);
+            }
+        }
+        Ok(call)
     }
 
     fn bind_argument_default(
@@ -960,8 +967,8 @@ impl Binder<'_> {
         Ok(self.column_expr(id))
     }
 
-    /// The type of a record-returning function's columns when its definition fixes them.
-    pub(crate) fn function_columns(&self, call: &ResolvedCall) -> Vec<(String, SqlType)> {
+    /// Names and types of a record-returning function's columns when its definition fixes them.
+    pub(crate) fn function_columns(&self, call: &ResolvedCall) -> Vec<(Arc<str>, SqlType)> {
         let outputs = call.function.output_columns();
         if outputs.is_empty() {
             return Vec::new();
@@ -975,7 +982,7 @@ impl Binder<'_> {
         outputs
             .into_iter()
             .map(|(name, ty)| {
-                (name.to_owned(), self.sql_type(resolved.actual(self.catalog, ty).unwrap_or(ty)))
+                (Arc::from(name), self.sql_type(resolved.actual(self.catalog, ty).unwrap_or(ty)))
             })
             .collect()
     }

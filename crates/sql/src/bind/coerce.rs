@@ -553,11 +553,16 @@ impl Binder<'_> {
         Ok(Some(Expr::ArrayLiteral { elements: converted, nested, ty: target.with_typmod(-1) }))
     }
 
-    /// The column types of a row type.
+    /// Names and types of a row type's columns; `None` for records of any shape.
     pub(crate) fn record_fields(&self, ty: SqlType) -> Option<Vec<(Arc<str>, SqlType)>> {
         if ty.oid == oids::RECORD {
-            let (names, types) = (ochre_types::record_names(ty)?, record_fields(ty)?);
-            return Some(names.iter().cloned().zip(types.iter().copied()).collect());
+            let types = record_fields(ty)?;
+            let names = ochre_types::record_names(ty);
+            let name = |i: usize| match &names {
+                Some(names) => Arc::clone(&names[i]),
+                None => Arc::from(format!("f{}", i + 1)),
+            };
+            return Some(types.iter().enumerate().map(|(i, ty)| (name(i), *ty)).collect());
         }
         let table = self.catalog.relation_of_row_type(ty.oid)?;
         Some(table.live_columns().map(|column| (Arc::clone(&column.name), column.ty)).collect())

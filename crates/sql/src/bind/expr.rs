@@ -954,31 +954,12 @@ impl Binder<'_> {
                 let ty = fields[index].1;
                 return Ok(Expr::Field { record: Box::new(record), index, ty });
             }
-            let error = Error::new(
-                SqlState::UNDEFINED_COLUMN,
-                format!("column \"{name}\" not found in data type {}", self.type_text(ty)),
-            );
-            return Err(self.at(error, pos));
         }
-        // The fields of a function's record result.
-        if let Expr::Call { function, .. } = &record {
-            let outputs = function.output_columns();
-            if let Some(index) = outputs.iter().position(|(field, _)| *field == name) {
-                let ty = self.sql_type(outputs[index].1);
-                return Ok(Expr::Field { record: Box::new(record), index, ty });
-            }
-        }
-        if let Expr::Row { fields, .. } = &record
-            && let Some(index) = name.strip_prefix('f').and_then(|n| n.parse::<usize>().ok())
-            && (1..=fields.len()).contains(&index)
-        {
-            return Ok(fields[index - 1].clone());
-        }
-        let error = Error::new(
-            SqlState::UNDEFINED_COLUMN,
-            format!("could not identify column \"{name}\" in record data type"),
-        );
-        Err(self.at(error, pos))
+        let message = match ty.oid {
+            oids::RECORD => format!("could not identify column \"{name}\" in record data type"),
+            _ => format!("column \"{name}\" not found in data type {}", self.type_text(ty)),
+        };
+        Err(self.at(Error::new(SqlState::UNDEFINED_COLUMN, message), pos))
     }
 
     fn bind_subscripts(

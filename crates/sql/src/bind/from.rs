@@ -19,6 +19,9 @@ use crate::logical::{
 };
 use crate::physical::{RelationAccess, SampleMethod, ScanColumn};
 
+/// Names and types of a column definition list.
+type NamedFields = Vec<(Arc<str>, SqlType)>;
+
 /// A bound FROM item: its plan, the names it brings, and whether it may mention items to its left.
 pub(crate) struct FromPart {
     pub plan: Logical,
@@ -303,7 +306,6 @@ impl Binder<'_> {
         let resolved = ResolvedCall { function, args: Vec::new(), variadic_array: false, ty };
         let (mut columns, mut ids) = (Vec::new(), Vec::new());
         for (name, ty) in self.function_columns(&resolved) {
-            let name: Arc<str> = Arc::from(name.as_str());
             let id = self.new_column(Arc::clone(&name), ty, scope.depth);
             ids.push(id);
             columns.push(ItemColumn { name, expr: Expr::Column { index: id, ty } });
@@ -555,10 +557,9 @@ impl Binder<'_> {
         let mut columns: Vec<ItemColumn> = Vec::new();
         let mut scalar = false;
         let single = from.functions.len() == 1;
+        self.check_definition_place(from)?;
         for function in &from.functions {
-            if !function.columns.is_empty() || !from.columns.is_empty() {
-                return Err(self.at(Error::unsupported("a column definition list of a function"), from.pos));
-            }
+            let definition = if from.columns.is_empty() { &function.columns } else { &from.columns };
             // `unnest(a, b)` is `ROWS FROM (unnest(a), unnest(b))`.
             if let ast::Expr::Func(call) = &function.call
                 && call.name.name().as_str() == "unnest"
@@ -569,12 +570,18 @@ impl Binder<'_> {
                     let mut one = (**call).clone();
                     one.args = vec![arg.clone()];
                     let one = ast::Expr::Func(ast::P::new(one));
-                    self.add_from_function(&one, false, from, scope, &mut functions, &mut columns)?;
+                    self.add_from_function(&one, definition, from, scope, &mut functions, &mut columns)?;
                 }
                 continue;
             }
-            scalar =
-                self.add_from_function(&function.call, single, from, scope, &mut functions, &mut columns)?;
+            scalar = self.add_from_function(
+                &function.call,
+                definition,
+                from,
+                scope,
+                &mut functions,
+                &mut columns,
+            )?;
         }
         let lateral = functions.iter().any(|(call, _)| match call {
             FunctionCall::Set { args, .. } => args.iter().any(mentions_columns),
@@ -619,7 +626,7 @@ impl Binder<'_> {
     fn add_from_function(
         &mut self,
         call: &ast::Expr,
-        _single: bool,
+        definition: &[ast::ColumnDef],
         from: &ast::FromFunction,
         scope: &Scope<'_>,
         functions: &mut Vec<(FunctionCall, Vec<ColumnId>)>,
@@ -641,11 +648,16 @@ impl Binder<'_> {
             ast::Expr::Func(call) => self.call_name(call),
             other => super::target::column_name(other).to_owned(),
         };
-        let mut fields: Vec<(String, SqlType)> = Vec::new();
+        let mut fields: NamedFields = Vec::new();
+        let definition = self.bind_definition(definition)?;
         let (call, ty) = match bound {
             Ok(resolved) => {
                 fields = self.function_columns(&resolved);
-                let ty = resolved.ty;
+                let mut ty = resolved.ty;
+                if let Some((defined, pos)) = &definition {
+                    ty = self.defined_row(ty, !fields.is_empty(), defined, *pos)?;
+                    fields = defined.clone();
+                }
                 if resolved.function.returns_set {
                     let function = resolved.function;
                     (FunctionCall::Set { function, args: resolved.args, ty }, ty)
@@ -662,13 +674,16 @@ impl Binder<'_> {
             }
             Err(expr) => {
                 let ty = expr.ty();
+                if let Some((defined, pos)) = &definition {
+                    self.defined_row(ty, false, defined, *pos)?;
+                }
                 (FunctionCall::Scalar(expr), ty)
             }
         };
         let row = ty.physical == PhysicalType::Record;
         if fields.is_empty() && row {
             match self.record_fields(ty) {
-                Some(found) => fields = found.into_iter().map(|(name, ty)| (name.to_string(), ty)).collect(),
+                Some(found) => fields = found,
                 None => {
                     let error = Error::new(
                         SqlState::SYNTAX_ERROR,
@@ -680,20 +695,97 @@ impl Binder<'_> {
         }
         let scalar = fields.len() <= 1 && !row;
         if fields.is_empty() {
-            fields.push((name, ty));
+            fields.push((Arc::from(name.as_str()), ty));
         }
         if ty.oid == oids::VOID && fields.len() == 1 {
             fields[0].1 = ty;
         }
         let mut ids = Vec::with_capacity(fields.len());
         for (name, ty) in fields {
-            let name: Arc<str> = Arc::from(name.as_str());
             let id = self.new_column(Arc::clone(&name), ty, scope.depth);
             ids.push(id);
             columns.push(ItemColumn { name, expr: Expr::Column { index: id, ty } });
         }
         functions.push((call, ids));
         Ok(scalar)
+    }
+
+    /// Refuses a column definition list where it is not clear which function it is for.
+    fn check_definition_place(&self, from: &ast::FromFunction) -> Result<()> {
+        let Some(first) = from.columns.first() else { return Ok(()) };
+        let refuse = |message: &str, hint: &str| {
+            Err(self.at(Error::new(SqlState::SYNTAX_ERROR, message).hint(hint), first.pos))
+        };
+        if from.functions.len() > 1 {
+            return refuse(
+                "ROWS FROM() with multiple functions cannot have a column definition list",
+                "Put a separate column definition list for each function inside ROWS FROM().",
+            );
+        }
+        let several = |call: &ast::FuncCall| call.name.name().as_str() == "unnest" && call.args.len() > 1;
+        if from.functions.first().and_then(ast::RowsFunction::func).is_some_and(several) {
+            return refuse(
+                "UNNEST() with multiple arguments cannot have a column definition list",
+                "Use separate UNNEST() calls inside ROWS FROM(), and attach a column definition list to each one.",
+            );
+        }
+        if from.ordinality {
+            return refuse(
+                "WITH ORDINALITY cannot be used with a column definition list",
+                "Put the column definition list inside ROWS FROM().",
+            );
+        }
+        Ok(())
+    }
+
+    /// Names and types of a column definition list, and where it begins; `None` when there is none.
+    fn bind_definition(&mut self, list: &[ast::ColumnDef]) -> Result<Option<(NamedFields, Pos)>> {
+        let Some(first) = list.first() else { return Ok(None) };
+        let mut fields: NamedFields = Vec::with_capacity(list.len());
+        for column in list {
+            let name: Arc<str> = Arc::from(column.name.as_str());
+            let Some(type_name) = &column.type_name else {
+                return Err(Error::internal("a column definition list has a column without a type"));
+            };
+            if type_name.setof {
+                let message = format!("column \"{name}\" cannot be declared SETOF");
+                return Err(self.at(Error::new(SqlState::INVALID_TABLE_DEFINITION, message), column.pos));
+            }
+            let ty = self.bind_type_name(type_name)?;
+            if let Some(collation) = &column.collation {
+                self.check_collation(collation)?;
+            }
+            let pseudo = ochre_types::type_info(ty.oid).filter(|info| info.kind == b'p');
+            if let Some(info) = pseudo.filter(|_| !matches!(ty.oid, oids::RECORD | oids::RECORD_ARRAY)) {
+                let message = format!("column \"{name}\" has pseudo-type {}", info.name);
+                return Err(Error::new(SqlState::INVALID_TABLE_DEFINITION, message));
+            }
+            if fields.iter().any(|(other, _)| *other == name) {
+                let message = format!("column name \"{name}\" specified more than once");
+                return Err(Error::new(SqlState::DUPLICATE_COLUMN, message));
+            }
+            fields.push((name, ty));
+        }
+        Ok(Some((fields, first.pos)))
+    }
+
+    /// The type of the rows of a function that returns `record`, as its column definition list says.
+    fn defined_row(&self, ty: SqlType, has_outputs: bool, fields: &NamedFields, pos: Pos) -> Result<SqlType> {
+        let message = if has_outputs {
+            "a column definition list is redundant for a function with OUT parameters"
+        } else if ty.physical == PhysicalType::Record && ty.oid != oids::RECORD {
+            "a column definition list is redundant for a function returning a named composite type"
+        } else if ty.oid != oids::RECORD {
+            "a column definition list is only allowed for functions returning \"record\""
+        } else {
+            let row = ochre_types::named_record_type(fields);
+            if ochre_types::record_fields(row).is_none() {
+                let error = Error::new(SqlState::PROGRAM_LIMIT_EXCEEDED, "too many different row types");
+                return Err(self.at(error, pos));
+            }
+            return Ok(row);
+        };
+        Err(self.at(Error::new(SqlState::SYNTAX_ERROR, message), pos))
     }
 
     /// One side of a join; `optional` when rows of the other may come without one of its rows.

@@ -19,10 +19,6 @@ use super::scope::Scope;
 /// Subscripts as they are evaluated: lower and upper bounds, and whether any is a slice.
 pub(crate) type Subscripts = (Vec<(Option<Expr>, Option<Expr>)>, bool);
 
-fn is_subscript(step: &ast::Indirection) -> bool {
-    matches!(step, ast::Indirection::Index(_) | ast::Indirection::Slice(..))
-}
-
 impl Binder<'_> {
     /// The value of a column (or of a part of it, which is `base`) after an assignment to the part that `steps` lead to.
     pub(crate) fn assign_part(
@@ -51,10 +47,7 @@ impl Binder<'_> {
                 });
             return Ok(Expr::Row { fields: parts.collect(), ty });
         }
-        let count = steps.iter().take_while(|step| is_subscript(step)).count();
-        if count == 0 {
-            return Err(self.at(Error::unsupported("an assignment to all fields of a column"), pos));
-        }
+        let count = self.subscript_count(steps, pos)?;
         let (indexes, slice) = self.bind_subscript_steps(&steps[..count], scope, pos)?;
         self.check_slice(ty, slice, pos)?;
         let element = self.subscripted_element(ty, pos)?;
@@ -126,10 +119,7 @@ impl Binder<'_> {
                 steps = &steps[1..];
                 continue;
             }
-            let count = steps.iter().take_while(|step| is_subscript(step)).count();
-            if count == 0 {
-                return Err(self.at(Error::unsupported("an assignment to all fields of a column"), pos));
-            }
+            let count = self.subscript_count(steps, pos)?;
             if !steps[..count].iter().any(|step| matches!(step, ast::Indirection::Slice(..))) {
                 ty = self.subscripted_element(ty, pos)?;
             }
@@ -173,6 +163,17 @@ impl Binder<'_> {
         }
         let message = "slices of fixed-length arrays not implemented";
         Err(self.at(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message), pos))
+    }
+
+    /// How many subscripts lead `steps`, which are none where they begin with all fields.
+    fn subscript_count(&self, steps: &[ast::Indirection], pos: Pos) -> Result<usize> {
+        let is_subscript = |step: &&ast::Indirection| {
+            matches!(step, ast::Indirection::Index(_) | ast::Indirection::Slice(..))
+        };
+        match steps.iter().take_while(is_subscript).count() {
+            0 => Err(self.at(Error::unsupported("an assignment to all fields of a column"), pos)),
+            count => Ok(count),
+        }
     }
 
     /// The element type of what is subscripted.

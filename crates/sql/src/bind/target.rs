@@ -118,11 +118,6 @@ impl Binder<'_> {
         }
         let fields: Vec<(Arc<str>, SqlType)> = match (&record, self.record_fields(ty)) {
             (_, Some(fields)) => fields,
-            (Expr::Call { function, .. }, None) => function
-                .output_columns()
-                .into_iter()
-                .map(|(name, oid)| (Arc::from(name), self.sql_type(oid)))
-                .collect(),
             (Expr::Column { index, .. }, None) => {
                 return Err(self.at(
                     Error::unsupported(format_args!(

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use ochre_catalog::{IndexDescriptor, RelationDescriptor};
 use ochre_expr::{Expr, FunctionRef};
+use ochre_types::SqlType;
 
 /// What every scan of a table has.
 ///
@@ -313,6 +314,8 @@ pub enum FunctionInScan {
         function: FunctionRef,
         /// Its arguments.
         args: Vec<Expr>,
+        /// The type that it returns; the columns are the fields where that is a row.
+        result: SqlType,
         /// How many columns of the scan it yields; more than one when it returns records.
         columns: usize,
     },

@@ -127,13 +127,18 @@ impl PlanBuilder<'_> {
         for (call, columns) in &function.functions {
             ids.extend(columns);
             functions.push(match call {
-                FunctionCall::Set { function, args, .. } => {
+                FunctionCall::Set { function, args, ty } => {
                     rows = rows.max(set_rows(&function.name, args, f64::from(function.rows)));
                     let mut resolved = Vec::with_capacity(args.len());
                     for arg in args {
                         resolved.push(self.resolve(arg, &[])?);
                     }
-                    FunctionInScan::Set { function: function.clone(), args: resolved, columns: columns.len() }
+                    FunctionInScan::Set {
+                        function: function.clone(),
+                        args: resolved,
+                        result: *ty,
+                        columns: columns.len(),
+                    }
                 }
                 FunctionCall::Scalar(expr) => {
                     FunctionInScan::Scalar { expr: self.resolve(expr, &[])?, columns: columns.len() }

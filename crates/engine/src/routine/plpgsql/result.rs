@@ -10,6 +10,8 @@ use ochre_types::{Datum, PhysicalType, SqlType, oids};
 
 use super::run::Run;
 use super::variables::{Shape, unassigned};
+use crate::errors;
+use crate::routine::sql::check_self_describing;
 
 /// What a row that does not fit is refused with.
 const WRONG_RECORD: &str = "returned record type does not match expected record type";
@@ -43,7 +45,7 @@ impl<'a, 's> Run<'a, 's> {
                     self.check_row(&shape, self.shape_of(result).as_ref(), WRONG_RECORD)?;
                     value
                 }
-                (Datum::Record(_), None) if !is_trigger => value,
+                (Datum::Record(_), None) if !is_trigger => self.unknown_row(value)?,
                 _ => {
                     return Err(Error::new(
                         SqlState::DATATYPE_MISMATCH,
@@ -67,9 +69,20 @@ impl<'a, 's> Run<'a, 's> {
         self.check_row(given, Some(&call.shape), message)
     }
 
+    /// A row whose fields' types nobody knows, where any will do.
+    fn unknown_row(&self, row: Datum) -> Result<Datum> {
+        match self.shape_of(self.invocation.result) {
+            None => Ok(row),
+            Some(_) => Err(errors::rows_of_unknown_columns()),
+        }
+    }
+
     /// Refuses a row whose fields are not of the wanted types.
     fn check_row(&self, given: &Shape, wanted: Option<&Shape>, message: &'static str) -> Result<()> {
-        let Some(wanted) = wanted else { return Ok(()) };
+        let Some(wanted) = wanted else {
+            let types: Vec<SqlType> = given.iter().map(|(_, ty)| *ty).collect();
+            return check_self_describing(&types);
+        };
         if Arc::ptr_eq(given, wanted) {
             return Ok(());
         }
@@ -144,7 +157,7 @@ impl<'a, 's> Run<'a, 's> {
                 self.check_row(&shape, self.shape_of(result).as_ref(), WRONG_RECORD)?;
                 value
             }
-            (PhysicalType::Record, Datum::Record(_), None) => value,
+            (PhysicalType::Record, Datum::Record(_), None) => self.unknown_row(value)?,
             (PhysicalType::Record, ..) => {
                 return Err(Error::new(
                     SqlState::DATATYPE_MISMATCH,
@@ -171,8 +184,12 @@ impl<'a, 's> Run<'a, 's> {
         let as_record = !self.has_outputs() && result.physical == PhysicalType::Record;
         let before = self.rows.len();
         let rows = self.rows_of(source)?;
-        if let Some(wanted) = &wanted {
-            self.check_structure(&rows.plan.row_shape, wanted)?;
+        match &wanted {
+            Some(wanted) => self.check_structure(&rows.plan.row_shape, wanted)?,
+            None => {
+                let types: Vec<SqlType> = rows.plan.row_shape.iter().map(|column| column.ty).collect();
+                check_self_describing(&types)?;
+            }
         }
         self.each_row(&rows, &mut |run, mut row| {
             row.iter_mut().for_each(|value| *value = std::mem::replace(value, Datum::Null).detached());
