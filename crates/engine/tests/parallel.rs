@@ -264,6 +264,104 @@ fn all_threads_end_when_a_statement_is_cancelled() {
     }
 }
 
+/// Tables of joins that all threads read and put together, of every join type, in memory and in files, with as many
+/// threads as there are, one, or none.
+#[test]
+fn threads_make_hash_tables_together() {
+    for workers in ["8", "1"] {
+        let instance = with_tables(workers);
+        let mut session = session(&instance);
+        run(
+            &mut session,
+            "CREATE TABLE other (id int, kind int, name text);
+             INSERT INTO other SELECT i * 3, CASE WHEN i % 10 > 0 THEN i % 5 + 3 END, 'name ' || i * 2 FROM generate_series(1, 35000) i;
+             ANALYZE other",
+        );
+        for setup in [
+            "",
+            "SET work_mem = '64kB'; SET hash_mem_multiplier = 1",
+            "SET parallel_leader_participation = off",
+            "RESET ALL; SET debug_parallel_query = on; SET max_parallel_workers = 0",
+            "RESET max_parallel_workers; SET enable_parallel_hash = off",
+            "SET work_mem = '64kB'; SET hash_mem_multiplier = 1; SET enable_parallel_hash = off",
+        ] {
+            run(&mut session, setup);
+            for (join, columns) in [
+                ("JOIN other b USING (id)", "sum(b.kind), min(b.name)"),
+                ("LEFT JOIN other b USING (id)", "sum(b.kind), count(b.name)"),
+                ("RIGHT JOIN other b USING (id)", "sum(b.kind), count(a.name)"),
+                ("FULL JOIN other b USING (id)", "sum(a.kind), sum(b.kind)"),
+                ("FULL JOIN other b ON a.name = b.name AND a.id = b.id - 3", "sum(a.id), sum(b.id)"),
+                ("FULL JOIN other b ON a.name = b.name AND a.kind < b.kind", "sum(a.id), sum(b.id)"),
+                ("JOIN other b USING (id) JOIN big c ON c.name = b.name", "sum(c.id), sum(b.id)"),
+                ("FULL JOIN other b USING (id) FULL JOIN big c ON c.name = b.name", "sum(c.id), sum(b.id)"),
+            ] {
+                let sql = format!("SELECT count(*), {columns} FROM big a {join}");
+                check(&mut session, &sql);
+                let plan = run(&mut session, &format!("EXPLAIN (COSTS OFF) {sql}")).join("\n");
+                let together = plan.contains("Parallel Hash");
+                assert_eq!(together, !setup.contains("enable_parallel_hash"), "{setup}: {sql}\n{plan}");
+            }
+            for sql in [
+                "SELECT count(*), sum(id) FROM big a WHERE EXISTS (SELECT FROM other b WHERE a.name = b.name AND a.kind <> b.kind)",
+                "SELECT count(*), sum(id) FROM big a WHERE NOT EXISTS (SELECT FROM other b WHERE a.id = b.id)",
+                "SELECT count(*), sum(id) FROM other a WHERE NOT EXISTS (SELECT FROM big b WHERE a.id = b.id)",
+                "SELECT count(*), sum(id) FROM other a WHERE EXISTS (SELECT FROM big b WHERE a.name = b.name)",
+                "SELECT a.id, b.id FROM big a RIGHT JOIN other b USING (id) ORDER BY b.id DESC, a.id LIMIT 9",
+                "SELECT kind, count(*) FROM (SELECT a.kind FROM big a RIGHT JOIN other b USING (id)) x GROUP BY kind",
+            ] {
+                check(&mut session, sql);
+            }
+            assert_eq!(
+                run(&mut session, "SELECT a.id FROM big a FULL JOIN other b USING (id) LIMIT 5").len(),
+                5
+            );
+            assert_eq!(instance.workers().taken(), 0);
+        }
+    }
+}
+
+/// A statement that is cancelled, or fails, while its threads read a build side or put a table together.
+#[test]
+fn hash_tables_in_the_making_are_given_up() {
+    let instance = with_tables("8");
+    let mut session = session(&instance);
+    let error = try_run(
+        &mut session,
+        "SELECT count(*) FROM big a JOIN big b ON a.id = b.id WHERE 1 / (b.id - 59000) < 5 AND b.kind >= 0",
+    )
+    .expect_err("a division by zero");
+    assert_eq!(error.sqlstate(), SqlState::DIVISION_BY_ZERO, "{error:?}");
+    assert_eq!(instance.workers().taken(), 0);
+    for setup in ["", "SET work_mem = '64kB'; SET hash_mem_multiplier = 1"] {
+        run(&mut session, setup);
+        let sql = "SELECT count(*) FROM (SELECT a.* FROM big a FULL JOIN big b ON a.name = b.name) x
+                   FULL JOIN (SELECT a.* FROM big a FULL JOIN big b ON a.id = b.id) y ON x.name = y.name AND x.id = y.id";
+        let (process_id, secret) = session.cancel_key();
+        for delay_us in (0..40u64).map(|step| step * 1500) {
+            let done = AtomicBool::new(false);
+            let result = std::thread::scope(|scope| {
+                scope.spawn(|| {
+                    std::thread::sleep(std::time::Duration::from_micros(delay_us));
+                    if !done.load(Ordering::Acquire) {
+                        instance.cancel(process_id, &secret);
+                    }
+                });
+                let result = try_run(&mut session, sql);
+                done.store(true, Ordering::Release);
+                result
+            });
+            match result {
+                Ok(rows) => assert_eq!(rows, [ROWS.to_string()]),
+                Err(error) => assert_eq!(error.sqlstate(), SqlState::QUERY_CANCELED, "{error:?}"),
+            }
+            assert_eq!(instance.workers().taken(), 0);
+        }
+        // A request that came when the statement had ended is of no account.
+        let _ = try_run(&mut session, "SELECT 1");
+    }
+}
+
 /// Rows that nobody wants are not computed: who has enough stops the others.
 #[test]
 fn a_limit_stops_all_threads() {

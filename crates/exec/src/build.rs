@@ -83,7 +83,8 @@ impl Pipelines {
 
     fn build(&self, plan: &PhysicalPlan) -> Arc<SharedBuild> {
         let mut builds = self.builds.borrow_mut();
-        Arc::clone(builds.entry(std::ptr::from_ref(plan).addr()).or_default())
+        let build = builds.entry(std::ptr::from_ref(plan).addr());
+        Arc::clone(build.or_insert_with(|| Arc::new(SharedBuild::new(&self.control, self.threads))))
     }
 }
 
@@ -297,8 +298,8 @@ impl<'a> Builder<'a> {
         let shared = self.pipeline.filter(|_| node.shared);
         let outer = self.build(&node.outer)?;
         let inner = match shared {
-            // The calling thread makes the table.
-            Some((_, false)) => Box::new(Nothing),
+            // The calling thread reads it.
+            Some((_, false)) if !node.shares_inner => Box::new(Nothing),
             _ => self.build(&node.inner)?,
         };
         let join = HashJoin::new(
@@ -319,7 +320,7 @@ impl<'a> Builder<'a> {
             },
         );
         Ok(match shared {
-            Some((pipelines, _)) => join.sharing(pipelines.build(plan)),
+            Some((pipelines, _)) => join.sharing(pipelines.build(plan), node.shares_inner),
             None => join,
         })
     }

@@ -11,7 +11,7 @@ use ochre_sql::physical::PhysicalPlan;
 use ochre_types::Batch;
 use parking_lot::Mutex;
 
-use crate::{BoxOperator, ExecContext, Operator};
+use crate::{BoxOperator, Check, ExecContext, Operator, Readiness};
 
 /// What a node did.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -98,6 +98,23 @@ impl Instrumented {
     }
 }
 
+impl Instrumented {
+    /// Counts the time of what comes before the first batch.
+    fn timed<R>(&mut self, work: impl FnOnce(&mut BoxOperator) -> R) -> R {
+        let taken = usage::now();
+        let begin = Instant::now();
+        let result = work(&mut self.inner);
+        let time = begin.elapsed();
+        let taken = usage::now().since(taken);
+        let mut nodes = self.instrumentation.nodes.lock();
+        let counters = nodes.entry(key(&self.plan)).or_default();
+        counters.startup += time;
+        counters.total += time;
+        counters.usage = counters.usage.and(taken);
+        result
+    }
+}
+
 impl Operator for Instrumented {
     fn next(&mut self, ctx: &ExecContext<'_>) -> Result<Option<Batch>> {
         let taken = usage::now();
@@ -127,8 +144,12 @@ impl Operator for Instrumented {
         self.inner.narrow(column, keys)
     }
 
-    fn make_ready(&mut self, ctx: &ExecContext<'_>) -> Result<()> {
-        self.inner.make_ready(ctx)
+    fn make_ready(&mut self, ctx: &ExecContext<'_>) -> Result<Readiness> {
+        self.timed(|inner| inner.make_ready(ctx))
+    }
+
+    fn take_part(&mut self, ctx: &ExecContext<'_>, check: Check<'_>) -> Result<()> {
+        self.timed(|inner| inner.take_part(ctx, check))
     }
 
     fn rescan(&mut self, ctx: &ExecContext<'_>) -> Result<()> {

@@ -3,10 +3,26 @@
 //! # How
 //! Keys that are words have one place each: in a vector by value when they lie close together, otherwise in an open table
 //! of (word, first row) with linear probing, so that a look-up touches one cache line. Other keys are numbered by a
-//! [`KeyTable`]. The rows of one key form a chain in the order of their arrival.
+//! [`KeyTable`]. The rows of one key form a chain.
+//!
+//! Rows that several threads have read are numbered one thread's after another's. The places are divided among as many
+//! tasks as one likes ([`JoinLinker::link`]), which threads may do at the same time: each looks at every key, and links the
+//! rows whose places are its own. No place is written by two, so all of it is plain stores; that the places are atomic
+//! integers only lets them be shared. What one task has done is seen by others when the threads have met.
 //!
 //! # Invariants
 //! - JT1: a row whose key is NULL is in no chain.
+//! - JT2: a place is read and written by one task, which links all rows of its keys: a search for a word's place goes round
+//!   within the places of its task.
+//!
+//! # Not done
+//! Keys of bytes that several threads have numbered are brought together by one.
+
+use std::ops::Range;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+
+use ochre_base::Result;
 
 use crate::columns::NO_ROW;
 use crate::key_table::{KeyTable, hash_word};
@@ -14,6 +30,8 @@ use crate::keys::{BatchKeys, KeyLayout};
 
 /// A vector by value has at most so many places for each row.
 const DIRECT_SPREAD: u64 = 8;
+/// Rows that are linked between two looks at whether to go on.
+const ROWS_BETWEEN_CHECKS: usize = 64 * 1024;
 
 /// Keys of build rows as they arrive.
 pub struct JoinKeys {
@@ -33,13 +51,56 @@ pub struct JoinKeys {
 pub struct JoinIndex {
     places: Places,
     /// The row after each row in its chain; empty when no key has two rows.
-    next: Vec<u32>,
+    next: Vec<AtomicU32>,
+}
+
+/// Puts rows into an index, by several threads where there are many.
+pub struct JoinLinker {
+    parts: Vec<PartKeys>,
+    rows: usize,
+    tasks: usize,
+    places: Places,
+    /// Made when a key has a second row.
+    next: OnceLock<Vec<AtomicU32>>,
+    /// Some task's places did not suffice.
+    overflown: AtomicBool,
+}
+
+/// The keys of rows that follow each other.
+struct PartKeys {
+    first_row: usize,
+    rows: usize,
+    nulls: Vec<bool>,
+    keys: RowKeys,
+}
+
+enum RowKeys {
+    Words(Vec<u64>),
+    /// Numbers of the index's table.
+    Numbers(Vec<u32>),
 }
 
 enum Places {
-    Direct { low: u64, heads: Vec<u32> },
-    Words { slots: Vec<(u64, u32)>, shift: u32 },
-    Bytes { table: KeyTable, heads: Vec<u32> },
+    Direct {
+        low: u64,
+        heads: Vec<AtomicU32>,
+    },
+    /// A word is at its hash's place, or behind it, within `region + 1` places.
+    Words {
+        slots: Vec<Slot>,
+        shift: u32,
+        region: usize,
+    },
+    Bytes {
+        table: KeyTable,
+        heads: Vec<AtomicU32>,
+    },
+}
+
+/// A word and the first of its rows.
+struct Slot {
+    word: AtomicU64,
+    head: AtomicU32,
 }
 
 impl JoinKeys {
@@ -89,63 +150,194 @@ impl JoinKeys {
     }
 
     pub fn finish(self) -> JoinIndex {
-        let JoinKeys { word, words, nulls, table, numbers, rows, .. } = self;
-        let mut next: Vec<u32> = Vec::new();
-        let is_null = |row: usize| !nulls.is_empty() && nulls[row];
-        // Back to front, so that chains come out in the order of arrival.
-        let link = |next: &mut Vec<u32>, head: &mut u32, row: usize| {
-            if *head != NO_ROW {
-                if next.is_empty() {
-                    next.resize(rows, NO_ROW);
-                }
-                next[row] = *head;
-            }
-            *head = row as u32;
-        };
-        let places = if !word {
-            let mut heads = vec![NO_ROW; table.len()];
-            for row in (0..rows).rev().filter(|row| !is_null(*row)) {
-                link(&mut next, &mut heads[numbers[row] as usize], row);
-            }
-            Places::Bytes { table, heads }
-        } else {
-            let signed = |word: u64| word as i64;
-            let (mut low, mut high) = (i64::MAX, i64::MIN);
-            for row in (0..rows).filter(|row| !is_null(*row)) {
-                low = low.min(signed(words[row]));
-                high = high.max(signed(words[row]));
-            }
-            let span = if low > high { 0 } else { high.wrapping_sub(low) as u64 };
-            if span < (rows as u64).saturating_mul(DIRECT_SPREAD).max(1024) {
-                let mut heads = vec![NO_ROW; span as usize + 1];
-                for row in (0..rows).rev().filter(|row| !is_null(*row)) {
-                    link(&mut next, &mut heads[words[row].wrapping_sub(low as u64) as usize], row);
-                }
-                Places::Direct { low: low as u64, heads }
-            } else {
-                let size = (rows * 2).next_power_of_two().max(16);
-                let shift = 64 - size.trailing_zeros();
-                let mut slots = vec![(0u64, NO_ROW); size];
-                for row in (0..rows).rev().filter(|row| !is_null(*row)) {
-                    let at = place(&slots, shift, words[row]);
-                    slots[at].0 = words[row];
-                    link(&mut next, &mut slots[at].1, row);
-                }
-                Places::Words { slots, shift }
-            }
-        };
-        JoinIndex { places, next }
+        let linker = JoinLinker::new(vec![self], 1);
+        linker.link(0, || Ok(())).expect("nothing stops it");
+        linker.finish()
     }
 }
 
-/// Where a word is, or would be.
-#[inline]
-fn place(slots: &[(u64, u32)], shift: u32, word: u64) -> usize {
-    let mut at = (hash_word(word) >> shift) as usize;
-    while slots[at].1 != NO_ROW && slots[at].0 != word {
-        at = (at + 1) & (slots.len() - 1);
+impl JoinLinker {
+    /// An index of the rows of `parts`, in their order, to be filled by so many tasks; at least one part.
+    pub fn new(parts: Vec<JoinKeys>, tasks: usize) -> JoinLinker {
+        let tasks = tasks.max(1).next_power_of_two();
+        let rows = parts.iter().map(|part| part.rows).sum();
+        let is_word = parts.first().is_none_or(|part| part.word);
+        let (parts, table) = with_one_table(parts);
+        let places = if is_word { word_places(&parts, rows, tasks) } else { Places::bytes(table) };
+        JoinLinker { parts, rows, tasks, places, next: OnceLock::new(), overflown: AtomicBool::new(false) }
     }
-    at
+
+    /// How many tasks there are: a power of two.
+    pub fn tasks(&self) -> usize {
+        self.tasks
+    }
+
+    /// Links the rows whose places are those of a task (JT2).
+    pub fn link(&self, task: usize, mut check: impl FnMut() -> Result<()>) -> Result<()> {
+        // Back to front, so that chains come out in the order of arrival.
+        for part in self.parts.iter().rev() {
+            let mut end = part.rows;
+            while end > 0 {
+                check()?;
+                let start = end.saturating_sub(ROWS_BETWEEN_CHECKS);
+                self.link_rows(task, part, start..end);
+                end = start;
+            }
+        }
+        Ok(())
+    }
+
+    fn link_rows(&self, task: usize, part: &PartKeys, rows: Range<usize>) {
+        let is_null = |row: usize| !part.nulls.is_empty() && part.nulls[row];
+        let rows = rows.rev().filter(|row| !is_null(*row));
+        match (&self.places, &part.keys) {
+            (Places::Direct { low, heads }, RowKeys::Words(words)) => {
+                let own = share_of(heads.len(), task, self.tasks);
+                for row in rows {
+                    let at = words[row].wrapping_sub(*low) as usize;
+                    if own.contains(&at) {
+                        self.put(&heads[at], part.first_row + row);
+                    }
+                }
+            }
+            (Places::Bytes { heads, .. }, RowKeys::Numbers(numbers)) => {
+                let own = share_of(heads.len(), task, self.tasks);
+                for row in rows {
+                    let at = numbers[row] as usize;
+                    if own.contains(&at) {
+                        self.put(&heads[at], part.first_row + row);
+                    }
+                }
+            }
+            (Places::Words { slots, shift, region }, RowKeys::Words(words)) => {
+                let own = share_of(slots.len(), task, self.tasks);
+                for row in rows {
+                    let word = words[row];
+                    let first = (hash_word(word) >> *shift) as usize;
+                    if !own.contains(&first) {
+                        continue;
+                    }
+                    match place_for(slots, first, *region, word) {
+                        Some(at) => {
+                            slots[at].word.store(word, Ordering::Relaxed);
+                            self.put(&slots[at].head, part.first_row + row);
+                        }
+                        None => self.overflown.store(true, Ordering::Relaxed),
+                    }
+                }
+            }
+            _ => unreachable!("places are made for the keys"),
+        }
+    }
+
+    /// Puts a row before those of its key.
+    #[inline]
+    fn put(&self, head: &AtomicU32, row: usize) {
+        let after = head.load(Ordering::Relaxed);
+        if after != NO_ROW {
+            self.next.get_or_init(|| empty_heads(self.rows))[row].store(after, Ordering::Relaxed);
+        }
+        head.store(row as u32, Ordering::Relaxed);
+    }
+
+    /// The index, when all tasks are done.
+    pub fn finish(self) -> JoinIndex {
+        if self.overflown.load(Ordering::Relaxed) {
+            // Hashes that lie close together: with all places for all rows there is room.
+            let places = word_places(&self.parts, self.rows, 1);
+            let whole = JoinLinker {
+                places,
+                tasks: 1,
+                next: OnceLock::new(),
+                overflown: AtomicBool::new(false),
+                ..self
+            };
+            whole.link(0, || Ok(())).expect("nothing stops it");
+            return whole.finish();
+        }
+        JoinIndex { places: self.places, next: self.next.into_inner().unwrap_or_default() }
+    }
+}
+
+/// The keys of parts, those of bytes numbered by the first part's table.
+fn with_one_table(parts: Vec<JoinKeys>) -> (Vec<PartKeys>, KeyTable) {
+    let mut all: Option<KeyTable> = None;
+    let mut first_row = 0;
+    let mut with_rows = |part: JoinKeys| {
+        let JoinKeys { word, words, nulls, table, mut numbers, rows, .. } = part;
+        match &mut all {
+            None => all = Some(table),
+            Some(_) if word => {}
+            Some(all) => {
+                let known: Vec<u32> = (0..table.len())
+                    .map(|number| all.insert_bytes(table.bytes_at(number as u32)).0)
+                    .collect();
+                // A row whose key is NULL has no number of its own.
+                numbers
+                    .iter_mut()
+                    .for_each(|number| *number = known.get(*number as usize).copied().unwrap_or(0));
+            }
+        }
+        let keys = if word { RowKeys::Words(words) } else { RowKeys::Numbers(numbers) };
+        first_row += rows;
+        PartKeys { first_row: first_row - rows, rows, nulls, keys }
+    };
+    let parts = parts.into_iter().map(&mut with_rows).collect();
+    (parts, all.unwrap_or_else(KeyTable::bytes))
+}
+
+/// Places for the words of rows: by value when they lie close together.
+fn word_places(parts: &[PartKeys], rows: usize, tasks: usize) -> Places {
+    let (mut low, mut high) = (i64::MAX, i64::MIN);
+    for part in parts {
+        let RowKeys::Words(words) = &part.keys else { continue };
+        for (row, word) in words.iter().enumerate() {
+            if part.nulls.is_empty() || !part.nulls[row] {
+                low = low.min(*word as i64);
+                high = high.max(*word as i64);
+            }
+        }
+    }
+    let span = if low > high { 0 } else { high.wrapping_sub(low) as u64 };
+    if span < (rows as u64).saturating_mul(DIRECT_SPREAD).max(1024) {
+        return Places::Direct { low: low as u64, heads: empty_heads(span as usize + 1) };
+    }
+    let size = (rows * 2).next_power_of_two().max(16).max(tasks);
+    let empty = || Slot { word: AtomicU64::new(0), head: AtomicU32::new(NO_ROW) };
+    let slots = std::iter::repeat_with(empty).take(size).collect();
+    Places::Words { slots, shift: 64 - size.trailing_zeros(), region: size / tasks - 1 }
+}
+
+fn empty_heads(count: usize) -> Vec<AtomicU32> {
+    std::iter::repeat_with(|| AtomicU32::new(NO_ROW)).take(count).collect()
+}
+
+/// Which of so many places are a task's; with a power of two of both, all shares are of one size.
+fn share_of(places: usize, task: usize, tasks: usize) -> Range<usize> {
+    places * task / tasks..places * (task + 1) / tasks
+}
+
+/// Where a word is, or would be; `None` when all places that it may have are others'.
+#[inline]
+fn place_for(slots: &[Slot], first: usize, region: usize, word: u64) -> Option<usize> {
+    let mut at = first;
+    loop {
+        let slot = &slots[at];
+        if slot.head.load(Ordering::Relaxed) == NO_ROW || slot.word.load(Ordering::Relaxed) == word {
+            return Some(at);
+        }
+        at = at & !region | (at + 1) & region;
+        if at == first {
+            return None;
+        }
+    }
+}
+
+impl Places {
+    fn bytes(table: KeyTable) -> Places {
+        let heads = empty_heads(table.len());
+        Places::Bytes { table, heads }
+    }
 }
 
 impl JoinIndex {
@@ -165,7 +357,7 @@ impl JoinIndex {
     /// The row after a row in its chain.
     #[inline]
     pub fn after(&self, row: u32) -> u32 {
-        self.next.get(row as usize).copied().unwrap_or(NO_ROW)
+        self.next.get(row as usize).map_or(NO_ROW, |next| next.load(Ordering::Relaxed))
     }
 
     /// For each active row that has a partner, the row and the first of them.
@@ -180,16 +372,18 @@ impl JoinIndex {
             Places::Direct { low, heads } => {
                 for row in active {
                     let at = keys.words[row].wrapping_sub(*low) as usize;
-                    let head = heads.get(at).copied().unwrap_or(NO_ROW);
+                    let head = heads.get(at).map_or(NO_ROW, |head| head.load(Ordering::Relaxed));
                     if head != NO_ROW && !keys.is_null(row) {
                         outer.push(row as u32);
                         first.push(head);
                     }
                 }
             }
-            Places::Words { slots, shift } => {
+            Places::Words { slots, shift, region } => {
                 for row in active {
-                    let head = slots[place(slots, *shift, keys.words[row])].1;
+                    let word = keys.words[row];
+                    let place = place_for(slots, (hash_word(word) >> *shift) as usize, *region, word);
+                    let head = place.map_or(NO_ROW, |at| slots[at].head.load(Ordering::Relaxed));
                     if head != NO_ROW && !keys.is_null(row) {
                         outer.push(row as u32);
                         first.push(head);
@@ -200,7 +394,7 @@ impl JoinIndex {
                 for row in active.filter(|row| !keys.is_null(*row)) {
                     if let Some(number) = table.find_bytes(keys.bytes(row)) {
                         outer.push(row as u32);
-                        first.push(heads[number as usize]);
+                        first.push(heads[number as usize].load(Ordering::Relaxed));
                     }
                 }
             }
@@ -229,25 +423,41 @@ mod tests {
         for (layout, columns) in layouts {
             let mut keys = BatchKeys::default();
             layout.encode(columns, values.len(), 0..values.len(), &mut keys).unwrap();
-            let mut build = JoinKeys::new(&layout);
-            build.add(&keys, 0..values.len());
-            let index = build.finish();
-            let (mut outer, mut first) = (Vec::new(), Vec::new());
-            index.find(&keys, 0..values.len(), &mut outer, &mut first);
-            let expected: Vec<u32> =
-                (0..values.len() as u32).filter(|i| values[*i as usize].is_some()).collect();
-            assert_eq!(outer, expected);
-            for (row, first) in outer.iter().zip(first) {
-                let mut chain = Vec::new();
-                let mut at = first;
-                while at != NO_ROW {
-                    chain.push(at as usize);
-                    at = index.after(at);
-                }
-                let all: Vec<usize> =
-                    (0..values.len()).filter(|i| values[*i] == values[*row as usize]).collect();
-                assert_eq!(chain, all);
+            let part = |rows: std::ops::Range<usize>| {
+                let mut part = JoinKeys::new(&layout);
+                part.add(&keys, rows);
+                part
+            };
+            check_index(&part(0..values.len()).finish(), &keys, &values);
+            for tasks in 1..4 {
+                let cuts = [0, values.len() / 3, values.len() / 3, values.len() / 2, values.len()];
+                let parts = cuts.windows(2).map(|cut| part(cut[0]..cut[1])).collect();
+                let linker = JoinLinker::new(parts, tasks);
+                std::thread::scope(|scope| {
+                    for task in 0..linker.tasks() {
+                        let linker = &linker;
+                        scope.spawn(move || linker.link(task, || Ok(())).unwrap());
+                    }
+                });
+                check_index(&linker.finish(), &keys, &values);
             }
+        }
+    }
+
+    fn check_index(index: &JoinIndex, keys: &BatchKeys, values: &[Option<i64>]) {
+        let (mut outer, mut first) = (Vec::new(), Vec::new());
+        index.find(keys, 0..values.len(), &mut outer, &mut first);
+        let expected: Vec<u32> = (0..values.len() as u32).filter(|i| values[*i as usize].is_some()).collect();
+        assert_eq!(outer, expected);
+        for (row, first) in outer.iter().zip(first) {
+            let mut chain = Vec::new();
+            let mut at = first;
+            while at != NO_ROW {
+                chain.push(at as usize);
+                at = index.after(at);
+            }
+            let all: Vec<usize> = (0..values.len()).filter(|i| values[*i] == values[*row as usize]).collect();
+            assert_eq!(chain, all);
         }
     }
 
@@ -257,6 +467,17 @@ mod tests {
         check(vec![None, None]);
         check((0..100).map(|i| Some(i % 7 - 3)).collect());
         check((0..100).map(|i| (i % 5 != 0).then_some(i * 1_000_003)).collect());
+        check((0..5000).map(|i| (i % 11 != 0).then_some(i % 2000 * 1_000_003)).collect());
         check(vec![Some(i64::MIN), Some(i64::MAX), Some(0), Some(i64::MIN), None, Some(-1)]);
+    }
+
+    /// Words whose hashes begin alike overflow their task's places, and are found all the same.
+    #[test]
+    fn words_that_crowd_one_task_are_all_found() {
+        let mut words: Vec<i64> =
+            (0..4_000_000i64).filter(|i| hash_word(*i as u64) >> 58 == 0).take(3000).collect();
+        // Far apart, so that they have no places by value.
+        words.push(i64::MAX / 2);
+        check(words.into_iter().map(Some).collect());
     }
 }

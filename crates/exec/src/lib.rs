@@ -80,7 +80,7 @@ pub use index_entry::{Entry, EntryColumns};
 pub use modify::after::{check_partition_unreferenced, run_deferred, validate_foreign_key};
 pub use modify::deferred::{ConstraintTiming, DeferredChecks};
 pub use modify::triggers::{Firing, TransitionRows, Transitions, TriggerEvent, TriggerRow};
-pub use operator::{BoxOperator, Operator};
+pub use operator::{BoxOperator, Check, Operator, Readiness};
 pub use operators::scan::BUILTIN_ROW;
 pub use parallel::{WorkerPool, Workers};
 pub use point_lookup::PointLookup;

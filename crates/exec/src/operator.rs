@@ -32,8 +32,14 @@ pub trait Operator: Send {
     }
 
     /// Makes ready what this operator, or one below it, shares with other threads' operators for the same plan nodes; called
-    /// by the thread that runs the statement, before any of them runs.
-    fn make_ready(&mut self, _ctx: &ExecContext<'_>) -> Result<()> {
+    /// by the thread that runs the statement, before any of them runs. Where all threads have to do a part of that, each
+    /// takes its part ([`Operator::take_part`]), and this is called again.
+    fn make_ready(&mut self, _ctx: &ExecContext<'_>) -> Result<Readiness> {
+        Ok(Readiness::Ready)
+    }
+
+    /// Does this thread's part of what [`Operator::make_ready`] has asked for. `check` fails when the thread is to stop.
+    fn take_part(&mut self, _ctx: &ExecContext<'_>, _check: Check<'_>) -> Result<()> {
         Ok(())
     }
 
@@ -48,6 +54,18 @@ pub trait Operator: Send {
     /// `next`, of instrumented executions only.
     fn report(&self, _report: &mut NodeReport) {}
 }
+
+/// What has to be done before threads run a plan side by side.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Readiness {
+    /// Nothing more.
+    Ready,
+    /// Something that all of them do together.
+    Together,
+}
+
+/// Whether a thread may go on.
+pub type Check<'a> = &'a dyn Fn() -> Result<()>;
 
 /// No rows.
 pub(crate) struct Nothing;

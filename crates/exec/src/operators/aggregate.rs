@@ -40,7 +40,7 @@ use crate::partition::{MAX_DEPTH, Partitioner, key_hash};
 use crate::row_sorter::RowSorter;
 use crate::row_store::RowStore;
 use crate::short_keys::{ShortKeys, ShortLayout, ShortTable};
-use crate::{BoxOperator, ExecContext, Operator};
+use crate::{BoxOperator, Check, ExecContext, Operator, Readiness};
 
 /// What an [`Aggregate`] needs to know.
 pub struct AggregateSpec {
@@ -370,8 +370,12 @@ impl Operator for Aggregate {
         }
     }
 
-    fn make_ready(&mut self, ctx: &ExecContext<'_>) -> Result<()> {
+    fn make_ready(&mut self, ctx: &ExecContext<'_>) -> Result<Readiness> {
         self.input.make_ready(ctx)
+    }
+
+    fn take_part(&mut self, ctx: &ExecContext<'_>, check: Check<'_>) -> Result<()> {
+        self.input.take_part(ctx, check)
     }
 
     fn report(&self, report: &mut NodeReport) {

@@ -4,7 +4,7 @@ use ochre_base::Result;
 use ochre_expr::Expr;
 use ochre_types::{Batch, Datum};
 
-use crate::{BoxOperator, ExecContext, Operator};
+use crate::{BoxOperator, Check, ExecContext, Operator, Readiness};
 
 /// UNION ALL, and the relations of a set.
 pub struct Append {
@@ -52,8 +52,18 @@ impl Operator for Append {
         Ok(None)
     }
 
-    fn make_ready(&mut self, ctx: &ExecContext<'_>) -> Result<()> {
-        self.inputs.iter_mut().try_for_each(|input| input.make_ready(ctx))
+    fn make_ready(&mut self, ctx: &ExecContext<'_>) -> Result<Readiness> {
+        for input in &mut self.inputs {
+            // Those before are ready and say so again.
+            if input.make_ready(ctx)? == Readiness::Together {
+                return Ok(Readiness::Together);
+            }
+        }
+        Ok(Readiness::Ready)
+    }
+
+    fn take_part(&mut self, ctx: &ExecContext<'_>, check: Check<'_>) -> Result<()> {
+        self.inputs.iter_mut().try_for_each(|input| input.take_part(ctx, check))
     }
 
     fn rescan(&mut self, ctx: &ExecContext<'_>) -> Result<()> {

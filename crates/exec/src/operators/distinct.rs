@@ -13,7 +13,7 @@ use crate::key_table::KeyTable;
 use crate::keys::{BatchKeys, KeyLayout};
 use crate::partition::{MAX_DEPTH, Partitioner, key_hash};
 use crate::row_store::RowStore;
-use crate::{BoxOperator, ExecContext, Operator};
+use crate::{BoxOperator, Check, ExecContext, Operator, Readiness};
 
 /// Rows that differ from all rows before; NULLs equal each other.
 pub struct Distinct {
@@ -126,8 +126,12 @@ impl Operator for Distinct {
         Ok(None)
     }
 
-    fn make_ready(&mut self, ctx: &ExecContext<'_>) -> Result<()> {
+    fn make_ready(&mut self, ctx: &ExecContext<'_>) -> Result<Readiness> {
         self.input.make_ready(ctx)
+    }
+
+    fn take_part(&mut self, ctx: &ExecContext<'_>, check: Check<'_>) -> Result<()> {
+        self.input.take_part(ctx, check)
     }
 
     fn report(&self, report: &mut NodeReport) {

@@ -7,7 +7,7 @@ use ochre_expr::{Expr, Volatility};
 use ochre_types::Batch;
 
 use crate::key_filter::KeyFilter;
-use crate::{BoxOperator, ExecContext, Operator};
+use crate::{BoxOperator, Check, ExecContext, Operator, Readiness};
 
 /// Narrows the selection of its input's batches; copies nothing.
 pub struct Filter {
@@ -36,8 +36,12 @@ impl Operator for Filter {
         self.predicate.volatility() != Volatility::Volatile && self.input.narrow(column, keys)
     }
 
-    fn make_ready(&mut self, ctx: &ExecContext<'_>) -> Result<()> {
+    fn make_ready(&mut self, ctx: &ExecContext<'_>) -> Result<Readiness> {
         self.input.make_ready(ctx)
+    }
+
+    fn take_part(&mut self, ctx: &ExecContext<'_>, check: Check<'_>) -> Result<()> {
+        self.input.take_part(ctx, check)
     }
 
     fn rescan(&mut self, ctx: &ExecContext<'_>) -> Result<()> {

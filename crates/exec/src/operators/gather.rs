@@ -8,8 +8,11 @@
 //! transaction may end, and helpers borrow from the statement like any operator does. Starting a thread takes some
 //! twenty microseconds; rounds grow to many times of that.
 //!
-//! Before the first round the calling thread's pipeline makes ready what is common to all ([`Operator::make_ready`]): the
-//! hash tables of joins, in its own surroundings, with sub-plans, CTEs and gathers where they need some.
+//! Before the first of these rounds the calling thread's pipeline makes ready what is common to all
+//! ([`Operator::make_ready`]): the hash tables of joins, in its own surroundings, with sub-plans, CTEs and gathers where they
+//! need some. Where several threads can do a part of that it asks for a round in which each pipeline does
+//! ([`Operator::take_part`]): it reads its share of a build side, say. Such a round ends when all have done their parts; its
+//! end is all that they wait for each other.
 //!
 //! With an order to keep, the first round ends when each pipeline has its first batch, which a sort gives when it has read
 //! everything. What is left is to merge: the calling thread does that, and asks the pipelines itself.
@@ -50,7 +53,7 @@ use crate::operators::merge_streams::{Merger, Streams};
 use crate::parallel::{Control, SharedScan, Watch};
 use crate::relation::{RelationSource, TableAccess};
 use crate::run_state::RunState;
-use crate::{BoxOperator, ExecContext, Operator};
+use crate::{BoxOperator, ExecContext, Operator, Readiness};
 
 /// Rows of a round at most, of which as many more may come as threads have in hand.
 const MAX_ROUND_ROWS: usize = 128 * 1024;
@@ -89,6 +92,15 @@ enum Phase {
     /// Each pipeline has given its first batch: what comes now is merged.
     Merging,
     Ended,
+}
+
+/// What pipelines do in a round.
+#[derive(Clone, Copy)]
+enum Work {
+    /// Their parts of what is common to all.
+    Part,
+    /// They give rows, each one batch of them when `once`.
+    Rows { once: bool },
 }
 
 /// Operators for one share of the work.
@@ -171,7 +183,10 @@ impl Gather {
         // A negative limit is the limit's own error.
         self.left = limit.and_then(|limit| limit.as_i64()).map(|rows| usize::try_from(rows).unwrap_or(0));
         self.round_rows = 1;
-        self.pipelines[0].operator.make_ready(ctx)?;
+        while self.pipelines[0].operator.make_ready(ctx)? == Readiness::Together {
+            self.control.begin_round(usize::MAX, usize::MAX, usize::MAX);
+            self.run_round(ctx, Work::Part)?;
+        }
         self.phase = Phase::Running;
         Ok(())
     }
@@ -203,15 +218,6 @@ impl Gather {
 
     /// Runs pipelines until enough rows have come, or all have ended.
     fn round(&mut self, ctx: &ExecContext<'_>) -> Result<()> {
-        let statement = ctx.statement;
-        let places = self.recruit(ctx)?;
-        let helpers = places.as_ref().map_or(0, |places| places.count);
-        if let Some(note) = &self.note {
-            note.launched(helpers as u64);
-        }
-        let participates = helpers == 0
-            || statement.workers.is_none_or(|workers| workers.leader_participates)
-            || self.pipelines[0].started;
         let once = self.merge.is_some();
         let (wanted, last) = match self.left {
             // The first rows of all have to be seen to know which come first.
@@ -221,6 +227,22 @@ impl Gather {
         };
         let bytes = if once { usize::MAX } else { ctx.work_mem_bytes().max(LEAST_ROUND_BYTES) };
         self.control.begin_round(wanted, bytes, last);
+        self.run_round(ctx, Work::Rows { once })?;
+        self.round_rows = (self.round_rows * ROUND_GROWTH).min(MAX_ROUND_ROWS);
+        Ok(())
+    }
+
+    /// Lets the threads that are to be had work on their pipelines; when it returns no helper runs (G2).
+    fn run_round(&mut self, ctx: &ExecContext<'_>, work: Work) -> Result<()> {
+        let statement = ctx.statement;
+        let places = self.recruit(ctx)?;
+        let helpers = places.as_ref().map_or(0, |places| places.count);
+        if let Some(note) = &self.note {
+            note.launched(helpers as u64);
+        }
+        let participates = helpers == 0
+            || statement.workers.is_none_or(|workers| workers.leader_participates)
+            || self.pipelines[0].started;
         let common = CommonContext::of(statement);
         let control = &*self.control;
         let (leader, others) =
@@ -240,7 +262,7 @@ impl Gather {
                 loop {
                     let next = queue.lock().pop();
                     let Some(pipeline) = next.filter(|_| !control.is_paused()) else { return };
-                    if let Err(error) = pipeline.run_beside(&common, control, once) {
+                    if let Err(error) = pipeline.run_beside(&common, control, work) {
                         control.fail(error);
                     }
                 }
@@ -260,7 +282,7 @@ impl Gather {
                 running += usize::from(builder.spawn_scoped(scope, help).is_ok());
             }
             if participates || running == 0 {
-                if let Err(error) = leader.run_here(ctx, &watch, control, once) {
+                if let Err(error) = leader.run_here(ctx, &watch, control, work) {
                     control.fail(error);
                 }
                 // What helpers began in an earlier round, and none of them took up in this one.
@@ -273,11 +295,7 @@ impl Gather {
         if let Some(payload) = panic.into_inner() {
             resume_unwind(payload);
         }
-        if let Some(error) = self.control.take_failure() {
-            return Err(error);
-        }
-        self.round_rows = (self.round_rows * ROUND_GROWTH).min(MAX_ROUND_ROWS);
-        Ok(())
+        self.control.take_failure().map_or(Ok(()), Err)
     }
 
     /// Whether every row has been given by the pipelines (G1).
@@ -347,13 +365,17 @@ impl Pipeline {
     }
 
     /// Runs in a helper's surroundings.
-    fn run_beside(&mut self, common: &CommonContext<'_>, control: &Control, once: bool) -> Result<()> {
+    fn run_beside(&mut self, common: &CommonContext<'_>, control: &Control, work: Work) -> Result<()> {
         let Pipeline { operator, own, started, ended, rows } = self;
         let own = own.as_ref().expect("helpers have surroundings");
-        *started = true;
         own.watch.begin();
-        let result =
-            own.with_context(common, |ctx| run(operator, ctx, &own.watch, control, once, ended, rows));
+        let result = own.with_context(common, |ctx| match work {
+            Work::Part => take_part(operator, ctx, &own.watch),
+            Work::Rows { once } => {
+                *started = true;
+                run(operator, ctx, &own.watch, control, once, ended, rows)
+            }
+        });
         own.watch.count();
         result
     }
@@ -364,14 +386,19 @@ impl Pipeline {
         ctx: &ExecContext<'_>,
         watch: &Watch,
         control: &Control,
-        once: bool,
+        work: Work,
     ) -> Result<()> {
-        self.started = true;
-        if self.ended {
-            return Ok(());
-        }
         watch.begin();
-        let result = run(&mut self.operator, ctx, watch, control, once, &mut self.ended, &mut self.rows);
+        let result = match work {
+            Work::Part => take_part(&mut self.operator, ctx, watch),
+            Work::Rows { once } => {
+                self.started = true;
+                if self.ended {
+                    return Ok(());
+                }
+                run(&mut self.operator, ctx, watch, control, once, &mut self.ended, &mut self.rows)
+            }
+        };
         watch.count();
         result
     }
@@ -395,6 +422,13 @@ impl Surroundings {
         };
         run(&ExecContext::new(&statement, &self.run, &self.run.main))
     }
+}
+
+fn take_part(operator: &mut BoxOperator, ctx: &ExecContext<'_>, watch: &Watch) -> Result<()> {
+    operator.take_part(ctx, &|| {
+        ctx.check_interrupts()?;
+        watch.check()
+    })
 }
 
 fn run(

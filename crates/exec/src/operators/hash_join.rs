@@ -12,9 +12,11 @@
 //! which are then joined one by one; a partition that is still too large is split again by other bits. One of many rows
 //! of one key does not fall apart: it is taken in chunks, each of which meets the whole outer partition.
 //!
-//! Threads that join shares of the outer side have one table of the build side ([`SharedBuild`]): the thread that runs the
-//! statement makes it before the others begin, in [`Operator::make_ready`]. When it does not fit, each of them splits its
-//! own share of the outer side, and loads the partitions of the build side, which are common to all.
+//! Threads that join shares of the outer side have one table of the build side ([`SharedBuild`]). Each of them reads a share
+//! of the inner side, or the thread that runs the statement reads all of it; then they put the table together, each a part
+//! of it. When it does not fit, each thread splits its own share of the outer side as well, and partitions are joined by
+//! one thread each. Build rows that are output by whether they found a partner come from the thread that is the last to
+//! probe.
 //!
 //! An outer batch with many partners is left as soon as some batches of output wait, and gone on with later.
 //!
@@ -24,26 +26,27 @@
 //! - HJ2: whether the inner side is empty, and whether it has a NULL key, is known before the first outer row is judged:
 //!   NOT IN and null-aware marks depend on the whole inner side, not on a partition.
 
+mod build;
+mod shared;
+mod table;
+
 use std::collections::VecDeque;
-use std::ops::Deref;
 use std::sync::Arc;
 
-use ochre_base::{Error, Result};
+use ochre_base::Result;
 use ochre_expr::Expr;
 use ochre_sql::explain::{HashReport, NodeReport};
 use ochre_sql::physical::JoinType;
 use ochre_types::{Batch, Column, ColumnBuilder, PhysicalType, Selection};
-use parking_lot::Mutex;
 
-use crate::columns::{NO_ROW, active_bytes, append_active, builders, gather, gather_optional, null_columns};
+use crate::columns::{NO_ROW, gather, gather_optional, null_columns};
 use crate::dependencies::{Dependencies, DependencyValues};
-use crate::join_table::{JoinIndex, JoinKeys};
 use crate::key_filter::KeyFilter;
 use crate::keys::{BatchKeys, KeyLayout};
-use crate::operator::Nothing;
-use crate::partition::{MAX_DEPTH, Partitioner, key_hash};
-use crate::row_store::RowStore;
-use crate::{BoxOperator, ExecContext, Operator};
+use crate::partition::{MAX_DEPTH, key_hash};
+use crate::{BoxOperator, Check, ExecContext, Operator, Readiness};
+pub use shared::SharedBuild;
+use table::{Job, Jobs, Pieces, Table, TableBuilder, TableRows};
 
 /// What a [`HashJoin`] needs to know.
 pub struct HashJoinSpec {
@@ -86,6 +89,10 @@ pub struct HashJoin {
     chunks: Option<Chunks>,
     /// The build side is common to several threads' joins.
     shared: Option<Arc<SharedBuild>>,
+    /// Each of them reads a share of the inner side.
+    reads_shares: bool,
+    /// With a common build side: the outer side knows its keys.
+    is_told: bool,
     output: VecDeque<Batch>,
     /// For EXPLAIN ANALYZE.
     table_report: HashReport,
@@ -93,38 +100,8 @@ pub struct HashJoin {
     removed: u64,
 }
 
-/// A build side that several threads' joins have in common.
-#[derive(Default)]
-pub struct SharedBuild {
-    built: Mutex<Option<Built>>,
-}
-
-impl SharedBuild {
-    /// Forgets it.
-    pub(crate) fn reset(&self) {
-        *self.built.lock() = None;
-    }
-}
-
-/// What each of the joins needs of the build side.
-#[derive(Clone)]
-struct Built {
-    inner_rows: u64,
-    inner_has_null_key: bool,
-    filters: Option<Arc<Filters>>,
-    side: BuildSide,
-}
-
 /// The keys of the build side by outer column.
 type Filters = Vec<(usize, Arc<KeyFilter>)>;
-
-#[derive(Clone)]
-enum BuildSide {
-    /// No outer row has a partner, and only those that have would come out.
-    Useless,
-    Memory(Arc<TableRows>),
-    Partitions(Arc<[Arc<RowStore>]>),
-}
 
 /// So many rows come out at once, where there are enough.
 const MANY_ROWS: usize = 1024;
@@ -136,7 +113,7 @@ enum State {
     Memory(Table),
     /// Partitions to join, and the one that is being joined.
     Spilled {
-        jobs: Vec<Job>,
+        jobs: Jobs,
         current: Option<Running>,
     },
     Ended,
@@ -178,73 +155,6 @@ struct Probing {
 /// Batches of output that wait at most before an outer batch is left for later.
 const MANY_BATCHES: usize = 4;
 
-/// Two partitions with the same hash bits.
-struct Job {
-    build: Arc<RowStore>,
-    probe: RowStore,
-    depth: u32,
-}
-
-/// The build side in memory.
-struct Table {
-    shared: Arc<TableRows>,
-    /// Where build rows are output by whether they found a partner: which did; then how far they have been looked at.
-    matched: Vec<bool>,
-    judged: usize,
-}
-
-/// Rows of the build side and how to find them.
-struct TableRows {
-    columns: Vec<Arc<Column>>,
-    rows: usize,
-    index: JoinIndex,
-}
-
-impl Deref for Table {
-    type Target = TableRows;
-
-    fn deref(&self) -> &TableRows {
-        &self.shared
-    }
-}
-
-/// A build side that grows.
-struct TableBuilder {
-    builders: Vec<ColumnBuilder>,
-    rows: usize,
-    bytes: usize,
-    keys: JoinKeys,
-}
-
-impl TableBuilder {
-    fn new(types: &[PhysicalType], layout: &KeyLayout) -> TableBuilder {
-        TableBuilder { builders: builders(types, 0), rows: 0, bytes: 0, keys: JoinKeys::new(layout) }
-    }
-
-    fn memory_bytes(&self) -> usize {
-        self.bytes + self.keys.memory_bytes()
-    }
-
-    fn add(&mut self, batch: &Batch, keys: &BatchKeys) {
-        self.keys.add(keys, batch.active());
-        for (i, builder) in self.builders.iter_mut().enumerate() {
-            append_active(builder, batch, i);
-        }
-        self.rows += batch.active_rows();
-        self.bytes += active_bytes(batch);
-    }
-
-    fn finish(mut self, track_matches: bool) -> Table {
-        let rows = TableRows {
-            columns: self.builders.iter_mut().map(|builder| Arc::new(builder.take())).collect(),
-            rows: self.rows,
-            index: self.keys.finish(),
-        };
-        let matched = vec![false; if track_matches { self.rows } else { 0 }];
-        Table { shared: Arc::new(rows), matched, judged: 0 }
-    }
-}
-
 impl HashJoin {
     /// Joins two inputs.
     pub fn new(outer: BoxOperator, inner: BoxOperator, spec: HashJoinSpec) -> HashJoin {
@@ -269,15 +179,19 @@ impl HashJoin {
             probing: None,
             chunks: None,
             shared: None,
+            reads_shares: false,
+            is_told: false,
             output: VecDeque::new(),
             table_report: HashReport::default(),
             removed: 0,
         }
     }
 
-    /// The same over a part of the outer rows, with a build side that others have, too.
-    pub fn sharing(mut self, shared: Arc<SharedBuild>) -> HashJoin {
+    /// The same over a part of the outer rows, with a build side that others have, too; and over a part of the inner rows, if
+    /// `reads_shares`.
+    pub fn sharing(mut self, shared: Arc<SharedBuild>, reads_shares: bool) -> HashJoin {
         self.shared = Some(shared);
+        self.reads_shares = reads_shares;
         self
     }
 
@@ -297,166 +211,24 @@ impl HashJoin {
         matches!(self.spec.join, J::Inner | J::Semi | J::Right | J::RightSemi | J::RightAnti)
     }
 
+    /// Whether nothing comes out when the inner side is empty.
+    fn needs_inner(&self) -> bool {
+        use JoinType as J;
+        self.judges_inner() || matches!(self.spec.join, J::Inner | J::Semi | J::Right)
+    }
+
     /// Tells the outer side which keys there are.
-    fn narrow_outer(&mut self, ctx: &ExecContext<'_>, table: &Table) -> Result<()> {
-        if !self.drops_outer() {
-            return Ok(());
-        }
-        if self.filters.is_none() {
-            self.filters = Some(Arc::new(self.key_filters(ctx, table)?));
-        }
+    fn narrow_outer(&mut self) {
         for (index, keys) in self.filters.iter().flat_map(|filters| filters.iter()) {
             self.outer.narrow(*index, keys);
         }
-        Ok(())
     }
 
-    fn key_filters(&self, ctx: &ExecContext<'_>, table: &Table) -> Result<Filters> {
-        let mut filters = Vec::new();
-        for (i, (outer, inner)) in self.spec.outer_keys.iter().zip(&self.spec.inner_keys).enumerate() {
-            let Expr::Column { index, .. } = outer else { continue };
-            if self.spec.null_safe.get(i) == Some(&true) {
-                continue;
-            }
-            let keys = match inner {
-                Expr::Column { index, .. } => Arc::clone(&table.columns[*index]),
-                key if table.rows <= ctx.batch_rows() => {
-                    ctx.eval(key, &Batch::new(table.columns.clone(), table.rows))?
-                }
-                _ => continue,
-            };
-            filters.extend(KeyFilter::of(&keys).map(|filter| (*index, Arc::new(filter))));
-        }
-        Ok(filters)
-    }
-
-    /// Reads the inner side; when it does not fit, also splits the outer side.
-    fn build(&mut self, ctx: &ExecContext<'_>) -> Result<State> {
-        self.built_with = self.spec.inner_dependencies.values(ctx);
-        self.inner_rows = 0;
-        self.inner_has_null_key = false;
-        let mut table = TableBuilder::new(&self.spec.inner_types, &self.layout);
-        let mut keys = BatchKeys::default();
-        while let Some(batch) = self.inner.next(ctx)? {
-            ctx.check_interrupts()?;
-            self.note_inner(ctx, &batch, &mut keys)?;
-            table.add(&batch, &keys);
-            if table.memory_bytes() > ctx.hash_mem_bytes() {
-                let build = self.split_inner(ctx, table)?;
-                return self.split_outer(ctx, &build);
-            }
-        }
-        let useless = self.inner_rows == 0
-            && (self.judges_inner()
-                || matches!(self.spec.join, JoinType::Inner | JoinType::Semi | JoinType::Right));
-        if useless {
-            return Ok(State::Ended);
-        }
-        let memory_bytes = table.memory_bytes() as u64;
-        let table = table.finish(self.tracks_matches());
-        self.note_table(1, memory_bytes, &table);
-        self.narrow_outer(ctx, &table)?;
-        Ok(State::Memory(table))
-    }
-
-    fn note_table(&mut self, batches: u64, memory_bytes: u64, table: &Table) {
+    fn note_table(&mut self, batches: u64, memory_bytes: u64, table: &TableRows) {
         let report = &mut self.table_report;
         report.batches = report.batches.max(batches);
         report.buckets = report.buckets.max(table.index.places() as u64);
         report.memory_bytes = report.memory_bytes.max(memory_bytes);
-    }
-
-    /// Forms an inner batch's keys and notes what NOT IN must know (HJ2).
-    fn note_inner(&mut self, ctx: &ExecContext<'_>, batch: &Batch, keys: &mut BatchKeys) -> Result<()> {
-        let columns = ctx.eval_all(&self.spec.inner_keys, batch)?;
-        self.layout.encode(&columns, batch.rows, batch.active(), keys)?;
-        self.inner_rows += batch.active_rows() as u64;
-        self.inner_has_null_key |= keys.has_nulls() && batch.active().any(|row| keys.is_null(row));
-        Ok(())
-    }
-
-    /// Makes the build side that the joins of several threads have in common; this one goes on with it.
-    fn build_shared(&mut self, ctx: &ExecContext<'_>, shared: &SharedBuild) -> Result<()> {
-        let outer = std::mem::replace(&mut self.outer, Box::new(Nothing));
-        let built = self.build(ctx);
-        self.outer = outer;
-        let side = match built? {
-            State::Memory(table) => BuildSide::Memory(table.shared),
-            // The outer side was nothing: each join splits its own when it runs.
-            State::Spilled { jobs, .. } => {
-                BuildSide::Partitions(jobs.into_iter().rev().map(|job| job.build).collect())
-            }
-            State::New | State::Ended => BuildSide::Useless,
-        };
-        *shared.built.lock() = Some(Built {
-            inner_rows: self.inner_rows,
-            inner_has_null_key: self.inner_has_null_key,
-            filters: self.filters.clone(),
-            side: side.clone(),
-        });
-        if !matches!(side, BuildSide::Partitions(_)) {
-            self.state = self.join_shared(ctx, shared)?;
-        }
-        Ok(())
-    }
-
-    /// Begins with a build side that is ready.
-    fn join_shared(&mut self, ctx: &ExecContext<'_>, shared: &SharedBuild) -> Result<State> {
-        let built = shared.built.lock().clone();
-        let built = built.ok_or_else(|| Error::internal("a shared hash table has not been built"))?;
-        self.inner_rows = built.inner_rows;
-        self.inner_has_null_key = built.inner_has_null_key;
-        self.filters = built.filters;
-        match built.side {
-            BuildSide::Useless => Ok(State::Ended),
-            BuildSide::Memory(rows) => {
-                let table = Table { shared: rows, matched: Vec::new(), judged: 0 };
-                self.narrow_outer(ctx, &table)?;
-                Ok(State::Memory(table))
-            }
-            BuildSide::Partitions(build) => self.split_outer(ctx, &build),
-        }
-    }
-
-    /// Writes what has been read of the inner side, and the rest of it, to partitions.
-    fn split_inner(&mut self, ctx: &ExecContext<'_>, table: TableBuilder) -> Result<Vec<Arc<RowStore>>> {
-        let mut build = Partitioner::new(&self.spec.inner_types, 0, ctx.temp(), ctx.work_mem_bytes());
-        let mut keys = BatchKeys::default();
-        let table = table.finish(false);
-        for start in (0..table.rows).step_by(ctx.batch_rows()) {
-            let rows = ctx.batch_rows().min(table.rows - start);
-            let columns = table.columns.iter().map(|column| Arc::new(column.slice(start, rows))).collect();
-            let batch = Batch::new(columns, rows);
-            let columns = ctx.eval_all(&self.spec.inner_keys, &batch)?;
-            self.layout.encode(&columns, rows, 0..rows, &mut keys)?;
-            build.add_rows(&batch, (0..rows).map(|row| (row, key_hash(&self.layout, &keys, row))))?;
-        }
-        drop(table);
-        while let Some(batch) = self.inner.next(ctx)? {
-            ctx.check_interrupts()?;
-            self.note_inner(ctx, &batch, &mut keys)?;
-            let rows = batch.active().map(|row| (row, key_hash(&self.layout, &keys, row)));
-            build.add_rows(&batch, rows)?;
-        }
-        Ok(build.finish()?.into_iter().map(Arc::new).collect())
-    }
-
-    /// Writes the outer side to partitions.
-    fn split_outer(&mut self, ctx: &ExecContext<'_>, build: &[Arc<RowStore>]) -> Result<State> {
-        let mut keys = BatchKeys::default();
-        let mut probe = Partitioner::new(&self.spec.outer_types, 0, ctx.temp(), ctx.work_mem_bytes());
-        while let Some(batch) = self.outer.next(ctx)? {
-            ctx.check_interrupts()?;
-            let columns = ctx.eval_all(&self.spec.outer_keys, &batch)?;
-            self.layout.encode(&columns, batch.rows, batch.active(), &mut keys)?;
-            let rows = batch.active().map(|row| (row, key_hash(&self.layout, &keys, row)));
-            probe.add_rows(&batch, rows)?;
-        }
-        let jobs = build.iter().zip(probe.finish()?);
-        let jobs = jobs.map(|(build, probe)| Job { build: Arc::clone(build), probe, depth: 0 }).rev();
-        let jobs: Vec<Job> = jobs.collect();
-        self.table_report.batches = self.table_report.batches.max(jobs.len() as u64);
-        Ok(State::Spilled { jobs, current: None })
     }
 
     /// Loads a partition's build side from a batch on, as much of it as fits; when it could be split further, that is
@@ -466,7 +238,7 @@ impl HashJoin {
         ctx: &ExecContext<'_>,
         job: Job,
         first: usize,
-        jobs: &mut Vec<Job>,
+        jobs: &Jobs,
     ) -> Result<Option<Running>> {
         let mut table = TableBuilder::new(&self.spec.inner_types, &self.layout);
         let mut keys = BatchKeys::default();
@@ -478,7 +250,7 @@ impl HashJoin {
             self.layout.encode(&columns, batch.rows, batch.active(), &mut keys)?;
             table.add(&batch, &keys);
             if table.memory_bytes() > ctx.hash_mem_bytes() {
-                let splits = first == 0 && job.depth < MAX_DEPTH && table.keys.are_varied();
+                let splits = first == 0 && job.depth < MAX_DEPTH && table.is_varied();
                 if !splits {
                     break;
                 }
@@ -503,15 +275,15 @@ impl HashJoin {
         Ok(Some(Running { table, job, number: 0, rows_before: 0, next_chunk }))
     }
 
-    fn split_job(&self, ctx: &ExecContext<'_>, job: &Job, jobs: &mut Vec<Job>) -> Result<()> {
+    fn split_job(&self, ctx: &ExecContext<'_>, job: &Job, jobs: &Jobs) -> Result<()> {
         let depth = job.depth + 1;
         let mut sides = Vec::with_capacity(2);
         let inputs = [
-            (&*job.build, &self.spec.inner_keys, &self.spec.inner_types),
+            (&job.build, &self.spec.inner_keys, &self.spec.inner_types),
             (&job.probe, &self.spec.outer_keys, &self.spec.outer_types),
         ];
         for (store, exprs, types) in inputs {
-            let mut parts = Partitioner::new(types, depth, ctx.temp(), ctx.work_mem_bytes());
+            let mut parts = self.partitioner(ctx, types, depth);
             let mut keys = BatchKeys::default();
             let mut number = 0;
             while let Some(batch) = store.batch(number)? {
@@ -526,8 +298,8 @@ impl HashJoin {
         }
         let probes = sides.pop().expect("two sides");
         let builds = sides.pop().expect("two sides");
-        let parts = builds.into_iter().map(Arc::new).zip(probes);
-        jobs.extend(parts.map(|(build, probe)| Job { build, probe, depth }));
+        let parts = builds.into_iter().map(Pieces::from).zip(probes.into_iter().map(Pieces::from));
+        jobs.lock().extend(parts.map(|(build, probe)| Job { build, probe, depth }));
         Ok(())
     }
 
@@ -598,20 +370,20 @@ impl HashJoin {
         let mut pairs = Pairs::default();
         for (row, first) in found.outer.iter().zip(&found.inner) {
             // Without a residual the rows of a chain are marked together.
-            if all && table.matched[*first as usize] {
+            if all && table.is_matched(*first as usize) {
                 continue;
             }
             let mut inner = *first;
             while inner != NO_ROW {
                 if all {
-                    table.matched[inner as usize] = true;
-                } else if !table.matched[inner as usize] {
+                    table.note_match(inner as usize);
+                } else if !table.is_matched(inner as usize) {
                     pairs.outer.push(*row);
                     pairs.inner.push(inner);
                     if pairs.outer.len() == ctx.batch_rows() {
                         ctx.check_interrupts()?;
                         self.filter_pairs(ctx, table, batch, &mut pairs)?;
-                        pairs.inner.iter().for_each(|row| table.matched[*row as usize] = true);
+                        pairs.inner.iter().for_each(|row| table.note_match(*row as usize));
                         pairs.clear();
                     }
                 }
@@ -619,7 +391,7 @@ impl HashJoin {
             }
         }
         self.filter_pairs(ctx, table, batch, &mut pairs)?;
-        pairs.inner.iter().for_each(|row| table.matched[*row as usize] = true);
+        pairs.inner.iter().for_each(|row| table.note_match(*row as usize));
         Ok(())
     }
 
@@ -674,8 +446,8 @@ impl HashJoin {
         if !matched.is_empty() {
             pairs.outer.iter().for_each(|row| matched[*row as usize] = true);
         }
-        if !table.matched.is_empty() {
-            pairs.inner.iter().for_each(|row| table.matched[*row as usize] = true);
+        if table.tracks_matches() {
+            pairs.inner.iter().for_each(|row| table.note_match(*row as usize));
         }
         if self.spec.join.keeps_inner() && !pairs.outer.is_empty() {
             let columns = self.spec.output.iter().map(|index| pairs.gather(batch, table, *index)).collect();
@@ -785,7 +557,7 @@ impl HashJoin {
         let wanted = self.spec.join == JoinType::RightSemi;
         let mut rows = Vec::new();
         while table.judged < table.rows && rows.len() < ctx.batch_rows() {
-            if table.matched[table.judged] == wanted {
+            if table.is_matched(table.judged) == wanted {
                 rows.push(table.judged as u32);
             }
             table.judged += 1;
@@ -808,7 +580,7 @@ impl HashJoin {
             State::New => {
                 self.state = match self.shared.clone() {
                     None => self.build(ctx)?,
-                    Some(shared) => self.join_shared(ctx, &shared)?,
+                    Some(shared) => self.join_shared(&shared)?,
                 };
                 Ok(true)
             }
@@ -817,7 +589,7 @@ impl HashJoin {
                 let more = if self.probing.is_some() {
                     self.go_on(ctx, &mut table)?;
                     true
-                } else if let Some(batch) = self.outer_batch(ctx, &table)? {
+                } else if let Some(batch) = self.outer_batch(ctx, &mut table)? {
                     self.probe(ctx, &mut table, batch)?;
                     true
                 } else {
@@ -827,16 +599,16 @@ impl HashJoin {
                 self.state = State::Memory(table);
                 Ok(more)
             }
-            State::Spilled { mut jobs, current } => {
+            State::Spilled { jobs, current } => {
+                let stopped = self.shared.as_ref().is_some_and(|shared| shared.is_stopped());
                 let current = match current {
-                    Some(running) => self.step_spilled(ctx, running, &mut jobs)?,
-                    None => match jobs.pop() {
-                        None => return Ok(false),
-                        Some(job) => {
-                            self.chunks = None;
-                            self.load(ctx, job, 0, &mut jobs)?
-                        }
-                    },
+                    Some(running) => self.step_spilled(ctx, running, &jobs)?,
+                    None => {
+                        let job = jobs.lock().pop().filter(|_| !stopped);
+                        let Some(job) = job else { return Ok(false) };
+                        self.chunks = None;
+                        self.load(ctx, job, 0, &jobs)?
+                    }
                 };
                 self.state = State::Spilled { jobs, current };
                 Ok(true)
@@ -849,7 +621,7 @@ impl HashJoin {
         &mut self,
         ctx: &ExecContext<'_>,
         mut running: Running,
-        jobs: &mut Vec<Job>,
+        jobs: &Jobs,
     ) -> Result<Option<Running>> {
         let Running { table, job, number, rows_before, next_chunk } = &mut running;
         if self.probing.is_some() {
@@ -870,9 +642,23 @@ impl HashJoin {
         Ok(Some(running))
     }
 
-    fn outer_batch(&mut self, ctx: &ExecContext<'_>, table: &Table) -> Result<Option<Batch>> {
-        // After the end, while unmatched rows are output, the outer side is not asked again.
-        if table.judged > 0 { Ok(None) } else { self.outer.next(ctx) }
+    /// The next outer rows; after the end, while build rows are output, the outer side is not asked again.
+    fn outer_batch(&mut self, ctx: &ExecContext<'_>, table: &mut Table) -> Result<Option<Batch>> {
+        if table.probed {
+            return Ok(None);
+        }
+        let batch = self.outer.next(ctx)?;
+        if batch.is_none() {
+            table.probed = true;
+            let judges = match &self.shared {
+                Some(shared) if table.tracks_matches() => shared.end_probing(),
+                _ => true,
+            };
+            if !judges {
+                table.judged = table.rows;
+            }
+        }
+        Ok(batch)
     }
 }
 
@@ -915,14 +701,18 @@ impl Operator for HashJoin {
         }
     }
 
-    fn make_ready(&mut self, ctx: &ExecContext<'_>) -> Result<()> {
-        let Some(shared) = self.shared.clone() else { return self.outer.make_ready(ctx) };
-        if shared.built.lock().is_some() {
-            return Err(Error::internal("a shared hash table is built twice"));
+    fn make_ready(&mut self, ctx: &ExecContext<'_>) -> Result<Readiness> {
+        match self.shared.clone() {
+            None => self.outer.make_ready(ctx),
+            Some(shared) => self.advance_shared(ctx, &shared),
         }
-        self.build_shared(ctx, &shared)?;
-        // What the keys tell of the outer side, its own tables are made with.
-        if matches!(self.state, State::Ended) { Ok(()) } else { self.outer.make_ready(ctx) }
+    }
+
+    fn take_part(&mut self, ctx: &ExecContext<'_>, check: Check<'_>) -> Result<()> {
+        match self.shared.clone() {
+            None => self.outer.take_part(ctx, check),
+            Some(shared) => self.take_part_in(ctx, &shared, check),
+        }
     }
 
     fn narrow(&mut self, column: usize, keys: &Arc<KeyFilter>) -> bool {
@@ -958,18 +748,15 @@ impl Operator for HashJoin {
                     && !self.inner_narrowed
                     && self.spec.inner_dependencies.unchanged(ctx, &self.built_with) =>
             {
-                table.matched.fill(false);
-                table.judged = 0;
+                table.restart();
                 self.outer.rescan(ctx)?;
-                if let State::Memory(table) = std::mem::replace(&mut self.state, State::Ended) {
-                    self.narrow_outer(ctx, &table)?;
-                    self.state = State::Memory(table);
-                }
+                self.narrow_outer();
                 return Ok(());
             }
             _ => {
                 self.state = State::New;
                 self.filters = None;
+                self.is_told = false;
                 self.inner_narrowed = false;
                 self.inner.rescan(ctx)?;
             }

@@ -15,7 +15,7 @@ use ochre_sql::physical::{JoinType, SlotAssignment};
 use ochre_types::{Batch, Column, ColumnBuilder, PhysicalType};
 
 use crate::columns::{append_active, builders, null_columns, take_batch};
-use crate::{BoxOperator, ExecContext, Operator};
+use crate::{BoxOperator, Check, ExecContext, Operator, Readiness};
 
 /// Results this large go up as they are; smaller ones are gathered.
 const LARGE_BATCH: usize = 256;
@@ -245,8 +245,12 @@ impl Operator for NestedLoop {
         Ok(self.take_gathered())
     }
 
-    fn make_ready(&mut self, ctx: &ExecContext<'_>) -> Result<()> {
+    fn make_ready(&mut self, ctx: &ExecContext<'_>) -> Result<Readiness> {
         self.outer.make_ready(ctx)
+    }
+
+    fn take_part(&mut self, ctx: &ExecContext<'_>, check: Check<'_>) -> Result<()> {
+        self.outer.take_part(ctx, check)
     }
 
     fn report(&self, report: &mut NodeReport) {

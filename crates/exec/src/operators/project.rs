@@ -7,7 +7,7 @@ use ochre_expr::{Expr, Volatility};
 use ochre_types::Batch;
 
 use crate::key_filter::KeyFilter;
-use crate::{BoxOperator, ExecContext, Operator};
+use crate::{BoxOperator, Check, ExecContext, Operator, Readiness};
 
 /// Computes columns; the selection stays. A plain column is passed on without a copy.
 pub struct Project {
@@ -71,8 +71,12 @@ impl Operator for Project {
         }
     }
 
-    fn make_ready(&mut self, ctx: &ExecContext<'_>) -> Result<()> {
+    fn make_ready(&mut self, ctx: &ExecContext<'_>) -> Result<Readiness> {
         self.input.make_ready(ctx)
+    }
+
+    fn take_part(&mut self, ctx: &ExecContext<'_>, check: Check<'_>) -> Result<()> {
+        self.input.take_part(ctx, check)
     }
 
     fn rescan(&mut self, ctx: &ExecContext<'_>) -> Result<()> {

@@ -14,7 +14,7 @@ use ochre_types::{Batch, KeyOrder, PhysicalType};
 use crate::dependencies::{Dependencies, DependencyValues};
 use crate::key_filter::KeyFilter;
 use crate::row_sorter::{RowSorter, SortedRows};
-use crate::{BoxOperator, ExecContext, Operator};
+use crate::{BoxOperator, Check, ExecContext, Operator, Readiness};
 
 /// Reads its input to the end, then gives the rows in order.
 pub struct Sort {
@@ -113,8 +113,12 @@ impl Operator for Sort {
         self.sorted.as_mut().expect("made above").next(ctx.batch_rows())
     }
 
-    fn make_ready(&mut self, ctx: &ExecContext<'_>) -> Result<()> {
+    fn make_ready(&mut self, ctx: &ExecContext<'_>) -> Result<Readiness> {
         self.input.make_ready(ctx)
+    }
+
+    fn take_part(&mut self, ctx: &ExecContext<'_>, check: Check<'_>) -> Result<()> {
+        self.input.take_part(ctx, check)
     }
 
     fn report(&self, report: &mut NodeReport) {

@@ -13,9 +13,9 @@ use super::tree::{Entry, Node, Value};
 use super::{ExplainOptions, Explanation};
 use crate::physical::{
     AggregatePlan, AggregateStage, AggregateStrategy, BitmapSource, CommandKind, ConflictAction, Estimate,
-    FrameBound, FrameExclusion, FrameMode, FunctionInScan, IndexBounds, IndexScanPlan, JoinType,
-    KeyCondition, PhysicalPlan, PlanNode, PlannedStatement, ScanDirection, ScanSource, SetOpKind, SortKey,
-    TargetTable, TidCondition, WindowPlan, each_expr,
+    FrameBound, FrameExclusion, FrameMode, FunctionInScan, HashJoinPlan, IndexBounds, IndexScanPlan,
+    JoinType, KeyCondition, PhysicalPlan, PlanNode, PlannedStatement, ScanDirection, ScanSource, SetOpKind,
+    SortKey, TargetTable, TidCondition, WindowPlan, each_expr,
 };
 
 /// The tree of a statement's plan.
@@ -288,7 +288,7 @@ impl<'a> Describer<'a> {
             }
             PlanNode::HashJoin(join) => {
                 children.push(related(self.node(&join.outer, &[]), "Outer"));
-                children.push(related(self.hash_table(&join.inner, report), "Inner"));
+                children.push(related(self.hash_table(join, report), "Inner"));
             }
             PlanNode::BitmapScan(scan) => {
                 let mut reports = report.map(|report| report.bitmaps.iter());
@@ -309,10 +309,15 @@ impl<'a> Describer<'a> {
     }
 
     /// The build side of a hash join, which PostgreSQL shows as an operator.
-    fn hash_table(&mut self, inner: &'a PhysicalPlan, report: Option<&NodeReport>) -> Node {
+    fn hash_table(&mut self, join: &'a HashJoinPlan, report: Option<&NodeReport>) -> Node {
+        let inner = &join.inner;
         let actual = self.actual(inner).map(|actual| Actual { startup_ms: actual.total_ms, ..actual });
         let estimate = Estimate { startup_cost: inner.estimate.total_cost, ..inner.estimate };
-        let mut node = self.begin(Kind::plain("Hash"), &estimate, actual.as_ref());
+        let mut node = self.begin(
+            Kind { parallel: join.shares_inner, ..Kind::plain("Hash") },
+            &estimate,
+            actual.as_ref(),
+        );
         if self.options.verbose && !inner.columns.is_empty() {
             let names = self.output_names();
             let texts = (0..inner.columns.len()).map(|i| names.output(inner, i)).collect();
@@ -580,7 +585,9 @@ impl<'a> Describer<'a> {
             }
             PlanNode::ProjectSet(_) => Kind::plain("ProjectSet"),
             PlanNode::NestedLoop(node) => join_kind("Nested Loop", "Nested Loop", node.join),
-            PlanNode::HashJoin(node) => join_kind("Hash Join", "Hash", node.join),
+            PlanNode::HashJoin(node) => {
+                Kind { parallel: node.shares_inner, ..join_kind("Hash Join", "Hash", node.join) }
+            }
             PlanNode::MergeJoin(node) => join_kind("Merge Join", "Merge", node.join),
             PlanNode::Gather(gather) if gather.merge.is_some() => Kind::plain("Gather Merge"),
             PlanNode::Gather(_) => Kind::plain("Gather"),

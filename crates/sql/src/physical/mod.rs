@@ -24,8 +24,8 @@
 //! P4. [`PlannedStatement::subplans`] and [`PlannedStatement::ctes`] are ordered so that an entry refers only to
 //!     entries of a lower number, except a recursive CTE, which refers to its own work table.
 //! P5. What several threads run ([`GatherPlan`]) reads tables that are stored, calls only functions that are parallel safe
-//!     and not volatile, and has no sub-plans, CTEs or work tables; the inner side of a shared hash join, which the
-//!     calling thread runs, may have all of that.
+//!     and not volatile, and has no sub-plans, CTEs or work tables; the inner side of a shared hash join that the
+//!     calling thread runs may have all of that.
 
 mod modify;
 mod relational;

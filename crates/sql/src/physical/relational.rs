@@ -160,9 +160,10 @@ pub struct HashJoinPlan {
     pub inner_unique: bool,
     /// With [`JoinType::Mark`]: the mark is null where IN would be null.
     pub null_aware_mark: bool,
-    /// Below a [`GatherPlan`]: the outer side is a share of the rows, the hash table is common to all. Not for join types
-    /// that output inner rows by whether they found a partner.
+    /// Below a [`GatherPlan`]: the outer side is a share of the rows, the hash table is common to all.
     pub shared: bool,
+    /// With `shared`: the inner side is a share of the rows, too, and all threads make the table together.
+    pub shares_inner: bool,
 }
 
 /// A join of two inputs that are sorted by the keys. `Inner`, `Left`, `Right`, `Full`, `Semi`, `Anti`.
@@ -192,7 +193,8 @@ pub struct MergeJoinPlan {
 ///
 /// Each thread runs operators of its own for the input; what they share says which of them gets what:
 /// - a [`SeqScanPlan`](super::SeqScanPlan) with `parallel` gives each of its rows to one thread;
-/// - a [`HashJoinPlan`] with `shared` has one hash table for all, which the calling thread builds before the others begin;
+/// - a [`HashJoinPlan`] with `shared` has one hash table for all. The calling thread reads the inner side before the others
+///   begin, or each reads a share of it;
 /// - an [`AggregatePlan`] of [`AggregateStage::Partial`] hands its groups to the final one right above the gather, and gives
 ///   no rows.
 ///

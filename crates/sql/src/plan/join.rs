@@ -447,6 +447,7 @@ impl PlanBuilder<'_> {
                 inner_unique,
                 null_aware_mark: mark.is_some(),
                 shared: false,
+                shares_inner: false,
             }),
             columns,
             estimate,

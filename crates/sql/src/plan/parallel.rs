@@ -7,7 +7,9 @@
 //! # How
 //! From the leaves up, each node has two forms: the best plan for all of its rows ([`Ways::best`]), and, where there is
 //! one, the *partial* plan that gives a share of its rows in each thread that runs it ([`Ways::partial`]). A large table
-//! read from one end to the other is partial; filters, projections, unions and joins hand that on from their outer side.
+//! read from one end to the other is partial; filters, projections, unions and joins hand that on from their outer side. The
+//! hash table of a join is common to all threads; each reads a share of the inner side, where that has a partial plan, too,
+//! or the thread that runs the statement reads it, with a gather of its own below when that pays.
 //! A partial plan becomes a best one by a gather, or by
 //! - a final aggregate over a gather over a partial aggregate,
 //! - a gather that merges what each thread has sorted,
@@ -21,14 +23,14 @@
 //! - PP3: no partial plan has an order that anything above relies on, as tables are read in none.
 //!
 //! # Differences
-//! PostgreSQL looks at parallel plans while it orders joins. The hash table of a join is built once, by the thread that
-//! runs the statement, with a gather of its own below when that pays; PostgreSQL's is built by every process for itself or
-//! by all together. Aggregates whose result shows the order of the rows (`array_agg` …) are never split, nor are plans
+//! PostgreSQL looks at parallel plans while it orders joins. The hash table of a join is always common to all threads, also
+//! where one reads its rows, so joins of every type are partial; PostgreSQL's is built by every process for itself or by
+//! all together. Aggregates whose result shows the order of the rows (`array_agg` …) are never split, nor are plans
 //! that call functions of the session, in SQL or in PL/pgSQL, whatever they are declared as. All columns of a row go from
 //! a thread to another by reference, yet `parallel_tuple_cost` counts as in PostgreSQL.
 //!
 //! # Not done
-//! Partial index scans; joins that output build rows by whether they found a partner; sorted grouping below a gather.
+//! Partial index scans; sorted grouping below a gather.
 
 use std::sync::Arc;
 
@@ -39,7 +41,7 @@ use ochre_types::Datum;
 use super::{PlannerSettings, cost};
 use crate::physical::{
     AggregateCall, AggregatePlan, AggregateStage, AggregateStrategy, CommandKind, DistinctPlan, Estimate,
-    GatherPlan, JoinType, PhysicalPlan, PlanNode, PlannedStatement, ScanSource, SortPlan, each_expr,
+    GatherPlan, HashJoinPlan, PhysicalPlan, PlanNode, PlannedStatement, ScanSource, SortPlan, each_expr,
 };
 
 /// What a comparison costs while sorted streams are merged, in operator costs.
@@ -208,25 +210,14 @@ impl Pass<'_> {
                 let plans: Vec<&Arc<PhysicalPlan>> = inputs.iter().map(|input| &input.plan).collect();
                 Some(self.over(plan, &plans, workers, 0.0))
             }
-            PlanNode::HashJoin(join) if splits_outer(join.join) && node_is_safe(plan) => {
+            PlanNode::HashJoin(join) if node_is_safe(plan) => {
                 let outer = children[0].partial.as_ref()?;
-                let inner = &children[1].best;
-                let work = plan.estimate.total_cost
-                    - join.outer.estimate.total_cost
-                    - join.inner.estimate.total_cost;
-                let keys = join.inner_keys.len() as f64;
-                let build = (self.settings.cpu_operator_cost * keys + self.settings.cpu_tuple_cost)
-                    * join.inner.estimate.rows;
-                let mut partial =
-                    self.over(plan, &[&outer.plan, inner], outer.workers, (work - build).max(0.0));
-                let new = Arc::make_mut(&mut partial.plan);
-                new.estimate.total_cost += build;
-                new.estimate.startup_cost =
-                    outer.plan.estimate.startup_cost + inner.estimate.total_cost + build;
-                if let PlanNode::HashJoin(join) = &mut new.node {
-                    join.shared = true;
-                }
-                Some(partial)
+                let alone = self.partial_hash_join(plan, join, outer, &children[1].best, false);
+                let inner = children[1].partial.as_ref().filter(|_| self.settings.enable_parallel_hash);
+                let Some(inner) = inner else { return Some(alone) };
+                let together = self.partial_hash_join(plan, join, outer, &inner.plan, true);
+                let is_better = together.plan.estimate.total_cost < alone.plan.estimate.total_cost;
+                Some(if is_better || self.settings.force_parallel { together } else { alone })
             }
             PlanNode::NestedLoop(join) if node_is_safe(plan) && is_replicable(&join.inner) => {
                 let outer = children[0].partial.as_ref()?;
@@ -235,6 +226,32 @@ impl Pass<'_> {
             }
             _ => None,
         }
+    }
+
+    /// A hash join of a share of the outer rows with all inner rows, of which each thread reads a share or the calling one
+    /// reads all.
+    fn partial_hash_join(
+        &self,
+        plan: &PhysicalPlan,
+        join: &HashJoinPlan,
+        outer: &Partial,
+        inner: &Arc<PhysicalPlan>,
+        shares_inner: bool,
+    ) -> Partial {
+        let work = plan.estimate.total_cost - join.outer.estimate.total_cost - join.inner.estimate.total_cost;
+        let keys = join.inner_keys.len() as f64;
+        let per_row = self.settings.cpu_operator_cost * keys + self.settings.cpu_tuple_cost;
+        let probe = (work - per_row * join.inner.estimate.rows).max(0.0);
+        let build = per_row * inner.estimate.rows;
+        let mut partial = self.over(plan, &[&outer.plan, inner], outer.workers, probe);
+        let new = Arc::make_mut(&mut partial.plan);
+        new.estimate.total_cost += build;
+        new.estimate.startup_cost = outer.plan.estimate.startup_cost + inner.estimate.total_cost + build;
+        if let PlanNode::HashJoin(join) = &mut new.node {
+            join.shared = true;
+            join.shares_inner = shares_inner;
+        }
+        partial
     }
 
     fn partial_scan(&self, plan: &Arc<PhysicalPlan>, source: &ScanSource) -> Option<Partial> {
@@ -417,12 +434,6 @@ fn runs_once(plan: &PhysicalPlan, index: usize) -> bool {
         PlanNode::RecursiveUnion(_) => false,
         _ => true,
     }
-}
-
-/// Whether a hash join of this type gives the rows of a share of its outer side.
-fn splits_outer(join: JoinType) -> bool {
-    use JoinType as J;
-    matches!(join, J::Inner | J::Left | J::Semi | J::Anti | J::AntiNullAware | J::Mark)
 }
 
 /// Whether an aggregate's states can be made from shares of the rows, and nobody sees in which order they were joined.
