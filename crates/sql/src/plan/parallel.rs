@@ -317,6 +317,15 @@ impl Pass<'_> {
         let finish = settings.cpu_tuple_cost * groups + settings.cpu_operator_cost * calls * groups;
         let groups_of_one = groups.min(input.plan.estimate.rows.max(1.0));
         let partial_total = input.plan.estimate.total_cost + per_row * input.plan.estimate.rows;
+        // Rows of groups for which a thread has no room go to files, and one thread groups them all at the end.
+        let spills = groups_of_one * f64::from(plan.estimate.width + 48) > settings.work_mem_bytes;
+        let again = if keys > 0.0 && spills {
+            let rows = input.plan.estimate.rows * divisor;
+            let pages = rows * f64::from(input.plan.estimate.width) / 8192.0;
+            (per_row + settings.cpu_tuple_cost) * rows + 2.0 * pages * settings.seq_page_cost
+        } else {
+            0.0
+        };
         let partial_plan = PhysicalPlan {
             node: PlanNode::Aggregate(AggregatePlan {
                 input: Arc::clone(&input.plan),
@@ -338,7 +347,7 @@ impl Pass<'_> {
             &PhysicalPlan { estimate: Estimate { rows: handed_on, ..plan.estimate }, ..plan.clone() },
             &partial,
         );
-        let total = gathered.estimate.total_cost + per_row * handed_on + finish;
+        let total = gathered.estimate.total_cost + per_row * handed_on + finish + again;
         let estimate = Estimate { startup_cost: total - finish, total_cost: total, ..plan.estimate };
         let node = PlanNode::Aggregate(AggregatePlan {
             input: Arc::new(gathered),
