@@ -1,7 +1,7 @@
 //! Walks over logical plans: which ids a plan produces, mentions, and needs from outside.
 
 use ochre_base::limits;
-use ochre_expr::Expr;
+use ochre_expr::{Expr, Volatility};
 
 use crate::idset::IdSet;
 use crate::logical::{
@@ -267,6 +267,22 @@ pub(crate) fn produced(plan: &Logical, tables: &[TableUse]) -> IdSet {
             IdSet::of(set.columns.iter().copied())
         }
     })
+}
+
+/// Whether a plan has a volatile expression, in its subqueries too.
+pub(crate) fn is_volatile(plan: &Logical, subqueries: &[Subquery]) -> bool {
+    let mut volatile = false;
+    each_expr(plan, &mut |expr| volatile |= is_volatile_expr(expr, subqueries));
+    volatile || inputs(plan).into_iter().any(|input| is_volatile(input, subqueries))
+}
+
+/// Whether an expression is volatile, in its subqueries too.
+pub(crate) fn is_volatile_expr(expr: &Expr, subqueries: &[Subquery]) -> bool {
+    expr.volatility() == Volatility::Volatile
+        || expr.any(|node| match node {
+            Expr::SubPlan { plan, .. } => is_volatile(&subqueries[*plan].query.plan, subqueries),
+            _ => false,
+        })
 }
 
 /// Ids that an expression mentions, in its subqueries too.

@@ -1,10 +1,10 @@
 //! A WITH entry that is read once, and is neither recursive nor MATERIALIZED nor volatile, is put where it is read.
 
 use ochre_base::Result;
-use ochre_expr::{Expr, SessionContext, Volatility};
+use ochre_expr::{Expr, SessionContext};
 
 use crate::logical::{Logical, LogicalBody, LogicalStatement, Query};
-use crate::walk::{each_expr, inputs, inputs_mut};
+use crate::walk::{inputs, inputs_mut, is_volatile};
 
 /// Inlines in every query of a statement.
 pub(super) fn apply(statement: &mut LogicalStatement, _session: &dyn SessionContext) -> Result<()> {
@@ -14,7 +14,7 @@ pub(super) fn apply(statement: &mut LogicalStatement, _session: &dyn SessionCont
             continue;
         }
         let LogicalBody::Query(query) = &cte.body else { continue };
-        if is_volatile(&query.plan) || holds_locks(&query.plan) {
+        if is_volatile(&query.plan, &statement.subqueries) || holds_locks(&query.plan) {
             continue;
         }
         let query = query.clone();
@@ -57,12 +57,6 @@ fn replace(plan: &mut Logical, index: usize, query: &Query) -> bool {
         return true;
     }
     inputs_mut(plan).into_iter().any(|input| replace(input, index, query))
-}
-
-fn is_volatile(plan: &Logical) -> bool {
-    let mut volatile = false;
-    each_expr(plan, &mut |expr| volatile |= expr.volatility() == Volatility::Volatile);
-    volatile || inputs(plan).into_iter().any(is_volatile)
 }
 
 fn holds_locks(plan: &Logical) -> bool {

@@ -1,7 +1,10 @@
 //! Subqueries in conditions become joins: EXISTS and IN semi-joins, NOT EXISTS anti-joins, NOT IN null-aware anti-joins.
 //!
 //! A subquery that mentions the outer query can be unnested when it does so only in the WHERE clause of its outermost level:
-//! those conditions become the join's. Others stay subqueries.
+//! those conditions become the join's. Others stay subqueries. A condition there that is a subquery itself and reads none of its
+//! rows becomes one of the outer query, beside the join.
+
+use std::collections::VecDeque;
 
 use ochre_base::Result;
 use ochre_expr::{Comparison, Expr, SessionContext, SubPlanKind, Volatility};
@@ -13,7 +16,7 @@ use crate::logical::{
 };
 use crate::plan::Operation;
 use crate::plan::operation_of;
-use crate::walk::{Parts, free_columns, inputs_mut, produced};
+use crate::walk::{Parts, free_columns, inputs_mut, is_volatile_expr, produced};
 
 /// Unnests in every query of a statement, inner ones first.
 pub(super) fn apply(statement: &mut LogicalStatement, _session: &dyn SessionContext) -> Result<()> {
@@ -40,6 +43,15 @@ pub(super) fn apply(statement: &mut LogicalStatement, _session: &dyn SessionCont
     unnester.frame = 0;
     unnester.rewrite_body(body);
     Ok(())
+}
+
+/// The join that a condition becomes.
+struct Unnested {
+    kind: JoinKind,
+    right: Logical,
+    on: Vec<Expr>,
+    /// Conditions of the outer query that stood in the subquery.
+    beside: Vec<Expr>,
 }
 
 struct Unnester<'a> {
@@ -82,14 +94,19 @@ impl Unnester<'_> {
     }
 
     fn unnest_filter(&mut self, input: Logical, predicates: Vec<Expr>) -> Logical {
-        let (candidates, rest): (Vec<_>, Vec<_>) = predicates.into_iter().partition(is_candidate);
         let mut plan = input;
-        let mut kept = rest;
-        for predicate in candidates {
+        let mut kept = Vec::new();
+        let mut left = VecDeque::from(predicates);
+        while let Some(predicate) = left.pop_front() {
+            if !is_candidate(&predicate) {
+                kept.push(predicate);
+                continue;
+            }
             let outer = produced(&plan, self.tables);
             match self.join_of(&predicate, &outer) {
-                Some((kind, right, on)) => {
+                Some(Unnested { kind, right, on, beside }) => {
                     plan = Logical::Join(Box::new(Join { kind, left: plan, right, on, lateral: false }));
+                    left.extend(beside);
                 }
                 None => kept.push(predicate),
             }
@@ -98,7 +115,7 @@ impl Unnester<'_> {
     }
 
     /// The join that a condition is, if it can be one.
-    fn join_of(&mut self, predicate: &Expr, outer: &IdSet) -> Option<(JoinKind, Logical, Vec<Expr>)> {
+    fn join_of(&mut self, predicate: &Expr, outer: &IdSet) -> Option<Unnested> {
         let (negated, subplan) = match predicate {
             Expr::Not(inner) => (true, &**inner),
             other => (false, other),
@@ -110,13 +127,15 @@ impl Unnester<'_> {
                 let mut inner = self.subqueries[index].query.plan.clone();
                 strip_for_exists(&mut inner)?;
                 let mut on = Vec::new();
+                let beside = if negated { Vec::new() } else { self.take_outer_conditions(&mut inner, outer) };
                 self.pull_up(&mut inner, outer, &mut on, None)?;
                 // Without a condition it is a question to be asked once.
                 if on.is_empty() {
                     return None;
                 }
                 self.adopt(index);
-                Some((if negated { JoinKind::Anti } else { JoinKind::Semi }, inner, on))
+                let kind = if negated { JoinKind::Anti } else { JoinKind::Semi };
+                Some(Unnested { kind, right: inner, on, beside })
             }
             SubPlanKind::AnyAll { all: false, left, functions, op: Comparison::Equal } => {
                 let equal = functions.iter().all(|f| operation_of(f.oid) == Some(Operation::Equal));
@@ -153,12 +172,14 @@ impl Unnester<'_> {
                         return None;
                     }
                     self.adopt(index);
-                    return Some((JoinKind::AntiNullAware, inner, on));
+                    let kind = JoinKind::AntiNullAware;
+                    return Some(Unnested { kind, right: inner, on, beside: Vec::new() });
                 }
                 let wanted: Vec<ColumnId> = output.iter().map(|(id, _)| *id).collect();
+                let beside = self.take_outer_conditions(&mut inner, outer);
                 self.pull_up(&mut inner, outer, &mut on, Some(&wanted))?;
                 self.adopt(index);
-                Some((JoinKind::Semi, inner, on))
+                Some(Unnested { kind: JoinKind::Semi, right: inner, on, beside })
             }
             _ => None,
         }
@@ -174,6 +195,27 @@ impl Unnester<'_> {
         }
     }
 
+    /// Takes conditions with subqueries that read outer columns and none of the plan's own from the top of a plan: it has rows
+    /// only where they hold.
+    fn take_outer_conditions(&self, plan: &mut Logical, outer: &IdSet) -> Vec<Expr> {
+        let free = free_columns(plan, self.parts());
+        let mut taken = Vec::new();
+        pull_filters(plan, &mut taken, &|predicate| {
+            let ids = self.mentioned(predicate);
+            has_subplan(predicate)
+                && ids.intersects(outer)
+                && ids.is_subset(&free)
+                && !is_volatile_expr(predicate, self.subqueries)
+        });
+        taken
+    }
+
+    fn mentioned(&self, predicate: &Expr) -> IdSet {
+        let mut ids = IdSet::default();
+        crate::walk::mentioned(predicate, self.parts(), &mut ids);
+        ids
+    }
+
     /// Moves conditions on outer columns from the top of a plan to `on`. `None`: the plan mentions outer columns elsewhere.
     fn pull_up(
         &self,
@@ -187,7 +229,7 @@ impl Unnester<'_> {
             return Some(());
         }
         let mut pulled = Vec::new();
-        pull_filters(plan, outer, self.parts(), &mut pulled);
+        pull_filters(plan, &mut pulled, &is_outer_condition(outer, self.parts()));
         if pulled.is_empty() || free_columns(plan, self.parts()).intersects(outer) {
             return None;
         }
@@ -255,36 +297,37 @@ fn strip_for_exists(plan: &mut Logical) -> Option<()> {
     }
 }
 
-/// Takes conditions that mention outer columns out of the filters at the top of a plan, through projections and inner joins.
-pub(super) fn pull_filters(plan: &mut Logical, outer: &IdSet, parts: Parts<'_>, pulled: &mut Vec<Expr>) {
-    let mentions = |predicate: &Expr| {
+/// Whether a condition without subqueries mentions outer columns and may be asked elsewhere.
+pub(super) fn is_outer_condition<'a>(outer: &'a IdSet, parts: Parts<'a>) -> impl Fn(&Expr) -> bool + 'a {
+    move |predicate| {
         let mut ids = IdSet::default();
         crate::walk::mentioned(predicate, parts, &mut ids);
-        ids.intersects(outer)
-    };
-    let movable = |predicate: &Expr| {
-        mentions(predicate) && !has_subplan(predicate) && predicate.volatility() != Volatility::Volatile
-    };
+        ids.intersects(outer) && !has_subplan(predicate) && predicate.volatility() != Volatility::Volatile
+    }
+}
+
+/// Takes conditions out of the filters at the top of a plan, through projections and inner joins.
+pub(super) fn pull_filters(plan: &mut Logical, pulled: &mut Vec<Expr>, movable: &dyn Fn(&Expr) -> bool) {
     match plan {
         Logical::Filter { input, predicates } => {
             let taken = std::mem::take(predicates);
-            let (moved, stay): (Vec<_>, Vec<_>) = taken.into_iter().partition(|p| movable(p));
+            let (moved, stay): (Vec<_>, Vec<_>) = taken.into_iter().partition(movable);
             *predicates = stay;
             pulled.extend(moved);
-            pull_filters(input, outer, parts, pulled);
+            pull_filters(input, pulled, movable);
             if predicates.is_empty() {
                 let input = std::mem::replace(&mut **input, Logical::Dummy { row: false });
                 *plan = input;
             }
         }
-        Logical::Project { input, .. } => pull_filters(input, outer, parts, pulled),
+        Logical::Project { input, .. } => pull_filters(input, pulled, movable),
         Logical::Join(join) if join.kind == JoinKind::Inner => {
             let taken = std::mem::take(&mut join.on);
-            let (moved, stay): (Vec<_>, Vec<_>) = taken.into_iter().partition(|p| movable(p));
+            let (moved, stay): (Vec<_>, Vec<_>) = taken.into_iter().partition(movable);
             join.on = stay;
             pulled.extend(moved);
-            pull_filters(&mut join.left, outer, parts, pulled);
-            pull_filters(&mut join.right, outer, parts, pulled);
+            pull_filters(&mut join.left, pulled, movable);
+            pull_filters(&mut join.right, pulled, movable);
         }
         _ => {}
     }

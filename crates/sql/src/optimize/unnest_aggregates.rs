@@ -19,7 +19,7 @@
 use ochre_base::Result;
 use ochre_expr::{Expr, SessionContext, SubPlanKind, Volatility};
 
-use super::unnest::{has_subplan, pass_through, pull_filters};
+use super::unnest::{has_subplan, is_outer_condition, pass_through, pull_filters};
 use crate::idset::IdSet;
 use crate::logical::{
     ColumnId, ColumnInfo, Grouping, Join, JoinKind, Logical, LogicalBody, LogicalStatement, Query,
@@ -121,7 +121,7 @@ fn unnest(
         return None;
     }
     let mut pulled = Vec::new();
-    pull_filters(&mut grouping.input, &outer, parts, &mut pulled);
+    pull_filters(&mut grouping.input, &mut pulled, &is_outer_condition(&outer, parts));
     let plan = Logical::Aggregate(grouping);
     if pulled.is_empty() || free_columns(&plan, parts).intersects(&outer) {
         return None;

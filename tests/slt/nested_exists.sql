@@ -1,0 +1,34 @@
+-- Conditions within EXISTS and IN that read none of the subquery's own rows
+create table na (id int, g int, t int);
+create table nb (id int, g int, h int);
+create table nc (id int, h int);
+create table nd (id int, t int);
+insert into na select i, i % 7, case when i % 11 = 0 then null else i % 5 end from generate_series(1, 60) i;
+insert into nb select i, i % 7, case when i % 13 = 0 then null else i % 9 end from generate_series(1, 60) i;
+insert into nc select i, case when i % 6 = 0 then null else i % 6 end from generate_series(1, 30) i;
+insert into nd select i, case when i % 4 = 0 then null else i % 4 end from generate_series(1, 20) i;
+select count(*), sum(a.id), sum(b.id) from na a, nb b where a.g = b.g and exists (select 1 from nc c where b.h = c.h and not exists (select 1 from nd d where a.t = d.t));
+select count(*), sum(a.id), sum(b.id) from na a, nb b where a.g = b.g and exists (select 1 from nc c where b.h = c.h and exists (select 1 from nd d where a.t = d.t));
+select count(*), sum(a.id), sum(b.id) from na a, nb b where a.g = b.g and not exists (select 1 from nc c where b.h = c.h and not exists (select 1 from nd d where a.t = d.t));
+select count(*), sum(a.id) from na a where a.g in (select c.h from nc c where a.t in (select d.t from nd d));
+select count(*), sum(a.id) from na a where a.g in (select c.h from nc c where a.t not in (select d.t from nd d where d.t is not null));
+select count(*), sum(a.id) from na a where a.g in (select c.h from nc c where a.t not in (select d.t from nd d));
+select count(*), sum(a.id) from na a where a.g not in (select c.h from nc c where c.h is not null and a.t in (select d.t from nd d));
+select count(*), sum(a.id) from na a where exists (select 1 from nc c where c.h = a.g and (a.t > 3 or exists (select 1 from nd d where d.t = a.t)));
+select count(*), sum(a.id) from na a where exists (select 1 from nc c where c.h = a.g and a.t > (select avg(d.t) from nd d where d.id > a.id / 10));
+select count(*), sum(a.id) from na a where exists (select 1 from nc c where c.h = a.g and exists (select 1 from nd d where d.t = a.t and exists (select 1 from nb b where b.g = a.g and b.h = 3)));
+select count(*), sum(a.id) from na a where exists (select 1 from nc c where c.h = a.g and exists (select 1 from nd d where d.t = a.t and exists (select 1 from nb b where b.g = a.g and b.h = c.h)));
+select count(*), sum(a.id) from na a where exists (select 1 from nc c where exists (select 1 from nd d where d.t = a.t) and exists (select 1 from nb b where b.h = a.g));
+select count(*), sum(a.id) from na a where exists (select c.h from nc c where c.h = a.g and exists (select 1 from nd d where d.t = a.t) limit 1);
+select count(*), sum(a.id) from na a where exists (select count(*) from nc c where c.h = a.g and exists (select 1 from nd d where d.t = a.t));
+select count(*), sum(a.id) from na a where exists (select c.h from nc c where c.h = a.g and exists (select 1 from nd d where d.t = a.t) group by c.h having count(*) > 2);
+select count(*), sum(a.id) from na a where exists (with w as (select d.t from nd d) select 1 from nc c where c.h = a.g and a.t in (select w.t from w) and a.id in (select w.t from w));
+select count(*), sum(a.id) from na a left join nb b on a.id = b.id and exists (select 1 from nc c where c.h = b.h and exists (select 1 from nd d where d.t = a.t)) where b.id is null;
+select a.id from na a where exists (select 1 from nc c where c.h = a.g and not exists (select 1 from nd d where d.t = a.t)) order by 1;
+select a.id, (select count(*) from nc c where c.h = a.g and exists (select 1 from nd d where d.t = a.t)) from na a where a.id < 15 order by 1;
+delete from na a where exists (select 1 from nc c where c.h = a.g and not exists (select 1 from nd d where d.t = a.t));
+update na a set t = -1 where exists (select 1 from nc c where c.h = a.g and exists (select 1 from nd d where d.t = a.t));
+select count(*), sum(id), sum(t) from na;
+-- A WITH entry whose subquery is volatile is computed once
+with w as (select (select random()) as r from nc) select count(distinct r) > 0 from w;
+select count(*) from na a where exists (select 1 from nc c where c.h = a.g and exists (select 1 from nd d where d.t = a.t and random() >= 0));
