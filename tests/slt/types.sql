@@ -69,3 +69,4 @@ SELECT count(*) FROM idx;
 SELECT a FROM idx ORDER BY c DESC NULLS LAST LIMIT 3;
 DROP INDEX idx_c_idx;
 SELECT a FROM idx ORDER BY c DESC NULLS LAST LIMIT 3;
+select to_char('infinity'::interval, 'YYYY-MM'), to_char('-infinity'::interval, 'W') is null, to_char(interval '-9 days', 'W DD'), to_char(interval '15 days', 'W DD');

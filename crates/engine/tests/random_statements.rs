@@ -170,7 +170,7 @@ fn fuzz(session: &mut Session, usual: u64, mut next: impl FnMut(&mut Random) -> 
 }
 
 fn told(error: &Error) -> Option<String> {
-    (error.sqlstate() == SqlState::INTERNAL_ERROR).then(|| error.to_string())
+    matches!(error.sqlstate(), SqlState::INTERNAL_ERROR | SqlState::DATA_CORRUPTED).then(|| error.to_string())
 }
 
 #[test]

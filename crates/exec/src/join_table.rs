@@ -24,6 +24,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use ochre_base::Result;
 
+use crate::Check;
 use crate::columns::NO_ROW;
 use crate::key_table::{KeyTable, hash_word};
 use crate::keys::{BatchKeys, KeyLayout};
@@ -149,22 +150,24 @@ impl JoinKeys {
         if self.word { self.rows * 28 } else { self.table.memory_bytes() + self.rows * 12 }
     }
 
-    pub fn finish(self) -> JoinIndex {
-        let linker = JoinLinker::new(vec![self], 1);
-        linker.link(0, || Ok(())).expect("nothing stops it");
-        linker.finish()
+    pub fn finish(self, check: Check<'_>) -> Result<JoinIndex> {
+        let linker = JoinLinker::new(vec![self], 1, check)?;
+        linker.link(0, check)?;
+        linker.finish(check)
     }
 }
 
 impl JoinLinker {
     /// An index of the rows of `parts`, in their order, to be filled by so many tasks; at least one part.
-    pub fn new(parts: Vec<JoinKeys>, tasks: usize) -> JoinLinker {
+    pub fn new(parts: Vec<JoinKeys>, tasks: usize, check: Check<'_>) -> Result<JoinLinker> {
         let tasks = tasks.max(1).next_power_of_two();
         let rows = parts.iter().map(|part| part.rows).sum();
         let is_word = parts.first().is_none_or(|part| part.word);
-        let (parts, table) = with_one_table(parts);
+        let (parts, table) = with_one_table(parts, check)?;
+        check()?;
         let places = if is_word { word_places(&parts, rows, tasks) } else { Places::bytes(table) };
-        JoinLinker { parts, rows, tasks, places, next: OnceLock::new(), overflown: AtomicBool::new(false) }
+        let (next, overflown) = (OnceLock::new(), AtomicBool::new(false));
+        Ok(JoinLinker { parts, rows, tasks, places, next, overflown })
     }
 
     /// How many tasks there are: a power of two.
@@ -173,7 +176,7 @@ impl JoinLinker {
     }
 
     /// Links the rows whose places are those of a task (JT2).
-    pub fn link(&self, task: usize, mut check: impl FnMut() -> Result<()>) -> Result<()> {
+    pub fn link(&self, task: usize, check: Check<'_>) -> Result<()> {
         // Back to front, so that chains come out in the order of arrival.
         for part in self.parts.iter().rev() {
             let mut end = part.rows;
@@ -241,7 +244,7 @@ impl JoinLinker {
     }
 
     /// The index, when all tasks are done.
-    pub fn finish(self) -> JoinIndex {
+    pub fn finish(self, check: Check<'_>) -> Result<JoinIndex> {
         if self.overflown.load(Ordering::Relaxed) {
             // Hashes that lie close together: with all places for all rows there is room.
             let places = word_places(&self.parts, self.rows, 1);
@@ -252,15 +255,15 @@ impl JoinLinker {
                 overflown: AtomicBool::new(false),
                 ..self
             };
-            whole.link(0, || Ok(())).expect("nothing stops it");
-            return whole.finish();
+            whole.link(0, check)?;
+            return whole.finish(check);
         }
-        JoinIndex { places: self.places, next: self.next.into_inner().unwrap_or_default() }
+        Ok(JoinIndex { places: self.places, next: self.next.into_inner().unwrap_or_default() })
     }
 }
 
 /// The keys of parts, those of bytes numbered by the first part's table.
-fn with_one_table(parts: Vec<JoinKeys>) -> (Vec<PartKeys>, KeyTable) {
+fn with_one_table(parts: Vec<JoinKeys>, check: Check<'_>) -> Result<(Vec<PartKeys>, KeyTable)> {
     let mut all: Option<KeyTable> = None;
     let mut first_row = 0;
     let mut with_rows = |part: JoinKeys| {
@@ -269,9 +272,13 @@ fn with_one_table(parts: Vec<JoinKeys>) -> (Vec<PartKeys>, KeyTable) {
             None => all = Some(table),
             Some(_) if word => {}
             Some(all) => {
-                let known: Vec<u32> = (0..table.len())
-                    .map(|number| all.insert_bytes(table.bytes_at(number as u32)).0)
-                    .collect();
+                let mut known = Vec::with_capacity(table.len());
+                for number in 0..table.len() {
+                    if number % ROWS_BETWEEN_CHECKS == 0 {
+                        check()?;
+                    }
+                    known.push(all.insert_bytes(table.bytes_at(number as u32)).0);
+                }
                 // A row whose key is NULL has no number of its own.
                 numbers
                     .iter_mut()
@@ -280,10 +287,10 @@ fn with_one_table(parts: Vec<JoinKeys>) -> (Vec<PartKeys>, KeyTable) {
         }
         let keys = if word { RowKeys::Words(words) } else { RowKeys::Numbers(numbers) };
         first_row += rows;
-        PartKeys { first_row: first_row - rows, rows, nulls, keys }
+        Ok(PartKeys { first_row: first_row - rows, rows, nulls, keys })
     };
-    let parts = parts.into_iter().map(&mut with_rows).collect();
-    (parts, all.unwrap_or_else(KeyTable::bytes))
+    let parts = parts.into_iter().map(&mut with_rows).collect::<Result<_>>()?;
+    Ok((parts, all.unwrap_or_else(KeyTable::bytes)))
 }
 
 /// Places for the words of rows: by value when they lie close together.
@@ -428,18 +435,19 @@ mod tests {
                 part.add(&keys, rows);
                 part
             };
-            check_index(&part(0..values.len()).finish(), &keys, &values);
+            let go_on: Check<'_> = &|| Ok(());
+            check_index(&part(0..values.len()).finish(go_on).unwrap(), &keys, &values);
             for tasks in 1..4 {
                 let cuts = [0, values.len() / 3, values.len() / 3, values.len() / 2, values.len()];
                 let parts = cuts.windows(2).map(|cut| part(cut[0]..cut[1])).collect();
-                let linker = JoinLinker::new(parts, tasks);
+                let linker = JoinLinker::new(parts, tasks, go_on).unwrap();
                 std::thread::scope(|scope| {
                     for task in 0..linker.tasks() {
                         let linker = &linker;
-                        scope.spawn(move || linker.link(task, || Ok(())).unwrap());
+                        scope.spawn(move || linker.link(task, &|| Ok(())).unwrap());
                     }
                 });
-                check_index(&linker.finish(), &keys, &values);
+                check_index(&linker.finish(go_on).unwrap(), &keys, &values);
             }
         }
     }

@@ -25,6 +25,7 @@ pub(crate) struct SqlCode {
     names: Arc<ArgumentNames>,
     types: Vec<SqlType>,
     result: ResultShape,
+    result_type: SqlType,
 }
 
 struct SqlStatement {
@@ -173,6 +174,7 @@ impl SqlCode {
             names: Arc::new(ArgumentNames::new(function, types)),
             types: types.to_vec(),
             result: result_shape(session, function, types, result),
+            result_type: result,
         })
     }
 
@@ -335,7 +337,7 @@ impl SqlCode {
         };
         let whole = match given.as_slice() {
             [one] if one.physical == PhysicalType::Record => {
-                one.oid == oids::RECORD || one.oid == function.return_type
+                one.oid == oids::RECORD || one.oid == self.result_type.oid
             }
             _ => false,
         };

@@ -98,6 +98,7 @@ impl Parsed {
                 cpu_operator_cost: settings.real("cpu_operator_cost"),
                 effective_cache_size: settings.integer("effective_cache_size") as f64,
                 work_mem_bytes: work_mem_bytes as f64,
+                hash_mem_bytes: hash_mem_bytes as f64,
                 enable_gathermerge: settings.flag("enable_gathermerge"),
                 enable_parallel_hash: settings.flag("enable_parallel_hash"),
                 max_parallel_workers_per_gather: settings.integer("max_parallel_workers_per_gather") as usize,

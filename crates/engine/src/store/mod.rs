@@ -168,7 +168,7 @@ impl CatalogStore {
 
     fn place(&self, row: &CatalogRow) -> Result<RowId> {
         self.places.lock().get(&(row.catalog, row.key.clone())).copied().ok_or_else(|| {
-            Error::internal(format!("catalog {} has no row with the key {:?}", row.catalog, row.key))
+            Error::corrupt(format!("catalog {} has no row with the key {:?}", row.catalog, row.key))
         })
     }
 

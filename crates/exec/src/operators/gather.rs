@@ -444,6 +444,9 @@ fn run(
         ctx.check_interrupts()?;
         watch.check()?;
         match operator.next(ctx)? {
+            // There were enough rows before these. They may be wrong: below, another thread's end may have been that it stopped
+            // (SB2).
+            Some(_) if control.is_stopped() => return Ok(()),
             Some(batch) => {
                 control.note_rows(batch.active_rows(), batch.memory_bytes());
                 rows.push(batch);

@@ -270,7 +270,7 @@ impl HashJoin {
             chunks.is_last = next_chunk.is_none();
         }
         let memory_bytes = table.memory_bytes() as u64;
-        let table = table.finish(self.tracks_matches());
+        let table = table.finish(self.tracks_matches(), &|| ctx.check_interrupts())?;
         self.note_table(0, memory_bytes, &table);
         Ok(Some(Running { table, job, number: 0, rows_before: 0, next_chunk }))
     }

@@ -67,14 +67,7 @@ impl Binder<'_> {
                 if resolved.function.returns_set {
                     self.check_set_allowed(call.pos)?;
                     let depth = scope.depth;
-                    // Rows whose columns the function's definition names.
-                    let mut ty = resolved.ty;
-                    let columns = self.function_columns(&resolved);
-                    if ty.oid == oids::RECORD && columns.len() > 1 {
-                        let columns: Vec<(Arc<str>, SqlType)> =
-                            columns.into_iter().map(|(name, ty)| (Arc::from(name), ty)).collect();
-                        ty = ochre_types::named_record_type(&columns);
-                    }
+                    let ty = resolved.ty;
                     let id = self.new_column(&*resolved.function.name, ty, depth);
                     let item = SetItem::Set { function: resolved.function, args: resolved.args, ty };
                     self.level()?.sets.push((id, item));

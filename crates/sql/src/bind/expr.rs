@@ -535,12 +535,11 @@ impl Binder<'_> {
         let left = self.bind_expr(&distinct.left, scope)?;
         let right = self.bind_expr(&distinct.right, scope)?;
         let is_null = |expr: &Expr| matches!(expr, Expr::Constant { value: Datum::Null, ty } if ty.oid == oids::UNKNOWN);
-        // As PostgreSQL: against a bare NULL it is a null test.
+        // As PostgreSQL: against a bare NULL it is a null test; a row of NULLs is none.
         if is_null(&right) || is_null(&left) {
             let arg = if is_null(&right) { left } else { right };
-            let row = arg.ty().physical == PhysicalType::Record;
             let arg = self.resolve_unknown(arg, distinct.pos)?;
-            return Ok(Expr::IsNull { arg: Box::new(arg), negated: !distinct.negated, row });
+            return Ok(Expr::IsNull { arg: Box::new(arg), negated: !distinct.negated, row: false });
         }
         let op = ast::Operator::plain(ast::Name::from_static("="));
         if let (Expr::Row { fields: l, .. }, Expr::Row { fields: r, .. }) = (&left, &right) {
@@ -949,11 +948,11 @@ impl Binder<'_> {
             );
             return Err(self.at(error, pos));
         }
-        if let Some(fields) = self.record_fields(ty) {
-            if let Some(index) = fields.iter().position(|(field, _)| field.as_ref() == name) {
-                let ty = fields[index].1;
-                return Ok(Expr::Field { record: Box::new(record), index, ty });
-            }
+        if let Some(fields) = self.record_fields(ty)
+            && let Some(index) = fields.iter().position(|(field, _)| field.as_ref() == name)
+        {
+            let ty = fields[index].1;
+            return Ok(Expr::Field { record: Box::new(record), index, ty });
         }
         let message = match ty.oid {
             oids::RECORD => format!("could not identify column \"{name}\" in record data type"),

@@ -187,7 +187,7 @@ pub(crate) fn hash_join(
         + (settings.cpu_operator_cost * keys + settings.cpu_tuple_cost) * inner.rows;
     let mut run = outer.total_cost - outer.startup_cost + settings.cpu_operator_cost * keys * outer.rows;
     let bytes = inner.rows * f64::from(inner.width + 24);
-    if bytes > settings.work_mem_bytes {
+    if bytes > settings.hash_mem_bytes {
         let pages = (bytes / 8192.0).ceil() + (outer.rows * f64::from(outer.width + 24) / 8192.0).ceil();
         run += 2.0 * pages * settings.seq_page_cost;
     }
@@ -244,7 +244,7 @@ pub(crate) fn aggregate(
         input.total_cost + per_row * input.rows
     } else if hashed {
         let mut startup = input.total_cost + per_row * input.rows;
-        if groups * f64::from(width + 48) > settings.work_mem_bytes {
+        if groups * f64::from(width + 48) > settings.hash_mem_bytes {
             startup += 2.0 * (input.rows * f64::from(input.width) / 8192.0) * settings.seq_page_cost;
         }
         startup

@@ -318,7 +318,7 @@ impl Pass<'_> {
         let groups_of_one = groups.min(input.plan.estimate.rows.max(1.0));
         let partial_total = input.plan.estimate.total_cost + per_row * input.plan.estimate.rows;
         // Rows of groups for which a thread has no room go to files, and one thread groups them all at the end.
-        let spills = groups_of_one * f64::from(plan.estimate.width + 48) > settings.work_mem_bytes;
+        let spills = groups_of_one * f64::from(plan.estimate.width + 48) > settings.hash_mem_bytes;
         let again = if keys > 0.0 && spills {
             let rows = input.plan.estimate.rows * divisor;
             let pages = rows * f64::from(input.plan.estimate.width) / 8192.0;

@@ -32,6 +32,8 @@ pub struct PlannerSettings {
     pub effective_cache_size: f64,
     /// Bytes.
     pub work_mem_bytes: f64,
+    /// Bytes of a hash table.
+    pub hash_mem_bytes: f64,
     /// Threads that may help with one part of a plan; 0 plans for one thread only.
     pub max_parallel_workers_per_gather: usize,
     pub parallel_setup_cost: f64,
@@ -74,6 +76,7 @@ impl Default for PlannerSettings {
             cpu_operator_cost: 0.0025,
             effective_cache_size: 524_288.0,
             work_mem_bytes: 4.0 * 1024.0 * 1024.0,
+            hash_mem_bytes: 8.0 * 1024.0 * 1024.0,
             max_parallel_workers_per_gather: 0,
             parallel_setup_cost: 1000.0,
             parallel_tuple_cost: 0.1,

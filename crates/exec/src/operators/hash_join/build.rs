@@ -17,7 +17,7 @@ use crate::row_store::RowStore;
 use crate::{Check, ExecContext, Readiness};
 
 /// Inner sides of fewer rows are put together by one thread.
-const FEW_INNER_ROWS: usize = 32 * 1024;
+const FEW_INNER_ROWS: u64 = 32 * 1024;
 
 impl HashJoin {
     /// Reads the inner side; when it does not fit, also splits the outer side.
@@ -39,7 +39,7 @@ impl HashJoin {
             return Ok(State::Ended);
         }
         let memory_bytes = table.memory_bytes() as u64;
-        let table = table.finish(self.tracks_matches());
+        let table = table.finish(self.tracks_matches(), &|| ctx.check_interrupts())?;
         self.note_table(1, memory_bytes, &table);
         self.filters = self.key_filters(ctx, &table)?;
         self.narrow_outer();
@@ -136,7 +136,8 @@ impl HashJoin {
                 }
                 Phase::Linking(assembly, summary) => {
                     let assembly = shared.take_assembly(assembly)?;
-                    let built = self.built(ctx, assembly.finish(self.tracks_matches()), summary)?;
+                    let rows = assembly.finish(self.tracks_matches(), &|| ctx.check_interrupts())?;
+                    let built = self.built(ctx, rows, summary)?;
                     shared.set_phase(Phase::Built(built));
                 }
                 Phase::Built(built) => {
@@ -187,7 +188,7 @@ impl HashJoin {
                     // It was read before there were too many.
                     Kept::Memory(table) => {
                         let mut pieces = self.partitioner(ctx, &self.spec.inner_types, 0);
-                        self.split_table(ctx, table, &mut pieces)?;
+                        self.split_table(ctx, table, &mut pieces, &|| ctx.check_interrupts())?;
                         pieces.finish()?
                     }
                 };
@@ -202,15 +203,14 @@ impl HashJoin {
         let tables: Vec<TableBuilder> = shares.into_iter().map(memory).collect();
         summary.report.batches = 1;
         summary.report.memory_bytes = tables.iter().map(|table| table.memory_bytes() as u64).sum();
-        let rows: usize = tables.iter().map(TableBuilder::rows).sum();
-        if rows >= FEW_INNER_ROWS {
-            let assembly = Assembly::new(tables, shared.threads());
+        let check = || ctx.check_interrupts();
+        let assembly = Assembly::new(tables, &check)?;
+        if summary.rows >= FEW_INNER_ROWS {
             shared.set_phase(Phase::Linking(Arc::new(assembly), summary));
             return Ok(Readiness::Together);
         }
-        let assembly = Assembly::new(tables, 1);
-        assembly.work(&|| ctx.check_interrupts())?;
-        let built = self.built(ctx, assembly.finish(self.tracks_matches()), summary)?;
+        assembly.work(&check)?;
+        let built = self.built(ctx, assembly.finish(self.tracks_matches(), &check)?, summary)?;
         shared.set_phase(Phase::Built(built));
         Ok(Readiness::Ready)
     }
@@ -301,7 +301,7 @@ impl HashJoin {
         check: Check<'_>,
     ) -> Result<Vec<RowStore>> {
         let mut build = self.partitioner(ctx, &self.spec.inner_types, 0);
-        self.split_table(ctx, table, &mut build)?;
+        self.split_table(ctx, table, &mut build, check)?;
         let mut keys = BatchKeys::default();
         while let Some(batch) = self.inner.next(ctx)? {
             check()?;
@@ -313,12 +313,18 @@ impl HashJoin {
     }
 
     /// Writes rows to partitions.
-    fn split_table(&self, ctx: &ExecContext<'_>, table: TableBuilder, build: &mut Partitioner) -> Result<()> {
+    fn split_table(
+        &self,
+        ctx: &ExecContext<'_>,
+        table: TableBuilder,
+        build: &mut Partitioner,
+        check: Check<'_>,
+    ) -> Result<()> {
         let mut keys = BatchKeys::default();
         let all_rows = table.rows();
         let columns = table.into_columns();
         for start in (0..all_rows).step_by(ctx.batch_rows()) {
-            ctx.check_interrupts()?;
+            check()?;
             let rows = ctx.batch_rows().min(all_rows - start);
             let columns = columns.iter().map(|column| Arc::new(column.slice(start, rows))).collect();
             let batch = Batch::new(columns, rows);

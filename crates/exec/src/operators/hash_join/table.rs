@@ -8,6 +8,7 @@ use ochre_base::Result;
 use ochre_types::{Batch, Column, ColumnBuilder, PhysicalType};
 use parking_lot::Mutex;
 
+use crate::Check;
 use crate::columns::{active_bytes, append_active, builders};
 use crate::join_table::{JoinIndex, JoinKeys, JoinLinker};
 use crate::keys::{BatchKeys, KeyLayout};
@@ -197,9 +198,10 @@ impl TableBuilder {
         self.bytes += active_bytes(batch);
     }
 
-    pub fn finish(self, track_matches: bool) -> Table {
+    pub fn finish(self, track_matches: bool, check: Check<'_>) -> Result<Table> {
         let columns = self.builders.into_iter().map(|builder| Arc::new(builder.finish())).collect();
-        Table::new(Arc::new(TableRows::new(columns, self.rows, self.keys.finish(), track_matches)))
+        let index = self.keys.finish(check)?;
+        Ok(Table::new(Arc::new(TableRows::new(columns, self.rows, index, track_matches))))
     }
 
     /// The rows alone.
@@ -209,30 +211,31 @@ impl TableBuilder {
 }
 
 impl Assembly {
-    /// Of at least one part; so many threads may work at it.
-    pub fn new(parts: Vec<TableBuilder>, threads: usize) -> Assembly {
+    /// Of at least one part. As many threads may work at it.
+    pub fn new(parts: Vec<TableBuilder>, check: Check<'_>) -> Result<Assembly> {
+        let threads = parts.len();
         let width = parts.first().map_or(0, |part| part.builders.len());
         let mut columns: Vec<Vec<Column>> = std::iter::repeat_with(Vec::new).take(width).collect();
         let mut keys = Vec::with_capacity(parts.len());
         let mut rows = 0;
-        for mut part in parts {
+        for part in parts {
             rows += part.rows;
-            for (column, builder) in columns.iter_mut().zip(&mut part.builders) {
-                column.push(builder.take());
+            for (column, builder) in columns.iter_mut().zip(part.builders) {
+                column.push(builder.finish());
             }
             keys.push(part.keys);
         }
         let column = |parts| ColumnParts { parts: Mutex::new(parts), whole: Mutex::new(None) };
-        Assembly {
+        Ok(Assembly {
             columns: columns.into_iter().map(column).collect(),
-            linker: JoinLinker::new(keys, threads),
+            linker: JoinLinker::new(keys, threads, check)?,
             rows,
             next_task: AtomicUsize::new(0),
-        }
+        })
     }
 
     /// Does tasks until none is left.
-    pub fn work(&self, check: &dyn Fn() -> Result<()>) -> Result<()> {
+    pub fn work(&self, check: Check<'_>) -> Result<()> {
         loop {
             check()?;
             let task = self.next_task.fetch_add(1, Ordering::Relaxed);
@@ -245,10 +248,10 @@ impl Assembly {
     }
 
     /// The table, when every task is done.
-    pub fn finish(self, track_matches: bool) -> TableRows {
+    pub fn finish(self, track_matches: bool, check: Check<'_>) -> Result<TableRows> {
         let whole = |column: ColumnParts| column.whole.into_inner().expect("every task is done");
         let columns = self.columns.into_iter().map(whole).collect();
-        TableRows::new(columns, self.rows, self.linker.finish(), track_matches)
+        Ok(TableRows::new(columns, self.rows, self.linker.finish(check)?, track_matches))
     }
 }
 

@@ -203,7 +203,7 @@ fn print_field(moment: &Moment, field: Field, out: &mut String) -> Result<()> {
             number(out, field, 1, if day_of_week == 0 { 7 } else { day_of_week });
         }
         Key::WeekOfYear => number(out, field, 2, (day_of_year(moment)? - 1) / 7 + 1),
-        Key::WeekOfMonth => number(out, field, 1, i64::from((civil.day - 1) / 7 + 1)),
+        Key::WeekOfMonth => number(out, field, 1, (i64::from(civil.day) - 1) / 7 + 1),
         Key::IsoWeek => {
             no_interval(moment)?;
             number(out, field, 2, iso_week(moment)?.1);

@@ -23,7 +23,7 @@ pub(super) fn register(r: &mut Implementations) {
         datetime::timestamp_to_char(value, Some(&call.eval.session.format().time_zone), template).map(Some)
     });
     r.f2::<Interval, Text, Option<String>>("interval_to_char", |value, template| {
-        if template.is_empty() { return Ok(None); }
+        if template.is_empty() || !value.is_finite() { return Ok(None); }
         datetime::interval_to_char(value, template).map(Some)
     });
     r.f2::<i32, Text, String>("int4_to_char", |value, template| number::to_char(&Numeric::from_i64(value.into()), template));
