@@ -1,6 +1,6 @@
 #!/bin/bash
 # Mixed load at a steady rate for some minutes: transfers, lookups, a queue of small and large values that comes and goes,
-# tables made and dropped. Prints memory, file sizes and latency every minute, and the last third beside the first.
+# tables made and dropped, scans. Prints memory, file sizes and latency every minute, and the last third beside the first.
 # usage: tools/bench/soak.sh OCHRE DIRECTORY [minutes, 30]
 set -euo pipefail
 ochre=$1 directory=$2 minutes=${3:-30} port=5497
@@ -38,6 +38,9 @@ insert into made_:client_id select g, repeat('x', g) from generate_series(1, 200
 create index on made_:client_id (b);
 drop table made_:client_id;
 SQL
+cat > "$directory/scan.sql" <<'SQL'
+select count(*), sum(abalance), max(filler) from pgbench_accounts where bid > 1;
+SQL
 run() { # name clients rate arguments…
     pgbench -n -c "$2" -j 1 -R "$3" -T $((minutes * 60)) -P 60 "${@:4}" > "$directory/$1.out" 2> "$directory/$1.progress" &
     loads+=($!)
@@ -46,26 +49,27 @@ run transfer 4 300 -M prepared -f "$directory/transfer.sql"
 run lookup 4 1500 -M prepared -S -s 5
 run queue 2 40 -f "$directory/queue.sql"
 run tables 2 2 -f "$directory/tables.sql"
+run scan 1 1 -f "$directory/scan.sql"
 
 samples=$directory/samples
 : > "$samples"
-printf '%6s %10s %10s %10s   latency ms: %s\n' minute 'rss MiB' 'base MiB' 'wal MiB' 'transfer lookup queue tables'
+printf '%6s %10s %10s %10s   latency ms: %s\n' minute 'rss MiB' 'base MiB' 'wal MiB' 'transfer lookup queue tables scan'
 latency() { awk -F'lat ' '/^progress/ { split($2, at, " "); last = at[1] } END { print last + 0 }' "$directory/$1.progress"; }
 for ((minute = 1; minute <= minutes; minute++)); do
     sleep 60
     rss=$(awk '/^VmRSS/ { print int($2 / 1024) }' /proc/$server/status)
     base=$(du -sm "$directory/data/base" | cut -f1)
     wal=$(du -sm "$directory/data/wal" | cut -f1)
-    line="$minute $rss $base $wal $(latency transfer) $(latency lookup) $(latency queue) $(latency tables)"
+    line="$minute $rss $base $wal $(latency transfer) $(latency lookup) $(latency queue) $(latency tables) $(latency scan)"
     echo "$line" >> "$samples"
     # shellcheck disable=SC2086
-    printf '%6s %10s %10s %10s               %s %s %s %s\n' $line
+    printf '%6s %10s %10s %10s               %s %s %s %s %s\n' $line
 done
 wait "${loads[@]}" || true
 loads=()
 awk '{ for (i = 2; i <= NF; i++) value[NR, i] = $i; fields = NF }
     END {
-        split("- rss base wal transfer lookup queue tables", name, " ")
+        split("- rss base wal transfer lookup queue tables scan", name, " ")
         third = int(NR / 3)
         for (i = 2; i <= fields; i++) {
             first = last = 0

@@ -376,6 +376,27 @@ fn a_limit_stops_all_threads() {
     assert_eq!(error.sqlstate().as_str(), "2201W");
 }
 
+/// A build row comes without a partner only where there is none, also when a limit stops threads that would have found one.
+#[test]
+fn rows_of_a_limit_are_rows_of_the_whole() {
+    let instance = with_tables("8");
+    let mut session = session(&instance);
+    run(
+        &mut session,
+        "CREATE TABLE few (id int); INSERT INTO few SELECT i * 1500 FROM generate_series(1, 40) i; ANALYZE few;
+         SET work_mem = '64kB'; SET hash_mem_multiplier = 1; SET enable_mergejoin = off; SET enable_nestloop = off",
+    );
+    for limit in (1..=40).chain(1..=40) {
+        let sql = format!(
+            "SELECT x.id, few.id FROM (SELECT a.id FROM big a JOIN big b ON a.name = b.name) x
+             RIGHT JOIN few USING (id) LIMIT {limit}"
+        );
+        let rows = run(&mut session, &sql);
+        assert_eq!(rows.len(), limit);
+        assert!(!rows.iter().any(|row| row.starts_with("NULL")), "LIMIT {limit}: {rows:?}");
+    }
+}
+
 /// Many sessions share two helpers: each gets the right answer, with help or without, and there are never more.
 #[test]
 fn many_sessions_share_few_helpers() {
