@@ -60,7 +60,7 @@ pub use key::KeyOrder;
 pub use numeric::Numeric;
 pub use partition_hash::{has_partition_hash, partition_hash};
 pub use row_shape::{
-    FieldNames, is_self_describing, named_record_type, record_fields, record_names, record_type,
+    FieldNames, check_known, is_self_describing, named_record_type, record_fields, record_names, record_type,
 };
 pub use selection::Selection;
 pub use sql_type::{PhysicalType, SqlType, TypeInfo, row_array, type_info, type_info_named, type_infos};

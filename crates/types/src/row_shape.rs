@@ -6,12 +6,16 @@
 use std::sync::{Arc, LazyLock};
 
 use hashbrown::HashMap;
+use ochre_base::{Error, Result, SqlState};
 use parking_lot::RwLock;
 
 use crate::{SqlType, oids};
 
-/// Shapes are made by statements, so only so many are kept; rows of others print by what their values look like.
+/// Shapes are made by statements, so only so many are kept; rows of others are not shown ([`check_known`]).
 const MOST_SHAPES: usize = 65_536;
+
+/// The modifier of rows whose shape was one too many.
+const FORGOTTEN: i32 = i32::MIN;
 
 /// Names of fields.
 pub type FieldNames = Arc<[Arc<str>]>;
@@ -52,12 +56,24 @@ fn register(shape: Shape) -> SqlType {
         return SqlType::RECORD.with_typmod(*number);
     }
     if shapes.shapes.len() >= MOST_SHAPES {
-        return SqlType::RECORD;
+        return SqlType::RECORD.with_typmod(FORGOTTEN);
     }
     let number = shapes.shapes.len() as i32;
     shapes.known.insert(shape.clone(), number);
     shapes.shapes.push(shape);
     SqlType::RECORD.with_typmod(number)
+}
+
+/// Refuses rows that were of one shape too many: what their values look like may not be what they are.
+///
+/// # Errors
+/// 54000.
+pub fn check_known(ty: SqlType) -> Result<()> {
+    if ty.oid != oids::RECORD || ty.typmod != FORGOTTEN {
+        return Ok(());
+    }
+    let message = format!("the server has met more than {MOST_SHAPES} types of anonymous rows");
+    Err(Error::new(SqlState::PROGRAM_LIMIT_EXCEEDED, message).hint("Use a composite type."))
 }
 
 fn shape_of<R>(ty: SqlType, of: impl Fn(&Shape) -> R) -> Option<R> {
@@ -124,5 +140,8 @@ mod tests {
         assert!(record_names(ty).is_none());
         let row = Datum::Record([Datum::Int32(1), Datum::Int64(0), Datum::Null].into());
         assert_eq!(to_text(ty, &row, &FormatContext::default()).unwrap(), "(1,\"2000-01-01 00:00:00\",)");
+        let forgotten = SqlType::RECORD.with_typmod(FORGOTTEN);
+        let error = to_text(forgotten, &row, &FormatContext::default()).unwrap_err();
+        assert_eq!(error.sqlstate(), SqlState::PROGRAM_LIMIT_EXCEEDED);
     }
 }

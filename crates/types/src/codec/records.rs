@@ -39,6 +39,7 @@ pub(super) fn field_types(ty: SqlType, context: &FormatContext) -> Option<Arc<[S
 }
 
 pub(super) fn print(ty: SqlType, fields: &[Datum], context: &FormatContext, out: &mut Vec<u8>) -> Result<()> {
+    crate::row_shape::check_known(ty)?;
     let types = field_types(ty, context);
     out.push(b'(');
     let mut text = Vec::new();

@@ -3,7 +3,8 @@
 use ochre_base::{Error, Result, SqlState};
 use ochre_types::jsonb::{Json, JsonRef, print_string};
 use ochre_types::{
-    ArrayValue, Datum, FormatContext, Pace, SqlType, oids, record_fields, record_names, to_text, type_info,
+    ArrayValue, Datum, FormatContext, Pace, SqlType, check_known, oids, record_fields, record_names, to_text,
+    type_info,
 };
 
 use crate::CallContext;
@@ -34,6 +35,7 @@ pub(crate) fn append_json(
             )?;
         }
         (Datum::Record(fields), _) => {
+            check_known(ty)?;
             let session = format.names.as_ref();
             let types = record_fields(ty).or_else(|| session.and_then(|session| session.record_fields(ty)));
             let names = record_names(ty).or_else(|| session.and_then(|session| session.record_names(ty)));
