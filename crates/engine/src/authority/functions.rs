@@ -147,13 +147,7 @@ pub(crate) fn has_privilege(
             on_list(&roles, database.acl.as_ref(), AclKind::Database, database.owner, &list)
         }
         "has_function_privilege" => {
-            let oid = match &rest[0] {
-                Datum::UInt32(oid) => Oid(*oid),
-                name => {
-                    let names = session.state.catalog_names();
-                    names.parse(type_oids::REGPROCEDURE, name.as_str().unwrap_or_default())?
-                }
-            };
+            let oid = object_of(session, &rest[0], type_oids::REGPROCEDURE)?;
             let list = asked(text, &[AclKind::Function])?;
             match catalog.routine(oid) {
                 Some(routine) => {
@@ -170,13 +164,7 @@ pub(crate) fn has_privilege(
             on_list(&roles, None, AclKind::Language, oids::BOOTSTRAP_ROLE, &list)
         }
         "has_type_privilege" => {
-            let oid = match &rest[0] {
-                Datum::UInt32(oid) => Oid(*oid),
-                name => {
-                    let names = session.state.catalog_names();
-                    names.parse(type_oids::REGTYPE, name.as_str().unwrap_or_default())?
-                }
-            };
+            let oid = object_of(session, &rest[0], type_oids::REGTYPE)?;
             let list = asked(text, &[AclKind::Type])?;
             let own = catalog.relation_of_type(oid).map(|relation| relation.owner);
             on_list(&roles, None, AclKind::Type, own.unwrap_or(oids::BOOTSTRAP_ROLE), &list)
@@ -188,6 +176,14 @@ pub(crate) fn has_privilege(
         _ => return Err(Error::unsupported(format!("function {name}"))),
     };
     Ok(Datum::Bool(answer))
+}
+
+/// The object that an argument names, by its oid or as values of `reg_type` do.
+fn object_of(session: &StatementSession<'_>, argument: &Datum, reg_type: Oid) -> Result<Oid> {
+    match argument {
+        Datum::UInt32(oid) => Ok(Oid(*oid)),
+        name => session.state.catalog_names().parse(reg_type, name.as_str().unwrap_or_default()),
+    }
 }
 
 fn on_list(
