@@ -70,3 +70,4 @@ SELECT a FROM idx ORDER BY c DESC NULLS LAST LIMIT 3;
 DROP INDEX idx_c_idx;
 SELECT a FROM idx ORDER BY c DESC NULLS LAST LIMIT 3;
 select to_char('infinity'::interval, 'YYYY-MM'), to_char('-infinity'::interval, 'W') is null, to_char(interval '-9 days', 'W DD'), to_char(interval '15 days', 'W DD');
+select to_char(interval '-9 days -3 months -2 years -5 hours -6 min -7.008009 sec', 'DD|FMDD|DDD|MM|YYYY|YYY|YY|Y|HH24|HH12|MI|SS|MS|US|SSSS|WW|W|Q|CC|J|FF3'), to_char(interval '19 days 5 months', 'DD|DDD|WW|W|Q|J'), to_char(interval '-12 days', 'DD|DDD|WW|Q|J');

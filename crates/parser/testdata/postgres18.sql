@@ -20,6 +20,7 @@ analyze only t
 alter default privileges grant select on large objects to public
 create foreign table ft (like t including all) server s
 create index on only t (a)
+create index on t (operator (a) collate "C", "operator"(b))
 merge into t using s on true when not matched by source then delete returning merge_action(), t.*
 select json_table.* from json_table('{}', '$' columns (a int path '$.a', nested path '$.b' columns (c int)))
 select * from json_table(jsonb '1', '$' as p passing 1 as x columns (id for ordinality, a text path '$' keep quotes error on error) error on error) as jt

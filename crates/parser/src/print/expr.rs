@@ -467,7 +467,12 @@ impl Printer {
 
     /// A bare function name. Words that the grammar knows in other roles are quoted, all but the commonest.
     fn function_word(&mut self, name: &str) {
-        if matches!(name, "left" | "right") { self.word(name) } else { self.name(name) }
+        match name {
+            "left" | "right" => self.word(name),
+            // `operator(` begins the name of an operator.
+            "operator" => self.word("\"operator\""),
+            _ => self.name(name),
+        }
     }
 
     pub(super) fn plain_call(&mut self, call: &FuncCall) {

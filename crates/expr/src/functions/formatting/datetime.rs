@@ -180,20 +180,17 @@ fn print_field(moment: &Moment, field: Field, out: &mut String) -> Result<()> {
             no_interval(moment)?;
             out.push_str(&in_case(&DAYS[day_of_week as usize][..3], case));
         }
-        Key::DayOfYear => {
-            let day = if moment.is_interval {
-                i64::from(civil.year) * 360 + i64::from(civil.month) * 30 + i64::from(civil.day)
-            } else {
-                day_of_year(moment)?
-            };
-            number(out, field, 3, day);
-        }
+        Key::DayOfYear => number(out, field, 3, day_of_year(moment)?),
         Key::IsoDayOfYear => {
             no_interval(moment)?;
             let (_, week) = iso_week(moment)?;
             number(out, field, 3, (week - 1) * 7 + (day_of_week + 6) % 7 + 1);
         }
-        Key::DayOfMonth => number(out, field, 2, civil.day.into()),
+        Key::DayOfMonth => {
+            // Here the sign counts as a digit.
+            let width = if field.fill { 0 } else { 2 };
+            let _ = write!(out, "{:0width$}", civil.day);
+        }
         Key::DayOfWeek => {
             no_interval(moment)?;
             number(out, field, 1, day_of_week + 1);
@@ -214,7 +211,7 @@ fn print_field(moment: &Moment, field: Field, out: &mut String) -> Result<()> {
             print_year(out, field, digits, year);
         }
         Key::Quarter => {
-            if civil.month > 0 {
+            if civil.month != 0 {
                 number(out, field, 1, i64::from((civil.month - 1) / 3 + 1));
             }
         }
@@ -244,7 +241,7 @@ fn print_field(moment: &Moment, field: Field, out: &mut String) -> Result<()> {
             }
         }
         Key::Julian => {
-            let day = if moment.is_interval { i64::from(civil.day) } else { moment.days + 2_451_545 };
+            let day = if moment.is_interval { interval_julian(moment) } else { moment.days + 2_451_545 };
             number(out, field, 0, day);
         }
     }
@@ -266,10 +263,20 @@ fn offset_text(seconds: i32) -> String {
 
 fn day_of_year(moment: &Moment) -> Result<i64> {
     if moment.is_interval {
-        return Ok(i64::from(moment.civil.month) * 30 + i64::from(moment.civil.day));
+        let civil = &moment.civil;
+        return Ok(i64::from(civil.year) * 360 + i64::from(civil.month) * 30 + i64::from(civil.day));
     }
     let first = dt::date_from_civil(moment.civil.year, 1, 1)?;
     Ok(moment.days - i64::from(first) + 1)
+}
+
+/// The Julian day of an interval, taken for a date: years of the calendar that begin in March, counted from 4800 BC.
+fn interval_julian(moment: &Moment) -> i64 {
+    let civil = &moment.civil;
+    let (year, month) = (i64::from(civil.year), i64::from(civil.month));
+    let (year, month) = if month > 2 { (year + 4800, month + 1) } else { (year + 4799, month + 13) };
+    let leap_days = year / 4 - year / 100 + year / 100 / 4;
+    year * 365 - 32_167 + leap_days + 7834 * month / 256 + i64::from(civil.day)
 }
 
 /// ISO year and week: the week belongs to the year that its Thursday is in.
