@@ -76,6 +76,12 @@ fn number(out: &mut String, field: Field, width: usize, value: i64) {
     }
 }
 
+/// A number whose minus sign counts as one of the digits.
+fn signed_number(out: &mut String, field: Field, width: usize, value: i64) {
+    let width = if field.fill { 0 } else { width };
+    let _ = write!(out, "{value:0width$}");
+}
+
 fn word(out: &mut String, field: Field, width: usize, word: &str) {
     out.push_str(word);
     if !field.fill {
@@ -180,17 +186,13 @@ fn print_field(moment: &Moment, field: Field, out: &mut String) -> Result<()> {
             no_interval(moment)?;
             out.push_str(&in_case(&DAYS[day_of_week as usize][..3], case));
         }
-        Key::DayOfYear => number(out, field, 3, day_of_year(moment)?),
+        Key::DayOfYear => signed_number(out, field, 3, day_of_year(moment)?),
         Key::IsoDayOfYear => {
             no_interval(moment)?;
             let (_, week) = iso_week(moment)?;
             number(out, field, 3, (week - 1) * 7 + (day_of_week + 6) % 7 + 1);
         }
-        Key::DayOfMonth => {
-            // Here the sign counts as a digit.
-            let width = if field.fill { 0 } else { 2 };
-            let _ = write!(out, "{:0width$}", civil.day);
-        }
+        Key::DayOfMonth => signed_number(out, field, 2, civil.day.into()),
         Key::DayOfWeek => {
             no_interval(moment)?;
             number(out, field, 1, day_of_week + 1);
@@ -199,7 +201,7 @@ fn print_field(moment: &Moment, field: Field, out: &mut String) -> Result<()> {
             no_interval(moment)?;
             number(out, field, 1, if day_of_week == 0 { 7 } else { day_of_week });
         }
-        Key::WeekOfYear => number(out, field, 2, (day_of_year(moment)? - 1) / 7 + 1),
+        Key::WeekOfYear => signed_number(out, field, 2, (day_of_year(moment)? - 1) / 7 + 1),
         Key::WeekOfMonth => number(out, field, 1, (i64::from(civil.day) - 1) / 7 + 1),
         Key::IsoWeek => {
             no_interval(moment)?;
