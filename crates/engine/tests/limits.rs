@@ -125,6 +125,7 @@ fn values_are_limited() {
         case("'[2147483647:2147483647]={1}'::int[]", "54000", "array upper bound is too large: 2147483647"),
         case("repeat('x', 1073741824)", "54000", length),
         case("lpad('x', 1073741824)", "54000", length),
+        case("bpchar('a'::bpchar, 2147483647, false)", "54000", length),
         case("format('%2147483647s', 'a')", "54000", buffer),
         case("replace(repeat('x', 20000000), 'x', repeat('y', 100))", "54000", buffer),
         case("1::numeric(1001)", "22023", "NUMERIC precision 1001 must be between 1 and 1000"),

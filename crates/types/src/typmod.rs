@@ -1,6 +1,6 @@
 //! Type modifiers: reading `numeric(10,2)`, printing it, and fitting values to it.
 
-use ochre_base::{Error, Oid, Result, SqlState};
+use ochre_base::{Error, Oid, Result, SqlState, limits};
 
 use crate::codec::{bit_length, resize_bits};
 use crate::numeric::precision_and_scale;
@@ -275,6 +275,9 @@ fn fit_bpchar(value: SharedBytes, length: i32, explicit: bool) -> Result<SharedB
     let missing = length.max(0) as usize - text.chars().count();
     if missing == 0 {
         return Ok(value);
+    }
+    if text.len() + missing > limits::MAX_VALUE_BYTES {
+        return Err(Error::new(SqlState::PROGRAM_LIMIT_EXCEEDED, "requested length too large"));
     }
     let mut padded = Vec::with_capacity(text.len() + missing);
     padded.extend_from_slice(text.as_bytes());
