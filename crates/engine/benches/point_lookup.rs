@@ -77,6 +77,10 @@ impl Sink for Client {
     }
 
     fn complete(&mut self, _tag: CommandTag) {}
+
+    fn copy_data(&mut self, _data: &[u8]) -> Result<()> {
+        Ok(())
+    }
 }
 
 fn look_up(session: &mut Session, id: u32, client: &mut Client) {
