@@ -99,7 +99,7 @@ fn main() {
     let setup = format!(
         "CREATE TABLE accounts (id int PRIMARY KEY, branch int, balance int, filler char(84));
          INSERT INTO accounts SELECT i, i % 10, i, '' FROM generate_series(1, {ROWS}) i;
-         VACUUM ANALYZE accounts"
+         ANALYZE accounts"
     );
     session.simple_query(&setup, &mut client).expect("a table");
     session.parse("lookup", "SELECT balance FROM accounts WHERE id = $1", &[]).expect("parses");
