@@ -84,7 +84,7 @@ def main():
         for run in range(options.runs + 2):
             for system, connection in systems.items():
                 began = time.monotonic()
-                answers[system] = sorted(map(repr, connection.execute(query).fetchall()))
+                answers[system] = sorted(tuple(map(int, row)) for row in connection.execute(query).fetchall())
                 if run >= 2:
                     seconds[system].append(time.monotonic() - began)
         medians = {system: statistics.median(values) for system, values in seconds.items()}
