@@ -61,11 +61,11 @@ impl IndexCleanup for RelationCleanup {
         doomed: &[VersionRef<'_>],
         surviving: &[VersionRef<'_>],
     ) -> Result<bool> {
-        let gone = || ochre_base::Error::internal("the relation of a version is gone");
-        let database = self.database.upgrade().ok_or_else(gone)?;
+        // What is gone with its relation, or its whole database, is nobody's to clean.
+        let Some(database) = self.database.upgrade() else { return Ok(false) };
         // The newest catalog, not the one the heap was opened under: an index may have come since. A writer that uses an
         // index before its CREATE INDEX commits leaves nothing to collect before that commit either.
-        let relation = database.relation_of_file(self.file).ok_or_else(gone)?;
+        let Some(relation) = database.relation_of_file(self.file) else { return Ok(false) };
         if relation.indexes.is_empty() {
             return Ok(true);
         }

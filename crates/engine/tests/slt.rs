@@ -1,7 +1,8 @@
 //! The sqllogictest files of `tests/slt`, each on a new database in memory. Their expectations are PostgreSQL's:
 //! `tests/slt/record.py` writes them.
 //!
-//! `OCHRE_SLT=part` runs only the files whose names contain it.
+//! `OCHRE_SLT=part` runs only the files whose names contain it; `OCHRE_SLT_RULES=all` leaves each rule of the optimizer out in
+//! every file.
 
 #[allow(dead_code, reason = "each test file uses a part of what they share")]
 mod common;
@@ -118,10 +119,10 @@ fn run(path: &Path, setup: &[String]) -> (usize, Vec<String>, u64, u64) {
     for sql in setup {
         session.simple_query(sql, &mut Rows::default()).expect("a setting");
     }
-    // Spilled rows come out partition by partition, those of several threads as they come, and other methods give
-    // other orders.
-    let any_order =
-        setup.iter().any(|sql| ["force_spill", "parallel", "enable_"].iter().any(|part| sql.contains(part)));
+    // Spilled rows come out partition by partition, those of several threads as they come, and other methods and plans
+    // give other orders.
+    let orders = ["force_spill", "work_mem", "parallel", "enable_", "disabled_rules"];
+    let any_order = setup.iter().any(|sql| orders.iter().any(|part| sql.contains(part)));
     let records = parse(&text);
     // A plan shows how it is run.
     let is_plan = |record: &Record| record.sql.to_ascii_lowercase().starts_with("explain");
@@ -149,23 +150,26 @@ fn files_give_postgresqls_answers() {
     assert!(failures.is_empty(), "{} of {total} records failed:\n{}", failures.len(), failures.join("\n"));
 }
 
-/// Batches of one row, hash tables and sorts that spill, and each rule of the optimizer left out change no answer.
+/// Every file with batches of one row and little memory; those about rewriting with each rule of the optimizer left out,
+/// too, or every file with `OCHRE_SLT_RULES=all`.
 #[test]
 fn how_it_is_run_changes_no_answer() {
-    let mut setups = vec![
+    let wanted = std::env::var("OCHRE_SLT").unwrap_or_default();
+    let every_rule = std::env::var("OCHRE_SLT_RULES").is_ok_and(|rules| rules == "all");
+    let small = [
         vec!["SET ochre.batch_rows = 1".to_owned()],
         vec!["SET work_mem = '64kB'".to_owned(), "SET hash_mem_multiplier = 1".to_owned()],
-        vec!["SET enable_hashjoin = off".to_owned()],
     ];
-    for rule in ochre_sql::optimize::RULES {
-        setups.push(vec![format!("SET ochre.disabled_rules = '{}'", rule.name)]);
-    }
+    let rules = ochre_sql::optimize::RULES.iter();
+    let rules: Vec<_> =
+        rules.map(|rule| vec![format!("SET ochre.disabled_rules = '{}'", rule.name)]).collect();
     let mut failures = Vec::new();
-    for file in ["queries", "grouping", "rewrites"] {
-        for path in files(file) {
-            for setup in &setups {
-                failures.extend(run(&path, setup).1);
-            }
+    for path in files(&wanted) {
+        let name = path.to_string_lossy();
+        let of_rules = ["queries", "grouping", "rewrites"].iter().any(|part| name.contains(part));
+        let rules = if of_rules || every_rule { rules.as_slice() } else { &[] };
+        for setup in small.iter().chain(rules) {
+            failures.extend(run(&path, setup).1);
         }
     }
     assert!(failures.is_empty(), "{} records failed:\n{}", failures.len(), failures.join("\n"));

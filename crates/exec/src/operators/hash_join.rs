@@ -43,7 +43,7 @@ use crate::columns::{NO_ROW, gather, gather_optional, null_columns};
 use crate::dependencies::{Dependencies, DependencyValues};
 use crate::key_filter::KeyFilter;
 use crate::keys::{BatchKeys, KeyLayout};
-use crate::partition::{MAX_DEPTH, key_hash};
+use crate::partition::MAX_DEPTH;
 use crate::{BoxOperator, Check, ExecContext, Operator, Readiness};
 pub use shared::SharedBuild;
 use table::{Job, Jobs, Pieces, Table, TableBuilder, TableRows};
@@ -289,10 +289,7 @@ impl HashJoin {
             while let Some(batch) = store.batch(number)? {
                 ctx.check_interrupts()?;
                 number += 1;
-                let columns = ctx.eval_all(exprs, &batch)?;
-                self.layout.encode(&columns, batch.rows, batch.active(), &mut keys)?;
-                let rows = batch.active().map(|row| (row, key_hash(&self.layout, &keys, row)));
-                parts.add_rows(&batch, rows)?;
+                self.split_batch(ctx, exprs, &batch, &mut keys, &mut parts)?;
             }
             sides.push(parts.finish()?);
         }

@@ -306,8 +306,7 @@ impl HashJoin {
         while let Some(batch) = self.inner.next(ctx)? {
             check()?;
             self.note_inner(ctx, &batch, &mut keys)?;
-            let rows = batch.active().map(|row| (row, key_hash(&self.layout, &keys, row)));
-            build.add_rows(&batch, rows)?;
+            self.add_to(&mut build, &batch, &keys)?;
         }
         build.finish()
     }
@@ -328,9 +327,7 @@ impl HashJoin {
             let rows = ctx.batch_rows().min(all_rows - start);
             let columns = columns.iter().map(|column| Arc::new(column.slice(start, rows))).collect();
             let batch = Batch::new(columns, rows);
-            let columns = ctx.eval_all(&self.spec.inner_keys, &batch)?;
-            self.layout.encode(&columns, rows, 0..rows, &mut keys)?;
-            build.add_rows(&batch, (0..rows).map(|row| (row, key_hash(&self.layout, &keys, row))))?;
+            self.split_batch(ctx, &self.spec.inner_keys, &batch, &mut keys, build)?;
         }
         Ok(())
     }
@@ -341,11 +338,26 @@ impl HashJoin {
         let mut probe = self.partitioner(ctx, &self.spec.outer_types, 0);
         while let Some(batch) = self.outer.next(ctx)? {
             check()?;
-            let columns = ctx.eval_all(&self.spec.outer_keys, &batch)?;
-            self.layout.encode(&columns, batch.rows, batch.active(), &mut keys)?;
-            let rows = batch.active().map(|row| (row, key_hash(&self.layout, &keys, row)));
-            probe.add_rows(&batch, rows)?;
+            self.split_batch(ctx, &self.spec.outer_keys, &batch, &mut keys, &mut probe)?;
         }
         probe.finish()
+    }
+
+    /// Writes a batch to the partitions of its keys.
+    pub(super) fn split_batch(
+        &self,
+        ctx: &ExecContext<'_>,
+        exprs: &[Expr],
+        batch: &Batch,
+        keys: &mut BatchKeys,
+        parts: &mut Partitioner,
+    ) -> Result<()> {
+        let columns = ctx.eval_all(exprs, batch)?;
+        self.layout.encode(&columns, batch.rows, batch.active(), keys)?;
+        self.add_to(parts, batch, keys)
+    }
+
+    fn add_to(&self, parts: &mut Partitioner, batch: &Batch, keys: &BatchKeys) -> Result<()> {
+        parts.add_rows(batch, batch.active().map(|row| (row, key_hash(&self.layout, keys, row))))
     }
 }
