@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use ochre_base::Result;
-use ochre_engine::{CommandTag, Instance, InstanceConfig, OutputColumn, Session, Sink};
+use ochre_engine::{CommandTag, Instance, InstanceConfig, OutputColumn, ResultFormats, Session, Sink};
 use ochre_env::Env;
 
 use ochre_types::{Batch, FormatContext};
@@ -86,7 +86,7 @@ impl Sink for Client {
 fn look_up(session: &mut Session, id: u32, client: &mut Client) {
     let bytes = id.to_be_bytes();
     let values = std::iter::once((true, Some(&bytes[..])));
-    session.bind("", "lookup", values, Vec::new()).expect("binds");
+    session.bind("", "lookup", values, ResultFormats::new()).expect("binds");
     session.execute("", 0, client).expect("runs");
     session.sync(client).expect("ends");
 }

@@ -613,6 +613,7 @@ fn prepared_statements(state: &State) -> Vec<Vec<Datum>> {
     let listings = state.listings.borrow();
     let rows = listings.prepared.iter().map(|(name, listing)| {
         let prepared = &listing.prepared;
+        let (generic, custom) = prepared.plans.lock().counts();
         let results = prepared.shape.as_ref().map(|shape| shape.iter().map(|column| column.ty.oid).collect());
         vec![
             Datum::text(&**name),
@@ -621,8 +622,8 @@ fn prepared_statements(state: &State) -> Vec<Vec<Datum>> {
             types(prepared.parameters.iter().map(|ty| ty.oid).collect()),
             results.map_or(Datum::Null, types),
             Datum::Bool(listing.from_sql),
-            Datum::Int64(0),
-            Datum::Int64(0),
+            Datum::Int64(generic as i64),
+            Datum::Int64(custom as i64),
         ]
     });
     rows.collect()

@@ -373,10 +373,8 @@ impl Instance {
     fn begin_own_with(&self, lock_timeout: Option<Duration>) -> ochre_txn::Transaction {
         self.transactions.begin(TransactionOptions {
             isolation: IsolationLevel::ReadCommitted,
-            read_only: false,
-            deferrable: false,
-            interrupt: None,
             lock_timeout,
+            ..TransactionOptions::default()
         })
     }
 

@@ -42,8 +42,8 @@ pub use activity::Activity;
 pub use instance::{Instance, InstanceConfig};
 pub use notify::Notification;
 pub use session::{
-    ExecuteOutcome, PortalShape, Progress, REPORTED_SETTINGS, Resumed, Session, StatementShape,
-    TransactionStatus,
+    ExecuteOutcome, PortalShape, Progress, REPORTED_SETTINGS, ResultFormats, Resumed, Session,
+    StatementShape, TransactionStatus,
 };
 pub use sink::{NullSink, Sink, text_row};
 pub use tag::CommandTag;

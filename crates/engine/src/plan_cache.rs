@@ -3,12 +3,13 @@
 //! # Role
 //! A simple query's text that was planned before under the same catalog, search path and settings is found here with its
 //! plan, first by its shape (see [`crate::literals`]) and then as it stands. Texts that never come again would fill the
-//! cache, so a text, or a shape, enters at its second appearance.
+//! cache, so a text, or a shape, enters at its second appearance. The plans that prepared statements have for all values
+//! are kept under their texts, too, apart from the others: their values come later, and so do cursors that they mention.
 //!
 //! # Invariants
 //! - K1: an entry is used only under the catalog version and the key that it was made for.
 //! - K2: at most [`MAX_ENTRIES`] plans are kept; when full, half of them go.
-//! - K3: a plan for a shape with parameters is kept only if no value of them could have led to a better one:
+//! - K3: a simple query gets a plan for a shape with parameters only if no value of them could have led to a better one:
 //!   [`is_insensitive`].
 
 use std::hash::{BuildHasher, Hash, Hasher};
@@ -30,6 +31,7 @@ struct PlanKey {
     parameters: Box<[Oid]>,
     path: Arc<[Oid]>,
     settings: u64,
+    prepared: bool,
 }
 
 /// A key that is looked for.
@@ -42,6 +44,8 @@ pub(crate) struct KeyRef<'a> {
     pub path: &'a Arc<[Oid]>,
     /// A number that stands for the planner's settings.
     pub settings: u64,
+    /// Whether it is a prepared statement's.
+    pub prepared: bool,
 }
 
 impl KeyRef<'_> {
@@ -51,13 +55,20 @@ impl KeyRef<'_> {
             parameters: self.parameters.into(),
             path: Arc::clone(self.path),
             settings: self.settings,
+            prepared: self.prepared,
         }
     }
 }
 
 impl PlanKey {
     fn borrowed(&self) -> KeyRef<'_> {
-        KeyRef { text: &self.text, parameters: &self.parameters, path: &self.path, settings: self.settings }
+        KeyRef {
+            text: &self.text,
+            parameters: &self.parameters,
+            path: &self.path,
+            settings: self.settings,
+            prepared: self.prepared,
+        }
     }
 }
 
@@ -79,6 +90,7 @@ impl Equivalent<PlanKey> for KeyRef<'_> {
         *self.text == *key.text
             && *self.parameters == *key.parameters
             && self.settings == key.settings
+            && self.prepared == key.prepared
             && *self.path == key.path
     }
 }

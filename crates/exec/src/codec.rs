@@ -314,6 +314,8 @@ pub struct RowDecoder {
     /// Targets that are no fields.
     others: Vec<usize>,
     builders: Vec<ColumnBuilder>,
+    /// Columns that were given back, cleared.
+    spare: Vec<Arc<Column>>,
     rows: usize,
     large: Vec<LargeValue>,
     scratch: Vec<u8>,
@@ -352,6 +354,7 @@ impl RowDecoder {
             steps,
             others,
             builders,
+            spare: Vec::new(),
             rows: 0,
             large: Vec::new(),
             scratch: Vec::new(),
@@ -507,8 +510,16 @@ impl RowDecoder {
     /// When a large value cannot be read.
     pub fn take(&mut self, heap: &Heap) -> Result<Batch> {
         let rows = std::mem::take(&mut self.rows);
-        let mut columns: Vec<Arc<Column>> =
-            self.builders.iter_mut().map(|builder| Arc::new(builder.take())).collect();
+        let mut columns = std::mem::take(&mut self.spare);
+        columns.truncate(self.builders.len());
+        columns.reserve_exact(self.builders.len() - columns.len());
+        for (target, builder) in self.builders.iter_mut().enumerate() {
+            match columns.get_mut(target).map(Arc::get_mut) {
+                Some(Some(column)) => builder.take_into(column),
+                Some(None) => columns[target] = Arc::new(builder.take()),
+                None => columns.push(Arc::new(builder.take())),
+            }
+        }
         // A whole row has no values of its own: its column is made below.
         if !self.large.is_empty() {
             self.read_large(heap, &mut columns)?;
@@ -517,6 +528,12 @@ impl RowDecoder {
             self.make_whole_rows(&mut columns, rows);
         }
         Ok(Batch::new(columns, rows))
+    }
+
+    /// Takes back what [`RowDecoder::take`] gave, or the first columns of it, for the next rows.
+    pub(crate) fn recycle(&mut self, batch: Batch) {
+        self.spare = batch.columns;
+        self.spare.iter_mut().filter_map(Arc::get_mut).for_each(Column::clear);
     }
 
     /// The decoded rows by target; `None` for one of which some value lies in overflow pages. The decoder starts anew.

@@ -126,6 +126,11 @@ impl Execution {
         Ok(batch)
     }
 
+    /// Takes back rows that were sent; the next ones may be made in their memory.
+    pub fn recycle(&mut self, batch: Batch) {
+        self.root.recycle(batch);
+    }
+
     /// As [`Execution::next`], for at most about `rows` rows: expressions of the select list are computed, and rows locked,
     /// for no more than those. A batch can still be larger where neither is done.
     ///

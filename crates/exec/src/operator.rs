@@ -50,6 +50,9 @@ pub trait Operator: Send {
         false
     }
 
+    /// Takes back a batch that it gave, from a caller that has done with it: the next one can be made in its memory.
+    fn recycle(&mut self, _batch: Batch) {}
+
     /// Adds what the operator has done since it was made, beside rows and time, for EXPLAIN ANALYZE. Asked after each
     /// `next`, of instrumented executions only.
     fn report(&self, _report: &mut NodeReport) {}

@@ -18,7 +18,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use ochre_base::{Error, Oid, Result, Severity, SqlState};
-use ochre_engine::{Activity, ExecuteOutcome, Progress, Resumed, Session};
+use ochre_engine::{Activity, ExecuteOutcome, Progress, ResultFormats, Resumed, Session};
 use ochre_pgwire::{Bind, Decoded, Format, Frontend, MAX_MESSAGE_BYTES, ProtocolError, Target, decode};
 use tokio::time::Instant;
 
@@ -592,7 +592,7 @@ fn bind_portal(session: &mut Session, bind: &Bind<'_>) -> Result<()> {
     for index in 0..bind.parameter_formats.len() {
         bind.parameter_formats.format(index).map_err(wrong)?;
     }
-    let formats: Vec<u16> = (0..bind.result_formats.len())
+    let formats: ResultFormats = (0..bind.result_formats.len())
         .map(|index| bind.result_formats.format(index).map(|format| format as u16))
         .collect::<Result<_, _>>()
         .map_err(wrong)?;

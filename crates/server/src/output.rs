@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use ochre_base::{Error, Lsn, Result, Severity, SqlState};
-use ochre_engine::{Activity, CommandTag, OutputColumn, PortalShape, Sink};
+use ochre_engine::{Activity, CommandTag, OutputColumn, PortalShape, ResultFormats, Sink};
 use ochre_pgwire::{Encoder, FieldDescription, Format, TransactionStatus};
 use ochre_types::{
     Batch, Column, ColumnValues, FormatContext, SqlType, encode_binary_at, oids, print_text_at,
@@ -33,7 +33,7 @@ pub(crate) struct Output {
     /// The statement that runs returns rows, if only none: its tag tells how many.
     returns_rows: bool,
     /// Result format codes of the portal that runs; none is all text.
-    formats: Vec<u16>,
+    formats: ResultFormats,
     /// Describe has told the shape of rows already.
     shape_told: bool,
     tag: String,
@@ -53,7 +53,7 @@ impl Output {
             buffer: Vec::with_capacity(1024),
             tag_bytes: 0,
             returns_rows: false,
-            formats: Vec::new(),
+            formats: ResultFormats::new(),
             shape_told: false,
             tag: String::new(),
             gone: false,

@@ -42,5 +42,5 @@ pub use row_locks::RowLockStrength;
 pub use serializable::{KeyRange, ScannedRange, SerialGranule, SerialLockListing, SerialTransaction};
 pub use snapshot::Snapshot;
 pub use suspension::{KeptTurn, RowDemand, RowObstacle, Suspension};
-pub use transaction::{Ended, IsolationLevel, SavepointDepth, Transaction, TransactionOptions};
+pub use transaction::{Ended, IsolationLevel, Remains, SavepointDepth, Transaction, TransactionOptions};
 pub use wait::{Interrupt, WaitEvent, WaitNote, Waiter};

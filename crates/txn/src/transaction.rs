@@ -76,6 +76,18 @@ pub struct TransactionOptions {
     pub interrupt: Option<Arc<Interrupt>>,
     /// `lock_timeout`.
     pub lock_timeout: Option<Duration>,
+    /// Of the session's last transaction: its memory is used again.
+    pub remains: Option<Remains>,
+}
+
+/// Memory of a transaction that has ended or is about to, for the next one of its session.
+#[derive(Clone)]
+pub struct Remains(Arc<Shared>);
+
+impl std::fmt::Debug for Remains {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Remains").field(&self.0.xid()).finish()
+    }
 }
 
 /// How a transaction ended, for those who registered for its end.
@@ -100,6 +112,18 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
+    fn new(core: Arc<Core>) -> Shared {
+        Shared {
+            core,
+            xid: AtomicU64::new(0),
+            met: AtomicU64::new(0),
+            current: AtomicU32::new(0),
+            has_dead: AtomicBool::new(false),
+            dead: RwLock::new(Vec::new()),
+            positions: Mutex::new(SmallVec::new()),
+        }
+    }
+
     pub(crate) fn core(&self) -> &Core {
         &self.core
     }
@@ -192,18 +216,21 @@ pub struct Transaction {
 
 impl Transaction {
     pub(crate) fn new(manager: Arc<TransactionManager>, options: TransactionOptions) -> Transaction {
-        let shared = Shared {
-            core: manager.core.clone(),
-            xid: AtomicU64::new(0),
-            met: AtomicU64::new(0),
-            current: AtomicU32::new(0),
-            has_dead: AtomicBool::new(false),
-            dead: RwLock::new(Vec::new()),
-            positions: Mutex::new(SmallVec::new()),
+        let fresh = Shared::new(Arc::clone(&manager.core));
+        let shared = match options.remains {
+            Some(Remains(mut shared)) => match Arc::get_mut(&mut shared) {
+                Some(old) => {
+                    *old = fresh;
+                    shared
+                }
+                // A snapshot outlives its transaction.
+                None => Arc::new(fresh),
+            },
+            None => Arc::new(fresh),
         };
         Transaction {
             manager,
-            shared: Arc::new(shared),
+            shared,
             isolation: options.isolation,
             read_only: options.read_only,
             deferrable: options.deferrable,
@@ -295,6 +322,11 @@ impl Transaction {
         self.interrupt.set_xid(Xid::NONE);
         self.interrupt = Arc::default();
         self.interrupt.set_xid(self.shared.xid());
+    }
+
+    /// What the session's next transaction can begin with once this one is gone; nothing that would keep much until then.
+    pub fn remains(&self) -> Option<Remains> {
+        (!self.shared.has_dead.load(Ordering::Relaxed)).then(|| Remains(Arc::clone(&self.shared)))
     }
 
     /// Whether it is prepared.

@@ -21,6 +21,8 @@ pub struct ColumnBuilder {
     /// Where long strings are appended; it becomes buffer number `buffers.len()` of the bytes values.
     open: Vec<u8>,
     closed: Vec<Arc<Vec<u8>>>,
+    /// What the next closed buffer is put in, if it is there.
+    shell: Option<Arc<Vec<u8>>>,
     validity: Option<Bitmap>,
 }
 
@@ -46,7 +48,7 @@ impl ColumnBuilder {
             PhysicalType::Array => ColumnValues::Array(Vec::with_capacity(capacity)),
             PhysicalType::Record => ColumnValues::Record(Vec::with_capacity(capacity)),
         };
-        ColumnBuilder { values, open: Vec::new(), closed: Vec::new(), validity: None }
+        ColumnBuilder { values, open: Vec::new(), closed: Vec::new(), shell: None, validity: None }
     }
 
     /// Adds a value.
@@ -155,9 +157,21 @@ impl ColumnBuilder {
     }
 
     fn close_buffer(&mut self) {
-        if !self.open.is_empty() {
-            self.closed.push(Arc::new(std::mem::take(&mut self.open)));
+        if self.open.is_empty() {
+            return;
         }
+        let open = std::mem::take(&mut self.open);
+        let buffer = match self.shell.take() {
+            Some(mut shell) => match Arc::get_mut(&mut shell) {
+                Some(bytes) => {
+                    *bytes = open;
+                    shell
+                }
+                None => Arc::new(open),
+            },
+            None => Arc::new(open),
+        };
+        self.closed.push(buffer);
     }
 
     #[inline]
@@ -479,6 +493,31 @@ impl ColumnBuilder {
         fresh.open.reserve(self.open.len());
         self.close_buffer();
         std::mem::replace(self, fresh).into_column()
+    }
+
+    /// As [`ColumnBuilder::take`], in exchange for a cleared column (see [`Column::clear`]), whose memory the next rows get.
+    pub fn take_into(&mut self, column: &mut Column) {
+        if column.physical() != self.physical() || !column.is_empty() {
+            *column = self.take();
+            return;
+        }
+        let empty = Column::new(ColumnValues::Bool(Vec::new()), None);
+        let mut fresh = ColumnBuilder {
+            values: std::mem::replace(column, empty).into_values(),
+            open: Vec::new(),
+            closed: Vec::new(),
+            shell: None,
+            validity: None,
+        };
+        if let ColumnValues::Bytes(bytes) = &mut fresh.values {
+            let (views, mut buffers) = std::mem::take(bytes).into_parts();
+            fresh.shell = buffers.pop();
+            fresh.open = fresh.shell.as_mut().and_then(Arc::get_mut).map(std::mem::take).unwrap_or_default();
+            fresh.closed = buffers;
+            *bytes = BytesValues::from_parts(views, Vec::new());
+        }
+        self.close_buffer();
+        *column = std::mem::replace(self, fresh).into_column();
     }
 
     /// Rows so far.

@@ -16,6 +16,9 @@ use crate::{
 /// Gathered strings are copied when they are less than this fraction of the buffers they lie in.
 const COPY_BELOW: usize = 4;
 
+/// The largest buffer that a cleared column keeps.
+const KEPT_BUFFER_BYTES: usize = 1 << 13;
+
 /// A vector per physical type.
 #[derive(Debug, Clone)]
 #[allow(missing_docs)]
@@ -240,6 +243,19 @@ impl BytesValues {
         BytesValues { views, buffers }
     }
 
+    /// Takes all strings out; one buffer is kept, if nobody else reads it and it is small.
+    fn clear(&mut self) {
+        self.views.clear();
+        self.buffers.truncate(1);
+        self.buffers.retain_mut(|buffer| match Arc::get_mut(buffer) {
+            Some(bytes) if bytes.capacity() <= KEPT_BUFFER_BYTES => {
+                bytes.clear();
+                true
+            }
+            _ => false,
+        });
+    }
+
     pub(crate) fn into_parts(self) -> (Vec<ByteView>, Vec<Arc<Vec<u8>>>) {
         (self.views, self.buffers)
     }
@@ -351,6 +367,19 @@ pub struct Column {
 }
 
 impl Column {
+    /// The entries.
+    pub(crate) fn into_values(self) -> ColumnValues {
+        self.values
+    }
+
+    /// Takes all rows out and keeps the memory, for [`ColumnBuilder::take_into`].
+    pub fn clear(&mut self) {
+        each_vector!(&mut self.values, vector => vector.clear(), bytes values => values.clear());
+        self.validity = None;
+        self.len = 0;
+        self.constant = false;
+    }
+
     /// A column of one entry a row.
     ///
     /// # Panics

@@ -17,7 +17,7 @@ use ochre_parser::ast::{self, DefElem, DefValue, DefineName, DefineStmt, Numeric
 use ochre_sql::bind::{fitting_result, is_polymorphic};
 use ochre_types::{SqlType, oids, parse_text};
 
-use crate::session::Session;
+use crate::session::{Session, option_flag};
 use crate::tag::CommandTag;
 
 fn invalid(message: impl Into<String>) -> Error {
@@ -217,8 +217,8 @@ impl Session {
                 continue;
             }
             match elem.name.as_str() {
-                "finalfunc_extra" => clauses.final_extra = flag(elem)?,
-                "mfinalfunc_extra" => clauses.moving_final_extra = flag(elem)?,
+                "finalfunc_extra" => clauses.final_extra = option_flag(elem)?,
+                "mfinalfunc_extra" => clauses.moving_final_extra = option_flag(elem)?,
                 "finalfunc_modify" => clauses.final_modify = Some(modify(elem)?),
                 "mfinalfunc_modify" => clauses.moving_final_modify = Some(modify(elem)?),
                 "sortop" => {
@@ -228,7 +228,7 @@ impl Session {
                     }
                 }
                 "basetype" => clauses.base = elem.value.clone(),
-                "hypothetical" if !flag(elem)? => {}
+                "hypothetical" if !option_flag(elem)? => {}
                 "hypothetical" => return Err(Error::unsupported("a hypothetical-set aggregate of users")),
                 "stype" | "stype1" => clauses.state = Some(type_of(elem)?),
                 "sspace" => clauses.state_space = number(elem)?,
@@ -496,18 +496,6 @@ fn text_of(elem: &DefElem) -> Result<Arc<str>> {
         Some(DefValue::Bool(value)) => Arc::from(if *value { "true" } else { "false" }),
         _ => return Err(syntax(format!("{} requires a parameter", elem.name))),
     })
-}
-
-fn flag(elem: &DefElem) -> Result<bool> {
-    match &elem.value {
-        None => Ok(true),
-        Some(DefValue::Bool(value)) => Ok(*value),
-        Some(_) => match &*text_of(elem)? {
-            "true" | "on" | "1" => Ok(true),
-            "false" | "off" | "0" => Ok(false),
-            _ => Err(syntax(format!("{} requires a Boolean value", elem.name))),
-        },
-    }
 }
 
 fn number(elem: &DefElem) -> Result<i32> {

@@ -249,8 +249,7 @@ impl Session {
                 if !matches!(statement, Statement::Select(_)) {
                     return Err(not_a_query());
                 }
-                let types: Vec<Oid> = prepared.parameters.iter().map(|ty| ty.oid).collect();
-                (self.plan_parameterised(statement, &types)?.1, values)
+                (self.valid_plan(&prepared, &values)?, values)
             }
             query if crate::session::is_plannable(query) => {
                 (self.plan_and_lock(query, &|| parameters.types(), true)?.1, parameters.values())

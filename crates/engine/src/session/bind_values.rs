@@ -7,7 +7,7 @@ use super::Session;
 use crate::literals::Literal;
 
 impl Session {
-    /// Reads values in text (`false`) or binary form.
+    /// Reads values in text (`false`) or binary form, into a list that is empty.
     ///
     /// # Errors
     /// Those of the types' input functions, with the parameter's number as context.
@@ -15,24 +15,20 @@ impl Session {
         &self,
         types: &[SqlType],
         values: impl Iterator<Item = (bool, Option<&'v [u8]>)>,
+        mut list: Vec<Datum>,
     ) -> Result<Vec<Datum>> {
         let format = self.state.format_context();
-        types
-            .iter()
-            .zip(values)
-            .enumerate()
-            .map(|(i, (ty, (binary, value)))| {
-                let Some(bytes) = value else {
-                    return Ok(Datum::Null);
-                };
-                let read = if binary {
-                    decode_binary(*ty, bytes, &format)
-                } else {
-                    text(bytes).and_then(|text| parse_text(*ty, text, &format))
-                };
-                read.map_err(|error| error.context(format!("unnamed portal parameter ${}", i + 1)))
-            })
-            .collect()
+        list.reserve(types.len());
+        for (i, (ty, (binary, value))) in types.iter().zip(values).enumerate() {
+            let read = match value {
+                None => Ok(Datum::Null),
+                Some(bytes) if binary => decode_binary(*ty, bytes, &format),
+                Some(bytes) => text(bytes).and_then(|text| parse_text(*ty, text, &format)),
+            };
+            let read = read.map_err(|error| error.context(format!("unnamed portal parameter ${}", i + 1)));
+            list.push(read?);
+        }
+        Ok(list)
     }
 }
 

@@ -20,7 +20,7 @@ use ochre_parser::ast::{
 use ochre_sql::physical::{OutputColumn, PlannedStatement};
 use parking_lot::Mutex;
 
-use super::extended::{Parameters, Prepared};
+use super::extended::{Parameters, Prepared, ResultFormats};
 use super::portal::{
     ALL_ROWS, CursorOptions, Move, OpenQuery, Portal, PortalState, RowIdColumn, Scroll, can_repeat,
     is_simple_scan,
@@ -128,10 +128,10 @@ impl Session {
                 statement: None,
                 parameters: plan.parameters.clone(),
                 shape: Some(Arc::clone(&query.shape)),
-                plan: Mutex::new(None),
+                plans: Mutex::default(),
             }),
             parameters: parameters.values.to_vec(),
-            formats: Vec::new(),
+            formats: ResultFormats::new(),
             options,
             depth: self.savepoints.len(),
             held: false,
@@ -283,7 +283,7 @@ impl Session {
         if !prepared.statement.as_ref().is_some_and(super::is_plannable) {
             return Ok(());
         }
-        let plan = self.valid_plan(&prepared)?;
+        let plan = self.valid_plan(&prepared, &portal.parameters)?;
         if plan.returns_rows {
             let query = self.open_query(plan, portal.options.scroll, Vec::new())?;
             portal.state = PortalState::Open(Box::new(query));

@@ -137,6 +137,7 @@ impl Session {
                 if plan.returns_rows {
                     sink.rows(&batch, &plan.row_shape, format)?;
                 }
+                execution.recycle(batch);
             }
             Ok(execution.rows_changed())
         });

@@ -124,7 +124,8 @@ impl Session {
         match query {
             Statement::Execute(execute) => {
                 let (prepared, values) = self.execute_parameters(execute)?;
-                return Ok(Some(Planned { plan: self.valid_plan(&prepared)?, values }));
+                let plan = self.valid_plan(&prepared, &values)?;
+                return Ok(Some(Planned { plan, values }));
             }
             Statement::CreateTableAs(create) => {
                 return self.plan_to_explain(&create.query, parameters, options);

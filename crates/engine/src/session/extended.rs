@@ -5,12 +5,13 @@ use std::sync::Arc;
 use ochre_base::{Error, Oid, Result, SqlState};
 use ochre_parser::ast::{Statement, TransactionStmt};
 use ochre_sql::bind::ParamTypes;
-use ochre_sql::physical::{OutputColumn, PlannedStatement};
+use ochre_sql::physical::OutputColumn;
 use ochre_types::{Datum, SqlType};
 use parking_lot::Mutex;
+use smallvec::SmallVec;
 
 use super::cursor::{CursorListing, PreparedListing};
-use super::plan::QueryParameters;
+use super::plan::{KeptPlans, QueryParameters};
 use super::portal::{ALL_ROWS, CursorOptions, Move, Portal, PortalState};
 use super::simple::is_plannable;
 use super::suspended::SuspendedStatement;
@@ -28,8 +29,7 @@ pub(crate) struct Prepared {
     pub parameters: Vec<SqlType>,
     /// The rows' shape; `None` for a statement that returns none.
     pub shape: Option<Arc<[OutputColumn]>>,
-    /// The plan, and the picture of the catalog that it was made under.
-    pub plan: Mutex<Option<(super::plan::PlanStamp, Arc<PlannedStatement>)>>,
+    pub plans: Mutex<KeptPlans>,
 }
 
 /// A statement's parameters, and what they are.
@@ -66,11 +66,14 @@ pub struct StatementShape {
     pub columns: Option<Arc<[OutputColumn]>>,
 }
 
+/// Format codes of result columns: none (all text), one for all, or one each.
+pub type ResultFormats = SmallVec<[u16; 8]>;
+
 /// What Describe of a portal tells.
 #[derive(Debug, Clone)]
 pub struct PortalShape {
     pub columns: Option<Arc<[OutputColumn]>>,
-    pub formats: Vec<u16>,
+    pub formats: ResultFormats,
 }
 
 /// How an Execute ended.
@@ -148,7 +151,7 @@ impl Session {
             statement: None,
             parameters: Vec::new(),
             shape: None,
-            plan: Mutex::new(None),
+            plans: Mutex::default(),
         };
         let Some(statement) = statement else {
             return Ok(prepared);
@@ -164,10 +167,11 @@ impl Session {
             }
             let described = super::cursor::without_cursor(&statement)?;
             let described = described.as_ref().unwrap_or(&statement);
-            let (stamp, plan) = self.plan_parameterised(described, parameter_types)?;
+            let generic = self.shared_plan(described, text, parameter_types)?;
+            let plan = generic.plan();
             prepared.parameters.clone_from(&plan.parameters);
             prepared.shape = plan.returns_rows.then(|| plan.row_shape.as_slice().into());
-            *prepared.plan.lock() = Some((stamp, plan));
+            prepared.plans.get_mut().replace(generic);
         } else {
             let known = self.utility_interface(&statement, parameter_types)?;
             (prepared.parameters, prepared.shape) = (known.parameters, known.columns);
@@ -214,7 +218,7 @@ impl Session {
         portal: &str,
         statement: &str,
         values: impl ExactSizeIterator<Item = (bool, Option<&'v [u8]>)>,
-        formats: Vec<u16>,
+        formats: ResultFormats,
     ) -> Result<()> {
         let result = self.bind_inner(portal, statement, values, formats);
         result.inspect_err(|_| self.fail())
@@ -234,7 +238,7 @@ impl Session {
         if self.block == Block::Failed && !prepared.statement.as_ref().is_none_or(ends_block) {
             return Err(failed_block());
         }
-        self.add_portal(portal, prepared, values, Vec::new());
+        self.add_portal(portal, prepared, values, ResultFormats::new());
         Ok(())
     }
 
@@ -243,7 +247,7 @@ impl Session {
         portal: &str,
         statement: &str,
         values: impl ExactSizeIterator<Item = (bool, Option<&'v [u8]>)>,
-        formats: Vec<u16>,
+        formats: ResultFormats,
     ) -> Result<()> {
         let prepared = Arc::clone(self.statement(statement)?);
         if values.len() != prepared.parameters.len() {
@@ -269,7 +273,8 @@ impl Session {
             self.start_statement();
             self.begin_implicit()?;
         }
-        let parameters = self.read_parameters(&prepared.parameters, values)?;
+        let list = self.portals.parameter_list();
+        let parameters = self.read_parameters(&prepared.parameters, values, list)?;
         if let Some(columns) = &prepared.shape
             && formats.len() > 1
             && formats.len() != columns.len()
@@ -287,7 +292,13 @@ impl Session {
         Ok(())
     }
 
-    fn add_portal(&mut self, name: &str, prepared: Arc<Prepared>, parameters: Vec<Datum>, formats: Vec<u16>) {
+    fn add_portal(
+        &mut self,
+        name: &str,
+        prepared: Arc<Prepared>,
+        parameters: Vec<Datum>,
+        formats: ResultFormats,
+    ) {
         if !name.is_empty() {
             let listing = CursorListing {
                 statement: Arc::clone(&prepared.text),
@@ -420,7 +431,7 @@ impl Session {
         sink: &mut dyn Sink,
     ) -> Result<ExecuteOutcome> {
         if let PortalState::Ready = portal.state {
-            let plan = self.valid_plan(&portal.prepared)?;
+            let plan = self.valid_plan(&portal.prepared, &portal.parameters)?;
             // Without a limit the whole statement runs at once.
             if max_rows == 0 || !plan.returns_rows {
                 let parameters = &portal.parameters;

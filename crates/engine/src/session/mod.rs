@@ -56,7 +56,7 @@ use ochre_exec::DeferredChecks;
 use ochre_parser::ast::ObjectName;
 use ochre_sql::physical::PlannedStatement;
 use ochre_txn::locks::{LockSession, LockTag, LockWait, RelationLockMode};
-use ochre_txn::{Interrupt, Transaction};
+use ochre_txn::{Interrupt, Remains, Transaction};
 use ochre_types::{Datum, FormatContext};
 
 use crate::activity::{Activity, ActivityState, ended_by};
@@ -77,7 +77,7 @@ pub(crate) use simple::is_plannable;
 use transaction::Savepoint;
 pub(crate) use utility::option_flag;
 
-pub use extended::{ExecuteOutcome, PortalShape, StatementShape};
+pub use extended::{ExecuteOutcome, PortalShape, ResultFormats, StatementShape};
 pub use simple::Progress;
 pub use suspended::Resumed;
 
@@ -170,6 +170,8 @@ pub(crate) struct State {
 pub struct Session {
     pub(crate) state: State,
     pub(crate) transaction: Option<Transaction>,
+    /// Of the last transaction, for the next one.
+    pub(crate) remains: Option<Remains>,
     pub(crate) block: Block,
     pub(crate) savepoints: Vec<Savepoint>,
     pub(crate) statements: HashMap<Box<str>, Arc<Prepared>>,
@@ -278,6 +280,7 @@ impl Session {
         let mut session = Session {
             state,
             transaction: None,
+            remains: None,
             block: Block::Idle,
             savepoints: Vec::new(),
             statements: HashMap::new(),

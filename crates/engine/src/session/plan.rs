@@ -15,6 +15,7 @@ use super::extended::Prepared;
 use super::{Session, is_plannable};
 use crate::literals::{self, Literal};
 use crate::plan_cache::{Cached, KeyRef, is_insensitive};
+use crate::settings::PlanChoice;
 
 /// How often a plan is made again because the catalog changed while its locks were awaited.
 const MAX_REPLANS: usize = 100;
@@ -41,7 +42,11 @@ pub(crate) struct PlanStamp {
 
 impl PlanStamp {
     fn key<'a>(&'a self, text: &'a str, parameters: &'a [Oid]) -> KeyRef<'a> {
-        KeyRef { text, parameters, path: &self.path, settings: self.settings }
+        KeyRef { text, parameters, path: &self.path, settings: self.settings, prepared: false }
+    }
+
+    fn prepared_key<'a>(&'a self, text: &'a str, parameters: &'a [Oid]) -> KeyRef<'a> {
+        KeyRef { prepared: true, ..self.key(text, parameters) }
     }
 }
 
@@ -154,8 +159,7 @@ impl Session {
         text: &str,
     ) -> Result<Arc<PlannedStatement>> {
         let (stamp, plan) = self.plan_parameterised(statement, &[])?;
-        let own = !self.state.catalog.borrow().is_empty() || stamp.snapshot.is_some();
-        if own || !plan.parameters.is_empty() {
+        if !self.may_share(&stamp) || !plan.parameters.is_empty() {
             return Ok(plan);
         }
         let plans = &self.state.database.plans;
@@ -196,11 +200,8 @@ impl Session {
     /// The plan of a text that was planned before, with its locks taken and the values of its parameters; `None` when
     /// there is none.
     pub(crate) fn cached_plan(&mut self, text: &str) -> Result<Option<(Arc<PlannedStatement>, Vec<Datum>)>> {
-        if !self.state.catalog.borrow().is_empty() {
-            return Ok(None);
-        }
         let stamp = self.stamp();
-        if stamp.snapshot.is_some() {
+        if !self.may_share(&stamp) {
             return Ok(None);
         }
         let mut shape = std::mem::take(&mut self.shape);
@@ -235,24 +236,88 @@ impl Session {
         }
     }
 
-    /// A prepared statement's plan, made again if the catalog, the path or a setting has changed, with its locks taken.
-    pub(crate) fn valid_plan(&self, prepared: &Prepared) -> Result<Arc<PlannedStatement>> {
-        let kept = prepared.plan.lock().clone();
+    /// The plan that a prepared statement runs with for some values: for all values, or for these alone. Its locks are
+    /// taken. See [`KeptPlans`].
+    pub(crate) fn valid_plan(&self, prepared: &Prepared, values: &[Datum]) -> Result<Arc<PlannedStatement>> {
         let statement = prepared.statement.as_ref().expect("only plannable statements have plans");
-        let resolved = self.resolve_current_of(statement)?;
-        if resolved.is_none()
-            && let Some((stamp, plan)) = kept
-            && stamp == self.stamp()
-        {
+        if let Some(resolved) = self.resolve_current_of(statement)? {
+            let (_, plan) = self.plan_parameterised(&resolved, &prepared.parameter_oids())?;
+            return prepared.check_shape(plan);
+        }
+        let generic = self.generic_plan(prepared, statement)?;
+        let (choice, operator_cost) = {
+            let settings = self.state.settings.borrow();
+            let parsed = settings.parsed();
+            (parsed.plan_choice, parsed.planner.cpu_operator_cost)
+        };
+        let choice = if values.is_empty() { PlanChoice::Generic } else { choice };
+        if prepared.plans.lock().choose_generic(choice) {
+            return Ok(generic);
+        }
+        let oids = prepared.parameter_oids();
+        let types = || ParamTypes::new(&self.state.catalog(), &oids).with_values(values);
+        let plan = prepared.check_shape(self.plan_and_lock(statement, &types, true)?.1)?;
+        prepared.plans.lock().note_custom(&plan, operator_cost);
+        Ok(plan)
+    }
+
+    /// A prepared statement's plan for all values, made again if the catalog, the path or a setting has changed, with its
+    /// locks taken.
+    fn generic_plan(&self, prepared: &Prepared, statement: &Statement) -> Result<Arc<PlannedStatement>> {
+        let stamp = self.stamp();
+        let kept = prepared.plans.lock().valid(&stamp);
+        if let Some(plan) = kept {
             self.lock_plan(&plan)?;
             if self.state.catalog_version() == stamp.catalog {
                 return Ok(plan);
             }
         }
-        let statement = resolved.as_ref().unwrap_or(statement);
-        let types: Vec<Oid> = prepared.parameters.iter().map(|ty| ty.oid).collect();
-        let (stamp, plan) = self.plan_parameterised(statement, &types)?;
-        let same_shape = match &prepared.shape {
+        let generic = self.shared_plan(statement, &prepared.text, &prepared.parameter_oids())?;
+        let plan = prepared.check_shape(Arc::clone(&generic.plan))?;
+        prepared.plans.lock().replace(generic);
+        Ok(plan)
+    }
+
+    /// The plan for all values of the parameters of a statement that is prepared, which another session may have made, with
+    /// its locks taken.
+    pub(crate) fn shared_plan(
+        &self,
+        statement: &Statement,
+        text: &str,
+        parameters: &[Oid],
+    ) -> Result<GenericPlan> {
+        let plans = &self.state.database.plans;
+        let stamp = self.stamp();
+        if self.may_share(&stamp)
+            && let Cached::Plan(plan) = plans.find(stamp.prepared_key(text, parameters), stamp.catalog)
+        {
+            self.lock_plan(&plan)?;
+            if self.state.catalog_version() == stamp.catalog {
+                return Ok(GenericPlan::new(stamp, plan));
+            }
+        }
+        let (stamp, plan) = self.plan_parameterised(statement, parameters)?;
+        if self.may_share(&stamp) && plans.is_repeated(text) {
+            plans.insert(stamp.prepared_key(text, parameters), stamp.catalog, Some(&plan));
+        }
+        Ok(GenericPlan::new(stamp, plan))
+    }
+
+    /// Whether others can use what is planned under a stamp: neither a change of the catalog that only this transaction
+    /// sees nor its old snapshot is in it.
+    fn may_share(&self, stamp: &PlanStamp) -> bool {
+        self.state.catalog.borrow().is_empty() && stamp.snapshot.is_none()
+    }
+}
+
+impl Prepared {
+    fn parameter_oids(&self) -> SmallVec<[Oid; 8]> {
+        self.parameters.iter().map(|ty| ty.oid).collect()
+    }
+
+    /// A plan that was made later than clients were told the rows' shape.
+    fn check_shape(&self, plan: Arc<PlannedStatement>) -> Result<Arc<PlannedStatement>> {
+        let same = match &self.shape {
             Some(shape) => {
                 plan.returns_rows
                     && shape.len() == plan.row_shape.len()
@@ -260,13 +325,157 @@ impl Session {
             }
             None => !plan.returns_rows,
         };
-        if !same_shape {
-            return Err(Error::new(
-                SqlState::FEATURE_NOT_SUPPORTED,
-                "cached plan must not change result type",
-            ));
+        if same {
+            return Ok(plan);
         }
-        *prepared.plan.lock() = Some((stamp, Arc::clone(&plan)));
-        Ok(plan)
+        Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, "cached plan must not change result type"))
+    }
+}
+
+/// How often a statement is planned for its values before it is asked whether that pays.
+const FIRST_CUSTOM_PLANS: u64 = 5;
+
+/// A prepared statement's plans: the one for all values of its parameters, and what is known of those for single values,
+/// which are not kept.
+///
+/// The choice is PostgreSQL's: the first executions are planned for their values; then the plan for all values serves
+/// while it is expected to cost less than those did on average, their planning included. A plan that no value could have
+/// made better ([`is_insensitive`]) serves from the beginning.
+#[derive(Debug, Default)]
+pub(crate) struct KeptPlans {
+    generic: Option<GenericPlan>,
+    /// What the plans for single values were expected to cost, all together.
+    custom_cost: f64,
+    customs: u64,
+    generics: u64,
+}
+
+/// A plan for all values.
+#[derive(Debug)]
+pub(crate) struct GenericPlan {
+    stamp: PlanStamp,
+    plan: Arc<PlannedStatement>,
+    is_insensitive: bool,
+}
+
+impl GenericPlan {
+    fn new(stamp: PlanStamp, plan: Arc<PlannedStatement>) -> GenericPlan {
+        GenericPlan { is_insensitive: is_insensitive(&plan), stamp, plan }
+    }
+
+    pub(crate) fn plan(&self) -> &Arc<PlannedStatement> {
+        &self.plan
+    }
+}
+
+impl KeptPlans {
+    pub(crate) fn replace(&mut self, generic: GenericPlan) {
+        self.generic = Some(generic);
+    }
+
+    /// How many executions had a plan for all values, and one for their own.
+    pub(crate) fn counts(&self) -> (u64, u64) {
+        (self.generics, self.customs)
+    }
+
+    fn valid(&self, stamp: &PlanStamp) -> Option<Arc<PlannedStatement>> {
+        let generic = self.generic.as_ref().filter(|generic| generic.stamp == *stamp)?;
+        Some(Arc::clone(&generic.plan))
+    }
+
+    /// Whether the next execution has the plan for all values; counts it if so.
+    fn choose_generic(&mut self, choice: PlanChoice) -> bool {
+        let generic = self.generic.as_ref().expect("made before it is chosen");
+        let chosen = match choice {
+            PlanChoice::Generic => true,
+            PlanChoice::Custom => false,
+            PlanChoice::Cheaper => {
+                let cost = generic.plan.plan.estimate.total_cost;
+                generic.is_insensitive
+                    || self.customs >= FIRST_CUSTOM_PLANS && cost < self.custom_cost / self.customs as f64
+            }
+        };
+        self.generics += u64::from(chosen);
+        chosen
+    }
+
+    fn note_custom(&mut self, plan: &PlannedStatement, operator_cost: f64) {
+        self.customs += 1;
+        // Planning takes longer the more relations there are.
+        let planning = 1000.0 * operator_cost * (plan.relations.len() + 1) as f64;
+        self.custom_cost += plan.plan.estimate.total_cost + planning;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use ochre_env::Env;
+    use ochre_types::Datum;
+
+    use super::*;
+    use crate::sink::NullSink;
+    use crate::{Instance, InstanceConfig};
+
+    const TEXT: &str = "SELECT count(*) FROM t WHERE a = $1";
+
+    fn prepared_plan(session: &mut Session) -> Arc<PlannedStatement> {
+        session.parse("", TEXT, &[]).expect("parses");
+        let prepared = Arc::clone(&session.statements[""]);
+        session.sync(&mut NullSink).expect("ends");
+        let plans = prepared.plans.lock();
+        Arc::clone(plans.generic.as_ref().expect("planned").plan())
+    }
+
+    /// The same text gives several sessions one plan, until the catalog changes; a temporary table of one is its own.
+    #[test]
+    fn sessions_share_plans_for_all_values() {
+        let instance = Instance::open(Env::in_memory(), Path::new("/data"), InstanceConfig::default());
+        let instance = instance.expect("opens");
+        let mut sessions: Vec<Session> =
+            (0..3).map(|_| instance.session("postgres", "postgres").expect("a session")).collect();
+        let run = |session: &mut Session, text: &str| {
+            session.simple_query(text, &mut NullSink).expect("runs");
+        };
+        run(
+            &mut sessions[0],
+            "CREATE TABLE t (a int); INSERT INTO t SELECT i % 10 FROM generate_series(1, 1000) i",
+        );
+        let mut last = prepared_plan(&mut sessions[0]);
+        for change in ["SELECT 1", "ANALYZE t", "CREATE INDEX ON t (a)"] {
+            run(&mut sessions[1], change);
+            let plans: Vec<_> = sessions.iter_mut().map(prepared_plan).collect();
+            assert!(Arc::ptr_eq(&plans[1], &plans[2]), "after {change}");
+            assert!(!Arc::ptr_eq(&plans[1], &last), "after {change}");
+            last = Arc::clone(&plans[1]);
+        }
+        run(&mut sessions[2], "CREATE TEMPORARY TABLE t (a int)");
+        assert!(!Arc::ptr_eq(&prepared_plan(&mut sessions[2]), &prepared_plan(&mut sessions[1])));
+        run(&mut sessions[1], "BEGIN; ALTER TABLE t ADD COLUMN b int");
+        let own = prepared_plan(&mut sessions[1]);
+        assert!(!Arc::ptr_eq(&own, &prepared_plan(&mut sessions[1])), "others cannot use it");
+        run(&mut sessions[1], "ROLLBACK");
+        assert!(!Arc::ptr_eq(&own, &prepared_plan(&mut sessions[0])));
+    }
+
+    /// Five plans for values; then the one for all values, where it costs no more.
+    #[test]
+    fn values_decide_until_the_general_plan_is_as_good() {
+        let instance = Instance::open(Env::in_memory(), Path::new("/data"), InstanceConfig::default());
+        let mut session = instance.expect("opens").session("postgres", "postgres").expect("a session");
+        let setup = "CREATE TABLE t (id int PRIMARY KEY, a int); \
+                     INSERT INTO t SELECT i, i % 10 FROM generate_series(1, 1000) i; ANALYZE t";
+        session.simple_query(setup, &mut NullSink).expect("runs");
+        for (text, expected) in [(TEXT, (3, 5)), ("SELECT a FROM t WHERE id = $1", (8, 0))] {
+            session.parse("s", text, &[]).expect("parses");
+            for value in 0..8 {
+                session.bind_values("", "s", vec![Datum::Int32(value)]).expect("binds");
+                session.execute("", 0, &mut NullSink).expect("runs");
+                session.sync(&mut NullSink).expect("ends");
+            }
+            assert_eq!(session.statements["s"].plans.lock().counts(), expected, "{text}");
+            session.close_statement("s");
+        }
     }
 }

@@ -29,7 +29,7 @@ use ochre_types::{Batch, Datum};
 
 use super::Session;
 use super::context::StatementSession;
-use super::extended::Prepared;
+use super::extended::{Prepared, ResultFormats};
 use crate::sink::Sink;
 
 /// A statement with its parameters, somewhere in its run.
@@ -37,7 +37,7 @@ pub(crate) struct Portal {
     pub prepared: Arc<Prepared>,
     pub parameters: Vec<Datum>,
     /// The client's result format codes, as given.
-    pub formats: Vec<u16>,
+    pub formats: ResultFormats,
     pub options: CursorOptions,
     /// How many savepoints were set when it was made: it goes when a savepoint before it is rolled back to.
     pub depth: usize,
@@ -52,9 +52,14 @@ pub(crate) struct Portal {
 pub(crate) struct Portals {
     unnamed: Option<Portal>,
     named: HashMap<Box<str>, Portal>,
+    /// An empty list, whose memory the next parameters can have.
+    parameters: Vec<Datum>,
 }
 
 impl Portals {
+    /// Room for how many parameters is kept.
+    const KEPT_PARAMETERS: usize = 64;
+
     pub(crate) fn is_empty(&self) -> bool {
         self.unnamed.is_none() && self.named.is_empty()
     }
@@ -69,6 +74,7 @@ impl Portals {
 
     pub(crate) fn insert(&mut self, name: &str, portal: Portal) {
         if name.is_empty() {
+            self.drop_unnamed();
             self.unnamed = Some(portal);
         } else {
             self.named.insert(name.into(), portal);
@@ -80,8 +86,23 @@ impl Portals {
     }
 
     pub(crate) fn clear(&mut self) {
-        self.unnamed = None;
+        self.drop_unnamed();
         self.named.clear();
+    }
+
+    fn drop_unnamed(&mut self) {
+        if let Some(portal) = self.unnamed.take() {
+            let mut parameters = portal.parameters;
+            parameters.clear();
+            if parameters.capacity() <= Portals::KEPT_PARAMETERS {
+                self.parameters = parameters;
+            }
+        }
+    }
+
+    /// An empty list for parameters.
+    pub(crate) fn parameter_list(&mut self) -> Vec<Datum> {
+        std::mem::take(&mut self.parameters)
     }
 
     /// All with their names.
@@ -97,7 +118,7 @@ impl Portals {
     /// Removes those that do not stay.
     pub(crate) fn retain(&mut self, stays: impl Fn(&Portal) -> bool) {
         if self.unnamed.as_ref().is_some_and(|portal| !stays(portal)) {
-            self.unnamed = None;
+            self.drop_unnamed();
         }
         self.named.retain(|_, portal| stays(portal));
     }

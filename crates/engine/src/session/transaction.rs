@@ -64,6 +64,7 @@ impl Session {
             deferrable,
             interrupt: Some(Arc::clone(&self.state.interrupt)),
             lock_timeout,
+            remains: self.remains.take(),
         });
         let now = self.state.statement_time.get();
         self.state.transaction_time.set(now);
@@ -303,6 +304,7 @@ impl Session {
         let Some(mut transaction) = self.transaction.take() else {
             return Ok(());
         };
+        self.remains = transaction.remains();
         self.state.activity.transaction_ended();
         let delivery = self.take_delivery(&mut transaction)?;
         let changes = self.state.catalog.borrow_mut().take();
@@ -403,6 +405,7 @@ impl Session {
         self.block = Block::Idle;
         self.state.notices_of_session(|notices| notices.rollback_to(Default::default()));
         if let Some(transaction) = self.transaction.take() {
+            self.remains = transaction.remains();
             self.state.activity.transaction_ended();
             self.state.database.give_scans_back(self.state.catalog.borrow().list());
             self.state.catalog.borrow_mut().abort(&self.state.database);

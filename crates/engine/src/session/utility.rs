@@ -520,7 +520,7 @@ impl Session {
         sink: &mut dyn Sink,
     ) -> Result<Option<CommandTag>> {
         let (prepared, values) = self.execute_parameters(execute)?;
-        let plan = self.valid_plan(&prepared)?;
+        let plan = self.valid_plan(&prepared, &values)?;
         let tag = match protocol {
             Protocol::Simple => self.run_to_sink(&plan, &values, sink)?,
             Protocol::Extended => self.run_rows(&plan, &values, sink)?,
@@ -644,12 +644,14 @@ pub(crate) fn option_flag(option: &DefElem) -> Result<bool> {
     match &option.value {
         None => Ok(true),
         Some(DefValue::Bool(value)) => Ok(*value),
-        Some(value) => {
-            let text = value.as_text();
-            crate::settings::boolean(&text).ok_or_else(|| {
-                Error::new(SqlState::SYNTAX_ERROR, format!("{} requires a Boolean value", option.name))
-            })
-        }
+        Some(value) => match value.as_text().to_ascii_lowercase().as_str() {
+            "true" | "on" | "1" => Ok(true),
+            "false" | "off" | "0" => Ok(false),
+            _ => {
+                let message = format!("{} requires a Boolean value", option.name);
+                Err(Error::new(SqlState::SYNTAX_ERROR, message))
+            }
+        },
     }
 }
 

@@ -19,6 +19,7 @@ use std::sync::{Arc, LazyLock, OnceLock};
 use ochre_base::{Error, Result, SqlState};
 
 pub use parsed::Parsed;
+pub(crate) use parsed::PlanChoice;
 pub use table::{
     ACCEPTED_STORAGE_PARAMETERS, ACCEPTED_VACUUM_OPTIONS, Context, GIN_STORAGE_PARAMETERS, Kind, SETTINGS,
     Setting, find,

@@ -39,8 +39,21 @@ pub struct Parsed {
     /// `track_functions`: which calls are counted.
     pub(crate) track_functions: Tracked,
     pub planner: PlannerSettings,
+    /// `plan_cache_mode`.
+    pub(crate) plan_choice: PlanChoice,
     /// A number for the values that plans depend on: sessions with equal values share plans.
     pub plan_fingerprint: u64,
+}
+
+/// Which plans statements run with that were prepared with parameters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum PlanChoice {
+    /// Plans for their values, until one for all values is expected to be as good.
+    Cheaper,
+    /// Plans for all values.
+    Generic,
+    /// Plans for their values.
+    Custom,
 }
 
 impl Parsed {
@@ -115,6 +128,11 @@ impl Parsed {
                     .map(str::to_owned)
                     .collect(),
                 ..PlannerSettings::default()
+            },
+            plan_choice: match settings.text("plan_cache_mode") {
+                "force_generic_plan" => PlanChoice::Generic,
+                "force_custom_plan" => PlanChoice::Custom,
+                _ => PlanChoice::Cheaper,
             },
             plan_fingerprint: settings.fingerprint(),
         }

@@ -280,9 +280,7 @@ fn options(read_only: bool) -> TransactionOptions {
     TransactionOptions {
         isolation: IsolationLevel::ReadCommitted,
         read_only,
-        deferrable: false,
-        interrupt: None,
-        lock_timeout: None,
+        ..TransactionOptions::default()
     }
 }
 

@@ -439,6 +439,12 @@ impl KeyRecheck {
 }
 
 impl Operator for IndexScan {
+    fn recycle(&mut self, batch: Batch) {
+        if self.point.is_some() {
+            self.rows.decoder.recycle(batch);
+        }
+    }
+
     fn next(&mut self, ctx: &ExecContext<'_>) -> Result<Option<Batch>> {
         if self.point.is_some() {
             return self.look_up(ctx);

@@ -45,7 +45,7 @@ use ochre_base::{Error, Oid, Result, SqlState};
 use ochre_catalog::{CatalogSnapshot, RelationDescriptor};
 use ochre_expr::{Expr, FunctionRef, SessionContext};
 use ochre_parser::ast;
-use ochre_types::SqlType;
+use ochre_types::{Datum, SqlType};
 
 use crate::logical::{
     ColumnId, ColumnInfo, Logical, LogicalBody, LogicalCte, LogicalStatement, Subquery, TableId, TableUse,
@@ -74,6 +74,8 @@ pub struct ParamTypes {
     variables: Option<Arc<dyn Variables>>,
     /// Names in FROM that stand for rows that the session has at hand.
     row_sets: RowSets,
+    /// The values that alone the plan is to serve, if it is for certain ones.
+    values: Vec<Datum>,
 }
 
 /// Names with the functions that give their rows.
@@ -122,23 +124,19 @@ impl ParamTypes {
             .iter()
             .map(|oid| (oid.is_valid() && *oid != SqlType::UNKNOWN.oid).then(|| catalog.sql_type(*oid)))
             .collect();
-        ParamTypes { types, fixed: false, variables: None, row_sets: RowSets::default() }
+        ParamTypes { types, ..ParamTypes::default() }
     }
 
     /// Parameters of these types and no others.
     pub fn of_types(types: &[SqlType]) -> ParamTypes {
-        ParamTypes {
-            types: types.iter().map(|ty| Some(*ty)).collect(),
-            fixed: true,
-            variables: None,
-            row_sets: RowSets::default(),
-        }
+        let types = types.iter().map(|ty| Some(*ty)).collect();
+        ParamTypes { types, fixed: true, ..ParamTypes::default() }
     }
 
     /// Parameters of these types and no others, some of which have names.
     pub fn of_routine(types: &[SqlType], variables: Arc<dyn Variables>) -> ParamTypes {
         let types = types.iter().map(|ty| Some(*ty)).collect();
-        ParamTypes { types, fixed: true, variables: Some(variables), row_sets: RowSets::default() }
+        ParamTypes { types, fixed: true, variables: Some(variables), ..ParamTypes::default() }
     }
 
     /// The same where these names in FROM stand for rows.
@@ -148,7 +146,16 @@ impl ParamTypes {
 
     /// No parameters are allowed: `$1` is 42P02.
     pub fn none() -> ParamTypes {
-        ParamTypes { types: Vec::new(), fixed: true, variables: None, row_sets: RowSets::default() }
+        ParamTypes { fixed: true, ..ParamTypes::default() }
+    }
+
+    /// The same for a plan that serves these values alone: they are known when it is made.
+    pub fn with_values(self, values: &[Datum]) -> ParamTypes {
+        ParamTypes { values: values.to_vec(), ..self }
+    }
+
+    pub(crate) fn values(&self) -> &[Datum] {
+        &self.values
     }
 
     /// The types as they stand.

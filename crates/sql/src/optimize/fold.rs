@@ -4,8 +4,8 @@ use ochre_base::Result;
 use ochre_expr::{CastKind, EvalContext, Expr, SessionContext, Volatility, btree_comparison, eval_const};
 use ochre_types::{Datum, SqlType, oids};
 
-use super::each_root;
-use crate::logical::{Logical, LogicalBody, LogicalStatement};
+use super::{each_modify_expr, each_root};
+use crate::logical::{Logical, LogicalStatement};
 use crate::plan::{Operation, comparison_of};
 use crate::walk::{each_expr_mut, each_node_mut};
 
@@ -16,25 +16,7 @@ pub(super) fn apply(statement: &mut LogicalStatement, session: &dyn SessionConte
         each_node_mut(plan, &mut |node| fold_operator(node, &context));
         Ok(())
     })?;
-    let modify = |body: &mut LogicalBody| {
-        if let LogicalBody::Modify(modify) = body {
-            modify.assignments.iter_mut().for_each(|(_, value)| fold(value, &context));
-            modify.predicates.iter_mut().for_each(|predicate| fold(predicate, &context));
-            if let Some(returning) = &mut modify.returning {
-                returning.iter_mut().for_each(|(expr, _)| fold(expr, &context));
-            }
-            let actions = modify.merge.iter_mut().flat_map(|merge| &mut merge.actions);
-            actions.flat_map(|action| action.exprs_mut()).for_each(|expr| fold(expr, &context));
-            if let Some((assignments, filter)) =
-                modify.on_conflict.as_mut().and_then(|conflict| conflict.update.as_mut())
-            {
-                assignments.iter_mut().for_each(|(_, value)| fold(value, &context));
-                filter.iter_mut().for_each(|filter| fold(filter, &context));
-            }
-        }
-    };
-    modify(&mut statement.body);
-    statement.ctes.iter_mut().for_each(|cte| modify(&mut cte.body));
+    each_modify_expr(statement, &mut |expr| fold(expr, &context));
     Ok(())
 }
 

@@ -15,9 +15,11 @@ mod unnest_aggregates;
 
 use ochre_base::Result;
 use ochre_expr::{EvalContext, Expr, SessionContext};
+use ochre_types::Datum;
 
 use crate::logical::{Logical, LogicalBody, LogicalStatement};
 use crate::plan::PlannerSettings;
+use crate::walk::{each_expr_mut, each_node_mut};
 
 pub(crate) use or_restrictions::or_restriction;
 
@@ -87,6 +89,44 @@ pub(crate) fn each_root(
         change(&mut subquery.query.plan, &mut roots)?;
     }
     Ok(())
+}
+
+/// Calls `change` with every expression that is a part of a change of rows, and of no plan.
+fn each_modify_expr(statement: &mut LogicalStatement, change: &mut dyn FnMut(&mut Expr)) {
+    let bodies = statement.ctes.iter_mut().map(|cte| &mut cte.body).chain([&mut statement.body]);
+    for body in bodies {
+        let LogicalBody::Modify(modify) = body else { continue };
+        modify.assignments.iter_mut().for_each(|(_, value)| change(value));
+        modify.predicates.iter_mut().for_each(&mut *change);
+        modify.returning.iter_mut().flatten().for_each(|(expr, _)| change(expr));
+        let actions = modify.merge.iter_mut().flat_map(|merge| &mut merge.actions);
+        actions.flat_map(|action| action.exprs_mut()).for_each(&mut *change);
+        let update = modify.on_conflict.as_mut().and_then(|conflict| conflict.update.as_mut());
+        if let Some((assignments, filter)) = update {
+            assignments.iter_mut().for_each(|(_, value)| change(value));
+            filter.iter_mut().for_each(&mut *change);
+        }
+    }
+}
+
+/// Puts the values of parameters in the places of the parameters, for a plan that serves these values alone.
+///
+/// # Errors
+/// Internal ones.
+pub(crate) fn put_values(statement: &mut LogicalStatement, values: &[Datum]) -> Result<()> {
+    let mut put = |expr: &mut Expr| {
+        expr.transform_in_place(&mut |node| match node {
+            Expr::Parameter { index, ty } if index < values.len() => {
+                Expr::Constant { value: values[index].clone(), ty }
+            }
+            other => other,
+        });
+    };
+    each_modify_expr(statement, &mut put);
+    each_root(statement, &mut |plan, _| {
+        each_node_mut(plan, &mut |node| each_expr_mut(node, &mut put));
+        Ok(())
+    })
 }
 
 /// What a rule may need besides the plan.

@@ -114,6 +114,9 @@ impl<'a> Planner<'a> {
         let mut bound = Binder::new(self.catalog, self.search_path, self.session, params).bind(statement)?;
         let detaching = crate::partition::Detaching::of_transaction(self.settings.snapshot);
         crate::inherit::expand(&mut bound, self.catalog, self.search_path, detaching)?;
+        if !params.values().is_empty() {
+            optimize::put_values(&mut bound, params.values())?;
+        }
         Ok(bound)
     }
 
