@@ -29,11 +29,13 @@ pub struct Execution {
     run: RunState,
     root: BoxOperator,
     instrumentation: Option<Arc<Instrumentation>>,
-    /// What RETURNING gave, and which batch of it comes next.
+    /// What RETURNING, or a query with changes in WITH, gave, and which batch of it comes next.
     returned: Option<(RowStore, usize)>,
     ended: bool,
     started: bool,
     is_light: bool,
+    /// Whether WITH entries change rows.
+    changes_in_with: bool,
     /// Whether it runs within another statement.
     is_nested: bool,
 }
@@ -61,9 +63,12 @@ impl Execution {
         instrumentation: Option<Arc<Instrumentation>>,
     ) -> Result<Execution> {
         let builder = Builder::new(plan, relations, instrumentation.clone());
+        let root = builder.build(&plan.plan)?;
+        let run = RunState::new(plan, &builder)?;
         Ok(Execution {
-            root: builder.build(&plan.plan)?,
-            run: RunState::new(plan, &builder)?,
+            root,
+            changes_in_with: run.has_data_modifying(),
+            run,
             instrumentation,
             returned: None,
             ended: false,
@@ -79,7 +84,8 @@ impl Execution {
     }
 
     /// The next rows, never an empty batch; `None` at the end. For INSERT, UPDATE and DELETE without RETURNING the
-    /// first call does everything and gives `None`; with RETURNING it does everything, too, before it gives rows.
+    /// first call does everything and gives `None`; with RETURNING it does everything, too, before it gives rows, and so it
+    /// does for a query with WITH entries that change rows: these run to their ends when the main query has ended.
     ///
     /// # Errors
     /// The statement's.
@@ -88,14 +94,8 @@ impl Execution {
             return Ok(None);
         }
         let ctx = ExecContext::new(statement, &self.run, &self.run.main);
-        if !std::mem::replace(&mut self.started, true) {
-            self.run.start_data_modifying(&ctx)?;
-            if self.run.plan.command == CommandKind::Select && !self.run.plan.read_only && !self.is_nested {
-                // Its data-modifying WITH entries have run to their ends.
-                after::finish(&ctx)?;
-            }
-        }
-        if self.run.plan.command == CommandKind::Select {
+        self.started = true;
+        if self.run.plan.command == CommandKind::Select && !self.changes_in_with {
             let batch = self.root.next(&ctx)?;
             self.ended = batch.is_none();
             return Ok(batch);
@@ -103,8 +103,8 @@ impl Execution {
         if !self.run.plan.returns_rows {
             let batch = self.root.next(&ctx)?;
             self.ended = batch.is_none();
-            if self.ended && !self.is_nested {
-                after::finish(&ctx)?;
+            if self.ended {
+                self.finish_changes(&ctx)?;
             }
             return Ok(batch);
         }
@@ -114,9 +114,7 @@ impl Execution {
             while let Some(batch) = self.root.next(&ctx)? {
                 store.append(batch)?;
             }
-            if !self.is_nested {
-                after::finish(&ctx)?;
-            }
+            self.finish_changes(&ctx)?;
             self.returned = Some((store, 0));
         }
         let (store, next) = self.returned.as_mut().expect("made above");
@@ -129,6 +127,14 @@ impl Execution {
     /// Takes back rows that were sent; the next ones may be made in their memory.
     pub fn recycle(&mut self, batch: Batch) {
         self.root.recycle(batch);
+    }
+
+    /// What is left to do when the main query has ended.
+    fn finish_changes(&self, ctx: &ExecContext<'_>) -> Result<()> {
+        if self.changes_in_with {
+            self.run.finish_data_modifying(ctx)?;
+        }
+        if self.is_nested { Ok(()) } else { after::finish(ctx) }
     }
 
     /// As [`Execution::next`], for at most about `rows` rows: expressions of the select list are computed, and rows locked,

@@ -203,9 +203,17 @@ impl RunState {
         self.commands.borrow_mut().clear();
     }
 
-    /// Runs the data-modifying CTEs to their ends, whether or not anything reads them.
-    pub(crate) fn start_data_modifying(&self, ctx: &ExecContext<'_>) -> Result<()> {
-        for (number, cte) in self.plan.ctes.iter().enumerate() {
+    /// Whether some CTE changes rows.
+    pub(crate) fn has_data_modifying(&self) -> bool {
+        self.plan.ctes.iter().any(|cte| cte.modifies)
+    }
+
+    /// Runs the data-modifying CTEs to their ends, however much of them the main query has read.
+    ///
+    /// The last one comes first, so that one which reads another has read it before that goes on by itself; what two of
+    /// them do to one row, the later entry has done, as in PostgreSQL.
+    pub(crate) fn finish_data_modifying(&self, ctx: &ExecContext<'_>) -> Result<()> {
+        for (number, cte) in self.plan.ctes.iter().enumerate().rev() {
             if cte.modifies {
                 self.cte_batch(ctx, number, usize::MAX - 1)?;
             }
