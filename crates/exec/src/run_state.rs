@@ -172,6 +172,7 @@ impl RunState {
                 requirements: Box::default(),
                 namespaces: Box::default(),
                 read_only: true,
+                cursor_tables: Box::default(),
                 disabled: ochre_sql::DisabledMethods::default(),
             })
         });

@@ -128,6 +128,8 @@ pub struct LogicalStatement {
     pub namespaces: Vec<Oid>,
     /// Correlated aggregates have become joins, which need not be cheaper.
     pub unnested_aggregates: bool,
+    /// The tables whose row ids stand behind a cursor's query's columns.
+    pub cursor_tables: Vec<Oid>,
 }
 
 /// The two kinds of statements.
@@ -235,6 +237,8 @@ pub enum Logical {
         locks: Vec<RowLock>,
         /// What every row of the input satisfies, to be looked at again when a row has changed.
         predicates: Vec<Expr>,
+        /// A clause of a query around asks for it, too.
+        inherited: bool,
     },
 }
 

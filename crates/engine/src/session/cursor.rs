@@ -12,15 +12,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ochre_base::{Error, Oid, Result, RowId, SqlState};
-use ochre_catalog::RelationKind;
 use ochre_parser::ast::{
-    CurrentOf, DeclareCursorStmt, Distinct, Expr, FetchDirection, FetchStmt, FromItem, FromTable,
-    LockStrength, ObjectName, Pos, Relation, SelectBody, SelectStmt, Statement, Target,
+    CurrentOf, DeclareCursorStmt, Expr, FetchDirection, FetchStmt, LockStrength, SelectStmt, Statement,
 };
 use ochre_sql::physical::{OutputColumn, PlannedStatement};
 use parking_lot::Mutex;
 
 use super::extended::{Parameters, Prepared, ResultFormats};
+use super::plan::Asking;
 use super::portal::{
     ALL_ROWS, CursorOptions, Move, OpenQuery, Portal, PortalState, RowIdColumn, Scroll, can_repeat,
     is_simple_scan,
@@ -152,67 +151,16 @@ impl Session {
         types: &[Oid],
     ) -> Result<(Arc<PlannedStatement>, Vec<RowIdColumn>, bool)> {
         let locks = !query.locking.is_empty();
-        let tables = self.updatable_tables(query);
-        if !tables.is_empty() {
-            let mut with_ids = query.clone();
-            if let SelectBody::Select(core) = &mut with_ids.body {
-                for (alias, _) in &tables {
-                    let column = format!("{}.ctid", quote_identifier(alias));
-                    let expr = ochre_parser::parse_expression(&column)?;
-                    core.targets.push(Target { expr, alias: None, pos: Pos::NONE });
-                }
-            }
-            let statement = Statement::Select(with_ids.into());
-            let plan = self.plan_for_cursor(&statement, types)?;
-            if locks || is_simple_scan(&plan.plan) {
-                let visible = plan.row_shape.len() - tables.len();
-                let columns = tables.iter().enumerate();
-                let row_ids =
-                    columns.map(|(i, (_, table))| RowIdColumn { table: *table, column: visible + i });
-                return Ok((Arc::clone(&plan), row_ids.collect(), locks));
-            }
-        }
         let statement = Statement::Select(query.clone().into());
-        let plan = self.plan_for_cursor(&statement, types)?;
-        Ok((plan, Vec::new(), locks))
-    }
-
-    /// The tables, with the names they go by, whose rows a query's rows come from one by one: the only table of a plain
-    /// query, or those that it locks rows of.
-    fn updatable_tables(&self, query: &SelectStmt) -> Vec<(String, Oid)> {
-        let SelectBody::Select(core) = &query.body else { return Vec::new() };
-        let plain = core.distinct == Distinct::All
-            && core.group_by.is_empty()
-            && core.having.is_none()
-            && core.windows.is_empty();
-        if !plain || core.into.is_some() {
-            return Vec::new();
+        let plan = self.plan_for_cursor(&statement, types, Asking::ByCursor)?;
+        if !plan.cursor_tables.is_empty() && !locks && !is_simple_scan(&plan.plan) {
+            let plan = self.plan_for_cursor(&statement, types, Asking::BitByBit)?;
+            return Ok((plan, Vec::new(), locks));
         }
-        let mut tables = tables_of(&core.from);
-        if query.locking.is_empty() {
-            match (core.from.as_slice(), tables.as_slice()) {
-                ([FromItem::Table(_)], [_]) => {}
-                _ => return Vec::new(),
-            }
-        } else {
-            let all = query.locking.iter().any(|clause| clause.relations.is_empty());
-            tables.retain(|table| {
-                let alias = alias_of(table);
-                all || query.locking.iter().any(|c| c.relations.iter().any(|name| *name.name() == *alias))
-            });
-        }
-        let ctes = query.with.as_ref().map(|with| with.ctes.as_slice()).unwrap_or_default();
-        let found = tables.into_iter().filter_map(|table| {
-            let name: &ObjectName = &table.relation.name;
-            if name.schema().is_none() && ctes.iter().any(|cte| *cte.name == **name.name()) {
-                return None;
-            }
-            let relation = self.state.find_relation(name).ok()??;
-            let stored = matches!(relation.kind, RelationKind::Table | RelationKind::MaterializedView);
-            let alone = table.relation.only || !relation.inheritance.has_children;
-            (stored && alone && !relation.builtin).then(|| (alias_of(table).to_string(), relation.oid))
-        });
-        found.collect()
+        let visible = plan.row_shape.len() - plan.cursor_tables.len();
+        let tables = plan.cursor_tables.iter().enumerate();
+        let row_ids = tables.map(|(i, table)| RowIdColumn { table: *table, column: visible + i }).collect();
+        Ok((plan, row_ids, locks))
     }
 
     /// The shape of what a FETCH sends; `None` for MOVE, and while there is no such cursor.
@@ -501,25 +449,6 @@ fn check_options(declare: &DeclareCursorStmt) -> Result<()> {
             .detail("Insensitive cursors must be READ ONLY."));
     }
     Ok(())
-}
-
-/// The tables of a FROM item and of the joins in it.
-fn tables_of(items: &[FromItem]) -> Vec<&FromTable> {
-    let mut tables = Vec::new();
-    let mut open: Vec<&FromItem> = items.iter().rev().collect();
-    while let Some(item) = open.pop() {
-        match item {
-            FromItem::Table(table) => tables.push(&**table),
-            FromItem::Join(join) => open.extend([&join.right, &join.left]),
-            _ => {}
-        }
-    }
-    tables
-}
-
-fn alias_of(table: &FromTable) -> &str {
-    let Relation { name, .. } = &table.relation;
-    table.alias.as_ref().map_or_else(|| &**name.name(), |alias| &*alias.name)
 }
 
 fn direction(direction: FetchDirection) -> Move {

@@ -17,7 +17,7 @@ use ochre_sql::physical::{OutputColumn, PhysicalPlan, PlannedStatement};
 use ochre_types::{ArrayValue, Batch, Datum, SqlType, encode_binary_at, oids, print_text_at};
 
 use super::Session;
-use super::plan::{QueryParameters, own_statement};
+use super::plan::{Asking, QueryParameters, own_statement};
 use super::simple::is_plannable;
 use super::utility::{is_select_into, without_into};
 
@@ -140,7 +140,7 @@ impl Session {
                 parameters.types()
             }
         };
-        let (_, plan) = self.plan_and_lock(&query, &types, true)?;
+        let (_, plan) = self.plan_and_lock(&query, &types, Asking::AtOnce)?;
         Ok(Some(Planned { plan, values: parameters.values() }))
     }
 

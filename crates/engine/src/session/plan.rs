@@ -29,6 +29,17 @@ pub(crate) trait QueryParameters {
     fn values(&self) -> Vec<Datum>;
 }
 
+/// How a query's rows are asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Asking {
+    /// All at once: threads may help.
+    AtOnce,
+    /// Bit by bit.
+    BitByBit,
+    /// Bit by bit, and WHERE CURRENT OF may mean one of them.
+    ByCursor,
+}
+
 /// What a plan was made under.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct PlanStamp {
@@ -99,17 +110,18 @@ impl Session {
         &self,
         statement: &Statement,
         mut parameters: ParamTypes,
-        may_be_parallel: bool,
+        asking: Asking,
     ) -> Result<(PlanStamp, Arc<PlannedStatement>)> {
         let stamp = self.stamp();
         let catalog = self.state.catalog();
         let mut settings = self.state.settings.borrow().parsed().planner.clone();
         settings.snapshot = stamp.snapshot;
-        if !may_be_parallel {
+        if asking != Asking::AtOnce {
             settings.max_parallel_workers_per_gather = 0;
         }
         let session = StatementSession::new(self);
-        let planner = Planner::new(&catalog, &stamp.path, &session, &settings);
+        let mut planner = Planner::new(&catalog, &stamp.path, &session, &settings);
+        planner.for_cursor = asking == Asking::ByCursor;
         let plan = Arc::new(planner.plan(statement, &mut parameters)?);
         Ok((stamp, plan))
     }
@@ -120,7 +132,11 @@ impl Session {
         statement: &Statement,
         parameter_types: &[Oid],
     ) -> Result<(PlanStamp, Arc<PlannedStatement>)> {
-        self.plan_and_lock(statement, &|| ParamTypes::new(&self.state.catalog(), parameter_types), true)
+        self.plan_and_lock(
+            statement,
+            &|| ParamTypes::new(&self.state.catalog(), parameter_types),
+            Asking::AtOnce,
+        )
     }
 
     /// As [`Session::plan_parameterised`], for a query that is asked for its rows bit by bit, and perhaps backwards.
@@ -128,8 +144,9 @@ impl Session {
         &self,
         statement: &Statement,
         parameter_types: &[Oid],
+        asking: Asking,
     ) -> Result<Arc<PlannedStatement>> {
-        self.plan_and_lock(statement, &|| ParamTypes::new(&self.state.catalog(), parameter_types), false)
+        self.plan_and_lock(statement, &|| ParamTypes::new(&self.state.catalog(), parameter_types), asking)
             .map(|(_, plan)| plan)
     }
 
@@ -139,10 +156,10 @@ impl Session {
         &self,
         statement: &Statement,
         parameters: &dyn Fn() -> ParamTypes,
-        may_be_parallel: bool,
+        asking: Asking,
     ) -> Result<(PlanStamp, Arc<PlannedStatement>)> {
         for _ in 0..MAX_REPLANS {
-            let (stamp, plan) = self.plan_once(statement, parameters(), may_be_parallel)?;
+            let (stamp, plan) = self.plan_once(statement, parameters(), asking)?;
             self.lock_plan(&plan)?;
             if self.state.catalog_version() == stamp.catalog {
                 return Ok((stamp, plan));
@@ -192,7 +209,7 @@ impl Session {
         let mut statements = ochre_parser::parse(shape).ok()?;
         let raw = statements.pop().filter(|raw| statements.is_empty() && is_plannable(&raw.stmt))?;
         let (made_under, plan) =
-            self.plan_once(&raw.stmt, ParamTypes::new(&self.state.catalog(), types), true).ok()?;
+            self.plan_once(&raw.stmt, ParamTypes::new(&self.state.catalog(), types), Asking::AtOnce).ok()?;
         let usable = made_under == *stamp && plan.parameters.len() == types.len() && is_insensitive(&plan);
         usable.then_some(plan)
     }
@@ -256,7 +273,7 @@ impl Session {
         }
         let oids = prepared.parameter_oids();
         let types = || ParamTypes::new(&self.state.catalog(), &oids).with_values(values);
-        let plan = prepared.check_shape(self.plan_and_lock(statement, &types, true)?.1)?;
+        let plan = prepared.check_shape(self.plan_and_lock(statement, &types, Asking::AtOnce)?.1)?;
         prepared.plans.lock().note_custom(&plan, operator_cost);
         Ok(plan)
     }

@@ -702,6 +702,7 @@ mod tests {
             requirements: Box::default(),
             namespaces: Box::default(),
             read_only: true,
+            cursor_tables: Box::default(),
             disabled: ochre_sql::DisabledMethods::default(),
         });
         let running = Arc::new(AtomicUsize::new(0));

@@ -343,6 +343,7 @@ pub fn statement(command: CommandKind, plan: Arc<PhysicalPlan>, slots: usize) ->
         requirements: Box::default(),
         namespaces: Box::default(),
         read_only: command == CommandKind::Select,
+        cursor_tables: Box::default(),
         disabled: ochre_sql::DisabledMethods::default(),
     })
 }

@@ -11,7 +11,7 @@ use ochre_types::{PhysicalType, SqlType, oids};
 
 use super::call::ResolvedCall;
 use super::level::Clause;
-use super::scope::{CteScope, CteTarget, ItemColumn, ItemColumns, RelationName, Scope, ScopeItem};
+use super::scope::{CteScope, CteTarget, ItemColumn, ItemColumns, ItemKind, RelationName, Scope, ScopeItem};
 use super::{Binder, MAX_VIEW_DEPTH, stored_text};
 use crate::logical::{
     ColumnId, Expansion, FunctionCall, FunctionGet, Join, JoinKind, Logical, LogicalBody, SampleGet, TableId,
@@ -58,7 +58,9 @@ impl ScopeItem {
             alias,
             schema: None,
             columns,
+            kind: if table.is_some() { ItemKind::Relation } else { ItemKind::Query },
             table,
+            lifted: Vec::new(),
             columns_visible: true,
             relation_visible: true,
             lateral_only: false,
@@ -315,6 +317,7 @@ impl Binder<'_> {
         }
         let alias = table.alias.as_ref().map_or(name, |alias| Arc::from(alias.name.as_str()));
         let mut item = ScopeItem::visible(Some(Arc::clone(&alias)), ItemColumns::Listed(columns));
+        item.kind = ItemKind::Rows;
         let call = FunctionCall::Set { function: resolved.function, args: Vec::new(), ty };
         let get = FunctionGet { alias, functions: vec![(call, ids)], ordinality: None };
         let plan = self.with_row(Logical::Function(Box::new(get)), &mut item, scope.depth);
@@ -369,6 +372,13 @@ impl Binder<'_> {
         let select = stored_text::view_query(view)?;
         let inner =
             Scope { items: Vec::new(), parent: None, ctes: CteScope::default(), depth: scope.depth + 1 };
+        let lock = self.lock_of_item(Some(&name.alias));
+        if lock.is_some() {
+            self.use_relation(view, RelationAccess { lock: true, ..RelationAccess::default() });
+            self.require_also(requirement, Privileges::UPDATE);
+        }
+        let is_barrier = super::requirements::is_barrier(view);
+        self.ask_for_view_lock(lock, is_barrier);
         self.view_depth += 1;
         // A stored text names everything outside pg_catalog in a way that no path changes.
         let path = std::mem::replace(&mut self.search_path, &ochre_catalog::IMPLICIT_NAMESPACES);
@@ -379,7 +389,8 @@ impl Binder<'_> {
         self.search_path = path;
         self.view_depth -= 1;
         let mut query = query?;
-        if super::requirements::is_barrier(view) {
+        let lifted = self.lifted.take();
+        if is_barrier {
             // No condition goes down through a limit, though this one limits nothing.
             let input = Box::new(query.plan);
             query.plan = Logical::Limit { input, limit: None, offset: None, ties: None };
@@ -392,6 +403,16 @@ impl Binder<'_> {
         for (column, (id, output)) in view.live_columns().zip(&query.output) {
             let expr = Expr::Column { index: *id, ty: output.ty };
             columns.push(ItemColumn { name: Arc::clone(&column.name), expr });
+        }
+        if let Some(tables) = lifted {
+            let (plan, mut columns) = self.lift(query.plan, columns, &tables, scope.depth)?;
+            if let Some(renames) = &table.alias {
+                self.rename_columns(&mut columns, renames, table.pos)?;
+            }
+            let item = ScopeItem::of_relation(name, ItemColumns::Listed(columns));
+            let mut item = ScopeItem { lifted: tables, requirement, ..item };
+            let plan = self.with_row(plan, &mut item, scope.depth);
+            return Ok(FromPart { plan, items: vec![item], lateral: false });
         }
         let (plan, mut columns) = self.rename_output(query.plan, columns, scope.depth, Some(view));
         if let Some(requirement) = requirement {
@@ -514,6 +535,7 @@ impl Binder<'_> {
             self.rename_columns(&mut columns, renames, table.pos)?;
         }
         let mut item = ScopeItem::visible(Some(alias), ItemColumns::Listed(columns));
+        item.kind = ItemKind::With;
         let plan = self.with_row(plan, &mut item, scope.depth);
         Ok(FromPart { plan, items: vec![item], lateral: false })
     }
@@ -521,7 +543,11 @@ impl Binder<'_> {
     fn bind_from_subquery(&mut self, subquery: &ast::FromSubquery, scope: &Scope<'_>) -> Result<FromPart> {
         let mut inner = if subquery.lateral { scope.child() } else { scope.sibling() };
         inner.depth = scope.depth + 1;
+        let alias: Option<Arc<str>> = subquery.alias.as_ref().map(|alias| Arc::from(alias.name.as_str()));
+        let lock = self.lock_of_item(alias.as_deref());
+        self.ask_for_lock(lock);
         let query = self.bind_query(&subquery.query, &inner)?;
+        let lifted = self.lifted.take();
         let mut columns: Vec<ItemColumn> = query
             .output
             .iter()
@@ -533,7 +559,10 @@ impl Binder<'_> {
         let mut plan = query.plan;
         // A column of another item that is handed on is a column of its own: beside a missing row it is NULL.
         let inner_depth = inner.depth;
-        if subquery.lateral && query.output.iter().any(|(id, _)| self.columns[*id].depth < inner_depth) {
+        if let Some(tables) = &lifted {
+            (plan, columns) = self.lift(plan, columns, tables, scope.depth)?;
+        } else if subquery.lateral && query.output.iter().any(|(id, _)| self.columns[*id].depth < inner_depth)
+        {
             (plan, columns) = self.rename_output(plan, columns, scope.depth, None);
         }
         // From here on they are columns of the query that the item stands in.
@@ -546,8 +575,8 @@ impl Binder<'_> {
         if let Some(renames) = &subquery.alias {
             self.rename_columns(&mut columns, renames, subquery.pos)?;
         }
-        let alias = subquery.alias.as_ref().map(|alias| Arc::from(alias.name.as_str()));
         let mut item = ScopeItem::visible(alias, ItemColumns::Listed(columns));
+        item.lifted = lifted.unwrap_or_default();
         let plan = self.with_row(plan, &mut item, scope.depth);
         Ok(FromPart { plan, items: vec![item], lateral: subquery.lateral })
     }
@@ -610,6 +639,7 @@ impl Binder<'_> {
             self.rename_columns(&mut columns, renames, from.pos)?;
         }
         let mut item = ScopeItem::visible(Some(Arc::clone(&alias)), ItemColumns::Listed(columns));
+        item.kind = ItemKind::Function;
         item.scalar_function = scalar && !from.ordinality;
         let plan = Logical::Function(Box::new(FunctionGet { alias, functions, ordinality }));
         let plan = self.with_row(plan, &mut item, scope.depth);
@@ -850,11 +880,13 @@ impl Binder<'_> {
             }
             let mut joined = ScopeItem::visible(None, ItemColumns::Listed(columns));
             joined.relation_visible = false;
+            joined.kind = ItemKind::Join;
             items.push(joined);
             if let Some(alias) = using_alias {
                 let mut item =
                     ScopeItem::visible(Some(Arc::from(alias.as_str())), ItemColumns::Listed(merged));
                 item.columns_visible = false;
+                item.kind = ItemKind::Join;
                 self.check_aliases(&items, std::slice::from_ref(&item))?;
                 items.push(item);
             }
@@ -886,7 +918,8 @@ impl Binder<'_> {
                 item.relation_visible = false;
             }
             let name = Some(Arc::from(alias.name.as_str()));
-            items.push(ScopeItem::visible(name, ItemColumns::Listed(columns)));
+            let joined = ScopeItem::visible(name, ItemColumns::Listed(columns));
+            items.push(ScopeItem { kind: ItemKind::Join, ..joined });
         }
         let mut plan = Logical::Join(Box::new(Join {
             kind,

@@ -22,6 +22,7 @@ mod from;
 mod group;
 mod hypothetical;
 mod level;
+mod locking;
 mod merge;
 mod overload;
 mod parts;
@@ -212,6 +213,14 @@ pub struct Binder<'a> {
     view_depth: u32,
     /// An item of FROM is being bound that rows of an outer join may come without.
     beside_missing: bool,
+    /// What is asked of the query that is bound next.
+    asked: locking::Asked,
+    /// What row locks ask of the items of FROM that are being bound.
+    item_locks: Vec<locking::ItemLock>,
+    /// The tables of the query just bound, when the query around it locks their rows.
+    lifted: Option<Vec<TableId>>,
+    /// The tables whose row ids a cursor's query gives behind its columns.
+    cursor_tables: Vec<Oid>,
     /// Whole rows that items of FROM have as columns, and those of them that something mentions.
     rows_made: HashSet<ColumnId>,
     rows_used: HashSet<ColumnId>,
@@ -255,6 +264,10 @@ impl<'a> Binder<'a> {
             namespaces: RefCell::default(),
             view_depth: 0,
             beside_missing: false,
+            asked: locking::Asked::default(),
+            item_locks: Vec::new(),
+            lifted: None,
+            cursor_tables: Vec::new(),
             rows_made: HashSet::new(),
             rows_used: HashSet::new(),
             levels: Vec::new(),
@@ -262,6 +275,15 @@ impl<'a> Binder<'a> {
             hide_positions: 0,
             edits: None,
         }
+    }
+
+    /// As [`Binder::bind`] for a cursor: [`LogicalStatement::cursor_tables`] tells which row ids there are behind the columns.
+    ///
+    /// # Errors
+    /// As [`Binder::bind`].
+    pub fn bind_cursor(mut self, statement: &ast::Statement) -> Result<LogicalStatement> {
+        self.asked.row_ids = true;
+        self.bind(statement)
     }
 
     /// Binds a query or a data-modifying statement.
@@ -331,6 +353,7 @@ impl<'a> Binder<'a> {
             requirements: self.requirements,
             namespaces: self.namespaces.into_inner(),
             unnested_aggregates: false,
+            cursor_tables: self.cursor_tables,
         })
     }
 

@@ -42,8 +42,12 @@ pub(crate) struct ScopeItem {
     pub schema: Option<Arc<str>>,
     /// Its columns.
     pub columns: ItemColumns,
+    /// What it is.
+    pub kind: ItemKind,
     /// The table that it is, whatever its columns are called.
     pub table: Option<TableId>,
+    /// The tables that a sub-query or view has when row locks of this query mean them.
+    pub lifted: Vec<TableId>,
     /// Whether unqualified names find its columns.
     pub columns_visible: bool,
     /// Whether qualified names find it.
@@ -58,6 +62,27 @@ pub(crate) struct ScopeItem {
     pub row: Option<ColumnId>,
     /// Of a view that is changed: the requirement that its columns, which are those of its base table, belong to.
     pub requirement: Option<usize>,
+}
+
+/// What a FROM item is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ItemKind {
+    /// A table.
+    Relation,
+    /// A sub-query or view.
+    Query,
+    Join,
+    Function,
+    With,
+    /// Rows that the session has at hand.
+    Rows,
+}
+
+impl ScopeItem {
+    /// The tables of this query whose rows a lock of the item means.
+    pub fn locked_tables(&self) -> impl Iterator<Item = TableId> + '_ {
+        self.table.into_iter().chain(self.lifted.iter().copied())
+    }
 }
 
 /// The columns of a FROM item.

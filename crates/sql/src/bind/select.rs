@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use ochre_base::{Error, Result, SqlState, limits};
-use ochre_catalog::authority::Privileges;
 use ochre_expr::Expr;
 use ochre_parser::ast::{self, Pos};
 use ochre_types::{SqlType, oids};
@@ -11,12 +10,11 @@ use ochre_types::{SqlType, oids};
 use super::Binder;
 use super::coerce::CoercionContext;
 use super::level::{Clause, Level};
+use super::locking::{Asked, Locks};
 use super::scope::{ItemColumns, Scope};
 use super::target::{TargetEntry, check_target_count};
-use crate::logical::{
-    ColumnId, Expansion, Logical, Ordering, Query, RowLock, SetInputs, SetItem, TableId, WindowStep,
-};
-use crate::physical::{OutputColumn, RelationAccess, RowLockStrength, RowLockWait, ScanColumn, SetOpKind};
+use crate::logical::{ColumnId, Logical, Ordering, Query, SetInputs, SetItem, TableId, WindowStep};
+use crate::physical::{OutputColumn, SetOpKind};
 
 impl Binder<'_> {
     /// Binds a query. The scope is empty and made for it: it knows what is around the query.
@@ -33,15 +31,19 @@ impl Binder<'_> {
     ) -> Result<Query> {
         // What rows of a join around it come without is the query's rows, not those of its tables.
         let beside_missing = std::mem::take(&mut self.beside_missing);
+        let asked = std::mem::take(&mut self.asked);
         let query = stacker::maybe_grow(limits::STACK_RED_ZONE_BYTES, limits::STACK_GROWTH_BYTES, || {
             let mut inner = scope.clone();
             if let Some(with) = &select.with {
                 inner.ctes = self.bind_with(with, scope)?;
             }
             match &select.body {
-                ast::SelectBody::Select(core) => self.bind_select(core, select, inner, resolve),
+                ast::SelectBody::Select(core) => self.bind_select(core, select, inner, resolve, asked),
                 ast::SelectBody::Values(rows) => self.bind_values_query(rows, select, &inner, resolve),
-                ast::SelectBody::SetOp(operation) => self.bind_set_operation(operation, select, &inner),
+                ast::SelectBody::SetOp(operation) => {
+                    self.refuse_set_lock(&select.locking, asked.lock)?;
+                    self.bind_set_operation(operation, select, &inner)
+                }
             }
         });
         self.beside_missing = beside_missing;
@@ -54,13 +56,14 @@ impl Binder<'_> {
         select: &ast::SelectStmt,
         mut scope: Scope<'_>,
         resolve: bool,
+        asked: Asked,
     ) -> Result<Query> {
         if core.into.is_some() {
             let error = Error::new(SqlState::SYNTAX_ERROR, "SELECT ... INTO is not allowed here");
             return Err(self.at(error, select.pos));
         }
         self.enter_level(Clause::From, scope.depth);
-        let result = self.bind_select_clauses(core, select, &mut scope, resolve);
+        let result = self.bind_select_clauses(core, select, &mut scope, resolve, asked);
         match result {
             Ok(query) => {
                 self.leave_level()?;
@@ -79,8 +82,13 @@ impl Binder<'_> {
         select: &ast::SelectStmt,
         scope: &mut Scope<'_>,
         resolve: bool,
+        asked: Asked,
     ) -> Result<Query> {
-        let mut plan = self.bind_from(&core.from, scope)?;
+        let item_locks = self.item_locks(&select.locking, asked.lock);
+        let around = std::mem::replace(&mut self.item_locks, item_locks);
+        let from = self.bind_from(&core.from, scope);
+        self.item_locks = around;
+        let mut plan = from?;
         let scope = &*scope;
         self.set_clause(Clause::Window);
         self.bind_window_clause(&core.windows, scope)?;
@@ -148,7 +156,8 @@ impl Binder<'_> {
             plan =
                 self.build_grouping(plan, grouping.unwrap_or_default(), having, exprs, &mut level, scope)?;
         }
-        let locking = self.bind_locking(&select.locking, core, grouped, &level, scope)?;
+        let locking = self.bind_locking(&select.locking, asked.lock, core, grouped, &level, scope)?;
+        let one_by_one = !grouped && level.windows.is_empty() && level.sets.is_empty();
         for (definition, calls) in std::mem::take(&mut level.windows) {
             plan = Logical::Window(Box::new(WindowStep {
                 input: plan,
@@ -167,7 +176,27 @@ impl Binder<'_> {
         *self.level()? = level;
 
         if let Some(locks) = locking {
-            return self.finish_locking(plan, entries, visible, sort_keys, locks, select, scope);
+            if self.is_lifted(asked.lock, select, core, &entries, &plan) {
+                let (items, ids) = self.project_entries(&plan, &entries, scope.depth);
+                let output = entries.iter().zip(&ids);
+                let output =
+                    output.map(|(entry, id)| (*id, self.describe(&entry.name, &entry.expr))).collect();
+                self.lifted = Some(locks.into_iter().map(|(table, _)| table).collect());
+                return Ok(Query { plan: project(plan, items), output });
+            }
+            if !locks.is_empty() || !select.locking.is_empty() {
+                return self.finish_locking(plan, entries, visible, sort_keys, locks, asked, select, scope);
+            }
+        }
+        // A cursor's query: where the row of the table is, behind its columns.
+        let mut tail = 0;
+        if asked.row_ids
+            && one_by_one
+            && matches!(distinct, DistinctClause::All)
+            && let Some(id) = self.only_row_id(core, scope)
+        {
+            entries.push(TargetEntry { expr: self.column_expr(id), name: "ctid".into(), pos: Pos::NONE });
+            tail = 1;
         }
         // What has effects is computed for the rows that are returned, in their order.
         let after_limit = !has_sets
@@ -177,7 +206,7 @@ impl Binder<'_> {
                 .iter()
                 .any(|entry| entry.expr.volatility() == ochre_expr::Volatility::Volatile);
         if after_limit {
-            return self.finish_late(plan, entries, visible, &sort, select, scope);
+            return self.finish_late(plan, entries, visible, tail, &sort, select, scope);
         }
         let (items, ids) = self.project_entries(&plan, &entries, scope.depth);
         plan = project(plan, items);
@@ -210,20 +239,20 @@ impl Binder<'_> {
             }
         };
         plan = self.bind_limit(plan, select, sort_keys, scope)?;
-        let output = entries[..visible]
-            .iter()
-            .zip(&ids)
-            .map(|(entry, id)| (*id, self.describe(&entry.name, &entry.expr)))
+        let output = shown(entries.len(), visible, tail)
+            .map(|index| (ids[index], self.describe(&entries[index].name, &entries[index].expr)))
             .collect();
         Ok(Query { plan, output })
     }
 
     /// Sorts and limits before volatile targets are computed.
+    #[allow(clippy::too_many_arguments, reason = "the parts of a query on their way to a plan")]
     fn finish_late(
         &mut self,
         plan: Logical,
         entries: Vec<TargetEntry>,
         visible: usize,
+        tail: usize,
         sort: &[(usize, Ordering)],
         select: &ast::SelectStmt,
         scope: &Scope<'_>,
@@ -279,16 +308,18 @@ impl Binder<'_> {
                 None => *input,
             };
         }
-        let shown: Vec<TargetEntry> = entries[..visible]
+        let (entries, ids): (Vec<&TargetEntry>, Vec<Option<ColumnId>>) =
+            shown(entries.len(), visible, tail).map(|index| (&entries[index], ids[index])).unzip();
+        let shown: Vec<TargetEntry> = entries
             .iter()
             .zip(&ids)
             .map(|(entry, id)| match id {
-                Some(id) => TargetEntry { expr: self.column_expr(*id), ..entry.clone() },
-                None => entry.clone(),
+                Some(id) => TargetEntry { expr: self.column_expr(*id), ..(*entry).clone() },
+                None => (*entry).clone(),
             })
             .collect();
         let (items, ids) = self.project_entries(&plan, &shown, scope.depth);
-        let output = entries[..visible]
+        let output = entries
             .iter()
             .zip(&shown)
             .zip(&ids)
@@ -470,102 +501,6 @@ impl Binder<'_> {
         Ok(bound)
     }
 
-    /// The FOR UPDATE clauses: which tables are locked and how.
-    fn bind_locking(
-        &mut self,
-        locking: &[ast::LockingClause],
-        core: &ast::SelectCore,
-        grouped: bool,
-        level: &Level,
-        scope: &Scope<'_>,
-    ) -> Result<Option<Vec<(TableId, RowLockStrength, RowLockWait)>>> {
-        if locking.is_empty() {
-            return Ok(None);
-        }
-        let clause = &locking[0];
-        let word = strength_text(clause.strength);
-        let reason = if !matches!(core.distinct, ast::Distinct::All) {
-            Some("DISTINCT clause")
-        } else if !core.group_by.is_empty() {
-            Some("GROUP BY clause")
-        } else if core.having.is_some() {
-            Some("HAVING clause")
-        } else if grouped {
-            Some("aggregate functions")
-        } else if !level.windows.is_empty() {
-            Some("window functions")
-        } else if !level.sets.is_empty() {
-            Some("set-returning functions in the target list")
-        } else {
-            None
-        };
-        if let Some(reason) = reason {
-            let error =
-                Error::new(SqlState::FEATURE_NOT_SUPPORTED, format!("{word} is not allowed with {reason}"));
-            return Err(self.at(error, clause.pos));
-        }
-        let mut locks: Vec<(TableId, RowLockStrength, RowLockWait)> = Vec::new();
-        for clause in locking {
-            let strength = match clause.strength {
-                ast::LockStrength::KeyShare => RowLockStrength::KeyShare,
-                ast::LockStrength::Share => RowLockStrength::Share,
-                ast::LockStrength::NoKeyUpdate => RowLockStrength::NoKeyUpdate,
-                ast::LockStrength::Update => RowLockStrength::Update,
-            };
-            let wait = match clause.wait {
-                ast::LockWait::Block => RowLockWait::Block,
-                ast::LockWait::SkipLocked => RowLockWait::Skip,
-                ast::LockWait::NoWait => RowLockWait::Error,
-            };
-            let mut found: Vec<TableId> = Vec::new();
-            if clause.relations.is_empty() {
-                for item in &scope.items {
-                    if let ItemColumns::Table(table) = item.columns {
-                        found.push(table);
-                    }
-                }
-            } else {
-                for name in &clause.relations {
-                    let item = scope.items.iter().find(|item| {
-                        item.relation_visible && item.alias.as_deref() == Some(name.name().as_str())
-                    });
-                    match item {
-                        Some(item) => match item.columns {
-                            ItemColumns::Table(table) => found.push(table),
-                            ItemColumns::Listed(_) => {
-                                return Err(self.at(
-                                    Error::unsupported(format_args!(
-                                        "{word} of a subquery, view or renamed table"
-                                    )),
-                                    name.pos,
-                                ));
-                            }
-                        },
-                        None => {
-                            let error = Error::new(
-                                SqlState::UNDEFINED_TABLE,
-                                format!("relation \"{name}\" in {word} clause not found in FROM clause"),
-                            );
-                            return Err(self.at(error, name.pos));
-                        }
-                    }
-                }
-            }
-            for table in found {
-                match locks.iter_mut().find(|(known, ..)| *known == table) {
-                    Some((_, known_strength, known_wait)) => {
-                        *known_strength = (*known_strength).max(strength);
-                        if wait == RowLockWait::Error || *known_wait == RowLockWait::Block {
-                            *known_wait = wait;
-                        }
-                    }
-                    None => locks.push((table, strength, wait)),
-                }
-            }
-        }
-        Ok(Some(locks))
-    }
-
     /// A query with row locks: its rows are sorted first, then locked, and only what survives is computed.
     #[allow(clippy::too_many_arguments, reason = "the parts of a query on their way to a plan")]
     fn finish_locking(
@@ -574,25 +509,14 @@ impl Binder<'_> {
         entries: Vec<TargetEntry>,
         visible: usize,
         sort_keys: Vec<Ordering>,
-        locks: Vec<(TableId, RowLockStrength, RowLockWait)>,
+        locks: Locks,
+        asked: Asked,
         select: &ast::SelectStmt,
         scope: &Scope<'_>,
     ) -> Result<Query> {
-        let mut bound = Vec::with_capacity(locks.len());
-        for (table, strength, wait) in locks {
-            let relation = Arc::clone(&self.tables[table].table);
-            let only = self.tables[table].expansion == Expansion::Own;
-            self.use_set(&relation, only, RelationAccess { lock: true, ..RelationAccess::default() });
-            let requirement = self.tables[table].requirement;
-            self.require_also(requirement, Privileges::UPDATE);
-            let row_id = self.table_column(table, ScanColumn::RowId, scope.depth);
-            let table_oid = self.set_column(table, scope.depth);
-            bound.push(RowLock { table, row_id, table_oid, strength, wait });
-        }
-        let mut predicates = Vec::new();
-        collect_predicates(&plan, &mut predicates);
+        let tables: Vec<TableId> = locks.iter().map(|(table, _)| *table).collect();
         let plan = sort_plan(plan, sort_keys.clone());
-        let plan = Logical::LockRows { input: Box::new(plan), locks: bound, predicates };
+        let plan = self.lock_rows(plan, locks, asked.lock.is_some(), scope.depth);
         let plan = self.bind_limit(plan, select, sort_keys, scope)?;
         let (items, ids) = self.project_entries(&plan, &entries[..visible], scope.depth);
         let output = entries[..visible]
@@ -600,7 +524,11 @@ impl Binder<'_> {
             .zip(&ids)
             .map(|(entry, id)| (*id, self.describe(&entry.name, &entry.expr)))
             .collect();
-        Ok(Query { plan: Logical::Project { input: Box::new(plan), items }, output })
+        let mut query = Query { plan: project(plan, items), output };
+        if asked.row_ids {
+            self.add_row_ids(&mut query, &tables, scope.depth);
+        }
+        Ok(query)
     }
 
     /// VALUES as a query.
@@ -612,11 +540,8 @@ impl Binder<'_> {
         resolve: bool,
     ) -> Result<Query> {
         if let Some(clause) = select.locking.first() {
-            let error = Error::new(
-                SqlState::FEATURE_NOT_SUPPORTED,
-                format!("{} cannot be applied to VALUES", strength_text(clause.strength)),
-            );
-            return Err(self.at(error, clause.pos));
+            let message = format!("{} cannot be applied to VALUES", super::locking::clause_name(clause));
+            return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message));
         }
         let bound =
             self.in_level(Clause::Values, scope.depth, |binder| binder.bind_value_rows(rows, scope))?;
@@ -734,13 +659,6 @@ impl Binder<'_> {
         select: &ast::SelectStmt,
         scope: &Scope<'_>,
     ) -> Result<Query> {
-        if let Some(clause) = select.locking.first() {
-            let error = Error::new(
-                SqlState::FEATURE_NOT_SUPPORTED,
-                format!("{} is not allowed with UNION/INTERSECT/EXCEPT", strength_text(clause.strength)),
-            );
-            return Err(self.at(error, clause.pos));
-        }
         let Query { mut plan, output } = self.bind_set_tree(operation, scope)?;
         let sort = self.bind_output_order(&select.order_by, &output, scope)?;
         plan = sort_plan(plan, sort.clone());
@@ -941,6 +859,11 @@ impl Binder<'_> {
     }
 }
 
+/// The entries that a query shows, by position: the visible ones, and as many from the end.
+fn shown(entries: usize, visible: usize, tail: usize) -> impl Iterator<Item = usize> {
+    (0..visible).chain(entries - tail..entries)
+}
+
 /// What DISTINCT says.
 enum DistinctClause {
     All,
@@ -996,15 +919,6 @@ pub(crate) fn collect_predicates(plan: &Logical, found: &mut Vec<Expr>) {
             collect_predicates(&join.right, found);
         }
         _ => {}
-    }
-}
-
-fn strength_text(strength: ast::LockStrength) -> &'static str {
-    match strength {
-        ast::LockStrength::KeyShare => "FOR KEY SHARE",
-        ast::LockStrength::Share => "FOR SHARE",
-        ast::LockStrength::NoKeyUpdate => "FOR NO KEY UPDATE",
-        ast::LockStrength::Update => "FOR UPDATE",
     }
 }
 

@@ -1,7 +1,7 @@
 //! Predicate push-down: a condition moves to the lowest operator that has the columns it reads.
 //!
-//! Through projections (by substitution), grouping (when it reads keys only), DISTINCT, sorts, UNION ALL, and into both
-//! sides of joins as far as unmatched rows allow. Not through LIMIT, window functions, sets, and not past anything when the
+//! Through projections (by substitution), grouping (when it reads keys only), DISTINCT, sorts, row locks, UNION ALL, and into
+//! both sides of joins as far as unmatched rows allow. Not through LIMIT, window functions, sets, and not past anything when the
 //! condition is volatile.
 
 use ochre_base::Result;
@@ -155,6 +155,15 @@ fn push(plan: Logical, predicates: Vec<Expr>, tables: &[TableUse]) -> Logical {
             let (movable, stay): (Vec<_>, Vec<_>) = predicates.into_iter().partition(|p| !is_volatile(p));
             let input = if movable.is_empty() { *input } else { push(*input, movable, tables) };
             filter(Logical::Sort { input: Box::new(input), keys }, stay)
+        }
+        // Rows that fail are not locked, as in PostgreSQL; a row that has changed meanwhile is asked again.
+        Logical::LockRows { input, locks, predicates: mut known, inherited } => {
+            let (movable, stay): (Vec<_>, Vec<_>) =
+                predicates.into_iter().partition(|p| !is_volatile(p) && !has_subplan(p));
+            known.extend(movable.iter().cloned());
+            let input = if movable.is_empty() { *input } else { push(*input, movable, tables) };
+            let locked = Logical::LockRows { input: Box::new(input), locks, predicates: known, inherited };
+            filter(locked, stay)
         }
         Logical::Distinct { input, columns } => {
             let (movable, stay): (Vec<_>, Vec<_>) =

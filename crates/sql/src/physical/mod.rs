@@ -92,6 +92,8 @@ pub struct PlannedStatement {
     pub namespaces: Box<[Oid]>,
     /// No INSERT, UPDATE or DELETE anywhere, and no row locks.
     pub read_only: bool,
+    /// The tables whose row ids are the last columns of the rows: only a cursor's query has them.
+    pub cursor_tables: Box<[Oid]>,
     /// The methods that were switched off when it was planned, for EXPLAIN.
     pub disabled: DisabledMethods,
 }

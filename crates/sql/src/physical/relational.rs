@@ -568,6 +568,18 @@ pub enum RowLockStrength {
     Update,
 }
 
+impl RowLockStrength {
+    /// As clauses say it.
+    pub fn name(self) -> &'static str {
+        match self {
+            RowLockStrength::KeyShare => "FOR KEY SHARE",
+            RowLockStrength::Share => "FOR SHARE",
+            RowLockStrength::NoKeyUpdate => "FOR NO KEY UPDATE",
+            RowLockStrength::Update => "FOR UPDATE",
+        }
+    }
+}
+
 /// What to do about a row that another transaction has locked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RowLockWait {

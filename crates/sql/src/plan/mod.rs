@@ -58,6 +58,8 @@ pub struct Planner<'a> {
     pub session: &'a dyn SessionContext,
     /// What the planner may do.
     pub settings: &'a PlannerSettings,
+    /// The query is a cursor's: row ids that WHERE CURRENT OF could mean stand behind its columns.
+    pub for_cursor: bool,
 }
 
 impl<'a> Planner<'a> {
@@ -68,7 +70,7 @@ impl<'a> Planner<'a> {
         session: &'a dyn SessionContext,
         settings: &'a PlannerSettings,
     ) -> Planner<'a> {
-        Planner { catalog, search_path, session, settings }
+        Planner { catalog, search_path, session, settings, for_cursor: false }
     }
 
     /// Binds and plans a query or a data-modifying statement. Types of parameters that the statement decides are added to
@@ -111,7 +113,9 @@ impl<'a> Planner<'a> {
     /// # Errors
     /// As [`Planner::plan`].
     pub fn bind(&self, statement: &ast::Statement, params: &mut ParamTypes) -> Result<LogicalStatement> {
-        let mut bound = Binder::new(self.catalog, self.search_path, self.session, params).bind(statement)?;
+        let binder = Binder::new(self.catalog, self.search_path, self.session, params);
+        let mut bound =
+            if self.for_cursor { binder.bind_cursor(statement)? } else { binder.bind(statement)? };
         let detaching = crate::partition::Detaching::of_transaction(self.settings.snapshot);
         crate::inherit::expand(&mut bound, self.catalog, self.search_path, detaching)?;
         if !params.values().is_empty() {
@@ -144,6 +148,7 @@ impl<'a> Planner<'a> {
             relations,
             requirements,
             namespaces,
+            cursor_tables,
             ..
         } = statement;
         let mut builder = PlanBuilder {
@@ -210,6 +215,7 @@ impl<'a> Planner<'a> {
             requirements: requirements.into(),
             namespaces: namespaces.into(),
             read_only,
+            cursor_tables: cursor_tables.into(),
             disabled: DisabledMethods::of(self.settings),
         };
         parallel::parallelise(&mut planned, self.settings);

@@ -2,22 +2,23 @@
 
 use std::sync::Arc;
 
-use ochre_base::{Error, Result, limits};
+use ochre_base::{Error, Result, SqlState, limits};
+use ochre_catalog::RelationKind;
 use ochre_expr::Expr;
 use ochre_types::Datum;
 
 use super::{Node, OrderKey, PlanBuilder, Price, Wanted, cost};
 use crate::idset::IdSet;
 use crate::logical::{
-    AggregateExpr, Bound, ColumnId, FunctionCall, FunctionGet, Grouping, Logical, LogicalBody, Ordering,
-    RowLock, SetInputs, SetItem, WindowExpr, WindowStep,
+    AggregateExpr, Bound, ColumnId, FunctionCall, FunctionGet, Grouping, JoinKind, Logical, LogicalBody,
+    Ordering, RowLock, SetInputs, SetItem, WindowExpr, WindowStep,
 };
 use crate::physical::{
     AggregateCall, AggregatePlan, AggregateStage, AggregateStrategy, AppendPlan, CteScanPlan, DistinctPlan,
     Estimate, FilterPlan, FrameBound, FunctionInScan, FunctionScanPlan, LimitPlan, LockRowsPlan,
     MarkedRelation, PhysicalPlan, PlanNode, ProjectItem, ProjectPlan, ProjectSetPlan, RecursiveUnionPlan,
-    ResultPlan, RowRecheck, SetOpPlan, SetOpStrategy, SortKey, SortPlan, UniquePlan, ValuesPlan, WindowCall,
-    WindowFrame, WindowPlan, WorkTableScanPlan,
+    ResultPlan, RowLockStrength, RowRecheck, SetOpPlan, SetOpStrategy, SortKey, SortPlan, UniquePlan,
+    ValuesPlan, WindowCall, WindowFrame, WindowPlan, WorkTableScanPlan,
 };
 
 impl PlanBuilder<'_> {
@@ -57,7 +58,7 @@ impl PlanBuilder<'_> {
             Logical::RecursiveUnion { inputs, distinct, work_table } => {
                 self.plan_recursive(inputs, *distinct, *work_table)
             }
-            Logical::LockRows { input, locks, predicates } => {
+            Logical::LockRows { input, locks, predicates, .. } => {
                 self.plan_lock_rows(input, locks, predicates, required, wanted)
             }
         }
@@ -1096,6 +1097,7 @@ impl PlanBuilder<'_> {
         required: &IdSet,
         wanted: &Wanted,
     ) -> Result<Node> {
+        self.check_locks(input, locks)?;
         let mut needed = required.clone();
         for lock in locks {
             needed.insert(lock.row_id);
@@ -1147,6 +1149,53 @@ impl PlanBuilder<'_> {
             estimate,
         };
         Ok(Node { plan, ids: node.ids, order: node.order, unique: node.unique })
+    }
+
+    /// Refuses locks of rows that are no table's, and of rows that a join's rows may come without.
+    ///
+    /// Asked here and not when names are bound: conditions may have made an inner join of an outer one.
+    fn check_locks(&self, input: &Logical, locks: &[RowLock]) -> Result<()> {
+        if let Some(strength) = self.missing_side_lock(input, locks, false) {
+            let message =
+                format!("{} cannot be applied to the nullable side of an outer join", strength.name());
+            return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message));
+        }
+        for lock in locks {
+            let table = &self.tables[lock.table].table;
+            let kind = match table.kind {
+                RelationKind::MaterializedView => Some("materialized view"),
+                RelationKind::Sequence => Some("sequence"),
+                _ => None,
+            };
+            if let Some(kind) = kind {
+                let message = format!("cannot lock rows in {kind} \"{}\"", table.name);
+                return Err(Error::new(SqlState::WRONG_OBJECT_TYPE, message));
+            }
+        }
+        Ok(())
+    }
+
+    /// The strength of a lock on a side of an outer join that may be missing: one of these, or one that a sub-query there
+    /// has from the same clause.
+    fn missing_side_lock(&self, plan: &Logical, locks: &[RowLock], missing: bool) -> Option<RowLockStrength> {
+        match plan {
+            Logical::Join(join) => {
+                let left = missing || matches!(join.kind, JoinKind::Right | JoinKind::Full);
+                let right = missing || matches!(join.kind, JoinKind::Left | JoinKind::Full);
+                let found = self.missing_side_lock(&join.left, locks, left);
+                found.or_else(|| self.missing_side_lock(&join.right, locks, right))
+            }
+            Logical::LockRows { locks, inherited, .. } => {
+                locks.first().filter(|_| missing && *inherited).map(|lock| lock.strength)
+            }
+            Logical::Get(_) | Logical::Sample(_) | Logical::Append(_) if missing => {
+                let made = crate::walk::produced(plan, &self.tables);
+                locks.iter().find(|lock| made.contains(lock.row_id)).map(|lock| lock.strength)
+            }
+            other => crate::walk::inputs(other)
+                .into_iter()
+                .find_map(|input| self.missing_side_lock(input, locks, missing)),
+        }
     }
 
     /// How a row of a table among so many columns is brought up to date.
