@@ -10,7 +10,9 @@ use ochre_parser::ast::{
 use ochre_types::{Datum, SqlType};
 
 use super::constraint::NewConstraint;
-use super::create_table::{NewColumns, OwnedSequence, check_column_count, check_column_type};
+use super::create_table::{
+    NewColumns, OwnedSequence, check_column_count, check_column_name, check_column_type,
+};
 use crate::errors;
 use crate::session::Session;
 
@@ -448,6 +450,9 @@ impl Session {
                 SqlState::DUPLICATE_COLUMN,
                 format!("column \"{new}\" of relation \"{}\" already exists", relation.name),
             ));
+        }
+        if relation.kind.is_table() || relation.kind == RelationKind::MaterializedView {
+            check_column_name(new)?;
         }
         let number = column.number;
         if !self.views_using_column(relation.oid, number)?.is_empty() {

@@ -191,12 +191,7 @@ impl Session {
                 format!("column \"{name}\" specified more than once"),
             ));
         }
-        if is_system_column(name) {
-            return Err(Error::new(
-                SqlState::DUPLICATE_COLUMN,
-                format!("column name \"{name}\" conflicts with a system column name"),
-            ));
-        }
+        check_column_name(name)?;
         if !definition.fdw_options.is_empty() {
             return Err(Error::unsupported("OPTIONS of a column"));
         }
@@ -534,6 +529,17 @@ impl SaidAttributes {
         }
         Ok(())
     }
+}
+
+/// Refuses a table's column that is called like a system column.
+pub(crate) fn check_column_name(name: &str) -> Result<()> {
+    if is_system_column(name) {
+        return Err(Error::new(
+            SqlState::DUPLICATE_COLUMN,
+            format!("column name \"{name}\" conflicts with a system column name"),
+        ));
+    }
+    Ok(())
 }
 
 pub(crate) fn is_system_column(name: &str) -> bool {

@@ -10,7 +10,7 @@ use ochre_parser::ast::{self, CreateTableAsStmt, SelectBody, SelectStmt, Stateme
 use ochre_txn::locks::RelationLockMode;
 use ochre_types::{Batch, Datum};
 
-use super::create_table::columns_of_query;
+use super::create_table::{check_column_name, columns_of_query};
 use crate::errors;
 use crate::session::Session;
 use crate::session::plan::{Asking, QueryParameters, own_statement};
@@ -262,6 +262,7 @@ impl Session {
         }
         let columns = plan.row_shape.iter().map(|column| (&*column.name, column.ty));
         let new = columns_of_query(columns, names)?;
+        new.columns.iter().try_for_each(|column| check_column_name(&column.name))?;
         let table = self.create_table_from(namespace, name, new, RelationKind::Table)?;
         let rows = if with_data { self.fill_from_plan(&table, &plan, &values, false)? } else { 0 };
         if view_query.is_some() {

@@ -11,6 +11,7 @@ use ochre_base::{Error, Oid, Result, SqlState};
 use ochre_catalog::authority::Privileges;
 use ochre_catalog::{NamespaceDescriptor, Persistence, RelationKind, TEMPORARY_PREFIX};
 use ochre_parser::ast::{self, Behavior, ObjectName, OnCommit, TransactionModes};
+use ochre_txn::locks::RelationLockMode;
 
 use crate::authority::forbidden;
 use crate::database::Database;
@@ -84,6 +85,9 @@ impl Session {
         };
         let wrote = transaction.xid().is_valid();
         let actions = self.state.on_commit.borrow().clone();
+        if wrote {
+            self.check_on_commit_references(&actions)?;
+        }
         for (table, action) in actions {
             let Some(relation) = self.state.catalog().relation(table).cloned() else {
                 self.state.on_commit.borrow_mut().retain(|(known, _)| *known != table);
@@ -107,6 +111,30 @@ impl Session {
         Ok(())
     }
 
+    /// Tables that are emptied must not be referred to by tables that are not.
+    fn check_on_commit_references(&self, actions: &[(Oid, OnCommit)]) -> Result<()> {
+        let catalog = self.state.catalog();
+        let emptied = |table: Oid| actions.contains(&(table, OnCommit::DeleteRows));
+        for (table, _) in actions.iter().filter(|(table, _)| emptied(*table)) {
+            for constraint in catalog.referencing(*table) {
+                if emptied(constraint.table) {
+                    continue;
+                }
+                let name = |oid| catalog.relation(oid).map_or("", |relation| &*relation.name);
+                return Err(Error::new(
+                    SqlState::FEATURE_NOT_SUPPORTED,
+                    "unsupported ON COMMIT and foreign key combination",
+                )
+                .detail(format!(
+                    "Table \"{}\" references \"{}\", but they do not have the same ON COMMIT setting.",
+                    name(constraint.table),
+                    name(*table)
+                )));
+            }
+        }
+        Ok(())
+    }
+
     /// The session ends: its temporary relations go. What fails is left for the next opening of the database.
     pub(crate) fn drop_temporary(&mut self) {
         let Some(own) = self.state.temporary_namespace() else {
@@ -120,6 +148,14 @@ impl Session {
         }
     }
 
+    /// DISCARD TEMP: the session's temporary relations go, its namespace stays.
+    pub(crate) fn discard_temporary(&self) -> Result<()> {
+        match self.state.temporary_namespace() {
+            Some(own) => self.drop_relations_in(own),
+            None => Ok(()),
+        }
+    }
+
     fn begin_own_block(&mut self) -> Result<()> {
         self.begin_transaction(TransactionModes {
             isolation: Some(ast::IsolationLevel::ReadCommitted),
@@ -128,14 +164,25 @@ impl Session {
         })
     }
 
-    fn drop_namespace_contents(&self, namespace: Oid) -> Result<()> {
+    fn drop_relations_in(&self, namespace: Oid) -> Result<()> {
         let catalog = self.state.catalog();
         let inside: Vec<Oid> = catalog
             .relations()
             .filter(|relation| relation.namespace == namespace && relation.kind != RelationKind::Index)
             .map(|relation| relation.oid)
             .collect();
-        self.drop_relations(&inside, Behavior::Cascade)?;
+        for relation in &inside {
+            self.lock_relation(*relation, RelationLockMode::AccessExclusive)?;
+        }
+        // What depends on them goes unsaid.
+        let said = self.state.notices.borrow().len();
+        let dropped = self.drop_relations(&inside, Behavior::Cascade);
+        self.state.notices.borrow_mut().truncate(said);
+        dropped
+    }
+
+    fn drop_namespace_contents(&self, namespace: Oid) -> Result<()> {
+        self.drop_relations_in(namespace)?;
         let transaction = self.transaction.as_ref().expect("N1: begun by the caller");
         self.state.catalog.borrow_mut().drop_namespace(&self.state.database, transaction, namespace)
     }

@@ -17,6 +17,7 @@ use ochre_parser::ast::{
     self, CreateTableAsStmt, CreateViewStmt, RefreshMaterializedViewStmt, SelectStmt, Statement,
     ViewCheckOption,
 };
+use ochre_sql::bind::update_obstacle;
 use ochre_sql::bind::view::{OID_NAMESPACE, ViewBinding, apply_edits, bind_view_query};
 use ochre_txn::locks::RelationLockMode;
 
@@ -57,7 +58,18 @@ impl Session {
             };
             (bound, resolved.query.to_string())
         };
+        if changes_rows(&own.query) {
+            let message = "views must not contain data-modifying statements in WITH";
+            return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message));
+        }
         let columns = view_columns(&bound, &statement.columns)?;
+        if options.iter().any(|option| option.starts_with(CHECK_OPTION)) {
+            if statement.recursive {
+                let message = "WITH CHECK OPTION not supported on recursive views";
+                return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message));
+            }
+            self.require_updatable(&own.query, &self.state.search_path())?;
+        }
         let temporary = bound.uses.iter().any(|(used, _)| used.persistence == Persistence::Temporary);
         let persistence = if temporary { ast::Persistence::Temporary } else { statement.persistence };
         if temporary && statement.persistence != ast::Persistence::Temporary {
@@ -114,6 +126,20 @@ impl Session {
         self.lock_relation(view.oid, RelationLockMode::AccessExclusive)?;
         self.put_relation(view)?;
         Ok(tag)
+    }
+
+    /// Refuses a check option for a view that rows cannot be changed through.
+    fn require_updatable(&self, query: &SelectStmt, path: &[Oid]) -> Result<()> {
+        let catalog = self.state.catalog();
+        let session = StatementSession::new(self);
+        match update_obstacle(&catalog, path, &session, query)? {
+            None => Ok(()),
+            Some(obstacle) => Err(Error::new(
+                SqlState::FEATURE_NOT_SUPPORTED,
+                "WITH CHECK OPTION is supported only on automatically updatable views",
+            )
+            .hint(obstacle)),
+        }
     }
 
     fn bind_view(&self, query: &SelectStmt) -> Result<ViewBinding> {
@@ -176,6 +202,16 @@ impl Session {
         statement: &CreateTableAsStmt,
         text: &str,
     ) -> Result<CommandTag> {
+        if statement.into.persistence == ast::Persistence::Unlogged {
+            let message = "materialized views cannot be unlogged";
+            return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message));
+        }
+        if let Statement::Select(query) = &statement.query
+            && changes_rows(query)
+        {
+            let message = "materialized views must not use data-modifying statements in WITH";
+            return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message));
+        }
         super::index::check_options(&statement.options)?;
         if !statement.with_data {
             return Err(Error::unsupported("CREATE MATERIALIZED VIEW … WITH NO DATA"));
@@ -301,6 +337,22 @@ pub(crate) fn oid_text(oid: Oid) -> String {
     format!("{OID_NAMESPACE}.\"{oid}\"")
 }
 
+/// Whether a WITH entry of a query changes rows.
+fn changes_rows(query: &SelectStmt) -> bool {
+    let ctes = query.with.iter().flat_map(|with| &with.ctes);
+    ctes.into_iter().any(|cte| !matches!(cte.query, Statement::Select(_)))
+}
+
+/// The value of `check_option`.
+fn check_option(value: &str) -> Result<&str> {
+    if matches!(value, "local" | "cascaded") {
+        return Ok(value);
+    }
+    let message = format!("invalid value for enum option \"check_option\": {value}");
+    Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, message)
+        .detail("Valid values are \"local\" and \"cascaded\"."))
+}
+
 fn view_options(statement: &CreateViewStmt) -> Result<Vec<Arc<str>>> {
     let mut options: Vec<Arc<str>> = Vec::new();
     let mut invoker = false;
@@ -313,14 +365,7 @@ fn view_options(statement: &CreateViewStmt) -> Result<Vec<Arc<str>>> {
     for option in &statement.options {
         let value = option.value.as_ref().map(ast::DefValue::as_text).unwrap_or_default();
         match option.name.as_str() {
-            "check_option" if matches!(&*value, "local" | "cascaded") => check = Some(value.to_string()),
-            "check_option" => {
-                return Err(Error::new(
-                    SqlState::INVALID_PARAMETER_VALUE,
-                    format!("invalid value for enum option \"check_option\": {value}"),
-                )
-                .detail("Valid values are \"local\" and \"cascaded\"."));
-            }
+            "check_option" => check = Some(check_option(&value)?.to_string()),
             "security_invoker" => {
                 invoker = option.value.is_none() || crate::session::option_flag(option)?;
             }
@@ -369,7 +414,14 @@ impl Session {
                 continue;
             }
             if name == "check_option" {
-                return Err(Error::unsupported("ALTER VIEW SET (check_option)"));
+                let value = change.value.as_ref().map(ast::DefValue::as_text).unwrap_or_default();
+                options.push(format!("{CHECK_OPTION}{}", check_option(&value)?).into());
+                let Statement::Select(query) = own_statement(view.view_query.as_deref().unwrap_or_default())?
+                else {
+                    return Err(Error::internal("a view is no query"));
+                };
+                self.require_updatable(&query, &ochre_catalog::IMPLICIT_NAMESPACES)?;
+                continue;
             }
             options.push(format!("{name}={}", crate::session::option_flag(change)?).into());
         }

@@ -88,6 +88,7 @@ impl Session {
         text: &str,
         parameters: Parameters<'_>,
     ) -> Result<CommandTag> {
+        check_options(declare)?;
         let several = self.pending.as_ref().is_some_and(super::simple::Pending::is_multiple);
         if !declare.hold && self.block != Block::Explicit && !several {
             return Err(Error::new(
@@ -95,7 +96,6 @@ impl Session {
                 "DECLARE CURSOR can only be used in transaction blocks",
             ));
         }
-        check_options(declare)?;
         let name: &str = &declare.name;
         if name.is_empty() {
             return Err(Error::new(SqlState::INVALID_CURSOR_NAME, "invalid cursor name: must not be empty"));
@@ -424,6 +424,15 @@ fn with_row_condition(statement: &Statement, row: Option<RowId>) -> Result<State
 }
 
 fn check_options(declare: &DeclareCursorStmt) -> Result<()> {
+    let both = match declare.opposed {
+        opposed if opposed.scroll => Some("SCROLL and NO SCROLL"),
+        opposed if opposed.insensitive => Some("ASENSITIVE and INSENSITIVE"),
+        _ => None,
+    };
+    if let Some(both) = both {
+        let message = format!("cannot specify both {both}");
+        return Err(Error::new(SqlState::INVALID_CURSOR_DEFINITION, message));
+    }
     let Some(strength) = declare.query.locking.iter().map(|clause| clause.strength).max() else {
         return Ok(());
     };

@@ -468,6 +468,10 @@ impl Session {
                 format!("prepared statement \"{name}\" does not exist"),
             )
         })?;
+        // Of a statement without parameters PostgreSQL does not even look at what is given.
+        if prepared.parameters.is_empty() {
+            return Ok((prepared, Vec::new()));
+        }
         if execute.params.len() != prepared.parameters.len() {
             return Err(Error::new(
                 SqlState::SYNTAX_ERROR,
@@ -562,6 +566,7 @@ impl Session {
                 self.state.last_sequence.set(None);
                 let owner = Arc::clone(&self.state.locks);
                 self.state.instance.locks().unlock_all_advisory(&owner);
+                self.discard_temporary()?;
                 "DISCARD ALL"
             }
             DiscardTarget::Plans => "DISCARD PLANS",
@@ -570,7 +575,10 @@ impl Session {
                 self.state.last_sequence.set(None);
                 "DISCARD SEQUENCES"
             }
-            DiscardTarget::Temp => "DISCARD TEMP",
+            DiscardTarget::Temp => {
+                self.discard_temporary()?;
+                "DISCARD TEMP"
+            }
         }))
     }
 

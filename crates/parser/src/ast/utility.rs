@@ -213,9 +213,20 @@ pub struct DeclareCursorStmt {
     pub scroll: Option<bool>,
     /// `Some(false)` for ASENSITIVE, `Some(true)` for INSENSITIVE.
     pub insensitive: Option<bool>,
+    /// Options that were written beside their opposites, the others being the ones above.
+    pub opposed: OpposedOptions,
     pub hold: bool,
     pub query: P<SelectStmt>,
     pub pos: Pos,
+}
+
+/// Options of a cursor that exclude each other.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct OpposedOptions {
+    /// SCROLL and NO SCROLL.
+    pub scroll: bool,
+    /// ASENSITIVE and INSENSITIVE.
+    pub insensitive: bool,
 }
 
 /// FETCH and MOVE.

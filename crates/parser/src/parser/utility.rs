@@ -203,6 +203,7 @@ impl Parser<'_> {
             binary: false,
             scroll: None,
             insensitive: None,
+            opposed: OpposedOptions::default(),
             hold: false,
             query: P::new(SelectStmt {
                 with: None,
@@ -216,15 +217,15 @@ impl Parser<'_> {
         };
         loop {
             if self.eat_words(&[K::No, K::Scroll]) {
-                stmt.scroll = Some(false);
+                stmt.opposed.scroll |= stmt.scroll.replace(false) == Some(true);
             } else if self.eat_kw(K::Scroll) {
-                stmt.scroll = Some(true);
+                stmt.opposed.scroll |= stmt.scroll.replace(true) == Some(false);
             } else if self.eat_kw(K::Binary) {
                 stmt.binary = true;
             } else if self.eat_kw(K::Asensitive) {
-                stmt.insensitive = Some(false);
+                stmt.opposed.insensitive |= stmt.insensitive.replace(false) == Some(true);
             } else if self.eat_kw(K::Insensitive) {
-                stmt.insensitive = Some(true);
+                stmt.opposed.insensitive |= stmt.insensitive.replace(true) == Some(false);
             } else {
                 break;
             }

@@ -248,15 +248,15 @@ impl Printer {
     pub(super) fn declare_cursor(&mut self, stmt: &DeclareCursorStmt) {
         self.words_and_name("DECLARE", &stmt.name);
         self.word_if(stmt.binary, "BINARY");
-        match stmt.insensitive {
-            None => {}
-            Some(true) => self.word("INSENSITIVE"),
-            Some(false) => self.word("ASENSITIVE"),
-        }
-        match stmt.scroll {
-            None => {}
-            Some(true) => self.word("SCROLL"),
-            Some(false) => self.word("NO SCROLL"),
+        let options = [
+            (stmt.insensitive, stmt.opposed.insensitive, "INSENSITIVE", "ASENSITIVE"),
+            (stmt.scroll, stmt.opposed.scroll, "SCROLL", "NO SCROLL"),
+        ];
+        for (value, opposed, yes, no) in options {
+            // What was written last counts.
+            let (first, last) = if value == Some(true) { (no, yes) } else { (yes, no) };
+            self.word_if(opposed, first);
+            self.word_if(value.is_some(), last);
         }
         self.word("CURSOR");
         self.word_if(stmt.hold, "WITH HOLD");

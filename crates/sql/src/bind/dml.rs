@@ -841,6 +841,18 @@ impl Binder<'_> {
                 },
             }
         }
+        // A column is assigned once as a whole, or by its parts.
+        let mut seen: Vec<&ast::AssignTarget> = Vec::with_capacity(set.len());
+        for to in set.iter().flat_map(assigned) {
+            let is_other = |other: &&ast::AssignTarget| {
+                other.column == to.column && (other.indirection.is_empty() || to.indirection.is_empty())
+            };
+            if seen.iter().any(is_other) {
+                let message = format!("multiple assignments to same column \"{}\"", to.column);
+                return Err(Error::new(SqlState::SYNTAX_ERROR, message));
+            }
+            seen.push(to);
+        }
         Ok(assignments)
     }
 
@@ -856,9 +868,6 @@ impl Binder<'_> {
         let position = self.target_column(table, to)?;
         if matches!(value, ast::Expr::Default(_)) {
             self.check_default_of_part(&to.indirection, value.pos())?;
-            if assignments.iter().any(|(known, _)| *known == position) {
-                return Err(self.assigned_twice(to));
-            }
             if table.columns[position].generated.is_some() {
                 return Ok(());
             }
@@ -868,14 +877,6 @@ impl Binder<'_> {
         }
         let bound = self.bind_expr(value, scope)?;
         self.add_assignment(to, bound, value.pos(), table, target, scope, assignments)
-    }
-
-    fn assigned_twice(&self, to: &ast::AssignTarget) -> Error {
-        let error = Error::new(
-            SqlState::SYNTAX_ERROR,
-            format!("multiple assignments to same column \"{}\"", to.column),
-        );
-        self.at(error, to.pos)
     }
 
     #[allow(clippy::too_many_arguments, reason = "the facts of one assignment")]
@@ -909,9 +910,6 @@ impl Binder<'_> {
             )));
         }
         if to.indirection.is_empty() {
-            if assignments.iter().any(|(known, _)| *known == position) {
-                return Err(self.assigned_twice(to));
-            }
             let value = self.assign(value, &column.name, column.ty, pos, RowExpression::Generated)?;
             assignments.push((position, value));
             return Ok(());

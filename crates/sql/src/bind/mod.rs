@@ -62,6 +62,7 @@ pub use ddl::{
 pub use foreign_key::{foreign_key_check, key_part, referenced_index, referenced_key};
 pub(crate) use foreign_key::{foreign_keys_of, is_part_of_index, referenced_tables, references_to};
 use scope::{CteScope, Scope};
+pub use updatable::update_obstacle;
 
 /// Views may nest this deeply.
 const MAX_VIEW_DEPTH: u32 = 64;

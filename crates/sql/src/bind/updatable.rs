@@ -9,12 +9,12 @@
 
 use std::sync::Arc;
 
-use ochre_base::{Error, Result, SqlState};
-use ochre_catalog::{RelationDescriptor, RelationKind};
-use ochre_expr::{BooleanTest, Expr};
+use ochre_base::{Error, Oid, Result, SqlState};
+use ochre_catalog::{CatalogSnapshot, RelationDescriptor, RelationKind};
+use ochre_expr::{BooleanTest, Expr, SessionContext};
 use ochre_parser::ast;
 
-use super::level::Clause;
+use super::level::{Clause, Level};
 use super::scope::{CteScope, ItemColumn, ItemColumns, Scope, ScopeItem};
 use super::{Binder, MAX_VIEW_DEPTH, stored_text};
 use crate::logical::TableId;
@@ -86,6 +86,9 @@ impl ExpandedView {
     }
 }
 
+const NOT_ONE_TABLE: &str =
+    "Views that do not select from a single table or view are not automatically updatable.";
+
 /// Why a view's query stands for no table; `None` when it does.
 fn obstacle(select: &ast::SelectStmt) -> Option<&'static str> {
     if select.with.is_some() {
@@ -96,7 +99,7 @@ fn obstacle(select: &ast::SelectStmt) -> Option<&'static str> {
             ast::SelectBody::SetOp(_) => {
                 "Views containing UNION, INTERSECT, or EXCEPT are not automatically updatable."
             }
-            _ => "Views that do not select from a single table or view are not automatically updatable.",
+            _ => NOT_ONE_TABLE,
         });
     };
     if !matches!(core.distinct, ast::Distinct::All) {
@@ -116,11 +119,79 @@ fn obstacle(select: &ast::SelectStmt) -> Option<&'static str> {
             Some("Views containing TABLESAMPLE are not automatically updatable.")
         }
         [ast::FromItem::Table(_)] => None,
-        _ => Some("Views that do not select from a single table or view are not automatically updatable."),
+        _ => Some(NOT_ONE_TABLE),
+    }
+}
+
+/// Why rows cannot be changed through a view of a query; `None` when they can, and some column of it can be given values.
+///
+/// # Errors
+/// Those of the query.
+pub fn update_obstacle(
+    catalog: &CatalogSnapshot,
+    search_path: &[Oid],
+    session: &dyn SessionContext,
+    query: &ast::SelectStmt,
+) -> Result<Option<&'static str>> {
+    if let Some(detail) = obstacle(query) {
+        return Ok(Some(detail));
+    }
+    let ast::SelectBody::Select(core) = &query.body else {
+        return Err(Error::internal("an updatable view is a SELECT"));
+    };
+    let [ast::FromItem::Table(from)] = core.from.as_slice() else {
+        return Err(Error::internal("an updatable view has one table"));
+    };
+    let mut params = super::ParamTypes::none();
+    let mut binder = Binder::new(catalog, search_path, session, &mut params);
+    let relation = binder.find_relation(&from.relation.name, from.pos)?;
+    let kinds = [RelationKind::Table, RelationKind::PartitionedTable, RelationKind::View];
+    if !kinds.contains(&relation.kind) {
+        return Ok(Some(NOT_ONE_TABLE));
+    }
+    let name = binder.relation_name(&relation, from.alias.as_ref().map(|alias| alias.name.as_str()));
+    let table = binder.add_table(relation, Arc::clone(&name.alias));
+    let item = binder.renamed_item(ScopeItem::of_relation(&name, ItemColumns::Table(table)), from, 0);
+    let scope = Scope { items: vec![item], parent: None, ctes: CteScope::default(), depth: 0 };
+    binder.enter_level(Clause::Select, 0);
+    let (entries, _) = binder.bind_view_parts(core, &scope)?;
+    let level = binder.levels.pop().ok_or_else(|| Error::internal("a view's level is gone"))?;
+    let is_column = |expr: &Expr| {
+        let columns = &binder.tables[table].columns;
+        matches!(expr, Expr::Column { index, .. }
+            if columns.iter().any(|(scan, id)| id == index && matches!(scan, ScanColumn::Table(_))))
+    };
+    let updatable = entries.iter().any(is_column);
+    Ok(computed(&level)
+        .or((!updatable).then_some("Views that have no updatable columns are not automatically updatable.")))
+}
+
+/// Why rows of a query are not rows of its table.
+fn computed(level: &Level) -> Option<&'static str> {
+    if !level.aggregates.is_empty() {
+        Some("Views that return aggregate functions are not automatically updatable.")
+    } else if !level.windows.is_empty() {
+        Some("Views that return window functions are not automatically updatable.")
+    } else if !level.sets.is_empty() {
+        Some("Views that return set-returning functions are not automatically updatable.")
+    } else {
+        None
     }
 }
 
 impl Binder<'_> {
+    /// An item of FROM under the column names that its alias gives.
+    fn renamed_item(&mut self, mut item: ScopeItem, from: &ast::FromTable, depth: u32) -> ScopeItem {
+        if let Some(renames) = from.alias.as_ref().filter(|alias| !alias.columns.is_empty()) {
+            let mut columns = self.item_columns(&item, depth);
+            for (column, name) in columns.iter_mut().zip(&renames.columns) {
+                column.name = Arc::from(name.as_str());
+            }
+            item.columns = ItemColumns::Listed(columns);
+        }
+        item
+    }
+
     /// The table that changes of a view go to.
     ///
     /// # Errors
@@ -149,11 +220,7 @@ impl Binder<'_> {
                     current = relation;
                 }
                 _ => {
-                    return Err(not_updatable(
-                        &current,
-                        verb,
-                        "Views that do not select from a single table or view are not automatically updatable.",
-                    ));
+                    return Err(not_updatable(&current, verb, NOT_ONE_TABLE));
                 }
             }
         }
@@ -194,14 +261,7 @@ impl Binder<'_> {
             (ItemColumns::Table(table), Vec::new())
         };
         let name = self.relation_name(&relation, from.alias.as_ref().map(|alias| alias.name.as_str()));
-        let mut item = ScopeItem::of_relation(&name, source);
-        if let Some(renames) = from.alias.as_ref().filter(|alias| !alias.columns.is_empty()) {
-            let mut columns = self.item_columns(&item, depth);
-            for (column, name) in columns.iter_mut().zip(&renames.columns) {
-                column.name = Arc::from(name.as_str());
-            }
-            item.columns = ItemColumns::Listed(columns);
-        }
+        let item = self.renamed_item(ScopeItem::of_relation(&name, source), from, depth);
         let scope = Scope { items: vec![item], parent: None, ctes: CteScope::default(), depth };
         let path = std::mem::replace(&mut self.search_path, &ochre_catalog::IMPLICIT_NAMESPACES);
         let bound = self.without_positions(|binder| {
@@ -210,16 +270,10 @@ impl Binder<'_> {
             let level = binder.levels.pop();
             let level = level.ok_or_else(|| Error::internal("a view's level is gone"))?;
             let (entries, condition) = bound?;
-            let detail = if !level.aggregates.is_empty() {
-                "Views that return aggregate functions are not automatically updatable."
-            } else if !level.windows.is_empty() {
-                "Views that return window functions are not automatically updatable."
-            } else if !level.sets.is_empty() {
-                "Views that return set-returning functions are not automatically updatable."
-            } else {
-                return Ok((entries, condition));
-            };
-            Err(not_updatable(view, verb, detail))
+            match computed(&level) {
+                None => Ok((entries, condition)),
+                Some(detail) => Err(not_updatable(view, verb, detail)),
+            }
         });
         self.search_path = path;
         let (entries, conjuncts) = bound?;
