@@ -24,3 +24,21 @@ SELECT id, last_value(id) OVER (ORDER BY '2000-01-01'::date + id RANGE BETWEEN 1
 SELECT id, last_value(id) OVER (ORDER BY '2000-01-01'::date + id RANGE BETWEEN '1 day' PRECEDING AND '2 days'::interval FOLLOWING) FROM numbers ORDER BY id;
 SELECT id, last_value(id) OVER (ORDER BY f4 RANGE BETWEEN 1 PRECEDING AND 1::smallint FOLLOWING) FROM numbers ORDER BY id;
 DROP TABLE numbers;
+-- Times of day: the distance does not go around midnight, and months and days count for nothing.
+SELECT x, count(*) OVER (ORDER BY x RANGE BETWEEN '23 hours' PRECEDING AND '23 hours' FOLLOWING) FROM (VALUES (time '10:00'), ('11:00'), ('23:00')) q(x) ORDER BY 1;
+SELECT x, count(*) OVER (ORDER BY x RANGE BETWEEN '1 hour' PRECEDING AND '12 hours' FOLLOWING) FROM (VALUES (time '10:00'), ('11:00'), ('23:00'), (NULL)) q(x) ORDER BY 1;
+SELECT x, count(*) OVER (ORDER BY x DESC RANGE BETWEEN '1 hour' PRECEDING AND '12 hours' FOLLOWING) FROM (VALUES (time '10:00'), ('11:00'), ('23:00'), ('24:00'), ('00:00')) q(x) ORDER BY 1;
+SELECT x, count(*) OVER (ORDER BY x RANGE BETWEEN '-1 day 1 hour' PRECEDING AND '1 month' FOLLOWING) FROM (VALUES (time '10:00'), ('11:00'), ('23:00')) q(x) ORDER BY 1;
+SELECT x, count(*) OVER (ORDER BY x RANGE BETWEEN '100 years' PRECEDING AND 'infinity' FOLLOWING) FROM (VALUES (time '10:00'), ('11:00'), ('23:00')) q(x) ORDER BY 1;
+SELECT x, count(*) OVER (ORDER BY x RANGE BETWEEN 'infinity' FOLLOWING AND 'infinity' FOLLOWING) FROM (VALUES (time '10:00'), ('11:00'), ('23:00')) q(x) ORDER BY 1;
+SELECT x, count(*) OVER (ORDER BY x RANGE BETWEEN 'infinity' PRECEDING AND 'infinity' PRECEDING) FROM (VALUES (time '10:00'), ('11:00'), ('23:00')) q(x) ORDER BY 1;
+SELECT count(*) OVER (ORDER BY x RANGE BETWEEN '1 day -1 hour' PRECEDING AND '23 hours' FOLLOWING) FROM (VALUES (time '10:00')) q(x);
+SELECT count(*) OVER (ORDER BY x RANGE BETWEEN '1 hour' PRECEDING AND '-1 hour' FOLLOWING) FROM (VALUES (time '10:00')) q(x);
+SELECT count(*) OVER (ORDER BY x RANGE BETWEEN '-infinity' PRECEDING AND 'infinity' FOLLOWING) FROM (VALUES (time '10:00')) q(x);
+-- With a zone they are in the order of the instant, and then of the zone.
+SELECT x, count(*) OVER (ORDER BY x RANGE BETWEEN '23 hours' PRECEDING AND '23 hours' FOLLOWING) FROM (VALUES (timetz '10:00+01'), ('11:00+00'), ('23:00-05')) q(x) ORDER BY 1;
+SELECT x, count(*) OVER (ORDER BY x RANGE BETWEEN '1 hour' PRECEDING AND '0' FOLLOWING) FROM (VALUES (timetz '10:00+01'), ('11:00+02'), ('23:00-05'), ('09:00+00'), ('08:00+00')) q(x) ORDER BY 1;
+SELECT x, count(*) OVER (ORDER BY x RANGE BETWEEN '1 hour' PRECEDING AND '1 hour' FOLLOWING) FROM (VALUES (timetz '10:00+01'), ('11:00+02'), ('23:00-05'), ('09:00+00'), ('08:00+00')) q(x) ORDER BY 1;
+SELECT x, count(*) OVER (ORDER BY x DESC RANGE BETWEEN 'infinity' PRECEDING AND '1 hour' FOLLOWING) FROM (VALUES (timetz '10:00+01'), ('11:00+02'), ('23:00-05'), ('09:00+00'), ('08:00+00')) q(x) ORDER BY 1;
+SELECT x, count(*) OVER (ORDER BY x RANGE BETWEEN 'infinity' FOLLOWING AND 'infinity' FOLLOWING) FROM (VALUES (timetz '10:00+01'), ('23:59:59-15:59'), ('00:00+15:59')) q(x) ORDER BY 1;
+SELECT count(*) OVER (ORDER BY x RANGE BETWEEN '-1 hour' PRECEDING AND '1 hour' FOLLOWING) FROM (VALUES (timetz '10:00+01')) q(x);

@@ -10,7 +10,10 @@ use std::sync::Arc;
 use ochre_base::{Error, Result, SqlState};
 use ochre_expr::{Expr, operators_named};
 use ochre_sql::physical::{FrameBound, FrameExclusion, FrameMode, SortKey, WindowFrame};
-use ochre_types::{Batch, Column, Datum, KeyOrder, Numeric, PhysicalType, SqlType, ValueOrder, compare};
+use ochre_types::datetime::{TimeTz, USECS_PER_SEC};
+use ochre_types::{
+    Batch, Column, Datum, KeyOrder, Numeric, PhysicalType, SqlType, ValueOrder, compare, oids,
+};
 
 use super::rows::{Columns, PartitionRows, Reader, View};
 use crate::ExecContext;
@@ -398,7 +401,7 @@ impl RangeCursor {
         let [key] = keys else {
             return Err(Error::internal("RANGE with an offset has one order key"));
         };
-        if is_negative(&offset) {
+        if is_negative(&offset, key.expr.ty()) {
             return Err(Error::new(
                 SqlState::INVALID_PRECEDING_OR_FOLLOWING_SIZE,
                 "invalid preceding or following size in window function",
@@ -550,8 +553,10 @@ fn float_of(value: &Datum) -> Option<f64> {
     }
 }
 
-fn is_negative(offset: &Datum) -> bool {
+fn is_negative(offset: &Datum, key: SqlType) -> bool {
     match offset {
+        // Months and days do not move a time of day.
+        Datum::Interval(value) if is_time(key) => value.micros < 0,
         Datum::Float32(value) => *value < 0.0 || value.is_nan(),
         Datum::Float64(value) => *value < 0.0 || value.is_nan(),
         Datum::Numeric(value) => value.compare(&Numeric::ZERO) == Ordering::Less || value.is_nan(),
@@ -566,8 +571,38 @@ fn is_negative(offset: &Datum) -> bool {
     }
 }
 
+fn is_time(ty: SqlType) -> bool {
+    matches!(ty.oid, oids::TIME | oids::TIMETZ)
+}
+
 fn concerns_peers(exclusion: FrameExclusion) -> bool {
     matches!(exclusion, FrameExclusion::Group | FrameExclusion::Ties)
+}
+
+/// Times of day and how far each reaches, which is not around midnight as the operators of the type go.
+fn time_distances(column: &Column, ty: SqlType, offset: i64, subtract: bool) -> (Arc<Column>, Arc<Column>) {
+    let moved = |micros: i64| match subtract {
+        true => micros.saturating_sub(offset),
+        false => micros.saturating_add(offset),
+    };
+    if ty.oid == oids::TIME {
+        return each_value(column, |value| value.as_i64().unwrap_or(0), |micros| moved(*micros));
+    }
+    // Times with zones are in the order of the instant, and then of the zone, which is kept: one number has both. No instant
+    // is further from another than two days, so that what is beyond is as good as at the end.
+    const FURTHEST: i64 = 1 << 40;
+    const ZONES: i64 = 1 << 18;
+    let instant_and_zone = |value: Datum| match value {
+        Datum::Bytes(bytes) => TimeTz::from_bytes(&bytes).map_or(0, |time| {
+            let zone = i64::from(time.zone);
+            (time.micros + zone * USECS_PER_SEC) * ZONES + zone + ZONES / 2
+        }),
+        _ => 0,
+    };
+    each_value(column, instant_and_zone, |known| {
+        let (instant, zone) = (known.div_euclid(ZONES), known.rem_euclid(ZONES));
+        moved(instant).clamp(-FURTHEST, FURTHEST) * ZONES + zone
+    })
 }
 
 /// Dates and timestamps move by intervals.
@@ -579,6 +614,9 @@ fn interval_distances(
     subtract: bool,
 ) -> Result<(Arc<Column>, Arc<Column>)> {
     const DAY_MICROS: i64 = 86_400_000_000;
+    if let (true, Datum::Interval(offset)) = (is_time(ty), offset) {
+        return Ok(time_distances(column, ty, offset.micros, subtract));
+    }
     let bounds = apply(ctx, column, ty, offset, SqlType::INTERVAL, subtract)?;
     if ty.physical == PhysicalType::Int32 && bounds.physical() == PhysicalType::Int64 {
         // A date is compared as its midnight.
