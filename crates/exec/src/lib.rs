@@ -34,7 +34,7 @@
 //! by the collector needs them.
 //!
 //! # Not done
-//! Window functions other than those of [`operators::window`] and ordered-set aggregates answer 0A000.
+//! Window functions other than those of [`operators::window`] and ordered-set aggregates of users answer 0A000.
 
 mod bounds;
 pub mod build;

@@ -109,6 +109,14 @@ pub trait AggregateState: Send + Any {
     /// The results, one row a group, in the order of the groups. The state is spent.
     fn finish(&mut self, ctx: &EvalContext<'_>) -> Result<Column>;
 
+    /// Takes a group's direct arguments, those before WITHIN GROUP; to be called before `finish`.
+    ///
+    /// # Errors
+    /// 22003 for a fraction outside [0, 1].
+    fn answer_for(&mut self, _group: u32, _direct: &[Datum]) -> Result<()> {
+        Ok(())
+    }
+
     /// The result of one group as it is now, without spending it: for running window frames.
     fn value(&self, group: u32, ctx: &EvalContext<'_>) -> Result<Datum>;
 
@@ -140,14 +148,13 @@ impl Aggregate {
     /// be merged.
     ///
     /// # Errors
-    /// 0A000 when the aggregate is not implemented, 22003 for a fraction outside [0, 1].
+    /// 0A000 when the aggregate is not implemented.
     pub fn create_ordered_set(
         &self,
-        direct_args: &[Datum],
         arg_types: &[SqlType],
         result: SqlType,
     ) -> Result<Box<dyn AggregateState>> {
-        crate::aggregates::create_ordered_set(self, direct_args, arg_types, result)
+        crate::aggregates::create_ordered_set(self, arg_types, result)
     }
 
     /// Whether [`Aggregate::create`] knows the aggregate for these types.

@@ -359,7 +359,7 @@ pub struct AggregateExpr {
     pub function: AggregateFunction,
     /// Its arguments.
     pub args: Vec<Expr>,
-    /// Direct arguments of an ordered-set aggregate.
+    /// Direct arguments of an ordered-set aggregate, over the ids of the group keys.
     pub direct_args: Vec<Expr>,
     /// DISTINCT.
     pub distinct: bool,

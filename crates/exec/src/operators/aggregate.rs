@@ -28,7 +28,7 @@ use ochre_base::{Error, Result};
 use ochre_expr::{AggregateKind, AggregateState, Expr, Groups};
 use ochre_sql::explain::{GroupReport, NodeReport};
 use ochre_sql::physical::{AggregateCall, AggregateStrategy};
-use ochre_types::{Batch, Column, ColumnBuilder, KeyOrder, PhysicalType, Selection, SqlType};
+use ochre_types::{Batch, Column, ColumnBuilder, Datum, KeyOrder, PhysicalType, Selection, SqlType};
 
 use crate::columns::builders;
 use crate::key_filter::KeyFilter;
@@ -147,8 +147,10 @@ impl Aggregate {
             match call.function.kind {
                 // Fails early when an aggregate is missing.
                 AggregateKind::Normal => drop(create_state(call)?),
-                AggregateKind::OrderedSet if call.direct_args.iter().all(Expr::is_row_independent) => {}
-                _ => return Err(Error::unsupported(format_args!("the ordered-set aggregate {name}"))),
+                AggregateKind::OrderedSet => {}
+                AggregateKind::HypotheticalSet => {
+                    return Err(Error::unsupported(format_args!("the ordered-set aggregate {name}")));
+                }
             }
         }
         let spec = Arc::new(spec);
@@ -680,9 +682,11 @@ impl GroupTable {
     fn finish(mut self, ctx: &ExecContext<'_>) -> Result<(Vec<Arc<Column>>, usize, Option<Partitioner>)> {
         let mut columns: Vec<Arc<Column>> =
             self.keys.iter_mut().map(|builder| Arc::new(builder.take())).collect();
+        let mut results: Vec<Arc<Column>> = Vec::with_capacity(self.states.len());
         for (call, state) in self.spec.aggregates.iter().zip(self.states) {
-            columns.push(Arc::new(state.finish(ctx, call, self.groups)?));
+            results.push(Arc::new(state.finish(ctx, call, &columns, self.groups)?));
         }
+        columns.append(&mut results);
         Ok((columns, self.groups, self.spill))
     }
 }
@@ -691,9 +695,7 @@ impl State {
     fn new(ctx: &ExecContext<'_>, call: &AggregateCall) -> Result<State> {
         let types = || call.args.iter().map(Expr::ty);
         let state = if call.function.kind == AggregateKind::OrderedSet {
-            let direct: Vec<_> =
-                call.direct_args.iter().map(|arg| ctx.eval_value(arg)).collect::<Result<_>>()?;
-            call.function.create_ordered_set(&direct, &types().collect::<Vec<_>>(), call.ty)?
+            call.function.create_ordered_set(&types().collect::<Vec<_>>(), call.ty)?
         } else {
             create_state(call)?
         };
@@ -788,7 +790,13 @@ impl State {
         ctx.with_eval(|eval| self.state.update(groups, args, rows, selection, eval))
     }
 
-    fn finish(mut self, ctx: &ExecContext<'_>, call: &AggregateCall, groups: usize) -> Result<Column> {
+    fn finish(
+        mut self,
+        ctx: &ExecContext<'_>,
+        call: &AggregateCall,
+        keys: &[Arc<Column>],
+        groups: usize,
+    ) -> Result<Column> {
         self.state.grow(groups);
         if let Some(mut distinct) = self.distinct.take() {
             let mut jobs = distinct.take_aside()?;
@@ -813,8 +821,33 @@ impl State {
                 self.update(ctx, Groups::Each(&numbers), &batch.columns[1..], batch.rows, None)?;
             }
         }
+        self.answer_directly(ctx, call, keys, groups)?;
         let column = ctx.with_eval(|eval| self.state.finish(eval))?;
         Ok(column.expanded())
+    }
+
+    /// Computes direct arguments, which the groups' keys decide.
+    fn answer_directly(
+        &mut self,
+        ctx: &ExecContext<'_>,
+        call: &AggregateCall,
+        keys: &[Arc<Column>],
+        groups: usize,
+    ) -> Result<()> {
+        if call.direct_args.is_empty() {
+            return Ok(());
+        }
+        for start in (0..groups).step_by(ctx.batch_rows()) {
+            ctx.check_interrupts()?;
+            let rows = ctx.batch_rows().min(groups - start);
+            let columns = keys.iter().map(|column| Arc::new(column.slice(start, rows))).collect();
+            let direct = ctx.eval_all(&call.direct_args, &Batch::new(columns, rows))?;
+            for row in 0..rows {
+                let values: Vec<Datum> = direct.iter().map(|column| column.datum(row)).collect();
+                self.state.answer_for((start + row) as u32, &values)?;
+            }
+        }
+        Ok(())
     }
 }
 

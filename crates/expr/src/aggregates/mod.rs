@@ -61,6 +61,11 @@ pub(crate) trait Fold: Send + 'static {
     /// Joins the state of later rows to one of earlier rows.
     fn join(&self, state: &mut Self::State, later: Self::State) -> Result<()>;
 
+    /// Takes a group's direct arguments, before its result is asked for.
+    fn answer_for(&self, _state: &mut Self::State, _direct: &[Datum]) -> Result<()> {
+        Ok(())
+    }
+
     fn result(&self, state: &Self::State, ctx: &EvalContext<'_>) -> Result<Datum>;
 }
 
@@ -104,6 +109,10 @@ impl<F: Fold> AggregateState for Grouped<F> {
             self.fold.join(&mut self.states[*group as usize], state)?;
         }
         Ok(())
+    }
+
+    fn answer_for(&mut self, group: u32, direct: &[Datum]) -> Result<()> {
+        self.fold.answer_for(&mut self.states[group as usize], direct)
     }
 
     fn finish(&mut self, ctx: &EvalContext<'_>) -> Result<Column> {
@@ -224,21 +233,16 @@ pub(crate) fn create(
     }
 }
 
-/// The state of an ordered-set aggregate with these direct arguments, over values of this type.
+/// The state of an ordered-set aggregate over values of this type.
 pub(crate) fn create_ordered_set(
     aggregate: &Aggregate,
-    direct_args: &[Datum],
     arg_types: &[SqlType],
     result: SqlType,
 ) -> Result<Box<dyn AggregateState>> {
-    let direct = |make: fn(ordered::Fractions) -> ordered::Question| -> Result<ordered::Question> {
-        let value = direct_args.first().ok_or_else(|| errors::missing(&aggregate.function))?;
-        Ok(make(ordered::Fractions::new(value)?))
-    };
     let question = match &*aggregate.function.name {
         "mode" => ordered::Question::Mode,
-        "percentile_disc" => direct(ordered::Question::Discrete)?,
-        "percentile_cont" => direct(ordered::Question::Continuous)?,
+        "percentile_disc" => ordered::Question::Discrete,
+        "percentile_cont" => ordered::Question::Continuous,
         _ => return Err(errors::missing(&aggregate.function)),
     };
     let element = arg_types.first().copied().unwrap_or(result);

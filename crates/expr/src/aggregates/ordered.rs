@@ -10,13 +10,20 @@ use crate::EvalContext;
 use crate::errors::wrong_form;
 
 /// What is asked of a group's ordered values.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub(super) enum Question {
     Mode,
     /// The first value at or beyond the fraction.
-    Discrete(Fractions),
+    Discrete,
     /// Interpolated between neighbours.
-    Continuous(Fractions),
+    Continuous,
+}
+
+/// The values of a group, and what its direct argument says.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Ordered {
+    values: Vec<Datum>,
+    fractions: Fractions,
 }
 
 /// The direct argument: one fraction or an array of them.
@@ -24,6 +31,12 @@ pub(super) enum Question {
 pub(super) enum Fractions {
     One(Option<f64>),
     Many(Arc<ArrayValue>),
+}
+
+impl Default for Fractions {
+    fn default() -> Fractions {
+        Fractions::One(None)
+    }
 }
 
 impl Fractions {
@@ -60,30 +73,38 @@ pub(super) struct OrderedSet {
 }
 
 impl Fold for OrderedSet {
-    type State = Vec<Datum>;
+    type State = Ordered;
 
-    fn add(&self, state: &mut Vec<Datum>, args: &[Arc<Column>], row: usize) -> Result<usize> {
+    fn add(&self, state: &mut Ordered, args: &[Arc<Column>], row: usize) -> Result<usize> {
         if args[0].is_null(row) {
             return Ok(0);
         }
         let value = args[0].datum(row).detached();
         let bytes = size_of::<Datum>() + value.as_bytes().map_or(0, <[u8]>::len);
-        state.push(value);
+        state.values.push(value);
         Ok(bytes)
     }
 
-    fn join(&self, _state: &mut Vec<Datum>, _later: Vec<Datum>) -> Result<()> {
+    fn join(&self, _state: &mut Ordered, _later: Ordered) -> Result<()> {
         Err(Error::internal("ordered sets cannot be merged"))
     }
 
-    fn result(&self, values: &Vec<Datum>, _ctx: &EvalContext<'_>) -> Result<Datum> {
+    fn answer_for(&self, state: &mut Ordered, direct: &[Datum]) -> Result<()> {
+        if let [fractions] = direct {
+            state.fractions = Fractions::new(fractions)?;
+        }
+        Ok(())
+    }
+
+    fn result(&self, state: &Ordered, _ctx: &EvalContext<'_>) -> Result<Datum> {
+        let Ordered { values, fractions } = state;
         if values.is_empty() {
             return Ok(Datum::Null);
         }
-        match &self.question {
+        match self.question {
             Question::Mode => Ok(self.mode(values)),
-            Question::Discrete(fractions) => self.each(fractions, |fraction| Ok(discrete(values, fraction))),
-            Question::Continuous(fractions) => self.each(fractions, |fraction| continuous(values, fraction)),
+            Question::Discrete => self.each(fractions, |fraction| Ok(discrete(values, fraction))),
+            Question::Continuous => self.each(fractions, |fraction| continuous(values, fraction)),
         }
     }
 }
@@ -141,22 +162,23 @@ mod tests {
     use super::*;
     use crate::NoSession;
 
-    fn ask(question: Question) -> Datum {
+    fn ask(question: Question, fraction: f64) -> Datum {
         let values: Vec<Datum> = [1.0, 2.0, 2.0, 4.0].map(Datum::Float64).to_vec();
         let session = NoSession::default();
         let set = OrderedSet { question, element: SqlType::FLOAT8 };
-        set.result(&values, &EvalContext::new(&session)).unwrap()
+        let mut state = Ordered { values, ..Ordered::default() };
+        set.answer_for(&mut state, &[Datum::Float64(fraction)]).unwrap();
+        set.result(&state, &EvalContext::new(&session)).unwrap()
     }
 
     #[test]
     fn percentiles() {
-        let fraction = |value: f64| Fractions::new(&Datum::Float64(value)).unwrap();
-        assert_eq!(ask(Question::Mode), Datum::Float64(2.0));
-        assert_eq!(ask(Question::Discrete(fraction(0.0))), Datum::Float64(1.0));
-        assert_eq!(ask(Question::Discrete(fraction(0.5))), Datum::Float64(2.0));
-        assert_eq!(ask(Question::Discrete(fraction(0.9))), Datum::Float64(4.0));
-        assert_eq!(ask(Question::Continuous(fraction(0.75))), Datum::Float64(2.5));
-        assert_eq!(ask(Question::Continuous(fraction(1.0))), Datum::Float64(4.0));
+        assert_eq!(ask(Question::Mode, 0.0), Datum::Float64(2.0));
+        assert_eq!(ask(Question::Discrete, 0.0), Datum::Float64(1.0));
+        assert_eq!(ask(Question::Discrete, 0.5), Datum::Float64(2.0));
+        assert_eq!(ask(Question::Discrete, 0.9), Datum::Float64(4.0));
+        assert_eq!(ask(Question::Continuous, 0.75), Datum::Float64(2.5));
+        assert_eq!(ask(Question::Continuous, 1.0), Datum::Float64(4.0));
         assert!(Fractions::new(&Datum::Float64(1.5)).is_err());
     }
 }

@@ -506,7 +506,7 @@ impl Binder<'_> {
     ) -> Result<Expr> {
         let owner = self.aggregate_owner(&aggregate, scope, pos)?;
         self.check_aggregate_allowed(owner, pos)?;
-        let exprs = aggregate.args.iter().chain(&aggregate.filter);
+        let exprs = aggregate.args.iter().chain(&aggregate.filter).chain(&aggregate.direct_args);
         let nested = exprs
             .flat_map(Expr::columns)
             .any(|id| self.levels[owner].aggregates.iter().any(|(known, _)| *known == id));
@@ -625,18 +625,14 @@ impl Binder<'_> {
                 return Err(self.at(error, call.pos));
             }
         }
-        let mut args = Vec::with_capacity(call.args.len());
-        for arg in &call.args {
-            if arg.name.is_some() {
-                return Err(self.at(Error::unsupported("a named argument of an aggregate"), call.pos));
-            }
-            args.push(self.bind_expr(&arg.value, scope)?);
-        }
+        // Direct arguments are the group's: they mention what the query groups by.
+        let around = self.level()?.in_aggregate;
+        self.level()?.in_aggregate = around && !call.within_group;
+        let args = self.bind_aggregate_arguments(call, scope);
+        self.level()?.in_aggregate = around;
+        let args = args?;
         let filter = match &call.filter {
-            Some(filter) => {
-                let bound = self.bind_expr(filter, scope)?;
-                Some(self.coerce_to_boolean(bound, "FILTER", filter.pos())?)
-            }
+            Some(filter) => Some(self.bind_filter(filter, scope)?),
             None => None,
         };
         if call.within_group {
@@ -702,6 +698,25 @@ impl Binder<'_> {
             filter,
             ty: resolved.ty,
         })
+    }
+
+    fn bind_aggregate_arguments(&mut self, call: &ast::FuncCall, scope: &Scope<'_>) -> Result<Vec<Expr>> {
+        let mut args = Vec::with_capacity(call.args.len());
+        for arg in &call.args {
+            if arg.name.is_some() {
+                return Err(self.at(Error::unsupported("a named argument of an aggregate"), call.pos));
+            }
+            args.push(self.bind_expr(&arg.value, scope)?);
+        }
+        Ok(args)
+    }
+
+    /// The condition of FILTER.
+    pub(super) fn bind_filter(&mut self, filter: &ast::Expr, scope: &Scope<'_>) -> Result<Expr> {
+        let around = self.level()?.no_sets.replace("FILTER");
+        let bound = self.bind_expr(filter, scope);
+        self.level()?.no_sets = around;
+        self.coerce_to_boolean(bound?, "FILTER", filter.pos())
     }
 
     /// The aggregate that a function is, for arguments of these types.

@@ -252,6 +252,7 @@ impl Binder<'_> {
         made.extend(set_id);
         made.extend(&outward);
         let mentions = std::mem::take(&mut level.mentions);
+        let mut aggregates = std::mem::take(&mut level.aggregates);
         let mut direct = std::mem::take(&mut level.direct_args);
         if clause.sets.is_some() && direct.iter().any(|expr| !expr.columns().is_empty()) {
             return Err(Error::unsupported("a group key as argument of a hypothetical-set aggregate"));
@@ -268,7 +269,6 @@ impl Binder<'_> {
             }
         }
         later.extend(having.iter_mut());
-        later.extend(direct.iter_mut());
         for (definition, calls) in &mut level.windows {
             later.extend(definition.partition.iter_mut());
             later.extend(definition.order.iter_mut().map(|key| &mut key.expr));
@@ -288,6 +288,10 @@ impl Binder<'_> {
                 later.extend(args.iter_mut());
             }
         }
+        // From here on, what is not grouped by is in direct arguments.
+        let others = later.len();
+        later.extend(direct.iter_mut());
+        later.extend(aggregates.iter_mut().flat_map(|(_, aggregate)| &mut aggregate.direct_args));
         // Keys that every set has decide as much as those of a plain GROUP BY.
         let common: Vec<(ColumnId, Expr)> = match &clause.sets {
             None => keys.clone(),
@@ -299,7 +303,7 @@ impl Binder<'_> {
         let mut extra: Vec<(ColumnId, Expr)> = Vec::new();
         // What the subqueries mention that are left once keys are replaced.
         let mut from_subqueries: Vec<ColumnId> = Vec::new();
-        for expr in later {
+        for (number, expr) in later.into_iter().enumerate() {
             replace_keys(expr, &keys, &groupings);
             self.subquery_mentions(expr, &mut from_subqueries);
             for id in expr.columns() {
@@ -313,7 +317,13 @@ impl Binder<'_> {
                     extra.push((id, self.column_expr(id)));
                     continue;
                 }
-                return Err(self.ungrouped(id, &mentions, scope));
+                let error = self.ungrouped(id, &mentions, scope);
+                return Err(match number < others {
+                    true => error,
+                    false => error.detail(
+                        "Direct arguments of an ordered-set aggregate must use only grouped columns.",
+                    ),
+                });
             }
         }
         // Subqueries read plain key columns only.
@@ -342,7 +352,6 @@ impl Binder<'_> {
         }
         keys.extend(extra);
         level.mentions = mentions;
-        let aggregates = std::mem::take(&mut level.aggregates);
         let passed = keys.iter().map(|(id, _)| *id).chain(aggregates.iter().map(|(id, _)| *id)).chain(set_id);
         let mut items = computed;
         if !items.is_empty() {

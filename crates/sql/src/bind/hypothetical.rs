@@ -155,10 +155,7 @@ impl Binder<'_> {
             keys.push(Key { order: self.sort_key(item, expr)?, value });
         }
         let filter = match &call.filter {
-            Some(filter) => {
-                let bound = self.bind_expr(filter, scope)?;
-                Some(self.coerce_to_boolean(bound, "FILTER", filter.pos())?)
-            }
+            Some(filter) => Some(self.bind_filter(filter, scope)?),
             None => None,
         };
         Ok((keys, filter))

@@ -325,7 +325,7 @@ pub struct AggregateCall {
     /// Arguments over the input's columns; none for `count(*)`. For ordered-set aggregates the aggregated arguments (those
     /// in WITHIN GROUP).
     pub args: Vec<Expr>,
-    /// Direct arguments of ordered-set and hypothetical-set aggregates; they read only group keys.
+    /// Direct arguments of ordered-set aggregates, over the group keys.
     pub direct_args: Vec<Expr>,
     /// Only distinct argument rows.
     pub distinct: bool,

@@ -608,14 +608,20 @@ impl PlanBuilder<'_> {
         Ok(Node { plan, ids: node.ids, order: node.order, unique: node.unique })
     }
 
-    fn aggregate_call(&mut self, call: &AggregateExpr, ids: &[ColumnId]) -> Result<AggregateCall> {
+    /// An aggregate over columns `ids`, in groups whose keys are `keys`.
+    fn aggregate_call(
+        &mut self,
+        call: &AggregateExpr,
+        ids: &[ColumnId],
+        keys: &[ColumnId],
+    ) -> Result<AggregateCall> {
         let mut args = Vec::with_capacity(call.args.len());
         for arg in &call.args {
             args.push(self.resolve(arg, ids)?);
         }
         let mut direct_args = Vec::with_capacity(call.direct_args.len());
         for arg in &call.direct_args {
-            direct_args.push(self.resolve(arg, ids)?);
+            direct_args.push(self.resolve(arg, keys)?);
         }
         let mut order_by = Vec::with_capacity(call.order_by.len());
         for key in &call.order_by {
@@ -658,7 +664,7 @@ impl PlanBuilder<'_> {
         }
         for (_, call) in &calls {
             let orders = call.order_by.iter().map(|key| &key.expr);
-            for expr in call.args.iter().chain(&call.direct_args).chain(orders).chain(&call.filter) {
+            for expr in call.args.iter().chain(orders).chain(&call.filter) {
                 crate::walk::mentioned(expr, self.parts(), &mut needed);
             }
         }
@@ -764,7 +770,7 @@ impl PlanBuilder<'_> {
         }
         let mut aggregates = Vec::with_capacity(calls.len());
         for (_, call) in &calls {
-            aggregates.push(self.aggregate_call(call, &node.ids)?);
+            aggregates.push(self.aggregate_call(call, &node.ids, &ids[..keys.len()])?);
         }
         let having_expr = self.resolve_filter(having, &ids)?;
         if !having.is_empty() {
@@ -867,7 +873,9 @@ impl PlanBuilder<'_> {
                     }
                     WindowCall::Function { function: function.clone(), args: resolved, ty: *ty }
                 }
-                WindowExpr::Aggregate(call) => WindowCall::Aggregate(self.aggregate_call(call, &node.ids)?),
+                WindowExpr::Aggregate(call) => {
+                    WindowCall::Aggregate(self.aggregate_call(call, &node.ids, &[])?)
+                }
             });
         }
         let mut bound = |bound: &Bound| -> Result<FrameBound> {

@@ -1,0 +1,45 @@
+-- Direct arguments of ordered-set aggregates: the groups' keys decide them.
+CREATE TABLE w (g int, h int, v float8, t text, i interval);
+INSERT INTO w VALUES (0, 1, 3, 'a', '1 day'), (0, 2, 5, 'b', '2 days'), (1, 1, 4, 'c', '3 days'), (1, 3, 1, 'a', NULL), (2, 1, 8, 'z', '1 hour'), (2, 2, 7, 'y', '2 hours'), (2, 3, NULL, 'x', '4 hours'), (NULL, 1, 2, 'n', '5 hours');
+CREATE TABLE f (id int PRIMARY KEY, share float8, shares float8[]);
+INSERT INTO f VALUES (0, 0.5, '{0, 0.5, 1}'), (1, 1, '{0.25, NULL}'), (2, 0, '{}');
+SELECT g, percentile_cont(g / 2.0) WITHIN GROUP (ORDER BY v) FROM w GROUP BY g ORDER BY g;
+SELECT g, percentile_disc(g / 2.0) WITHIN GROUP (ORDER BY v DESC) FROM w GROUP BY g ORDER BY g;
+SELECT g, percentile_disc(g / 2.0) WITHIN GROUP (ORDER BY t) FROM w GROUP BY g ORDER BY g;
+SELECT g, percentile_cont(g / 4.0 + 0.1) WITHIN GROUP (ORDER BY i) FROM w GROUP BY g ORDER BY g;
+SELECT g / 2.0 AS share, percentile_cont(g / 2.0) WITHIN GROUP (ORDER BY v) FROM w GROUP BY g / 2.0 ORDER BY 1;
+SELECT g, percentile_cont(ARRAY[g / 2.0, 0.5, NULL]) WITHIN GROUP (ORDER BY v) FROM w GROUP BY g ORDER BY g;
+SELECT g, percentile_cont(CASE WHEN g = 1 THEN 0.25 ELSE 0.75 END) WITHIN GROUP (ORDER BY v) FROM w GROUP BY g ORDER BY g;
+SELECT g, percentile_cont((SELECT share FROM f WHERE f.id = w.g)) WITHIN GROUP (ORDER BY v) FROM w GROUP BY g ORDER BY g;
+SELECT g, percentile_cont((SELECT 0.5)) WITHIN GROUP (ORDER BY v) FROM w GROUP BY g ORDER BY g;
+SELECT id, percentile_cont(share) WITHIN GROUP (ORDER BY v), percentile_disc(shares) WITHIN GROUP (ORDER BY v) FROM f JOIN w ON w.g = f.id GROUP BY id ORDER BY id;
+SELECT share, percentile_cont(share) WITHIN GROUP (ORDER BY v) FROM f JOIN w ON w.g <= f.id GROUP BY share ORDER BY share;
+SELECT g, h, percentile_disc(g / 2.0) WITHIN GROUP (ORDER BY v + h) FROM w GROUP BY h, g ORDER BY g, h;
+SELECT g, percentile_cont(g / 2.0) WITHIN GROUP (ORDER BY v) FROM w GROUP BY ROLLUP (g) ORDER BY g, 2;
+SELECT g, h, percentile_cont(g / 2.0) WITHIN GROUP (ORDER BY v), percentile_cont(h / 3.0) WITHIN GROUP (ORDER BY v) FROM w GROUP BY GROUPING SETS ((g), (h), ()) ORDER BY g, h;
+SELECT g, percentile_cont(g / 2.0) WITHIN GROUP (ORDER BY v) FROM w GROUP BY g HAVING percentile_cont(g / 2.0) WITHIN GROUP (ORDER BY v) > 3 ORDER BY percentile_cont(g / 2.0) WITHIN GROUP (ORDER BY v);
+SELECT g, percentile_cont(g / 2.0) WITHIN GROUP (ORDER BY v) FILTER (WHERE h > 1) FROM w GROUP BY g ORDER BY g;
+SELECT g, percentile_cont(g / 2.0) WITHIN GROUP (ORDER BY v), mode() WITHIN GROUP (ORDER BY t), count(*), sum(v) FROM w GROUP BY g ORDER BY g;
+SELECT id, (SELECT percentile_cont(f.share) WITHIN GROUP (ORDER BY v) FROM w WHERE w.g = f.id) FROM f ORDER BY id;
+SELECT id, (SELECT percentile_cont(f.share) WITHIN GROUP (ORDER BY v) FROM w) FROM f ORDER BY id;
+SELECT g, (SELECT percentile_cont(w.g / 2.0) WITHIN GROUP (ORDER BY share) FROM f) FROM w GROUP BY g ORDER BY g;
+SELECT q.g, percentile_cont(q.s) WITHIN GROUP (ORDER BY v) FROM (SELECT g, v, g / 2.0 AS s FROM w) q GROUP BY q.g, q.s ORDER BY 1;
+WITH c AS (SELECT g, percentile_cont(g / 2.0) WITHIN GROUP (ORDER BY v) p FROM w GROUP BY g) SELECT sum(p) FROM c;
+SELECT s, percentile_cont(s / 2.0) WITHIN GROUP (ORDER BY v) FROM (SELECT generate_series(0, 2) s, v FROM w) q GROUP BY s ORDER BY s;
+-- What is not grouped by.
+SELECT g, percentile_cont(h / 3.0) WITHIN GROUP (ORDER BY v) FROM w GROUP BY g;
+SELECT percentile_cont(g / 2.0) WITHIN GROUP (ORDER BY v) FROM w;
+SELECT g, percentile_cont((SELECT share FROM f WHERE f.id = w.h)) WITHIN GROUP (ORDER BY v) FROM w GROUP BY g;
+SELECT share, percentile_cont(id) WITHIN GROUP (ORDER BY v) FROM f JOIN w ON w.g = f.id GROUP BY share;
+SELECT g, percentile_cont(avg(h) / 10) WITHIN GROUP (ORDER BY v) FROM w GROUP BY g;
+SELECT rank(h) WITHIN GROUP (ORDER BY v) FROM w GROUP BY g;
+-- Fractions out of range, of groups that there are.
+SELECT g, percentile_cont(g) WITHIN GROUP (ORDER BY v) FROM w WHERE g < 2 GROUP BY g ORDER BY g;
+SELECT g, percentile_cont(g) WITHIN GROUP (ORDER BY v) FROM w GROUP BY g;
+SELECT percentile_cont(2) WITHIN GROUP (ORDER BY v) FROM w WHERE false;
+SELECT g, percentile_cont(2) WITHIN GROUP (ORDER BY v) FROM w WHERE false GROUP BY g;
+SELECT percentile_disc('NaN') WITHIN GROUP (ORDER BY v) FROM w;
+SELECT percentile_disc(ARRAY[0.5, 2]) WITHIN GROUP (ORDER BY v) FROM w;
+SELECT percentile_disc(NULL) WITHIN GROUP (ORDER BY v) FROM w;
+SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY v) FROM w WHERE false;
+SELECT percentile_cont(-0.5) WITHIN GROUP (ORDER BY v) FROM w WHERE v IS NULL;
