@@ -7,7 +7,9 @@
 
 use ochre_access::btree::KeyBound as TreeBound;
 use ochre_base::{Error, Result};
-use ochre_sql::physical::{BoundConversion, IndexBounds, KeyBound, KeyCondition, KeyRange, KeyValue};
+use ochre_sql::physical::{
+    BoundConversion, IndexBounds, KeyBound, KeyCondition, KeyRange, KeyValue, RowBound,
+};
 use ochre_types::{Datum, KeyOrder, PhysicalType, SqlType, key};
 
 use crate::context::ExecContext;
@@ -105,6 +107,21 @@ pub fn key_spans(ctx: &ExecContext<'_>, index: &IndexAccess, bounds: &IndexBound
     }
     let range = bounds.range.as_ref().zip(index.keys.get(bounds.keys.len()));
     let mut spans = Vec::with_capacity(prefixes.len());
+    if let Some(row) = &bounds.row {
+        let keys = index.keys.get(bounds.keys.len()..).unwrap_or_default();
+        if keys.len() < row.values.len() {
+            return Err(Error::internal("a row is compared with more columns than an index has"));
+        }
+        let mut values = Vec::with_capacity(row.values.len());
+        for (value, (ty, _)) in row.values.iter().zip(keys) {
+            values.push(evaluate(ctx, value, *ty)?);
+        }
+        let row = RowSpans { row, values, keys, range: bounds.range.as_ref() };
+        for prefix in prefixes {
+            row.add(ctx, 0, prefix, &mut spans)?;
+        }
+        return Ok(spans);
+    }
     for prefix in prefixes {
         match range {
             None => spans.push(KeySpan { low: End::of_prefix(&prefix), high: End::of_prefix(&prefix) }),
@@ -143,6 +160,68 @@ fn any_suffixes(
     Ok(suffixes)
 }
 
+/// The parts of an index that a comparison of rows selects: for `(a, b, c) > (x, y, z)` those of `a > x`, of `a = x` and
+/// `b > y`, and of `a = x`, `b = y` and `c > z`.
+struct RowSpans<'a> {
+    row: &'a RowBound,
+    values: Vec<Option<Converted>>,
+    keys: &'a [(SqlType, KeyOrder)],
+    /// What bounds the first column on the other side.
+    range: Option<&'a KeyRange>,
+}
+
+impl RowSpans<'_> {
+    /// Adds the parts in which the columns before `column` have the values whose keys are `prefix`, in index order.
+    fn add(
+        &self,
+        ctx: &ExecContext<'_>,
+        column: usize,
+        prefix: Vec<u8>,
+        spans: &mut Vec<KeySpan>,
+    ) -> Result<()> {
+        let Some(value) = &self.values[column] else { return Ok(()) };
+        let (ty, order) = self.keys[column];
+        let last = column + 1 == self.values.len();
+        let own = converted_end(&prefix, value, order, self.row.inclusive && last, !self.row.upper)?;
+        let other = match self.range.filter(|_| column == 0) {
+            Some(range) if self.row.upper => value_end(ctx, &prefix, range.lower.as_ref(), ty, order, true)?,
+            Some(range) => value_end(ctx, &prefix, range.upper.as_ref(), ty, order, false)?,
+            None => Ok(End::Open),
+        };
+        let Ok(other) = other else { return Ok(()) };
+        let mut deeper = Vec::new();
+        if let (false, Converted::Value(value)) = (last, value) {
+            let longer = [prefix.as_slice(), &encode(value, order)?].concat();
+            // In index order the other bound is behind the values of a lower bound, if the column ascends.
+            let within = match &other {
+                End::Open => true,
+                End::Included(end) | End::Excluded(end) if longer == *end => {
+                    matches!(other, End::Included(_))
+                }
+                End::Included(end) | End::Excluded(end) => {
+                    (longer < *end) == (self.row.upper == order.descending)
+                }
+            };
+            if within {
+                self.add(ctx, column + 1, longer, &mut deeper)?;
+            }
+        }
+        let own = match own {
+            Ok(own) if self.row.upper => Some(span_between(&prefix, other, own, order)?),
+            Ok(own) => Some(span_between(&prefix, own, other, order)?),
+            Err(()) => None,
+        };
+        if self.row.upper == order.descending {
+            spans.append(&mut deeper);
+            spans.extend(own);
+        } else {
+            spans.extend(own);
+            spans.append(&mut deeper);
+        }
+        Ok(())
+    }
+}
+
 fn range_span(
     ctx: &ExecContext<'_>,
     prefix: &[u8],
@@ -152,6 +231,11 @@ fn range_span(
 ) -> Result<Option<KeySpan>> {
     let Ok(lower) = value_end(ctx, prefix, range.lower.as_ref(), ty, order, true)? else { return Ok(None) };
     let Ok(upper) = value_end(ctx, prefix, range.upper.as_ref(), ty, order, false)? else { return Ok(None) };
+    span_between(prefix, lower, upper, order).map(Some)
+}
+
+/// What lies behind a prefix between two ends, nulls excepted.
+fn span_between(prefix: &[u8], lower: End, upper: End, order: KeyOrder) -> Result<KeySpan> {
     let (mut low, mut high) = if order.descending { (upper, lower) } else { (lower, upper) };
     // Where nothing bounds the values, nulls are kept out, and otherwise only the prefix counts.
     let null = [prefix, &encode(&Datum::Null, order)?].concat();
@@ -161,7 +245,7 @@ fn range_span(
     if high == End::Open {
         high = if order.nulls_first { End::of_prefix(prefix) } else { End::Excluded(null) };
     }
-    Ok(Some(KeySpan { low, high }))
+    Ok(KeySpan { low, high })
 }
 
 /// One end of a range of values; `Err` when no key lies within it.
@@ -174,25 +258,27 @@ fn value_end(
     is_lower: bool,
 ) -> Result<std::result::Result<End, ()>> {
     let Some(bound) = bound else { return Ok(Ok(End::Open)) };
-    Ok(match evaluate(ctx, &bound.value, ty)? {
-        None => Err(()),
-        Some(Converted::Below) => {
-            if is_lower {
-                Ok(End::Open)
-            } else {
-                Err(())
-            }
-        }
-        Some(Converted::Above) => {
-            if is_lower {
-                Err(())
-            } else {
-                Ok(End::Open)
-            }
-        }
-        Some(Converted::Value(value)) => {
-            let key = [prefix, &encode(&value, order)?].concat();
-            Ok(if bound.inclusive { End::Included(key) } else { End::Excluded(key) })
+    match evaluate(ctx, &bound.value, ty)? {
+        None => Ok(Err(())),
+        Some(value) => converted_end(prefix, &value, order, bound.inclusive, is_lower),
+    }
+}
+
+/// The end that a value makes; `Err` when no key lies within it.
+fn converted_end(
+    prefix: &[u8],
+    value: &Converted,
+    order: KeyOrder,
+    inclusive: bool,
+    is_lower: bool,
+) -> Result<std::result::Result<End, ()>> {
+    Ok(match value {
+        Converted::Below if is_lower => Ok(End::Open),
+        Converted::Above if !is_lower => Ok(End::Open),
+        Converted::Below | Converted::Above => Err(()),
+        Converted::Value(value) => {
+            let key = [prefix, &encode(value, order)?].concat();
+            Ok(if inclusive { End::Included(key) } else { End::Excluded(key) })
         }
     })
 }

@@ -28,8 +28,10 @@ use crate::operators::cte_scan::{CteScan, WorkTableScan};
 use crate::operators::distinct::Distinct;
 use crate::operators::filter::Filter;
 use crate::operators::function_scan::FunctionScan;
+use crate::operators::gate::Gate;
 use crate::operators::gather::{Gather, Shares};
 use crate::operators::hash_join::{HashJoin, HashJoinSpec, SharedBuild};
+use crate::operators::incremental_sort::IncrementalSort;
 use crate::operators::index_scan::IndexScan;
 use crate::operators::limit::Limit;
 use crate::operators::materialize::Materialize;
@@ -126,6 +128,7 @@ impl<'a> Builder<'a> {
             top = match &top.node {
                 PlanNode::Limit(node) => &node.input,
                 PlanNode::Project(node) => &node.input,
+                PlanNode::Gate(node) => &node.input,
                 // It asks for one row at a time where routines compute them.
                 PlanNode::Insert(node) => &node.source,
                 _ => return false,
@@ -176,6 +179,7 @@ impl<'a> Builder<'a> {
                 Box::new(WorkTableScan::new(node.work_table, node.columns.clone(), node.filter.clone()))
             }
             PlanNode::Filter(node) => Box::new(Filter::new(self.build(&node.input)?, node.predicate.clone())),
+            PlanNode::Gate(node) => Box::new(Gate::new(self.build(&node.input)?, node.condition.clone())),
             PlanNode::Project(node) => {
                 Box::new(Project::new(self.build(&node.input)?, node.exprs.clone(), self.is_top(plan)))
             }
@@ -214,6 +218,13 @@ impl<'a> Builder<'a> {
                 self.build(&node.input)?,
                 physical_types(plan).into(),
                 Dependencies::of(&node.input, self.statement),
+            )),
+            PlanNode::Sort(node) if node.presorted > 0 => Box::new(IncrementalSort::new(
+                self.build(&node.input)?,
+                physical_types(plan),
+                node.keys.clone(),
+                node.presorted,
+                node.limit.clone(),
             )),
             PlanNode::Sort(node) => Box::new(Sort::new(
                 self.build(&node.input)?,

@@ -142,6 +142,7 @@ pub fn each_expr<'p>(plan: &'p PhysicalPlan, visit: &mut dyn FnMut(&'p Expr)) {
         PlanNode::CteScan(node) => node.filter.iter().for_each(visit),
         PlanNode::WorkTableScan(node) => node.filter.iter().for_each(visit),
         PlanNode::Filter(node) => visit(&node.predicate),
+        PlanNode::Gate(node) => visit(&node.condition),
         PlanNode::Project(node) => node.exprs.iter().for_each(visit),
         PlanNode::ProjectSet(node) => {
             for item in &node.items {
@@ -226,6 +227,7 @@ fn each_bound<'p>(bounds: &'p IndexBounds, visit: &mut dyn FnMut(&'p Expr)) {
     if let Some(range) = &bounds.range {
         range.lower.iter().chain(&range.upper).for_each(|bound| visit(&bound.value.expr));
     }
+    bounds.row.iter().flat_map(|row| &row.values).for_each(|value| visit(&value.expr));
 }
 
 fn each_bitmap_expr<'p>(source: &'p BitmapSource, visit: &mut dyn FnMut(&'p Expr)) {

@@ -225,6 +225,7 @@ fn is_light(plan: &PhysicalPlan) -> bool {
             | PlanNode::TidScan(_)
             | PlanNode::MinMaxIndex(_)
             | PlanNode::Filter(_)
+            | PlanNode::Gate(_)
             | PlanNode::Project(_)
             | PlanNode::Limit(_)
             | PlanNode::LockRows(_)

@@ -59,7 +59,11 @@ impl PointLookup {
             _ => return Ok(None),
         };
         let PlanNode::IndexScan(scan) = &scan_plan.node else { return Ok(None) };
-        if !scan.is_point_lookup() || scan.source.table.builtin || !statement.ctes.is_empty() {
+        if !scan.is_point_lookup()
+            || scan.source.table.builtin
+            || !statement.ctes.is_empty()
+            || !statement.subplans.is_empty()
+        {
             return Ok(None);
         }
         let fetch: Vec<ScanColumn> = match columns {

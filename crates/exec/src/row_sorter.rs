@@ -308,6 +308,7 @@ impl RowSorter {
                 method: "external merge",
                 bytes: sorter.spilled_bytes() + sorter.memory_bytes() as u64,
                 on_disk: true,
+                sorts: 0,
             },
             None => {
                 let bounded =
@@ -316,6 +317,7 @@ impl RowSorter {
                     method: if bounded { "top-N heapsort" } else { "quicksort" },
                     bytes: self.memory.bytes as u64,
                     on_disk: false,
+                    sorts: 0,
                 }
             }
         }

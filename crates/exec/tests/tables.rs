@@ -180,8 +180,7 @@ fn inserted_rows_are_found_by_every_path() {
 
     for index_only in [false, true] {
         // Equality on a unique key.
-        let bounds =
-            IndexBounds { keys: vec![KeyCondition::Equal(key(int(77)))], range: None, gin: Vec::new() };
+        let bounds = IndexBounds { keys: vec![KeyCondition::Equal(key(int(77)))], ..IndexBounds::default() };
         let scan = index_scan(&table, 0, bounds, ScanDirection::Forward, false);
         let found = db.run(&select(node(PlanNode::IndexScan(scan), &ROW))).unwrap();
         assert_eq!(names(&found), [(77, "name 7".to_owned())]);
@@ -219,7 +218,7 @@ fn inserted_rows_are_found_by_every_path() {
             upper: None,
             not_null: false,
         };
-        let bounds = IndexBounds { keys: Vec::new(), range: Some(range), gin: Vec::new() };
+        let bounds = IndexBounds { range: Some(range), ..IndexBounds::default() };
         let scan = index_scan(&table, 1, bounds, ScanDirection::Forward, index_only);
         let found = names(&db.run(&select(node(PlanNode::IndexScan(scan), &ROW))).unwrap());
         assert_eq!(found.len(), 1000);
@@ -233,8 +232,7 @@ fn a_point_lookup_gives_the_row() {
     let table = two_columns(&mut db);
     fill(&db, &table, 100);
     let parameter = Expr::Parameter { index: 0, ty: SqlType::INT4 };
-    let bounds =
-        IndexBounds { keys: vec![KeyCondition::Equal(key(parameter))], range: None, gin: Vec::new() };
+    let bounds = IndexBounds { keys: vec![KeyCondition::Equal(key(parameter))], ..IndexBounds::default() };
     let mut scan = index_scan(&table, 0, bounds, ScanDirection::Forward, false);
     scan.unique_match = true;
     let plan = select(node(PlanNode::IndexScan(scan), &ROW));
@@ -315,7 +313,7 @@ fn an_update_moves_index_entries_and_does_not_meet_itself() {
             upper: None,
             not_null: false,
         };
-        let bounds = IndexBounds { keys: Vec::new(), range: Some(range), gin: Vec::new() };
+        let bounds = IndexBounds { range: Some(range), ..IndexBounds::default() };
         let scan = index_scan(&table, 0, bounds, ScanDirection::Forward, false);
         names(&db.run(&select(node(PlanNode::IndexScan(scan), &ROW))).unwrap())
     };
@@ -471,7 +469,7 @@ fn an_index_is_built_from_the_table() {
     db.tables.insert(with_index.oid, Arc::new(access));
     assert_eq!(db.build(&with_index, 0).unwrap(), 3000);
     let bounds =
-        IndexBounds { keys: vec![KeyCondition::Equal(key(text("name 4")))], range: None, gin: Vec::new() };
+        IndexBounds { keys: vec![KeyCondition::Equal(key(text("name 4")))], ..IndexBounds::default() };
     for index_only in [false, true] {
         let scan = index_scan(&with_index, 0, bounds.clone(), ScanDirection::Forward, index_only);
         let found = names(&db.run(&select(node(PlanNode::IndexScan(scan), &ROW))).unwrap());

@@ -630,11 +630,13 @@ pub(crate) fn can_repeat(plan: &PhysicalPlan) -> bool {
         | PlanNode::FunctionScan(_)
         | PlanNode::Values(_)
         | PlanNode::CteScan(_)
-        | PlanNode::Sort(_)
         | PlanNode::Materialize(_) => true,
-        PlanNode::Filter(_) | PlanNode::Project(_) | PlanNode::Limit(_) | PlanNode::Append(_) => {
-            plan.children().into_iter().all(|child| can_repeat(child))
-        }
+        PlanNode::Sort(sort) => sort.presorted == 0,
+        PlanNode::Filter(_)
+        | PlanNode::Gate(_)
+        | PlanNode::Project(_)
+        | PlanNode::Limit(_)
+        | PlanNode::Append(_) => plan.children().into_iter().all(|child| can_repeat(child)),
         _ => false,
     }
 }
@@ -645,7 +647,7 @@ pub(crate) fn is_simple_scan(plan: &PhysicalPlan) -> bool {
         PlanNode::SeqScan(_) | PlanNode::IndexScan(_) | PlanNode::BitmapScan(_) | PlanNode::TidScan(_) => {
             true
         }
-        PlanNode::Filter(_) | PlanNode::Project(_) | PlanNode::Limit(_) => {
+        PlanNode::Filter(_) | PlanNode::Gate(_) | PlanNode::Project(_) | PlanNode::Limit(_) => {
             plan.children().into_iter().all(|child| is_simple_scan(child))
         }
         _ => false,

@@ -34,6 +34,30 @@ pub fn key_orders(keys: &[SortKey]) -> Vec<KeyOrder> {
     keys.iter().map(|key| KeyOrder::new(key.expr.ty(), key.descending, key.nulls_first)).collect()
 }
 
+/// For each sort key the column of the input that it is.
+pub fn key_sources(keys: &[SortKey]) -> Vec<Option<usize>> {
+    let source = |key: &SortKey| match key.expr {
+        Expr::Column { index, .. } => Some(index),
+        _ => None,
+    };
+    keys.iter().map(source).collect()
+}
+
+/// How many rows are asked for; `None` for all.
+///
+/// # Errors
+/// Those of the expression; 2201W for a negative number.
+pub fn row_bound(ctx: &ExecContext<'_>, limit: Option<&Expr>) -> Result<Option<usize>> {
+    let bound = match limit {
+        Some(limit) => ctx.eval_value(limit)?.as_i64(),
+        None => None,
+    };
+    bound
+        .map(usize::try_from)
+        .transpose()
+        .map_err(|_| Error::new(SqlState::INVALID_ROW_COUNT_IN_LIMIT_CLAUSE, "LIMIT must not be negative"))
+}
+
 impl Sort {
     /// The rows of `input`, which has these dependencies, by `keys`; with `limit` only that many.
     pub fn new(
@@ -69,20 +93,10 @@ impl Sort {
 
     fn run(&mut self, ctx: &ExecContext<'_>) -> Result<SortedRows> {
         self.computed_with = self.dependencies.values(ctx);
-        let bound = match &self.limit {
-            Some(limit) => ctx.eval_value(limit)?.as_i64(),
-            None => None,
-        };
-        let bound = bound.map(usize::try_from).transpose().map_err(|_| {
-            Error::new(SqlState::INVALID_ROW_COUNT_IN_LIMIT_CLAUSE, "LIMIT must not be negative")
-        })?;
+        let bound = row_bound(ctx, self.limit.as_ref())?;
         let orders = key_orders(&self.keys);
         let range = bound.and_then(|_| self.hand_down());
-        let source = |key: &SortKey| match key.expr {
-            Expr::Column { index, .. } => Some(index),
-            _ => None,
-        };
-        let sources: Vec<Option<usize>> = self.keys.iter().map(source).collect();
+        let sources = key_sources(&self.keys);
         let (types, budget) = (self.types.clone(), ctx.work_mem_bytes());
         let mut sorter = RowSorter::new(types, orders, &sources, bound, ctx.temp(), budget);
         while let Some(batch) = self.input.next(ctx)? {

@@ -106,6 +106,8 @@ pub struct SortReport {
     pub bytes: u64,
     /// Whether temporary files were used.
     pub on_disk: bool,
+    /// Of an incremental sort, how often groups were sorted.
+    pub sorts: u64,
 }
 
 /// The hash table of a join.

@@ -528,7 +528,7 @@ impl<'a> Describer<'a> {
     /// What an operator is called and works on.
     fn kind(&mut self, plan: &PhysicalPlan) -> Kind {
         match &plan.node {
-            PlanNode::Result(_) | PlanNode::Project(_) => Kind::plain("Result"),
+            PlanNode::Result(_) | PlanNode::Gate(_) | PlanNode::Project(_) => Kind::plain("Result"),
             PlanNode::Filter(_) => {
                 let target = " on unnamed_subquery".to_owned();
                 Kind { target, ..Kind::plain("Subquery Scan") }.property("Alias", "unnamed_subquery")
@@ -674,6 +674,9 @@ impl<'a> Describer<'a> {
                     entries.push(Entry::text("One-Time Filter", names.text(condition, &[])));
                 }
             }
+            PlanNode::Gate(gate) => {
+                entries.push(Entry::text("One-Time Filter", names.text(&gate.condition, &[])));
+            }
             PlanNode::Filter(filter) => {
                 entries.push(Entry::text("Filter", self.expr(&filter.predicate, &filter.input)));
                 if let (Some(above), Some(below)) = (self.actual(plan), self.actual(&filter.input)) {
@@ -794,8 +797,14 @@ impl<'a> Describer<'a> {
                 if let Some(sorted) = report.and_then(|report| report.sort) {
                     let kilobytes = sorted.bytes.div_ceil(1024);
                     let space = if sorted.on_disk { "Disk" } else { "Memory" };
-                    entries
-                        .push(Entry::line(format!("Sort Method: {}  {space}: {kilobytes}kB", sorted.method)));
+                    let method = sorted.method;
+                    let line = match sorted.sorts {
+                        0 => format!("Sort Method: {method}  {space}: {kilobytes}kB"),
+                        sorts => format!(
+                            "Full-sort Groups: {sorts}  Sort Method: {method}  Peak {space}: {kilobytes}kB"
+                        ),
+                    };
+                    entries.push(Entry::line(line));
                     entries.push(Entry::hidden("Sort Method", sorted.method));
                     entries.push(Entry::hidden_count("Sort Space Used", kilobytes));
                     entries.push(Entry::hidden("Sort Space Type", space));
@@ -945,6 +954,7 @@ fn takes_filter(plan: &PhysicalPlan) -> bool {
         | PlanNode::Append(_)
         | PlanNode::RecursiveUnion(_)
         | PlanNode::ProjectSet(_)
+        | PlanNode::Gate(_)
         | PlanNode::LockRows(_) => false,
         _ => true,
     }
@@ -1229,6 +1239,18 @@ fn bounds_text(
     for condition in &bounds.gin {
         let (name, operator) = (key_name(condition.column), condition.strategy.operator());
         parts.push(format!("({name} {operator} {})", names.text(&condition.value, &[])));
+    }
+    if let Some(row) = &bounds.row {
+        let first = bounds.keys.len();
+        let columns: Vec<String> = (first..first + row.values.len()).map(&key_name).collect();
+        let values: Vec<String> = row.values.iter().map(|value| names.text(&value.expr, &[])).collect();
+        let op = match (row.upper, row.inclusive) {
+            (false, false) => ">",
+            (false, true) => ">=",
+            (true, false) => "<",
+            (true, true) => "<=",
+        };
+        parts.push(format!("(ROW({}) {op} ROW({}))", columns.join(", "), values.join(", ")));
     }
     if let Some(range) = &bounds.range {
         let name = key_name(bounds.keys.len().min(index.keys.len().saturating_sub(1)));

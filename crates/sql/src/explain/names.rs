@@ -235,6 +235,7 @@ impl<'a> Names<'a> {
             },
             PlanNode::RecursiveUnion(node) => self.describe(&node.initial, index),
             PlanNode::Filter(_)
+            | PlanNode::Gate(_)
             | PlanNode::Materialize(_)
             | PlanNode::Gather(_)
             | PlanNode::Sort(_)

@@ -49,17 +49,17 @@ pub use modify::{
 };
 pub use relational::{
     AggregateCall, AggregatePlan, AggregateStage, AggregateStrategy, AppendPlan, CteScanPlan, DistinctPlan,
-    FilterPlan, FrameBound, FrameExclusion, FrameMode, GatherPlan, HashJoinPlan, JoinType, LimitPlan,
-    LockRowsPlan, MarkedRelation, MarkedSet, MaterializePlan, MergeJoinPlan, NestedLoopJoin, ProjectItem,
-    ProjectPlan, ProjectSetPlan, RecursiveUnionPlan, ResultPlan, RowLockStrength, RowLockWait, SetOpKind,
-    SetOpPlan, SetOpStrategy, SlotAssignment, SortKey, SortPlan, UniquePlan, ValuesPlan, WindowCall,
-    WindowFrame, WindowPlan, WorkTableScanPlan,
+    FilterPlan, FrameBound, FrameExclusion, FrameMode, GatePlan, GatherPlan, HashJoinPlan, JoinType,
+    LimitPlan, LockRowsPlan, MarkedRelation, MarkedSet, MaterializePlan, MergeJoinPlan, NestedLoopJoin,
+    ProjectItem, ProjectPlan, ProjectSetPlan, RecursiveUnionPlan, ResultPlan, RowLockStrength, RowLockWait,
+    SetOpKind, SetOpPlan, SetOpStrategy, SlotAssignment, SortKey, SortPlan, UniquePlan, ValuesPlan,
+    WindowCall, WindowFrame, WindowPlan, WorkTableScanPlan,
 };
 pub use route::{RouteNode, RoutePlace, Routes};
 pub use scan::{
     BitmapScanPlan, BitmapSource, BoundConversion, FunctionInScan, FunctionScanPlan, GinCondition,
     GinStrategy, IndexBounds, IndexScanPlan, KeyBound, KeyCondition, KeyRange, KeyValue, MinMaxIndexPlan,
-    SampleClause, SampleMethod, ScanColumn, ScanDirection, ScanSource, SeqScanPlan, TidCondition,
+    RowBound, SampleClause, SampleMethod, ScanColumn, ScanDirection, ScanSource, SeqScanPlan, TidCondition,
     TidScanPlan,
 };
 
@@ -176,7 +176,7 @@ pub struct SubPlan {
     pub slots: usize,
     /// Number of arguments that `Expr::SubPlan` passes.
     pub arguments: usize,
-    /// No argument and nothing volatile: the result of one run serves the whole statement (PostgreSQL's InitPlan).
+    /// No argument: the result of one run serves the whole statement (PostgreSQL's InitPlan).
     pub run_once: bool,
     /// For `= ANY` without arguments: the executor may load the result into a hash table keyed by the compared
     /// columns and probe it for each outer row (a "hashed SubPlan").
@@ -271,6 +271,8 @@ pub enum PlanNode {
     WorkTableScan(WorkTableScanPlan),
     /// Rows that satisfy a predicate.
     Filter(FilterPlan),
+    /// Rows of its input, if a condition without columns is true.
+    Gate(GatePlan),
     /// Expressions over rows.
     Project(ProjectPlan),
     /// Expressions over rows, some of which return sets.
@@ -337,6 +339,7 @@ impl PhysicalPlan {
             | PlanNode::WorkTableScan(_) => Vec::new(),
             PlanNode::Result(_) => Vec::new(),
             PlanNode::Filter(node) => vec![&node.input],
+            PlanNode::Gate(node) => vec![&node.input],
             PlanNode::Project(node) => vec![&node.input],
             PlanNode::ProjectSet(node) => vec![&node.input],
             PlanNode::NestedLoop(node) => vec![&node.outer, &node.inner],
@@ -382,6 +385,7 @@ impl PhysicalPlan {
             | PlanNode::Merge(_)
             | PlanNode::ModifySet(_) => Vec::new(),
             PlanNode::Filter(node) => vec![&mut node.input],
+            PlanNode::Gate(node) => vec![&mut node.input],
             PlanNode::Project(node) => vec![&mut node.input],
             PlanNode::ProjectSet(node) => vec![&mut node.input],
             PlanNode::NestedLoop(node) => vec![&mut node.outer, &mut node.inner],
@@ -421,6 +425,7 @@ pub fn each_expr<'p>(plan: &'p PhysicalPlan, visit: &mut dyn FnMut(&'p Expr)) {
         if let Some(range) = &bounds.range {
             range.lower.iter().chain(&range.upper).for_each(|bound| visit(&bound.value.expr));
         }
+        bounds.row.iter().flat_map(|row| &row.values).for_each(|value| visit(&value.expr));
     }
     fn bitmap<'p>(source: &'p BitmapSource, visit: &mut dyn FnMut(&'p Expr)) {
         match source {
@@ -469,6 +474,7 @@ pub fn each_expr<'p>(plan: &'p PhysicalPlan, visit: &mut dyn FnMut(&'p Expr)) {
         PlanNode::CteScan(node) => node.filter.iter().for_each(visit),
         PlanNode::WorkTableScan(node) => node.filter.iter().for_each(visit),
         PlanNode::Filter(node) => visit(&node.predicate),
+        PlanNode::Gate(node) => visit(&node.condition),
         PlanNode::Project(node) => node.exprs.iter().for_each(visit),
         PlanNode::ProjectSet(node) => {
             for item in &node.items {

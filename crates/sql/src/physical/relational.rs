@@ -35,6 +35,16 @@ pub struct FilterPlan {
     pub predicate: Expr,
 }
 
+/// The rows of the input, if a condition that reads no row of it is true ("One-Time Filter"): it is asked once before the
+/// input is read, and again after each rescan.
+#[derive(Debug, Clone)]
+pub struct GatePlan {
+    /// The input; the output has the same columns.
+    pub input: Arc<PhysicalPlan>,
+    /// The condition, without columns.
+    pub condition: Expr,
+}
+
 /// Expressions over rows.
 #[derive(Debug, Clone)]
 pub struct ProjectPlan {

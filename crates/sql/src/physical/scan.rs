@@ -132,6 +132,9 @@ pub struct IndexBounds {
     pub keys: Vec<KeyCondition>,
     /// A range of the column after them.
     pub range: Option<KeyRange>,
+    /// A comparison of several key columns, from `keys.len()` on, with as many values. `range` bounds the first of them on
+    /// the other side, if there is one.
+    pub row: Option<RowBound>,
     /// Of a GIN index, which has neither of the two: conditions that all hold.
     pub gin: Vec<GinCondition>,
 }
@@ -209,6 +212,18 @@ pub struct KeyBound {
     /// The value.
     pub value: KeyValue,
     /// Whether the value itself belongs to the range.
+    pub inclusive: bool,
+}
+
+/// `(key, next key, …) op (value, value, …)`, lexicographic: a row whose first columns equal the values before a null key or
+/// a null value is not among them.
+#[derive(Debug, Clone)]
+pub struct RowBound {
+    /// The values, at least two.
+    pub values: Vec<KeyValue>,
+    /// `<` or `<=` and not `>` or `>=`.
+    pub upper: bool,
+    /// Whether the values themselves satisfy it.
     pub inclusive: bool,
 }
 

@@ -172,6 +172,40 @@ pub(crate) fn sort(settings: &PlannerSettings, input: Estimate, limit: Option<f6
     }
 }
 
+/// A sort of rows that come group by group, each group's rows having equal leading keys: one group is sorted at a time.
+pub(crate) fn incremental_sort(settings: &PlannerSettings, input: Estimate, groups: f64) -> Estimate {
+    /// How much larger than an average group those are that count, as PostgreSQL guesses.
+    const LARGER_GROUPS: f64 = 1.5;
+    let groups = groups.clamp(1.0, input.rows.max(1.0));
+    let read = (input.total_cost - input.startup_cost) / groups;
+    let group = Estimate {
+        startup_cost: 0.0,
+        total_cost: 0.0,
+        rows: LARGER_GROUPS * input.rows / groups,
+        width: input.width,
+    };
+    let one = sort(settings, group, None);
+    let comparison = COMPARISON_COST * settings.cpu_operator_cost;
+    let startup = input.startup_cost + read + one.startup_cost;
+    let others = (groups - 1.0) * (one.total_cost + read);
+    let total = startup + one.total_cost - one.startup_cost
+        + others
+        + (settings.cpu_tuple_cost + comparison) * input.rows
+        + 2.0 * settings.cpu_tuple_cost * groups;
+    Estimate { startup_cost: startup, total_cost: total, ..input }
+}
+
+/// What it takes to get the first `wanted` rows.
+pub(crate) fn fraction(estimate: Estimate, wanted: Option<f64>) -> f64 {
+    match wanted {
+        Some(wanted) if wanted < estimate.rows => {
+            let run = estimate.total_cost - estimate.startup_cost;
+            estimate.startup_cost + run * wanted / estimate.rows.max(1.0)
+        }
+        _ => estimate.total_cost,
+    }
+}
+
 /// Start-up and total cost of a hash join.
 pub(crate) fn hash_join(
     settings: &PlannerSettings,

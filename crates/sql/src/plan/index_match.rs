@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use hashbrown::HashMap;
 use ochre_base::Oid;
 use ochre_catalog::{IndexDescriptor, IndexMethod};
-use ochre_expr::{CastKind, Expr, Volatility, operators};
+use ochre_expr::{CastKind, Comparison, Expr, Volatility, operators};
 use ochre_types::compare::compare_datums;
 use ochre_types::{Datum, SharedBytes, SqlType, oids};
 
@@ -159,6 +159,15 @@ pub(crate) enum KeyMatch {
 /// A bound of a range: value, conversion, inclusive.
 pub(crate) type BoundMatch = (Expr, BoundConversion, bool);
 
+/// A comparison of the next keys with as many values.
+#[derive(Debug, Clone)]
+pub(crate) struct RowMatch {
+    pub values: Vec<(Expr, BoundConversion)>,
+    /// `<` or `<=`.
+    pub upper: bool,
+    pub inclusive: bool,
+}
+
 /// A condition on a column of a GIN index.
 #[derive(Debug, Clone)]
 pub(crate) struct GinMatch {
@@ -178,6 +187,8 @@ pub(crate) struct IndexMatch {
     pub lower: Option<BoundMatch>,
     /// The largest value of the next key.
     pub upper: Option<BoundMatch>,
+    /// A comparison of rows that begin with the next key.
+    pub row: Option<RowMatch>,
     /// Only `IS NOT NULL` on the next key.
     pub not_null: bool,
     /// Conditions that a GIN index answers.
@@ -194,6 +205,7 @@ impl IndexMatch {
         self.keys.is_empty()
             && self.lower.is_none()
             && self.upper.is_none()
+            && self.row.is_none()
             && !self.not_null
             && self.gin.is_empty()
     }
@@ -231,6 +243,21 @@ pub(crate) enum KeyColumn {
     Unused,
     /// An expression over ids.
     Expression(Expr),
+}
+
+impl KeyColumn {
+    /// Whether an expression is the key's value, of a type whose values are stored as the key's.
+    fn is_value_of(&self, expr: &Expr, ty: SqlType) -> bool {
+        match self {
+            KeyColumn::Column(id) => {
+                let stripped = strip_relabel(expr);
+                matches!(stripped, Expr::Column { index, .. } if index == id)
+                    && (expr.ty().oid == ty.oid || is_text(expr.ty()) && is_text(ty))
+            }
+            KeyColumn::Expression(wanted) => expr == wanted || strip_relabel(expr) == wanted && is_text(ty),
+            KeyColumn::Unused => false,
+        }
+    }
 }
 
 impl PlanBuilder<'_> {
@@ -322,7 +349,8 @@ impl PlanBuilder<'_> {
         let usable = |value: &Expr| {
             !value.any(|node| match node {
                 Expr::Column { index, .. } => own.contains(*index),
-                Expr::SubPlan { .. } => true,
+                // The value of one that reads no row is known before the scan begins.
+                Expr::SubPlan { plan, .. } => !self.runs_once(*plan),
                 _ => false,
             }) && value.volatility() != Volatility::Volatile
         };
@@ -332,17 +360,7 @@ impl PlanBuilder<'_> {
         }
         for (position, key) in keys.iter().enumerate() {
             let ty = index.keys[position].ty;
-            let is_key = |expr: &Expr| match key {
-                KeyColumn::Column(id) => {
-                    let stripped = strip_relabel(expr);
-                    matches!(stripped, Expr::Column { index, .. } if index == id)
-                        && (expr.ty().oid == ty.oid || is_text(expr.ty()) && is_text(ty))
-                }
-                KeyColumn::Expression(wanted) => {
-                    expr == wanted || strip_relabel(expr) == wanted && is_text(ty)
-                }
-                KeyColumn::Unused => false,
-            };
+            let is_key = |expr: &Expr| key.is_value_of(expr, ty);
             let mut equality: Option<(KeyMatch, usize)> = None;
             for (number, predicate) in predicates.iter().enumerate() {
                 let candidate = match predicate {
@@ -409,6 +427,7 @@ impl PlanBuilder<'_> {
                 found.used.push(number);
                 continue;
             }
+            match_row(&mut found, index, keys, position, predicates, &usable);
             self.match_range(&mut found, ty, predicates, &is_key, &usable);
             break;
         }
@@ -441,7 +460,11 @@ impl PlanBuilder<'_> {
                     Operation::GreaterOrEqual => (&mut found.lower, true),
                     _ => continue,
                 };
-                if side.is_none() {
+                // The side of a row's first column is bounded by the row.
+                let by_row = found.row.as_ref().is_some_and(|row| {
+                    row.upper == matches!(operation, Operation::Less | Operation::LessOrEqual)
+                });
+                if side.is_none() && !by_row {
                     *side = Some((value.clone(), conversion, inclusive));
                     found.exact.push(number);
                     found.used.push(number);
@@ -461,7 +484,8 @@ impl PlanBuilder<'_> {
                     ) && is_text(ty) =>
                 {
                     let [left, Expr::Constant { value, .. }] = args.as_slice() else { continue };
-                    if !is_key(left) || found.lower.is_some() || found.upper.is_some() {
+                    let bounded = found.lower.is_some() || found.upper.is_some() || found.row.is_some();
+                    if !is_key(left) || bounded {
                         continue;
                     }
                     let Some(pattern) = value.as_str() else { continue };
@@ -483,6 +507,91 @@ impl PlanBuilder<'_> {
                 _ => {}
             }
         }
+    }
+}
+
+/// An integer without the casts that only make it wider.
+fn strip_widening(expr: &Expr) -> &Expr {
+    match expr {
+        Expr::Cast { arg, ty, .. }
+            if is_integer(*ty)
+                && is_integer(arg.ty())
+                && arg.ty().physical.stored_width() <= ty.physical.stored_width() =>
+        {
+            strip_widening(arg)
+        }
+        other => other,
+    }
+}
+
+/// A comparison of rows that begin with a key and go on with those after it.
+///
+/// `(a, b) > (x, y)` is `a > x OR a = x AND b > y`, and the scan reads just these parts of the index, so null keys and null
+/// values leave out what SQL has them leave out, and keys may be ascending or descending. Of a row that goes on after the
+/// index's columns the comparison of those that are there, equality included, is a wider one; the whole is asked again.
+fn match_row(
+    found: &mut IndexMatch,
+    index: &IndexDescriptor,
+    keys: &[KeyColumn],
+    first: usize,
+    predicates: &[Expr],
+    usable: &dyn Fn(&Expr) -> bool,
+) {
+    let mut wider: Option<(BoundMatch, bool, usize)> = None;
+    for (number, predicate) in predicates.iter().enumerate() {
+        let Expr::RowCompare { op, functions, left, right } = predicate else { continue };
+        let (less, or_equal) = match op {
+            Comparison::Less => (true, false),
+            Comparison::LessOrEqual => (true, true),
+            Comparison::Greater => (false, false),
+            Comparison::GreaterOrEqual => (false, true),
+            Comparison::Equal | Comparison::NotEqual => continue,
+        };
+        for (own, others, upper) in [(left, right, less), (right, left, !less)] {
+            let values: Vec<(Expr, BoundConversion)> = own
+                .iter()
+                .zip(others)
+                .zip(functions)
+                .zip(keys[first..].iter().zip(&index.keys[first..]))
+                .map_while(|(((own, value), function), (key, descriptor))| {
+                    let is_key =
+                        [own, strip_widening(own)].iter().any(|own| key.is_value_of(own, descriptor.ty));
+                    if !is_key || !usable(value) || operation_of(function.oid).is_none() {
+                        return None;
+                    }
+                    Some((value.clone(), conversion(descriptor.ty, value.ty())?))
+                })
+                .collect();
+            let whole = values.len() == own.len();
+            match values.len() {
+                0 => continue,
+                1 if wider.is_none() => {
+                    wider = values.into_iter().next().map(|(value, how)| ((value, how, true), upper, number));
+                }
+                1 => {}
+                _ if found.row.is_none() => {
+                    found.row = Some(RowMatch { values, upper, inclusive: or_equal || !whole });
+                    found.used.push(number);
+                    if whole {
+                        found.exact.push(number);
+                    }
+                }
+                _ => {
+                    // Another one bounds the first column on the other side.
+                    let (value, how) = values[0].clone();
+                    if found.row.as_ref().is_some_and(|row| row.upper != upper) && wider.is_none() {
+                        wider = Some(((value, how, true), upper, number));
+                    }
+                }
+            }
+            break;
+        }
+    }
+    if let Some((bound, upper, number)) = wider
+        && found.row.as_ref().is_none_or(|row| row.upper != upper)
+    {
+        *(if upper { &mut found.upper } else { &mut found.lower }) = Some(bound);
+        found.used.push(number);
     }
 }
 

@@ -114,7 +114,7 @@ impl PlanBuilder<'_> {
         {
             let mut conditions = local.clone();
             conditions.extend(join.on.iter().cloned());
-            let usable = !conditions.iter().any(super::node::has_subplan);
+            let usable = !conditions.iter().any(|condition| self.has_row_subplan(condition));
             let path = usable
                 .then(|| self.choose_scan(table, &conditions, &needed, &Wanted::default(), left_node.rows()));
             if let Some(path) = path.filter(ScanPath::is_narrowed) {

@@ -690,7 +690,7 @@ impl PlanBuilder<'_> {
         all.extend(relation.local.iter().cloned());
         let local = all.len();
         all.extend(applicable.iter().cloned());
-        if all[local..].iter().any(super::node::has_subplan) {
+        if all[local..].iter().any(|condition| self.has_row_subplan(condition)) {
             return None;
         }
         let path = self.choose_scan(table, &all, needed, &Wanted::default(), loops.max(2.0));

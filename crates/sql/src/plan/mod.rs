@@ -266,6 +266,11 @@ pub(crate) struct OrderKey {
     pub nulls_first: bool,
 }
 
+/// How many leading keys of a wanted order rows have that come in another one.
+pub(crate) fn agreeing(have: &[OrderKey], wanted: &[OrderKey]) -> usize {
+    have.iter().zip(wanted).take_while(|(have, want)| have == want).count()
+}
+
 impl Node {
     /// Rows expected.
     pub fn rows(&self) -> f64 {
@@ -477,8 +482,8 @@ impl<'a> PlanBuilder<'a> {
         let finished = self.frames.pop();
         let plan = planned?;
         let slots = finished.map_or(0, |frame| frame.slots.len());
-        let volatile = plan_is_volatile(&plan);
-        let run_once = args.is_empty() && !volatile;
+        // As in PostgreSQL also where it calls volatile functions.
+        let run_once = args.is_empty();
         let init = run_once && !hashable;
         self.init_plans += 1;
         let name = if init {
@@ -601,11 +606,37 @@ pub(crate) struct Wanted {
     pub rows: Option<f64>,
 }
 
-/// Whether anything in a plan may differ from run to run.
-fn plan_is_volatile(plan: &PhysicalPlan) -> bool {
-    let mut volatile = false;
-    crate::physical::each_expr(plan, &mut |expr| {
-        volatile |= expr.volatility() == ochre_expr::Volatility::Volatile;
-    });
-    volatile || plan.children().into_iter().any(|child| plan_is_volatile(child))
+impl PlanBuilder<'_> {
+    /// What rows cost to the operator above that wants an order or only some of them: with the sort that they still need.
+    pub(crate) fn price_of_wanted(&self, estimate: Estimate, have: &[OrderKey], wanted: &Wanted) -> Price {
+        if agreeing(have, &wanted.order) == wanted.order.len() {
+            return Price { disabled: 0, cost: cost::fraction(estimate, wanted.rows) };
+        }
+        let (sorted, _) = self.sorted_estimate(estimate, have, &wanted.order, wanted.rows);
+        let disabled = u32::from(!self.settings().enable_sort);
+        Price { disabled, cost: cost::fraction(sorted, wanted.rows) }
+    }
+
+    /// What it takes to bring rows into an order, and how many leading keys the sort takes as they come: none when all rows
+    /// are better sorted at once.
+    pub(crate) fn sorted_estimate(
+        &self,
+        estimate: Estimate,
+        have: &[OrderKey],
+        order: &[OrderKey],
+        limit: Option<f64>,
+    ) -> (Estimate, usize) {
+        let settings = self.settings();
+        let mut whole = cost::sort(settings, estimate, limit);
+        whole.rows = estimate.rows;
+        let presorted = agreeing(have, order);
+        if presorted == 0 || !settings.enable_incremental_sort {
+            return (whole, 0);
+        }
+        let groups =
+            order[..presorted].iter().map(|key| self.distinct_values(key.id, estimate.rows)).product::<f64>();
+        let by_group = cost::incremental_sort(settings, estimate, groups);
+        // A sort for the first few rows has read all of them by then.
+        if cost::fraction(by_group, limit) < whole.total_cost { (by_group, presorted) } else { (whole, 0) }
+    }
 }

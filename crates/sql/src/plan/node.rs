@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ochre_base::{Error, Result, SqlState, limits};
 use ochre_catalog::RelationKind;
-use ochre_expr::Expr;
+use ochre_expr::{Expr, Volatility};
 use ochre_types::Datum;
 
 use super::{Node, OrderKey, PlanBuilder, Price, Wanted, cost};
@@ -15,11 +15,12 @@ use crate::logical::{
 };
 use crate::physical::{
     AggregateCall, AggregatePlan, AggregateStage, AggregateStrategy, AppendPlan, CteScanPlan, DistinctPlan,
-    Estimate, FilterPlan, FrameBound, FunctionInScan, FunctionScanPlan, LimitPlan, LockRowsPlan,
+    Estimate, FilterPlan, FrameBound, FunctionInScan, FunctionScanPlan, GatePlan, LimitPlan, LockRowsPlan,
     MarkedRelation, PhysicalPlan, PlanNode, ProjectItem, ProjectPlan, ProjectSetPlan, RecursiveUnionPlan,
     ResultPlan, RowLockStrength, RowRecheck, SetOpPlan, SetOpStrategy, SortKey, SortPlan, UniquePlan,
     ValuesPlan, WindowCall, WindowFrame, WindowPlan, WorkTableScanPlan,
 };
+use crate::walk::free_columns;
 
 impl PlanBuilder<'_> {
     /// Plans an operator of which the required ids must come out.
@@ -250,6 +251,19 @@ impl PlanBuilder<'_> {
         if predicates.iter().any(never) {
             return Ok(self.plan_nothing(required, input));
         }
+        if !matches!(input, Logical::Dummy { .. }) {
+            let own = crate::walk::produced(input, &self.tables);
+            let (gates, rest): (Vec<Expr>, Vec<Expr>) =
+                predicates.iter().cloned().partition(|predicate| self.is_gate(predicate, &own));
+            if !gates.is_empty() {
+                let node = if rest.is_empty() {
+                    self.plan_node(input, required, wanted)?
+                } else {
+                    self.plan_filter(input, &rest, required, wanted)?
+                };
+                return self.add_gate(node, &gates);
+            }
+        }
         match input {
             Logical::Get(table) => self.plan_scan(*table, predicates, required, wanted),
             Logical::Sample(sample) => self.plan_sample(sample, predicates, required),
@@ -281,6 +295,26 @@ impl PlanBuilder<'_> {
                 self.add_filter(node, predicates)
             }
         }
+    }
+
+    /// Whether a condition has the same value for all rows with these columns, so that it can be asked before any is read:
+    /// it mentions none of them, and no volatile function. As in PostgreSQL it is asked even where there are no rows.
+    pub(super) fn is_gate(&self, predicate: &Expr, own: &IdSet) -> bool {
+        if matches!(predicate, Expr::Constant { .. }) || predicate.volatility() == Volatility::Volatile {
+            return false;
+        }
+        let mut mentioned = IdSet::default();
+        crate::walk::mentioned(predicate, self.parts(), &mut mentioned);
+        !mentioned.intersects(own)
+    }
+
+    /// The rows of a node, if conditions that are the same for all of them hold.
+    pub(super) fn add_gate(&mut self, node: Node, conditions: &[Expr]) -> Result<Node> {
+        let Some(condition) = self.resolve_filter(conditions, &[])? else { return Ok(node) };
+        let columns = node.plan.columns.clone();
+        let estimate = node.plan.estimate;
+        let gate = PlanNode::Gate(GatePlan { input: Arc::new(node.plan), condition });
+        Ok(Node { plan: PhysicalPlan { node: gate, columns, estimate }, ..node })
     }
 
     /// No row, with the columns that an operator would have.
@@ -501,7 +535,9 @@ impl PlanBuilder<'_> {
         }
         let order = Self::order_keys(keys);
         let complete = order.len() == keys.len();
-        let wanted = Wanted { order: if complete { order.clone() } else { Vec::new() }, rows: limit };
+        // For a few rows the keys that are columns are worth having in order by themselves: the rest is sorted group by group.
+        let asked = complete || limit.is_some();
+        let wanted = Wanted { order: if asked { order.clone() } else { Vec::new() }, rows: limit };
         let node = self.plan_node(input, &needed, &wanted)?;
         if complete && node.is_sorted_by(&order) {
             return Ok(node);
@@ -511,10 +547,8 @@ impl PlanBuilder<'_> {
 
     /// A sort above a node.
     pub(crate) fn add_sort(&mut self, node: Node, keys: &[Ordering], limit: Option<f64>) -> Result<Node> {
-        let settings = self.settings();
         let order = Self::order_keys(keys);
-        let agreeing = node.order.iter().zip(&order).take_while(|(have, want)| have == want).count();
-        let presorted = if settings.enable_incremental_sort { agreeing.min(keys.len()) } else { 0 };
+        let (estimate, presorted) = self.sorted_estimate(node.plan.estimate, &node.order, &order, limit);
         let mut resolved = Vec::with_capacity(keys.len());
         for key in keys {
             resolved.push(SortKey {
@@ -523,8 +557,6 @@ impl PlanBuilder<'_> {
                 nulls_first: key.nulls_first,
             });
         }
-        let mut estimate = cost::sort(settings, node.plan.estimate, limit);
-        estimate.rows = node.plan.estimate.rows;
         let columns = node.plan.columns.clone();
         let plan = PhysicalPlan {
             node: PlanNode::Sort(SortPlan {
@@ -1220,6 +1252,18 @@ impl PlanBuilder<'_> {
             .collect();
         let predicate = self.resolve_filter(predicates, ids)?;
         Ok(RowRecheck { columns, predicate })
+    }
+}
+
+impl PlanBuilder<'_> {
+    /// Whether a subquery reads nothing of the rows around it: its value is found once for the whole statement.
+    pub(crate) fn runs_once(&self, subquery: usize) -> bool {
+        free_columns(&self.subqueries[subquery].query.plan, self.parts()).is_empty()
+    }
+
+    /// Whether an expression runs a subquery for each row.
+    pub(crate) fn has_row_subplan(&self, expr: &Expr) -> bool {
+        expr.any(|node| matches!(node, Expr::SubPlan { plan, .. } if !self.runs_once(*plan)))
     }
 }
 

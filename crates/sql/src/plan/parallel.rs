@@ -198,7 +198,7 @@ impl Pass<'_> {
     fn partial(&self, plan: &Arc<PhysicalPlan>, children: &[Ways]) -> Option<Partial> {
         match &plan.node {
             PlanNode::SeqScan(scan) if scan.sample.is_none() => self.partial_scan(plan, &scan.source),
-            PlanNode::Filter(_) | PlanNode::Project(_) if node_is_safe(plan) => {
+            PlanNode::Filter(_) | PlanNode::Gate(_) | PlanNode::Project(_) if node_is_safe(plan) => {
                 let input = children[0].partial.as_ref()?;
                 let own = plan.estimate.total_cost - plan.children()[0].estimate.total_cost;
                 Some(self.over(plan, &[&input.plan], input.workers, own))
@@ -504,6 +504,7 @@ fn is_replicable(plan: &PhysicalPlan) -> bool {
         PlanNode::Result(_)
         | PlanNode::Values(_)
         | PlanNode::Filter(_)
+        | PlanNode::Gate(_)
         | PlanNode::Project(_)
         | PlanNode::NestedLoop(_)
         | PlanNode::HashJoin(_)

@@ -8,15 +8,15 @@ use ochre_expr::Expr;
 
 use super::bitmap::{Bitmap, TableSize};
 use super::cost::{self, IndexWork};
-use super::index_match::{GinMatch, IndexMatch, KeyColumn, KeyMatch, Operation, comparison_of};
+use super::index_match::{GinMatch, IndexMatch, KeyColumn, KeyMatch, Operation, RowMatch, comparison_of};
 use super::selectivity::table_size;
 use super::{Node, OrderKey, PlanBuilder, Price, Wanted};
 use crate::idset::IdSet;
 use crate::logical::{ColumnId, SampleGet, TableId};
 use crate::physical::{
     BitmapScanPlan, Estimate, GinCondition, IndexBounds, IndexScanPlan, KeyBound, KeyCondition, KeyRange,
-    KeyValue, PhysicalPlan, PlanNode, SampleClause, SampleMethod, ScanColumn, ScanDirection, ScanSource,
-    SeqScanPlan, TidCondition, TidScanPlan,
+    KeyValue, PhysicalPlan, PlanNode, RowBound, SampleClause, SampleMethod, ScanColumn, ScanDirection,
+    ScanSource, SeqScanPlan, TidCondition, TidScanPlan,
 };
 
 /// A way to read a table.
@@ -122,21 +122,8 @@ impl PlanBuilder<'_> {
             method: Method::Seq,
         };
         let price = |path: &ScanPath| -> Price {
-            // What the path costs to the operator above that wants an order or only some rows.
-            let sorted = wanted.order.is_empty()
-                || path.order().len() >= wanted.order.len()
-                    && path.order()[..wanted.order.len()] == wanted.order[..];
-            let estimate =
-                if sorted { path.estimate } else { cost::sort(settings, path.estimate, wanted.rows) };
-            let cost = match wanted.rows {
-                Some(limit) if limit < estimate.rows => {
-                    estimate.startup_cost
-                        + (estimate.total_cost - estimate.startup_cost) * limit / estimate.rows.max(1.0)
-                }
-                _ => estimate.total_cost,
-            };
-            let sort = if sorted { 0 } else { off(settings.enable_sort) };
-            Price { disabled: path.disabled + sort, cost }
+            let price = self.price_of_wanted(path.estimate, path.order(), wanted);
+            Price { disabled: path.disabled + price.disabled, ..price }
         };
         if let Some((expr, number)) = self.tid_condition(table, predicates) {
             let mut estimate = best.estimate;
@@ -561,8 +548,18 @@ impl PlanBuilder<'_> {
             let value = self.resolve(value, &[])?;
             gin.push(GinCondition { column: *column, strategy: *strategy, value });
         }
+        let row = match matched.row {
+            Some(RowMatch { values, upper, inclusive }) => {
+                let mut resolved = Vec::with_capacity(values.len());
+                for (expr, conversion) in values {
+                    resolved.push(KeyValue { expr: self.resolve(&expr, &[])?, conversion });
+                }
+                Some(RowBound { values: resolved, upper, inclusive })
+            }
+            None => None,
+        };
         if matched.lower.is_none() && matched.upper.is_none() && !matched.not_null {
-            return Ok(IndexBounds { keys, range: None, gin });
+            return Ok(IndexBounds { keys, range: None, row, gin });
         }
         let mut bound = |side: Option<super::index_match::BoundMatch>| -> Result<Option<KeyBound>> {
             match side {
@@ -575,7 +572,8 @@ impl PlanBuilder<'_> {
         };
         let lower = bound(matched.lower)?;
         let upper = bound(matched.upper)?;
-        Ok(IndexBounds { keys, range: Some(KeyRange { lower, upper, not_null: matched.not_null }), gin })
+        let range = KeyRange { lower, upper, not_null: matched.not_null };
+        Ok(IndexBounds { keys, range: Some(range), row, gin })
     }
 }
 

@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 
 use ochre_catalog::ColumnStatistics;
-use ochre_expr::{BooleanTest, Expr};
+use ochre_expr::{BooleanTest, Comparison, Expr};
 use ochre_types::compare::compare_datums;
 use ochre_types::datetime::USECS_PER_DAY;
 use ochre_types::{Datum, Numeric, PhysicalType, SqlType, oids};
@@ -216,6 +216,13 @@ impl PlanBuilder<'_> {
                 } else {
                     1.0 - DEFAULT_EQUAL
                 }
+            }
+            // As PostgreSQL takes it: the first column decides.
+            Expr::RowCompare { op, functions, left, right }
+                if !matches!(op, Comparison::Equal | Comparison::NotEqual) =>
+            {
+                let args = vec![left[0].clone(), right[0].clone()];
+                self.selectivity(&Expr::call(functions[0].clone(), args, SqlType::BOOL), rows)
             }
             Expr::SubPlan { .. } => 0.5,
             Expr::Call { function, args, .. } => {
