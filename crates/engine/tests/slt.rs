@@ -166,7 +166,7 @@ fn how_it_is_run_changes_no_answer() {
     let mut failures = Vec::new();
     for path in files(&wanted) {
         let name = path.to_string_lossy();
-        let of_rules = ["queries", "grouping", "rewrites"].iter().any(|part| name.contains(part));
+        let of_rules = ["queries", "grouping", "rewrites", "optimizer_rules"].iter().any(|part| name.contains(part));
         let rules = if of_rules || every_rule { rules.as_slice() } else { &[] };
         for setup in small.iter().chain(rules) {
             failures.extend(run(&path, setup).1);

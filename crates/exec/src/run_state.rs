@@ -174,6 +174,7 @@ impl RunState {
                 read_only: true,
                 cursor_tables: Box::default(),
                 disabled: ochre_sql::DisabledMethods::default(),
+                rules: Box::default(),
             })
         });
         RunState {

@@ -423,6 +423,16 @@ pub enum WindowExpr {
 }
 
 impl WindowExpr {
+    /// Its expressions.
+    pub fn exprs(&self) -> impl Iterator<Item = &Expr> {
+        let (args, aggregate) = match self {
+            WindowExpr::Function { args, .. } => (Some(args), None),
+            WindowExpr::Aggregate(call) => (None, Some(call)),
+        };
+        let aggregate = aggregate.into_iter().flat_map(crate::walk::each_of_aggregate);
+        args.into_iter().flatten().chain(aggregate)
+    }
+
     /// Whether its values may differ from one call to the next.
     pub fn is_volatile(&self) -> bool {
         let volatile = |expr: &Expr| expr.volatility() == Volatility::Volatile;

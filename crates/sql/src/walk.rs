@@ -5,8 +5,8 @@ use ochre_expr::{Expr, Volatility};
 
 use crate::idset::IdSet;
 use crate::logical::{
-    AggregateExpr, Bound, FunctionCall, JoinKind, Logical, LogicalBody, LogicalCte, SetItem, Subquery,
-    TableUse, WindowExpr,
+    AggregateExpr, Bound, ColumnId, FunctionCall, JoinKind, Logical, LogicalBody, LogicalCte, SetItem,
+    Subquery, TableUse, WindowExpr,
 };
 
 /// What plans refer to by number.
@@ -269,9 +269,22 @@ pub(crate) fn produced(plan: &Logical, tables: &[TableUse]) -> IdSet {
     })
 }
 
-/// Whether a plan has a volatile expression, in its subqueries too.
+/// Whether a plan locks rows.
+pub(crate) fn contains_locks(plan: &Logical) -> bool {
+    matches!(plan, Logical::LockRows { .. }) || inputs(plan).into_iter().any(contains_locks)
+}
+
+/// Whether a plan has a volatile expression or set, in its subqueries too.
 pub(crate) fn is_volatile(plan: &Logical, subqueries: &[Subquery]) -> bool {
-    let mut volatile = false;
+    let mut volatile = match plan {
+        Logical::Function(function) => function.functions.iter().any(|(call, _)| {
+            matches!(call, FunctionCall::Set { function, .. } if function.volatility == Volatility::Volatile)
+        }),
+        Logical::ProjectSet { items, .. } => items.iter().any(|(_, item)| {
+            matches!(item, SetItem::Set { function, .. } if function.volatility == Volatility::Volatile)
+        }),
+        _ => false,
+    };
     each_expr(plan, &mut |expr| volatile |= is_volatile_expr(expr, subqueries));
     volatile || inputs(plan).into_iter().any(|input| is_volatile(input, subqueries))
 }
@@ -363,4 +376,73 @@ fn collect(plan: &Logical, parts: Parts<'_>, used: &mut IdSet, made: &mut IdSet)
             collect(input, parts, used, made);
         }
     });
+}
+
+/// Which of an operator's inputs' ids it needs, and what is above it through it, when these of its own are read. The same
+/// for each input: of another one's ids an input has none.
+pub(crate) fn needed_below(plan: &Logical, required: &IdSet, parts: Parts<'_>) -> IdSet {
+    let mut needed = IdSet::default();
+    let add = |expr: &Expr, needed: &mut IdSet| mentioned(expr, parts, needed);
+    let all =
+        |plan: &Logical, needed: &mut IdSet| each_expr(plan, &mut |expr| mentioned(expr, parts, needed));
+    match plan {
+        Logical::Project { items, .. } => {
+            let read = items.iter().filter(|(id, expr)| required.contains(*id) || has_effects(expr, parts));
+            read.for_each(|(_, expr)| add(expr, &mut needed));
+        }
+        Logical::Aggregate(grouping) => {
+            grouping.keys.iter().for_each(|(_, key)| add(key, &mut needed));
+            let read = |(id, call): &&(ColumnId, AggregateExpr)| {
+                required.contains(*id) || each_of_aggregate(call).any(|expr| has_effects(expr, parts))
+            };
+            for (_, call) in grouping.aggregates.iter().filter(read) {
+                each_of_aggregate(call).for_each(|expr| add(expr, &mut needed));
+            }
+        }
+        Logical::Distinct { columns, .. } => columns.iter().for_each(|id| needed.insert(*id)),
+        Logical::Append(set) => {
+            let read = (0..set.columns.len()).filter(|at| required.contains(set.columns[*at]));
+            for at in read {
+                set.inputs.iter().for_each(|(_, ids)| needed.insert(ids[at]));
+            }
+        }
+        Logical::SetOp(_, set) | Logical::RecursiveUnion { inputs: set, .. } => {
+            set.inputs.iter().flat_map(|(_, ids)| ids).for_each(|id| needed.insert(*id));
+        }
+        Logical::LockRows { input, .. } => {
+            // A row that has changed is made anew, with all that is read of it.
+            needed = produced(input, parts.tables);
+            all(plan, &mut needed);
+        }
+        Logical::DistinctOn { on, .. } => {
+            needed = required.clone();
+            on.iter().for_each(|id| needed.insert(*id));
+            all(plan, &mut needed);
+        }
+        Logical::Join(join) => {
+            needed = required.clone();
+            all(plan, &mut needed);
+            // What a lateral side mentions is the other's.
+            needed.extend(&free_columns(&join.right, parts));
+            if join.lateral {
+                needed.extend(&free_columns(&join.left, parts));
+            }
+        }
+        _ => {
+            needed = required.clone();
+            all(plan, &mut needed);
+        }
+    }
+    needed
+}
+
+/// The expressions of a call of an aggregate.
+pub(crate) fn each_of_aggregate(call: &AggregateExpr) -> impl Iterator<Item = &Expr> {
+    let orders = call.order_by.iter().map(|key| &key.expr);
+    call.args.iter().chain(&call.direct_args).chain(orders).chain(&call.filter)
+}
+
+/// Whether something may happen when an expression is evaluated, so that it is evaluated though nothing reads its value.
+pub(crate) fn has_effects(expr: &Expr, parts: Parts<'_>) -> bool {
+    is_volatile_expr(expr, parts.subqueries)
 }

@@ -7,11 +7,14 @@ mod common;
 use std::fmt::Write;
 use std::path::PathBuf;
 
+use ochre_sql::PlannerSettings;
 use ochre_sql::explain::{ExplainFormat, ExplainOptions, Explanation, Planning, explain};
 
 fn render(catalog: &ochre_catalog::CatalogSnapshot, sql: &str) -> String {
     let costs = sql.contains("-- costs");
-    match common::plan(catalog, sql) {
+    let rules = sql.contains("-- rules");
+    let settings = PlannerSettings { trace_rules: rules, ..PlannerSettings::default() };
+    match common::plan_with(catalog, sql, &settings) {
         Ok(plan) => {
             let verbose = sql.contains("-- verbose");
             let format = match sql {
@@ -20,7 +23,7 @@ fn render(catalog: &ochre_catalog::CatalogSnapshot, sql: &str) -> String {
                 sql if sql.contains("-- xml") => ExplainFormat::Xml,
                 _ => ExplainFormat::Text,
             };
-            let options = ExplainOptions { costs, verbose, format, ..ExplainOptions::default() };
+            let options = ExplainOptions { costs, verbose, rules, format, ..ExplainOptions::default() };
             let explanation = Explanation {
                 plan: &plan,
                 options: &options,

@@ -13,7 +13,7 @@ use ochre_types::{Batch, Datum};
 use super::create_table::{check_column_name, columns_of_query};
 use crate::errors;
 use crate::session::Session;
-use crate::session::plan::{Asking, QueryParameters, own_statement};
+use crate::session::plan::{PlanFor, QueryParameters, own_statement};
 use crate::session::utility::without_into;
 use crate::tag::CommandTag;
 
@@ -252,7 +252,7 @@ impl Session {
                 (self.valid_plan(&prepared, &values)?, values)
             }
             query if crate::session::is_plannable(query) => {
-                (self.plan_and_lock(query, &|| parameters.types(), Asking::AtOnce)?.1, parameters.values())
+                (self.plan_and_lock(query, &|| parameters.types(), PlanFor::ALL_ROWS)?.1, parameters.values())
             }
             _ => return Err(Error::unsupported("CREATE TABLE AS of this statement")),
         };

@@ -12,7 +12,7 @@ use ochre_types::{Batch, Datum};
 use parking_lot::Mutex;
 
 use crate::session::Session;
-use crate::session::plan::{Asking, PlanStamp};
+use crate::session::plan::{PlanFor, PlanStamp};
 
 /// A statement of a routine with its plan.
 #[derive(Default)]
@@ -51,7 +51,7 @@ impl Session {
         parameters: impl Fn() -> ParamTypes,
     ) -> Result<(PlanStamp, Arc<PlannedStatement>)> {
         // It may be asked for its rows bit by bit.
-        self.plan_and_lock(statement, &parameters, Asking::BitByBit)
+        self.plan_and_lock(statement, &parameters, PlanFor::ONE_THREAD)
     }
 
     /// Runs a plan within the running statement, under `snapshot` or, without one, as a command of its own; rows go to

@@ -19,7 +19,7 @@ use ochre_sql::physical::{OutputColumn, PlannedStatement};
 use parking_lot::Mutex;
 
 use super::extended::{Parameters, Prepared, ResultFormats};
-use super::plan::Asking;
+use super::plan::PlanFor;
 use super::portal::{
     ALL_ROWS, CursorOptions, Move, OpenQuery, Portal, PortalState, RowIdColumn, Scroll, can_repeat,
     is_simple_scan,
@@ -152,9 +152,9 @@ impl Session {
     ) -> Result<(Arc<PlannedStatement>, Vec<RowIdColumn>, bool)> {
         let locks = !query.locking.is_empty();
         let statement = Statement::Select(query.clone().into());
-        let plan = self.plan_for_cursor(&statement, types, Asking::ByCursor)?;
+        let plan = self.plan_for_cursor(&statement, types, PlanFor::CURSOR)?;
         if !plan.cursor_tables.is_empty() && !locks && !is_simple_scan(&plan.plan) {
-            let plan = self.plan_for_cursor(&statement, types, Asking::BitByBit)?;
+            let plan = self.plan_for_cursor(&statement, types, PlanFor::ONE_THREAD)?;
             return Ok((plan, Vec::new(), locks));
         }
         let visible = plan.row_shape.len() - plan.cursor_tables.len();

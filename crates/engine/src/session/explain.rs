@@ -17,7 +17,7 @@ use ochre_sql::physical::{OutputColumn, PhysicalPlan, PlannedStatement};
 use ochre_types::{ArrayValue, Batch, Datum, SqlType, encode_binary_at, oids, print_text_at};
 
 use super::Session;
-use super::plan::{Asking, QueryParameters, own_statement};
+use super::plan::{PlanFor, QueryParameters, own_statement};
 use super::simple::is_plannable;
 use super::utility::{is_select_into, without_into};
 
@@ -124,7 +124,8 @@ impl Session {
         match query {
             Statement::Execute(execute) => {
                 let (prepared, values) = self.execute_parameters(execute)?;
-                let plan = self.valid_plan(&prepared, &values)?;
+                let wanted = PlanFor { trace_rules: options.rules, ..PlanFor::ALL_ROWS };
+                let plan = self.plan_prepared(&prepared, &values, wanted)?;
                 return Ok(Some(Planned { plan, values }));
             }
             Statement::CreateTableAs(create) => {
@@ -140,7 +141,8 @@ impl Session {
                 parameters.types()
             }
         };
-        let (_, plan) = self.plan_and_lock(&query, &types, Asking::AtOnce)?;
+        let wanted = PlanFor { trace_rules: options.rules, ..PlanFor::ALL_ROWS };
+        let (_, plan) = self.plan_and_lock(&query, &types, wanted)?;
         Ok(Some(Planned { plan, values: parameters.values() }))
     }
 

@@ -20,6 +20,27 @@ use crate::settings::PlanChoice;
 /// How often a plan is made again because the catalog changed while its locks were awaited.
 const MAX_REPLANS: usize = 100;
 
+/// How a plan is to be made.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct PlanFor {
+    /// Several threads may run it.
+    pub may_be_parallel: bool,
+    /// It is to tell which rules of the optimizer changed it.
+    pub trace_rules: bool,
+    /// WHERE CURRENT OF may mean one of its rows.
+    pub for_cursor: bool,
+}
+
+impl PlanFor {
+    /// To be run from the first row to the last.
+    pub(crate) const ALL_ROWS: PlanFor =
+        PlanFor { may_be_parallel: true, trace_rules: false, for_cursor: false };
+    /// To be asked for its rows bit by bit, or within another statement.
+    pub(crate) const ONE_THREAD: PlanFor = PlanFor { may_be_parallel: false, ..PlanFor::ALL_ROWS };
+    /// To be asked for its rows bit by bit, of which WHERE CURRENT OF may mean one.
+    pub(crate) const CURSOR: PlanFor = PlanFor { for_cursor: true, ..PlanFor::ONE_THREAD };
+}
+
 /// What a query may mention as parameters that is part of a utility.
 pub(crate) trait QueryParameters {
     /// What to bind the query with.
@@ -27,17 +48,6 @@ pub(crate) trait QueryParameters {
 
     /// The values, once the query is bound.
     fn values(&self) -> Vec<Datum>;
-}
-
-/// How a query's rows are asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Asking {
-    /// All at once: threads may help.
-    AtOnce,
-    /// Bit by bit.
-    BitByBit,
-    /// Bit by bit, and WHERE CURRENT OF may mean one of them.
-    ByCursor,
 }
 
 /// What a plan was made under.
@@ -110,18 +120,19 @@ impl Session {
         &self,
         statement: &Statement,
         mut parameters: ParamTypes,
-        asking: Asking,
+        wanted: PlanFor,
     ) -> Result<(PlanStamp, Arc<PlannedStatement>)> {
         let stamp = self.stamp();
         let catalog = self.state.catalog();
         let mut settings = self.state.settings.borrow().parsed().planner.clone();
         settings.snapshot = stamp.snapshot;
-        if asking != Asking::AtOnce {
+        settings.trace_rules = wanted.trace_rules;
+        if !wanted.may_be_parallel {
             settings.max_parallel_workers_per_gather = 0;
         }
         let session = StatementSession::new(self);
         let mut planner = Planner::new(&catalog, &stamp.path, &session, &settings);
-        planner.for_cursor = asking == Asking::ByCursor;
+        planner.for_cursor = wanted.for_cursor;
         let plan = Arc::new(planner.plan(statement, &mut parameters)?);
         Ok((stamp, plan))
     }
@@ -135,7 +146,7 @@ impl Session {
         self.plan_and_lock(
             statement,
             &|| ParamTypes::new(&self.state.catalog(), parameter_types),
-            Asking::AtOnce,
+            PlanFor::ALL_ROWS,
         )
     }
 
@@ -144,10 +155,14 @@ impl Session {
         &self,
         statement: &Statement,
         parameter_types: &[Oid],
-        asking: Asking,
+        wanted: PlanFor,
     ) -> Result<Arc<PlannedStatement>> {
-        self.plan_and_lock(statement, &|| ParamTypes::new(&self.state.catalog(), parameter_types), asking)
-            .map(|(_, plan)| plan)
+        self.plan_and_lock(
+            statement,
+            &|| ParamTypes::new(&self.state.catalog(), parameter_types),
+            wanted,
+        )
+        .map(|(_, plan)| plan)
     }
 
     /// Plans a statement with such parameters and takes its locks. Names are resolved in the newest catalog: if that changes
@@ -156,10 +171,10 @@ impl Session {
         &self,
         statement: &Statement,
         parameters: &dyn Fn() -> ParamTypes,
-        asking: Asking,
+        wanted: PlanFor,
     ) -> Result<(PlanStamp, Arc<PlannedStatement>)> {
         for _ in 0..MAX_REPLANS {
-            let (stamp, plan) = self.plan_once(statement, parameters(), asking)?;
+            let (stamp, plan) = self.plan_once(statement, parameters(), wanted)?;
             self.lock_plan(&plan)?;
             if self.state.catalog_version() == stamp.catalog {
                 return Ok((stamp, plan));
@@ -208,8 +223,9 @@ impl Session {
     fn plan_shape(&self, shape: &str, types: &[Oid], stamp: &PlanStamp) -> Option<Arc<PlannedStatement>> {
         let mut statements = ochre_parser::parse(shape).ok()?;
         let raw = statements.pop().filter(|raw| statements.is_empty() && is_plannable(&raw.stmt))?;
-        let (made_under, plan) =
-            self.plan_once(&raw.stmt, ParamTypes::new(&self.state.catalog(), types), Asking::AtOnce).ok()?;
+        let (made_under, plan) = self
+            .plan_once(&raw.stmt, ParamTypes::new(&self.state.catalog(), types), PlanFor::ALL_ROWS)
+            .ok()?;
         let usable = made_under == *stamp && plan.parameters.len() == types.len() && is_insensitive(&plan);
         usable.then_some(plan)
     }
@@ -256,6 +272,16 @@ impl Session {
     /// The plan that a prepared statement runs with for some values: for all values, or for these alone. Its locks are
     /// taken. See [`KeptPlans`].
     pub(crate) fn valid_plan(&self, prepared: &Prepared, values: &[Datum]) -> Result<Arc<PlannedStatement>> {
+        self.plan_prepared(prepared, values, PlanFor::ALL_ROWS)
+    }
+
+    /// As [`Session::valid_plan`]; a plan that is to tell of its rules is made anew.
+    pub(crate) fn plan_prepared(
+        &self,
+        prepared: &Prepared,
+        values: &[Datum],
+        wanted: PlanFor,
+    ) -> Result<Arc<PlannedStatement>> {
         let statement = prepared.statement.as_ref().expect("only plannable statements have plans");
         if let Some(resolved) = self.resolve_current_of(statement)? {
             let (_, plan) = self.plan_parameterised(&resolved, &prepared.parameter_oids())?;
@@ -268,13 +294,17 @@ impl Session {
             (parsed.plan_choice, parsed.planner.cpu_operator_cost)
         };
         let choice = if values.is_empty() { PlanChoice::Generic } else { choice };
-        if prepared.plans.lock().choose_generic(choice) {
+        let is_generic = prepared.plans.lock().choose_generic(choice);
+        if is_generic && !wanted.trace_rules {
             return Ok(generic);
         }
         let oids = prepared.parameter_oids();
+        let values = if is_generic { &[] } else { values };
         let types = || ParamTypes::new(&self.state.catalog(), &oids).with_values(values);
-        let plan = prepared.check_shape(self.plan_and_lock(statement, &types, Asking::AtOnce)?.1)?;
-        prepared.plans.lock().note_custom(&plan, operator_cost);
+        let plan = prepared.check_shape(self.plan_and_lock(statement, &types, wanted)?.1)?;
+        if !is_generic {
+            prepared.plans.lock().note_custom(&plan, operator_cost);
+        }
         Ok(plan)
     }
 

@@ -704,6 +704,7 @@ mod tests {
             read_only: true,
             cursor_tables: Box::default(),
             disabled: ochre_sql::DisabledMethods::default(),
+            rules: Box::default(),
         });
         let running = Arc::new(AtomicUsize::new(0));
         let together = deeds.len().min(places + 1);

@@ -345,6 +345,7 @@ pub fn statement(command: CommandKind, plan: Arc<PhysicalPlan>, slots: usize) ->
         read_only: command == CommandKind::Select,
         cursor_tables: Box::default(),
         disabled: ochre_sql::DisabledMethods::default(),
+        rules: Box::default(),
     })
 }
 

@@ -8,7 +8,8 @@
 //! Filters and projections are operators of their own here and properties of the operator below in PostgreSQL: they are
 //! shown as PostgreSQL shows them, with the estimates and counters of the uppermost. Rows that a join's keys keep a scan
 //! from reading at all are not among those that its filter removed. Pages that helping threads read are shown at the nodes
-//! that they run, not above the gather.
+//! that they run, not above the gather. `RULES` is an option of our own: the rules of the optimizer that changed the
+//! statement, in order.
 
 mod actual;
 mod describe;
@@ -100,6 +101,12 @@ pub fn explain(explanation: &Explanation<'_>) -> Vec<String> {
             .collect();
         let line = format!("Settings: {}", texts.join(", "));
         entries.push(Entry::group("Settings", group, Some(line)));
+    }
+    if options.rules {
+        let rules: Vec<String> = explanation.plan.rules.iter().map(|rule| (*rule).to_owned()).collect();
+        let text = if rules.is_empty() { "none".to_owned() } else { rules.join(", ") };
+        entries.push(Entry::line(format!("Rules: {text}")));
+        entries.push(Entry::structured("Rules", Value::List(rules)));
     }
     planning(&mut entries, explanation);
     if options.summary {

@@ -26,6 +26,8 @@ pub struct ExplainOptions {
     pub memory: bool,
     /// Parameters have no values.
     pub generic_plan: bool,
+    /// The rules of the optimizer that changed the statement, in order.
+    pub rules: bool,
     /// Rows are also made into what a client would be sent.
     pub serialize: Serialization,
     /// The form of the answer.
@@ -72,6 +74,7 @@ impl Default for ExplainOptions {
             wal: false,
             memory: false,
             generic_plan: false,
+            rules: false,
             serialize: Serialization::None,
             format: ExplainFormat::Text,
         }
@@ -99,6 +102,7 @@ impl ExplainOptions {
                 "wal" => options.wal = value()?,
                 "memory" => options.memory = value()?,
                 "generic_plan" => options.generic_plan = value()?,
+                "rules" => options.rules = value()?,
                 "serialize" => options.serialize = serialization(option)?,
                 "format" => options.format = format(option)?,
                 other => {

@@ -1,17 +1,17 @@
 //! Constant folding: immutable calls of constants become constants; AND, OR, NOT and CASE lose what is decided.
 
 use ochre_base::Result;
-use ochre_expr::{CastKind, EvalContext, Expr, SessionContext, Volatility, btree_comparison, eval_const};
+use ochre_expr::{CastKind, EvalContext, Expr, Volatility, btree_comparison, eval_const};
 use ochre_types::{Datum, SqlType, oids};
 
-use super::{each_modify_expr, each_root};
+use super::{RuleContext, each_modify_expr, each_root};
 use crate::logical::{Logical, LogicalStatement};
 use crate::plan::{Operation, comparison_of};
 use crate::walk::{each_expr_mut, each_node_mut};
 
 /// Folds every expression of a statement.
-pub(super) fn apply(statement: &mut LogicalStatement, session: &dyn SessionContext) -> Result<()> {
-    let context = EvalContext::new(session);
+pub(super) fn apply(statement: &mut LogicalStatement, context: &RuleContext<'_>) -> Result<()> {
+    let context = EvalContext::new(context.session);
     each_root(statement, &mut |plan, _| {
         each_node_mut(plan, &mut |node| fold_operator(node, &context));
         Ok(())

@@ -1,20 +1,21 @@
 //! A WITH entry that is read once, and is neither recursive nor MATERIALIZED nor volatile, is put where it is read.
 
 use ochre_base::Result;
-use ochre_expr::{Expr, SessionContext};
+use ochre_expr::Expr;
 
+use super::RuleContext;
 use crate::logical::{Logical, LogicalBody, LogicalStatement, Query};
-use crate::walk::{inputs, inputs_mut, is_volatile};
+use crate::walk::{contains_locks, inputs_mut, is_volatile};
 
 /// Inlines in every query of a statement.
-pub(super) fn apply(statement: &mut LogicalStatement, _session: &dyn SessionContext) -> Result<()> {
+pub(super) fn apply(statement: &mut LogicalStatement, _context: &RuleContext<'_>) -> Result<()> {
     for index in 0..statement.ctes.len() {
         let cte = &statement.ctes[index];
         if cte.references != 1 || cte.recursive || cte.materialized == Some(true) {
             continue;
         }
         let LogicalBody::Query(query) = &cte.body else { continue };
-        if is_volatile(&query.plan, &statement.subqueries) || holds_locks(&query.plan) {
+        if is_volatile(&query.plan, &statement.subqueries) || contains_locks(&query.plan) {
             continue;
         }
         let query = query.clone();
@@ -57,8 +58,4 @@ fn replace(plan: &mut Logical, index: usize, query: &Query) -> bool {
         return true;
     }
     inputs_mut(plan).into_iter().any(|input| replace(input, index, query))
-}
-
-fn holds_locks(plan: &Logical) -> bool {
-    matches!(plan, Logical::LockRows { .. }) || inputs(plan).into_iter().any(holds_locks)
 }

@@ -4,15 +4,16 @@
 use std::sync::Arc;
 
 use ochre_base::Result;
-use ochre_expr::{Expr, SessionContext, SubPlanKind, btree_comparison};
+use ochre_expr::{Expr, SubPlanKind, btree_comparison};
 use ochre_types::{Datum, SqlType};
 
+use super::RuleContext;
 use crate::logical::{Grouping, Logical, LogicalBody, LogicalStatement, Ordering, Query, Subquery, TableUse};
 use crate::physical::{OutputColumn, ScanColumn};
 use crate::walk::each_node_mut;
 
 /// Rewrites the main query and those of WITH.
-pub(super) fn apply(statement: &mut LogicalStatement, _session: &dyn SessionContext) -> Result<()> {
+pub(super) fn apply(statement: &mut LogicalStatement, _context: &RuleContext<'_>) -> Result<()> {
     let LogicalStatement { body, tables, subqueries, ctes, columns, .. } = statement;
     let mut frames = 1 + subqueries.iter().map(|subquery| subquery.frame).max().unwrap_or(0);
     let mut visit = |body: &mut LogicalBody| {

@@ -1,15 +1,18 @@
 //! The logical optimizer: rules that rewrite a plan into an equal, cheaper one. Each has a name and can be switched off by
 //! it; they run in the order of [`RULES`].
 
+mod eliminate_joins;
 mod fold;
 mod inline_ctes;
 mod min_max;
 mod or_lists;
 mod or_restrictions;
 mod outer_join;
+mod prune_projections;
 mod pushdown;
 mod semi_joins;
 mod transitive;
+mod uniqueness;
 mod unnest;
 mod unnest_aggregates;
 
@@ -17,9 +20,11 @@ use ochre_base::Result;
 use ochre_expr::{EvalContext, Expr, SessionContext};
 use ochre_types::Datum;
 
-use crate::logical::{Logical, LogicalBody, LogicalStatement};
+use crate::idset::IdSet;
+use crate::logical::{ColumnId, Logical, LogicalBody, LogicalStatement};
+use crate::physical::OutputColumn;
 use crate::plan::PlannerSettings;
-use crate::walk::{each_expr_mut, each_node_mut};
+use crate::walk::{Parts, each_expr_mut, each_node_mut, produced};
 
 pub(crate) use or_restrictions::or_restriction;
 
@@ -32,7 +37,14 @@ pub(crate) fn fold_expr(expr: &mut Expr, session: &dyn SessionContext) {
 pub struct Rule {
     /// The name by which it is switched off.
     pub name: &'static str,
-    apply: fn(&mut LogicalStatement, &dyn SessionContext) -> Result<()>,
+    apply: fn(&mut LogicalStatement, &RuleContext<'_>) -> Result<()>,
+}
+
+/// What rules know beside the statement.
+#[derive(Clone, Copy)]
+pub(crate) struct RuleContext<'a> {
+    pub session: &'a dyn SessionContext,
+    pub settings: &'a PlannerSettings,
 }
 
 /// The rule whose result the planner compares with the plan without it.
@@ -48,12 +60,14 @@ pub const RULES: &[Rule] = &[
     Rule { name: UNNEST_AGGREGATES, apply: unnest_aggregates::apply },
     Rule { name: "semi_to_inner_joins", apply: semi_joins::apply },
     Rule { name: "simplify_outer_joins", apply: outer_join::apply },
+    Rule { name: "prune_projections", apply: prune_projections::apply },
+    Rule { name: "eliminate_joins", apply: eliminate_joins::apply },
     Rule { name: "derive_equalities", apply: transitive::apply },
     Rule { name: "push_down_predicates", apply: pushdown::apply },
     Rule { name: "min_max_by_index", apply: min_max::apply },
 ];
 
-/// Runs every rule that is not switched off.
+/// Runs every rule that is not switched off; says which of them changed the statement, if the settings ask for that.
 ///
 /// # Errors
 /// Internal ones.
@@ -61,13 +75,27 @@ pub fn optimize(
     statement: &mut LogicalStatement,
     session: &dyn SessionContext,
     settings: &PlannerSettings,
-) -> Result<()> {
+) -> Result<Vec<&'static str>> {
+    // What a rule did is found by comparing: only whoever asks pays for it, and no rule can forget to tell.
+    let text = |statement: &LogicalStatement| match settings.trace_rules {
+        true => format!("{:?}", (&statement.body, &statement.subqueries, &statement.ctes)),
+        false => String::new(),
+    };
+    let context = RuleContext { session, settings };
+    let mut changed = Vec::new();
+    let mut before = text(statement);
     for rule in RULES {
-        if !settings.disabled_rules.iter().any(|name| name == rule.name) {
-            (rule.apply)(statement, session)?;
+        if settings.disabled_rules.iter().any(|name| name == rule.name) {
+            continue;
+        }
+        (rule.apply)(statement, &context)?;
+        let after = text(statement);
+        if after != before {
+            changed.push(rule.name);
+            before = after;
         }
     }
-    Ok(())
+    Ok(changed)
 }
 
 /// Calls `change` with the root of every query of the statement: the main one, those of WITH, those in expressions.
@@ -105,6 +133,48 @@ fn each_modify_expr(statement: &mut LogicalStatement, change: &mut dyn FnMut(&mu
         if let Some((assignments, filter)) = update {
             assignments.iter_mut().for_each(|(_, value)| change(value));
             filter.iter_mut().for_each(&mut *change);
+        }
+    }
+}
+
+/// Calls `change` with the root of every query of the statement, the ids that are read of it, and the rest of the statement:
+/// first with subqueries, inner ones before those around them, then with those of WITH, last with the main query.
+pub(crate) fn each_query(
+    statement: &mut LogicalStatement,
+    change: &mut dyn FnMut(&mut Logical, &IdSet, Parts<'_>),
+) {
+    let nothing = || Logical::Dummy { row: false };
+    let read = |output: &[(ColumnId, OutputColumn)]| IdSet::of(output.iter().map(|(id, _)| *id));
+    let mut visit = |mut plan: Logical, required: IdSet, statement: &LogicalStatement| {
+        let LogicalStatement { tables, subqueries, ctes, .. } = statement;
+        change(&mut plan, &required, Parts { tables, subqueries, ctes });
+        plan
+    };
+    // A subquery's own subqueries have lower numbers.
+    for index in 0..statement.subqueries.len() {
+        let query = &mut statement.subqueries[index].query;
+        let (plan, required) = (std::mem::replace(&mut query.plan, nothing()), read(&query.output));
+        statement.subqueries[index].query.plan = visit(plan, required, statement);
+    }
+    for index in 0..=statement.ctes.len() {
+        fn body(statement: &mut LogicalStatement, index: usize) -> &mut LogicalBody {
+            match statement.ctes.get_mut(index) {
+                Some(cte) => &mut cte.body,
+                None => &mut statement.body,
+            }
+        }
+        let (plan, required) = match body(statement, index) {
+            LogicalBody::Query(query) => {
+                (std::mem::replace(&mut query.plan, nothing()), Some(read(&query.output)))
+            }
+            LogicalBody::Modify(modify) => (std::mem::replace(&mut modify.source.plan, nothing()), None),
+        };
+        // A row to be changed is looked at again, with all that is known of it.
+        let required = required.unwrap_or_else(|| produced(&plan, &statement.tables));
+        let changed = visit(plan, required, statement);
+        match body(statement, index) {
+            LogicalBody::Query(query) => query.plan = changed,
+            LogicalBody::Modify(modify) => modify.source.plan = changed,
         }
     }
 }

@@ -3,16 +3,16 @@
 use std::sync::Arc;
 
 use ochre_base::Result;
-use ochre_expr::{Expr, FunctionRef, SessionContext};
+use ochre_expr::{Expr, FunctionRef};
 use ochre_types::{ArrayValue, Datum, SqlType};
 
-use super::each_root;
+use super::{RuleContext, each_root};
 use crate::logical::{Logical, LogicalStatement};
 use crate::plan::{Operation, comparison_of, operation_of};
 use crate::walk::each_node_mut;
 
 /// Rewrites the filters of every query of a statement.
-pub(super) fn apply(statement: &mut LogicalStatement, _session: &dyn SessionContext) -> Result<()> {
+pub(super) fn apply(statement: &mut LogicalStatement, _context: &RuleContext<'_>) -> Result<()> {
     each_root(statement, &mut |plan, _| {
         each_node_mut(plan, &mut |node| {
             let Logical::Filter { predicates, .. } = node else { return };

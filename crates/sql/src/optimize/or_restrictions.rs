@@ -3,14 +3,14 @@
 //! in common stands outside: `(p AND q) OR (p AND r)` becomes `p AND (q OR r)`, so that a join condition is found.
 
 use ochre_base::Result;
-use ochre_expr::{Expr, SessionContext, Volatility};
+use ochre_expr::{Expr, Volatility};
 
-use super::each_root;
+use super::{RuleContext, each_root};
 use crate::logical::{ColumnId, JoinKind, Logical, LogicalStatement, TableUse};
 use crate::walk::each_node_mut;
 
 /// Rewrites the conditions of every query of a statement.
-pub(super) fn apply(statement: &mut LogicalStatement, _session: &dyn SessionContext) -> Result<()> {
+pub(super) fn apply(statement: &mut LogicalStatement, _context: &RuleContext<'_>) -> Result<()> {
     each_root(statement, &mut |plan, roots| {
         each_node_mut(plan, &mut |node| match node {
             Logical::Filter { predicates, .. } => rewrite(predicates, roots.tables),

@@ -2,15 +2,15 @@
 //! (or a FULL join a LEFT one).
 
 use ochre_base::Result;
-use ochre_expr::{BooleanTest, Expr, SessionContext};
+use ochre_expr::{BooleanTest, Expr};
 
-use super::each_root;
+use super::{RuleContext, each_root};
 use crate::idset::IdSet;
 use crate::logical::{JoinKind, Logical, LogicalStatement, TableUse};
 use crate::walk::{inputs_mut, produced};
 
 /// Simplifies every query of a statement.
-pub(super) fn apply(statement: &mut LogicalStatement, _session: &dyn SessionContext) -> Result<()> {
+pub(super) fn apply(statement: &mut LogicalStatement, _context: &RuleContext<'_>) -> Result<()> {
     each_root(statement, &mut |plan, roots| {
         simplify(plan, &IdSet::default(), roots.tables);
         Ok(())

@@ -5,15 +5,15 @@
 //! condition is volatile.
 
 use ochre_base::Result;
-use ochre_expr::{Expr, SessionContext, Volatility};
+use ochre_expr::{Expr, Volatility};
 
-use super::each_root;
+use super::{RuleContext, each_root};
 use crate::idset::IdSet;
 use crate::logical::{Join, JoinKind, Logical, LogicalStatement, TableUse};
 use crate::walk::{inputs_mut, produced};
 
 /// Pushes down in every query of a statement.
-pub(super) fn apply(statement: &mut LogicalStatement, _session: &dyn SessionContext) -> Result<()> {
+pub(super) fn apply(statement: &mut LogicalStatement, _context: &RuleContext<'_>) -> Result<()> {
     each_root(statement, &mut |plan, roots| {
         push_in(plan, roots.tables);
         Ok(())

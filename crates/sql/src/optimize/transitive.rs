@@ -1,15 +1,15 @@
 //! Transitive equalities: from `a = b AND a = 5` follows `b = 5`, so that an index on `b` can be used too.
 
 use ochre_base::Result;
-use ochre_expr::{Expr, SessionContext, btree_comparison};
+use ochre_expr::{Expr, btree_comparison};
 
-use super::each_root;
+use super::{RuleContext, each_root};
 use crate::logical::{ColumnId, JoinKind, Logical, LogicalStatement};
 use crate::plan::{Operation, comparison_of};
 use crate::walk::inputs_mut;
 
 /// Adds what follows in every query of a statement.
-pub(super) fn apply(statement: &mut LogicalStatement, _session: &dyn SessionContext) -> Result<()> {
+pub(super) fn apply(statement: &mut LogicalStatement, _context: &RuleContext<'_>) -> Result<()> {
     each_root(statement, &mut |plan, _| {
         visit(plan);
         Ok(())

@@ -7,9 +7,10 @@
 use std::collections::VecDeque;
 
 use ochre_base::Result;
-use ochre_expr::{Comparison, Expr, SessionContext, SubPlanKind, Volatility};
+use ochre_expr::{Comparison, Expr, SubPlanKind, Volatility};
 use ochre_types::SqlType;
 
+use super::RuleContext;
 use crate::idset::IdSet;
 use crate::logical::{
     ColumnId, Join, JoinKind, Logical, LogicalBody, LogicalCte, LogicalStatement, Query, Subquery, TableUse,
@@ -19,7 +20,7 @@ use crate::plan::operation_of;
 use crate::walk::{Parts, free_columns, inputs_mut, is_volatile_expr, produced};
 
 /// Unnests in every query of a statement, inner ones first.
-pub(super) fn apply(statement: &mut LogicalStatement, _session: &dyn SessionContext) -> Result<()> {
+pub(super) fn apply(statement: &mut LogicalStatement, _context: &RuleContext<'_>) -> Result<()> {
     if statement.subqueries.is_empty() {
         return Ok(());
     }

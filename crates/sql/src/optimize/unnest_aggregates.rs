@@ -17,8 +17,9 @@
 //! Galindo-Legaria and Joshi, "Orthogonal Optimization of Subqueries and Aggregation" (2001).
 
 use ochre_base::Result;
-use ochre_expr::{Expr, SessionContext, SubPlanKind, Volatility};
+use ochre_expr::{Expr, SubPlanKind, Volatility};
 
+use super::RuleContext;
 use super::unnest::{has_subplan, is_outer_condition, pass_through, pull_filters};
 use crate::idset::IdSet;
 use crate::logical::{
@@ -28,7 +29,7 @@ use crate::plan::{Operation, comparison_of};
 use crate::walk::{Parts, free_columns, inputs_mut, produced};
 
 /// Unnests in every query of a statement, inner ones first.
-pub(super) fn apply(statement: &mut LogicalStatement, _session: &dyn SessionContext) -> Result<()> {
+pub(super) fn apply(statement: &mut LogicalStatement, _context: &RuleContext<'_>) -> Result<()> {
     // A subquery's own subqueries have lower numbers.
     for index in 0..statement.subqueries.len() {
         let frame = statement.subqueries[index].frame;

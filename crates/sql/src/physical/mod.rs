@@ -96,6 +96,9 @@ pub struct PlannedStatement {
     pub cursor_tables: Box<[Oid]>,
     /// The methods that were switched off when it was planned, for EXPLAIN.
     pub disabled: DisabledMethods,
+    /// The rules of the optimizer that changed it, in order, when it was planned to be told them
+    /// ([`crate::PlannerSettings::trace_rules`]).
+    pub rules: Box<[&'static str]>,
 }
 
 /// The command, as PostgreSQL's command tags name it.

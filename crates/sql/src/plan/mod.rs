@@ -28,7 +28,7 @@ use std::sync::Arc;
 
 use ochre_base::{Error, Oid, Result, limits};
 use ochre_catalog::CatalogSnapshot;
-use ochre_expr::{Comparison, Expr, SessionContext, SubPlanKind};
+use ochre_expr::{Comparison, Expr, SessionContext, SubPlanKind, Volatility};
 use ochre_parser::ast;
 
 use crate::bind::{Binder, ParamTypes};
@@ -41,7 +41,7 @@ use crate::physical::{
     CommandKind, CteDefinition, Estimate, IndexScanPlan, OutputColumn, PhysicalPlan, PlanNode,
     PlannedStatement, ProjectPlan, RelationAccess, RelationLock, RelationUse, SeqScanPlan, SubPlan,
 };
-use crate::walk::{Parts, free_columns};
+use crate::walk::{Parts, contains_locks, free_columns};
 
 pub(crate) use index_match::{Operation, comparison_of, is_implied, operation_of, strip_relabel};
 pub(crate) use settings::Price;
@@ -81,9 +81,10 @@ impl<'a> Planner<'a> {
     pub fn plan(&self, statement: &ast::Statement, params: &mut ParamTypes) -> Result<PlannedStatement> {
         let mut logical = self.bind(statement, params)?;
         let parameters = params.decided()?;
-        self.optimize(&mut logical)?;
+        let rules = self.optimize(&mut logical)?;
         let compare = logical.unnested_aggregates;
         let mut planned = self.plan_logical(logical)?;
+        planned.rules = rules.into();
         if compare {
             let other = self.plan_with_subqueries(statement, params)?;
             if running_cost(&other) < running_cost(&planned) {
@@ -104,8 +105,10 @@ impl<'a> Planner<'a> {
         settings.disabled_rules.push(optimize::UNNEST_AGGREGATES.to_owned());
         let planner = Planner { settings: &settings, ..*self };
         let mut logical = planner.bind(statement, params)?;
-        planner.optimize(&mut logical)?;
-        planner.plan_logical(logical)
+        let rules = planner.optimize(&mut logical)?;
+        let mut planned = planner.plan_logical(logical)?;
+        planned.rules = rules.into();
+        Ok(planned)
     }
 
     /// Binds a statement.
@@ -124,11 +127,11 @@ impl<'a> Planner<'a> {
         Ok(bound)
     }
 
-    /// Applies the rules of the logical optimizer.
+    /// Applies the rules of the logical optimizer; says which of them changed the statement, if the settings ask for that.
     ///
     /// # Errors
     /// Internal ones.
-    pub fn optimize(&self, statement: &mut LogicalStatement) -> Result<()> {
+    pub fn optimize(&self, statement: &mut LogicalStatement) -> Result<Vec<&'static str>> {
         optimize::optimize(statement, self.session, self.settings)
     }
 
@@ -217,6 +220,7 @@ impl<'a> Planner<'a> {
             read_only,
             cursor_tables: cursor_tables.into(),
             disabled: DisabledMethods::of(self.settings),
+            rules: Box::default(),
         };
         parallel::parallelise(&mut planned, self.settings);
         Ok(planned)
@@ -232,10 +236,6 @@ fn relation_use(oid: Oid, access: RelationAccess) -> RelationUse {
         RelationLock::AccessShare
     };
     RelationUse { oid, lock, access }
-}
-
-fn contains_locks(plan: &Logical) -> bool {
-    matches!(plan, Logical::LockRows { .. }) || crate::walk::inputs(plan).into_iter().any(contains_locks)
 }
 
 /// A frame whose plan is being made.
@@ -367,7 +367,11 @@ impl<'a> PlanBuilder<'a> {
             wanted.iter().filter_map(|id| ids.iter().position(|known| known == id)).collect();
         debug_assert_eq!(positions.len(), wanted.len(), "every wanted column is produced");
         match &mut plan.node {
-            PlanNode::Project(project) => {
+            PlanNode::Project(project)
+                if (0..project.exprs.len()).all(|i| {
+                    positions.contains(&i) || project.exprs[i].volatility() != Volatility::Volatile
+                }) =>
+            {
                 let exprs = positions.iter().map(|i| project.exprs[*i].clone()).collect();
                 let columns = positions.iter().map(|i| plan.columns[*i].clone()).collect();
                 project.exprs = exprs;

@@ -20,7 +20,7 @@ use crate::physical::{
     ResultPlan, RowLockStrength, RowRecheck, SetOpPlan, SetOpStrategy, SortKey, SortPlan, UniquePlan,
     ValuesPlan, WindowCall, WindowFrame, WindowPlan, WorkTableScanPlan,
 };
-use crate::walk::free_columns;
+use crate::walk::{each_of_aggregate, free_columns, has_effects};
 
 impl PlanBuilder<'_> {
     /// Plans an operator of which the required ids must come out.
@@ -86,7 +86,9 @@ impl PlanBuilder<'_> {
         alias: &Arc<str>,
         required: &IdSet,
     ) -> Result<Node> {
-        let kept: Vec<usize> = (0..columns.len()).filter(|i| required.contains(columns[*i])).collect();
+        let acts = |i: usize| rows.iter().any(|row| has_effects(&row[i], self.parts()));
+        let kept: Vec<usize> =
+            (0..columns.len()).filter(|i| required.contains(columns[*i]) || acts(*i)).collect();
         let ids: Vec<ColumnId> = kept.iter().map(|i| columns[*i]).collect();
         let mut resolved = Vec::with_capacity(rows.len());
         for row in rows {
@@ -187,7 +189,10 @@ impl PlanBuilder<'_> {
             }
             _ => return Err(Error::internal("not a scan of a WITH entry")),
         };
-        let all: Vec<ColumnId> = columns.iter().map(|(_, id)| *id).collect();
+        // The filter looks at whole rows, of which nothing may have an id.
+        let width = columns.iter().map(|(position, _)| position + 1).max().unwrap_or(0);
+        let mut all = vec![ColumnId::MAX; width];
+        columns.iter().for_each(|(position, id)| all[*position] = *id);
         let filter = self.resolve_filter(predicates, &all)?;
         let kept: Vec<(usize, ColumnId)> =
             columns.iter().copied().filter(|(_, id)| required.contains(*id)).collect();
@@ -360,7 +365,9 @@ impl PlanBuilder<'_> {
         required: &IdSet,
         wanted: &Wanted,
     ) -> Result<Node> {
-        let kept: Vec<&(ColumnId, Expr)> = items.iter().filter(|(id, _)| required.contains(*id)).collect();
+        // What does something when it is evaluated is evaluated though nothing reads it.
+        let read = |(id, expr): &&(ColumnId, Expr)| required.contains(*id) || has_effects(expr, self.parts());
+        let kept: Vec<&(ColumnId, Expr)> = items.iter().filter(read).collect();
         let mut needed = IdSet::default();
         for (_, expr) in &kept {
             crate::walk::mentioned(expr, self.parts(), &mut needed);
@@ -689,16 +696,15 @@ impl PlanBuilder<'_> {
         for predicate in having {
             crate::walk::mentioned(predicate, self.parts(), &mut read);
         }
-        let calls: Vec<&(ColumnId, AggregateExpr)> =
-            grouping.aggregates.iter().filter(|(id, _)| read.contains(*id)).collect();
+        let is_read = |(id, call): &&(ColumnId, AggregateExpr)| {
+            read.contains(*id) || each_of_aggregate(call).any(|expr| has_effects(expr, self.parts()))
+        };
+        let calls: Vec<&(ColumnId, AggregateExpr)> = grouping.aggregates.iter().filter(is_read).collect();
         for (_, key) in keys {
             crate::walk::mentioned(key, self.parts(), &mut needed);
         }
         for (_, call) in &calls {
-            let orders = call.order_by.iter().map(|key| &key.expr);
-            for expr in call.args.iter().chain(orders).chain(&call.filter) {
-                crate::walk::mentioned(expr, self.parts(), &mut needed);
-            }
+            each_of_aggregate(call).for_each(|expr| crate::walk::mentioned(expr, self.parts(), &mut needed));
         }
         let plain = keys.is_empty() && grouping.sets.is_none();
         let telling = match grouping.sets {
@@ -852,7 +858,6 @@ impl PlanBuilder<'_> {
                 needed.insert(id);
             }
         }
-        crate::walk::each_expr(&Logical::Dummy { row: false }, &mut |_| {});
         let mut mention =
             |expr: &Expr, builder: &Self| crate::walk::mentioned(expr, builder.parts(), &mut needed);
         for expr in &window.partition {

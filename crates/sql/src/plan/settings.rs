@@ -49,6 +49,8 @@ pub struct PlannerSettings {
     pub snapshot: Option<Lsn>,
     /// Rules of [`crate::optimize::RULES`] that are switched off, by name.
     pub disabled_rules: Vec<String>,
+    /// Whether the plan is to tell which rules changed it.
+    pub trace_rules: bool,
 }
 
 impl Default for PlannerSettings {
@@ -86,6 +88,7 @@ impl Default for PlannerSettings {
             tuple_fraction: 1.0,
             snapshot: None,
             disabled_rules: Vec::new(),
+            trace_rules: false,
         }
     }
 }

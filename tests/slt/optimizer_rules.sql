@@ -1,0 +1,105 @@
+-- What the rules of the optimizer leave as it was: answers, NULLs, duplicates, what volatile functions do.
+-- Steps: for each rule the queries that it rewrites, and those beside them that it must leave alone.
+create table o_a (id int primary key, k int, v int, t text);
+create table o_b (id int primary key, k int not null, v int, u int unique);
+create table o_c (x int, y int, z int);
+create table o_d (p int, q int, r int, primary key (p, q));
+insert into o_a select i, case when i % 7 = 0 then null else i % 5 end, case when i % 4 = 0 then null else (i * 7) % 11 end, case when i % 6 = 0 then null else chr(97 + i % 4) end from generate_series(1, 15) i;
+insert into o_b select i * 2, i % 6, case when i % 3 = 0 then null else (i * 5) % 9 end, case when i % 4 = 0 then null else i end from generate_series(1, 10) i;
+insert into o_c select case when i % 5 = 0 then null else i % 4 end, case when i % 3 = 0 then null else i % 6 end, i % 3 from generate_series(1, 12) i;
+insert into o_c select * from o_c where x = 1;
+insert into o_d select i % 4, i / 4, i % 5 from generate_series(0, 11) i;
+create sequence o_s;
+
+-- prune_projections: columns
+select id from (select id, row_number() over (order by v, id) from o_a) s order by 1;
+select id, n from (select id, count(*) over (partition by k) as n, rank() over (order by v) from o_a) s order by 1;
+select k from (select k, sum(v), max(t) from o_a group by k) s order by 1;
+select count(*) from (select k, sum(v) from o_a group by k) s;
+select count(*) from (select sum(v), count(*) from o_a where false) s;
+select count(*) from (select distinct k, v from o_a) s;
+select k from (select distinct k, v from o_a) s order by 1;
+select k from (select distinct on (k, v) k, v, t from o_a order by k, v, id) s order by 1;
+select id from (select id, generate_series(1, k) from o_a) s order by 1;
+select id from (select id, generate_series(1, k), v * 2 from o_a) s order by 1;
+select k from (select id, k from o_a union all select u, v from o_b) s order by 1;
+select k from (select id, k from o_a union select u, v from o_b) s order by 1;
+select k from (select id, k from o_a except select id, v from o_b) s order by 1;
+select count(*) from (select id, k from o_a union all select 1, 1 where false) s;
+select id from (select id, 1 / (id - 3) from o_a) s order by 1;
+select id from (select id, v from o_a order by v desc nulls last, id limit 3) s order by 1;
+select id from (select id, sum(v) over w, avg(v) over w from o_a window w as (partition by k order by id rows between 1 preceding and current row)) s where id < 5 order by 1;
+select s.k, (select max(v) from (select id, v, ntile(3) over (order by id) from o_a) i where i.id < s.k) from o_a s order by s.id;
+
+-- prune_projections: WITH
+with w as materialized (select id, k, v, t from o_a) select t from w where v > 3 order by 1;
+with w as materialized (select id, k, v, t from o_a) select w.t, x.id from w, w x where x.v = w.id order by 1, 2;
+with w as materialized (select k, id, rank() over (order by v, id) r, t from o_a), x as materialized (select t, id, k from w where r > 2) select x.id from x, w where w.id = x.id and w.t = 'a' order by 1;
+with w as materialized (select id, k, v, t, lag(v) over (order by id) g from o_a), x as (select id, k, v, t, g, count(*) over () c from w) select k, v from w where g is not null order by 1, 2;
+with w as materialized (select id, k from o_a) select count(*) from w, w x;
+with w as materialized (select id, nextval('o_s') from o_a where id < 4) select id from w order by 1;
+select nextval('o_s');
+with recursive w as (select 1 as n, 1 as m union select n + 1, m * 2 from w where n < 5) select n from w order by 1;
+with w as materialized (select id, k from o_a), x as (delete from o_b where id > 100 returning id) select k from w where id = 3;
+
+-- prune_projections: what volatile functions do is done
+select id from (select id, nextval('o_s') from o_a where id < 4) s order by 1;
+select nextval('o_s');
+select count(*) from (select nextval('o_s') from o_a where id < 4) s;
+select nextval('o_s');
+select k from (select k, sum(nextval('o_s')) from o_a where id < 4 group by k) s order by 1;
+select nextval('o_s');
+select k from (select k, sum(nextval('o_s')) over () from o_a where id < 4) s order by 1;
+select nextval('o_s');
+select x from (values (1, nextval('o_s')), (2, nextval('o_s'))) v(x, n) order by 1;
+select nextval('o_s');
+select id from (select id, (select nextval('o_s')) n from o_a where id < 4) s order by 1;
+select nextval('o_s');
+
+-- eliminate_joins
+select a.id from o_a a left join o_b b on b.id = a.k order by 1;
+select a.id from o_a a left join o_b b on b.u = a.k and b.v > 3 order by 1;
+select a.id from o_a a left join o_b b on b.k = a.k order by 1;
+select a.id, b.id from o_a a left join o_b b on b.id = a.k order by 1;
+select c.x from o_b b right join o_c c on b.id = c.x order by 1;
+select count(*) from o_c c left join o_d d on d.p = c.x and d.q = c.y;
+select count(*) from o_c c left join o_d d on d.p = c.x;
+select count(*) from o_c c left join o_d d on d.p = c.x and d.q = 1;
+select a.id from o_a a left join (select k, count(*) from o_a group by k) g on g.k = a.v order by 1;
+select a.id from o_a a left join (select distinct x, y from o_c) g on g.x = a.v order by 1;
+select a.id from o_a a left join (select distinct x, y from o_c) g on g.x = a.v and g.y = a.k order by 1;
+select a.id from o_a a left join (select x, y from o_c union select id, k from o_b) g on g.x = a.v and g.y = a.k order by 1;
+select a.id from o_a a left join (select distinct on (x) x, y from o_c order by x, y) g on g.x = a.v order by 1;
+select a.id from o_a a left join (select x, generate_series(1, 2) from o_c group by x) g on g.x = a.v order by 1;
+select a.id from o_a a left join (select x, y from o_c group by grouping sets ((x), (y))) g on g.x = a.v order by 1;
+select a.id from o_a a left join lateral (select count(*) from o_c c where c.x = a.k) n on true order by 1;
+select a.id from o_a a left join lateral (select c.x from o_c c where c.x = a.k limit 1) n on true order by 1;
+select a.id from o_a a left join lateral (select c.x from o_c c where c.x = a.k limit 2) n on true order by 1;
+select a.id from o_a a left join (o_b b join o_d d on d.p = b.id and d.q = b.v) on b.id = a.k order by 1;
+select a.id from o_a a left join (o_b b left join o_c c on c.x = b.k) on b.id = a.k order by 1;
+select a.id from o_a a left join o_b b on b.id = a.k left join o_b b2 on b2.id = b.u order by 1;
+select a.id from o_a a left join o_b b on b.id = a.k left join o_c c on c.x = b.u order by 1;
+select a.id from o_a a left join o_b b on b.id = a.k where b.id is null order by 1;
+select a.id from o_a a left join o_b b on b.id = a.k where (select max(x) from o_c where x < b.id) > 1 order by 1;
+select a.id, (select count(*) from o_c where x = b.id) from o_a a left join o_b b on b.id = a.k order by 1;
+select a.id from o_a a left join o_b b on b.id = a.k join lateral (select b.v as w) l on l.w is null order by 1;
+select distinct a.k from o_a a left join o_b b on b.id = a.k order by 1;
+select a.k, count(*) from o_a a left join o_b b on b.id = a.k group by a.k order by 1;
+select a.id from o_a a full join o_b b on b.id = a.k order by 1;
+select a.id from o_a a left join o_b b on b.id = a.k for update of a;
+update o_a set v = v from (select a.id from o_a a left join o_b b on b.id = a.k) s where s.id = o_a.id and s.id < 3 returning o_a.id;
+
+-- eliminate_joins: constraints that hold later, or for some rows, or are gone
+create table o_later (id int, n int, w int, unique (id) deferrable initially deferred);
+create unique index on o_later (n) where w > 0;
+begin;
+insert into o_later values (1, 1, 0), (1, 1, 0), (2, 1, 1);
+select a.id from o_a a left join o_later l on l.id = a.id where a.id < 3 order by 1;
+select a.id from o_a a left join o_later l on l.n = a.id where a.id < 3 order by 1;
+rollback;
+prepare o_p as select a.id from o_a a left join o_b b on b.u = a.k where a.id < 5 order by 1;
+execute o_p;
+alter table o_b drop constraint o_b_u_key;
+insert into o_b values (101, 1, 1, 1), (102, 1, 1, 1);
+execute o_p;
+deallocate o_p;
