@@ -103,3 +103,126 @@ alter table o_b drop constraint o_b_u_key;
 insert into o_b values (101, 1, 1, 1), (102, 1, 1, 1);
 execute o_p;
 deallocate o_p;
+
+-- push_down_predicates: through window functions, DISTINCT ON, set operations and sets
+select * from (select id, k, row_number() over (partition by k order by id) r from o_a) s where k = 2 order by 1;
+select * from (select id, k, v, sum(v) over (partition by k, v order by id) r, count(*) over (partition by k) c from o_a) s where k = 2 and v > 3 order by 1;
+select * from (select id, k, sum(id) over (partition by k + 1) r from o_a) s where k = 2 order by 1;
+select * from (select id, k, sum(id) over (partition by k + 1) r from o_a) s where k is null order by 1;
+select * from (select id, k, rank() over (order by k) r from o_a) s where k = 2 order by 1;
+select * from (select id, k, r, lag(id) over (order by id) g from (select id, k, rank() over (partition by k order by id) r from o_a) i) s where k = 2 order by 1;
+select * from (select distinct on (k) k, id, v from o_a order by k, id desc) s where k > 1 order by 1;
+select * from (select distinct on (k) k, id, v from o_a order by k, id desc) s where v > 1 order by 1;
+select * from (select k, v from o_a intersect select x, y from o_c) s where k = 1 order by 1, 2;
+select * from (select k, v from o_a intersect all select x, y from o_c) s where k is null or v < 3 order by 1, 2;
+select * from (select k, v from o_a except select x, y from o_c) s where v > 2 order by 1, 2;
+select * from (select x, y from o_c except all select k, v from o_a) s where x > 0 order by 1, 2;
+select n::text from (select n from (values (1.0), (1.00), (2.0)) v(n) except select 1.0) s where n::text = '1.00';
+select count(*) from (select n from (values (1.0), (1.00), (2.0)) v(n) intersect select 1.0) s where n > 0;
+select * from (select id, v + 1 as n, generate_series(1, k) g from o_a) s where id < 4 and n > 0 order by 1, 3;
+select * from (select id, generate_series(1, k) g from o_a) s where g = 3 order by 1;
+select * from (select k + 1 as k, count(*) c from o_a group by k) s where k = 2;
+select * from (select nextval('o_s') % 1 as k, count(*) c from o_a where id < 4 group by 1) s where k = 0 and c > 0;
+select nextval('o_s');
+
+-- simplify_outer_joins: what false and NULL are within larger conditions
+select count(*) from o_a a left join o_b b on b.id = a.id where (b.v is not null) = false;
+select count(*) from o_a a left join o_b b on b.id = a.id where not (b.v = any ('{}'::int[]));
+select count(*) from o_a a left join o_b b on b.id = a.id where (b.v > 1 and a.id > 100) = false;
+select count(*) from o_a a left join o_b b on b.id = a.id where (b.v > 1 or a.id > 3) = true;
+select count(*) from o_a a left join o_b b on b.id = a.id where (b.v > 1 and b.k > 1) is not null;
+select count(*) from o_a a left join o_b b on b.id = a.id where (b.v > 1 and b.k > 1) is false;
+select count(*) from o_a a left join o_b b on b.id = a.id where not (b.v > 1 and b.k > 1);
+select count(*) from o_a a left join o_b b on b.id = a.id where not (b.v > 1 or b.k > 1);
+select count(*) from o_a a left join (select id, v is not null as f from o_b) b on b.id = a.id where b.f = false;
+
+-- anti_joins_from_outer
+select a.id from o_a a left join o_b b on b.id = a.k where b.id is null order by 1;
+select a.id, b.k from o_a a left join o_b b on b.id = a.k where b.id is null order by 1;
+select a.id from o_a a left join o_b b on b.id = a.k where b.k is null order by 1;
+select a.id from o_a a left join o_b b on b.id = a.k where b.v is null order by 1;
+select a.id from o_a a left join o_b b on b.id = a.k and b.v > 2 where b.v is null order by 1;
+select a.id from o_a a left join o_b b on b.id = a.k and coalesce(b.v, 3) > 2 where b.v is null order by 1;
+select a.id from o_a a left join o_c c on c.x = a.k where c.x is null order by 1;
+select a.id from o_a a left join o_c c on c.x = a.k where c.y is null order by 1;
+select a.id from o_a a left join o_c c on c.x = a.k where c.x is null and c.y is null order by 1;
+select a.id from o_a a left join o_c c on c.x = a.k where c.x is null and a.v > 3 and c.y is not null order by 1;
+select a.id, c.y from o_a a left join o_c c on c.x = a.k where c.x is null and coalesce(c.y, 7) = 7 order by 1;
+select a.id from o_c c right join o_a a on c.x = a.k where c.x is null order by 1;
+select a.id from o_a a left join (o_b b join o_c c on c.x = b.k) on b.id = a.k where c.x is null order by 1;
+select a.id from o_a a left join (o_b b left join o_c c on c.x = b.k) on b.id = a.k where c.x is null order by 1;
+select a.id, d.r from o_a a left join o_b b on b.id = a.k left join o_d d on d.p = b.id where b.id is null order by 1, 2;
+select a.id from o_a a left join o_b b on b.id = a.k where b is null order by 1;
+select count(*) from o_a a left join o_b b on true where b.id is null;
+select count(*) from o_a a left join o_b b on false where b.id is null;
+select a.id from o_a a left join lateral (select c.x from o_c c where c.y = a.v) c on c.x = a.k where c.x is null order by 1;
+delete from o_a using (select a.id from o_a a left join o_b b on b.id = a.k where b.id is null) s where s.id = o_a.id and s.id > 14 returning o_a.id;
+
+-- find_contradictions
+select count(*) from o_a where k = 1 and k = 2;
+select count(*), sum(v) from o_a where k = 1 and v > 2 and k = 1;
+select v, count(*) from o_a where k = 1 and k = 2 group by v;
+select * from o_b where k is null;
+select count(*) from o_b where k is not null and v is null;
+select count(*) from o_a where v is null and v > 3;
+select count(*) from o_a where v is null and (v > 3 or k = 1);
+select count(*) from o_a a left join o_b b on b.id = a.k where b.id is null;
+select count(*) from o_a a left join o_b b on b.id = a.k and b.k is null;
+select count(*) from o_a a left join o_b b on b.id = a.k and b.v = 1 and b.v = 2;
+select count(*) from o_a a join o_b b on b.id = a.k and b.v = 1 and b.v = 2;
+select count(*) from o_a a full join (select * from o_b where k is null) b on b.id = a.k;
+select count(*) from o_a where not exists (select 1 from o_b b where b.id = o_a.id and b.k is null);
+select count(*) from o_a where id in (select id from o_b where v = 1 and v = 2);
+select count(*) from o_a where id not in (select id from o_b where v = 1 and v = 2);
+select k from o_a where k = 1 and k = 2 union all select 7;
+select count(*) from (select grouping(k), count(*) from o_a where k = 1 and k = 2 group by rollup (k)) s;
+select id from o_a where t = 'a' and t = 'b' or id = 3;
+select count(*) from o_a where v = 1.0 and v = 1.00;
+select count(*) from (values (1.0)) v(n) where n = 1.0 and n = 1.00;
+update o_a set v = 1 where id is null returning id;
+delete from o_a where k = 1 and k = 2 returning id;
+select id from o_a where k = 1 and k = 2 for update;
+
+-- min_max_by_index: several in one query, and in subqueries
+create index on o_a (v);
+create index on o_c (x);
+analyze o_a, o_c;
+select min(id), max(id) from o_a;
+select max(v), min(v), max(id) from o_a;
+select max(v), min(v) from o_a where id < 5;
+select max(v), min(v) from o_a where false;
+select max(v), min(v), count(*) from o_a;
+select max(x) - min(x) from o_c having max(x) > 1;
+select min(x), max(x), min(x) from o_c where x > 100;
+select id from o_a where v = (select max(v) from o_a) order by 1;
+select id, (select min(x) from o_c) from o_a where id < 3 order by 1;
+select id from o_a where v > (select min(x) from o_c) and v < (select max(v) from o_a where id < 9) order by 1;
+select id, (select max(v) from o_a i where i.k = a.k) from o_a a order by 1;
+select * from (select min(id) a, max(id) b from o_a) s, (select max(x) c from o_c) t;
+with w as materialized (select min(v), max(v) from o_a) select * from w;
+
+-- unnest_subqueries: other comparisons, LIMIT, conditions of joins, two levels
+select id from o_a a where v > any (select v from o_b b where b.k = a.k) order by 1;
+select id from o_a a where not v > any (select v from o_b b where b.k = a.k) order by 1;
+select id from o_a a where v <> any (select v from o_b b where b.k = a.k) order by 1;
+select id from o_a a where v <= any (select v from o_b b where b.k > a.k) order by 1;
+select id from o_a a where v > any (select v from o_b b) order by 1;
+select id from o_a a where (v, k) < any (select v, k from o_b b where b.k = a.k) order by 1;
+select id from o_a a where exists (select 1 from o_b b where b.k = a.k limit 1) order by 1;
+select id from o_a a where not exists (select 1 from o_b b where b.k = a.k order by b.v limit 5) order by 1;
+select id from o_a a where exists (select 1 from o_b b where b.k = a.k limit 0) order by 1;
+select id from o_a a where exists (select 1 from o_b b where b.k = a.k offset 1) order by 1;
+select id from o_a a where k in (select b.k from o_b b where b.v > a.v limit 1) is not null order by 1;
+select a.id, b.id from o_a a join o_b b on b.id = a.k and exists (select 1 from o_c c where c.x = a.v) order by 1, 2;
+select a.id, b.id from o_a a join o_b b on b.id = a.k and exists (select 1 from o_c c where c.x = b.k and c.y = a.v) order by 1, 2;
+select a.id, b.id from o_a a left join o_b b on b.id = a.k and exists (select 1 from o_c c where c.x = b.k) order by 1, 2;
+select a.id, b.id from o_a a left join o_b b on b.id = a.k and exists (select 1 from o_c c where c.x = a.v) order by 1, 2;
+select a.id, b.id from o_a a left join o_b b on b.id = a.k and b.k in (select x from o_c) order by 1, 2;
+select a.id, b.id from o_a a left join o_b b on b.id = a.k and b.k not in (select x from o_c where x is not null) order by 1, 2;
+select a.id, b.id from o_a a full join o_b b on b.id = a.k and exists (select 1 from o_c c where c.x = 1) order by 1, 2;
+select id from o_a a where exists (select 1 from o_b b where b.k = a.k and exists (select 1 from o_c c where c.x = b.k and c.y = a.v)) order by 1;
+select id from o_a a where exists (select 1 from o_b b where exists (select 1 from o_c c where c.x = b.k and c.y = a.v)) order by 1;
+select id from o_a a where not exists (select 1 from o_b b where b.k = a.k and exists (select 1 from o_c c where c.x = b.k and c.y = a.v)) order by 1;
+select id from o_a a where k in (select b.k from o_b b where exists (select 1 from o_c c where c.x = b.k and c.y = a.v)) order by 1;
+select id from o_a a where exists (select 1 from o_b b where b.k = a.k and not exists (select 1 from o_c c where c.x = b.k and c.y = a.v)) order by 1;
+select id from o_a a where exists (select 1 from o_b b where b.k = a.k and b.v in (select c.y from o_c c where c.x < a.v)) order by 1;

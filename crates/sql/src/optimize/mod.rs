@@ -1,10 +1,12 @@
 //! The logical optimizer: rules that rewrite a plan into an equal, cheaper one. Each has a name and can be switched off by
 //! it; they run in the order of [`RULES`].
 
+mod anti_joins;
 mod eliminate_joins;
 mod fold;
 mod inline_ctes;
 mod min_max;
+mod not_null;
 mod or_lists;
 mod or_restrictions;
 mod outer_join;
@@ -60,6 +62,7 @@ pub const RULES: &[Rule] = &[
     Rule { name: UNNEST_AGGREGATES, apply: unnest_aggregates::apply },
     Rule { name: "semi_to_inner_joins", apply: semi_joins::apply },
     Rule { name: "simplify_outer_joins", apply: outer_join::apply },
+    Rule { name: "anti_joins_from_outer", apply: anti_joins::apply },
     Rule { name: "prune_projections", apply: prune_projections::apply },
     Rule { name: "eliminate_joins", apply: eliminate_joins::apply },
     Rule { name: "derive_equalities", apply: transitive::apply },

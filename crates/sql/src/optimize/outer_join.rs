@@ -58,7 +58,7 @@ fn simplify(plan: &mut Logical, wanted: &IdSet, tables: &[TableUse]) {
             let mut below = IdSet::default();
             for (id, expr) in items.iter() {
                 if wanted.contains(*id) {
-                    strict_ids(expr, &mut below);
+                    null_ids(expr, &mut below);
                 }
             }
             simplify(input, &below, tables);
@@ -72,40 +72,42 @@ fn simplify(plan: &mut Logical, wanted: &IdSet, tables: &[TableUse]) {
     }
 }
 
-/// Adds the ids of which a NULL makes the expression NULL or false.
+/// Adds the ids of which a NULL makes the expression, as a condition, NULL or false.
 pub(super) fn strict_ids(expr: &Expr, ids: &mut IdSet) {
+    match expr {
+        Expr::And(parts) => parts.iter().for_each(|part| strict_ids(part, ids)),
+        Expr::Or(parts) => ids.extend(&common(parts, strict_ids)),
+        Expr::IsNull { arg, negated: true, row: false } => null_ids(arg, ids),
+        Expr::BooleanTest { arg, test: BooleanTest::True } => strict_ids(arg, ids),
+        Expr::BooleanTest { arg, test: BooleanTest::False | BooleanTest::NotUnknown } => null_ids(arg, ids),
+        // Of an empty array it is false.
+        Expr::ScalarArrayOp { function, all: false, left, .. } if function.strict => null_ids(left, ids),
+        other => null_ids(other, ids),
+    }
+}
+
+/// Adds the ids of which a NULL makes the expression NULL. Within a larger expression false would not do: `(x IS NOT NULL) =
+/// false` is true of a NULL.
+fn null_ids(expr: &Expr, ids: &mut IdSet) {
     match expr {
         Expr::Column { index, .. } => ids.insert(*index),
         Expr::Call { function, args, .. } if function.strict && !function.returns_set => {
-            args.iter().for_each(|arg| strict_ids(arg, ids));
+            args.iter().for_each(|arg| null_ids(arg, ids));
         }
-        Expr::Cast { arg, .. } => strict_ids(arg, ids),
-        Expr::And(parts) => parts.iter().for_each(|part| strict_ids(part, ids)),
-        Expr::Or(parts) => {
-            let mut common: Option<IdSet> = None;
-            for part in parts {
-                let mut of = IdSet::default();
-                strict_ids(part, &mut of);
-                common = Some(match common {
-                    None => of,
-                    Some(known) => IdSet::of(known.iter().filter(|id| of.contains(*id))),
-                });
-            }
-            ids.extend(&common.unwrap_or_default());
-        }
-        Expr::Not(inner)
-            if !matches!(
-                **inner,
-                Expr::And(_) | Expr::Or(_) | Expr::IsNull { .. } | Expr::BooleanTest { .. }
-            ) =>
-        {
-            strict_ids(inner, ids);
-        }
-        Expr::IsNull { arg, negated: true, row: false } => strict_ids(arg, ids),
-        Expr::BooleanTest { arg, test: BooleanTest::True | BooleanTest::False | BooleanTest::NotUnknown } => {
-            strict_ids(arg, ids);
-        }
-        Expr::ScalarArrayOp { function, all: false, left, .. } if function.strict => strict_ids(left, ids),
+        Expr::Cast { arg, .. } => null_ids(arg, ids),
+        Expr::Not(inner) => null_ids(inner, ids),
+        // NULL AND false is false, NULL OR true is true: only if all parts are NULL nothing else can come out.
+        Expr::And(parts) | Expr::Or(parts) => ids.extend(&common(parts, null_ids)),
         _ => {}
     }
+}
+
+/// The ids that `of` finds in every part.
+fn common(parts: &[Expr], of: fn(&Expr, &mut IdSet)) -> IdSet {
+    let sets = parts.iter().map(|part| {
+        let mut ids = IdSet::default();
+        of(part, &mut ids);
+        ids
+    });
+    sets.reduce(|known, ids| IdSet::of(known.iter().filter(|id| ids.contains(*id)))).unwrap_or_default()
 }

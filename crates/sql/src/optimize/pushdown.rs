@@ -1,15 +1,19 @@
 //! Predicate push-down: a condition moves to the lowest operator that has the columns it reads.
 //!
 //! Through projections (by substitution), grouping (when it reads keys only), DISTINCT, sorts, row locks, UNION ALL, and into
-//! both sides of joins as far as unmatched rows allow. Not through LIMIT, window functions, sets, and not past anything when the
+//! both sides of joins as far as unmatched rows allow. Through window functions when it reads columns that they all are
+//! partitioned by, since it takes or leaves whole partitions; through DISTINCT ON when it reads the columns that make the
+//! groups; past sets when it reads none of them. Into INTERSECT and EXCEPT when it reads columns whose equal values are
+//! the same: then it takes or leaves all rows that are counted as one. Not through LIMIT, and not past anything when the
 //! condition is volatile.
 
 use ochre_base::Result;
 use ochre_expr::{Expr, Volatility};
+use ochre_types::{SqlType, oids};
 
 use super::{RuleContext, each_root};
 use crate::idset::IdSet;
-use crate::logical::{Join, JoinKind, Logical, LogicalStatement, TableUse};
+use crate::logical::{Join, JoinKind, Logical, LogicalStatement, SetInputs, SetItem, TableUse};
 use crate::walk::{inputs_mut, produced};
 
 /// Pushes down in every query of a statement.
@@ -107,44 +111,19 @@ fn push(plan: Logical, predicates: Vec<Expr>, tables: &[TableUse]) -> Logical {
             let (movable, stay): (Vec<_>, Vec<_>) = predicates
                 .into_iter()
                 .partition(|p| !is_volatile(p) && !has_subplan(p) && p.columns().into_iter().all(cheap));
-            let moved: Vec<Expr> = movable
-                .into_iter()
-                .map(|predicate| {
-                    predicate.transform(&mut |node| match node {
-                        Expr::Column { index, ty } => match items.iter().find(|(id, _)| *id == index) {
-                            Some((_, expr)) => expr.clone(),
-                            None => Expr::Column { index, ty },
-                        },
-                        other => other,
-                    })
-                })
-                .collect();
+            let value =
+                |id: usize| items.iter().find(|(known, _)| *known == id).map(|(_, expr)| expr.clone());
+            let moved: Vec<Expr> = movable.into_iter().map(|predicate| replaced(predicate, &value)).collect();
             let input = if moved.is_empty() { *input } else { push(*input, moved, tables) };
             filter(Logical::Project { input: Box::new(input), items }, stay)
         }
         Logical::Join(join) => push_join(*join, predicates, tables),
         Logical::Aggregate(mut grouping) if grouping.sets.is_none() && !grouping.keys.is_empty() => {
             let keys = &grouping.keys;
-            let on_keys = |p: &Expr| {
-                let columns = p.columns();
-                !columns.is_empty()
-                    && !is_volatile(p)
-                    && !has_subplan(p)
-                    && columns.iter().all(|id| keys.iter().any(|(key, _)| key == id))
-            };
-            let (movable, stay): (Vec<_>, Vec<_>) = predicates.into_iter().partition(|p| on_keys(p));
-            let moved: Vec<Expr> = movable
-                .into_iter()
-                .map(|predicate| {
-                    predicate.transform(&mut |node| match node {
-                        Expr::Column { index, ty } => match keys.iter().find(|(id, _)| *id == index) {
-                            Some((_, expr)) => expr.clone(),
-                            None => Expr::Column { index, ty },
-                        },
-                        other => other,
-                    })
-                })
-                .collect();
+            let value = |id: usize| keys.iter().find(|(key, _)| *key == id).map(|(_, expr)| expr.clone());
+            let plain = |id: usize| value(id).is_some_and(|expr| !is_volatile(&expr) && !has_subplan(&expr));
+            let (movable, stay) = split(predicates, &plain);
+            let moved: Vec<Expr> = movable.into_iter().map(|predicate| replaced(predicate, &value)).collect();
             if !moved.is_empty() {
                 let input = std::mem::replace(&mut grouping.input, Logical::Dummy { row: false });
                 grouping.input = push(input, moved, tables);
@@ -175,30 +154,113 @@ fn push(plan: Logical, predicates: Vec<Expr>, tables: &[TableUse]) -> Logical {
             let (movable, stay): (Vec<_>, Vec<_>) =
                 predicates.into_iter().partition(|p| !is_volatile(p) && !has_subplan(p));
             if !movable.is_empty() {
-                let columns = inputs.columns.clone();
-                for (plan, ids) in &mut inputs.inputs {
-                    let renamed: Vec<Expr> = movable
-                        .iter()
-                        .map(|predicate| {
-                            predicate.clone().transform(&mut |node| match node {
-                                Expr::Column { index, ty } => {
-                                    match columns.iter().position(|id| *id == index) {
-                                        Some(position) => Expr::Column { index: ids[position], ty },
-                                        None => Expr::Column { index, ty },
-                                    }
-                                }
-                                other => other,
-                            })
-                        })
-                        .collect();
-                    let taken = std::mem::replace(plan, Logical::Dummy { row: false });
-                    *plan = push(taken, renamed, tables);
-                }
+                push_into_inputs(&mut inputs, &movable, tables);
             }
             filter(Logical::Append(inputs), stay)
         }
+        Logical::Window(mut window) => {
+            let through = |id: usize| {
+                window.partition.iter().any(|key| matches!(key, Expr::Column { index, .. } if *index == id))
+            };
+            let (movable, stay) = split(predicates, &through);
+            if !movable.is_empty() {
+                let input = std::mem::replace(&mut window.input, Logical::Dummy { row: false });
+                window.input = push(input, movable, tables);
+            }
+            filter(Logical::Window(window), stay)
+        }
+        Logical::DistinctOn { input, on, sort } => {
+            let (movable, stay) = split(predicates, &|id| on.contains(&id));
+            let input = if movable.is_empty() { *input } else { push(*input, movable, tables) };
+            filter(Logical::DistinctOn { input: Box::new(input), on, sort }, stay)
+        }
+        Logical::SetOp(kind, mut inputs) => {
+            let (movable, stay) = split(predicates, &|id| inputs.columns.contains(&id));
+            let exact = |node: &Expr| matches!(node, Expr::Column { ty, .. } if !is_exact(*ty));
+            let (movable, inexact): (Vec<_>, Vec<_>) = movable.into_iter().partition(|p| !p.any(exact));
+            if !movable.is_empty() {
+                push_into_inputs(&mut inputs, &movable, tables);
+            }
+            let mut all = stay;
+            all.extend(inexact);
+            filter(Logical::SetOp(kind, inputs), all)
+        }
+        Logical::ProjectSet { input, items } => {
+            let plain = |id: usize| match items.iter().find(|(known, _)| *known == id) {
+                None => true,
+                Some((_, SetItem::Scalar(expr))) => !is_volatile(expr) && !has_subplan(expr),
+                Some((_, SetItem::Set { .. })) => false,
+            };
+            let (movable, stay) = split(predicates, &plain);
+            let value = |id: usize| {
+                items.iter().find_map(|(known, item)| match item {
+                    SetItem::Scalar(expr) if *known == id => Some(expr.clone()),
+                    _ => None,
+                })
+            };
+            let moved: Vec<Expr> = movable.into_iter().map(|predicate| replaced(predicate, &value)).collect();
+            let input = if moved.is_empty() { *input } else { push(*input, moved, tables) };
+            filter(Logical::ProjectSet { input: Box::new(input), items }, stay)
+        }
         other => filter(other, predicates),
     }
+}
+
+/// The conditions that read columns, and only such as may go through, and the others.
+fn split(predicates: Vec<Expr>, through: &dyn Fn(usize) -> bool) -> (Vec<Expr>, Vec<Expr>) {
+    predicates.into_iter().partition(|predicate| {
+        let columns = predicate.columns();
+        !columns.is_empty()
+            && !is_volatile(predicate)
+            && !has_subplan(predicate)
+            && columns.into_iter().all(through)
+    })
+}
+
+/// A condition with the values of columns in their places.
+fn replaced(predicate: Expr, value: &dyn Fn(usize) -> Option<Expr>) -> Expr {
+    predicate.transform(&mut |node| match node {
+        Expr::Column { index, ty } => value(index).unwrap_or(Expr::Column { index, ty }),
+        other => other,
+    })
+}
+
+/// Applies conditions on the columns of a set operation to each of its inputs.
+fn push_into_inputs(set: &mut SetInputs, predicates: &[Expr], tables: &[TableUse]) {
+    for (plan, ids) in &mut set.inputs {
+        let renamed = |predicate: &Expr| {
+            predicate.clone().transform(&mut |node| match node {
+                Expr::Column { index, ty } => {
+                    let position = set.columns.iter().position(|id| *id == index);
+                    Expr::Column { index: position.map_or(index, |position| ids[position]), ty }
+                }
+                other => other,
+            })
+        };
+        let renamed = predicates.iter().map(renamed).collect();
+        let taken = std::mem::replace(plan, Logical::Dummy { row: false });
+        *plan = push(taken, renamed, tables);
+    }
+}
+
+/// Whether equal values of a type are the same: numbers of different scale, intervals of different units, zeros of
+/// different signs and texts padded with spaces are not.
+fn is_exact(ty: SqlType) -> bool {
+    matches!(
+        ty.oid,
+        oids::BOOL
+            | oids::INT2
+            | oids::INT4
+            | oids::INT8
+            | oids::OID
+            | oids::TEXT
+            | oids::VARCHAR
+            | oids::DATE
+            | oids::TIMESTAMP
+            | oids::TIMESTAMPTZ
+            | oids::UUID
+            | oids::BYTEA
+    )
 }
 
 fn push_join(mut join: Join, predicates: Vec<Expr>, tables: &[TableUse]) -> Logical {
