@@ -157,12 +157,8 @@ impl Session {
         parameter_types: &[Oid],
         wanted: PlanFor,
     ) -> Result<Arc<PlannedStatement>> {
-        self.plan_and_lock(
-            statement,
-            &|| ParamTypes::new(&self.state.catalog(), parameter_types),
-            wanted,
-        )
-        .map(|(_, plan)| plan)
+        self.plan_and_lock(statement, &|| ParamTypes::new(&self.state.catalog(), parameter_types), wanted)
+            .map(|(_, plan)| plan)
     }
 
     /// Plans a statement with such parameters and takes its locks. Names are resolved in the newest catalog: if that changes
