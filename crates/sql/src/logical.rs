@@ -265,7 +265,7 @@ pub struct SetInputs {
 }
 
 /// An item of a [`Logical::ProjectSet`].
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum SetItem {
     /// An ordinary expression.
     Scalar(Expr),
@@ -278,6 +278,19 @@ pub enum SetItem {
         /// The type of an element.
         ty: SqlType,
     },
+}
+
+impl SetItem {
+    /// Whether its values may differ from one call to the next.
+    pub fn is_volatile(&self) -> bool {
+        let volatile = |expr: &Expr| expr.volatility() == Volatility::Volatile;
+        match self {
+            SetItem::Scalar(expr) => volatile(expr),
+            SetItem::Set { function, args, .. } => {
+                function.volatility == Volatility::Volatile || args.iter().any(volatile)
+            }
+        }
+    }
 }
 
 /// Functions in FROM.

@@ -21,6 +21,9 @@ use super::{Binder, stored_text};
 use crate::logical::{AggregateExpr, AggregateFunction, ColumnId, Logical, Ordering, SetItem, WindowExpr};
 use crate::plan::strip_relabel;
 
+const SET_IN_AGGREGATE: &str = "aggregate function calls cannot contain set-returning function calls";
+const SET_IN_WINDOW: &str = "window function calls cannot contain set-returning function calls";
+
 /// A call whose function is chosen and whose arguments fit it.
 #[derive(Debug)]
 pub(crate) struct ResolvedCall {
@@ -49,10 +52,16 @@ impl Binder<'_> {
             && call.over.is_none()
             && let Some(set) = super::hypothetical::HypotheticalSet::of(functions)
         {
-            return self.bind_hypothetical(call, set, scope);
+            let met = self.sets_met();
+            let bound = self.bind_hypothetical(call, set, scope)?;
+            self.refuse_sets_since(met, SET_IN_AGGREGATE)?;
+            return Ok(bound);
         }
         if kind == FunctionKind::Aggregate && call.over.is_none() {
-            return self.bind_aggregate(call, functions, scope);
+            let met = self.sets_met();
+            let bound = self.bind_aggregate(call, functions, scope)?;
+            self.refuse_sets_since(met, SET_IN_AGGREGATE)?;
+            return Ok(bound);
         }
         if let Some(over) = &call.over {
             return self.bind_window_call(call, over, functions, kind, scope);
@@ -66,12 +75,8 @@ impl Binder<'_> {
             Resolution::Call(resolved) => {
                 if resolved.function.returns_set {
                     self.check_set_allowed(call.pos)?;
-                    let depth = scope.depth;
-                    let ty = resolved.ty;
-                    let id = self.new_column(&*resolved.function.name, ty, depth);
-                    let item = SetItem::Set { function: resolved.function, args: resolved.args, ty };
-                    self.level()?.sets.push((id, item));
-                    return Ok(self.column_expr(id));
+                    let ResolvedCall { function, args, ty, .. } = resolved;
+                    return self.add_set_call(SetItem::Set { function, args, ty }, scope.depth, call.pos);
                 }
                 Ok(self.call_expr(resolved, call.pos))
             }
@@ -911,11 +916,13 @@ impl Binder<'_> {
             return unsupported("aggregate ORDER BY");
         }
         let definition = self.bind_over(over, scope)?;
+        let met = self.sets_met();
         if kind == FunctionKind::Aggregate {
             let outer = self.level()?.in_aggregate;
             // Arguments of an aggregate over a window may contain plain aggregates of the query.
             let aggregate = self.bind_aggregate_parts(call, functions, scope)?;
             self.level()?.in_aggregate = outer;
+            self.refuse_sets_since(met, SET_IN_WINDOW)?;
             let aggregates = &self.level()?.aggregates;
             let is_aggregate = |id: ColumnId| aggregates.iter().any(|(known, _)| *known == id);
             if aggregate.filter.as_ref().is_some_and(|filter| filter.columns().into_iter().any(is_aggregate))
@@ -937,6 +944,7 @@ impl Binder<'_> {
         for arg in &call.args {
             args.push(self.bind_expr(&arg.value, scope)?);
         }
+        self.refuse_sets_since(met, SET_IN_WINDOW)?;
         match self.try_resolve(&call.name, functions, args, &[], false, call.pos)? {
             Resolution::Call(resolved) => {
                 let ty = resolved.ty;
@@ -961,11 +969,13 @@ impl Binder<'_> {
             ));
         }
         let around = std::mem::replace(&mut self.level()?.in_aggregate, true);
+        let met = self.sets_met();
         let mut args = Vec::with_capacity(list.args.len());
         for arg in &list.args {
             args.push(self.bind_expr(arg, scope)?);
         }
         self.level()?.in_aggregate = around;
+        self.refuse_sets_since(met, SET_IN_AGGREGATE)?;
         let ids = args.iter().flat_map(Expr::columns).collect();
         let owner = self.owning_level(ids, scope, list.pos)?;
         self.check_aggregate_allowed(owner, list.pos)?;

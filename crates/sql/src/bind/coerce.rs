@@ -636,6 +636,10 @@ impl Binder<'_> {
     ) -> Result<Expr> {
         let source = expr.ty();
         match self.coerce_type(expr, target, CoercionContext::Assignment, pos)? {
+            Some(expr) if self.returns_set(&expr) => {
+                let message = format!("argument of {clause} must not return a set");
+                Err(self.at(Error::new(SqlState::DATATYPE_MISMATCH, message), pos))
+            }
             Some(expr) => Ok(expr),
             None => {
                 let error = Error::new(

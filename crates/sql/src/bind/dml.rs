@@ -17,7 +17,7 @@ use super::from::not_opened;
 use super::level::Clause;
 use super::returning::ReturningRows;
 use super::scope::{ItemColumns, RelationName, Scope, ScopeItem};
-use super::select::{collect_predicates, filter};
+use super::select::{collect_predicates, filter, project_sets};
 use super::updatable::{BaseOfView, Change, Verb};
 use super::{Binder, stored_text};
 use crate::logical::{
@@ -340,13 +340,11 @@ impl Binder<'_> {
         let inner = scope.child();
         let inner = Scope { parent: scope.parent, ..inner };
         self.enter_level(Clause::InsertValues, inner.depth);
-        let result = self.insert_rows_inner(table, targets, rows, explicit, insert, &inner);
-        let level = self.levels.pop();
-        if let Some(level) = &level
-            && let (Ok(_), Some(_)) = (&result, level.sets.first())
-        {
-            return Err(Error::unsupported("a set in INSERT … VALUES"));
+        if rows.len() > 1 {
+            self.level()?.no_sets = Some("VALUES");
         }
+        let result = self.insert_rows_inner(table, targets, rows, explicit, insert, &inner);
+        let level = self.levels.pop().ok_or_else(|| Error::internal("no query is being bound"))?;
         let rows = result?;
         let mut columns = Vec::with_capacity(table.columns.len());
         let mut output = Vec::with_capacity(table.columns.len());
@@ -354,6 +352,12 @@ impl Binder<'_> {
             let id = self.new_column(Arc::clone(&column.name), column.ty, inner.depth);
             columns.push(id);
             output.push((id, OutputColumn { name: Arc::clone(&column.name), ty: column.ty, origin: None }));
+        }
+        // A row with sets, which is the only one, is a select list.
+        if !level.sets.is_empty() {
+            let items = columns.into_iter().zip(rows.into_iter().flatten()).collect();
+            let sets = project_sets(Logical::Dummy { row: true }, level.sets);
+            return Ok(Query { plan: Logical::Project { input: Box::new(sets), items }, output });
         }
         let plan = Logical::Values { rows, columns, alias: "*VALUES*".into() };
         Ok(Query { plan, output })

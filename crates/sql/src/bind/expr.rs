@@ -133,7 +133,9 @@ impl Binder<'_> {
             }
             ast::Expr::Case(case) => self.bind_case(case, scope),
             ast::Expr::Coalesce(list) => {
+                let met = self.sets_met();
                 let (args, ty) = self.bind_common(&list.args, "COALESCE", scope)?;
+                self.refuse_sets_since(met, "set-returning functions are not allowed in COALESCE")?;
                 Ok(Expr::Coalesce { args, ty })
             }
             ast::Expr::Greatest(list) => {
@@ -508,6 +510,10 @@ impl Binder<'_> {
             let (mut left, mut right) = (left, right);
             return self.bind_operator(op, Some(left.remove(0)), right.remove(0), pos);
         }
+        if left.iter().chain(&right).any(|field| self.returns_set(field)) {
+            let message = "row comparison operator must not return a set";
+            return Err(self.at(Error::new(SqlState::DATATYPE_MISMATCH, message), pos));
+        }
         let strict = column_operator(comparison);
         let (mut functions, mut l, mut r) = (Vec::new(), Vec::new(), Vec::new());
         for (a, b) in left.into_iter().zip(right) {
@@ -599,10 +605,13 @@ impl Binder<'_> {
         let ge = ast::Operator::plain(ast::Name::from_static(">="));
         let le = ast::Operator::plain(ast::Name::from_static("<="));
         let pos = between.pos;
+        let word = if between.negated { "OR" } else { "AND" };
+        let compare = |binder: &mut Self, op: &ast::Operator, bound: &Expr| -> Result<Expr> {
+            let compared = binder.bind_operator(op, Some(expr.clone()), bound.clone(), pos)?;
+            binder.coerce_to_boolean(compared, word, between.expr.pos())
+        };
         let inside = |binder: &mut Self, low: &Expr, high: &Expr| -> Result<Expr> {
-            let above = binder.bind_operator(&ge, Some(expr.clone()), low.clone(), pos)?;
-            let below = binder.bind_operator(&le, Some(expr.clone()), high.clone(), pos)?;
-            Ok(Expr::And(vec![above, below]))
+            Ok(Expr::And(vec![compare(binder, &ge, low)?, compare(binder, &le, high)?]))
         };
         let mut result = inside(self, &low, &high)?;
         if between.symmetric {
@@ -617,9 +626,7 @@ impl Binder<'_> {
         }
         let lt = ast::Operator::plain(ast::Name::from_static("<"));
         let gt = ast::Operator::plain(ast::Name::from_static(">"));
-        let below = self.bind_operator(&lt, Some(expr.clone()), low, pos)?;
-        let above = self.bind_operator(&gt, Some(expr), high, pos)?;
-        Ok(Expr::Or(vec![below, above]))
+        Ok(Expr::Or(vec![compare(self, &lt, &low)?, compare(self, &gt, &high)?]))
     }
 
     fn bind_in_list(&mut self, list: &ast::InListExpr, scope: &Scope<'_>) -> Result<Expr> {
@@ -655,14 +662,16 @@ impl Binder<'_> {
                 let mut parts =
                     vec![self.bind_scalar_array(&op, list.negated, left.clone(), array, list.pos)?];
                 for (item, _) in varying {
-                    parts.push(self.bind_operator(&op, Some(left.clone()), item, list.pos)?);
+                    let part = self.bind_operator(&op, Some(left.clone()), item, list.pos)?;
+                    parts.push(self.coerce_to_boolean(part, "IN", list.expr.pos())?);
                 }
                 return Ok(combine(parts));
             }
         }
         let mut parts = Vec::with_capacity(items.len());
         for (item, _) in items {
-            parts.push(self.bind_operator(&op, Some(left.clone()), item, list.pos)?);
+            let part = self.bind_operator(&op, Some(left.clone()), item, list.pos)?;
+            parts.push(self.coerce_to_boolean(part, "IN", list.expr.pos())?);
         }
         Ok(combine(parts))
     }
@@ -727,6 +736,7 @@ impl Binder<'_> {
     }
 
     fn bind_case(&mut self, case: &ast::CaseExpr, scope: &Scope<'_>) -> Result<Expr> {
+        let met = self.sets_met();
         let operand = match &case.operand {
             Some(operand) => {
                 let bound = self.bind_expr(operand, scope)?;
@@ -760,6 +770,7 @@ impl Binder<'_> {
         for (result, pos) in results {
             converted.push(self.coerce_to_common(result, ty, "CASE", pos)?);
         }
+        self.refuse_sets_since(met, "set-returning functions are not allowed in CASE")?;
         let otherwise = converted.remove(0);
         let otherwise = if case.otherwise.is_some() { Some(Box::new(otherwise)) } else { None };
         Ok(Expr::Case {

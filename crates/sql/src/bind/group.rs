@@ -10,6 +10,7 @@ use super::Binder;
 use super::level::{GroupingCall, Level};
 use super::scope::{ItemColumns, Scope};
 use super::select::filter;
+use super::set_keys::with_sets;
 use super::target::TargetEntry;
 use crate::logical::{ColumnId, Grouping, Logical, LogicalBody, LogicalCte, SetItem, WindowExpr};
 use crate::physical::ScanColumn;
@@ -205,8 +206,8 @@ impl Binder<'_> {
     }
 
     fn check_group_entry(&mut self, entry: &TargetEntry) -> Result<()> {
-        let ids = entry.expr.columns();
         let level = self.level()?;
+        let ids = with_sets(entry.expr.columns(), level);
         if level.aggregates.iter().any(|(id, _)| ids.contains(id)) {
             let error =
                 Error::new(SqlState::GROUPING_ERROR, "aggregate functions are not allowed in GROUP BY");
@@ -225,10 +226,14 @@ impl Binder<'_> {
         plan: Logical,
         mut clause: GroupClause,
         having: Vec<Expr>,
-        exprs: Vec<&mut Expr>,
+        mut exprs: Vec<&mut Expr>,
         level: &mut Level,
         scope: &Scope<'_>,
     ) -> Result<Logical> {
+        let plan = match level.sets.is_empty() {
+            true => plan,
+            false => self.expand_key_sets(plan, &clause.keys, &mut exprs, level, scope),
+        };
         let mut keys: Vec<(ColumnId, Expr)> = Vec::with_capacity(clause.keys.len());
         for key in std::mem::take(&mut clause.keys) {
             let id = match &key {

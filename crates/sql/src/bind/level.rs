@@ -1,6 +1,8 @@
 //! What the binder knows while it binds one query's clauses: which clause it is in, and the aggregates, window functions and
 //! sets met so far.
 
+use std::sync::Arc;
+
 use ochre_base::{Error, Result, SqlState};
 use ochre_expr::Expr;
 use ochre_parser::ast::{self, Pos};
@@ -95,8 +97,10 @@ pub(crate) struct Level {
     pub in_aggregate: bool,
     /// Inside a window function's arguments.
     pub in_window: bool,
-    /// Inside CASE or COALESCE, where a set cannot be.
+    /// Inside a construct of a clause that takes sets where they cannot be, by its name.
     pub no_sets: Option<&'static str>,
+    /// How many calls of set-returning functions were met, and where the last one stands.
+    pub sets_met: (usize, Pos),
 }
 
 /// A GROUPING call.
@@ -127,6 +131,7 @@ impl Level {
             in_aggregate: false,
             in_window: false,
             no_sets: None,
+            sets_met: (0, Pos::NONE),
         }
     }
 }
@@ -268,24 +273,61 @@ impl Binder<'_> {
             );
             Err(self.at(error, pos))
         };
-        if let Some(level) = self.levels.last() {
-            if let Some(construct) = level.no_sets {
-                return fail(construct);
-            }
-            if level.in_aggregate {
-                let error = Error::new(
-                    SqlState::FEATURE_NOT_SUPPORTED,
-                    "aggregate function calls cannot contain set-returning function calls",
-                )
-                .hint("You might be able to move the set-returning function into a LATERAL FROM item.");
-                return Err(self.at(error, pos));
-            }
+        if let Some(construct) = self.levels.last().and_then(|level| level.no_sets) {
+            return fail(construct);
         }
         match self.clause() {
-            Clause::Select | Clause::OrderBy | Clause::DistinctOn => Ok(()),
-            Clause::InsertValues | Clause::Values => fail("VALUES"),
+            // PARTITION BY and ORDER BY of a window are, in effect, further items of the select list.
+            Clause::Select | Clause::GroupBy | Clause::OrderBy | Clause::DistinctOn | Clause::Window => {
+                Ok(())
+            }
+            Clause::InsertValues => Ok(()),
+            Clause::From => {
+                let message = "set-returning functions must appear at top level of FROM";
+                Err(self.at(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message), pos))
+            }
             other => fail(other.text()),
         }
+    }
+
+    /// Notes a call of a set-returning function: the column that stands for its elements.
+    ///
+    /// Equal calls are one set, as they are expanded side by side. A volatile one is not another of the select list, but what
+    /// ORDER BY, GROUP BY and the like say again is the select list's.
+    pub(crate) fn add_set_call(&mut self, item: SetItem, depth: u32, pos: Pos) -> Result<Expr> {
+        let in_list = matches!(self.clause(), Clause::Select | Clause::InsertValues);
+        let SetItem::Set { function, ty, .. } = &item else {
+            return Err(Error::internal("a set-returning function makes a set"));
+        };
+        let (name, ty) = (Arc::<str>::from(&*function.name), *ty);
+        let level = self.level()?;
+        level.sets_met = (level.sets_met.0 + 1, pos);
+        let known = level.sets.iter().find(|(_, known)| *known == item);
+        if let Some((id, _)) = known.filter(|_| !in_list || !item.is_volatile()) {
+            return Ok(Expr::Column { index: *id, ty });
+        }
+        let id = self.new_column(name, ty, depth);
+        self.level()?.sets.push((id, item));
+        Ok(self.column_expr(id))
+    }
+
+    /// How many sets the query at hand has met; for [`Binder::refuse_sets_since`].
+    pub(crate) fn sets_met(&self) -> usize {
+        self.levels.last().map_or(0, |level| level.sets_met.0)
+    }
+
+    /// 0A000 if sets have been met since, in a construct that cannot have them within it.
+    pub(crate) fn refuse_sets_since(&self, met: usize, message: &str) -> Result<()> {
+        let Some(level) = self.levels.last().filter(|level| level.sets_met.0 > met) else { return Ok(()) };
+        let error = Error::new(SqlState::FEATURE_NOT_SUPPORTED, message)
+            .hint("You might be able to move the set-returning function into a LATERAL FROM item.");
+        Err(self.at(error, level.sets_met.1))
+    }
+
+    /// Whether an expression of the query at hand has a value for each element of a set.
+    pub(crate) fn returns_set(&self, expr: &Expr) -> bool {
+        let Some(level) = self.levels.last().filter(|level| !level.sets.is_empty()) else { return false };
+        expr.columns().iter().any(|id| level.sets.iter().any(|(set, _)| set == id))
     }
 
     /// 0A000 where a subquery cannot be.

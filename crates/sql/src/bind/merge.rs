@@ -248,7 +248,21 @@ impl Binder<'_> {
                 self.require_inserted(requirement, target.of_view, shape, &targets[..written]);
                 let named = (values.is_some() && !columns.is_empty()).then_some(columns.as_slice());
                 LogicalMergeChange::Insert(self.in_level(Clause::InsertValues, scope.depth, |binder| {
-                    binder.bind_insert_row(&target.named, &targets, named, &cells, *overriding, &scope)
+                    let row = binder.bind_insert_row(
+                        &target.named,
+                        &targets,
+                        named,
+                        &cells,
+                        *overriding,
+                        &scope,
+                    )?;
+                    if binder.sets_met() > 0 {
+                        let message = "set-valued function called in context that cannot accept a set";
+                        let error = Error::new(SqlState::FEATURE_NOT_SUPPORTED, message);
+                        let pos = binder.level()?.sets_met.1;
+                        return Err(binder.at(error, pos));
+                    }
+                    Ok(row)
                 })?)
             }
         };

@@ -31,6 +31,7 @@ mod returning;
 mod scope;
 mod search_cycle;
 mod select;
+mod set_keys;
 mod stored_text;
 mod target;
 mod type_name;

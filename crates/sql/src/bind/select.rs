@@ -156,6 +156,11 @@ impl Binder<'_> {
             plan =
                 self.build_grouping(plan, grouping.unwrap_or_default(), having, exprs, &mut level, scope)?;
         }
+        if !level.windows.is_empty() && !level.sets.is_empty() {
+            let exprs = entries.iter_mut().map(|entry| &mut entry.expr);
+            let exprs = exprs.chain(sort_keys.iter_mut().map(|key| &mut key.expr)).collect();
+            plan = self.expand_window_sets(plan, exprs, &mut level, scope);
+        }
         let locking = self.bind_locking(&select.locking, asked.lock, core, grouped, &level, scope)?;
         let one_by_one = !grouped && level.windows.is_empty() && level.sets.is_empty();
         for (definition, calls) in std::mem::take(&mut level.windows) {
@@ -887,7 +892,7 @@ fn project(plan: Logical, items: Vec<(ColumnId, Expr)>) -> Logical {
 }
 
 /// Sets of a select list; those whose arguments are sets themselves come in a later step.
-fn project_sets(mut plan: Logical, mut sets: Vec<(ColumnId, SetItem)>) -> Logical {
+pub(crate) fn project_sets(mut plan: Logical, mut sets: Vec<(ColumnId, SetItem)>) -> Logical {
     while !sets.is_empty() {
         let pending: Vec<ColumnId> = sets.iter().map(|(id, _)| *id).collect();
         let ready = |item: &SetItem| match item {

@@ -167,7 +167,10 @@ impl Binder<'_> {
             ast::FrameBound::Preceding(offset) => (offset, false),
             ast::FrameBound::Following(offset) => (offset, true),
         };
-        let expr = self.bind_expr(offset, scope)?;
+        let around = self.level()?.no_sets.replace("window definitions");
+        let expr = self.bind_expr(offset, scope);
+        self.level()?.no_sets = around;
+        let expr = expr?;
         let target = match mode {
             FrameMode::Rows | FrameMode::Groups => SqlType::INT8,
             FrameMode::Range => {
