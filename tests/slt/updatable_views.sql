@@ -54,3 +54,13 @@ update vw set a = 1;
 delete from vlim;
 update vagg set m = 1;
 select * from base order by id;
+-- DEFAULT is the table's for a new row; a row that is there gets NULL, as the view's column has none.
+CREATE TABLE with_default (id int, b text DEFAULT 'd');
+CREATE VIEW of_default AS SELECT id, b FROM with_default;
+INSERT INTO of_default VALUES (1, 'x'), (2, 'y'), (3, DEFAULT);
+UPDATE of_default SET b = DEFAULT WHERE id = 1;
+MERGE INTO of_default v USING (VALUES (2), (7)) q(x) ON q.x = v.id WHEN MATCHED THEN UPDATE SET b = DEFAULT WHEN NOT MATCHED THEN INSERT VALUES (x, DEFAULT);
+UPDATE with_default SET b = DEFAULT WHERE id = 3;
+SELECT * FROM with_default ORDER BY id;
+DROP VIEW of_default;
+DROP TABLE with_default;

@@ -17,5 +17,7 @@ pub mod physical;
 mod plan;
 mod walk;
 
-pub use bind::{ParamTypes, RowExpression, RowExpressionBinder, RowVariables, VariableUse, Variables};
+pub use bind::{
+    ParamTypes, RowExpression, RowExpressionBinder, RowVariables, VariableUse, Variables, collation_named,
+};
 pub use plan::{DisabledMethods, Planner, PlannerSettings};

@@ -7,7 +7,7 @@ use ochre_base::{Error, Oid, Result, SqlState};
 use ochre_catalog::authority::{AclKind, Privileges};
 use ochre_catalog::{
     ColumnDescriptor, ColumnList, ConstraintDescriptor, ConstraintKind, Field, GeneratedKind, IdentityKind,
-    Inheritance, Origin, RelationDescriptor, RelationKind, oids,
+    Inheritance, Origin, RelationDescriptor, RelationKind,
 };
 use ochre_parser::ast::{
     self, ColumnConstraintKind, ColumnDef, CreateTableStmt, OnCommit, SequenceOption, TableElement, TypeName,
@@ -362,14 +362,10 @@ impl Session {
         }
         match name.name().as_str() {
             "default" => Ok(default),
-            "C" => Ok(oids::C_COLLATION),
-            "POSIX" => Ok(Oid(951)),
-            "pg_c_utf8" | "C.UTF-8" | "C.utf8" => Ok(Oid(811)),
-            "ucs_basic" => Ok(Oid(962)),
-            other => Err(Error::new(
-                SqlState::UNDEFINED_OBJECT,
-                format!("collation \"{other}\" for encoding \"UTF8\" does not exist"),
-            )),
+            other => ochre_sql::collation_named(other).ok_or_else(|| {
+                let message = format!("collation \"{other}\" for encoding \"UTF8\" does not exist");
+                Error::new(SqlState::UNDEFINED_OBJECT, message)
+            }),
         }
     }
 

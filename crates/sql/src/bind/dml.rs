@@ -3,11 +3,9 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use ochre_base::{Error, Oid, Result, SqlState};
+use ochre_base::{Error, Result, SqlState};
 use ochre_catalog::authority::Privileges;
-use ochre_catalog::{
-    ColumnDescriptor, GeneratedKind, IdentityKind, IndexDescriptor, RelationDescriptor, RelationKind,
-};
+use ochre_catalog::{ColumnDescriptor, GeneratedKind, IdentityKind, RelationDescriptor, RelationKind};
 use ochre_expr::Expr;
 use ochre_parser::ast::{self, Pos};
 use ochre_types::{Datum, SqlType};
@@ -15,6 +13,7 @@ use ochre_types::{Datum, SqlType};
 use super::ddl::RowExpression;
 use super::from::not_opened;
 use super::level::Clause;
+use super::on_conflict::ConflictTarget;
 use super::returning::ReturningRows;
 use super::scope::{ItemColumns, RelationName, Scope, ScopeItem};
 use super::select::{collect_predicates, filter, project_sets};
@@ -179,9 +178,6 @@ impl Binder<'_> {
             self.bind_target(&named, access, Verb::INSERT)?;
         let shown = view.as_ref().unwrap_or(&base);
         let name = self.relation_name(shown, insert.alias.as_ref().map(|alias| alias.as_str()));
-        if view.is_some() && insert.on_conflict.is_some() {
-            return Err(Error::unsupported("ON CONFLICT on a view"));
-        }
         let target = self.add_table(Arc::clone(&base), Arc::clone(&name.alias));
         let image = self.add_table(Arc::clone(&base), Arc::clone(&name.alias));
         // The base table under the view's names of its columns.
@@ -231,11 +227,21 @@ impl Binder<'_> {
         let mut excluded = None;
         let on_conflict = match &insert.on_conflict {
             Some(clause) => {
-                let id = self.add_table(Arc::clone(&table), "excluded".into());
+                let id = self.add_table(Arc::clone(&base), "excluded".into());
                 excluded = Some(id);
                 self.tables[id].requirement = requirement;
                 self.tables[target].requirement = requirement;
-                Some(self.bind_on_conflict(clause, &table, target, id, &name, &scope)?)
+                let target = ConflictTarget {
+                    base: &base,
+                    named: &table,
+                    view: view.as_ref(),
+                    existing: target,
+                    excluded: id,
+                    name: &name,
+                    requirement,
+                    of_view,
+                };
+                Some(self.bind_on_conflict(clause, &target, &scope)?)
             }
             None => None,
         };
@@ -600,185 +606,6 @@ impl Binder<'_> {
         Ok(rules)
     }
 
-    fn bind_on_conflict(
-        &mut self,
-        clause: &ast::OnConflict,
-        table: &Arc<RelationDescriptor>,
-        existing: TableId,
-        excluded: TableId,
-        name: &RelationName,
-        scope: &Scope<'_>,
-    ) -> Result<LogicalConflict> {
-        let no_match = || {
-            Error::new(
-                SqlState::INVALID_COLUMN_REFERENCE,
-                "there is no unique or exclusion constraint matching the ON CONFLICT specification",
-            )
-        };
-        let arbiters = match &clause.target {
-            None => {
-                if matches!(clause.action, ast::ConflictAction::Update { .. }) {
-                    let error = Error::new(
-                        SqlState::SYNTAX_ERROR,
-                        "ON CONFLICT DO UPDATE requires inference specification or constraint name",
-                    )
-                    .hint("For example, ON CONFLICT (column_name).");
-                    return Err(self.at(error, clause.pos));
-                }
-                Vec::new()
-            }
-            Some(ast::ConflictTarget::Constraint(name, pos)) => {
-                let found = table.constraints.iter().find(|constraint| *constraint.name == **name);
-                match found {
-                    Some(constraint) if constraint.index.is_valid() && constraint.foreign.is_none() => {
-                        for number in &constraint.columns {
-                            self.mention(existing, ScanColumn::Table(*number as usize - 1));
-                        }
-                        with_twins(table, constraint.index)
-                    }
-                    Some(_) => {
-                        let error = Error::new(
-                            SqlState::WRONG_OBJECT_TYPE,
-                            "constraint in ON CONFLICT clause has no associated index",
-                        );
-                        return Err(error);
-                    }
-                    None => {
-                        let error = Error::new(
-                            SqlState::UNDEFINED_OBJECT,
-                            format!("constraint \"{name}\" for table \"{}\" does not exist", table.name),
-                        );
-                        return Err(self.at(error, *pos));
-                    }
-                }
-            }
-            Some(ast::ConflictTarget::Index { elems, predicate, pos: _ }) => {
-                let mut wanted: Vec<Expr> = Vec::with_capacity(elems.len());
-                for elem in elems {
-                    wanted.push(self.bind_conflict_elem(elem, table)?);
-                }
-                // Expressions are the same when what is constant in them is.
-                let session = self.session;
-                let fold = |expr: &mut Expr| crate::optimize::fold_expr(expr, session);
-                wanted.iter_mut().for_each(fold);
-                for position in wanted.iter().flat_map(Expr::columns) {
-                    self.mention(existing, ScanColumn::Table(position));
-                }
-                let predicate = match predicate {
-                    Some(predicate) => Some(self.bind_row_expression(
-                        table,
-                        predicate,
-                        RowExpression::IndexPredicate,
-                        None,
-                    )?),
-                    None => None,
-                };
-                let mut found = Vec::new();
-                // One that is being built beside its valid twin holds the same keys, and may be met first.
-                let mut has_valid = false;
-                for index in &table.indexes {
-                    if !index.unique || !index.ready {
-                        continue;
-                    }
-                    let mut keys = Vec::with_capacity(index.keys.len());
-                    for key in &index.keys {
-                        keys.push(match &key.expression {
-                            None => {
-                                let position = usize::try_from(key.number - 1).unwrap_or(usize::MAX);
-                                Expr::Column { index: position, ty: table.columns[position].ty }
-                            }
-                            Some(text) => {
-                                let parsed = stored_text::expression(text)?;
-                                self.without_positions(|binder| {
-                                    binder.bind_row_expression(table, &parsed, RowExpression::IndexKey, None)
-                                })?
-                            }
-                        });
-                    }
-                    keys.iter_mut().for_each(fold);
-                    let same = keys.iter().all(|key| wanted.contains(key))
-                        && wanted.iter().all(|w| keys.contains(w));
-                    if !same {
-                        continue;
-                    }
-                    if let Some(text) = &index.predicate {
-                        let parsed = stored_text::expression(text)?;
-                        let mut needed = self.without_positions(|binder| {
-                            binder.bind_row_expression(table, &parsed, RowExpression::IndexPredicate, None)
-                        })?;
-                        fold(&mut needed);
-                        let mut given = predicate.clone().map_or_else(Vec::new, Expr::conjuncts);
-                        given.iter_mut().for_each(fold);
-                        if !needed.conjuncts().iter().all(|part| crate::plan::is_implied(part, &given)) {
-                            continue;
-                        }
-                    }
-                    has_valid |= index.valid;
-                    found.push(index.oid);
-                }
-                if !has_valid {
-                    return Err(no_match());
-                }
-                found
-            }
-        };
-        let update = match &clause.action {
-            ast::ConflictAction::Nothing => None,
-            ast::ConflictAction::Update { set, where_clause } => {
-                let access = RelationAccess { update: true, ..RelationAccess::default() };
-                self.use_relation(table, access);
-                let mut inner = scope.clone();
-                inner.depth = scope.depth;
-                inner.items = vec![
-                    ScopeItem::of_relation(name, ItemColumns::Table(existing)),
-                    ScopeItem::visible(Some("excluded".into()), ItemColumns::Table(excluded)),
-                ];
-                // Unqualified names mean the existing row.
-                inner.items[1].columns_visible = false;
-                let assignments = self.in_level(Clause::UpdateSet, inner.depth, |binder| {
-                    binder.bind_assignments(set, table, existing, &inner)
-                })?;
-                let requirement = self.tables[existing].requirement;
-                self.require_also(requirement, Privileges::UPDATE);
-                self.require_updated(requirement, None, table, table, set);
-                let filter = match where_clause {
-                    Some(condition) => Some(self.in_level(Clause::Where, inner.depth, |binder| {
-                        let bound = binder.bind_expr(condition, &inner)?;
-                        binder.coerce_to_boolean(bound, "WHERE", condition.pos())
-                    })?),
-                    None => None,
-                };
-                Some((assignments, filter))
-            }
-        };
-        Ok(LogicalConflict { arbiters, update })
-    }
-
-    fn bind_conflict_elem(&mut self, elem: &ast::IndexElem, table: &Arc<RelationDescriptor>) -> Result<Expr> {
-        match &elem.key {
-            ast::IndexKey::Column(name) => {
-                let found = table.columns.iter().position(|column| !column.dropped && *column.name == **name);
-                match found {
-                    Some(position) => Ok(Expr::Column { index: position, ty: table.columns[position].ty }),
-                    None => {
-                        let error = Error::new(
-                            SqlState::UNDEFINED_COLUMN,
-                            format!("column \"{name}\" does not exist"),
-                        );
-                        Err(self.at(error, elem.pos))
-                    }
-                }
-            }
-            ast::IndexKey::Expr(expr) => {
-                // Once for errors in the client's text, and once to be compared with what indexes are over.
-                self.bind_row_expression(table, expr, RowExpression::IndexKey, None)?;
-                self.without_positions(|binder| {
-                    binder.bind_row_expression(table, expr, RowExpression::IndexKey, None)
-                })
-            }
-        }
-    }
-
     /// SET: positions and values.
     pub(super) fn bind_assignments(
         &mut self,
@@ -875,7 +702,13 @@ impl Binder<'_> {
             if table.columns[position].generated.is_some() {
                 return Ok(());
             }
-            let default = self.bind_default(table, position)?;
+            // A view's columns have no defaults, and those of its table are for new rows alone. The table under the names of a
+            // view is a copy of it.
+            let of_view = !Arc::ptr_eq(table, &self.tables[target].table);
+            let default = match of_view {
+                true => Expr::null(table.columns[position].ty),
+                false => self.bind_default(table, position)?,
+            };
             assignments.push((position, default));
             return Ok(());
         }
@@ -1195,21 +1028,4 @@ fn insert_position(select: &ast::SelectStmt, index: usize) -> Pos {
         }
         _ => select.pos,
     }
-}
-
-/// An index, and those like it that are not valid yet, or no more: REINDEX CONCURRENTLY has two of one kind for a while.
-fn with_twins(table: &RelationDescriptor, oid: Oid) -> Vec<Oid> {
-    let Some(index) = table.indexes.iter().find(|index| index.oid == oid) else { return vec![oid] };
-    let alike = |other: &&Arc<IndexDescriptor>| {
-        let keys = |index: &IndexDescriptor| -> Vec<(i16, Option<Arc<str>>)> {
-            index.keys.iter().map(|key| (key.number, key.expression.clone())).collect()
-        };
-        other.oid == oid
-            || (other.ready
-                && !other.valid
-                && other.unique
-                && other.predicate == index.predicate
-                && keys(other) == keys(index))
-    };
-    table.indexes.iter().filter(alike).map(|index| index.oid).collect()
 }

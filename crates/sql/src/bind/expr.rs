@@ -1,6 +1,6 @@
 //! Expressions, but for calls.
 
-use ochre_base::{Error, Result, SqlState, limits};
+use ochre_base::{Error, Oid, Result, SqlState, limits};
 use ochre_expr::{
     BooleanTest, Comparison, Expr, FunctionRef, SessionValue, SubPlanKind, functions_named, operators_named,
 };
@@ -179,7 +179,7 @@ impl Binder<'_> {
             ast::Expr::Cast(cast) => self.bind_cast(cast, scope),
             ast::Expr::Collate(collate) => {
                 let expr = self.bind_expr(&collate.expr, scope)?;
-                self.check_collation(&collate.collation)?;
+                self.collation(&collate.collation)?;
                 let ty = expr.ty();
                 let collatable = ochre_types::type_info(ty.oid).is_some_and(|info| info.collation.is_valid());
                 if !collatable && ty.oid != oids::UNKNOWN {
@@ -877,16 +877,16 @@ impl Binder<'_> {
         }
     }
 
-    pub(crate) fn check_collation(&self, name: &ast::ObjectName) -> Result<()> {
+    /// The collation of a name.
+    pub(crate) fn collation(&self, name: &ast::ObjectName) -> Result<Oid> {
         if let Some(schema) = name.schema()
             && self.catalog.namespace_named(schema).is_none()
         {
             let message = format!("schema \"{schema}\" does not exist");
             return Err(self.at(Error::new(SqlState::INVALID_SCHEMA_NAME, message), name.pos));
         }
-        const KNOWN: [&str; 6] = ["default", "C", "POSIX", "ucs_basic", "pg_c_utf8", "C.utf8"];
-        if KNOWN.contains(&name.name().as_str()) {
-            return Ok(());
+        if let Some(oid) = collation_named(name.name()) {
+            return Ok(oid);
         }
         let error = Error::new(
             SqlState::UNDEFINED_OBJECT,
@@ -1167,6 +1167,18 @@ impl Binder<'_> {
     pub(crate) fn call_builtin(&mut self, name: &'static str, args: Vec<Expr>, pos: Pos) -> Result<Expr> {
         self.resolve_call(name, &Overloads::Builtin(functions_named(name)), args, &[], false, pos)
     }
+}
+
+/// The collation with a name.
+pub fn collation_named(name: &str) -> Option<Oid> {
+    Some(match name {
+        "default" => Oid(100),
+        "C" => ochre_catalog::oids::C_COLLATION,
+        "POSIX" => Oid(951),
+        "ucs_basic" => Oid(962),
+        "pg_c_utf8" | "C.UTF-8" | "C.utf8" => Oid(811),
+        _ => return None,
+    })
 }
 
 /// The comparison that an operator's name means for rows.

@@ -66,6 +66,7 @@ impl ScopeItem {
             lateral_only: false,
             lateral_forbidden: false,
             scalar_function: false,
+            system_columns: true,
             row: None,
             requirement: None,
         }
@@ -783,7 +784,7 @@ impl Binder<'_> {
             }
             let ty = self.bind_type_name(type_name)?;
             if let Some(collation) = &column.collation {
-                self.check_collation(collation)?;
+                self.collation(collation)?;
             }
             let pseudo = ochre_types::type_info(ty.oid).filter(|info| info.kind == b'p');
             if let Some(info) = pseudo.filter(|_| !matches!(ty.oid, oids::RECORD | oids::RECORD_ARRAY)) {

@@ -24,6 +24,7 @@ mod hypothetical;
 mod level;
 mod locking;
 mod merge;
+mod on_conflict;
 mod overload;
 mod parts;
 pub(crate) mod requirements;
@@ -60,6 +61,7 @@ pub use ddl::{
     RowExpression, RowExpressionBinder, TriggerCondition, actual_type, bind_procedure_call,
     bind_trigger_condition, bind_type, bind_typed_expression, view_columns,
 };
+pub use expr::collation_named;
 pub use foreign_key::{foreign_key_check, key_part, referenced_index, referenced_key};
 pub(crate) use foreign_key::{foreign_keys_of, is_part_of_index, referenced_tables, references_to};
 use scope::{CteScope, Scope};

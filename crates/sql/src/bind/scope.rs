@@ -58,6 +58,8 @@ pub(crate) struct ScopeItem {
     pub lateral_forbidden: bool,
     /// Composite function result: `alias` alone means the only column, not a row.
     pub scalar_function: bool,
+    /// Whether names of system columns mean any of it.
+    pub system_columns: bool,
     /// Its whole row as a column, where that is NULL beside rows of an outer join that it has no partner for.
     pub row: Option<ColumnId>,
     /// Of a view that is changed: the requirement that its columns, which are those of its base table, belong to.
@@ -338,7 +340,10 @@ impl Binder<'_> {
                     descriptor.columns.iter().position(|column| !column.dropped && &*column.name == name);
                 let column = match position {
                     Some(position) => ScanColumn::Table(position),
-                    None if system && !matches!(descriptor.kind, ochre_catalog::RelationKind::View) => {
+                    None if system
+                        && item.system_columns
+                        && !matches!(descriptor.kind, ochre_catalog::RelationKind::View) =>
+                    {
                         system_column(name)?
                     }
                     None => return None,

@@ -5,7 +5,7 @@
 //! the base is not updatable. What the view's WHERE demands restricts UPDATE and DELETE, and with CHECK OPTION new rows.
 //!
 //! # Not done
-//! ON CONFLICT on a view; defaults of a view's own columns.
+//! Defaults of a view's own columns.
 
 use std::sync::Arc;
 
