@@ -62,7 +62,7 @@ impl Binder<'_> {
         self.ctes.push(None);
         self.cte_references.push(0);
         let depth = scope.depth + 1;
-        let mut inner = Scope { items: Vec::new(), parent: scope.parent, ctes: visible.clone(), depth };
+        let mut inner = Scope { parent: scope.parent, depth, ..Scope::root(visible.clone()) };
         let refers = recursive && mentions_name(&cte.query, &cte.name);
         if !refers && let Some(pos) = clause_pos(cte) {
             return Err(self.at(Error::new(SqlState::SYNTAX_ERROR, "WITH query is not recursive"), pos));

@@ -15,7 +15,7 @@ use super::from::not_opened;
 use super::level::Clause;
 use super::on_conflict::ConflictTarget;
 use super::returning::ReturningRows;
-use super::scope::{ItemColumns, RelationName, Scope, ScopeItem};
+use super::scope::{HiddenRelation, ItemColumns, RelationName, Scope, ScopeItem};
 use super::select::{collect_predicates, filter, project_sets};
 use super::updatable::{BaseOfView, Change, Verb};
 use super::{Binder, stored_text};
@@ -251,6 +251,9 @@ impl Binder<'_> {
         }
         let rows =
             ReturningRows { image, old, new: image, others: Vec::new(), merge: None, requirement: of_view };
+        if matches!(&on_conflict, Some(LogicalConflict { update: Some(_), .. })) {
+            scope.hidden.push(HiddenRelation { name: "excluded".into(), for_lateral: false });
+        }
         let returning = self.bind_returning(insert.returning.as_ref(), rows, &name, &scope, view.as_ref())?;
         Ok(Modify {
             command: CommandKind::Insert,
@@ -883,14 +886,15 @@ impl Binder<'_> {
         outer: &Scope<'s>,
     ) -> Result<(Scope<'s>, Logical)> {
         let mut inner = outer.clone();
-        inner.items = Vec::new();
+        let item = ScopeItem::of_relation(name, ItemColumns::Table(target));
+        // FROM stands beside the target, and does not see it even with LATERAL.
+        inner.items =
+            vec![ScopeItem { lateral_only: true, lateral_forbidden: true, is_target: true, ..item.clone() }];
         self.enter_level(Clause::From, inner.depth);
         let plan = self.bind_from(from, &mut inner);
         self.leave_level()?;
         let plan = plan?;
-        let item = ScopeItem::of_relation(name, ItemColumns::Table(target));
-        self.check_aliases(&inner.items, std::slice::from_ref(&item))?;
-        inner.items.insert(0, item);
+        inner.items[0] = item;
         let plan = match plan {
             Logical::Dummy { row: true } if from.is_empty() => Logical::Get(target),
             right => Logical::Join(Box::new(Join {

@@ -65,6 +65,7 @@ impl ScopeItem {
             relation_visible: true,
             lateral_only: false,
             lateral_forbidden: false,
+            is_target: false,
             scalar_function: false,
             system_columns: true,
             row: None,
@@ -371,8 +372,7 @@ impl Binder<'_> {
             ));
         }
         let select = stored_text::view_query(view)?;
-        let inner =
-            Scope { items: Vec::new(), parent: None, ctes: CteScope::default(), depth: scope.depth + 1 };
+        let inner = Scope { depth: scope.depth + 1, ..Scope::root(CteScope::default()) };
         let lock = self.lock_of_item(Some(&name.alias));
         if lock.is_some() {
             self.use_relation(view, RelationAccess { lock: true, ..RelationAccess::default() });
@@ -544,6 +544,9 @@ impl Binder<'_> {
     fn bind_from_subquery(&mut self, subquery: &ast::FromSubquery, scope: &Scope<'_>) -> Result<FromPart> {
         let mut inner = if subquery.lateral { scope.child() } else { scope.sibling() };
         inner.depth = scope.depth + 1;
+        if !subquery.lateral {
+            inner.hide(&scope.items, true);
+        }
         let alias: Option<Arc<str>> = subquery.alias.as_ref().map(|alias| Arc::from(alias.name.as_str()));
         let lock = self.lock_of_item(alias.as_deref());
         self.ask_for_lock(lock);
@@ -895,12 +898,9 @@ impl Binder<'_> {
             items.extend(left.items);
             items.extend(right.items);
             if let ast::JoinConstraint::On(condition) = &join.constraint {
-                let inner = Scope {
-                    items: items.clone(),
-                    parent: scope.parent,
-                    ctes: scope.ctes.clone(),
-                    depth: scope.depth,
-                };
+                let mut inner = scope.sibling();
+                inner.items.clone_from(&items);
+                inner.hide(&scope.items, false);
                 let bound = self.in_clause(Clause::JoinCondition, scope.depth, |binder| {
                     let bound = binder.bind_expr(condition, &inner)?;
                     binder.coerce_to_boolean(bound, "JOIN/ON", condition.pos())

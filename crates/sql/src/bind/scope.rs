@@ -22,6 +22,16 @@ pub(crate) struct Scope<'s> {
     pub ctes: CteScope,
     /// Nesting of queries: column ids made here belong to it.
     pub depth: u32,
+    /// Relations beside that cannot be mentioned here, for messages.
+    pub hidden: Vec<HiddenRelation>,
+}
+
+/// A FROM item that cannot be mentioned where it stands.
+#[derive(Debug, Clone)]
+pub(crate) struct HiddenRelation {
+    pub name: Arc<str>,
+    /// LATERAL would make it visible.
+    pub for_lateral: bool,
 }
 
 /// How a relation is named within a statement.
@@ -56,6 +66,8 @@ pub(crate) struct ScopeItem {
     pub lateral_only: bool,
     /// Mentioning it from a LATERAL item is an error: the join has no left side with it.
     pub lateral_forbidden: bool,
+    /// It is what UPDATE or DELETE change, which their FROM does not see.
+    pub is_target: bool,
     /// Composite function result: `alias` alone means the only column, not a row.
     pub scalar_function: bool,
     /// Whether names of system columns mean any of it.
@@ -155,18 +167,34 @@ impl CteScope {
 impl<'s> Scope<'s> {
     /// The scope around a whole statement.
     pub fn root(ctes: CteScope) -> Scope<'s> {
-        Scope { items: Vec::new(), parent: None, ctes, depth: 0 }
+        Scope { items: Vec::new(), parent: None, ctes, depth: 0, hidden: Vec::new() }
     }
 
     /// An empty scope for a query inside this one.
     pub fn child(&'s self) -> Scope<'s> {
-        Scope { items: Vec::new(), parent: Some(self), ctes: self.ctes.clone(), depth: self.depth + 1 }
+        Scope { parent: Some(self), depth: self.depth + 1, ..Scope::root(self.ctes.clone()) }
     }
 
     /// An empty scope for a query at the same place, for instance a subquery in FROM that is not LATERAL: it sees what is
     /// around this scope and not its items.
     pub fn sibling(&self) -> Scope<'s> {
-        Scope { items: Vec::new(), parent: self.parent, ctes: self.ctes.clone(), depth: self.depth }
+        Scope {
+            items: Vec::new(),
+            parent: self.parent,
+            ctes: self.ctes.clone(),
+            depth: self.depth,
+            hidden: self.hidden.clone(),
+        }
+    }
+
+    /// Hides items from what does not see them; those in sight of LATERAL only are so for want of the word, unless it would
+    /// not help.
+    pub fn hide(&mut self, items: &[ScopeItem], for_lateral: bool) {
+        let seen = items.iter().filter(|item| item.relation_visible);
+        self.hidden.extend(seen.filter_map(|item| {
+            let for_lateral = for_lateral && item.lateral_only && !item.lateral_forbidden;
+            Some(HiddenRelation { name: Arc::clone(item.alias.as_ref()?), for_lateral })
+        }));
     }
 }
 
@@ -320,8 +348,11 @@ impl Binder<'_> {
         let error = Error::new(
             SqlState::INVALID_COLUMN_REFERENCE,
             format!("invalid reference to FROM-clause entry for table \"{alias}\""),
-        )
-        .detail("The combining JOIN type must be INNER or LEFT for a LATERAL reference.");
+        );
+        let error = match item.is_target {
+            true => error.hint(out_of_reach(alias)),
+            false => error.detail("The combining JOIN type must be INNER or LEFT for a LATERAL reference."),
+        };
         Err(self.at(error, pos))
     }
 
@@ -594,9 +625,7 @@ impl Binder<'_> {
                         SqlState::UNDEFINED_TABLE,
                         format!("invalid reference to FROM-clause entry for table \"{table}\""),
                     )
-                    .detail(format!(
-                        "There is an entry for table \"{table}\", but it cannot be referenced from this part of the query."
-                    ));
+                    .detail(out_of_reach(table));
                     return self.at(error, pos);
                 }
                 let hidden = match &item.columns {
@@ -615,6 +644,15 @@ impl Binder<'_> {
                     .hint(format!("Perhaps you meant to reference the table alias \"{alias}\"."));
                     return self.at(error, pos);
                 }
+            }
+            let hidden = current.hidden.iter().find(|hidden| &*hidden.name == table && schema.is_none());
+            if let Some(hidden) = hidden {
+                let message = format!("invalid reference to FROM-clause entry for table \"{table}\"");
+                let mut error = Error::new(SqlState::UNDEFINED_TABLE, message).detail(out_of_reach(table));
+                if hidden.for_lateral {
+                    error = error.hint("To reference that table, you must mark this subquery with LATERAL.");
+                }
+                return self.at(error, pos);
             }
             level = current.parent;
         }
@@ -694,6 +732,12 @@ impl Binder<'_> {
             _ => None,
         }
     }
+}
+
+fn out_of_reach(table: &str) -> String {
+    format!(
+        "There is an entry for table \"{table}\", but it cannot be referenced from this part of the query."
+    )
 }
 
 /// The parts of a name with dots between them.

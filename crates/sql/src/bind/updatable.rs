@@ -262,7 +262,7 @@ impl Binder<'_> {
         };
         let name = self.relation_name(&relation, from.alias.as_ref().map(|alias| alias.name.as_str()));
         let item = self.renamed_item(ScopeItem::of_relation(&name, source), from, depth);
-        let scope = Scope { items: vec![item], parent: None, ctes: CteScope::default(), depth };
+        let scope = Scope { items: vec![item], depth, ..Scope::root(CteScope::default()) };
         let path = std::mem::replace(&mut self.search_path, &ochre_catalog::IMPLICIT_NAMESPACES);
         let bound = self.without_positions(|binder| {
             binder.enter_level(Clause::Select, depth);
