@@ -297,11 +297,11 @@ impl Printer<'_> {
     fn subplan(&mut self, plan: usize, kind: &SubPlanKind) {
         let (name, once) = self.names.subplan(plan);
         match kind {
-            SubPlanKind::Exists | SubPlanKind::Array | SubPlanKind::Scalar if once => {
+            SubPlanKind::Exists | SubPlanKind::Array { .. } | SubPlanKind::Scalar if once => {
                 self.out.push_str(&format!("({name}).col1"));
             }
             SubPlanKind::Exists => self.out.push_str(&format!("EXISTS({name})")),
-            SubPlanKind::Array => self.out.push_str(&format!("ARRAY({name})")),
+            SubPlanKind::Array { .. } => self.out.push_str(&format!("ARRAY({name})")),
             SubPlanKind::Scalar | SubPlanKind::Row => self.out.push_str(&format!("({name})")),
             SubPlanKind::AnyAll { all, left, functions, op } => {
                 self.out.push_str(if *all { "(ALL (" } else { "(ANY (" });

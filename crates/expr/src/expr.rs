@@ -245,8 +245,8 @@ pub enum SubPlanKind {
     Scalar,
     /// Whether there is a row.
     Exists,
-    /// The first column of all rows, as an array.
-    Array,
+    /// The first column of all rows, as an array; of arrays, an array of a dimension more.
+    Array { of_arrays: bool },
     /// `left op ANY (subquery)`, `left op ALL (subquery)`: one function a column, applied as (left, right). Several columns
     /// are compared as by [`Expr::RowCompare`]; one column's function, of whatever operator, counts as an equality.
     AnyAll { all: bool, left: Vec<Expr>, functions: Vec<FunctionRef>, op: Comparison },

@@ -1,14 +1,17 @@
 //! json_agg, json_object_agg and their kin.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use ochre_base::{Error, Result, SqlState};
 use ochre_types::jsonb::{Json, print_string};
-use ochre_types::{Column, Datum, Pace, SqlType};
+use ochre_types::{Column, Datum, FormatContext, Pace, SqlType};
 
 use super::Fold;
 use crate::EvalContext;
 use crate::functions::{append_json, json_of, key_text};
+
+const DUPLICATE_KEY: SqlState = SqlState::new("22030");
 
 /// `json_agg` and `jsonb_agg`.
 pub(super) struct Elements {
@@ -67,13 +70,38 @@ impl Fold for Elements {
     }
 }
 
-/// `json_object_agg` and `jsonb_object_agg`.
+/// `json_object_agg`, `jsonb_object_agg` and their kin.
 pub(super) struct Members {
     pub key: SqlType,
     pub value: SqlType,
     pub binary: bool,
     /// Leaves out members whose value is null.
     pub strict: bool,
+    /// Refuses a key that comes twice, even where its value is left out.
+    pub unique: bool,
+}
+
+impl Members {
+    fn check_unique(&self, members: &[(Datum, Datum)], format: &FormatContext) -> Result<()> {
+        let mut pace = Pace::from(format, 0);
+        let mut seen = HashSet::with_capacity(members.len());
+        for (key, _) in members {
+            let key = key_text(key, self.key, format)?;
+            pace.advance(key.len())?;
+            if let Some(twice) = seen.replace(key) {
+                let message = match self.binary {
+                    true => "duplicate JSON object key value".to_owned(),
+                    false => {
+                        let mut quoted = Vec::new();
+                        print_string(&twice, &mut quoted);
+                        format!("duplicate JSON object key value: {}", String::from_utf8_lossy(&quoted))
+                    }
+                };
+                return Err(Error::new(DUPLICATE_KEY, message));
+            }
+        }
+        Ok(())
+    }
 }
 
 impl Fold for Members {
@@ -94,7 +122,7 @@ impl Fold for Members {
             };
             return Err(Error::new(sqlstate, message));
         }
-        if self.strict && args[1].is_null(row) {
+        if self.strict && !self.unique && args[1].is_null(row) {
             return Ok(0);
         }
         let (key, value) = (args[0].datum(row).detached(), args[1].datum(row).detached());
@@ -113,16 +141,20 @@ impl Fold for Members {
     fn result(&self, state: &Self::State, ctx: &EvalContext<'_>) -> Result<Datum> {
         let Some(members) = state else { return Ok(Datum::Null) };
         let format = ctx.session.format();
+        if self.unique {
+            self.check_unique(members, format)?;
+        }
+        let members = members.iter().filter(|(_, value)| !self.strict || !value.is_null());
         if self.binary {
             let member = |(key, value): &(Datum, Datum)| -> Result<(String, Json)> {
                 Ok((key_text(key, self.key, format)?, json_of(value, self.value, format)?))
             };
-            let members = members.iter().map(member).collect::<Result<_>>()?;
+            let members = members.map(member).collect::<Result<_>>()?;
             return Ok(Datum::text(Json::Object(members).to_bytes_within(format)?));
         }
         let mut pace = Pace::from(format, 0);
         let mut out = b"{ ".to_vec();
-        for (i, (key, value)) in members.iter().enumerate() {
+        for (i, (key, value)) in members.enumerate() {
             if i > 0 {
                 out.extend_from_slice(b", ");
             }

@@ -5,8 +5,7 @@
 //! where a tight one pays.
 //!
 //! # Not done
-//! Hypothetical-set aggregates (rank …), the variants of json_object_agg that refuse
-//! equal keys, and those over xml and ranges.
+//! Hypothetical-set aggregates (rank …), and those over xml and ranges.
 
 mod collect;
 mod extreme;
@@ -200,7 +199,14 @@ pub(crate) fn create(
             )
         }
         (
-            "json_object_agg" | "json_object_agg_strict" | "jsonb_object_agg" | "jsonb_object_agg_strict",
+            "json_object_agg"
+            | "json_object_agg_strict"
+            | "json_object_agg_unique"
+            | "json_object_agg_unique_strict"
+            | "jsonb_object_agg"
+            | "jsonb_object_agg_strict"
+            | "jsonb_object_agg_unique"
+            | "jsonb_object_agg_unique_strict",
             _,
         ) if arg_types.len() == 2 => grouped(
             json::Members {
@@ -208,6 +214,7 @@ pub(crate) fn create(
                 value: arg_types[1],
                 binary: name.starts_with("jsonb"),
                 strict: name.ends_with("_strict"),
+                unique: name.contains("_unique"),
             },
             result,
         ),

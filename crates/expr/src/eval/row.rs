@@ -349,6 +349,9 @@ impl RowEvaluator<'_, '_> {
         value: &Expr,
         ty: SqlType,
     ) -> Result<Datum> {
+        if ty.oid == oids::JSONB {
+            return self.assign_json(array, indexes, value);
+        }
         if ty.physical == PhysicalType::Bytes {
             return self.assign_fixed(array, indexes, value);
         }
@@ -374,6 +377,35 @@ impl RowEvaluator<'_, '_> {
             subscript::assign_element(array, &indexes, value)?
         };
         Ok(Datum::Array(Arc::new(array)))
+    }
+
+    /// A part of a JSON value replaced.
+    fn assign_json(
+        &self,
+        json: &Expr,
+        subscripts: &[(Option<Expr>, Option<Expr>)],
+        value: &Expr,
+    ) -> Result<Datum> {
+        let (json, value) = (self.eval(json)?, self.eval(value)?);
+        let subscripts: Vec<&Expr> = subscripts.iter().filter_map(|(_, step)| step.as_ref()).collect();
+        let mut steps = Vec::with_capacity(subscripts.len());
+        for step in &subscripts {
+            match self.eval(step)? {
+                Datum::Null => {
+                    return Err(Error::new(
+                        SqlState::NULL_VALUE_NOT_ALLOWED,
+                        "jsonb subscript in assignment must not be null",
+                    ));
+                }
+                Datum::Int32(index) => steps.push(index.to_string()),
+                text => steps.push(text.as_str().unwrap_or_default().to_owned()),
+            }
+        }
+        let steps: Vec<&str> = steps.iter().map(String::as_str).collect();
+        let by_number = subscripts.first().is_some_and(|first| first.ty().oid == oids::INT4);
+        let format = self.ctx.session.format();
+        functions::assign_json_subscript(json.as_bytes(), by_number, &steps, value.as_bytes(), format)
+            .map(Datum::text)
     }
 
     /// One number of a point or line replaced; NULL for either changes nothing.
@@ -479,14 +511,14 @@ pub(super) fn run_subplan(
             })?;
             Ok(Datum::Bool(found))
         }
-        SubPlanKind::Array => {
+        SubPlanKind::Array { of_arrays } => {
             let mut elements = Vec::new();
             runner.run(plan, correlated, &mut |row| {
                 elements.push(row.first().cloned().unwrap_or(Datum::Null));
                 Ok(true)
             })?;
             let element = ty.element().ok_or_else(|| Error::internal("ARRAY(subquery) gives an array"))?;
-            functions::array_from_elements(element, elements).map(Datum::Array)
+            functions::array_from_elements(element, elements, *of_arrays).map(Datum::Array)
         }
         SubPlanKind::AnyAll { all, left: exprs, functions, op } => {
             if !*all

@@ -450,21 +450,29 @@ fn count(call: &CallContext<'_, '_>, args: &[Datum], nulls: bool) -> Datum {
     Datum::Int32(values.iter().filter(|value| value.is_null() == nulls).count() as i32)
 }
 
-/// An array over elements that may be arrays themselves, for ARRAY(subquery).
-pub(crate) fn from_elements(element: SqlType, elements: Vec<Datum>) -> Result<Arc<ArrayValue>> {
+/// An array over elements, for ARRAY(subquery); of arrays, one of a dimension more.
+pub(crate) fn from_elements(
+    element: SqlType,
+    elements: Vec<Datum>,
+    of_arrays: bool,
+) -> Result<Arc<ArrayValue>> {
     // The vectors of the catalogs are elements, not dimensions.
-    if element.physical == ochre_types::PhysicalType::Array {
+    if !of_arrays || element.physical == ochre_types::PhysicalType::Array {
         return Ok(Arc::new(ArrayValue::vector(element, elements)));
     }
-    let Some(Datum::Array(first)) = elements.iter().find(|e| !e.is_null()) else {
-        return Ok(Arc::new(ArrayValue::vector(element, elements)));
+    let null = || Error::new(SqlState::NULL_VALUE_NOT_ALLOWED, "cannot accumulate null arrays");
+    let first = match elements.first() {
+        None => return Ok(Arc::new(ArrayValue::vector(element, elements))),
+        Some(Datum::Array(first)) if first.is_empty() => {
+            return Err(subscript_error("cannot accumulate empty arrays"));
+        }
+        Some(Datum::Array(first)) => first,
+        Some(_) => return Err(null()),
     };
     let mut dimensions = first.dimensions.clone();
     let mut all = Vec::new();
     for value in &elements {
-        let Datum::Array(inner) = value else {
-            return Err(Error::new(SqlState::NULL_VALUE_NOT_ALLOWED, "cannot accumulate null arrays"));
-        };
+        let Datum::Array(inner) = value else { return Err(null()) };
         if inner.dimensions != first.dimensions {
             return Err(subscript_error("cannot accumulate arrays of different dimensionality"));
         }

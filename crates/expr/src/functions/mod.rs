@@ -33,7 +33,7 @@ use crate::Implementation;
 pub(crate) use array::from_elements as array_from_elements;
 pub(crate) use bits::combine as combine_bits;
 pub(crate) use float::{order64, overflow as float_overflow};
-pub(crate) use json::{append_json, json_of, key_text};
+pub(crate) use json::{append_json, assign_subscript as assign_json_subscript, json_of, key_text};
 pub(crate) use kernels::Native;
 pub(crate) use system::session_value;
 pub(crate) use text::trim_blanks;

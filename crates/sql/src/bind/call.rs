@@ -11,7 +11,7 @@ use ochre_expr::{
     FunctionRef, functions_named,
 };
 use ochre_parser::ast::{self, Pos};
-use ochre_types::{Datum, SqlType, oids};
+use ochre_types::{Datum, PhysicalType, SqlType, oids};
 
 use super::coerce::{CoercionContext, Pathway, is_polymorphic, pathway, resolve_polymorphic};
 use super::level::{Clause, GroupingCall};
@@ -394,7 +394,19 @@ impl Binder<'_> {
                 );
                 Err(self.at(error, pos))
             }
-            Choice::None => Err(self.undefined_function(name, &args, names, pos)),
+            Choice::None => {
+                // `f(t)` is another way to write the field `t.f` of a row.
+                if let [row] = args.as_slice()
+                    && names.iter().all(Option::is_none)
+                    && name.schema().is_none()
+                    && row.ty().physical == PhysicalType::Record
+                    && let Some(fields) = self.record_fields(row.ty())
+                    && fields.iter().any(|(field, _)| **field == **name.name())
+                {
+                    return Ok(Resolution::Cast(self.bind_field(row.clone(), name.name(), pos)?));
+                }
+                Err(self.undefined_function(name, &args, names, pos))
+            }
         }
     }
 

@@ -123,13 +123,11 @@ impl Binder<'_> {
                     let error = Error::new(SqlState::SYNTAX_ERROR, "subquery must return only one column");
                     return Err(self.at(error, subquery.pos));
                 };
-                let ty = if self.catalog.array_element(column.ty.oid).is_some() {
-                    Some(column.ty)
-                } else {
-                    column.ty.array_of()
-                };
+                let of_arrays = self.catalog.array_element(column.ty.oid).is_some();
+                let ty = if of_arrays { Some(column.ty) } else { column.ty.array_of() };
                 let Some(ty) = ty else { return Err(self.no_array_type(column.ty, subquery.pos)) };
-                Ok(Expr::SubPlan { plan, kind: SubPlanKind::Array, args: Vec::new(), ty })
+                let kind = SubPlanKind::Array { of_arrays };
+                Ok(Expr::SubPlan { plan, kind, args: Vec::new(), ty })
             }
             ast::Expr::Case(case) => self.bind_case(case, scope),
             ast::Expr::Coalesce(list) => {
@@ -980,6 +978,9 @@ impl Binder<'_> {
         pos: Pos,
     ) -> Result<Expr> {
         let ty = array.ty();
+        if ty.oid == oids::JSONB {
+            return self.json_part(array, steps, scope, pos);
+        }
         let element = self.subscripted_element(ty, pos)?;
         let (bounds, is_slice) = self.bind_subscript_steps(steps, scope, pos)?;
         self.check_slice(ty, is_slice, pos)?;

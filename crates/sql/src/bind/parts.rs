@@ -13,7 +13,7 @@ use ochre_types::array::MAX_DIMENSIONS;
 use ochre_types::{Datum, PhysicalType, SqlType, oids};
 
 use super::Binder;
-use super::coerce::CoercionContext;
+use super::coerce::{CoercionContext, can_coerce};
 use super::scope::Scope;
 
 /// Subscripts as they are evaluated: lower and upper bounds, and whether any is a slice.
@@ -48,9 +48,15 @@ impl Binder<'_> {
             return Ok(Expr::Row { fields: parts.collect(), ty });
         }
         let count = self.subscript_count(steps, pos)?;
-        let (indexes, slice) = self.bind_subscript_steps(&steps[..count], scope, pos)?;
-        self.check_slice(ty, slice, pos)?;
         let element = self.subscripted_element(ty, pos)?;
+        let (indexes, slice) = match ty.oid {
+            oids::JSONB => {
+                let steps = self.bind_json_steps(&steps[..count], scope)?;
+                (steps.into_iter().map(|step| (None, Some(step))).collect(), false)
+            }
+            _ => self.bind_subscript_steps(&steps[..count], scope, pos)?,
+        };
+        self.check_slice(ty, slice, pos)?;
         let rest = &steps[count..];
         if slice && !rest.is_empty() {
             return Err(self.at(Error::unsupported("an assignment to fields of a slice"), pos));
@@ -58,6 +64,7 @@ impl Binder<'_> {
         let inner = match (slice, rest.is_empty()) {
             // What is there matters only where a part of it is replaced.
             (_, true) => Expr::null(if slice { ty } else { element }),
+            (_, false) if ty.oid == oids::JSONB => Expr::null(element),
             (_, false) => Expr::Subscript {
                 array: Box::new(base.clone()),
                 indexes: indexes.iter().filter_map(|(_, upper)| upper.clone()).collect(),
@@ -182,6 +189,9 @@ impl Binder<'_> {
         if matches!(ty.oid, oids::POINT | oids::LINE) {
             return Ok(SqlType::FLOAT8);
         }
+        if ty.oid == oids::JSONB {
+            return Ok(ty);
+        }
         ty.element().ok_or_else(|| {
             let error = Error::new(
                 SqlState::DATATYPE_MISMATCH,
@@ -192,6 +202,62 @@ impl Binder<'_> {
             );
             self.at(error, pos)
         })
+    }
+
+    /// Binds subscripts of JSON: names, which are texts, and integers.
+    pub(crate) fn bind_json_steps(
+        &mut self,
+        steps: &[ast::Indirection],
+        scope: &Scope<'_>,
+    ) -> Result<Vec<Expr>> {
+        let mut bound = Vec::with_capacity(steps.len());
+        for step in steps {
+            let step = match step {
+                ast::Indirection::Index(index) => index,
+                ast::Indirection::Slice(lower, upper) => {
+                    let at = lower.as_ref().or(upper.as_ref()).map_or(Pos::NONE, ast::Expr::pos);
+                    let message = "jsonb subscript does not support slices";
+                    return Err(self.at(Error::new(SqlState::DATATYPE_MISMATCH, message), at));
+                }
+                _ => return Err(Error::internal("a field among subscripts")),
+            };
+            let expr = self.bind_expr(step, scope)?;
+            let source = expr.ty();
+            let implicit = CoercionContext::Implicit;
+            let fits = |target: SqlType| can_coerce(self.catalog, &[source.oid], &[target.oid], implicit);
+            let target = match (fits(SqlType::INT4), fits(SqlType::TEXT)) {
+                _ if source.oid == oids::UNKNOWN => SqlType::TEXT,
+                (true, false) => SqlType::INT4,
+                (false, true) => SqlType::TEXT,
+                (both, _) => {
+                    let message = format!("subscript type {} is not supported", self.type_text(source));
+                    let error = Error::new(SqlState::DATATYPE_MISMATCH, message).hint(match both {
+                        true => "jsonb subscript must be coercible to only one type, integer or text.",
+                        false => "jsonb subscript must be coercible to either integer or text.",
+                    });
+                    return Err(self.at(error, step.pos()));
+                }
+            };
+            bound.push(self.coerce_implicit(expr, target.oid, step.pos())?);
+        }
+        Ok(bound)
+    }
+
+    /// The part of a JSON value that subscripts lead to; NULL where there is none.
+    pub(crate) fn json_part(
+        &mut self,
+        json: Expr,
+        steps: &[ast::Indirection],
+        scope: &Scope<'_>,
+        pos: Pos,
+    ) -> Result<Expr> {
+        let mut args = vec![json];
+        for step in self.bind_json_steps(steps, scope)? {
+            let source = step.ty();
+            let text = self.coerce_to(step, SqlType::TEXT, CoercionContext::Explicit, pos)?;
+            args.push(text.ok_or_else(|| self.cannot_cast(source, SqlType::TEXT, pos))?);
+        }
+        self.call_builtin("jsonb_extract_path", args, pos)
     }
 
     /// Binds subscripts. Beside a slice a single subscript means 1 up to it.

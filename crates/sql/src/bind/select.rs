@@ -399,7 +399,7 @@ impl Binder<'_> {
             ast::Distinct::On(exprs) => {
                 let mut on = Vec::with_capacity(exprs.len());
                 for expr in exprs {
-                    let index = self.sort_entry(expr, "SELECT DISTINCT ON", entries, visible, scope)?;
+                    let index = self.sort_entry(expr, "DISTINCT ON", entries, visible, scope)?;
                     self.require_ordering(entries[index].expr.ty(), true, expr.pos())?;
                     if !on.contains(&index) {
                         on.push(index);

@@ -177,7 +177,6 @@ impl Binder<'_> {
                     }
                 }
             }
-            ast::LiteralValue::Null | ast::LiteralValue::Bool(_) => Ok(None),
             _ => {
                 let error = Error::new(SqlState::SYNTAX_ERROR, format!("non-integer constant in {clause}"));
                 Err(self.at(error, literal.pos))
@@ -318,7 +317,7 @@ fn figure_name(expr: &ast::Expr) -> (Option<&str>, u8) {
     let weak = |name| (Some(name), 1);
     let strong = |name| (Some(name), 2);
     match expr {
-        ast::Expr::Column(column) if !column.star => match column.parts.last() {
+        ast::Expr::Column(column) => match column.parts.last() {
             Some(name) => strong(name.as_str()),
             None => (None, 0),
         },

@@ -152,7 +152,7 @@ pub fn update_obstacle(
     let name = binder.relation_name(&relation, from.alias.as_ref().map(|alias| alias.name.as_str()));
     let table = binder.add_table(relation, Arc::clone(&name.alias));
     let item = binder.renamed_item(ScopeItem::of_relation(&name, ItemColumns::Table(table)), from, 0);
-    let scope = Scope { items: vec![item], parent: None, ctes: CteScope::default(), depth: 0 };
+    let scope = Scope { items: vec![item], ..Scope::root(CteScope::default()) };
     binder.enter_level(Clause::Select, 0);
     let (entries, _) = binder.bind_view_parts(core, &scope)?;
     let level = binder.levels.pop().ok_or_else(|| Error::internal("a view's level is gone"))?;

@@ -6,7 +6,7 @@ use ochre_base::{Error, Result, SqlState};
 use ochre_expr::{EvalContext, Expr, eval_const};
 use ochre_plpgsql::ast::{Fragment, Target};
 use ochre_sql::physical::OutputColumn;
-use ochre_types::{Datum, PhysicalType, SqlType};
+use ochre_types::{Datum, PhysicalType, SqlType, oids};
 
 use super::check::{is_constant, unknown_variable};
 use super::run::Run;
@@ -136,7 +136,8 @@ impl<'a, 's> Run<'a, 's> {
             (Some(field), Some(shape)) => (variable.field(field), shape[field].1),
             _ => (variable.value.clone(), variable.ty),
         };
-        let element = array.element().ok_or_else(|| {
+        let is_json = array.oid == oids::JSONB;
+        let element = array.element().or(is_json.then_some(array)).ok_or_else(|| {
             let text = self.session().type_name_text(array);
             Error::new(
                 SqlState::DATATYPE_MISMATCH,
@@ -144,14 +145,20 @@ impl<'a, 's> Run<'a, 's> {
             )
         })?;
         let slice = target.subscripts.iter().any(|subscript| subscript.slice);
+        if slice && is_json {
+            let message = "jsonb subscript does not support slices";
+            return Err(Error::new(SqlState::DATATYPE_MISMATCH, message));
+        }
         let value = self.cast(value, ty, if slice { array } else { element })?;
         let mut indexes = Vec::with_capacity(target.subscripts.len());
         for subscript in &target.subscripts {
             let mut bound = |fragment: &'a Option<Fragment>| -> Result<Option<Expr>> {
                 let Some(fragment) = fragment else { return Ok(None) };
                 let (value, ty) = self.eval(fragment)?;
-                let value = self.cast(value, ty, SqlType::INT4)?;
-                Ok(Some(Expr::constant(value, SqlType::INT4)))
+                // A step into JSON is a name, or a number.
+                let is_number = matches!(ty.oid, oids::INT2 | oids::INT4);
+                let step = if is_json && !is_number { SqlType::TEXT } else { SqlType::INT4 };
+                Ok(Some(Expr::constant(self.cast(value, ty, step)?, step)))
             };
             indexes.push((bound(&subscript.lower)?, bound(&subscript.upper)?));
         }

@@ -16,6 +16,9 @@ use crate::functions::kernels::{Arr, Bytes, Text};
 
 type Binary = Option<Vec<u8>>;
 
+/// How many elements an assignment beyond an array's end may make: what about fits into a value.
+const MAX_JSON_ELEMENTS: usize = 0x0FFF_FFFF / size_of::<u32>();
+
 fn binary(value: Option<JsonRef<'_>>) -> Result<Binary> {
     Ok(value.map(|value| value.as_bytes().to_vec()))
 }
@@ -233,12 +236,14 @@ fn remove(json: &mut Json, steps: &[&str], number: usize) -> Result<()> {
 }
 
 fn path_index(step: &str, number: usize) -> Result<i64> {
-    step.trim().parse::<i32>().map(i64::from).map_err(|_| {
-        Error::new(
-            SqlState::INVALID_TEXT_REPRESENTATION,
-            format!("path element at position {number} is not an integer: \"{step}\""),
-        )
-    })
+    step.trim().parse::<i32>().map(i64::from).map_err(|_| not_an_index(step, number))
+}
+
+fn not_an_index(step: &str, number: usize) -> Error {
+    Error::new(
+        SqlState::INVALID_TEXT_REPRESENTATION,
+        format!("path element at position {number} is not an integer: \"{step}\""),
+    )
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -300,6 +305,89 @@ fn set(json: &mut Json, steps: &[&str], number: usize, new: Json, flag: bool, mo
         }
         _ => {}
     }
+    Ok(())
+}
+
+/// A JSON value with the part replaced that subscripts lead to; what is missing on the way is made: objects for names, arrays
+/// for numbers, with nulls in the places before. Without a value to begin with it is an array if `array` says so.
+pub(crate) fn assign_subscript(
+    json: Option<&[u8]>,
+    array: bool,
+    steps: &[&str],
+    new: Option<&[u8]>,
+    format: &FormatContext,
+) -> Result<Vec<u8>> {
+    let parse = |bytes: &[u8]| JsonRef::new(bytes).to_json_within(format);
+    let mut json = match json {
+        Some(json) => parse(json)?,
+        None if array => Json::Array(Vec::new()),
+        None => Json::Object(Vec::new()),
+    };
+    let new = new.map_or(Ok(Json::Null), parse)?;
+    assign_step(&mut json, steps, 1, new)?;
+    json.to_bytes_within(format)
+}
+
+/// Takes the step with this number, which is the first of `steps`.
+fn assign_step(json: &mut Json, steps: &[&str], number: usize, new: Json) -> Result<()> {
+    let Some((step, rest)) = steps.split_first() else {
+        *json = new;
+        return Ok(());
+    };
+    match json {
+        Json::Object(members) => match members.iter_mut().find(|(key, _)| key == step) {
+            Some((_, value)) => assign_step(value, rest, number + 1, new),
+            None => {
+                members.push(((*step).to_owned(), chain(rest, new)?));
+                Ok(())
+            }
+        },
+        Json::Array(elements) => {
+            let index: i32 = step.trim_start().parse().map_err(|_| not_an_index(step, number))?;
+            if index < 0 {
+                let Some(at) = position(index.into(), elements.len()) else {
+                    return Err(invalid_parameter(format!(
+                        "path element at position {number} is out of range: {index}"
+                    )));
+                };
+                return assign_step(&mut elements[at], rest, number + 1, new);
+            }
+            let at = index as usize;
+            if let Some(element) = elements.get_mut(at) {
+                return assign_step(element, rest, number + 1, new);
+            }
+            let value = chain(rest, new)?;
+            fill(elements, at)?;
+            elements.push(value);
+            Ok(())
+        }
+        _ => Err(invalid_parameter("cannot replace existing key")
+            .detail("The path assumes key is a composite object, but it is a scalar value.")),
+    }
+}
+
+/// What steps that lead nowhere yet make.
+fn chain(steps: &[&str], new: Json) -> Result<Json> {
+    steps.iter().rev().try_fold(new, |inner, step| {
+        let Ok(index) = step.trim_start().parse::<i32>() else {
+            return Ok(Json::Object(vec![((*step).to_owned(), inner)]));
+        };
+        let mut elements = Vec::new();
+        fill(&mut elements, usize::try_from(index).unwrap_or(0))?;
+        elements.push(inner);
+        Ok(Json::Array(elements))
+    })
+}
+
+/// Makes an array so long, with nulls.
+fn fill(elements: &mut Vec<Json>, length: usize) -> Result<()> {
+    if length > MAX_JSON_ELEMENTS {
+        return Err(Error::new(
+            SqlState::PROGRAM_LIMIT_EXCEEDED,
+            format!("number of jsonb array elements exceeds the maximum allowed ({MAX_JSON_ELEMENTS})"),
+        ));
+    }
+    elements.resize(length.max(elements.len()), Json::Null);
     Ok(())
 }
 

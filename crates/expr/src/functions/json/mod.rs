@@ -1,10 +1,11 @@
 //! `json` and `jsonb`.
 //!
 //! # Not done
-//! Paths (`jsonpath`), populating records, and columns' names in the JSON of rows, whose fields are `f1`, `f2` ….
+//! Paths (`jsonpath`), and columns' names in the JSON of rows, whose fields are `f1`, `f2` ….
 
 mod build;
 mod jsonb;
+mod populate;
 mod raw;
 mod text;
 
@@ -13,11 +14,13 @@ use ochre_types::{ArrayValue, Datum};
 use super::Implementations;
 
 pub(crate) use build::{append_json, json_of, key_text};
+pub(crate) use jsonb::assign_subscript;
 
 pub(super) fn register(r: &mut Implementations) {
     jsonb::register(r);
     text::register(r);
     build::register(r);
+    populate::register(r);
 }
 
 /// The texts of a text array, nulls excepted.
