@@ -35,6 +35,8 @@ use crate::operators::incremental_sort::IncrementalSort;
 use crate::operators::index_scan::IndexScan;
 use crate::operators::limit::Limit;
 use crate::operators::materialize::Materialize;
+use crate::operators::memoize::Memoize;
+use crate::operators::merge_append::MergeAppend;
 use crate::operators::merge_join::{MergeJoin, MergeJoinSpec};
 use crate::operators::min_max_index::MinMaxIndex;
 use crate::operators::nested_loop::{NestedLoop, NestedLoopSpec};
@@ -219,6 +221,11 @@ impl<'a> Builder<'a> {
                 physical_types(plan).into(),
                 Dependencies::of(&node.input, self.statement),
             )),
+            PlanNode::Memoize(node) => Box::new(Memoize::new(
+                self.build(&node.input)?,
+                Dependencies::from_outside(&node.input, self.statement),
+                node.single_row,
+            )),
             PlanNode::Sort(node) if node.presorted > 0 => Box::new(IncrementalSort::new(
                 self.build(&node.input)?,
                 physical_types(plan),
@@ -252,8 +259,12 @@ impl<'a> Builder<'a> {
                 &sql_types(plan),
             )),
             PlanNode::Append(node) => {
-                let inputs = node.inputs.iter().map(|input| self.build(input)).collect::<Result<_>>()?;
-                Box::new(Append::new(inputs, node.guards.clone()))
+                let inputs: Vec<BoxOperator> =
+                    node.inputs.iter().map(|input| self.build(input)).collect::<Result<_>>()?;
+                match &node.merge {
+                    Some(keys) => Box::new(MergeAppend::new(inputs, &node.guards, keys)),
+                    None => Box::new(Append::new(inputs, node.guards.clone())),
+                }
             }
             PlanNode::RecursiveUnion(node) => Box::new(RecursiveUnion::new(
                 self.build(&node.initial)?,

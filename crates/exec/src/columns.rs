@@ -4,6 +4,14 @@ use std::sync::Arc;
 
 use ochre_types::{Batch, Column, ColumnBuilder, PhysicalType};
 
+/// Rows of the first batch of an operator whose rows a limit above may not want all.
+pub const FIRST_BATCH_ROWS: usize = 32;
+
+/// How large the next batch is after one of so many rows.
+pub fn larger_batch(rows: usize) -> usize {
+    (rows * 4).min(ochre_base::limits::BATCH_ROWS)
+}
+
 /// All active rows of several batches as one column each.
 ///
 /// Byte strings are copied into a few large buffers: a column that refers to the buffers of thousands of batches would

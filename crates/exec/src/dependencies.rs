@@ -44,6 +44,26 @@ impl Dependencies {
         found
     }
 
+    /// As [`Dependencies::of`] without the slots that the plan's own nested loops write.
+    pub fn from_outside(plan: &PhysicalPlan, statement: &PlannedStatement) -> Dependencies {
+        fn written(plan: &PhysicalPlan, slots: &mut Vec<usize>) {
+            if let PlanNode::NestedLoop(join) = &plan.node {
+                slots.extend(join.parameters.iter().map(|parameter| parameter.slot));
+            }
+            plan.children().into_iter().for_each(|child| written(child, slots));
+        }
+        let mut found = Dependencies::of(plan, statement);
+        let mut own = Vec::new();
+        written(plan, &mut own);
+        found.slots.retain(|slot| !own.contains(slot));
+        found
+    }
+
+    /// The values of the slots at this moment.
+    pub fn slot_values(&self, ctx: &ExecContext<'_>) -> Vec<Datum> {
+        ctx.frame.values(&self.slots)
+    }
+
     /// The values at this moment.
     pub fn values(&self, ctx: &ExecContext<'_>) -> DependencyValues {
         self.values_in(ctx, ctx.frame)
@@ -200,7 +220,11 @@ pub fn each_expr<'p>(plan: &'p PhysicalPlan, visit: &mut dyn FnMut(&'p Expr)) {
         PlanNode::Merge(node) => {
             node.exprs().into_iter().for_each(visit);
         }
-        PlanNode::Append(node) => node.guards.iter().flatten().for_each(visit),
+        PlanNode::Memoize(node) => node.keys.iter().for_each(visit),
+        PlanNode::Append(node) => {
+            let keys = node.merge.iter().flatten().map(|key| &key.expr);
+            node.guards.iter().flatten().chain(keys).for_each(visit);
+        }
         PlanNode::ModifySet(node) => node.exprs().into_iter().for_each(visit),
         PlanNode::Materialize(_)
         | PlanNode::Distinct(_)

@@ -632,11 +632,12 @@ pub(crate) fn can_repeat(plan: &PhysicalPlan) -> bool {
         | PlanNode::CteScan(_)
         | PlanNode::Materialize(_) => true,
         PlanNode::Sort(sort) => sort.presorted == 0,
-        PlanNode::Filter(_)
-        | PlanNode::Gate(_)
-        | PlanNode::Project(_)
-        | PlanNode::Limit(_)
-        | PlanNode::Append(_) => plan.children().into_iter().all(|child| can_repeat(child)),
+        PlanNode::Filter(_) | PlanNode::Gate(_) | PlanNode::Project(_) | PlanNode::Limit(_) => {
+            plan.children().into_iter().all(|child| can_repeat(child))
+        }
+        PlanNode::Append(append) => {
+            append.merge.is_none() && append.inputs.iter().all(|input| can_repeat(input))
+        }
         _ => false,
     }
 }

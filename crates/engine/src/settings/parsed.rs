@@ -103,6 +103,7 @@ impl Parsed {
                 enable_incremental_sort: settings.flag("enable_incremental_sort"),
                 enable_tidscan: settings.flag("enable_tidscan"),
                 enable_material: settings.flag("enable_material"),
+                enable_memoize: settings.flag("enable_memoize"),
                 enable_partition_pruning: settings.flag("enable_partition_pruning"),
                 seq_page_cost: settings.real("seq_page_cost"),
                 random_page_cost: settings.real("random_page_cost"),

@@ -31,6 +31,7 @@ use ochre_sql::physical::{AggregateCall, AggregateStrategy};
 use ochre_types::{Batch, Column, ColumnBuilder, Datum, KeyOrder, PhysicalType, Selection, SqlType};
 
 use crate::columns::builders;
+use crate::columns::{FIRST_BATCH_ROWS, larger_batch};
 use crate::key_filter::KeyFilter;
 use crate::key_table::KeyTable;
 use crate::keys::{BatchKeys, KeyLayout};
@@ -74,6 +75,8 @@ pub struct Aggregate {
     /// Spilled rows that are to be aggregated: for which grouping set, and at which level of splitting.
     jobs: Vec<(usize, RowStore, u32)>,
     output: VecDeque<Batch>,
+    /// Of sorted input, how many groups are given out at once: few at first, as a limit above may want no more.
+    give_out: usize,
     phase: Phase,
     /// For EXPLAIN ANALYZE.
     report: GroupReport,
@@ -160,6 +163,7 @@ impl Aggregate {
             tables: Vec::new(),
             jobs: Vec::new(),
             output: VecDeque::new(),
+            give_out: FIRST_BATCH_ROWS,
             phase: Phase::New,
             report: GroupReport::default(),
             removed: 0,
@@ -220,7 +224,7 @@ impl Aggregate {
         ctx.check_interrupts()?;
         let keys = ctx.eval_all(&self.spec.keys, &batch)?;
         let sorted = self.spec.strategy == AggregateStrategy::Sorted && self.tables.len() == 1;
-        if sorted && self.tables[0].is_large(ctx) {
+        if sorted && self.tables[0].is_large(ctx, self.give_out) {
             return self.read_sorted(ctx, &batch, &keys).map(|()| true);
         }
         for table in &mut self.tables {
@@ -251,6 +255,7 @@ impl Aggregate {
         if first_of_last > 0 || !self.tables[0].continues_with(ctx, batch, keys, last)? {
             let fresh = GroupTable::new(ctx, &self.spec, 0, self.tables[0].positions.clone(), 0)?;
             let done = std::mem::replace(&mut self.tables[0], fresh);
+            self.give_out = larger_batch(self.give_out);
             self.emit(ctx, done)?;
         }
         self.tables[0].add(ctx, &part(&active[first_of_last..]), keys, false)
@@ -507,8 +512,9 @@ impl GroupTable {
     }
 
     /// For sorted input: whether it is time to give groups out.
-    fn is_large(&self, ctx: &ExecContext<'_>) -> bool {
-        self.groups >= ctx.batch_rows() || (self.groups > 1 && self.memory_bytes() > ctx.work_mem_bytes())
+    fn is_large(&self, ctx: &ExecContext<'_>, enough: usize) -> bool {
+        self.groups >= enough.min(ctx.batch_rows())
+            || (self.groups > 1 && self.memory_bytes() > ctx.work_mem_bytes())
     }
 
     /// Adds a batch's rows. When memory is short and `may_spill`, rows of new groups are put aside.

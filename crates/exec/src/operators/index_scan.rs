@@ -23,14 +23,11 @@ use ochre_types::{Batch, ColumnBuilder, PhysicalType};
 
 use crate::bounds::{KeySpan, key_range, key_spans, point_key};
 use crate::codec::{ImageDecoder, RowCodec};
-use crate::columns::{builders, take_batch};
+use crate::columns::{FIRST_BATCH_ROWS, builders, larger_batch, take_batch};
 use crate::index_entry::{Entry, EntryColumns, decode_entry};
 use crate::operators::scan::ScanRows;
 use crate::relation::{IndexAccess, TableAccess};
 use crate::{ExecContext, Operator};
-
-/// Rows of the first batch; each batch is four times as large as the one before, up to the full size.
-const FIRST_BATCH_ROWS: usize = 32;
 
 /// The rows of a table by an index.
 pub struct IndexScan {
@@ -460,7 +457,7 @@ impl Operator for IndexScan {
                     break;
                 }
             }
-            self.batch_rows = (self.batch_rows * 4).min(ochre_base::limits::BATCH_ROWS);
+            self.batch_rows = larger_batch(self.batch_rows);
             if self.decoded_rows() > 0 {
                 ctx.statement.count_read(&self.index.tree.scans, self.decoded_rows());
                 ctx.statement.count_read(&self.rows.table.heap()?.fetches, self.decoded_rows());

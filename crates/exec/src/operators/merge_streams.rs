@@ -11,7 +11,7 @@ use ochre_sql::physical::SortKey;
 use ochre_types::{Batch, ColumnBuilder, KeyOrder, key};
 
 use crate::ExecContext;
-use crate::columns::{builders, take_batch};
+use crate::columns::{FIRST_BATCH_ROWS, builders, larger_batch, take_batch};
 use crate::operators::sort::key_orders;
 
 /// Where the rows come from.
@@ -27,6 +27,8 @@ pub struct Merger {
     heads: Vec<Head>,
     started: bool,
     builders: Vec<ColumnBuilder>,
+    /// Rows of the next batch: few at first, as a limit above may want no more.
+    batch_rows: usize,
 }
 
 /// A stream's batch in hand.
@@ -57,12 +59,14 @@ impl Merger {
             heads: (0..streams).map(|_| Head::default()).collect(),
             started: false,
             builders: Vec::new(),
+            batch_rows: FIRST_BATCH_ROWS,
         }
     }
 
     /// Forgets all rows.
     pub fn reset(&mut self) {
         self.started = false;
+        self.batch_rows = FIRST_BATCH_ROWS;
         self.heads.iter_mut().for_each(|head| *head = Head::default());
         self.builders.clear();
     }
@@ -79,7 +83,9 @@ impl Merger {
             }
         }
         let mut rows = 0;
-        while rows < ctx.batch_rows() {
+        let target = self.batch_rows.min(ctx.batch_rows());
+        self.batch_rows = larger_batch(self.batch_rows);
+        while rows < target {
             let mut smallest: Option<(usize, &[u8])> = None;
             let mut open = 0;
             for (stream, head) in self.heads.iter().enumerate() {

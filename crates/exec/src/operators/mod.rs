@@ -14,6 +14,8 @@ pub mod incremental_sort;
 pub mod index_scan;
 pub mod limit;
 pub mod materialize;
+pub mod memoize;
+pub mod merge_append;
 pub mod merge_join;
 pub mod merge_streams;
 pub mod min_max_index;

@@ -14,7 +14,7 @@ use ochre_sql::explain::NodeReport;
 use ochre_sql::physical::{JoinType, SlotAssignment};
 use ochre_types::{Batch, Column, ColumnBuilder, PhysicalType};
 
-use crate::columns::{append_active, builders, null_columns, take_batch};
+use crate::columns::{FIRST_BATCH_ROWS, append_active, builders, larger_batch, null_columns, take_batch};
 use crate::{BoxOperator, Check, ExecContext, Operator, Readiness};
 
 /// Results this large go up as they are; smaller ones are gathered.
@@ -33,6 +33,8 @@ pub struct NestedLoop {
     /// Rows that wait until there are enough of them.
     gathered: Vec<ColumnBuilder>,
     gathered_rows: usize,
+    /// How many are enough: few at first, as a limit above may want no more.
+    enough: usize,
     current: Option<OuterRow>,
     outer_batch: Option<(Batch, Vec<u16>, usize)>,
     inner_started: bool,
@@ -75,6 +77,7 @@ impl NestedLoop {
             inner_types: spec.inner_types,
             gathered: builders(&spec.output_types, 0),
             gathered_rows: 0,
+            enough: FIRST_BATCH_ROWS,
             current: None,
             outer_batch: None,
             inner_started: false,
@@ -238,7 +241,8 @@ impl Operator for NestedLoop {
                     self.gather(&batch);
                 }
             }
-            if self.gathered_rows >= ctx.batch_rows() {
+            if self.gathered_rows >= self.enough.min(ctx.batch_rows()) {
+                self.enough = larger_batch(self.enough);
                 return Ok(self.take_gathered());
             }
         }
@@ -262,6 +266,7 @@ impl Operator for NestedLoop {
         self.outer_batch = None;
         self.ended = false;
         self.gathered_rows = 0;
+        self.enough = FIRST_BATCH_ROWS;
         self.gathered.iter_mut().for_each(|builder| drop(builder.take()));
         self.outer.rescan(ctx)?;
         if self.parameters.is_empty() && std::mem::take(&mut self.inner_started) {

@@ -50,6 +50,8 @@ pub struct NodeReport {
     pub groups: Option<GroupReport>,
     /// Of operators that keep rows.
     pub storage: Option<StorageReport>,
+    /// Of operators that keep rows by what they depend on.
+    pub memo: Option<MemoReport>,
     /// Of INSERT … ON CONFLICT.
     pub conflicts: Option<ConflictReport>,
     /// Of MERGE.
@@ -77,6 +79,14 @@ impl NodeReport {
             .chain(now.groups)
             .max_by_key(|groups| (groups.batches, groups.memory_bytes));
         self.storage = self.storage.into_iter().chain(now.storage).max_by_key(|storage| storage.bytes);
+        if let Some(now) = now.memo {
+            let (memo, before) = (self.memo.get_or_insert_default(), before.memo.unwrap_or_default());
+            memo.hits += now.hits - before.hits;
+            memo.misses += now.misses - before.misses;
+            memo.evictions += now.evictions - before.evictions;
+            memo.overflows += now.overflows - before.overflows;
+            memo.memory_bytes = memo.memory_bytes.max(now.memory_bytes);
+        }
         self.conflicts = now.conflicts;
         self.merged = now.merged;
     }
@@ -139,6 +149,21 @@ pub struct StorageReport {
     pub bytes: u64,
     /// Whether temporary files were used.
     pub on_disk: bool,
+}
+
+/// How rows were remembered.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct MemoReport {
+    /// Values whose rows were known.
+    pub hits: u64,
+    /// Values whose rows were not.
+    pub misses: u64,
+    /// Entries that made room for others.
+    pub evictions: u64,
+    /// Entries that were larger than all memory there is.
+    pub overflows: u64,
+    /// Bytes of memory at most.
+    pub memory_bytes: u64,
 }
 
 /// What became of rows proposed for insertion.

@@ -592,6 +592,7 @@ impl<'a> Describer<'a> {
             PlanNode::Gather(gather) if gather.merge.is_some() => Kind::plain("Gather Merge"),
             PlanNode::Gather(_) => Kind::plain("Gather"),
             PlanNode::Materialize(_) => Kind::plain("Materialize"),
+            PlanNode::Memoize(_) => Kind::plain("Memoize"),
             PlanNode::Sort(sort) if sort.presorted > 0 => Kind::plain("Incremental Sort"),
             PlanNode::Sort(_) => Kind::plain("Sort"),
             PlanNode::Limit(_) => Kind::plain("Limit"),
@@ -613,6 +614,7 @@ impl<'a> Describer<'a> {
                 }
                 .property("Command", command)
             }
+            PlanNode::Append(append) if append.merge.is_some() => Kind::plain("Merge Append"),
             PlanNode::Append(_) => Kind::plain("Append"),
             PlanNode::RecursiveUnion(_) => Kind::plain("Recursive Union"),
             PlanNode::LockRows(_) => Kind::plain("LockRows"),
@@ -684,7 +686,29 @@ impl<'a> Describer<'a> {
                     entries.extend(removed_rows("Rows Removed by Filter", removed, loops));
                 }
             }
-            PlanNode::Append(_) => entries.push(Entry::hidden_count("Subplans Removed", 0)),
+            PlanNode::Memoize(memo) => {
+                let keys: Vec<String> = memo.keys.iter().map(|key| names.text(key, &[])).collect();
+                entries.push(Entry::text("Cache Key", keys.join(", ")));
+                entries.push(Entry::text("Cache Mode", if memo.binary { "binary" } else { "logical" }));
+                if let Some(memo) = report.and_then(|report| report.memo) {
+                    let kilobytes = memo.memory_bytes.div_ceil(1024);
+                    entries.push(Entry::line(format!(
+                        "Hits: {}  Misses: {}  Evictions: {}  Overflows: {}  Memory Usage: {kilobytes}kB",
+                        memo.hits, memo.misses, memo.evictions, memo.overflows
+                    )));
+                    entries.push(Entry::hidden_count("Cache Hits", memo.hits));
+                    entries.push(Entry::hidden_count("Cache Misses", memo.misses));
+                    entries.push(Entry::hidden_count("Cache Evictions", memo.evictions));
+                    entries.push(Entry::hidden_count("Cache Overflows", memo.overflows));
+                    entries.push(Entry::hidden_count("Peak Memory Usage", kilobytes));
+                }
+            }
+            PlanNode::Append(append) => {
+                if let (Some(keys), Some(first)) = (&append.merge, append.inputs.first()) {
+                    entries.push(Entry::list("Sort Key", sort_texts(&names, keys, first)));
+                }
+                entries.push(Entry::hidden_count("Subplans Removed", 0));
+            }
             PlanNode::Gather(gather) => {
                 entries.push(Entry::count("Workers Planned", gather.workers as u64, ""));
                 if let Some(actual) = self.actual(plan) {

@@ -22,8 +22,8 @@ use ochre_base::{Oid, Usage};
 
 use crate::physical::PlannedStatement;
 pub use actual::{
-    Actual, Actuals, BitmapReport, ConflictReport, GroupReport, HashReport, MergeReport, NodeReport,
-    SortReport, StorageReport,
+    Actual, Actuals, BitmapReport, ConflictReport, GroupReport, HashReport, MemoReport, MergeReport,
+    NodeReport, SortReport, StorageReport,
 };
 pub use options::{ExplainFormat, ExplainOptions, Serialization};
 use tree::{Entry, Value};

@@ -237,6 +237,7 @@ impl<'a> Names<'a> {
             PlanNode::Filter(_)
             | PlanNode::Gate(_)
             | PlanNode::Materialize(_)
+            | PlanNode::Memoize(_)
             | PlanNode::Gather(_)
             | PlanNode::Sort(_)
             | PlanNode::Limit(_)

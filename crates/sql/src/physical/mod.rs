@@ -50,10 +50,10 @@ pub use modify::{
 pub use relational::{
     AggregateCall, AggregatePlan, AggregateStage, AggregateStrategy, AppendPlan, CteScanPlan, DistinctPlan,
     FilterPlan, FrameBound, FrameExclusion, FrameMode, GatePlan, GatherPlan, HashJoinPlan, JoinType,
-    LimitPlan, LockRowsPlan, MarkedRelation, MarkedSet, MaterializePlan, MergeJoinPlan, NestedLoopJoin,
-    ProjectItem, ProjectPlan, ProjectSetPlan, RecursiveUnionPlan, ResultPlan, RowLockStrength, RowLockWait,
-    SetOpKind, SetOpPlan, SetOpStrategy, SlotAssignment, SortKey, SortPlan, UniquePlan, ValuesPlan,
-    WindowCall, WindowFrame, WindowPlan, WorkTableScanPlan,
+    LimitPlan, LockRowsPlan, MarkedRelation, MarkedSet, MaterializePlan, MemoizePlan, MergeJoinPlan,
+    NestedLoopJoin, ProjectItem, ProjectPlan, ProjectSetPlan, RecursiveUnionPlan, ResultPlan,
+    RowLockStrength, RowLockWait, SetOpKind, SetOpPlan, SetOpStrategy, SlotAssignment, SortKey, SortPlan,
+    UniquePlan, ValuesPlan, WindowCall, WindowFrame, WindowPlan, WorkTableScanPlan,
 };
 pub use route::{RouteNode, RoutePlace, Routes};
 pub use scan::{
@@ -288,6 +288,8 @@ pub enum PlanNode {
     MergeJoin(MergeJoinPlan),
     /// Keeps its input's rows so that a rescan need not compute them.
     Materialize(MaterializePlan),
+    /// Keeps its input's rows by the values that they depend on.
+    Memoize(MemoizePlan),
     /// The rows of a plan that several threads run.
     Gather(GatherPlan),
     /// Rows in an order; with a limit: a top-N heap.
@@ -349,6 +351,7 @@ impl PhysicalPlan {
             PlanNode::HashJoin(node) => vec![&node.outer, &node.inner],
             PlanNode::MergeJoin(node) => vec![&node.outer, &node.inner],
             PlanNode::Materialize(node) => vec![&node.input],
+            PlanNode::Memoize(node) => vec![&node.input],
             PlanNode::Gather(node) => vec![&node.input],
             PlanNode::Sort(node) => vec![&node.input],
             PlanNode::Limit(node) => vec![&node.input],
@@ -395,6 +398,7 @@ impl PhysicalPlan {
             PlanNode::HashJoin(node) => vec![&mut node.outer, &mut node.inner],
             PlanNode::MergeJoin(node) => vec![&mut node.outer, &mut node.inner],
             PlanNode::Materialize(node) => vec![&mut node.input],
+            PlanNode::Memoize(node) => vec![&mut node.input],
             PlanNode::Gather(node) => vec![&mut node.input],
             PlanNode::Sort(node) => vec![&mut node.input],
             PlanNode::Limit(node) => vec![&mut node.input],
@@ -545,7 +549,11 @@ pub fn each_expr<'p>(plan: &'p PhysicalPlan, visit: &mut dyn FnMut(&'p Expr)) {
         PlanNode::Merge(node) => {
             node.exprs().into_iter().for_each(visit);
         }
-        PlanNode::Append(node) => node.guards.iter().flatten().for_each(visit),
+        PlanNode::Memoize(node) => node.keys.iter().for_each(visit),
+        PlanNode::Append(node) => {
+            node.guards.iter().flatten().for_each(&mut *visit);
+            node.merge.iter().for_each(|merge| keys(merge, visit));
+        }
         PlanNode::ModifySet(node) => node.exprs().into_iter().for_each(visit),
         PlanNode::LockRows(node) => {
             node.relations.iter().flat_map(|relation| &relation.recheck.predicate).for_each(visit);

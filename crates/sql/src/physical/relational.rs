@@ -228,6 +228,19 @@ pub struct MaterializePlan {
     pub input: Arc<PhysicalPlan>,
 }
 
+/// Keeps the rows that its input gave for each set of values in the slots that it reads, within the memory of a hash table.
+#[derive(Debug, Clone)]
+pub struct MemoizePlan {
+    /// The input, which gives the same rows for the same values; the output has the same columns.
+    pub input: Arc<PhysicalPlan>,
+    /// The slots that the nested loop above writes, for EXPLAIN.
+    pub keys: Vec<Expr>,
+    /// The input gives at most one row, so that an entry is complete when that was read.
+    pub single_row: bool,
+    /// The values are looked at as a whole and not only compared with keys of the input, for EXPLAIN.
+    pub binary: bool,
+}
+
 /// One key of a sort.
 #[derive(Debug, Clone)]
 pub struct SortKey {
@@ -488,6 +501,9 @@ pub struct AppendPlan {
     /// For each input a condition without columns, if there is one: unless it is true, the input has no rows. Empty when no
     /// input has one.
     pub guards: Vec<Option<Expr>>,
+    /// The inputs all come in this order, and their rows are merged into it (Merge Append). The keys read the columns of an
+    /// input.
+    pub merge: Option<Vec<SortKey>>,
 }
 
 /// The rows of a `WITH` entry.

@@ -195,6 +195,19 @@ pub(crate) fn incremental_sort(settings: &PlannerSettings, input: Estimate, grou
     Estimate { startup_cost: startup, total_cost: total, ..input }
 }
 
+/// The rows of several sorted inputs, merged.
+pub(crate) fn merge_append(settings: &PlannerSettings, inputs: &[Estimate], width: u32) -> Estimate {
+    let total = |part: fn(&Estimate) -> f64| inputs.iter().map(part).sum::<f64>();
+    let rows = total(|input| input.rows);
+    let streams = (inputs.len() as f64).max(2.0).log2();
+    let comparison = COMPARISON_COST * settings.cpu_operator_cost;
+    let startup_cost = total(|input| input.startup_cost) + comparison * inputs.len() as f64 * streams;
+    let run = total(|input| input.total_cost - input.startup_cost)
+        + comparison * rows * streams
+        + settings.cpu_tuple_cost * 0.5 * rows;
+    Estimate { startup_cost, total_cost: startup_cost + run, rows, width }
+}
+
 /// What it takes to get the first `wanted` rows.
 pub(crate) fn fraction(estimate: Estimate, wanted: Option<f64>) -> f64 {
     match wanted {
@@ -244,6 +257,20 @@ pub(crate) fn nested_loop(
     let pairs = outer.rows * inner.rows;
     run += (settings.cpu_tuple_cost + qual_cost) * pairs.max(rows);
     (startup, startup + run)
+}
+
+/// What each of many runs of an input costs whose rows are kept by so many different values that they depend on.
+pub(crate) fn memoize(settings: &PlannerSettings, input: Estimate, calls: f64, distinct: f64) -> (f64, f64) {
+    /// Bytes that an entry takes beside its rows.
+    const ENTRY_BYTES: f64 = 200.0;
+    let calls = calls.max(1.0);
+    let distinct = distinct.clamp(1.0, calls);
+    let entry = input.rows * f64::from(input.width + 24) + ENTRY_BYTES;
+    let room = (settings.hash_mem_bytes / entry).floor().max(1.0);
+    let evicted = 1.0 - room.min(distinct) / distinct;
+    let hits = ((calls - distinct) / calls * (room / room.max(distinct))).max(0.0);
+    let kept = settings.cpu_tuple_cost + settings.cpu_operator_cost * (1.0 + input.rows * (1.0 + evicted));
+    (input.startup_cost * (1.0 - hits) + settings.cpu_tuple_cost, input.total_cost * (1.0 - hits) + kept)
 }
 
 /// Start-up and total cost of a merge join of sorted inputs.

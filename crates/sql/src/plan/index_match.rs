@@ -678,6 +678,9 @@ fn like_prefix(pattern: &str) -> Option<Vec<u8>> {
 /// The text that every match of an anchored regular expression starts with.
 fn regex_prefix(pattern: &str) -> Option<Vec<u8>> {
     let rest = pattern.strip_prefix('^')?;
+    // What SIMILAR TO becomes.
+    let group = rest.strip_prefix("(?:").and_then(|rest| rest.strip_suffix(")$"));
+    let rest = group.filter(|group| !group.contains(['(', ')', '\\'])).unwrap_or(rest);
     if rest.contains('|') {
         return None;
     }

@@ -8,20 +8,26 @@
 
 use std::sync::Arc;
 
+use hashbrown::HashMap;
 use ochre_base::{Error, Result, SqlState};
-use ochre_expr::{CastKind, CastMethod, Expr};
+use ochre_expr::{CastKind, CastMethod, Expr, Volatility};
 use ochre_types::{Datum, SqlType, oids};
 
 use super::index_match::{Operation, comparison_of, operation_of};
-use super::join_order::{JoinGraph, MAX_RELATIONS, Mask, Memo, Method};
+use super::join_order::{JoinGraph, MAX_RELATIONS, Mask, Memo, Method, Step, relation_set};
+use super::join_stream::{Driver, Streams};
+use super::node::pushed_into;
 use super::scan::ScanPath;
-use super::{Node, OrderKey, PlanBuilder, Price, Wanted, cost};
+use super::{Node, OrderKey, PlanBuilder, Price, Wanted, agreeing, cost};
 use crate::idset::IdSet;
 use crate::logical::{ColumnId, Join, JoinKind, Logical, Ordering, TableId};
 use crate::physical::{
-    Estimate, HashJoinPlan, JoinType, MaterializePlan, MergeJoinPlan, NestedLoopJoin, PhysicalPlan, PlanNode,
-    SlotAssignment,
+    Estimate, HashJoinPlan, JoinType, MaterializePlan, MemoizePlan, MergeJoinPlan, NestedLoopJoin,
+    PhysicalPlan, PlanNode, SlotAssignment,
 };
+
+/// By how much a join with the distinct rows of the other side must be cheaper than a semi join.
+const WORTH_DISTINCT: f64 = 2.0;
 
 /// A relation of a cluster.
 pub(super) struct Relation<'p> {
@@ -44,6 +50,7 @@ struct Cluster<'p> {
     relations: Vec<Relation<'p>>,
     graph: JoinGraph,
     memo: Memo,
+    streams: Streams,
     /// What any of its joins reads, or what stands above it.
     needed: IdSet,
     /// What comes out.
@@ -65,21 +72,136 @@ impl PlanBuilder<'_> {
         plan: &Logical,
         predicates: &[Expr],
         required: &IdSet,
+        wanted: &Wanted,
     ) -> Result<Node> {
         if join.kind == JoinKind::Inner {
-            return self.plan_cluster(plan, predicates, required);
+            return self.plan_cluster(plan, predicates, required, wanted);
         }
         let mut needed = required.clone();
         for predicate in predicates {
             crate::walk::mentioned(predicate, self.parts(), &mut needed);
         }
-        let node = self.plan_two_sides(join, &needed)?;
+        let node = self.plan_two_sides(join, &needed, wanted)?;
         self.add_filter(node, predicates)
     }
 
     // Outer, semi and anti joins.
 
-    fn plan_two_sides(&mut self, join: &Join, required: &IdSet) -> Result<Node> {
+    fn plan_two_sides(&mut self, join: &Join, required: &IdSet, wanted: &Wanted) -> Result<Node> {
+        let mark = self.outside.len();
+        let mut node = self.plan_two_sides_for(join, required, None)?;
+        if let Some(inner) = self.semi_as_inner(join) {
+            let whole = self.outside.len();
+            let other = self.plan_cluster(&inner, &[], required, wanted)?;
+            let price = |builder: &Self, node: &Node| {
+                let price = builder.price_of_wanted(node.plan.estimate, &node.order, wanted);
+                Price { disabled: price.disabled + builder.disabled().count(&node.plan), ..price }
+            };
+            // It is for few rows of the right side: where all of the left are read anyway, a semi join hashes as well.
+            let other_price = price(self, &other);
+            let least = Price { cost: other_price.cost * WORTH_DISTINCT, ..other_price };
+            if least.is_below(price(self, &node)) {
+                self.outside.drain(mark..whole);
+                node = other;
+            } else {
+                self.outside.truncate(whole);
+            }
+        }
+        let wants = !wanted.order.is_empty() || wanted.rows.is_some_and(|rows| rows < node.rows());
+        // NOT IN is hashed, and a full join has rows of both sides in no order.
+        let outer = match join.kind {
+            JoinKind::Full => None,
+            JoinKind::AntiNullAware if !wanted.order.is_empty() => None,
+            JoinKind::Right if join.lateral => None,
+            JoinKind::Right => Some(&join.right),
+            _ => Some(&join.left),
+        };
+        let fits = outer.is_some_and(|outer| {
+            let produced = crate::walk::produced(outer, &self.tables);
+            wanted.order.first().is_none_or(|key| produced.contains(key.id))
+        });
+        if !wants || !fits {
+            return Ok(node);
+        }
+        // The same join with the rows of its outer side as they come, in the wanted order or until there are enough.
+        let whole = self.outside.len();
+        let own = Wanted { order: wanted.order.clone(), rows: wanted.rows };
+        let share = wanted.rows.map(|rows| (rows / node.rows().max(1.0)).min(1.0));
+        let streaming = self.plan_two_sides_for(join, required, Some((&own, share)))?;
+        let price = |builder: &Self, node: &Node| {
+            let price = builder.price_of_wanted(node.plan.estimate, &node.order, wanted);
+            let disabled = builder.disabled().count(&node.plan);
+            Price { disabled: price.disabled + disabled, ..price }
+        };
+        if price(self, &streaming).is_below(price(self, &node)) {
+            self.outside.drain(mark..whole);
+            return Ok(streaming);
+        }
+        self.outside.truncate(whole);
+        Ok(node)
+    }
+
+    /// A semi join as an inner join with the distinct rows of its right side, which can then be the one that is read first:
+    /// each left row has at most one partner among them. That is so where the condition is nothing but equalities of
+    /// columns of the right side with values of the left one of the same type: what is distinct there equals no two
+    /// values here. NULLs match neither way.
+    fn semi_as_inner(&self, join: &Join) -> Option<Logical> {
+        if join.kind != JoinKind::Semi || join.lateral || join.on.is_empty() {
+            return None;
+        }
+        let left = crate::walk::produced(&join.left, &self.tables);
+        let right = crate::walk::produced(&join.right, &self.tables);
+        if crate::walk::free_columns(&join.right, self.parts()).intersects(&left) {
+            return None;
+        }
+        let mut columns: Vec<ColumnId> = Vec::with_capacity(join.on.len());
+        for condition in &join.on {
+            let (Operation::Equal, l, r) = comparison_of(condition)? else { return None };
+            let own = |expr: &Expr| match expr {
+                Expr::Column { index, .. } if right.contains(*index) => Some(*index),
+                _ => None,
+            };
+            let (key, other) = match (own(l), own(r)) {
+                (Some(key), None) => (key, r),
+                (None, Some(key)) => (key, l),
+                _ => return None,
+            };
+            let of_left = IdSet::of(other.columns());
+            let plain = other.ty().oid == self.columns[key].ty.oid
+                && !of_left.is_empty()
+                && of_left.is_subset(&left)
+                && !super::node::has_subplan(other)
+                && other.volatility() != Volatility::Volatile
+                && ochre_expr::btree_comparison(other.ty().oid).is_some();
+            if !plain {
+                return None;
+            }
+            if !columns.contains(&key) {
+                columns.push(key);
+            }
+        }
+        // Distinct rows are those of all columns that come in.
+        let column = |id: &ColumnId| (*id, Expr::Column { index: *id, ty: self.columns[*id].ty });
+        let items = columns.iter().map(column).collect();
+        let input = Box::new(Logical::Project { input: Box::new(join.right.clone()), items });
+        let right = Logical::Distinct { input, columns };
+        Some(Logical::Join(Box::new(Join {
+            kind: JoinKind::Inner,
+            left: join.left.clone(),
+            right,
+            on: join.on.clone(),
+            lateral: false,
+        })))
+    }
+
+    /// As [`PlanBuilder::plan_two_sides`]; with a goal so that the outer side's rows are handed on as they come, of which
+    /// that share is wanted.
+    fn plan_two_sides_for(
+        &mut self,
+        join: &Join,
+        required: &IdSet,
+        goal: Option<(&Wanted, Option<f64>)>,
+    ) -> Result<Node> {
         let mut needed = required.clone();
         for condition in &join.on {
             crate::walk::mentioned(condition, self.parts(), &mut needed);
@@ -98,7 +220,17 @@ impl PlanBuilder<'_> {
         if lateral {
             left_needed.extend(&crate::walk::free_columns(right, self.parts()));
         }
-        let left_node = self.plan_node(left, &left_needed, &Wanted::default())?;
+        let left_wanted = match goal {
+            None => Wanted::default(),
+            Some((wanted, share)) => {
+                let outer = crate::walk::produced(left, &self.tables);
+                let own = wanted.order.iter().take_while(|key| outer.contains(key.id)).copied();
+                // How many of the outer rows that is will be known when they are planned.
+                Wanted { order: own.collect(), rows: share.and(wanted.rows) }
+            }
+        };
+        let wanted_rows = |rows: f64| goal.and_then(|(_, share)| Some((rows * share?).max(1.0)));
+        let left_node = self.plan_node(left, &left_needed, &left_wanted)?;
         if lateral {
             return self.build_lateral(kind, left_node, right, &needed, &join.on);
         }
@@ -120,7 +252,7 @@ impl PlanBuilder<'_> {
             if let Some(path) = path.filter(ScanPath::is_narrowed) {
                 let plain = self.choose_scan(table, &local, &needed, &Wanted::default(), 1.0);
                 let rows = self.outer_rows(kind, left_node.plan.estimate, plain.estimate.rows, &join.on);
-                let (_, loop_cost) = cost::nested_loop(
+                let (loop_startup, loop_cost) = cost::nested_loop(
                     self.settings(),
                     left_node.plan.estimate,
                     path.estimate,
@@ -129,11 +261,13 @@ impl PlanBuilder<'_> {
                     rows,
                 );
                 let disabled = path.disabled + u32::from(!self.settings().enable_nestloop);
-                let probing = Price { disabled, cost: loop_cost };
-                let ways = self.ways(kind, &join.on, &keys, &left_node, plain.estimate, &[], rows);
+                let loop_estimate =
+                    Estimate { startup_cost: loop_startup, total_cost: loop_cost, rows, width: 0 };
+                let probing = Price { disabled, cost: cost::fraction(loop_estimate, wanted_rows(rows)) };
+                let ways = self.ways(kind, &join.on, &keys, &left_node, plain.estimate, &[], rows, goal);
                 let other = ways
                     .first()
-                    .map(|(price, _)| Price { disabled: price.disabled + plain.disabled, ..*price });
+                    .map(|(price, ..)| Price { disabled: price.disabled + plain.disabled, ..*price });
                 if other.is_none_or(|other| probing.is_below(other)) {
                     let mark = self.outside.len();
                     let right_needed = if kind.keeps_right() { needed.clone() } else { IdSet::default() };
@@ -152,23 +286,29 @@ impl PlanBuilder<'_> {
         let right_node = self.plan_node(right, &needed, &Wanted::default())?;
         let rows = self.outer_rows(kind, left_node.plan.estimate, right_node.rows(), &join.on);
         let right_order = right_node.order.clone();
-        let ways = self.ways(kind, &join.on, &keys, &left_node, right_node.plan.estimate, &right_order, rows);
+        let right_estimate = right_node.plan.estimate;
+        let ways = self.ways(kind, &join.on, &keys, &left_node, right_estimate, &right_order, rows, goal);
         let width = self.join_width(kind, &left_node, &right_node);
         match ways.first() {
-            Some((_, Way::Hash)) => {
+            Some((.., Way::Hash)) if goal.is_some() => {
+                let join = straight_hash(kind);
+                let mark = if let JoinKind::Mark(id) = kind { Some(id) } else { None };
+                self.build_hash(join, left_node, right_node, keys, residual, rows, mark, required)
+            }
+            Some((.., Way::Hash)) => {
                 self.build_hash_of(kind, left_node, right_node, keys, residual, rows, required)
             }
-            Some((price, Way::Merge)) => {
+            Some((_, total_cost, Way::Merge)) => {
                 let startup_cost = left_node.plan.estimate.startup_cost;
-                let estimate = Estimate { startup_cost, total_cost: price.cost, rows, width };
+                let estimate = Estimate { startup_cost, total_cost: *total_cost, rows, width };
                 self.build_merge(kind, left_node, right_node, keys, residual, estimate)
             }
-            Some((price, Way::Loop)) => {
+            Some((_, total_cost, Way::Loop)) => {
                 let inner = self.materialize(right_node);
                 let condition =
                     if join.on.is_empty() { None } else { Some(Expr::and(join.on.iter().cloned())) };
                 let startup_cost = left_node.plan.estimate.startup_cost + inner.plan.estimate.startup_cost;
-                let estimate = Estimate { startup_cost, total_cost: price.cost, rows, width };
+                let estimate = Estimate { startup_cost, total_cost: *total_cost, rows, width };
                 self.build_loop(kind, left_node, inner, Vec::new(), condition, estimate)
             }
             None if kind == JoinKind::AntiNullAware => Err(Error::internal("NOT IN without a key")),
@@ -191,19 +331,29 @@ impl PlanBuilder<'_> {
         right: Estimate,
         right_order: &[OrderKey],
         rows: f64,
-    ) -> Vec<(Price, Way)> {
+        goal: Option<(&Wanted, Option<f64>)>,
+    ) -> Vec<(Price, f64, Way)> {
         let settings = self.settings();
         let off = |on: bool| u32::from(!on);
         let l = left.plan.estimate;
         let mut ways = Vec::with_capacity(3);
-        if !keys.is_empty() {
-            let straight = cost::hash_join(settings, l, right, keys.len(), rows, rows).1;
-            let swaps = matches!(kind, JoinKind::Left | JoinKind::Semi | JoinKind::Anti);
-            let swapped = cost::hash_join(settings, right, l, keys.len(), rows, rows).1;
-            let cost = if swaps { straight.min(swapped) } else { straight };
-            ways.push((Price { disabled: off(settings.enable_hashjoin), cost }, Way::Hash));
+        let ordered = goal.is_some_and(|(wanted, _)| !wanted.order.is_empty());
+        let wanted_rows = goal.and_then(|(_, share)| Some((rows * share?).max(1.0)));
+        let price = |disabled: u32, (startup_cost, total_cost): (f64, f64)| {
+            let cost = cost::fraction(Estimate { startup_cost, total_cost, rows, width: 0 }, wanted_rows);
+            (Price { disabled, cost }, total_cost)
+        };
+        // Spilled, a hash join has no order.
+        if !keys.is_empty() && !ordered {
+            let straight = cost::hash_join(settings, l, right, keys.len(), rows, rows);
+            let swaps = goal.is_none() && matches!(kind, JoinKind::Left | JoinKind::Semi | JoinKind::Anti);
+            let swapped = cost::hash_join(settings, right, l, keys.len(), rows, rows);
+            let costs = if swaps && swapped.1 < straight.1 { swapped } else { straight };
+            let (price, total) = price(off(settings.enable_hashjoin), costs);
+            ways.push((price, total, Way::Hash));
         }
-        if can_merge(kind, keys) {
+        let merges = !ordered || is_sorted_by_keys(&left.order, keys, &|key| &key.left);
+        if can_merge(kind, keys) && merges {
             let mut disabled = off(settings.enable_mergejoin);
             let mut sorted = |estimate: Estimate, have: &[OrderKey], side: &dyn Fn(&EquiKey) -> &Expr| {
                 if is_sorted_by_keys(have, keys, side) {
@@ -214,8 +364,8 @@ impl PlanBuilder<'_> {
             };
             let outer = sorted(l, &left.order, &|key| &key.left);
             let inner = sorted(right, right_order, &|key| &key.right);
-            let (_, cost) = cost::merge_join(settings, outer, inner, keys.len(), rows);
-            ways.push((Price { disabled, cost }, Way::Merge));
+            let (price, total) = price(disabled, cost::merge_join(settings, outer, inner, keys.len(), rows));
+            ways.push((price, total, Way::Merge));
         }
         if !matches!(kind, JoinKind::Full | JoinKind::Right | JoinKind::AntiNullAware) {
             let kept = Estimate {
@@ -224,11 +374,14 @@ impl PlanBuilder<'_> {
             };
             let qual = on.iter().map(super::scan::expr_cost).sum::<f64>() * settings.cpu_operator_cost;
             let rescan = right.rows * settings.cpu_operator_cost;
-            let (_, cost) =
-                cost::nested_loop(settings, l, kept, rescan, qual.max(settings.cpu_operator_cost), rows);
-            ways.push((Price { disabled: off(settings.enable_nestloop), cost }, Way::Loop));
+            let qual = qual.max(settings.cpu_operator_cost);
+            let (price, total) = price(
+                off(settings.enable_nestloop),
+                cost::nested_loop(settings, l, kept, rescan, qual, rows),
+            );
+            ways.push((price, total, Way::Loop));
         }
-        ways.sort_by(|(a, _), (b, _)| a.disabled.cmp(&b.disabled).then(a.cost.total_cmp(&b.cost)));
+        ways.sort_by(|(a, ..), (b, ..)| a.disabled.cmp(&b.disabled).then(a.cost.total_cmp(&b.cost)));
         ways
     }
 
@@ -272,6 +425,50 @@ impl PlanBuilder<'_> {
             estimate,
         };
         Node { plan, ids: node.ids, order: node.order, unique: node.unique }
+    }
+
+    /// Keeps the rows of an inner side by the values that it takes from the outer one, where few of them come often. The
+    /// choice of the join does not count on it: what a loop takes for each outer row stays.
+    fn memoize(
+        &self,
+        kind: JoinKind,
+        outer: &Node,
+        inner: Node,
+        parameters: &[SlotAssignment],
+    ) -> Result<Node> {
+        let settings = self.settings();
+        let single_row = matches!(&inner.plan.node, PlanNode::IndexScan(scan) if scan.unique_match);
+        // Other joins leave the inner side before its end, so that its rows would not be known as a whole.
+        let reads_all = matches!(kind, JoinKind::Inner | JoinKind::Left) || single_row;
+        if !settings.enable_memoize || parameters.is_empty() || !reads_all || !is_repeatable(&inner.plan) {
+            return Ok(inner);
+        }
+        let calls = outer.rows();
+        let mut distinct = 1.0;
+        for parameter in parameters {
+            let Expr::Column { index, .. } = &parameter.value else { return Ok(inner) };
+            match self.known_distinct_values(outer.ids[*index], calls) {
+                Some(values) => distinct *= values,
+                None => return Ok(inner),
+            }
+        }
+        let input = inner.plan.estimate;
+        let (startup_cost, total_cost) = cost::memoize(settings, input, calls, distinct);
+        if total_cost >= input.total_cost || calls < 2.0 {
+            return Ok(inner);
+        }
+        let binary = !matches!(
+            &inner.plan.node,
+            PlanNode::IndexScan(_) | PlanNode::BitmapScan(_) | PlanNode::Append(_)
+        );
+        let keys = parameters
+            .iter()
+            .map(|parameter| Expr::Correlated { slot: parameter.slot, ty: parameter.value.ty() })
+            .collect();
+        let columns = inner.plan.columns.clone();
+        let estimate = Estimate { startup_cost, total_cost, ..input };
+        let node = PlanNode::Memoize(MemoizePlan { input: Arc::new(inner.plan), keys, single_row, binary });
+        Ok(Node { plan: PhysicalPlan { node, columns, estimate }, ..inner })
     }
 
     /// What an inner side took from the outer one since `mark`.
@@ -329,11 +526,12 @@ impl PlanBuilder<'_> {
         condition: Option<Expr>,
         estimate: Estimate,
     ) -> Result<Node> {
+        let inner_unique = matches!(&inner.plan.node, PlanNode::IndexScan(scan) if scan.unique_match);
+        let inner = self.memoize(kind, &outer, inner, &parameters)?;
         let mut both = outer.ids.clone();
         both.extend(&inner.ids);
         let condition = condition.map(|condition| self.resolve(&condition, &both)).transpose()?;
         let (join, ids) = join_output(kind, &outer.ids, both)?;
-        let inner_unique = matches!(&inner.plan.node, PlanNode::IndexScan(scan) if scan.unique_match);
         let columns = self.output_columns(&ids);
         let unique = if inner_unique || !kind.keeps_right() { outer.unique } else { Vec::new() };
         let plan = PhysicalPlan {
@@ -364,15 +562,14 @@ impl PlanBuilder<'_> {
         rows: f64,
         required: &IdSet,
     ) -> Result<Node> {
-        let (straight, swapped) = match kind {
-            JoinKind::Inner => (JoinType::Inner, Some(JoinType::Inner)),
-            JoinKind::Left => (JoinType::Left, Some(JoinType::Right)),
-            JoinKind::Right => (JoinType::Right, Some(JoinType::Left)),
-            JoinKind::Full => (JoinType::Full, None),
-            JoinKind::Semi => (JoinType::Semi, Some(JoinType::RightSemi)),
-            JoinKind::Anti => (JoinType::Anti, Some(JoinType::RightAnti)),
-            JoinKind::AntiNullAware => (JoinType::AntiNullAware, None),
-            JoinKind::Mark(_) => (JoinType::Mark, None),
+        let straight = straight_hash(kind);
+        let swapped = match kind {
+            JoinKind::Inner => Some(JoinType::Inner),
+            JoinKind::Left => Some(JoinType::Right),
+            JoinKind::Right => Some(JoinType::Left),
+            JoinKind::Semi => Some(JoinType::RightSemi),
+            JoinKind::Anti => Some(JoinType::RightAnti),
+            JoinKind::Full | JoinKind::AntiNullAware | JoinKind::Mark(_) => None,
         };
         let mark = if let JoinKind::Mark(id) = kind { Some(id) } else { None };
         let (l, r) = (left.plan.estimate, right.plan.estimate);
@@ -516,7 +713,13 @@ impl PlanBuilder<'_> {
 
     // Clusters of inner joins.
 
-    fn plan_cluster(&mut self, plan: &Logical, predicates: &[Expr], required: &IdSet) -> Result<Node> {
+    fn plan_cluster(
+        &mut self,
+        plan: &Logical,
+        predicates: &[Expr],
+        required: &IdSet,
+        wanted: &Wanted,
+    ) -> Result<Node> {
         let mut leaves: Vec<&Logical> = Vec::new();
         let mut conditions: Vec<Expr> = predicates.to_vec();
         flatten(plan, &mut leaves, &mut conditions);
@@ -547,6 +750,7 @@ impl PlanBuilder<'_> {
         }
         let mut spanning: Vec<(Expr, Mask, IdSet)> = Vec::new();
         let mut needed = required.clone();
+        let mut gates = Vec::new();
         for expr in conditions {
             let mut ids = IdSet::default();
             crate::walk::mentioned(&expr, self.parts(), &mut ids);
@@ -555,6 +759,8 @@ impl PlanBuilder<'_> {
                 .fold(0, |mask: Mask, i| mask | 1 << i);
             if mask.count_ones() == 1 {
                 relations[mask.trailing_zeros() as usize].local.push(expr);
+            } else if mask == 0 && self.is_gate(&expr, &IdSet::default()) {
+                gates.push(expr);
             } else if mask == 0 {
                 relations[0].local.push(expr);
             } else {
@@ -575,7 +781,7 @@ impl PlanBuilder<'_> {
                 continue;
             }
             let local = std::mem::take(&mut relation.local);
-            let node = self.plan_relation(relation.plan, &local, &needed)?;
+            let node = self.plan_relation(relation.plan, &local, &needed, &Wanted::default())?;
             relation.local = local;
             relation.rows = node.rows();
             relation.width = node.plan.estimate.width;
@@ -584,43 +790,143 @@ impl PlanBuilder<'_> {
         if let [relation] = relations.as_mut_slice()
             && let Some(node) = relation.node.take()
         {
-            return Ok(node);
+            return self.add_gate(node, &gates);
         }
         let graph = self.join_graph(&relations, spanning);
-        let memo = self.order_cluster(&relations, &graph, &needed)?;
+        let planned = self.ordered_relations(&relations, &graph, &needed, wanted)?;
+        let (memo, streams) = self.order_cluster(&relations, &graph, &needed, wanted, planned)?;
         let mut above = required.clone();
         above.extend(&lateral);
         let all = (0..relations.len()).fold(0, |mask: Mask, i| mask | 1 << i);
-        let mut cluster = Cluster { relations, graph, memo, needed, above };
-        self.build_set(&mut cluster, all)
+        let mut cluster = Cluster { relations, graph, memo, streams, needed, above };
+        let agrees = self.streams_pay(&cluster, all, wanted);
+        let mut node = self.build_set(&mut cluster, all, agrees.is_some())?;
+        if let Some(agrees) = agrees.filter(|agrees| node.order.len() >= *agrees) {
+            // The columns that the rows come sorted by are equal to these.
+            node.order = wanted.order[..agrees].to_vec();
+        }
+        self.add_gate(node, &gates)
     }
 
-    fn plan_relation(&mut self, plan: &Logical, local: &[Expr], needed: &IdSet) -> Result<Node> {
+    fn plan_relation(
+        &mut self,
+        plan: &Logical,
+        local: &[Expr],
+        needed: &IdSet,
+        wanted: &Wanted,
+    ) -> Result<Node> {
         if local.is_empty() {
-            return self.plan_node(plan, needed, &Wanted::default());
+            return self.plan_node(plan, needed, wanted);
         }
         let filtered = Logical::Filter { input: Box::new(plan.clone()), predicates: local.to_vec() };
-        self.plan_node(&filtered, needed, &Wanted::default())
+        self.plan_node(&filtered, needed, wanted)
     }
 
-    /// Builds the cheapest plan of a set of a cluster's relations.
-    fn build_set(&mut self, cluster: &mut Cluster<'_>, set: Mask) -> Result<Node> {
+    /// Relations that are no tables, planned once more so that their rows come in the wanted order.
+    fn ordered_relations(
+        &mut self,
+        relations: &[Relation<'_>],
+        graph: &JoinGraph,
+        needed: &IdSet,
+        wanted: &Wanted,
+    ) -> Result<HashMap<usize, Node>> {
+        let mut planned = HashMap::new();
+        let Some(first) = wanted.order.first() else { return Ok(planned) };
+        for (i, relation) in relations.iter().enumerate() {
+            let own = if relation.ids.contains(first.id) {
+                Some(first.id)
+            } else {
+                graph.equal_column(first.id, i)
+            };
+            let (Some(own), None, 0) = (own, base_table(relation.plan), relation.needs) else { continue };
+            let goal = Wanted { order: vec![OrderKey { id: own, ..*first }], rows: wanted.rows };
+            let mark = self.outside.len();
+            let node = self.plan_relation(relation.plan, &relation.local, needed, &goal)?;
+            if agreeing(&node.order, &goal.order) > 0 {
+                planned.insert(i, node);
+            } else {
+                self.outside.truncate(mark);
+            }
+        }
+        Ok(planned)
+    }
+
+    /// Whether a cluster's rows are better made as they come for what is wanted, and how many keys of the order they have.
+    fn streams_pay(&self, cluster: &Cluster<'_>, all: Mask, wanted: &Wanted) -> Option<usize> {
+        let (stream, whole) = (cluster.streams.steps.get(&all)?, cluster.memo.get(all)?);
+        let price = |step: &Step, have: &[OrderKey]| {
+            let price = self.price_of_wanted(step.estimate, have, wanted);
+            Price { disabled: price.disabled + step.disabled, ..price }
+        };
+        let streaming = price(&stream.step, &wanted.order[..stream.agrees]);
+        streaming.is_below(price(whole, &[])).then_some(stream.agrees)
+    }
+
+    /// Builds a plan of a set of a cluster's relations: the cheapest, or the one that streams.
+    fn build_set(&mut self, cluster: &mut Cluster<'_>, set: Mask, streams: bool) -> Result<Node> {
         stacker::maybe_grow(
             ochre_base::limits::STACK_RED_ZONE_BYTES,
             ochre_base::limits::STACK_GROWTH_BYTES,
-            || self.build_step(cluster, set),
+            || self.build_step(cluster, set, streams),
         )
     }
 
-    fn build_step(&mut self, cluster: &mut Cluster<'_>, set: Mask) -> Result<Node> {
-        let Some(step) = cluster.memo.get(set).copied() else {
+    /// A relation that the others are joined to as its rows come.
+    fn build_driver(&mut self, cluster: &mut Cluster<'_>, relation: usize) -> Result<Node> {
+        match cluster.streams.drivers.remove(&relation) {
+            Some(Driver::Node(node)) => Ok(*node),
+            Some(Driver::Scan(path)) => self.build_path(cluster, relation, *path),
+            None => Err(Error::internal("a relation is joined twice")),
+        }
+    }
+
+    /// A relation that is a table, read by a path.
+    fn build_path(&mut self, cluster: &Cluster<'_>, relation: usize, path: ScanPath) -> Result<Node> {
+        let relation = &cluster.relations[relation];
+        let Some((table, mut predicates)) = base_table(relation.plan) else {
+            return Err(Error::internal("a path of what is no table"));
+        };
+        predicates.extend(relation.local.iter().cloned());
+        self.build_scan(table, &predicates, &cluster.needed, path)
+    }
+
+    /// A merge join of a side that comes in the order of a key with a relation that an index gives in that order.
+    fn build_merge_by_index(
+        &mut self,
+        cluster: &Cluster<'_>,
+        outer: Node,
+        step: Step,
+        exprs: Vec<Expr>,
+    ) -> Result<Node> {
+        let missing = || Error::internal("a merge join without an order");
+        let first = *outer.order.first().ok_or_else(missing)?;
+        let relation = step.inner.trailing_zeros() as usize;
+        let key = cluster.graph.merge_key(step.outer, relation, first.id).ok_or_else(missing)?;
+        let goal = Wanted { order: vec![OrderKey { id: key, ..first }], rows: None };
+        let found = self.ordered_path(&cluster.relations[relation], &cluster.needed, &goal);
+        let (path, _) = found.filter(|(_, agrees)| *agrees > 0).ok_or_else(missing)?;
+        let inner = self.build_path(cluster, relation, path)?;
+        let (left, right) = (IdSet::of(outer.ids.clone()), IdSet::of(inner.ids.clone()));
+        let (_, residual) = self.split_keys(&exprs, &left, &right);
+        let column = |id: ColumnId| Expr::Column { index: id, ty: self.columns[id].ty };
+        let keys = vec![EquiKey { left: column(first.id), right: column(key), null_safe: false }];
+        self.build_merge(JoinKind::Inner, outer, inner, keys, residual, step.estimate)
+    }
+
+    fn build_step(&mut self, cluster: &mut Cluster<'_>, set: Mask, streams: bool) -> Result<Node> {
+        let stream = cluster.streams.steps.get(&set).copied().filter(|_| streams);
+        let Some(step) = stream.map(|stream| stream.step).or(cluster.memo.get(set).copied()) else {
             return Err(Error::internal("a join was ordered but not planned"));
         };
         if step.method == Method::Single {
-            let node = cluster.relations[set.trailing_zeros() as usize].node.take();
+            let single = set.trailing_zeros() as usize;
+            if stream.is_some() {
+                return self.build_driver(cluster, single);
+            }
+            let node = cluster.relations[single].node.take();
             return node.ok_or_else(|| Error::internal("a relation is joined twice"));
         }
-        let outer = self.build_set(cluster, step.outer)?;
+        let outer = self.build_set(cluster, step.outer, streams)?;
         let exprs = cluster.graph.exprs_between(step.outer, step.inner);
         let estimate = step.estimate;
         let mut needed = cluster.above.clone();
@@ -640,10 +946,22 @@ impl PlanBuilder<'_> {
             }
             Method::Index => {
                 let relation = &cluster.relations[single];
+                if let Some((inputs, mut all)) = relation_set(relation.plan) {
+                    all.extend(relation.local.iter().cloned());
+                    all.extend(exprs);
+                    let pushed = Logical::Append(Box::new(pushed_into(inputs, &all)));
+                    let mark = self.outside.len();
+                    let inner = self.plan_node(&pushed, &needed, &Wanted::default())?;
+                    let parameters = self.take_parameters(mark, &outer.ids)?;
+                    return self.build_loop(JoinKind::Inner, outer, inner, parameters, None, estimate);
+                }
                 let path = self.parameterised_path(relation, &exprs, &cluster.needed, outer.rows());
                 let (Some(path), Some((table, mut all))) = (path, base_table(relation.plan)) else {
                     // With exactly so many runs the index is not worth it after all.
-                    let inner = self.build_set(cluster, step.inner)?;
+                    let inner = self.build_set(cluster, step.inner, false)?;
+                    if stream.is_some() {
+                        return self.build_kept_loop(outer, inner, exprs, estimate);
+                    }
                     return self.build_hash_or_loop(outer, inner, exprs, estimate, &needed);
                 };
                 all.extend(relation.local.iter().cloned());
@@ -654,17 +972,18 @@ impl PlanBuilder<'_> {
                 self.build_loop(JoinKind::Inner, outer, inner, parameters, None, estimate)
             }
             Method::Loop => {
-                let inner = self.build_set(cluster, step.inner)?;
-                let inner = self.materialize(inner);
-                let condition = if exprs.is_empty() { None } else { Some(Expr::and(exprs)) };
-                self.build_loop(JoinKind::Inner, outer, inner, Vec::new(), condition, estimate)
+                let inner = self.build_set(cluster, step.inner, false)?;
+                self.build_kept_loop(outer, inner, exprs, estimate)
             }
             Method::Hash => {
-                let inner = self.build_set(cluster, step.inner)?;
+                let inner = self.build_set(cluster, step.inner, false)?;
                 self.build_hash_or_loop(outer, inner, exprs, estimate, &needed)
             }
+            Method::Merge if stream.is_some_and(|stream| stream.inner_by_index) => {
+                self.build_merge_by_index(cluster, outer, step, exprs)
+            }
             Method::Merge => {
-                let inner = self.build_set(cluster, step.inner)?;
+                let inner = self.build_set(cluster, step.inner, false)?;
                 let (left, right) = (IdSet::of(outer.ids.clone()), IdSet::of(inner.ids.clone()));
                 let (keys, residual) = self.split_keys(&exprs, &left, &right);
                 if !can_merge(JoinKind::Inner, &keys) {
@@ -693,6 +1012,17 @@ impl PlanBuilder<'_> {
             let rows = estimate.rows;
             return self.build_hash(JoinType::Inner, outer, inner, keys, residual, rows, None, needed);
         }
+        self.build_kept_loop(outer, inner, exprs, estimate)
+    }
+
+    /// A nested loop over the kept rows of the inner side.
+    fn build_kept_loop(
+        &mut self,
+        outer: Node,
+        inner: Node,
+        exprs: Vec<Expr>,
+        estimate: Estimate,
+    ) -> Result<Node> {
         let inner = self.materialize(inner);
         let condition = if exprs.is_empty() { None } else { Some(Expr::and(exprs)) };
         self.build_loop(JoinKind::Inner, outer, inner, Vec::new(), condition, estimate)
@@ -793,6 +1123,48 @@ fn is_unique_by(inner: &Node, keys: &[EquiKey]) -> bool {
         })
         .collect();
     inner.unique.iter().any(|set| set.iter().all(|id| columns.contains(id)))
+}
+
+/// Whether a plan gives the same rows whenever it is run with the same values within a statement.
+fn is_repeatable(plan: &PhysicalPlan) -> bool {
+    let known = match &plan.node {
+        PlanNode::SeqScan(scan) => scan.sample.is_none(),
+        PlanNode::IndexScan(_)
+        | PlanNode::BitmapScan(_)
+        | PlanNode::MinMaxIndex(_)
+        | PlanNode::Result(_)
+        | PlanNode::Filter(_)
+        | PlanNode::Gate(_)
+        | PlanNode::Project(_)
+        | PlanNode::Aggregate(_)
+        | PlanNode::Sort(_)
+        | PlanNode::Limit(_)
+        | PlanNode::Append(_)
+        | PlanNode::Unique(_)
+        | PlanNode::Distinct(_)
+        | PlanNode::NestedLoop(_)
+        | PlanNode::HashJoin(_) => true,
+        _ => false,
+    };
+    let mut repeats = known;
+    crate::physical::each_expr(plan, &mut |expr| {
+        repeats &= expr.volatility() != Volatility::Volatile && !super::node::has_subplan(expr);
+    });
+    repeats && plan.children().into_iter().all(|child| is_repeatable(child))
+}
+
+/// The hash join whose outer side is the left one.
+fn straight_hash(kind: JoinKind) -> JoinType {
+    match kind {
+        JoinKind::Inner => JoinType::Inner,
+        JoinKind::Left => JoinType::Left,
+        JoinKind::Right => JoinType::Right,
+        JoinKind::Full => JoinType::Full,
+        JoinKind::Semi => JoinType::Semi,
+        JoinKind::Anti => JoinType::Anti,
+        JoinKind::AntiNullAware => JoinType::AntiNullAware,
+        JoinKind::Mark(_) => JoinType::Mark,
+    }
 }
 
 /// How two sides can be joined in one order.

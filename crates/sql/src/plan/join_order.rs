@@ -26,10 +26,13 @@ use ochre_types::SqlType;
 
 use super::index_match::{Operation, comparison_of};
 use super::join::{Relation, base_table};
+use super::join_stream::Streams;
+use super::node::pushed_into;
+use super::prune::Verdict;
 use super::scan::{ScanPath, expr_cost};
-use super::{PlanBuilder, Price, Wanted, cost};
+use super::{Node, PlanBuilder, Price, Wanted, cost};
 use crate::idset::IdSet;
-use crate::logical::ColumnId;
+use crate::logical::{ColumnId, Logical, SetInputs};
 use crate::physical::Estimate;
 
 /// Clusters of more relations are ordered greedily.
@@ -73,7 +76,14 @@ pub(super) struct Step {
     pub method: Method,
     pub estimate: Estimate,
     /// Nodes of methods that are switched off.
-    disabled: u32,
+    pub disabled: u32,
+}
+
+impl Step {
+    /// A relation by itself.
+    pub(super) fn single(estimate: Estimate, disabled: u32) -> Step {
+        Step { outer: 0, inner: 0, method: Method::Single, estimate, disabled }
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -99,13 +109,13 @@ pub(super) struct JoinGraph {
     /// For each relation those that it mentions.
     needs: Vec<Mask>,
     rows: Vec<f64>,
-    widths: Vec<u32>,
+    pub widths: Vec<u32>,
     /// Pairs of relations and by what their rows are more than the product of selectivities says.
     corrections: Vec<(Mask, f64)>,
     /// Sets of relations that nothing connects with others.
     components: Vec<Mask>,
     /// Relations of the cluster that an index scan by values of others may read.
-    probed: Vec<bool>,
+    pub probed: Vec<bool>,
 }
 
 /// The steps found so far.
@@ -177,7 +187,27 @@ impl JoinGraph {
         self.components.len() > 1 && self.components.iter().all(|part| part & set == 0 || part & !set == 0)
     }
 
-    fn set_rows(&self, set: Mask) -> f64 {
+    /// The column of a relation that is equal to another one in every row of the result.
+    pub(super) fn equal_column(&self, id: ColumnId, relation: usize) -> Option<ColumnId> {
+        let class =
+            self.classes.iter().find(|class| class.members.iter().any(|(member, _)| *member == id))?;
+        class.members.iter().find(|(_, of)| *of == relation).map(|(member, _)| *member)
+    }
+
+    /// The column of a relation that the only equality between it and a set compares, if that is one with a column that is
+    /// equal to `id`.
+    pub(super) fn merge_key(&self, outer: Mask, relation: usize, id: ColumnId) -> Option<ColumnId> {
+        let inner = 1 << relation;
+        let mut joining = self.classes.iter().filter(|c| c.mask & outer != 0 && c.mask & inner != 0);
+        let class = joining.next()?;
+        let fits = joining.next().is_none() && class.members.iter().any(|(member, _)| *member == id);
+        if !fits {
+            return None;
+        }
+        class.members.iter().find(|(_, of)| *of == relation).map(|(member, _)| *member)
+    }
+
+    pub(super) fn set_rows(&self, set: Mask) -> f64 {
         let mut rows: f64 = bits(set).map(|i| self.rows[i]).product();
         for class in &self.classes {
             if (class.mask & set).count_ones() < 2 {
@@ -200,7 +230,7 @@ impl JoinGraph {
     }
 
     /// How many equalities join two sets, and what the other conditions cost.
-    fn keys_between(&self, a: Mask, b: Mask) -> (usize, f64) {
+    pub(super) fn keys_between(&self, a: Mask, b: Mask) -> (usize, f64) {
         let mut keys = self.classes.iter().filter(|class| class.mask & a != 0 && class.mask & b != 0).count();
         let mut rest = 0.0;
         for condition in self.conditions.iter().filter(|c| spans(c.mask, a, b)) {
@@ -286,13 +316,14 @@ impl PlanBuilder<'_> {
             .iter()
             .map(|relation| {
                 relation.needs == 0
-                    && base_table(relation.plan).is_some_and(|(table, _)| {
-                        self.tables[table].table.indexes.iter().any(|index| {
-                            index.keys.first().is_some_and(|key| {
-                                key.number <= 0 || self.joins_on(table, key.number, &classes, &conditions)
+                    && (relation_set(relation.plan).is_some()
+                        || base_table(relation.plan).is_some_and(|(table, _)| {
+                            self.tables[table].table.indexes.iter().any(|index| {
+                                index.keys.first().is_some_and(|key| {
+                                    key.number <= 0 || self.joins_on(table, key.number, &classes, &conditions)
+                                })
                             })
-                        })
-                    })
+                        }))
             })
             .collect();
         let mut graph = JoinGraph {
@@ -364,13 +395,16 @@ impl PlanBuilder<'_> {
         corrections
     }
 
-    /// The cheapest way to join all relations: for each set on the way its last step.
+    /// The cheapest way to join all relations: for each set on the way its last step. Where an order or only some rows are
+    /// wanted also ways that stream; `planned` are relations that are no tables, planned for the wanted order.
     pub(super) fn order_cluster(
         &self,
         relations: &[Relation<'_>],
         graph: &JoinGraph,
         needed: &IdSet,
-    ) -> Result<Memo> {
+        wanted: &Wanted,
+        planned: HashMap<usize, Node>,
+    ) -> Result<(Memo, Streams)> {
         let count = relations.len();
         let all = if count == MAX_RELATIONS { Mask::MAX } else { (1 << count) - 1 };
         let mut search = Search {
@@ -386,13 +420,17 @@ impl PlanBuilder<'_> {
             search.memo.dense = vec![None; 1 << count];
             search.singles();
             if search.exhaustive(all) {
-                return Ok(search.memo);
+                let streams = match wanted.order.is_empty() && wanted.rows.is_none() {
+                    true => Streams::default(),
+                    false => search.stream(all, wanted, planned),
+                };
+                return Ok((search.memo, streams));
             }
         }
         search.memo = Memo::default();
         search.singles();
         search.greedy(all)?;
-        Ok(search.memo)
+        Ok((search.memo, Streams::default()))
     }
 }
 
@@ -463,14 +501,14 @@ fn components(graph: &JoinGraph, count: usize) -> Vec<Mask> {
     parts
 }
 
-struct Search<'s, 'p> {
-    builder: &'s PlanBuilder<'p>,
-    relations: &'s [Relation<'s>],
-    graph: &'s JoinGraph,
-    needed: &'s IdSet,
+pub(super) struct Search<'s, 'p> {
+    pub builder: &'s PlanBuilder<'p>,
+    pub relations: &'s [Relation<'s>],
+    pub graph: &'s JoinGraph,
+    pub needed: &'s IdSet,
     /// Index scans of relations by the conditions that they use and the order of magnitude of their runs.
-    paths: HashMap<(usize, u64, i32), Option<ScanPath>>,
-    memo: Memo,
+    paths: HashMap<(usize, u64, i32), Option<(Estimate, u32)>>,
+    pub memo: Memo,
     pairs: usize,
 }
 
@@ -480,7 +518,7 @@ impl Search<'_, '_> {
             if let Some(node) = &relation.node {
                 let estimate = node.plan.estimate;
                 let disabled = self.builder.disabled().count(&node.plan);
-                let step = Step { outer: 0, inner: 0, method: Method::Single, estimate, disabled };
+                let step = Step::single(estimate, disabled);
                 self.memo.put(1 << i, step);
             }
         }
@@ -574,7 +612,7 @@ impl Search<'_, '_> {
         }
     }
 
-    fn possible(&self, a: Mask, b: Mask) -> bool {
+    pub(super) fn possible(&self, a: Mask, b: Mask) -> bool {
         self.complete(a, b) && self.graph.connected(a, b)
     }
 
@@ -649,7 +687,7 @@ impl Search<'_, '_> {
     }
 
     /// What an index scan of a relation by values of a set takes, and how many of its nodes are switched off.
-    fn probe(&mut self, outer: Mask, relation: usize, loops: f64) -> Option<(Estimate, u32)> {
+    pub(super) fn probe(&mut self, outer: Mask, relation: usize, loops: f64) -> Option<(Estimate, u32)> {
         let graph = self.graph;
         let inner = 1 << relation;
         let mut used = 0u64;
@@ -666,18 +704,69 @@ impl Search<'_, '_> {
         let magnitude = loops.max(1.0).log2().round() as i32;
         let key = (relation, used, magnitude);
         if let Some(path) = self.paths.get(&key) {
-            return path.as_ref().map(|path| (path.estimate, path.disabled));
+            return *path;
         }
         let applicable = graph.exprs_between(outer, inner);
-        let path =
-            self.builder.parameterised_path(&self.relations[relation], &applicable, self.needed, loops);
-        let found = path.as_ref().map(|path| (path.estimate, path.disabled));
-        self.paths.insert(key, path);
+        let found = self.builder.parameterised(&self.relations[relation], &applicable, self.needed, loops);
+        self.paths.insert(key, found);
         found
     }
 }
 
+/// The relations of a set, with the conditions on its rows.
+pub(super) fn relation_set(plan: &Logical) -> Option<(&SetInputs, Vec<Expr>)> {
+    match plan {
+        Logical::Append(inputs) if inputs.set.is_some() => Some((inputs, Vec::new())),
+        Logical::Filter { input, predicates } => {
+            let (inputs, mut all) = relation_set(input)?;
+            all.extend(predicates.iter().cloned());
+            Some((inputs, all))
+        }
+        _ => None,
+    }
+}
+
 impl PlanBuilder<'_> {
+    /// What it takes to read a relation by values of the relations before it, and how many of the nodes are switched off: an
+    /// index scan of a table, or one of each relation of a set.
+    pub(super) fn parameterised(
+        &self,
+        relation: &Relation<'_>,
+        applicable: &[Expr],
+        needed: &IdSet,
+        loops: f64,
+    ) -> Option<(Estimate, u32)> {
+        let Some((inputs, mut all)) = relation_set(relation.plan) else {
+            let path = self.parameterised_path(relation, applicable, needed, loops)?;
+            return Some((path.estimate, path.disabled));
+        };
+        all.extend(relation.local.iter().cloned());
+        all.extend(applicable.iter().cloned());
+        if all.iter().any(|condition| self.has_row_subplan(condition)) {
+            return None;
+        }
+        let mut sum = Estimate { width: relation.width, ..Estimate::default() };
+        let mut disabled = 0;
+        for (plan, ids) in pushed_into(inputs, &all).inputs {
+            let (table, predicates) = base_table(&plan)?;
+            if matches!(self.verdict(&plan, table), Verdict::Skip) {
+                continue;
+            }
+            let pairs = inputs.columns.iter().zip(&ids).filter(|(id, _)| needed.contains(**id));
+            let own = IdSet::of(pairs.map(|(_, own)| *own));
+            let path = self.choose_scan(table, &predicates, &own, &Wanted::default(), loops.max(2.0));
+            if !path.is_narrowed() {
+                return None;
+            }
+            sum.startup_cost += path.estimate.startup_cost;
+            sum.total_cost +=
+                path.estimate.total_cost + path.estimate.rows * self.settings().cpu_tuple_cost * 0.5;
+            sum.rows += path.estimate.rows;
+            disabled += path.disabled;
+        }
+        Some((sum, disabled))
+    }
+
     /// An index scan of a relation by values of the relations before it.
     pub(super) fn parameterised_path(
         &self,

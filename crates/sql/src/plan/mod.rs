@@ -14,6 +14,7 @@ mod group_keys;
 mod index_match;
 mod join;
 mod join_order;
+mod join_stream;
 mod merge;
 mod modify;
 mod node;
@@ -172,6 +173,9 @@ impl<'a> Planner<'a> {
             referenced: Vec::new(),
             scanned: Vec::new(),
         };
+        if command == CommandKind::Select {
+            name_apart(&mut builder.tables);
+        }
         builder.subplan_numbers = vec![None; builder.subqueries.len()];
         builder.cte_numbers = vec![None; builder.ctes.len()];
         builder.frames.push(Frame { slots: Vec::new() });
@@ -224,6 +228,20 @@ impl<'a> Planner<'a> {
         };
         parallel::parallelise(&mut planned, self.settings);
         Ok(planned)
+    }
+}
+
+/// Gives tables that are used under the same name names of their own, for EXPLAIN: `t`, `t_1`, `t_2`.
+fn name_apart(tables: &mut [TableUse]) {
+    let mut known: hashbrown::HashSet<Arc<str>> = hashbrown::HashSet::new();
+    for table in tables {
+        let mut number = 0;
+        let mut name = Arc::clone(&table.alias);
+        while !known.insert(Arc::clone(&name)) {
+            number += 1;
+            name = format!("{}_{number}", table.alias).into();
+        }
+        table.alias = name;
     }
 }
 

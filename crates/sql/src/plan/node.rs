@@ -41,7 +41,7 @@ impl PlanBuilder<'_> {
             Logical::Filter { input, predicates } => self.plan_filter(input, predicates, required, wanted),
             Logical::Project { input, items } => self.plan_project(input, items, required, wanted),
             Logical::ProjectSet { input, items } => self.plan_project_set(input, items, required),
-            Logical::Join(join) => self.plan_join(join, plan, &[], required),
+            Logical::Join(join) => self.plan_join(join, plan, &[], required, wanted),
             Logical::Aggregate(grouping) => self.plan_aggregate(grouping, &[], required, wanted),
             Logical::Window(window) => self.plan_window(window, required),
             Logical::Distinct { input, columns } => self.plan_distinct(input, columns, wanted),
@@ -54,7 +54,7 @@ impl PlanBuilder<'_> {
             Logical::Limit { input, limit, offset, ties } => {
                 self.plan_limit(input, limit.as_ref(), offset.as_ref(), ties.as_deref(), required)
             }
-            Logical::Append(inputs) => self.plan_append(inputs, required),
+            Logical::Append(inputs) => self.plan_append(inputs, required, wanted),
             Logical::SetOp(kind, inputs) => self.plan_set_op(*kind, inputs),
             Logical::RecursiveUnion { inputs, distinct, work_table } => {
                 self.plan_recursive(inputs, *distinct, *work_table)
@@ -277,12 +277,22 @@ impl PlanBuilder<'_> {
                 all.extend(predicates.iter().cloned());
                 self.plan_filter(input, &all, required, wanted)
             }
-            Logical::Join(join) => self.plan_join(join, input, predicates, required),
+            Logical::Join(join) => self.plan_join(join, input, predicates, required, wanted),
             Logical::Function(function) => self.plan_function(function, predicates),
             Logical::CteScan { .. } | Logical::WorkTable { .. } => {
                 self.plan_cte_scan(input, predicates, required)
             }
             Logical::Aggregate(grouping) => self.plan_aggregate(grouping, predicates, required, wanted),
+            // The value of a sub-query that reads no row is a condition on each relation of a set.
+            Logical::Append(inputs) if inputs.set.is_some() && predicates.iter().any(|p| self.movable(p)) => {
+                let (moved, stay): (Vec<Expr>, Vec<Expr>) =
+                    predicates.iter().cloned().partition(|predicate| self.movable(predicate));
+                let pushed = Logical::Append(Box::new(pushed_into(inputs, &moved)));
+                if stay.is_empty() {
+                    return self.plan_node(&pushed, required, wanted);
+                }
+                self.plan_filter(&pushed, &stay, required, wanted)
+            }
             Logical::Dummy { row: true } => {
                 let condition = self.resolve_filter(predicates, &[])?;
                 let mut node = self.plan_dummy(true);
@@ -300,6 +310,11 @@ impl PlanBuilder<'_> {
                 self.add_filter(node, predicates)
             }
         }
+    }
+
+    /// Whether a condition may be asked wherever its columns are.
+    fn movable(&self, predicate: &Expr) -> bool {
+        predicate.volatility() != Volatility::Volatile && !self.has_row_subplan(predicate)
     }
 
     /// Whether a condition has the same value for all rows with these columns, so that it can be asked before any is read:
@@ -789,17 +804,46 @@ impl PlanBuilder<'_> {
             };
             let sorting = Price { disabled: off(settings.enable_sort), cost: sorted.total_cost };
             if sorting.is_below(hashing) {
-                let order: Vec<Ordering> = key_order
-                    .iter()
-                    .map(|key| Ordering {
-                        expr: Expr::Column { index: key.id, ty: self.columns[key.id].ty },
-                        descending: key.descending,
-                        nulls_first: key.nulls_first,
-                    })
-                    .collect();
+                let order: Vec<Ordering> = key_order.iter().map(|key| self.ordering(key)).collect();
                 node = self.add_sort(node, &order, None)?;
                 strategy = AggregateStrategy::Sorted;
                 estimate = sorted;
+            }
+        }
+        // Groups that come one after the other need no more of the input than what they are wanted of.
+        let few = wanted.rows.is_some() && wanted.order.is_empty();
+        if sortable && !already && (gives_order || few) {
+            let share = having.is_empty();
+            let rows =
+                wanted.rows.filter(|_| share).map(|rows| (rows * node.rows() / groups.max(1.0)).max(1.0));
+            let mark = self.outside.len();
+            let input =
+                self.plan_node(&grouping.input, &needed, &Wanted { order: key_order.clone(), rows })?;
+            let grouped = cost::aggregate(
+                settings,
+                input.plan.estimate,
+                telling.len(),
+                calls.len(),
+                groups,
+                false,
+                width,
+            );
+            let goal = Wanted { rows: wanted.rows.filter(|_| share), order: wanted.order.clone() };
+            let price = |estimate: Estimate, order: &[OrderKey], plan: &PhysicalPlan, hashes: bool| {
+                let price = self.price_of_wanted(estimate, order, &goal);
+                let own = u32::from(hashes && !settings.enable_hashagg);
+                Price { disabled: price.disabled + own + self.disabled().count(plan), ..price }
+            };
+            let hashes = strategy == AggregateStrategy::Hashed;
+            let order: &[OrderKey] = if hashes { &[] } else { &key_order };
+            let known = price(estimate, order, &node.plan, hashes);
+            let streaming = price(grouped, &key_order, &input.plan, false);
+            if input.is_sorted_by(&key_order) && streaming.is_below(known) {
+                node = input;
+                strategy = AggregateStrategy::Sorted;
+                estimate = grouped;
+            } else {
+                self.outside.truncate(mark);
             }
         }
         let mut key_exprs = Vec::with_capacity(keys.len());
@@ -949,7 +993,39 @@ impl PlanBuilder<'_> {
 
     fn plan_distinct(&mut self, input: &Logical, columns: &[ColumnId], wanted: &Wanted) -> Result<Node> {
         let required = IdSet::of(columns.iter().copied());
-        let node = self.plan_node(input, &required, wanted)?;
+        let mark = self.outside.len();
+        let mut node = self.plan_node(input, &required, &Wanted::default())?;
+        let wants = !wanted.order.is_empty() || wanted.rows.is_some();
+        let is_unique = |node: &Node| node.unique.iter().any(|set| set.iter().all(|id| columns.contains(id)));
+        if wants && is_unique(&node) {
+            self.outside.truncate(mark);
+            node = self.plan_node(input, &required, wanted)?;
+        } else if !wanted.order.is_empty() {
+            // Rows that come in the order have equal ones side by side, and of a few only a few more are read.
+            let rows = node.rows();
+            let groups = columns.iter().map(|id| self.distinct_values(*id, rows)).product::<f64>();
+            let groups = groups.min(rows).max(1.0).round();
+            let goal = wanted.rows.map(|wanted| (wanted * rows / groups).max(1.0));
+            let goal = Wanted { order: wanted.order.clone(), rows: goal };
+            let whole = self.outside.len();
+            let sorted = self.plan_node(input, &required, &goal)?;
+            let covers = sorted.order.len() >= columns.len()
+                && sorted.order[..columns.len()].iter().all(|key| columns.contains(&key.id))
+                && sorted.is_sorted_by(&wanted.order);
+            let price = |node: &Node, order: &[OrderKey], hashed: bool| {
+                let (settings, input) = (self.settings(), node.plan.estimate);
+                let grouped = cost::aggregate(settings, input, columns.len(), 0, groups, hashed, input.width);
+                let price = self.price_of_wanted(grouped, order, wanted);
+                let own = u32::from(hashed && !settings.enable_hashagg);
+                Price { disabled: price.disabled + own + self.disabled().count(&node.plan), ..price }
+            };
+            if covers && price(&sorted, &sorted.order, false).is_below(price(&node, &[], true)) {
+                self.outside.drain(mark..whole);
+                node = sorted;
+            } else {
+                self.outside.truncate(whole);
+            }
+        }
         // Rows that are unique already stay as they are.
         if node.unique.iter().any(|set| set.iter().all(|id| columns.contains(id))) {
             return Ok(node);
@@ -1043,13 +1119,13 @@ impl PlanBuilder<'_> {
         Ok(self.shape(node, columns))
     }
 
-    fn plan_append(&mut self, inputs: &SetInputs, required: &IdSet) -> Result<Node> {
+    fn plan_append(&mut self, inputs: &SetInputs, required: &IdSet, wanted: &Wanted) -> Result<Node> {
         let kept: Vec<usize> =
             (0..inputs.columns.len()).filter(|i| required.contains(inputs.columns[*i])).collect();
         let pick = |ids: &[ColumnId]| -> Vec<ColumnId> { kept.iter().map(|i| ids[*i]).collect() };
         let ids = pick(&inputs.columns);
         if let Some(set) = inputs.set {
-            return self.plan_relation_set(set, inputs, &pick);
+            return self.plan_relation_set(set, inputs, &pick, wanted);
         }
         let mut plans = Vec::with_capacity(inputs.inputs.len());
         let mut estimate = Estimate { width: self.width_of(&ids), ..Estimate::default() };
@@ -1065,12 +1141,89 @@ impl PlanBuilder<'_> {
         }
         estimate.total_cost += estimate.rows * self.settings().cpu_tuple_cost * 0.5;
         let columns = self.output_columns(&ids);
-        let plan = PhysicalPlan {
-            node: PlanNode::Append(AppendPlan { inputs: plans, guards: Vec::new() }),
-            columns,
-            estimate,
-        };
-        Ok(Node { plan, ids, order: Vec::new(), unique: Vec::new() })
+        let node = PlanNode::Append(AppendPlan { inputs: plans, guards: Vec::new(), merge: None });
+        let plan = PhysicalPlan { node, columns, estimate };
+        let node = Node { plan, ids, order: Vec::new(), unique: Vec::new() };
+        let parts: Vec<(&Logical, Vec<ColumnId>)> =
+            inputs.inputs.iter().map(|(plan, columns)| (plan, pick(columns))).collect();
+        self.or_in_order(node, &parts, &[], false, wanted)
+    }
+
+    /// Rows of several inputs one input after the other, or the same in the wanted order where that is cheaper: merged, or
+    /// by themselves when all rows of an input stand before those of the next (`follow`). `guards` are as in
+    /// [`AppendPlan`], of as many inputs.
+    pub(super) fn or_in_order(
+        &mut self,
+        node: Node,
+        inputs: &[(&Logical, Vec<ColumnId>)],
+        guards: &[Option<Expr>],
+        follow: bool,
+        wanted: &Wanted,
+    ) -> Result<Node> {
+        let positions: Option<Vec<usize>> =
+            wanted.order.iter().map(|key| node.ids.iter().position(|id| *id == key.id)).collect();
+        let Some(positions) = positions.filter(|positions| !positions.is_empty()) else { return Ok(node) };
+        // All rows of several inputs are sorted faster than merged.
+        if !follow && wanted.rows.is_none() {
+            return Ok(node);
+        }
+        let mark = self.outside.len();
+        let mut plans = Vec::with_capacity(inputs.len());
+        let mut sorts = 0;
+        for (plan, columns) in inputs {
+            let order: Vec<OrderKey> = positions
+                .iter()
+                .zip(&wanted.order)
+                .map(|(position, key)| OrderKey { id: columns[*position], ..*key })
+                .collect();
+            let required = IdSet::of(columns.iter().copied());
+            let own = Wanted { order, rows: wanted.rows };
+            let mut planned = self.plan_node(plan, &required, &own)?;
+            if !planned.is_sorted_by(&own.order) {
+                let keys: Vec<Ordering> = own.order.iter().map(|key| self.ordering(key)).collect();
+                planned = self.add_sort(planned, &keys, wanted.rows)?;
+                sorts += 1;
+            }
+            plans.push(self.shape(planned, columns));
+        }
+        let estimates: Vec<Estimate> = plans.iter().map(|plan| plan.estimate).collect();
+        let settings = self.settings();
+        let width = node.plan.estimate.width;
+        let mut estimate = cost::merge_append(settings, &estimates, width);
+        if follow && let Some(first) = estimates.first() {
+            estimate.startup_cost = first.startup_cost;
+            estimate.total_cost = estimates.iter().map(|input| input.total_cost).sum::<f64>()
+                + estimate.rows * settings.cpu_tuple_cost * 0.5;
+        }
+        let count =
+            |plans: &[PhysicalPlan]| plans.iter().map(|plan| self.disabled().count(plan)).sum::<u32>();
+        let ordered = self.price_of_wanted(estimate, &wanted.order, wanted);
+        let ordered = Price { disabled: ordered.disabled + count(&plans), ..ordered };
+        let plain = self.price_of_wanted(node.plan.estimate, &node.order, wanted);
+        let plain = Price { disabled: plain.disabled + self.disabled().count(&node.plan), ..plain };
+        if sorts == plans.len() || !ordered.is_below(plain) {
+            self.outside.truncate(mark);
+            return Ok(node);
+        }
+        let keys = positions.iter().zip(&wanted.order).map(|(position, key)| SortKey {
+            expr: Expr::Column { index: *position, ty: self.columns[key.id].ty },
+            descending: key.descending,
+            nulls_first: key.nulls_first,
+        });
+        let merge = (!follow).then(|| keys.collect());
+        let inputs = plans.into_iter().map(Arc::new).collect();
+        let append = PlanNode::Append(AppendPlan { inputs, guards: guards.to_vec(), merge });
+        let plan = PhysicalPlan { node: append, columns: node.plan.columns.clone(), estimate };
+        Ok(Node { plan, order: wanted.order.clone(), ..node })
+    }
+
+    /// An order's key as an operator's.
+    fn ordering(&self, key: &OrderKey) -> Ordering {
+        Ordering {
+            expr: Expr::Column { index: key.id, ty: self.columns[key.id].ty },
+            descending: key.descending,
+            nulls_first: key.nulls_first,
+        }
     }
 
     fn plan_set_op(&mut self, kind: crate::physical::SetOpKind, inputs: &SetInputs) -> Result<Node> {
@@ -1296,6 +1449,28 @@ fn set_sort_limit(plan: &mut PhysicalPlan, limit: Option<&Expr>, offset: Option<
             project.input = Arc::new(input);
         }
         _ => {}
+    }
+}
+
+/// The inputs of a set with more conditions on its rows.
+pub(super) fn pushed_into(inputs: &SetInputs, predicates: &[Expr]) -> SetInputs {
+    let push = |(plan, ids): &(Logical, Vec<ColumnId>)| {
+        let renamed = predicates.iter().map(|predicate| {
+            predicate.clone().transform(&mut |node| match node {
+                Expr::Column { index, ty } => {
+                    let own = inputs.columns.iter().position(|id| *id == index);
+                    Expr::Column { index: own.map_or(index, |position| ids[position]), ty }
+                }
+                other => other,
+            })
+        });
+        let predicates = renamed.collect();
+        (Logical::Filter { input: Box::new(plan.clone()), predicates }, ids.clone())
+    };
+    SetInputs {
+        columns: inputs.columns.clone(),
+        inputs: inputs.inputs.iter().map(push).collect(),
+        set: inputs.set,
     }
 }
 

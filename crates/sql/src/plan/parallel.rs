@@ -203,7 +203,7 @@ impl Pass<'_> {
                 let own = plan.estimate.total_cost - plan.children()[0].estimate.total_cost;
                 Some(self.over(plan, &[&input.plan], input.workers, own))
             }
-            PlanNode::Append(_) if node_is_safe(plan) => {
+            PlanNode::Append(append) if append.merge.is_none() && node_is_safe(plan) => {
                 let inputs: Vec<&Partial> =
                     children.iter().map(|ways| ways.partial.as_ref()).collect::<Option<_>>()?;
                 let workers = inputs.iter().map(|input| input.workers).max()?;
@@ -509,6 +509,7 @@ fn is_replicable(plan: &PhysicalPlan) -> bool {
         | PlanNode::NestedLoop(_)
         | PlanNode::HashJoin(_)
         | PlanNode::Materialize(_)
+        | PlanNode::Memoize(_)
         | PlanNode::Limit(_)
         | PlanNode::Append(_) => true,
         _ => false,

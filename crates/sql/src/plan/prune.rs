@@ -3,8 +3,8 @@
 //! # How
 //! A condition on the partition key says of each partition whether it can have rows that satisfy it: the partition's values, or
 //! the ends of its range, are put into the condition, or the value that the condition fixes into the partition's own
-//! condition. What comes out holds no columns. It is computed at once, or, when it asks for parameters or for what
-//! a statement knows only when it runs, kept as a guard of the partition's scan.
+//! condition. What comes out holds no columns. It is computed at once, or, when it asks for parameters, for sub-queries
+//! or for rows of other items that a nested loop has at hand, kept as a guard of the partition's scan.
 //!
 //! # Not done
 //! Conditions on expressions that are not the key's own, and those that join partitions with other tables.
@@ -15,8 +15,8 @@ use ochre_catalog::RelationDescriptor;
 use ochre_expr::{EvalContext, Expr, Volatility, btree_comparison, eval_const};
 use ochre_types::{Datum, SqlType};
 
+use super::PlanBuilder;
 use super::index_match::{Operation, comparison_of, operation_of, strip_relabel};
-use super::{PlanBuilder, node::has_subplan};
 use crate::inherit::column_map;
 use crate::logical::{Logical, TableId};
 use crate::partition::{Bound, Detaching, Division, Edge, read_bound};
@@ -204,7 +204,15 @@ impl PlanBuilder<'_> {
         let Some(guards) = self.guards(&used.table, &predicates) else { return Verdict::Read };
         let mut asked = Vec::new();
         for guard in guards {
-            let open = guard.any(|node| matches!(node, Expr::Parameter { .. } | Expr::SessionValue { .. }));
+            let open = guard.any(|node| {
+                matches!(
+                    node,
+                    Expr::Parameter { .. }
+                        | Expr::SessionValue { .. }
+                        | Expr::SubPlan { .. }
+                        | Expr::Correlated { .. }
+                )
+            });
             if open || guard.volatility() != Volatility::Immutable {
                 asked.push(guard);
                 continue;
@@ -216,12 +224,19 @@ impl PlanBuilder<'_> {
                 Ok(_) => return Verdict::Skip,
             }
         }
-        if asked.is_empty() { Verdict::Read } else { Verdict::Ask(Expr::and(asked)) }
+        if asked.is_empty() {
+            return Verdict::Read;
+        }
+        Verdict::Ask(Expr::and(asked).transform(&mut |node| match node {
+            Expr::Correlated { slot, ty } => Expr::Column { index: slot, ty },
+            other => other,
+        }))
     }
 
-    /// A condition over a table's positions; `None` when it reads anything else, or may not be asked twice.
+    /// A condition over a table's positions; `None` when it may not be asked twice, or asks a subquery for each row. What it
+    /// reads of other items' rows, which is known before the table is read, stands there as `Correlated`, by its id.
     fn own_condition(&self, predicate: &Expr, table: TableId) -> Option<Expr> {
-        if has_subplan(predicate) || predicate.volatility() == Volatility::Volatile {
+        if self.has_row_subplan(predicate) || predicate.volatility() == Volatility::Volatile {
             return None;
         }
         let columns = &self.tables[table].columns;
@@ -231,11 +246,15 @@ impl PlanBuilder<'_> {
                 _ => None,
             })
         };
-        if predicate.columns().into_iter().any(|id| position(id).is_none()) {
+        let system = |id: usize| columns.iter().any(|(_, known)| *known == id) && position(id).is_none();
+        if predicate.columns().into_iter().any(system) {
             return None;
         }
         Some(predicate.clone().transform(&mut |node| match node {
-            Expr::Column { index, ty } => Expr::Column { index: position(index).unwrap_or(index), ty },
+            Expr::Column { index, ty } => match position(index) {
+                Some(position) => Expr::Column { index: position, ty },
+                None => Expr::Correlated { slot: index, ty },
+            },
             other => other,
         }))
     }

@@ -8,11 +8,12 @@ use ochre_expr::Expr;
 
 use super::modify::{Presence, modify_estimate, returning_columns};
 use super::prune::Verdict;
-use super::{Node, PlanBuilder};
+use super::{Node, OrderKey, PlanBuilder, Wanted, agreeing};
 use crate::bind::{RowExpressionBinder, is_part_of_index, referenced_key, references_to};
+use crate::idset::IdSet;
 use crate::inherit::{ColumnMap, column_map, mapped};
 use crate::logical::{ColumnId, Logical, Modify, SetInputs, TableId, TableUse, TargetRules};
-use crate::partition::{Detaching, routes};
+use crate::partition::{Bound, Detaching, Division, routes};
 use crate::physical::{
     AppendPlan, Assignment, CommandKind, ConflictAction, DeletePlan, Estimate, InsertPlan, InsertRouting,
     LeafInsert, LeavingRows, MarkedSet, ModifySetPart, ModifySetPlan, PartPlan, PhysicalPlan, PlanNode,
@@ -35,6 +36,7 @@ impl PlanBuilder<'_> {
         set: TableId,
         inputs: &SetInputs,
         pick: &dyn Fn(&[ColumnId]) -> Vec<ColumnId>,
+        wanted: &Wanted,
     ) -> Result<Node> {
         let ids = pick(&inputs.columns);
         let mut scanned = Vec::new();
@@ -49,6 +51,8 @@ impl PlanBuilder<'_> {
         let mut guards = Vec::with_capacity(scanned.len());
         let mut plans = Vec::with_capacity(scanned.len());
         let mut estimate = Estimate { width: self.width_of(&ids), ..Estimate::default() };
+        let parts: Vec<(&Logical, Vec<ColumnId>)> =
+            scanned.iter().map(|((plan, columns), _)| (plan, pick(columns))).collect();
         for (number, ((plan, columns), guard)) in scanned.into_iter().enumerate() {
             guards.push(match guard {
                 Some(guard) => Some(self.resolve(&guard, &[])?),
@@ -70,22 +74,82 @@ impl PlanBuilder<'_> {
             plans.push(Arc::new(planned));
         }
         let columns = self.output_columns(&ids);
-        let plan = match plans.len() {
-            0 => return Ok(self.no_rows(ids)),
-            1 if guards[0].is_none() => Arc::unwrap_or_clone(plans.remove(0)),
-            _ => {
-                estimate.total_cost += estimate.rows * self.settings().cpu_tuple_cost * 0.5;
-                if guards.iter().all(Option::is_none) {
-                    guards.clear();
-                }
-                PhysicalPlan {
-                    node: PlanNode::Append(AppendPlan { inputs: plans, guards }),
-                    columns,
-                    estimate,
-                }
+        if plans.is_empty() {
+            return Ok(self.no_rows(ids));
+        }
+        if let ([(plan, columns)], None) = (parts.as_slice(), &guards[0]) {
+            if wanted.order.is_empty() && wanted.rows.is_none() {
+                let plan = Arc::unwrap_or_clone(plans.remove(0));
+                return Ok(Node { plan, ids, order: Vec::new(), unique: Vec::new() });
             }
+            let order: Option<Vec<OrderKey>> = wanted
+                .order
+                .iter()
+                .map(|key| {
+                    let position = ids.iter().position(|id| *id == key.id)?;
+                    Some(OrderKey { id: columns[position], ..*key })
+                })
+                .collect();
+            let goal = Wanted { order: order.unwrap_or_default(), rows: wanted.rows };
+            let node = self.plan_node(plan, &IdSet::of(columns.iter().copied()), &goal)?;
+            let order = wanted.order[..agreeing(&node.order, &goal.order)].to_vec();
+            return Ok(Node { plan: self.shape(node, columns), ids, order, unique: Vec::new() });
+        }
+        estimate.total_cost += estimate.rows * self.settings().cpu_tuple_cost * 0.5;
+        if guards.iter().all(Option::is_none) {
+            guards.clear();
+        }
+        let append = AppendPlan { inputs: plans, guards: guards.clone(), merge: None };
+        let plan = PhysicalPlan { node: PlanNode::Append(append), columns, estimate };
+        let node = Node { plan, ids, order: Vec::new(), unique: Vec::new() };
+        match self.in_order_of_bounds(set, &parts, &node.ids, inputs, wanted) {
+            Some(false) => self.or_in_order(node, &parts, &guards, true, wanted),
+            Some(true) => {
+                let (mut parts, mut guards) = (parts, guards);
+                parts.reverse();
+                guards.reverse();
+                self.or_in_order(node, &parts, &guards, true, wanted)
+            }
+            None => self.or_in_order(node, &parts, &guards, false, wanted),
+        }
+    }
+
+    /// Whether the inputs, one after the other, give an order that begins with a key of partitions by range: all rows of a
+    /// partition stand before those of the next, and none has a null key. True when that is the order from the last one on.
+    fn in_order_of_bounds(
+        &self,
+        set: TableId,
+        parts: &[(&Logical, Vec<ColumnId>)],
+        ids: &[ColumnId],
+        inputs: &SetInputs,
+        wanted: &Wanted,
+    ) -> Option<bool> {
+        let first = wanted.order.first()?;
+        let root = &self.tables[set].table;
+        let detaching = Detaching::of_transaction(self.settings().snapshot);
+        let division = Division::of(self.planner.catalog, root, detaching).ok()?;
+        let ([Expr::Column { index: key, .. }], true) =
+            (division.keys.as_slice(), root.kind == RelationKind::PartitionedTable)
+        else {
+            return None;
         };
-        Ok(Node { plan, ids, order: Vec::new(), unique: Vec::new() })
+        // The key's column among those of the inputs.
+        let (_, own) =
+            self.tables[set].columns.iter().find(|(column, _)| *column == ScanColumn::Table(*key))?;
+        if *own != first.id || !ids.contains(own) || !inputs.columns.contains(own) {
+            return None;
+        }
+        let mut last = None;
+        for (plan, _) in parts {
+            let table = self.tables[table_of(plan)?].table.oid;
+            let at = division.partitions.iter().position(|partition| partition.table.oid == table)?;
+            let by_range = matches!(division.partitions[at].bound, Bound::Range { .. });
+            if !by_range || last.is_some_and(|last| at <= last) {
+                return None;
+            }
+            last = Some(at);
+        }
+        Some(first.descending)
     }
 
     /// How the rows of each relation of a set are brought up to date; `recheck` does it for the table that is named.

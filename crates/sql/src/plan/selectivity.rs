@@ -104,6 +104,15 @@ impl PlanBuilder<'_> {
         distinct.min(rows.max(1.0)).max(1.0)
     }
 
+    /// As [`PlanBuilder::distinct_values`], where something is known of the column.
+    pub(crate) fn known_distinct_values(&self, id: ColumnId, rows: f64) -> Option<f64> {
+        let (used, position) = self.column_of(id)?;
+        let column = &used.table.columns[position];
+        let is_known = column.statistics.as_deref().is_some_and(|statistics| statistics.distinct != 0.0)
+            || column.ty == SqlType::BOOL;
+        is_known.then(|| self.distinct_values(id, rows))
+    }
+
     /// The share of rows that satisfies all predicates.
     pub(crate) fn selectivity_of_all(&self, predicates: &[Expr], rows: f64) -> f64 {
         // Two bounds of one column are one range.
@@ -244,6 +253,7 @@ impl PlanBuilder<'_> {
                     _ => DEFAULT_MATCH,
                 };
             }
+            "text_starts_with" => return DEFAULT_MATCH,
             "arraycontains" | "arraycontained" => return DEFAULT_CONTAIN,
             "arrayoverlap" => return DEFAULT_OVERLAP,
             "jsonb_contains" | "jsonb_contained" | "jsonb_exists" | "jsonb_exists_any"

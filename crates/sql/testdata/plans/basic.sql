@@ -125,7 +125,7 @@ SELECT id FROM emp EXCEPT SELECT manager FROM emp;
 ----
 HashSetOp Except
   ->  Seq Scan on emp
-  ->  Seq Scan on emp
+  ->  Seq Scan on emp emp_1
 
 SELECT name FROM dept d WHERE EXISTS (SELECT 1 FROM emp e WHERE e.dept = d.id);
 ----
@@ -156,7 +156,7 @@ Seq Scan on emp
   Filter: (salary > (InitPlan 1).col1)
   InitPlan 1
     ->  Aggregate
-          ->  Seq Scan on emp
+          ->  Seq Scan on emp emp_1
 
 WITH big AS (SELECT * FROM emp WHERE salary > 1000) SELECT * FROM big b1 JOIN big b2 ON b1.id = b2.manager;
 ----
@@ -416,7 +416,7 @@ SELECT name FROM emp WHERE salary > ANY (SELECT salary FROM emp WHERE dept = 2);
 Seq Scan on emp
   Filter: (ANY (salary > (InitPlan 1).col1))
   InitPlan 1
-    ->  Index Scan using emp_dept_idx on emp
+    ->  Index Scan using emp_dept_idx on emp emp_1
           Index Cond: (dept = 2)
 
 SELECT name FROM emp WHERE (dept = 3 OR dept IN (4, 5)) AND (id = 1 OR name = 'x');
@@ -426,3 +426,176 @@ Bitmap Heap Scan on emp
   Filter: ((id = 1) OR (name = 'x'::text))
   ->  Bitmap Index Scan on emp_dept_idx
         Index Cond: (dept = ANY ('{3,4,5}'::integer[]))
+
+SELECT * FROM emp WHERE id = (SELECT 5);
+----
+Index Scan using emp_pkey on emp
+  Index Cond: (id = (InitPlan 1).col1)
+  InitPlan 1
+    ->  Result
+
+SELECT * FROM emp WHERE id = (SELECT max(id) FROM dept WHERE city = 'Oslo');
+----
+Index Scan using emp_pkey on emp
+  Index Cond: (id = (InitPlan 1).col1)
+  InitPlan 1
+    ->  Aggregate
+          ->  Seq Scan on dept
+                Filter: (city = 'Oslo'::text)
+
+SELECT * FROM emp WHERE id = ANY (ARRAY(SELECT id FROM dept));
+----
+Index Scan using emp_pkey on emp
+  Index Cond: (id = ANY ((InitPlan 1).col1))
+  InitPlan 1
+    ->  Seq Scan on dept
+
+DELETE FROM emp WHERE id = (SELECT max(id) FROM dept);
+----
+Delete on emp
+  ->  Index Scan using emp_pkey on emp
+        Index Cond: (id = (InitPlan 1).col1)
+        InitPlan 1
+          ->  Aggregate
+                ->  Seq Scan on dept
+
+SELECT * FROM emp WHERE EXISTS (SELECT 1 FROM dept) AND id < 10;
+----
+Result
+  One-Time Filter: (InitPlan 1).col1
+  InitPlan 1
+    ->  Seq Scan on dept
+  ->  Seq Scan on emp
+        Filter: (id < 10)
+
+SELECT e.name FROM emp e JOIN dept d ON e.dept = d.id WHERE EXISTS (SELECT 1 FROM orders);
+----
+Result
+  One-Time Filter: (InitPlan 1).col1
+  InitPlan 1
+    ->  Seq Scan on orders
+  ->  Hash Join
+        Hash Cond: (e.dept = d.id)
+        ->  Seq Scan on emp e
+        ->  Hash
+              ->  Seq Scan on dept d
+
+SELECT * FROM emp WHERE (id, dept) > (9000, 3) ORDER BY id, dept LIMIT 5;
+----
+Limit
+  ->  Incremental Sort
+        Sort Key: id, dept
+        Presorted Key: id
+        ->  Index Scan using emp_pkey on emp
+              Index Cond: (id >= 9000)
+              Filter: (ROW(id, dept) > ROW(9000, 3))
+
+SELECT * FROM emp ORDER BY dept, salary LIMIT 3;
+----
+Limit
+  ->  Incremental Sort
+        Sort Key: dept, salary
+        Presorted Key: dept
+        ->  Index Scan using emp_dept_idx on emp
+
+SELECT * FROM emp ORDER BY id, name LIMIT 3;
+----
+Limit
+  ->  Incremental Sort
+        Sort Key: id, name
+        Presorted Key: id
+        ->  Index Scan using emp_pkey on emp
+
+SELECT * FROM customer c JOIN orders o ON o.customer = c.id ORDER BY o.id LIMIT 5;
+----
+Limit
+  ->  Nested Loop
+        ->  Index Scan using orders_pkey on orders o
+        ->  Memoize
+              Cache Key: o.customer
+              Cache Mode: logical
+              ->  Index Scan using customer_pkey on customer c
+                    Index Cond: (id = o.customer)
+
+SELECT * FROM customer c LEFT JOIN orders o ON o.customer = c.id ORDER BY c.id LIMIT 5;
+----
+Limit
+  ->  Nested Loop Left Join
+        ->  Index Scan using customer_pkey on customer c
+        ->  Index Scan using orders_customer_idx on orders o
+              Index Cond: (customer = c.id)
+
+SELECT * FROM orders o JOIN customer c ON o.customer = c.id LIMIT 5;
+----
+Limit
+  ->  Nested Loop
+        ->  Seq Scan on customer c
+        ->  Index Scan using orders_customer_idx on orders o
+              Index Cond: (customer = c.id)
+
+SELECT c.id, o.id FROM customer c JOIN orders o ON o.customer = c.id JOIN item i ON i.order_id = o.id ORDER BY c.id LIMIT 5;
+----
+Limit
+  ->  Nested Loop
+        ->  Merge Join
+              Merge Cond: (o.customer = c.id)
+              ->  Index Scan using orders_customer_idx on orders o
+              ->  Index Only Scan using customer_pkey on customer c
+        ->  Index Only Scan using item_order_id_idx on item i
+              Index Cond: (order_id = o.id)
+
+SELECT id, count(*) FROM orders GROUP BY id ORDER BY id LIMIT 5;
+----
+Limit
+  ->  GroupAggregate
+        Group Key: id
+        ->  Index Only Scan using orders_pkey on orders
+
+SELECT DISTINCT customer FROM orders ORDER BY customer LIMIT 5;
+----
+Limit
+  ->  Unique
+        ->  Index Only Scan using orders_customer_idx on orders
+
+SELECT * FROM (SELECT * FROM emp UNION ALL SELECT * FROM emp) q ORDER BY id LIMIT 5;
+----
+Limit
+  ->  Merge Append
+        Sort Key: emp.id
+        ->  Index Scan using emp_pkey on emp
+        ->  Index Scan using emp_pkey on emp emp_1
+
+SELECT * FROM customer WHERE id IN (SELECT customer FROM orders WHERE id < 100);
+----
+Hash Right Semi Join
+  Hash Cond: (orders.customer = customer.id)
+  ->  Seq Scan on orders
+        Filter: (id < 100)
+  ->  Hash
+        ->  Seq Scan on customer
+
+SELECT d.name, q.n FROM emp e JOIN dept d ON d.id = e.dept, LATERAL (SELECT count(*) AS n FROM orders o WHERE o.customer = e.dept) q;
+----
+Nested Loop
+  ->  Nested Loop
+        ->  Seq Scan on dept d
+        ->  Index Only Scan using emp_dept_idx on emp e
+              Index Cond: (dept = d.id)
+  ->  Memoize
+        Cache Key: e.dept
+        Cache Mode: binary
+        ->  Aggregate
+              ->  Index Only Scan using orders_customer_idx on orders o
+                    Index Cond: (customer = e.dept)
+
+SELECT name FROM customer WHERE name ^@ 'Ab';
+----
+Index Only Scan using customer_name_idx on customer
+  Index Cond: ((name >= 'Ab'::text) AND (name < 'Ac'::text))
+  Filter: (name ^@ 'Ab'::text)
+
+SELECT name FROM customer WHERE name SIMILAR TO 'Ab%';
+----
+Index Only Scan using customer_name_idx on customer
+  Index Cond: ((name >= 'Ab'::text) AND (name < 'Ac'::text))
+  Filter: (name ~ '^(?:Ab.*)$'::text)
