@@ -5,7 +5,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use ochre_base::{Oid, Result};
-use ochre_types::{Column, Datum, Selection, SqlType};
+use ochre_types::{Column, Datum, Pace, Selection, SqlType};
 
 use crate::{EvalContext, SetCursor};
 
@@ -95,6 +95,14 @@ pub struct CallContext<'a, 'e> {
     pub result: SqlType,
     /// Whether the last argument is an array that was marked VARIADIC in the call of a function on VARIADIC "any".
     pub variadic_array: bool,
+}
+
+impl CallContext<'_, '_> {
+    /// When to look at whether to go on, for what works on values that may be large.
+    #[inline]
+    pub(crate) fn pace(&self) -> Pace<'_> {
+        Pace::from(self.eval.session.format(), 0)
+    }
 }
 
 /// Evaluates one row. Arguments of strict functions are never null.

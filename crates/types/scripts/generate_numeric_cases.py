@@ -2,7 +2,9 @@
 """Writes testdata/numeric.tsv: operations on numeric and a reference server's answers.
 
 usage: generate_numeric_cases.py PSQL_ARGUMENTS... > testdata/numeric.tsv
+       generate_numeric_cases.py --long PSQL_ARGUMENTS... > testdata/numeric_long.tsv
 """
+import decimal
 import random
 import subprocess
 import sys
@@ -69,8 +71,60 @@ def cases():
         yield "typmod", a, str(((p << 16) | (s & 0x7FF)) + 4), f"'{a}'::numeric::numeric({p},{s})"
 
 
+def digits(count, scale):
+    """A number of so many digits, so many of them behind the point."""
+    text = str(random.randint(1, 9)) + "".join(random.choice("0123456789") for _ in range(count - 1))
+    if scale:
+        text = text.rjust(scale + 1, "0")
+        text = text[:-scale] + "." + text[-scale:]
+    return text
+
+
+def long_cases():
+    """Roots, logarithms and products of numbers of very different lengths, and roots next to where rounding turns."""
+    decimal.getcontext().prec = 5000
+    one = lambda op, a: (op, a, "", f"{op}('{a}'::numeric)")
+    for count in [*range(1, 60, 3), 70, 90, 120, 150, 199, 200, 201, 300, 401, 500, 777, 1000]:
+        for scale in sorted({0, 1, random.randint(0, count), min(count + random.randint(0, 30), 1500)}):
+            yield one("sqrt", digits(count, scale))
+    for count in [1, 2, 5, 17, 40, 100, 333]:
+        root = decimal.Decimal(digits(count, 0))
+        for square in (root * root, root * root + 1, root * root - 1):
+            yield one("sqrt", format(square, "f"))
+        root = decimal.Decimal(digits(count, min(count, 30)))
+        yield one("sqrt", format(root * root, "f"))
+    # The root of these lies in the middle between two that show, or next to it.
+    for count in [1001, 1017]:
+        root = decimal.Decimal(digits(count, 1000) + "5")
+        last = decimal.Decimal(1).scaleb(-2002)
+        for square in (root * root, root * root - last, root * root + last):
+            yield one("sqrt", format(square, "f"))
+    for count in [1, 2, 3, 5, 9, 16, 17, 30, 60, 100, 250, 600, 1500]:
+        for scale in sorted({0, random.randint(0, count), min(count + 5, 900)}):
+            yield one("ln", digits(count, scale))
+            a, b = digits(random.randint(2, 40), random.choice([0, 0, 3])), digits(count, scale)
+            yield "log", a, b, f"log('{a}'::numeric, '{b}'::numeric)"
+    for a in ["0.9", "1.1", "0.99999999999999999999", "1.00000000000000000000000001", "0.5", "2", "10", "0." + "0" * 299 + "1",
+              "1" + "0" * 300, "0." + "0" * 999 + "1", "33" + "0" * 1998]:
+        yield one("ln", a)
+        yield one("sqrt", a)
+    for a in ["0.1", "1", "-1", "10", "-20.5", "123.456", "-345.6", "1000", "2500.25", digits(40, 39), digits(200, 199)]:
+        yield one("exp", a)
+    for a, b in [("1.0000001", "12345.5"), ("2", "0.5"), ("99999.99999", "300"), ("1.1", "1000"), ("0.999", "-2000"), ("7", "-33"),
+                 ("10", "-40.25"), (digits(60, 20), "17"), (digits(30, 29), "2.75")]:
+        yield "power", a, b, f"power('{a}'::numeric, '{b}'::numeric)"
+    for one_count, other_count in [(190, 190), (192, 192), (193, 200), (400, 200), (400, 1000), (780, 780), (1000, 193), (2000, 2000)]:
+        a, b = digits(one_count, 0), digits(other_count, 3)
+        yield "mul", a, b, f"'{a}'::numeric * '{b}'::numeric"
+        yield "div", a, b, f"'{a}'::numeric / '{b}'::numeric"
+
+
 def main():
-    rows = list(cases())
+    chosen = cases
+    if sys.argv[1:2] == ["--long"]:
+        del sys.argv[1]
+        chosen = long_cases
+    rows = list(chosen())
     script = ["create function pg_temp.try(q text) returns text language plpgsql as $$ declare r text; begin execute 'select (' || q || ')::text' into r; return r; "
               "exception when others then return '!' || sqlstate || ' ' || sqlerrm; end $$;"]
     for _, _, _, sql in rows:

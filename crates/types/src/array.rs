@@ -2,9 +2,10 @@
 
 use std::sync::{Arc, LazyLock};
 
+use ochre_base::Result;
 use smallvec::SmallVec;
 
-use crate::{Datum, SqlType};
+use crate::{Datum, Pace, SqlType};
 
 /// The most dimensions an array can have.
 pub const MAX_DIMENSIONS: usize = 6;
@@ -81,6 +82,16 @@ impl ArrayValue {
             position = position * dimension.length as usize + along as usize;
         }
         Some(position)
+    }
+
+    /// The same array, copied for as long as the statement may go on.
+    ///
+    /// # Errors
+    /// As [`Pace::look`].
+    pub fn copied(&self, pace: &mut Pace<'_>) -> Result<ArrayValue> {
+        let mut elements = Vec::with_capacity(self.elements.len());
+        pace.extend(self.elements.iter().cloned(), &mut elements)?;
+        Ok(ArrayValue { element: self.element, dimensions: self.dimensions.clone(), elements })
     }
 
     /// About how many bytes the array holds.

@@ -26,12 +26,13 @@ use crate::json;
 use crate::jsonb::{Json, JsonRef};
 use crate::range::{Range, range_subtype};
 use crate::{
-    Column, ColumnBuilder, ColumnValues, Datum, FormatContext, Numeric, PhysicalType, SqlType, oids, typmod,
+    Column, ColumnBuilder, ColumnValues, Datum, FormatContext, Numeric, Pace, PhysicalType, SqlType, oids,
+    typmod,
 };
 
 pub use binary::{decode_binary, encode_binary, encode_binary_at};
 pub(crate) use bits::{bit_length, resize as resize_bits};
-pub use bytea::{parse_bytea, print_bytea};
+pub use bytea::{parse_bytea, parse_bytea_escape, parse_hex, print_bytea};
 pub use floats::{parse_f32, parse_f64, print_f32, print_f64};
 pub(crate) use integers::print_padded;
 pub use integers::{parse_i16, parse_i32, parse_i64, print_i64, print_u64};
@@ -51,11 +52,14 @@ pub fn parse_text(ty: SqlType, text: &str, context: &FormatContext) -> Result<Da
         oids::FLOAT4 => return floats::parse_f32(text).map(Datum::Float32),
         oids::FLOAT8 => return floats::parse_f64(text).map(Datum::Float64),
         oids::TEXT | oids::UNKNOWN | oids::CSTRING | oids::REFCURSOR => return Ok(Datum::text(text)),
-        oids::NUMERIC => Datum::Numeric(Numeric::parse(text)?),
+        oids::NUMERIC => Datum::Numeric(Numeric::parse_with(text, || context.check_interrupts())?),
         oids::VARCHAR | oids::BPCHAR => Datum::text(text),
         oids::NAME => return Ok(Datum::text(simple::truncate_name(text))),
         oids::CHAR => return Ok(Datum::Char(simple::parse_char(text))),
-        oids::BYTEA => return bytea::parse_bytea(text).map(|bytes| Datum::Bytes(bytes.into())),
+        oids::BYTEA => {
+            let pace = &mut Pace::from(context, 0);
+            return bytea::parse_bytea(text, pace).map(|bytes| Datum::Bytes(bytes.into()));
+        }
         oids::UUID => return simple::parse_uuid(text).map(Datum::Uuid),
         oids::DATE => return datetime::parse_date(text, context).map(Datum::Int32),
         oids::TIME => Datum::Int64(datetime::parse_time(text, context)?),
@@ -67,7 +71,7 @@ pub fn parse_text(ty: SqlType, text: &str, context: &FormatContext) -> Result<Da
         oids::JSONB => {
             return Ok(Datum::Bytes(Json::parse(text, context)?.to_bytes_within(context)?.into()));
         }
-        oids::BIT | oids::VARBIT => Datum::Bytes(bits::parse(text, ty.oid == oids::BIT)?.into()),
+        oids::BIT | oids::VARBIT => Datum::Bytes(bits::parse(text, &mut Pace::from(context, 0))?.into()),
         oids::INET | oids::CIDR => {
             return network::parse(text, ty.oid == oids::CIDR).map(|bytes| Datum::Bytes(bytes.into()));
         }
@@ -264,7 +268,7 @@ fn print_byte_string(ty: SqlType, bytes: &[u8], context: &FormatContext, out: &m
                 datetime::print_timetz(time, out);
             }
         }
-        oids::BIT | oids::VARBIT => bits::print(bytes, out),
+        oids::BIT | oids::VARBIT => return bits::print(bytes, &mut Pace::from(context, 0), out),
         oids::INET | oids::CIDR => network::print(bytes, ty.oid == oids::CIDR, out),
         oids::MACADDR => network::print_mac(bytes, out),
         oids::ACLITEM => {
@@ -278,7 +282,7 @@ fn print_byte_string(ty: SqlType, bytes: &[u8], context: &FormatContext, out: &m
                 range.print(context, out)?;
             }
         }
-        _ => out.extend_from_slice(bytes),
+        _ => return Pace::from(context, 0).append(bytes, out),
     }
     Ok(())
 }

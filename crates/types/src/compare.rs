@@ -81,7 +81,12 @@ pub fn compare_arrays(a: &ArrayValue, b: &ArrayValue) -> Ordering {
         .into_iter()
         .find(|ordering| ordering.is_ne())
         .unwrap_or(Ordering::Equal)
-        .then_with(|| a.elements.len().cmp(&b.elements.len()))
+        .then_with(|| compare_shapes(a, b))
+}
+
+/// As [`compare_arrays`] where the elements tell no difference.
+pub fn compare_shapes(a: &ArrayValue, b: &ArrayValue) -> Ordering {
+    (a.elements.len().cmp(&b.elements.len()))
         .then_with(|| a.dimensions.len().cmp(&b.dimensions.len()))
         .then_with(|| {
             let lengths = |array: &ArrayValue| array.dimensions.iter().map(|d| d.length).collect::<Vec<_>>();

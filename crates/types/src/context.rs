@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use ochre_base::{Error, Oid, Result};
 
-use crate::SqlType;
 use crate::datetime::TimeZone;
+use crate::{Datum, SqlType};
 
 /// First half of `DateStyle`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -130,6 +130,8 @@ impl FormatContext {
 
 /// Bytes that are printed between two looks at whether to go on.
 const PIECE_BYTES: usize = 1 << 16;
+/// Bytes that are copied at once.
+const COPIED_BYTES: usize = 1 << 20;
 
 /// When somebody who prints, reads or changes what may be large looks at whether to go on: after every piece of some bytes.
 /// Either tells how long his text has become ([`Pace::look`]), or how much he has passed ([`Pace::advance`]).
@@ -174,7 +176,7 @@ impl<'a> Pace<'a> {
     ///
     /// # Errors
     /// As [`Pace::look`].
-    pub(crate) fn any_piece(&self, bytes: &[u8], wanted: impl Fn(&[u8]) -> bool) -> Result<bool> {
+    pub fn any_piece(&self, bytes: &[u8], wanted: impl Fn(&[u8]) -> bool) -> Result<bool> {
         for piece in bytes.chunks(PIECE_BYTES) {
             if wanted(piece) {
                 return Ok(true);
@@ -190,7 +192,7 @@ impl<'a> Pace<'a> {
     ///
     /// # Errors
     /// As [`Pace::look`].
-    pub(crate) fn look_at_once(&self) -> Result<()> {
+    pub fn look_at_once(&self) -> Result<()> {
         self.context.map_or(Ok(()), FormatContext::check_interrupts)
     }
 
@@ -200,11 +202,41 @@ impl<'a> Pace<'a> {
         self.context.map_or(Ok(()), FormatContext::check_interrupts)
     }
 
+    /// Appends bytes as they are. A copy is quick, but not that of a value as long as they may be.
+    ///
+    /// # Errors
+    /// As [`Pace::look`].
+    #[inline]
+    pub fn append(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<()> {
+        if bytes.len() <= COPIED_BYTES {
+            out.extend_from_slice(bytes);
+            return self.advance(bytes.len());
+        }
+        out.reserve(bytes.len());
+        for piece in bytes.chunks(COPIED_BYTES) {
+            out.extend_from_slice(piece);
+            self.advance(piece.len())?;
+        }
+        Ok(())
+    }
+
+    /// Appends values.
+    ///
+    /// # Errors
+    /// As [`Pace::look`].
+    pub fn extend(&mut self, values: impl Iterator<Item = Datum>, out: &mut Vec<Datum>) -> Result<()> {
+        for value in values {
+            out.push(value);
+            self.advance(size_of::<Datum>())?;
+        }
+        Ok(())
+    }
+
     /// Appends bytes by pieces, each as `print` does it.
     ///
     /// # Errors
     /// As [`Pace::look`].
-    pub(crate) fn pieces(
+    pub fn pieces(
         &mut self,
         bytes: &[u8],
         out: &mut Vec<u8>,

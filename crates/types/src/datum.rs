@@ -70,6 +70,18 @@ impl Datum {
         })
     }
 
+    /// About how many bytes have to be read to compare the value, or copied to have it twice.
+    #[inline]
+    pub fn weight(&self) -> usize {
+        size_of::<Datum>()
+            + match self {
+                Datum::Bytes(bytes) => bytes.len(),
+                Datum::Array(array) => array.len() * size_of::<Datum>(),
+                Datum::Record(fields) => fields.len() * size_of::<Datum>(),
+                _ => 0,
+            }
+    }
+
     /// The boolean, if it is one.
     pub fn as_bool(&self) -> Option<bool> {
         if let Datum::Bool(value) = self { Some(*value) } else { None }

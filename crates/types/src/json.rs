@@ -4,12 +4,14 @@
 
 use ochre_base::{Error, Result, SqlState};
 
-use crate::FormatContext;
+use crate::{FormatContext, Pace};
 
 /// Levels of nesting that are read.
 const MAX_DEPTH: usize = 100_000;
 /// Tokens that are read between two looks at whether to go on.
 const TOKENS_AT_A_TIME: u32 = 1 << 12;
+/// Bytes that are passed between two such looks within a token.
+const RUN_BYTES: usize = 1 << 16;
 
 /// What is told of a JSON text as it is read.
 pub(crate) trait Handler {
@@ -85,13 +87,14 @@ enum Expect {
 
 struct Reader<'a> {
     text: &'a str,
+    pace: Pace<'a>,
     /// The token that was read last.
     start: usize,
     end: usize,
 }
 
 pub(crate) fn parse_with<H: Handler>(text: &str, handler: &mut H, context: &FormatContext) -> Result<()> {
-    let mut reader = Reader { text, start: 0, end: 0 };
+    let mut reader = Reader { text, pace: Pace::from(context, 0), start: 0, end: 0 };
     let mut tokens = 0u32;
     // Whether each open container is an object.
     let mut open: Vec<bool> = Vec::new();
@@ -171,10 +174,7 @@ impl Reader<'_> {
 
     fn token<H: Handler>(&mut self, decoded: &mut String) -> Result<Token> {
         let bytes = self.text.as_bytes();
-        self.start = self.end;
-        while matches!(bytes.get(self.start), Some(b' ' | b'\t' | b'\n' | b'\r')) {
-            self.start += 1;
-        }
+        self.start = self.run(self.end, |byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r'))?;
         self.end = self.start;
         let Some(first) = bytes.get(self.start) else { return Ok(Token::End) };
         self.end += 1;
@@ -195,8 +195,8 @@ impl Reader<'_> {
             }
             _ => {
                 // A word is as long as letters, digits and what is not ASCII go.
-                while bytes.get(self.end).is_some_and(|byte| is_word(*byte)) && is_word(*first) {
-                    self.end += 1;
+                if is_word(*first) {
+                    self.end = self.run(self.end, is_word)?;
                 }
                 while !self.text.is_char_boundary(self.end) {
                     self.end += 1;
@@ -211,20 +211,30 @@ impl Reader<'_> {
         })
     }
 
+    /// Where bytes of one kind end that begin at `from`.
+    #[inline]
+    fn run(&mut self, from: usize, kind: impl Fn(u8) -> bool) -> Result<usize> {
+        let mut at = from;
+        for piece in self.text.as_bytes()[from.min(self.text.len())..].chunks(RUN_BYTES) {
+            let length = piece.iter().position(|byte| !kind(*byte)).unwrap_or(piece.len());
+            at += length;
+            if length < RUN_BYTES {
+                break;
+            }
+            self.pace.advance(length)?;
+        }
+        Ok(at)
+    }
+
     fn number(&mut self) -> Result<()> {
         let bytes = self.text.as_bytes();
-        let digits = |mut at: usize| {
-            while bytes.get(at).is_some_and(u8::is_ascii_digit) {
-                at += 1;
-            }
-            at
-        };
+        let digits = |reader: &mut Self, at: usize| reader.run(at, |byte| byte.is_ascii_digit());
         let mut at = self.start + usize::from(bytes[self.start] == b'-');
-        let whole = digits(at);
+        let whole = digits(self, at)?;
         let mut valid = whole > at && (bytes[at] != b'0' || whole == at + 1);
         at = whole;
         if bytes.get(at) == Some(&b'.') {
-            let end = digits(at + 1);
+            let end = digits(self, at + 1)?;
             valid &= end > at + 1;
             at = end;
         }
@@ -233,15 +243,13 @@ impl Reader<'_> {
             if matches!(bytes.get(at), Some(b'+' | b'-')) {
                 at += 1;
             }
-            let end = digits(at);
+            let end = digits(self, at)?;
             valid &= end > at;
             at = end;
         }
         // What hangs on to a number spoils it.
         let tail = at;
-        while bytes.get(at).is_some_and(|byte| is_word(*byte)) {
-            at += 1;
-        }
+        at = self.run(at, is_word)?;
         self.end = at;
         if valid && tail == at { Ok(()) } else { Err(self.invalid_token()) }
     }
@@ -250,12 +258,11 @@ impl Reader<'_> {
         let bytes = self.text.as_bytes();
         loop {
             let run = self.end;
-            while bytes.get(self.end).is_some_and(|byte| !matches!(byte, b'"' | b'\\' | 0..0x20)) {
-                self.end += 1;
-            }
+            self.end = self.run(run, |byte| !matches!(byte, b'"' | b'\\' | 0..0x20))?;
             if H::WANTS_STRINGS {
                 decoded.push_str(&self.text[run..self.end]);
             }
+            self.pace.advance(1)?;
             match bytes.get(self.end) {
                 None => return Err(self.invalid_token()),
                 Some(b'"') => {
@@ -369,7 +376,7 @@ impl Reader<'_> {
         const SHOWN: usize = 50;
         let before = &self.text[..self.end];
         let line_start = before.rfind('\n').map_or(0, |at| at + 1);
-        let number = before.matches('\n').count() + 1;
+        let number = before.bytes().filter(|byte| *byte == b'\n').count() + 1;
         let mut from = line_start;
         if self.end - from > SHOWN {
             from = self.end - SHOWN;

@@ -87,7 +87,7 @@ impl Json {
     /// # Errors
     /// 22P02, 22P05, 54001.
     pub fn parse(text: &str, context: &FormatContext) -> Result<Json> {
-        let mut tree = Tree { stack: Vec::new(), root: Json::Null };
+        let mut tree = Tree { stack: Vec::new(), root: Json::Null, context };
         parse_with(text, &mut tree, context)?;
         Ok(tree.root)
     }
@@ -104,7 +104,7 @@ impl Json {
             }
             Json::String(text) => {
                 out.push(TAG_STRING);
-                out.extend_from_slice(text.as_bytes());
+                pace.pieces(text.as_bytes(), out, |piece, out| out.extend_from_slice(piece))?;
             }
             Json::Array(elements) => {
                 out.push(TAG_ARRAY);
@@ -165,9 +165,10 @@ fn encode_object(members: &[(String, Json)], pace: &mut Pace<'_>, out: &mut Vec<
 }
 
 /// Builds a [`Json`] from what the reader meets.
-struct Tree {
+struct Tree<'c> {
     stack: Vec<Level>,
     root: Json,
+    context: &'c FormatContext,
 }
 
 enum Level {
@@ -175,7 +176,7 @@ enum Level {
     Object(Vec<(String, Json)>, Option<String>),
 }
 
-impl Tree {
+impl Tree<'_> {
     fn put(&mut self, value: Json) {
         match self.stack.last_mut() {
             None => self.root = value,
@@ -185,7 +186,7 @@ impl Tree {
     }
 }
 
-impl Handler for Tree {
+impl Handler for Tree<'_> {
     const WANTS_STRINGS: bool = true;
 
     fn null(&mut self) {
@@ -197,7 +198,7 @@ impl Handler for Tree {
     }
 
     fn number(&mut self, text: &str) -> Result<()> {
-        let number = Numeric::parse(text)?;
+        let number = Numeric::parse_with(text, || self.context.check_interrupts())?;
         self.put(Json::Number(number));
         Ok(())
     }
@@ -288,6 +289,11 @@ impl<'a> JsonRef<'a> {
             (&TAG_STRING, rest) => std::str::from_utf8(rest).ok(),
             _ => None,
         }
+    }
+
+    /// The string's bytes, which were checked when it was made.
+    fn string_bytes(self) -> Option<&'a [u8]> {
+        self.bytes.split_first().and_then(|(tag, rest)| (*tag == TAG_STRING).then_some(rest))
     }
 
     /// Elements of an array or members of an object; 0 for scalars.
@@ -423,7 +429,7 @@ impl<'a> JsonRef<'a> {
                 out.extend_from_slice(if self.as_bool() == Some(true) { b"true" } else { b"false" })
             }
             JsonKind::Number => self.as_number().unwrap_or(Numeric::NAN).print(out),
-            JsonKind::String => print_long_string(self.as_str().unwrap_or_default(), pace, out)?,
+            JsonKind::String => print_long_string(self.string_bytes().unwrap_or_default(), pace, out)?,
             JsonKind::Array => {
                 out.push(b'[');
                 for (index, element) in self.elements().enumerate() {
@@ -440,7 +446,7 @@ impl<'a> JsonRef<'a> {
                     if index > 0 {
                         out.extend_from_slice(b", ");
                     }
-                    print_long_string(key, pace, out)?;
+                    print_long_string(key.as_bytes(), pace, out)?;
                     out.extend_from_slice(b": ");
                     deep(|| value.print_node(pace, out))?;
                 }
@@ -476,7 +482,7 @@ impl<'a> JsonRef<'a> {
             line(level + 1, out);
             let value = match self.member(index) {
                 Some((key, value)) => {
-                    print_long_string(key, pace, out)?;
+                    print_long_string(key.as_bytes(), pace, out)?;
                     out.extend_from_slice(b": ");
                     Some(value)
                 }
@@ -525,7 +531,7 @@ impl<'a> JsonRef<'a> {
         Ok(match kind {
             JsonKind::Null => Ordering::Equal,
             JsonKind::Bool => self.as_bool().cmp(&other.as_bool()),
-            JsonKind::String => self.as_str().cmp(&other.as_str()),
+            JsonKind::String => self.string_bytes().cmp(&other.string_bytes()),
             JsonKind::Number => match (self.as_number(), other.as_number()) {
                 (Some(a), Some(b)) => a.compare(&b),
                 (a, b) => a.is_some().cmp(&b.is_some()),
@@ -613,7 +619,7 @@ impl<'a> JsonRef<'a> {
             JsonKind::Null => out.push(1),
             JsonKind::String => {
                 out.push(2);
-                crate::key::push_escaped(self.as_str().unwrap_or_default().as_bytes(), out);
+                crate::key::push_escaped(self.string_bytes().unwrap_or_default(), out);
             }
             JsonKind::Number => {
                 out.push(3);
@@ -697,9 +703,13 @@ pub fn print_string(text: &str, out: &mut Vec<u8>) {
     out.push(b'"');
 }
 
-fn print_long_string(text: &str, pace: &mut Pace<'_>, out: &mut Vec<u8>) -> Result<()> {
+/// As [`print_string`], of what may be long.
+///
+/// # Errors
+/// As [`Pace::look`].
+pub fn print_long_string(text: &[u8], pace: &mut Pace<'_>, out: &mut Vec<u8>) -> Result<()> {
     out.push(b'"');
-    pace.pieces(text.as_bytes(), out, print_escaped)?;
+    pace.pieces(text, out, print_escaped)?;
     out.push(b'"');
     Ok(())
 }

@@ -46,9 +46,10 @@ pub use builder::ColumnBuilder;
 pub use bytes::SharedBytes;
 pub use codec::geometry;
 pub use codec::{
-    decode_binary, encode_binary, encode_binary_at, parse_bool, parse_bytea, parse_f32, parse_f64, parse_i16,
-    parse_i32, parse_i64, parse_text, parse_text_into, parse_type_name, parse_uuid, print_bytea, print_f32,
-    print_f64, print_i64, print_text, print_text_at, print_u64, print_uuid, to_text,
+    decode_binary, encode_binary, encode_binary_at, parse_bool, parse_bytea, parse_bytea_escape, parse_f32,
+    parse_f64, parse_hex, parse_i16, parse_i32, parse_i64, parse_text, parse_text_into, parse_type_name,
+    parse_uuid, print_bytea, print_f32, print_f64, print_i64, print_text, print_text_at, print_u64,
+    print_uuid, to_text,
 };
 pub use column::{ByteView, BytesValues, Column, ColumnValues};
 pub use compare::ValueOrder;
@@ -57,6 +58,7 @@ pub use datetime::TimeZone;
 pub use datum::Datum;
 pub use interval::Interval;
 pub use key::KeyOrder;
+pub use member_order::sorted_order;
 pub use numeric::Numeric;
 pub use partition_hash::{has_partition_hash, partition_hash};
 pub use row_shape::{

@@ -1,4 +1,4 @@
-//! The order of an object's members, worked out with a look now and then at whether to go on.
+//! The order of an object's members, and of other things, worked out with a look now and then at whether to go on.
 //!
 //! Runs of members are sorted, then merged in pairs until one is left. How much is compared between two looks is bounded
 //! by the bytes of keys, not by their number alone: a few of them may be all of a large value.
@@ -30,18 +30,47 @@ pub(crate) fn member_order<'k>(
 ) -> Result<Vec<u32>> {
     // Of equal keys the last stands first, and is the one kept. No two members are equal.
     let compare = |a: &u32, b: &u32| key_order(key(*a), key(*b)).then_with(|| b.cmp(a));
+    let mut order = sorted_order(count, |member| key(member).len(), compare, pace)?;
+    let mut watch = Watch { pace, bytes: 0 };
+    let mut kept: usize = 0;
+    for at in 0..count {
+        let member = order[at];
+        if let Some(last) = kept.checked_sub(1) {
+            watch.compared(key(order[last]).len(), key(member).len())?;
+            if key(order[last]) == key(member) {
+                continue;
+            }
+        }
+        order[kept] = member;
+        kept += 1;
+    }
+    order.truncate(kept);
+    Ok(order)
+}
+
+/// The numbers of `count` things in an order of theirs, which must not say of two that they are equal. `bytes` is about what
+/// of one has to be read to compare it.
+///
+/// # Errors
+/// Those of [`Pace::look`].
+pub fn sorted_order(
+    count: usize,
+    bytes: impl Fn(u32) -> usize,
+    compare: impl Fn(&u32, &u32) -> Ordering,
+    pace: &Pace<'_>,
+) -> Result<Vec<u32>> {
     let mut order: Vec<u32> = (0..count as u32).collect();
     let mut ends = Vec::new();
     let mut start = 0;
     while start < count {
-        let mut bytes = 0;
+        let mut sum = 0;
         let fits = |member: &&u32| {
-            bytes += key(**member).len();
-            bytes <= RUN_BYTES
+            sum += bytes(**member);
+            sum <= RUN_BYTES
         };
         let length = order[start..].iter().take(RUN_MEMBERS).take_while(fits).count();
         let end = start + length.max(1);
-        order[start..end].sort_unstable_by(compare);
+        order[start..end].sort_unstable_by(&compare);
         if end < count {
             pace.look_at_once()?;
         }
@@ -57,7 +86,7 @@ pub(crate) fn member_order<'k>(
         for pair in ends.chunks(2) {
             let (left, right) = order[start..pair[pair.len() - 1]].split_at(pair[0] - start);
             merge(left, right, &mut merged, |a, b| {
-                watch.compared(key(*a), key(*b))?;
+                watch.compared(bytes(*a), bytes(*b))?;
                 Ok(compare(a, b))
             })?;
             start += left.len() + right.len();
@@ -65,19 +94,6 @@ pub(crate) fn member_order<'k>(
         std::mem::swap(&mut order, &mut merged);
         ends = ends.chunks(2).map(|pair| pair[pair.len() - 1]).collect();
     }
-    let mut kept: usize = 0;
-    for at in 0..count {
-        let member = order[at];
-        if let Some(last) = kept.checked_sub(1) {
-            watch.compared(key(order[last]), key(member))?;
-            if key(order[last]) == key(member) {
-                continue;
-            }
-        }
-        order[kept] = member;
-        kept += 1;
-    }
-    order.truncate(kept);
     Ok(order)
 }
 
@@ -119,9 +135,8 @@ struct Watch<'a, 'p> {
 
 impl Watch<'_, '_> {
     #[inline]
-    fn compared(&mut self, a: &[u8], b: &[u8]) -> Result<()> {
-        // Keys of different lengths are told apart by these.
-        self.bytes += COMPARISON_BYTES + if a.len() == b.len() { a.len() } else { 0 };
+    fn compared(&mut self, a: usize, b: usize) -> Result<()> {
+        self.bytes += COMPARISON_BYTES + a.min(b);
         if self.bytes < BYTES_BETWEEN_LOOKS {
             return Ok(());
         }

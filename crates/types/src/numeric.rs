@@ -438,6 +438,14 @@ impl Numeric {
     /// # Errors
     /// 2201F where there is no real result, 22003 past the format's range.
     pub fn power(&self, exponent: &Numeric) -> Result<Numeric> {
+        self.power_with(exponent, || Ok(()))
+    }
+
+    /// As [`Numeric::power`], asking now and then whether to go on.
+    ///
+    /// # Errors
+    /// As [`Numeric::power`], and what `check` says.
+    pub fn power_with(&self, exponent: &Numeric, check: impl Fn() -> Result<()>) -> Result<Numeric> {
         let one = Numeric::ONE;
         if self.is_nan() || exponent.is_nan() {
             let is_one = self.compare(&one).is_eq() || exponent.signum() == 0 && !exponent.is_nan();
@@ -446,7 +454,7 @@ impl Numeric {
         if self.is_infinite() || exponent.is_infinite() {
             return self.power_special(exponent);
         }
-        Numeric::from_limbs(functions::power(&self.limbs(), &exponent.limbs())?)
+        Numeric::from_limbs(functions::power(&self.limbs(), &exponent.limbs(), &check)?)
     }
 
     fn power_special(&self, exponent: &Numeric) -> Result<Numeric> {
@@ -481,11 +489,11 @@ impl Numeric {
         Ok(if self.signum() < 0 && odd { Numeric::NEG_INFINITY } else { Numeric::POS_INFINITY })
     }
 
-    /// `sqrt()`.
+    /// `sqrt()`, asking now and then whether to go on.
     ///
     /// # Errors
-    /// 2201F for negative numbers.
-    pub fn sqrt(&self) -> Result<Numeric> {
+    /// 2201F for negative numbers, and what `check` says.
+    pub fn sqrt(&self, check: impl Fn() -> Result<()>) -> Result<Numeric> {
         if self.is_nan() || self.infinity_sign() == Some(Sign::Plus) {
             return Ok(self.clone());
         }
@@ -495,41 +503,41 @@ impl Numeric {
                 "cannot take square root of a negative number",
             ));
         }
-        Numeric::from_limbs(functions::sqrt(&self.limbs()))
+        Numeric::from_limbs(functions::sqrt(&self.limbs(), &check)?)
     }
 
-    /// `exp()`.
+    /// `exp()`, asking now and then whether to go on.
     ///
     /// # Errors
-    /// 22003 past the format's range.
-    pub fn exp(&self) -> Result<Numeric> {
+    /// 22003 past the format's range, and what `check` says.
+    pub fn exp(&self, check: impl Fn() -> Result<()>) -> Result<Numeric> {
         match self.kind() {
             Kind::NaN | Kind::Infinity { negative: false } => Ok(self.clone()),
             Kind::Infinity { negative: true } => Ok(Numeric::ZERO),
-            _ => Numeric::from_limbs(functions::exp(&self.limbs())?),
+            _ => Numeric::from_limbs(functions::exp(&self.limbs(), &check)?),
         }
     }
 
-    /// `ln()`.
+    /// `ln()`, asking now and then whether to go on.
     ///
     /// # Errors
-    /// 2201E for zero and below.
-    pub fn ln(&self) -> Result<Numeric> {
+    /// 2201E for zero and below, and what `check` says.
+    pub fn ln(&self, check: impl Fn() -> Result<()>) -> Result<Numeric> {
         match self.kind() {
             Kind::NaN | Kind::Infinity { negative: false } => Ok(self.clone()),
             Kind::Infinity { negative: true } => Err(Error::new(
                 SqlState::INVALID_ARGUMENT_FOR_LOGARITHM,
                 "cannot take logarithm of a negative number",
             )),
-            _ => Numeric::from_limbs(functions::ln(&self.limbs())?),
+            _ => Numeric::from_limbs(functions::ln(&self.limbs(), &check)?),
         }
     }
 
-    /// The logarithm of this number to a base: `log(base, self)`.
+    /// The logarithm of this number to a base: `log(base, self)`. Asks now and then whether to go on.
     ///
     /// # Errors
-    /// 2201E for zero and below, 22012 for base 1.
-    pub fn log(&self, base: &Numeric) -> Result<Numeric> {
+    /// 2201E for zero and below, 22012 for base 1, and what `check` says.
+    pub fn log(&self, base: &Numeric, check: impl Fn() -> Result<()>) -> Result<Numeric> {
         if self.is_nan() || base.is_nan() {
             return Ok(Numeric::NAN);
         }
@@ -549,7 +557,7 @@ impl Numeric {
                 },
             });
         }
-        Numeric::from_limbs(functions::log(&base.limbs(), &self.limbs())?)
+        Numeric::from_limbs(functions::log(&base.limbs(), &self.limbs(), &check)?)
     }
 
     /// `round(self, scale)`: half away from zero; a negative scale rounds before the point.

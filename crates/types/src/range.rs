@@ -23,7 +23,7 @@ use crate::codec::{parse_text, print_text};
 use crate::compare::{ValueOrder, compare_datums};
 use crate::key::{KeyOrder, decode_key, encode_key};
 use crate::store::{decode_field, encode_field};
-use crate::{Datum, FormatContext, SqlType, oids};
+use crate::{Datum, FormatContext, Pace, SqlType, oids};
 
 const EMPTY: u8 = 1;
 const LOWER_INFINITE: u8 = 2;
@@ -374,18 +374,18 @@ impl Range {
                 _ => Err(malformed("Junk after \"empty\" key word.")),
             };
         }
-        let mut reader = BoundReader { chars: trimmed.chars().peekable() };
+        let mut reader = BoundReader { chars: trimmed.chars().peekable(), pace: Pace::from(context, 0) };
         let end = || malformed("Unexpected end of input.");
         let lower_inclusive = match reader.chars.next() {
             Some('[') => true,
             Some('(') => false,
             _ => return Err(malformed("Missing left parenthesis or bracket.")),
         };
-        let lower = reader.bound().ok_or_else(end)?;
+        let lower = reader.bound()?.ok_or_else(end)?;
         if reader.chars.next() != Some(',') {
             return Err(malformed("Missing comma after lower bound."));
         }
-        let upper = reader.bound().ok_or_else(end)?;
+        let upper = reader.bound()?.ok_or_else(end)?;
         let upper_inclusive = match reader.chars.next() {
             Some(']') => true,
             Some(')') => false,
@@ -446,23 +446,26 @@ impl Range {
 /// Reads the bounds of a range's text.
 struct BoundReader<'a> {
     chars: std::iter::Peekable<std::str::Chars<'a>>,
+    pace: Pace<'a>,
 }
 
 impl BoundReader<'_> {
     /// The text of the next bound, quotes and backslashes taken off, `Some(None)` where nothing stands; `None` at the end
     /// of the input.
-    fn bound(&mut self) -> Option<Option<String>> {
-        if matches!(self.chars.peek()?, ',' | ')' | ']') {
-            return Some(None);
+    fn bound(&mut self) -> Result<Option<Option<String>>> {
+        if matches!(self.chars.peek(), Some(',' | ')' | ']')) {
+            return Ok(Some(None));
         }
         let mut value = String::new();
         let mut quoted = false;
-        loop {
-            match *self.chars.peek()? {
-                ',' | ')' | ']' | '(' | '[' if !quoted => return Some(Some(value)),
+        while let Some(c) = self.chars.peek() {
+            self.pace.advance(1)?;
+            match *c {
+                ',' | ')' | ']' | '(' | '[' if !quoted => return Ok(Some(Some(value))),
                 '\\' => {
                     self.chars.next();
-                    value.push(self.chars.next()?);
+                    let Some(escaped) = self.chars.next() else { return Ok(None) };
+                    value.push(escaped);
                 }
                 '"' => {
                     self.chars.next();
@@ -478,6 +481,7 @@ impl BoundReader<'_> {
                 }
             }
         }
+        Ok(None)
     }
 }
 

@@ -245,34 +245,39 @@ fn apply_matters(element: SqlType) -> bool {
 }
 
 /// The byte at which the character after the first `count` begins; `None` when there are no more than that.
-fn end_of_characters(text: &str, count: usize) -> Option<usize> {
+fn end_of_characters(text: &[u8], count: usize) -> Option<usize> {
     if text.len() <= count {
         return None;
     }
-    text.char_indices().nth(count).map(|(at, _)| at)
+    let firsts = text.iter().enumerate().filter(|(_, byte)| begins_character(**byte));
+    firsts.map(|(at, _)| at).nth(count)
+}
+
+fn begins_character(byte: u8) -> bool {
+    byte & 0xC0 != 0x80
 }
 
 fn fit_varchar(value: SharedBytes, length: i32, explicit: bool) -> Result<SharedBytes> {
-    let text = value.as_str();
+    let text = value.as_slice();
     match end_of_characters(text, length.max(0) as usize) {
         None => Ok(value),
-        Some(end) if explicit || text[end..].bytes().all(|byte| byte == b' ') => {
-            Ok(SharedBytes::new(&text.as_bytes()[..end]))
+        Some(end) if explicit || text[end..].iter().all(|byte| *byte == b' ') => {
+            Ok(SharedBytes::new(&text[..end]))
         }
         Some(_) => Err(too_long("character varying", length)),
     }
 }
 
 fn fit_bpchar(value: SharedBytes, length: i32, explicit: bool) -> Result<SharedBytes> {
-    let text = value.as_str();
+    let text = value.as_slice();
     if let Some(end) = end_of_characters(text, length.max(0) as usize) {
-        return if explicit || text[end..].bytes().all(|byte| byte == b' ') {
-            Ok(SharedBytes::new(&text.as_bytes()[..end]))
+        return if explicit || text[end..].iter().all(|byte| *byte == b' ') {
+            Ok(SharedBytes::new(&text[..end]))
         } else {
             Err(too_long("character", length))
         };
     }
-    let missing = length.max(0) as usize - text.chars().count();
+    let missing = length.max(0) as usize - text.iter().filter(|byte| begins_character(**byte)).count();
     if missing == 0 {
         return Ok(value);
     }
@@ -280,7 +285,7 @@ fn fit_bpchar(value: SharedBytes, length: i32, explicit: bool) -> Result<SharedB
         return Err(Error::new(SqlState::PROGRAM_LIMIT_EXCEEDED, "requested length too large"));
     }
     let mut padded = Vec::with_capacity(text.len() + missing);
-    padded.extend_from_slice(text.as_bytes());
+    padded.extend_from_slice(text);
     padded.resize(text.len() + missing, b' ');
     Ok(SharedBytes::from_vec(padded))
 }

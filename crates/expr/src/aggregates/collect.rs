@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use ochre_base::{Error, Result, SqlState};
-use ochre_types::{ArrayDimension, ArrayValue, Column, Datum, SqlType};
+use ochre_types::{ArrayDimension, ArrayValue, Column, Datum, Pace, SqlType};
 
 use super::Fold;
 use crate::EvalContext;
@@ -80,8 +80,11 @@ impl Fold for Strings {
         Ok(())
     }
 
-    fn result(&self, state: &Joined, _ctx: &EvalContext<'_>) -> Result<Datum> {
-        Ok(state.bytes.as_ref().map_or(Datum::Null, |bytes| Datum::text(&bytes[state.first_delimiter..])))
+    fn result(&self, state: &Joined, ctx: &EvalContext<'_>) -> Result<Datum> {
+        let Some(bytes) = &state.bytes else { return Ok(Datum::Null) };
+        let mut out = Vec::new();
+        Pace::from(ctx.session.format(), 0).append(&bytes[state.first_delimiter..], &mut out)?;
+        Ok(Datum::text(out))
     }
 }
 
@@ -105,11 +108,13 @@ impl Fold for Elements {
         Ok(())
     }
 
-    fn result(&self, state: &Vec<Datum>, _ctx: &EvalContext<'_>) -> Result<Datum> {
+    fn result(&self, state: &Vec<Datum>, ctx: &EvalContext<'_>) -> Result<Datum> {
         if state.is_empty() {
             return Ok(Datum::Null);
         }
-        Ok(Datum::Array(Arc::new(ArrayValue::vector(self.element.with_typmod(-1), state.clone()))))
+        let mut elements = Vec::with_capacity(state.len());
+        Pace::from(ctx.session.format(), 0).extend(state.iter().cloned(), &mut elements)?;
+        Ok(Datum::Array(Arc::new(ArrayValue::vector(self.element.with_typmod(-1), elements))))
     }
 }
 
@@ -140,11 +145,13 @@ impl Fold for Arrays {
         Ok(())
     }
 
-    fn result(&self, state: &Self::State, _ctx: &EvalContext<'_>) -> Result<Datum> {
+    fn result(&self, state: &Self::State, ctx: &EvalContext<'_>) -> Result<Datum> {
         let Some(first) = state.first() else { return Ok(Datum::Null) };
         let mut dimensions = first.dimensions.clone();
         dimensions.insert(0, ArrayDimension { length: state.len() as i32, lower: 1 });
-        let elements = state.iter().flat_map(|array| array.elements.iter().cloned()).collect();
+        let mut elements = Vec::with_capacity(state.len() * first.len());
+        let all = state.iter().flat_map(|array| array.elements.iter().cloned());
+        Pace::from(ctx.session.format(), 0).extend(all, &mut elements)?;
         Ok(Datum::Array(Arc::new(ArrayValue { element: first.element, dimensions, elements })))
     }
 }

@@ -146,7 +146,9 @@ impl Fold for Members {
         }
         let members = members.iter().filter(|(_, value)| !self.strict || !value.is_null());
         if self.binary {
+            let mut pace = Pace::from(format, 0);
             let member = |(key, value): &(Datum, Datum)| -> Result<(String, Json)> {
+                pace.advance(key.weight() + value.weight())?;
                 Ok((key_text(key, self.key, format)?, json_of(value, self.value, format)?))
             };
             let members = members.map(member).collect::<Result<_>>()?;

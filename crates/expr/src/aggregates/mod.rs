@@ -75,6 +75,20 @@ struct Grouped<F: Fold> {
     result: PhysicalType,
 }
 
+/// Bytes of a column whose rows are taken in some at a time, and how many those are.
+const LONG_BYTES: usize = 8 << 20;
+const LONG_ROWS: usize = 16;
+
+impl<F: Fold> Grouped<F> {
+    fn add(&mut self, groups: Groups<'_>, args: &[Arc<Column>], rows: Rows<'_>) -> Result<()> {
+        self.heap_bytes += match groups {
+            Groups::One(group) => self.fold.add_all(&mut self.states[group as usize], args, rows)?,
+            Groups::Each(groups) => self.fold.add_each(&mut self.states, groups, args, rows)?,
+        };
+        Ok(())
+    }
+}
+
 impl<F: Fold> AggregateState for Grouped<F> {
     fn grow(&mut self, groups: usize) {
         if groups > self.states.len() {
@@ -88,13 +102,20 @@ impl<F: Fold> AggregateState for Grouped<F> {
         args: &[Arc<Column>],
         rows: usize,
         selection: Option<&Selection>,
-        _ctx: &EvalContext<'_>,
+        ctx: &EvalContext<'_>,
     ) -> Result<()> {
         let selected = Rows::new(rows, selection);
-        self.heap_bytes += match groups {
-            Groups::One(group) => self.fold.add_all(&mut self.states[group as usize], args, selected)?,
-            Groups::Each(groups) => self.fold.add_each(&mut self.states, groups, args, selected)?,
-        };
+        let long = |arg: &Arc<Column>| arg.as_bytes().is_some_and(|_| arg.memory_bytes() > LONG_BYTES);
+        if rows == 1 || !args.iter().any(long) {
+            return self.add(groups, args, selected);
+        }
+        // Rows of long values may be many milliseconds a batch.
+        let mut positions = Vec::with_capacity(selected.len());
+        selected.each(|position| positions.push(position as u16));
+        for some in positions.chunks(LONG_ROWS) {
+            ctx.session.check_interrupts()?;
+            self.add(groups, args, Rows::Some(some))?;
+        }
         Ok(())
     }
 

@@ -148,7 +148,7 @@ impl Fold for Exact {
         Ok(())
     }
 
-    fn result(&self, state: &ExactMoments, _ctx: &EvalContext<'_>) -> Result<Datum> {
+    fn result(&self, state: &ExactMoments, ctx: &EvalContext<'_>) -> Result<Datum> {
         let least = if self.0.is_sample() { 2 } else { 1 };
         let Some((sum, squares)) = state.sums.as_ref().filter(|_| state.n >= least) else {
             return Ok(Datum::Null);
@@ -167,7 +167,7 @@ impl Fold for Exact {
             return Ok(Datum::Numeric(variance));
         }
         let scale = variance.scale().unwrap_or(0);
-        Ok(Datum::Numeric(variance.sqrt()?.round(scale)?))
+        Ok(Datum::Numeric(variance.sqrt(|| ctx.session.check_interrupts())?.round(scale)?))
     }
 }
 

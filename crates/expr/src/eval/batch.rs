@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ochre_base::{Result, limits};
 use ochre_types::{
-    Batch, Bitmap, Column, ColumnBuilder, ColumnValues, Datum, PhysicalType, Selection, SqlType,
+    Batch, Bitmap, Column, ColumnBuilder, ColumnValues, Datum, Pace, PhysicalType, Selection, SqlType,
 };
 use smallvec::SmallVec;
 
@@ -72,8 +72,9 @@ impl<'a, 'e> Evaluator<'a, 'e> {
             Expr::ScalarArrayOp { function, all, left, array, .. } => {
                 if let Expr::Constant { value: Datum::Array(array), .. } = &**array {
                     let column = self.eval(left, selection)?;
+                    let pace = &mut Pace::from(self.ctx.session.format(), 0);
                     if let Some(found) =
-                        array_op::search(function, *all, &column, array, self.rows(), selection)
+                        array_op::search(function, *all, &column, array, self.rows(), selection, pace)?
                     {
                         return Ok(found);
                     }

@@ -20,6 +20,7 @@ use ochre_types::{Batch, Column, Datum, Selection};
 use crate::{EvalContext, Expr};
 
 pub(crate) use call::{call_row, checked};
+pub(crate) use row::is_plain_text;
 pub(crate) use rows::Rows;
 pub(crate) use set::{DatumSet, RowSet};
 pub use set::{SetCursor, open_set};

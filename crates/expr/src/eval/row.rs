@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use ochre_base::{Error, Result, SqlState, limits};
 use ochre_types::{
-    ArrayDimension, ArrayValue, Datum, PhysicalType, SqlType, array::MAX_DIMENSIONS, compare, oids,
+    ArrayDimension, ArrayValue, Datum, Pace, PhysicalType, SqlType, array::MAX_DIMENSIONS, compare, oids,
     parse_text, typmod,
 };
 use smallvec::SmallVec;
@@ -213,7 +213,9 @@ impl RowEvaluator<'_, '_> {
         }
         let mut unknown = false;
         let mut args = [left.clone(), Datum::Null];
+        let mut pace = Pace::from(self.ctx.session.format(), 0);
         for element in &array.elements {
+            pace.advance(element.weight())?;
             args[1] = element.clone();
             match self.call_values(function, &args, &[left_type, array.element], SqlType::BOOL)?.as_bool() {
                 Some(value) if value != all => return Ok(Datum::Bool(value)),
@@ -236,6 +238,7 @@ impl RowEvaluator<'_, '_> {
                 "multidimensional arrays must have array expressions with matching dimensions",
             )
         };
+        let mut pace = Pace::from(self.ctx.session.format(), 0);
         let mut inner: Option<SmallVec<[ArrayDimension; 1]>> = None;
         let mut all = Vec::new();
         let mut count = 0;
@@ -252,7 +255,7 @@ impl RowEvaluator<'_, '_> {
                 Some(_) => {}
             }
             count += 1;
-            all.extend(value.elements.iter().cloned());
+            pace.extend(value.elements.iter().cloned(), &mut all)?;
         }
         let Some(inner) = inner else { return Ok(Datum::Array(Arc::new(ArrayValue::empty(element)))) };
         if inner.len() + 1 > MAX_DIMENSIONS {
@@ -338,7 +341,8 @@ impl RowEvaluator<'_, '_> {
     fn slice(&self, array: &Expr, bounds: &[(Option<Expr>, Option<Expr>)]) -> Result<Datum> {
         let Datum::Array(array) = self.eval(array)? else { return Ok(Datum::Null) };
         let Some(bounds) = self.bounds(bounds)? else { return Ok(Datum::Null) };
-        Ok(Datum::Array(Arc::new(subscript::slice(&array, &bounds))))
+        let pace = &mut Pace::from(self.ctx.session.format(), 0);
+        Ok(Datum::Array(Arc::new(subscript::slice(&array, &bounds, pace)?)))
     }
 
     fn assign(
@@ -357,7 +361,10 @@ impl RowEvaluator<'_, '_> {
         }
         let element = ty.element().ok_or_else(|| Error::internal("assignment into what is no array"))?;
         let array = match self.eval(array)? {
-            Datum::Array(array) => Arc::unwrap_or_clone(array),
+            Datum::Array(array) => match Arc::try_unwrap(array) {
+                Ok(array) => array,
+                Err(shared) => shared.copied(&mut Pace::from(self.ctx.session.format(), 0))?,
+            },
             _ => ArrayValue::empty(element),
         };
         let value = self.eval(value)?;
@@ -518,7 +525,8 @@ pub(super) fn run_subplan(
                 Ok(true)
             })?;
             let element = ty.element().ok_or_else(|| Error::internal("ARRAY(subquery) gives an array"))?;
-            functions::array_from_elements(element, elements, *of_arrays).map(Datum::Array)
+            let pace = &mut Pace::from(ctx.session.format(), 0);
+            functions::array_from_elements(element, elements, *of_arrays, pace).map(Datum::Array)
         }
         SubPlanKind::AnyAll { all, left: exprs, functions, op } => {
             if !*all
@@ -605,7 +613,7 @@ pub(super) fn session_value(kind: SessionValue, ty: SqlType, ctx: &EvalContext<'
 }
 
 /// Whether a type's text form is its bytes.
-pub(super) fn is_plain_text(ty: SqlType) -> bool {
+pub(crate) fn is_plain_text(ty: SqlType) -> bool {
     matches!(
         ty.oid,
         oids::TEXT
@@ -650,8 +658,12 @@ pub(crate) fn cast_value(
         CastKind::Array { kind, element } => {
             let Datum::Array(array) = value else { return Err(crate::errors::wrong_form("an array")) };
             let from = array.element;
-            let convert = |value: &Datum| cast_value(value.clone(), from, kind, *element, ctx);
-            let elements: Vec<Datum> = array.elements.iter().map(convert).collect::<Result<_>>()?;
+            let mut pace = Pace::from(ctx.session.format(), 0);
+            let mut elements = Vec::with_capacity(array.len());
+            for value in &array.elements {
+                pace.advance(value.weight())?;
+                elements.push(cast_value(value.clone(), from, kind, *element, ctx)?);
+            }
             Ok(Datum::Array(Arc::new(ArrayValue {
                 element: *element,
                 dimensions: array.dimensions.clone(),

@@ -1,7 +1,7 @@
 //! Reading elements and slices of arrays, and replacing them.
 
 use ochre_base::{Error, Result, SqlState};
-use ochre_types::{ArrayDimension, ArrayValue, Datum, array::MAX_DIMENSIONS};
+use ochre_types::{ArrayDimension, ArrayValue, Datum, Pace, array::MAX_DIMENSIONS};
 
 /// PostgreSQL's limit on the elements of an array.
 const MAX_ELEMENTS: i64 = 134_217_727;
@@ -39,9 +39,16 @@ pub(crate) fn assign_fixed_element(numbers: &[u8], indexes: &[i32], value: f64) 
 
 /// `array[bounds]`; bounds beyond the array are cut, an empty intersection is the empty array, missing trailing
 /// dimensions are whole. The result's lower bounds are 1.
-pub(crate) fn slice(array: &ArrayValue, bounds: &[(Option<i32>, Option<i32>)]) -> ArrayValue {
+///
+/// # Errors
+/// As [`Pace::look`].
+pub(crate) fn slice(
+    array: &ArrayValue,
+    bounds: &[(Option<i32>, Option<i32>)],
+    pace: &mut Pace<'_>,
+) -> Result<ArrayValue> {
     if array.dimensions.len() < bounds.len() || array.is_empty() {
-        return ArrayValue::empty(array.element);
+        return Ok(ArrayValue::empty(array.element));
     }
     let mut ranges: Vec<(usize, usize)> = Vec::with_capacity(array.dimensions.len());
     for (d, dimension) in array.dimensions.iter().enumerate() {
@@ -52,15 +59,15 @@ pub(crate) fn slice(array: &ArrayValue, bounds: &[(Option<i32>, Option<i32>)]) -
         let lower = lower.map_or(first, i64::from).max(first);
         let upper = upper.map_or(last, i64::from).min(last);
         if lower > upper {
-            return ArrayValue::empty(array.element);
+            return Ok(ArrayValue::empty(array.element));
         }
         ranges.push(((lower - first) as usize, (upper - lower + 1) as usize));
     }
     let mut elements = Vec::with_capacity(ranges.iter().map(|(_, length)| length).product());
-    copy_slice(array, &ranges, 0, 0, &mut elements);
+    copy_slice(array, &ranges, 0, 0, pace, &mut elements)?;
     let dimensions =
         ranges.iter().map(|(_, length)| ArrayDimension { length: *length as i32, lower: 1 }).collect();
-    ArrayValue { element: array.element, dimensions, elements }
+    Ok(ArrayValue { element: array.element, dimensions, elements })
 }
 
 fn copy_slice(
@@ -68,17 +75,15 @@ fn copy_slice(
     ranges: &[(usize, usize)],
     depth: usize,
     base: usize,
+    pace: &mut Pace<'_>,
     out: &mut Vec<Datum>,
-) {
+) -> Result<()> {
     let (start, length) = ranges[depth];
     let row = base * array.dimensions[depth].length as usize;
-    for i in start..start + length {
-        if depth + 1 == ranges.len() {
-            out.push(array.elements[row + i].clone());
-        } else {
-            copy_slice(array, ranges, depth + 1, row + i, out);
-        }
+    if depth + 1 == ranges.len() {
+        return pace.extend(array.elements[row + start..row + start + length].iter().cloned(), out);
     }
+    (start..start + length).try_for_each(|i| copy_slice(array, ranges, depth + 1, row + i, pace, out))
 }
 
 /// The array with one element replaced; a one-dimensional array grows to hold it.

@@ -37,6 +37,8 @@ pub(crate) struct Translation {
     pub preference: Preference,
     /// Uses back-references or look-around.
     pub needs_backtracking: bool,
+    /// About how many states an automaton of it has.
+    pub size: u64,
 }
 
 #[cold]
@@ -74,6 +76,7 @@ pub(crate) fn translate(pattern: &str, mut flags: Flags) -> Result<Translation> 
         quantifiers: 0,
         alternations: 0,
         depth: 0,
+        size: 0,
     };
     if flags.literal {
         translator.chars.clone().into_iter().for_each(|c| translator.literal(c));
@@ -130,7 +133,18 @@ struct Translator {
     quantifiers: usize,
     alternations: usize,
     depth: usize,
+    /// States of what has been translated, repetitions counted as often as they may be.
+    size: u64,
 }
+
+/// States for a byte, and for what joins and parts ways.
+const FEW_STATES: u64 = 3;
+/// For any character, or any but a few: its bytes are told apart by how many there are.
+const ANY_STATES: u64 = 12;
+/// For a class of characters that Unicode has scattered, at most.
+const CLASS_STATES: u64 = 1500;
+/// As [`CLASS_STATES`], of the digits of all scripts.
+const DIGIT_STATES: u64 = 150;
 
 /// Whether something prefers long matches (`Some(true)`), short ones, or has no preference.
 type Greed = Option<bool>;
@@ -162,6 +176,7 @@ impl Translator {
                 _ => Preference::First,
             },
             needs_backtracking: self.needs_backtracking,
+            size: self.size,
         }
     }
 
@@ -179,8 +194,20 @@ impl Translator {
         text.chars().enumerate().all(|(i, c)| self.chars.get(self.at + i) == Some(&c))
     }
 
+    /// A class of characters, on its own or in brackets.
+    fn class(&mut self, class: &str) {
+        self.size += match class {
+            "\\s" | "\\S" | "\\t\\p{Zs}" | "\\p{Cc}" | "0-9A-Fa-f" | "\\x00-\\x7f" => 2 * ANY_STATES,
+            "\\d" | "\\D" => DIGIT_STATES,
+            _ => CLASS_STATES,
+        };
+        self.out.push_str(class);
+    }
+
     /// A character that stands for itself.
     fn literal(&mut self, c: char) {
+        // Ignoring case, a character may be one of several.
+        self.size += FEW_STATES * c.len_utf8() as u64 * if self.flags.ignore_case { 2 } else { 1 };
         if c.is_ascii_punctuation() {
             self.out.push('\\');
             self.out.push(c);
@@ -198,6 +225,7 @@ impl Translator {
         }
         let mut greed = self.branch()?;
         while self.eat('|') {
+            self.size += FEW_STATES;
             self.alternations += 1;
             self.out.push('|');
             self.branch()?;
@@ -248,9 +276,12 @@ impl Translator {
 
     fn piece(&mut self) -> Result<Greed> {
         let start = self.out.len();
+        let size = self.size;
         let (own, quantifiable) = self.atom()?;
         self.skip_expanded();
         let Some((low, high)) = self.quantifier()? else { return Ok(own) };
+        let times = u64::from(high.unwrap_or(low + 1).max(1));
+        self.size = size.saturating_add((self.size - size + FEW_STATES).saturating_mul(times));
         if !quantifiable {
             return Err(invalid("quantifier operand invalid"));
         }
@@ -339,6 +370,7 @@ impl Translator {
                 Ok((None, true))
             }
             '.' => {
+                self.size += ANY_STATES;
                 self.out.push('.');
                 Ok((None, true))
             }
@@ -378,6 +410,7 @@ impl Translator {
         if self.peek() == Some('?') {
             return Err(invalid("quantifier operand invalid"));
         }
+        self.size += 2 * FEW_STATES;
         self.groups += 1;
         self.open_groups.push(self.groups);
         self.out.push('(');
@@ -412,7 +445,7 @@ impl Translator {
             return Ok((None, false));
         }
         if let Some(class) = class_escape(c) {
-            self.out.push_str(class);
+            self.class(class);
             return Ok((None, true));
         }
         if c.is_ascii_digit() && c != '0' {
@@ -495,6 +528,7 @@ impl Translator {
             return Ok(());
         }
         let negated = self.eat('^');
+        self.size += if negated { ANY_STATES } else { FEW_STATES };
         self.out.push_str(if negated { "[^" } else { "[" });
         if negated && self.flags.newline_stops {
             self.out.push_str("\\n");
@@ -511,7 +545,7 @@ impl Translator {
             if self.looking_at("[:") {
                 let name = self.named(':')?;
                 let class = class_name(&name).ok_or_else(|| invalid("invalid character class"))?;
-                self.out.push_str(class);
+                self.class(class);
                 empty = false;
                 continue;
             }
@@ -519,7 +553,7 @@ impl Translator {
                 && let Some(class) = self.chars.get(self.at + 1).copied().and_then(class_escape)
             {
                 self.at += 2;
-                self.out.push_str(class);
+                self.class(class);
                 empty = false;
                 continue;
             }
@@ -536,6 +570,7 @@ impl Translator {
             }
             self.literal(low);
             if high > low {
+                self.size += ANY_STATES;
                 self.out.push('-');
                 self.literal(high);
             }

@@ -3,18 +3,25 @@
 use std::cmp::Ordering;
 use std::sync::Arc;
 
-use ochre_base::{Error, Result, SqlState};
+use hashbrown::HashTable;
+use ochre_base::{Error, Result, SqlState, limits};
 use ochre_types::array::MAX_DIMENSIONS;
-use ochre_types::{ArrayDimension, ArrayValue, Datum, SqlType, compare};
+use ochre_types::{
+    ArrayDimension, ArrayValue, Batch, ColumnBuilder, Datum, Pace, PhysicalType, SqlType, ValueOrder,
+    compare, sorted_order,
+};
 
 use super::Implementations;
 use super::kernels::Arr;
-use crate::CallContext;
+use super::large::Fields;
 use crate::errors::wrong_form;
-use crate::eval::{DatumSet, RowSet};
+use crate::eval::{DatumSet, RowSet, SetCursor};
+use crate::{CallContext, EvalContext};
 
 /// The most elements of an array.
 const MAX_ELEMENTS: i64 = 134_217_727;
+/// Elements that are passed between two looks at whether to go on where each takes next to no time.
+const LOOKED_AT: usize = 1 << 12;
 
 pub(super) fn register(r: &mut Implementations) {
     shape(r);
@@ -97,7 +104,8 @@ fn fill(call: &CallContext<'_, '_>, value: &Datum, lengths: &Datum, lowers: Opti
         .enumerate()
         .map(|(i, length)| ArrayDimension { length: *length, lower: lower(i) })
         .collect();
-    let elements = vec![value.clone(); count as usize];
+    let mut elements = Vec::with_capacity(count as usize);
+    call.pace().extend(std::iter::repeat_n(value.clone(), count as usize), &mut elements)?;
     Ok(Datum::Array(Arc::new(ArrayValue { element, dimensions, elements })))
 }
 
@@ -118,8 +126,21 @@ fn too_many_dimensions(count: usize) -> Error {
 }
 
 /// Arrays in SQL's order: element by element, then number of elements, dimensions, bounds.
-fn order(args: &[Datum]) -> Result<Ordering> {
-    compare::try_compare(&args[0], &args[1])
+fn order(call: &CallContext<'_, '_>, args: &[Datum]) -> Result<Ordering> {
+    let (Datum::Array(a), Datum::Array(b)) = (&args[0], &args[1]) else {
+        return compare::try_compare(&args[0], &args[1]);
+    };
+    let by = a.element.order();
+    let records = a.element.physical == PhysicalType::Record;
+    let pace = &mut call.pace();
+    for (a, b) in a.elements.iter().zip(&b.elements) {
+        pace.advance(a.weight())?;
+        let order = if records { compare::try_compare(a, b)? } else { compare::compare_datums(a, b, by) };
+        if order.is_ne() {
+            return Ok(order);
+        }
+    }
+    Ok(compare::compare_shapes(a, b))
 }
 
 #[rustfmt::skip]
@@ -129,45 +150,123 @@ fn compare_arrays(r: &mut Implementations) {
         ("array_lt", "record_lt", Ordering::is_lt), ("array_le", "record_le", Ordering::is_le),
         ("array_gt", "record_gt", Ordering::is_gt), ("array_ge", "record_ge", Ordering::is_ge),
     ] {
-        r.row(array_source, move |_, args| Ok(Datum::Bool(holds(order(args)?))));
-        r.row(record_source, move |_, args| Ok(Datum::Bool(holds(order(args)?))));
+        r.row(array_source, move |call, args| Ok(Datum::Bool(holds(order(call, args)?))));
+        r.row(record_source, move |call, args| Ok(Datum::Bool(holds(order(call, args)?))));
     }
     for source in ["btarraycmp", "btrecordcmp"] {
-        r.row(source, |_, args| Ok(Datum::Int32(order(args)? as i32)));
+        r.row(source, |call, args| Ok(Datum::Int32(order(call, args)? as i32)));
     }
-    r.row("array_larger", |_, args| Ok(args[usize::from(order(args)?.is_lt())].clone()));
-    r.row("array_smaller", |_, args| Ok(args[usize::from(order(args)?.is_gt())].clone()));
-    r.f2::<Arr, Arr, bool>("arraycontains", |a, b| Ok(b.elements.iter().all(|e| has(a, e))));
-    r.f2::<Arr, Arr, bool>("arraycontained", |a, b| Ok(a.elements.iter().all(|e| has(b, e))));
-    r.f2::<Arr, Arr, bool>("arrayoverlap", |a, b| Ok(a.elements.iter().any(|e| has(b, e))));
+    r.row("array_larger", |call, args| Ok(args[usize::from(order(call, args)?.is_lt())].clone()));
+    r.row("array_smaller", |call, args| Ok(args[usize::from(order(call, args)?.is_gt())].clone()));
+    r.c2::<Arr, Arr, bool>("arraycontains", |call, a, b| contains(call, a, b));
+    r.c2::<Arr, Arr, bool>("arraycontained", |call, a, b| contains(call, b, a));
+    r.c2::<Arr, Arr, bool>("arrayoverlap", |call, a, b| {
+        // The table is made of the shorter one.
+        let (wanted, held) = if a.len() < b.len() { (b, a) } else { (a, b) };
+        let pace = &mut call.pace();
+        let known = Known::new(held, wanted.len(), pace)?;
+        for element in &wanted.elements {
+            if known.has(element, pace)? { return Ok(true); }
+        }
+        Ok(false)
+    });
 }
 
-/// Whether an element that is not null occurs; a null never does.
-fn has(array: &ArrayValue, wanted: &Datum) -> bool {
-    let order = array.element.order();
-    !wanted.is_null()
-        && array.elements.iter().any(|e| !e.is_null() && compare::equal_datums(e, wanted, order))
+/// Whether each element of another array occurs in this one.
+fn contains(call: &CallContext<'_, '_>, held: &ArrayValue, wanted: &ArrayValue) -> Result<bool> {
+    let pace = &mut call.pace();
+    let known = Known::new(held, wanted.len(), pace)?;
+    for element in &wanted.elements {
+        if !known.has(element, pace)? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Comparisons that are made rather than a table of hashes.
+const FEW_COMPARISONS: usize = 256;
+
+/// The elements of an array to be asked for. A null is never there. Values of one type that are equal hash alike, so a table
+/// of hashes and the comparison give what comparing with each would.
+struct Known<'a> {
+    array: &'a ArrayValue,
+    by: ValueOrder,
+    /// Positions by hash, one of each value; `None` where comparing with each is no work.
+    table: Option<HashTable<u32>>,
+}
+
+impl<'a> Known<'a> {
+    fn new(array: &'a ArrayValue, questions: usize, pace: &mut Pace<'_>) -> Result<Known<'a>> {
+        let mut known = Known { array, by: array.element.order(), table: None };
+        if array.len().saturating_mul(questions) > FEW_COMPARISONS && questions > 2 && array.len() > 2 {
+            let mut table = HashTable::with_capacity(array.len());
+            for (position, element) in array.elements.iter().enumerate() {
+                pace.advance(element.weight())?;
+                let hash = known.hash(element);
+                let same = |other: &u32| known.equal(*other, element);
+                if !element.is_null() && table.find(hash, same).is_none() {
+                    table.insert_unique(hash, position as u32, |other| {
+                        known.hash(&array.elements[*other as usize])
+                    });
+                }
+            }
+            known.table = Some(table);
+        }
+        Ok(known)
+    }
+
+    fn hash(&self, value: &Datum) -> u64 {
+        compare::hash_datum(value, self.by, 0)
+    }
+
+    fn equal(&self, position: u32, value: &Datum) -> bool {
+        compare::equal_datums(&self.array.elements[position as usize], value, self.by)
+    }
+
+    fn has(&self, wanted: &Datum, pace: &mut Pace<'_>) -> Result<bool> {
+        if wanted.is_null() {
+            return Ok(false);
+        }
+        if let Some(table) = &self.table {
+            pace.advance(wanted.weight())?;
+            return Ok(table.find(self.hash(wanted), |position| self.equal(*position, wanted)).is_some());
+        }
+        for element in &self.array.elements {
+            pace.advance(element.weight())?;
+            if !element.is_null() && compare::equal_datums(element, wanted, self.by) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
 }
 
 #[rustfmt::skip]
 fn combine(r: &mut Implementations) {
     r.row("array_append", |call, args| {
         let element = element_type(call, &args[0], 1);
-        let mut base = flat(&args[0], element)?;
-        let lower = base.dimensions.first().map_or(1, |d| d.lower);
-        base.elements.push(args[1].clone());
-        Ok(one_dimension(base, lower))
+        let base = flat(&args[0])?;
+        let lower = base.and_then(|base| base.dimensions.first()).map_or(1, |d| d.lower);
+        let known = base.map_or(&[][..], |base| &base.elements);
+        let mut elements = Vec::with_capacity(known.len() + 1);
+        call.pace().extend(known.iter().cloned(), &mut elements)?;
+        elements.push(args[1].clone());
+        Ok(one_dimension(element, elements, lower))
     });
     r.row("array_prepend", |call, args| {
         let element = element_type(call, &args[1], 0);
-        let mut base = flat(&args[1], element)?;
-        let lower = base.dimensions.first().map_or(1, |d| d.lower);
-        base.elements.insert(0, args[0].clone());
-        Ok(one_dimension(base, lower))
+        let base = flat(&args[1])?;
+        let lower = base.and_then(|base| base.dimensions.first()).map_or(1, |d| d.lower);
+        let known = base.map_or(&[][..], |base| &base.elements);
+        let mut elements = Vec::with_capacity(known.len() + 1);
+        elements.push(args[0].clone());
+        call.pace().extend(known.iter().cloned(), &mut elements)?;
+        Ok(one_dimension(element, elements, lower))
     });
-    r.row("array_cat", |_, args| match (&args[0], &args[1]) {
+    r.row("array_cat", |call, args| match (&args[0], &args[1]) {
         (Datum::Null, other) | (other, Datum::Null) => Ok(other.clone()),
-        (a, b) => Ok(Datum::Array(concatenate(array(a)?, array(b)?)?)),
+        (a, b) => Ok(Datum::Array(concatenate(array(a)?, array(b)?, &mut call.pace())?)),
     });
 }
 
@@ -179,9 +278,10 @@ fn element_type(call: &CallContext<'_, '_>, value: &Datum, other: usize) -> SqlT
     }
 }
 
-fn flat(value: &Datum, element: SqlType) -> Result<ArrayValue> {
+/// An array without dimensions or with one.
+fn flat(value: &Datum) -> Result<Option<&ArrayValue>> {
     match value {
-        Datum::Null => Ok(ArrayValue::empty(element)),
+        Datum::Null => Ok(None),
         value => {
             let array = array(value)?;
             if array.dimensions.len() > 1 {
@@ -190,20 +290,21 @@ fn flat(value: &Datum, element: SqlType) -> Result<ArrayValue> {
                     "argument must be empty or one-dimensional array",
                 ));
             }
-            Ok(ArrayValue::clone(array))
+            Ok(Some(array))
         }
     }
 }
 
-fn one_dimension(mut array: ArrayValue, lower: i32) -> Datum {
-    let length = array.elements.len() as i32;
-    array.dimensions.clear();
-    array.dimensions.push(ArrayDimension { length, lower });
+fn one_dimension(element: SqlType, elements: Vec<Datum>, lower: i32) -> Datum {
+    let mut array = ArrayValue::vector(element, elements);
+    if let Some(dimension) = array.dimensions.first_mut() {
+        dimension.lower = lower;
+    }
     Datum::Array(Arc::new(array))
 }
 
 /// `a || b`: along the first dimension; an array of one dimension less is one more element.
-fn concatenate(a: &Arc<ArrayValue>, b: &Arc<ArrayValue>) -> Result<Arc<ArrayValue>> {
+fn concatenate(a: &Arc<ArrayValue>, b: &Arc<ArrayValue>, pace: &mut Pace<'_>) -> Result<Arc<ArrayValue>> {
     if a.is_empty() {
         return Ok(b.clone());
     }
@@ -235,41 +336,52 @@ fn concatenate(a: &Arc<ArrayValue>, b: &Arc<ArrayValue>) -> Result<Arc<ArrayValu
         Ordering::Equal => a.dimensions[0].length + b.dimensions[0].length,
         _ => dimensions[0].length + 1,
     };
-    let elements: Vec<Datum> = a.elements.iter().chain(&b.elements).cloned().collect();
-    if elements.len() as i64 > MAX_ELEMENTS {
+    if (a.len() + b.len()) as i64 > MAX_ELEMENTS {
         return Err(too_large());
     }
+    let mut elements = Vec::with_capacity(a.len() + b.len());
+    pace.extend(a.elements.iter().chain(&b.elements).cloned(), &mut elements)?;
     Ok(Arc::new(ArrayValue { element: a.element, dimensions, elements }))
 }
 
 #[rustfmt::skip]
 fn search(r: &mut Implementations) {
-    r.row("array_position", |_, args| position(&args[0], &args[1], None));
-    r.row("array_position_start", |_, args| position(&args[0], &args[1], Some(&args[2])));
-    r.row("array_positions", |_, args| {
+    r.row("array_position", |call, args| position(call, &args[0], &args[1], None));
+    r.row("array_position_start", |call, args| position(call, &args[0], &args[1], Some(&args[2])));
+    r.row("array_positions", |call, args| {
         let Datum::Array(array) = &args[0] else { return Ok(Datum::Null) };
         only_one_dimension(array, "searching for elements in multidimensional arrays is not supported")?;
         let lower = array.dimensions.first().map_or(1, |d| d.lower);
-        let found = array.elements.iter().enumerate().filter(|(_, e)| same(array, e, &args[1]));
-        let places = found.map(|(i, _)| Datum::Int32(lower + i as i32)).collect();
+        let pace = &mut call.pace();
+        let mut places = Vec::new();
+        for (i, element) in array.elements.iter().enumerate() {
+            pace.advance(element.weight())?;
+            if same(array, element, &args[1]) { places.push(Datum::Int32(lower + i as i32)); }
+        }
         Ok(Datum::Array(Arc::new(ArrayValue::vector(SqlType::INT4, places))))
     });
-    r.row("array_remove", |_, args| {
+    r.row("array_remove", |call, args| {
         let Datum::Array(array) = &args[0] else { return Ok(Datum::Null) };
         only_one_dimension(array, "removing elements from multidimensional arrays is not supported")?;
-        let kept: Vec<Datum> = array.elements.iter().filter(|e| !same(array, e, &args[1])).cloned().collect();
+        let pace = &mut call.pace();
+        let mut kept = Vec::new();
+        for element in &array.elements {
+            pace.advance(element.weight())?;
+            if !same(array, element, &args[1]) { kept.push(element.clone()); }
+        }
         if kept.len() == array.len() { return Ok(args[0].clone()); }
         let lower = array.dimensions.first().map_or(1, |d| d.lower);
-        if kept.is_empty() { return Ok(Datum::Array(Arc::new(ArrayValue::empty(array.element)))); }
-        Ok(one_dimension(ArrayValue::vector(array.element, kept), lower))
+        Ok(one_dimension(array.element, kept, lower))
     });
-    r.row("array_replace", |_, args| {
+    r.row("array_replace", |call, args| {
         let Datum::Array(array) = &args[0] else { return Ok(Datum::Null) };
-        let mut copy = ArrayValue::clone(array);
-        for element in &mut copy.elements {
-            if same(array, element, &args[1]) { *element = args[2].clone(); }
+        let pace = &mut call.pace();
+        let mut elements = Vec::with_capacity(array.len());
+        for element in &array.elements {
+            pace.advance(element.weight())?;
+            elements.push(if same(array, element, &args[1]) { &args[2] } else { element }.clone());
         }
-        Ok(Datum::Array(Arc::new(copy)))
+        Ok(Datum::Array(Arc::new(ArrayValue { element: array.element, dimensions: array.dimensions.clone(), elements })))
     });
 }
 
@@ -288,7 +400,12 @@ fn only_one_dimension(array: &ArrayValue, message: &str) -> Result<()> {
     Ok(())
 }
 
-fn position(array: &Datum, wanted: &Datum, start: Option<&Datum>) -> Result<Datum> {
+fn position(
+    call: &CallContext<'_, '_>,
+    array: &Datum,
+    wanted: &Datum,
+    start: Option<&Datum>,
+) -> Result<Datum> {
     let Datum::Array(array) = array else { return Ok(Datum::Null) };
     only_one_dimension(array, "searching for elements in multidimensional arrays is not supported")?;
     let lower = array.dimensions.first().map_or(1, |d| d.lower);
@@ -300,8 +417,14 @@ fn position(array: &Datum, wanted: &Datum, start: Option<&Datum>) -> Result<Datu
         }
     };
     let skip = (i64::from(from) - i64::from(lower)).max(0) as usize;
-    let found = array.elements.iter().enumerate().skip(skip).find(|(_, e)| same(array, e, wanted));
-    Ok(found.map_or(Datum::Null, |(i, _)| Datum::Int32(lower + i as i32)))
+    let pace = &mut call.pace();
+    for (i, element) in array.elements.iter().enumerate().skip(skip) {
+        pace.advance(element.weight())?;
+        if same(array, element, wanted) {
+            return Ok(Datum::Int32(lower + i as i32));
+        }
+    }
+    Ok(Datum::Null)
 }
 
 /// Elements of one slice along the first dimension.
@@ -312,23 +435,25 @@ fn slice_length(array: &ArrayValue) -> usize {
 
 #[rustfmt::skip]
 fn reorder(r: &mut Implementations) {
-    r.f2::<Arr, i32, ArrayValue>("trim_array", |a, n| {
+    r.c2::<Arr, i32, ArrayValue>("trim_array", |call, a, n| {
         let length = a.dimensions.first().map_or(0, |d| d.length);
         if n < 0 || n > length {
             return Err(Error::new(SqlState::new("2202E"), format!("number of elements to trim must be between 0 and {length}")));
         }
-        let mut copy = ArrayValue::clone(a);
-        copy.elements.truncate(slice_length(a) * (length - n) as usize);
-        if copy.elements.is_empty() { return Ok(ArrayValue::empty(a.element)); }
-        if let Some(first) = copy.dimensions.first_mut() { *first = ArrayDimension { length: length - n, lower: 1 }; }
-        copy.dimensions.iter_mut().for_each(|d| d.lower = 1);
-        Ok(copy)
+        let kept = slice_length(a) * (length - n) as usize;
+        if kept == 0 { return Ok(ArrayValue::empty(a.element)); }
+        let mut elements = Vec::with_capacity(kept);
+        call.pace().extend(a.elements[..kept].iter().cloned(), &mut elements)?;
+        let mut dimensions = a.dimensions.clone();
+        if let Some(first) = dimensions.first_mut() { first.length = length - n; }
+        dimensions.iter_mut().for_each(|d| d.lower = 1);
+        Ok(ArrayValue { element: a.element, dimensions, elements })
     });
-    r.f1::<Arr, ArrayValue>("array_reverse", |a| {
-        let mut copy = ArrayValue::clone(a);
+    r.c1::<Arr, ArrayValue>("array_reverse", |call, a| {
         let length = slice_length(a).max(1);
-        copy.elements = a.elements.chunks(length).rev().flatten().cloned().collect();
-        Ok(copy)
+        let mut elements = Vec::with_capacity(a.len());
+        call.pace().extend(a.elements.chunks(length).rev().flatten().cloned(), &mut elements)?;
+        Ok(ArrayValue { element: a.element, dimensions: a.dimensions.clone(), elements })
     });
     r.c1::<Arr, ArrayValue>("array_shuffle", |call, a| shuffled(call, a, None));
     r.c2::<Arr, i32, ArrayValue>("array_sample", |call, a, n| {
@@ -338,22 +463,31 @@ fn reorder(r: &mut Implementations) {
         }
         shuffled(call, a, Some(n as usize))
     });
-    r.f1::<Arr, ArrayValue>("array_sort", |a| sorted(a, false, false));
-    r.f2::<Arr, bool, ArrayValue>("array_sort_order", |a, descending| sorted(a, descending, descending));
-    r.f3::<Arr, bool, bool, ArrayValue>("array_sort_order_nulls_first", |a, descending, nulls_first| sorted(a, descending, nulls_first));
+    r.c1::<Arr, ArrayValue>("array_sort", |call, a| sorted(call, a, false, false));
+    r.c2::<Arr, bool, ArrayValue>("array_sort_order", |call, a, descending| sorted(call, a, descending, descending));
+    r.c3::<Arr, bool, bool, ArrayValue>("array_sort_order_nulls_first", |call, a, descending, nulls_first| sorted(call, a, descending, nulls_first));
 }
 
 fn shuffled(call: &CallContext<'_, '_>, a: &ArrayValue, keep: Option<usize>) -> Result<ArrayValue> {
     let length = slice_length(a).max(1);
-    let mut slices: Vec<&[Datum]> = a.elements.chunks(length).collect();
-    let keep = keep.unwrap_or(slices.len());
-    for i in 0..keep.min(slices.len()) {
-        let rest = slices.len() - i;
-        let chosen = i + (call.eval.session.random() * rest as f64) as usize;
-        let last = slices.len() - 1;
-        slices.swap(i, chosen.min(last));
+    let count = a.len().div_ceil(length);
+    let keep = keep.unwrap_or(count);
+    let pace = &mut call.pace();
+    let mut slices: Vec<u32> = Vec::with_capacity(count);
+    for first in (0..count).step_by(LOOKED_AT) {
+        slices.extend(first as u32..(first + LOOKED_AT).min(count) as u32);
+        pace.advance(LOOKED_AT)?;
     }
-    let elements: Vec<Datum> = slices.into_iter().take(keep).flatten().cloned().collect();
+    for i in 0..keep.min(count) {
+        pace.advance(size_of::<Datum>())?;
+        let rest = count - i;
+        let chosen = i + (call.eval.session.random() * rest as f64) as usize;
+        slices.swap(i, chosen.min(count - 1));
+    }
+    let mut elements = Vec::with_capacity(keep.min(count) * length);
+    let chosen = slices.into_iter().take(keep);
+    let of_slice = |slice: u32| a.elements.chunks(length).nth(slice as usize).unwrap_or_default();
+    pace.extend(chosen.flat_map(of_slice).cloned(), &mut elements)?;
     if elements.is_empty() {
         return Ok(ArrayValue::empty(a.element));
     }
@@ -365,34 +499,34 @@ fn shuffled(call: &CallContext<'_, '_>, a: &ArrayValue, keep: Option<usize>) -> 
     Ok(ArrayValue { element: a.element, dimensions, elements })
 }
 
-fn sorted(a: &ArrayValue, descending: bool, nulls_first: bool) -> Result<ArrayValue> {
+fn sorted(
+    call: &CallContext<'_, '_>,
+    a: &ArrayValue,
+    descending: bool,
+    nulls_first: bool,
+) -> Result<ArrayValue> {
     if a.dimensions.len() > 1 {
         return Err(Error::unsupported("sorting arrays of several dimensions"));
     }
-    let mut copy = a.clone();
     let by = a.element.order();
-    copy.elements.sort_by(|x, y| match (x.is_null(), y.is_null()) {
-        (true, true) => Ordering::Equal,
-        (true, false) => {
-            if nulls_first {
-                Ordering::Less
-            } else {
-                Ordering::Greater
+    let compare = |x: &u32, y: &u32| {
+        let (one, other) = (&a.elements[*x as usize], &a.elements[*y as usize]);
+        let order = match (one.is_null(), other.is_null()) {
+            (false, false) => {
+                let order = compare::compare_datums(one, other, by);
+                if descending { order.reverse() } else { order }
             }
-        }
-        (false, true) => {
-            if nulls_first {
-                Ordering::Greater
-            } else {
-                Ordering::Less
-            }
-        }
-        (false, false) => {
-            let order = compare::compare_datums(x, y, by);
-            if descending { order.reverse() } else { order }
-        }
-    });
-    Ok(copy)
+            // True is above false.
+            (one, other) if nulls_first => other.cmp(&one),
+            (one, other) => one.cmp(&other),
+        };
+        order.then_with(|| x.cmp(y))
+    };
+    let pace = &mut call.pace();
+    let order = sorted_order(a.len(), |i| a.elements[i as usize].weight(), compare, pace)?;
+    let mut elements = Vec::with_capacity(a.len());
+    pace.extend(order.iter().map(|i| a.elements[*i as usize].clone()), &mut elements)?;
+    Ok(ArrayValue { element: a.element, dimensions: a.dimensions.clone(), elements })
 }
 
 fn sets(r: &mut Implementations) {
@@ -401,53 +535,75 @@ fn sets(r: &mut Implementations) {
         let values = (0..array.len()).map(move |i| Ok(array.elements[i].clone()));
         Ok(Box::new(DatumSet::new(call.result.physical, values)))
     });
-    r.set("_pg_expandarray", |_, args| {
+    r.set("_pg_expandarray", |call, args| {
         let array = array(&args[0])?;
-        let rows = array.elements.iter().zip(1..).map(|(value, n)| vec![value.clone(), Datum::Int32(n)]);
+        let pace = &mut call.pace();
+        let mut rows = Vec::with_capacity(array.len());
+        for (value, n) in array.elements.iter().zip(1..) {
+            pace.advance(2 * size_of::<Datum>())?;
+            rows.push(vec![value.clone(), Datum::Int32(n)]);
+        }
         let value = array.element.physical;
-        let types = vec![value, ochre_types::PhysicalType::Int32];
-        Ok(Box::new(RowSet::new(types, rows.collect())))
+        Ok(Box::new(RowSet::new(vec![value, PhysicalType::Int32], rows)))
     });
     for source in ["generate_subscripts", "generate_subscripts_nodir"] {
         r.set(source, |call, args| {
             let array = array(&args[0])?;
             let wanted = args[1].as_i64().unwrap_or(0) as i32;
             let reverse = args.get(2) == Some(&Datum::Bool(true));
-            let subscripts: Vec<i32> =
-                dimension(array, wanted).map_or(Vec::new(), |d| (d.lower..d.lower + d.length).collect());
-            let in_order: Vec<i32> =
-                if reverse { subscripts.into_iter().rev().collect() } else { subscripts };
-            let values = in_order.into_iter().map(|subscript| Ok(Datum::Int32(subscript)));
+            let (lower, length) = dimension(array, wanted).map_or((0, 0), |d| (d.lower, d.length));
+            let values = (0..length)
+                .map(move |n| Ok(Datum::Int32(if reverse { lower + (length - 1 - n) } else { lower + n })));
             Ok(Box::new(DatumSet::new(call.result.physical, values)))
         });
     }
     for source in ["text_to_table", "text_to_table_null"] {
-        r.set(source, |_, args| {
-            let fields = match args[0].as_str() {
-                None => Vec::new(),
-                Some(text) => {
-                    super::text::split_fields(text, args[1].as_str(), args.get(2).and_then(Datum::as_str))
-                }
-            };
-            let rows = fields.into_iter().map(|field| vec![field]).collect();
-            Ok(Box::new(RowSet::new(vec![ochre_types::PhysicalType::Bytes], rows)))
+        r.set(source, |call, args| {
+            let fields = super::text::fields(&args[0], &args[1], args.get(2), &mut call.pace())?;
+            Ok(Box::new(FieldSet { fields }))
         });
+    }
+}
+
+/// The fields of a text, cut off as they are asked for.
+struct FieldSet {
+    fields: Option<Fields>,
+}
+
+impl SetCursor for FieldSet {
+    fn next_batch(&mut self, max_rows: usize, ctx: &EvalContext<'_>) -> Result<Option<Batch>> {
+        let Some(fields) = &mut self.fields else { return Ok(None) };
+        let pace = &mut Pace::from(ctx.session.format(), 0);
+        let mut builder = ColumnBuilder::new(PhysicalType::Bytes, 0);
+        while builder.len() < max_rows.min(limits::BATCH_ROWS)
+            && let Some(field) = fields.next(pace)?
+        {
+            builder.push(&field);
+        }
+        let rows = builder.len();
+        Ok((rows > 0).then(|| Batch::new(vec![Arc::new(builder.finish())], rows)))
     }
 }
 
 #[rustfmt::skip]
 fn records(r: &mut Implementations) {
-    r.row("pg_num_nulls", |call, args| Ok(count(call, args, true)));
-    r.row("pg_num_nonnulls", |call, args| Ok(count(call, args, false)));
+    r.row("pg_num_nulls", |call, args| count(call, args, true));
+    r.row("pg_num_nonnulls", |call, args| count(call, args, false));
 }
 
-fn count(call: &CallContext<'_, '_>, args: &[Datum], nulls: bool) -> Datum {
+fn count(call: &CallContext<'_, '_>, args: &[Datum], nulls: bool) -> Result<Datum> {
     let values = match args {
         [Datum::Array(array)] if call.variadic_array => &array.elements[..],
-        [Datum::Null] if call.variadic_array => return Datum::Null,
+        [Datum::Null] if call.variadic_array => return Ok(Datum::Null),
         args => args,
     };
-    Datum::Int32(values.iter().filter(|value| value.is_null() == nulls).count() as i32)
+    let pace = &mut call.pace();
+    let mut count = 0;
+    for values in values.chunks(LOOKED_AT) {
+        count += values.iter().filter(|value| value.is_null() == nulls).count();
+        pace.advance(size_of_val(values))?;
+    }
+    Ok(Datum::Int32(count as i32))
 }
 
 /// An array over elements, for ARRAY(subquery); of arrays, one of a dimension more.
@@ -455,6 +611,7 @@ pub(crate) fn from_elements(
     element: SqlType,
     elements: Vec<Datum>,
     of_arrays: bool,
+    pace: &mut Pace<'_>,
 ) -> Result<Arc<ArrayValue>> {
     // The vectors of the catalogs are elements, not dimensions.
     if !of_arrays || element.physical == ochre_types::PhysicalType::Array {
@@ -476,7 +633,7 @@ pub(crate) fn from_elements(
         if inner.dimensions != first.dimensions {
             return Err(subscript_error("cannot accumulate arrays of different dimensionality"));
         }
-        all.extend(inner.elements.iter().cloned());
+        pace.extend(inner.elements.iter().cloned(), &mut all)?;
     }
     dimensions.insert(0, ArrayDimension { length: elements.len() as i32, lower: 1 });
     Ok(Arc::new(ArrayValue { element: first.element, dimensions, elements: all }))

@@ -334,7 +334,7 @@ fn clocks(r: &mut Implementations) {
     r.row("clock_timestamp", |call, _| Ok(Datum::Int64(call.eval.session.clock_timestamp())));
     r.row("timeofday", |call, _| {
         let now = call.eval.session.clock_timestamp();
-        let text = super::formatting::timestamp_to_char(now, Some(zone(call)), "Dy Mon DD HH24:MI:SS.US YYYY TZ")?;
+        let text = super::formatting::timestamp_to_char(now, Some(zone(call)), "Dy Mon DD HH24:MI:SS.US YYYY TZ", &mut call.pace())?;
         Ok(Datum::text(text))
     });
 }

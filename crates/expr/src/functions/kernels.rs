@@ -162,9 +162,12 @@ impl Ret for String {
         Datum::text(self)
     }
     fn push(self, builder: &mut ColumnBuilder) {
-        builder.push_str(&self);
+        self.into_bytes().push(builder);
     }
 }
+
+/// A longer byte string becomes a buffer of the column as it is.
+const HANDED_OVER_BYTES: usize = 1 << 18;
 
 impl Ret for &'static str {
     const PHYSICAL: PhysicalType = PhysicalType::Bytes;
@@ -182,7 +185,11 @@ impl Ret for Vec<u8> {
         Datum::text(self)
     }
     fn push(self, builder: &mut ColumnBuilder) {
-        builder.push_bytes(&self);
+        if self.len() < HANDED_OVER_BYTES {
+            builder.push_bytes(&self);
+        } else {
+            builder.push(&self.into_datum());
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 
 use ochre_base::{Error, Oid, Result, SqlState};
-use ochre_types::{ArrayValue, Datum, SqlType, compare};
+use ochre_types::{ArrayValue, Datum, Pace, SqlType, compare};
 
 use super::Implementations;
 use super::integer::comparisons;
@@ -56,8 +56,8 @@ pub(super) fn register(r: &mut Implementations) {
         while !name.is_char_boundary(keep) { keep -= 1; }
         Ok(format!("{}{suffix}", &name[..keep]))
     });
-    r.f2::<Text, bool, ArrayValue>("parse_ident", |text, strict| {
-        let parts = parse_ident(text, strict)?.into_iter().map(Datum::text).collect();
+    r.c2::<Text, bool, ArrayValue>("parse_ident", |call, text, strict| {
+        let parts = parse_ident(text, strict, &mut call.pace())?.into_iter().map(Datum::text).collect();
         Ok(ArrayValue::vector(SqlType::TEXT, parts))
     });
 }
@@ -69,16 +69,18 @@ fn vector_order(a: &ArrayValue, b: &ArrayValue) -> Ordering {
 }
 
 /// The parts of a qualified identifier, quotes taken off; unquoted ones in lower case.
-fn parse_ident(text: &str, strict: bool) -> Result<Vec<String>> {
+fn parse_ident(text: &str, strict: bool, pace: &mut Pace<'_>) -> Result<Vec<String>> {
     let invalid = || invalid_parameter(format!("string is not a valid identifier: \"{text}\""));
     let mut parts = Vec::new();
     let mut rest = text.trim_start();
     let mut after_dot = false;
     loop {
+        pace.advance(size_of::<Datum>())?;
         if let Some(quoted) = rest.strip_prefix('"') {
             let mut name = String::new();
             let mut chars = quoted.char_indices().peekable();
             let end = loop {
+                pace.advance(1)?;
                 match chars.next() {
                     None => return Err(invalid().detail("String has unclosed double quotes.")),
                     Some((_, '"')) if chars.next_if(|(_, c)| *c == '"').is_some() => name.push('"'),

@@ -8,6 +8,7 @@ use ochre_types::{Datum, Numeric};
 use super::Implementations;
 use super::integer::int4_range;
 use super::kernels::Exact;
+use crate::CallContext;
 
 #[rustfmt::skip]
 pub(super) fn register(r: &mut Implementations) {
@@ -26,8 +27,8 @@ pub(super) fn register(r: &mut Implementations) {
     r.c2::<Numeric, Numeric, Numeric>("numeric_div", |call, a, b| a.div_with(b, || call.eval.session.check_interrupts()));
     r.c2::<Numeric, Numeric, Numeric>("numeric_div_trunc", |call, a, b| a.div_trunc(b, || call.eval.session.check_interrupts()));
     r.c2::<Numeric, Numeric, Numeric>("numeric_mod", |call, a, b| a.rem(b, || call.eval.session.check_interrupts()));
-    r.f2::<Numeric, Numeric, Numeric>("numeric_power", |a, b| a.power(b));
-    r.f2::<Numeric, Numeric, Numeric>("numeric_log", |base, a| a.log(base));
+    r.c2::<Numeric, Numeric, Numeric>("numeric_power", |call, a, b| a.power_with(b, || call.eval.session.check_interrupts()));
+    r.c2::<Numeric, Numeric, Numeric>("numeric_log", |call, base, a| a.log(base, || call.eval.session.check_interrupts()));
     r.c2::<Numeric, Numeric, Numeric>("numeric_gcd", |call, a, b| a.gcd(b, || call.eval.session.check_interrupts()));
     r.c2::<Numeric, Numeric, Numeric>("numeric_lcm", |call, a, b| a.lcm(b, || call.eval.session.check_interrupts()));
     r.f1::<Numeric, Numeric>("numeric_inc", |a| a.add(&Numeric::ONE));
@@ -37,15 +38,15 @@ pub(super) fn register(r: &mut Implementations) {
     r.f1::<Numeric, Numeric>("numeric_sign", |a| Ok(a.sign()));
     r.f1::<Numeric, Numeric>("numeric_ceil", |a| a.ceil());
     r.f1::<Numeric, Numeric>("numeric_floor", |a| a.floor());
-    r.f1::<Numeric, Numeric>("numeric_sqrt", |a| a.sqrt());
-    r.f1::<Numeric, Numeric>("numeric_exp", |a| a.exp());
-    r.f1::<Numeric, Numeric>("numeric_ln", |a| a.ln());
+    r.c1::<Numeric, Numeric>("numeric_sqrt", |call, a| a.sqrt(|| call.eval.session.check_interrupts()));
+    r.c1::<Numeric, Numeric>("numeric_exp", |call, a| a.exp(|| call.eval.session.check_interrupts()));
+    r.c1::<Numeric, Numeric>("numeric_ln", |call, a| a.ln(|| call.eval.session.check_interrupts()));
     r.f2::<Numeric, i32, Numeric>("numeric_round", |a, scale| a.round(scale));
     r.f2::<Numeric, i32, Numeric>("numeric_trunc", |a, scale| a.trunc(scale));
     r.f1::<Numeric, Numeric>("round(1700)", |a| a.round(0));
     r.f1::<Numeric, Numeric>("trunc(1700)", |a| a.trunc(0));
-    r.f1::<Numeric, Numeric>("log(1700)", |a| a.log(&Numeric::from_i64(10)));
-    r.f1::<Numeric, Numeric>("log10(1700)", |a| a.log(&Numeric::from_i64(10)));
+    r.c1::<Numeric, Numeric>("log(1700)", |call, a| a.log(&Numeric::from_i64(10), || call.eval.session.check_interrupts()));
+    r.c1::<Numeric, Numeric>("log10(1700)", |call, a| a.log(&Numeric::from_i64(10), || call.eval.session.check_interrupts()));
     r.f1::<Numeric, Option<i32>>("numeric_scale", |a| Ok(a.scale()));
     r.f1::<Numeric, Option<i32>>("numeric_min_scale", |a| Ok(a.min_scale()));
     r.f1::<Numeric, Numeric>("numeric_trim_scale", |a| Ok(a.trim_scale()));
@@ -56,7 +57,7 @@ pub(super) fn register(r: &mut Implementations) {
     r.f1::<Numeric, f32>("numeric_float4", |a| a.to_f32());
     r.f1::<Numeric, f64>("numeric_float8", |a| a.to_f64());
     r.f2::<Numeric, i32, Numeric>("numeric", |a, typmod| a.apply_typmod(typmod));
-    r.f4::<Numeric, Numeric, Numeric, i32, i32>("width_bucket_numeric", width_bucket);
+    r.c4::<Numeric, Numeric, Numeric, i32, i32>("width_bucket_numeric", width_bucket);
     r.row("width_bucket_array", |_, args| {
         let Datum::Array(thresholds) = &args[1] else { return Err(crate::errors::wrong_form("an array")) };
         if thresholds.dimensions.len() > 1 {
@@ -71,7 +72,13 @@ pub(super) fn register(r: &mut Implementations) {
     });
 }
 
-fn width_bucket(operand: &Numeric, low: &Numeric, high: &Numeric, count: i32) -> Result<i32> {
+fn width_bucket(
+    call: &CallContext<'_, '_>,
+    operand: &Numeric,
+    low: &Numeric,
+    high: &Numeric,
+    count: i32,
+) -> Result<i32> {
     let invalid =
         |message: &str| Error::new(SqlState::INVALID_ARGUMENT_FOR_WIDTH_BUCKET_FUNCTION, message.to_owned());
     if count <= 0 {
@@ -97,5 +104,5 @@ fn width_bucket(operand: &Numeric, low: &Numeric, high: &Numeric, count: i32) ->
         return count.checked_add(1).ok_or_else(int4_range);
     }
     let scaled = operand.sub(low)?.mul(&Numeric::from_i64(count.into()))?;
-    Ok(scaled.div_trunc(&high.sub(low)?, || Ok(()))?.to_i32()? + 1)
+    Ok(scaled.div_trunc(&high.sub(low)?, || call.eval.session.check_interrupts())?.to_i32()? + 1)
 }

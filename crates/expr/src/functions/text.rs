@@ -1,15 +1,22 @@
 //! Strings and byte strings: comparison, taking apart, putting together, quoting, encoding.
 
+use std::borrow::Cow;
 use std::cmp::Ordering;
+use std::collections::HashMap;
 
 use ochre_base::{Error, Result, SqlState, limits};
-use ochre_types::{ArrayValue, Datum, FormatContext, Pace, SqlType, parse_text, to_text};
+use ochre_types::{ArrayValue, Datum, FormatContext, Pace, SqlType, parse_text, print_text, to_text};
 use sha2::{Sha224, Sha256, Sha384, Sha512};
 
 use super::kernels::{Any, Arr, Bytes, Text};
-use super::{Implementations, digest};
+use super::large::{
+    Characters, Fields, PIECE_BYTES, Search, append_repeated, begins_character, character_offset, copied,
+    count_characters, each_piece, find, first_character,
+};
+use super::{Implementations, digest, encoding};
 use crate::CallContext;
 use crate::errors::{invalid_parameter, wrong_form};
+use crate::eval::is_plain_text;
 
 /// Keywords that `quote_ident` must quote: all that are not unreserved.
 const QUOTED_KEYWORDS: &str = include_str!("../../data/quoted_keywords.txt");
@@ -69,10 +76,10 @@ fn compare(r: &mut Implementations) {
         r.f2::<Bytes, Bytes, i32>(source, |a, b| Ok(trim_blanks(a).cmp(trim_blanks(b)) as i32));
     }
     for source in ["text_larger", "bytea_larger"] {
-        r.f2::<Bytes, Bytes, Vec<u8>>(source, |a, b| Ok(a.max(b).to_vec()));
+        r.c2::<Bytes, Bytes, Vec<u8>>(source, |call, a, b| copied(a.max(b), &mut call.pace()));
     }
     for source in ["text_smaller", "bytea_smaller"] {
-        r.f2::<Bytes, Bytes, Vec<u8>>(source, |a, b| Ok(a.min(b).to_vec()));
+        r.c2::<Bytes, Bytes, Vec<u8>>(source, |call, a, b| copied(a.min(b), &mut call.pace()));
     }
     r.f2::<Bytes, Bytes, Vec<u8>>("bpchar_larger", |a, b| Ok(if trim_blanks(a) >= trim_blanks(b) { a } else { b }.to_vec()));
     r.f2::<Bytes, Bytes, Vec<u8>>("bpchar_smaller", |a, b| Ok(if trim_blanks(a) <= trim_blanks(b) { a } else { b }.to_vec()));
@@ -85,21 +92,19 @@ fn compare(r: &mut Implementations) {
 
 #[rustfmt::skip]
 fn measure(r: &mut Implementations) {
-    r.f1::<Text, i32>("textlen", |s| Ok(s.chars().count() as i32));
-    r.f1::<Bytes, i32>("bpcharlen", |s| Ok(String::from_utf8_lossy(trim_blanks(s)).chars().count() as i32));
+    r.c1::<Bytes, i32>("textlen", |call, s| Ok(count_characters(s, &mut call.pace())? as i32));
+    r.c1::<Bytes, i32>("bpcharlen", |call, s| Ok(count_characters(trim_blanks(s), &mut call.pace())? as i32));
     r.f1::<Bytes, i32>("textoctetlen", |s| Ok(s.len() as i32));
     r.f1::<Bytes, i32>("bpcharoctetlen", |s| Ok(s.len() as i32));
     r.f1::<Bytes, i32>("byteaoctetlen", |s| Ok(s.len() as i32));
     r.f1::<Bytes, i32>("bit_length(25)", |s| Ok(s.len() as i32 * 8));
     r.f1::<Bytes, i32>("bit_length(17)", |s| Ok(s.len() as i32 * 8));
-    r.f2::<Text, Text, i32>("textpos", |s, part| {
-        Ok(s.find(part).map_or(0, |at| s[..at].chars().count() as i32 + 1))
+    r.c2::<Bytes, Bytes, i32>("textpos", |call, s, part| {
+        let pace = &mut call.pace();
+        let found = find(s, part, pace)?;
+        found.map_or(Ok(0), |at| Ok(count_characters(&s[..at], pace)? as i32 + 1))
     });
-    r.f2::<Bytes, Bytes, i32>("byteapos", |s, part| Ok(find_bytes(s, part).map_or(0, |at| at as i32 + 1)));
-}
-
-fn find_bytes(haystack: &[u8], needle: &[u8]) -> Option<usize> {
-    memchr::memmem::find(haystack, needle)
+    r.c2::<Bytes, Bytes, i32>("byteapos", |call, s, part| Ok(find(s, part, &mut call.pace())?.map_or(0, |at| at as i32 + 1)));
 }
 
 #[cold]
@@ -125,19 +130,11 @@ pub(super) fn substring_range(start: i32, length: Option<i32>) -> Result<(usize,
     Ok((from as usize - 1, if to == i64::MAX { usize::MAX } else { to as usize - 1 }))
 }
 
-/// Byte offset of character `index`, or the end.
-pub(crate) fn char_offset(text: &str, index: usize) -> usize {
-    if text.is_ascii() {
-        return index.min(text.len());
-    }
-    text.char_indices().nth(index).map_or(text.len(), |(at, _)| at)
-}
-
-pub(crate) fn substring(text: &str, start: i32, length: Option<i32>) -> Result<&str> {
+/// What `substring(… from start for length)` names of a text.
+fn substring<'t>(text: &'t [u8], start: i32, length: Option<i32>, pace: &mut Pace<'_>) -> Result<&'t [u8]> {
     let (from, to) = substring_range(start, length)?;
-    let begin = char_offset(text, from);
-    let rest = &text[begin..];
-    let end = if to == usize::MAX { rest.len() } else { char_offset(rest, to - from) };
+    let rest = &text[character_offset(text, from, pace)?..];
+    let end = if to == usize::MAX { rest.len() } else { character_offset(rest, to - from, pace)? };
     Ok(&rest[..end])
 }
 
@@ -149,87 +146,151 @@ fn substring_bytes(bytes: &[u8], start: i32, length: Option<i32>) -> Result<&[u8
 
 #[rustfmt::skip]
 fn cut(r: &mut Implementations) {
-    r.f3::<Text, i32, i32, String>("text_substr", |s, start, length| Ok(substring(s, start, Some(length))?.to_owned()));
-    r.f2::<Text, i32, String>("text_substr_no_len", |s, start| Ok(substring(s, start, None)?.to_owned()));
-    r.f3::<Bytes, i32, i32, Vec<u8>>("bytea_substr", |s, start, length| Ok(substring_bytes(s, start, Some(length))?.to_vec()));
-    r.f2::<Bytes, i32, Vec<u8>>("bytea_substr_no_len", |s, start| Ok(substring_bytes(s, start, None)?.to_vec()));
-    r.f2::<Text, i32, String>("text_left", |s, n| Ok(first_chars(s, n).to_owned()));
-    r.f2::<Text, i32, String>("text_right", |s, n| {
-        let count = s.chars().count() as i64;
-        let skip = if n < 0 { -i64::from(n) } else { count - i64::from(n) };
-        Ok(s[char_offset(s, skip.clamp(0, count) as usize)..].to_owned())
+    r.c3::<Bytes, i32, i32, Vec<u8>>("text_substr", |call, s, start, length| {
+        let pace = &mut call.pace();
+        copied(substring(s, start, Some(length), pace)?, pace)
     });
-    r.f2::<Text, Text, String>("btrim", |s, set| Ok(s.trim_matches(|c| set.contains(c)).to_owned()));
-    r.f2::<Text, Text, String>("ltrim", |s, set| Ok(s.trim_start_matches(|c| set.contains(c)).to_owned()));
-    r.f2::<Text, Text, String>("rtrim", |s, set| Ok(s.trim_end_matches(|c| set.contains(c)).to_owned()));
-    r.f1::<Text, String>("btrim1", |s| Ok(s.trim_matches(' ').to_owned()));
-    r.f1::<Text, String>("ltrim1", |s| Ok(s.trim_start_matches(' ').to_owned()));
-    r.f1::<Text, String>("rtrim1", |s| Ok(s.trim_end_matches(' ').to_owned()));
-    r.f2::<Bytes, Bytes, Vec<u8>>("byteatrim", |s, set| Ok(trim_bytes(s, set, true, true)));
-    r.f2::<Bytes, Bytes, Vec<u8>>("bytealtrim", |s, set| Ok(trim_bytes(s, set, true, false)));
-    r.f2::<Bytes, Bytes, Vec<u8>>("byteartrim", |s, set| Ok(trim_bytes(s, set, false, true)));
-    r.f3::<Text, Text, i32, String>("split_part", split_part);
-    r.f3::<Text, Text, i32, String>("textoverlay_no_len", |s, new, start| overlay(s, new, start, new.chars().count() as i32));
-    r.f4::<Text, Text, i32, i32, String>("textoverlay", overlay);
-    r.f3::<Bytes, Bytes, i32, Vec<u8>>("byteaoverlay_no_len", |s, new, start| overlay_bytes(s, new, start, new.len() as i32));
-    r.f4::<Bytes, Bytes, i32, i32, Vec<u8>>("byteaoverlay", overlay_bytes);
+    r.c2::<Bytes, i32, Vec<u8>>("text_substr_no_len", |call, s, start| {
+        let pace = &mut call.pace();
+        copied(substring(s, start, None, pace)?, pace)
+    });
+    r.c3::<Bytes, i32, i32, Vec<u8>>("bytea_substr", |call, s, start, length| copied(substring_bytes(s, start, Some(length))?, &mut call.pace()));
+    r.c2::<Bytes, i32, Vec<u8>>("bytea_substr_no_len", |call, s, start| copied(substring_bytes(s, start, None)?, &mut call.pace()));
+    r.c2::<Bytes, i32, Vec<u8>>("text_left", |call, s, n| {
+        let pace = &mut call.pace();
+        let keep = if n < 0 { (count_characters(s, pace)? as i64 + i64::from(n)).max(0) } else { i64::from(n) };
+        copied(&s[..character_offset(s, keep as usize, pace)?], pace)
+    });
+    r.c2::<Bytes, i32, Vec<u8>>("text_right", |call, s, n| {
+        let pace = &mut call.pace();
+        let skip = if n < 0 { -i64::from(n) } else { (count_characters(s, pace)? as i64 - i64::from(n)).max(0) };
+        copied(&s[character_offset(s, skip as usize, pace)?..], pace)
+    });
+    for (source, front, back) in [("btrim", true, true), ("ltrim", true, false), ("rtrim", false, true)] {
+        r.c2::<Bytes, Bytes, Vec<u8>>(source, move |call, s, set| trim(call, s, set, front, back));
+    }
+    for (source, front, back) in [("btrim1", true, true), ("ltrim1", true, false), ("rtrim1", false, true)] {
+        r.c1::<Bytes, Vec<u8>>(source, move |call, s| trim(call, s, b" ", front, back));
+    }
+    for (source, front, back) in [("byteatrim", true, true), ("bytealtrim", true, false), ("byteartrim", false, true)] {
+        r.c2::<Bytes, Bytes, Vec<u8>>(source, move |call, s, set| trim_bytes(call, s, set, front, back));
+    }
+    r.c3::<Bytes, Bytes, i32, Vec<u8>>("split_part", split_part);
+    r.c3::<Bytes, Bytes, i32, Vec<u8>>("textoverlay_no_len", |call, s, new, start| {
+        let length = count_characters(new, &mut call.pace())?;
+        overlay(call, s, new, start, length as i32)
+    });
+    r.c4::<Bytes, Bytes, i32, i32, Vec<u8>>("textoverlay", overlay);
+    r.c3::<Bytes, Bytes, i32, Vec<u8>>("byteaoverlay_no_len", |call, s, new, start| overlay_bytes(call, s, new, start, new.len() as i32));
+    r.c4::<Bytes, Bytes, i32, i32, Vec<u8>>("byteaoverlay", overlay_bytes);
 }
 
-fn first_chars(text: &str, n: i32) -> &str {
-    let keep = if n < 0 { (text.chars().count() as i64 + i64::from(n)).max(0) } else { i64::from(n) };
-    &text[..char_offset(text, keep as usize)]
+fn trim(call: &CallContext<'_, '_>, text: &[u8], set: &[u8], front: bool, back: bool) -> Result<Vec<u8>> {
+    let pace = &mut call.pace();
+    let set = Characters::of(set, pace)?;
+    let mut rest = text;
+    if front {
+        rest = set.trim_start(rest, pace)?;
+    }
+    if back {
+        rest = set.trim_end(rest, pace)?;
+    }
+    copied(rest, pace)
 }
 
-fn trim_bytes(bytes: &[u8], set: &[u8], front: bool, back: bool) -> Vec<u8> {
+fn trim_bytes(
+    call: &CallContext<'_, '_>,
+    bytes: &[u8],
+    set: &[u8],
+    front: bool,
+    back: bool,
+) -> Result<Vec<u8>> {
+    let pace = &mut call.pace();
+    let mut goes = [false; 256];
+    for piece in set.chunks(PIECE_BYTES) {
+        piece.iter().for_each(|byte| goes[usize::from(*byte)] = true);
+        pace.advance(piece.len())?;
+    }
     let mut rest = bytes;
     while let (true, [first, tail @ ..]) = (front, rest)
-        && set.contains(first)
+        && goes[usize::from(*first)]
     {
         rest = tail;
+        pace.advance(1)?;
     }
     while let (true, [head @ .., last]) = (back, rest)
-        && set.contains(last)
+        && goes[usize::from(*last)]
     {
         rest = head;
+        pace.advance(1)?;
     }
-    rest.to_vec()
+    copied(rest, pace)
 }
 
-fn split_part(text: &str, delimiter: &str, field: i32) -> Result<String> {
+fn split_part(call: &CallContext<'_, '_>, text: &[u8], delimiter: &[u8], field: i32) -> Result<Vec<u8>> {
     if field == 0 {
         return Err(invalid_parameter("field position must not be zero"));
     }
-    if text.is_empty() {
-        return Ok(String::new());
+    let pace = &mut call.pace();
+    if text.is_empty() || delimiter.is_empty() {
+        return if field.unsigned_abs() == 1 { copied(text, pace) } else { Ok(Vec::new()) };
     }
-    if delimiter.is_empty() {
-        return Ok(if field.unsigned_abs() == 1 { text.to_owned() } else { String::new() });
-    }
-    let part = if field > 0 {
-        text.split(delimiter).nth(field as usize - 1)
+    let search = Search::new(delimiter, pace)?;
+    let wanted = if field > 0 {
+        field as usize - 1
     } else {
-        let parts: Vec<&str> = text.split(delimiter).collect();
-        parts.len().checked_sub(field.unsigned_abs() as usize).map(|index| parts[index])
+        // From the end: the fields are counted first.
+        let (mut rest, mut delimiters) = (text, 0);
+        while let Some(at) = search.find(rest, pace)? {
+            delimiters += 1;
+            rest = &rest[at + delimiter.len()..];
+            pace.advance(delimiter.len())?;
+        }
+        match (delimiters + 1_usize).checked_sub(field.unsigned_abs() as usize) {
+            Some(wanted) => wanted,
+            None => return Ok(Vec::new()),
+        }
     };
-    Ok(part.unwrap_or_default().to_owned())
+    let mut rest = text;
+    for _ in 0..wanted {
+        let Some(at) = search.find(rest, pace)? else { return Ok(Vec::new()) };
+        rest = &rest[at + delimiter.len()..];
+        pace.advance(delimiter.len())?;
+    }
+    let end = search.find(rest, pace)?.unwrap_or(rest.len());
+    copied(&rest[..end], pace)
 }
 
-fn overlay(text: &str, new: &str, start: i32, length: i32) -> Result<String> {
+fn overlay(call: &CallContext<'_, '_>, text: &[u8], new: &[u8], start: i32, length: i32) -> Result<Vec<u8>> {
     if start <= 0 {
         return Err(negative_length());
     }
     let after = start.checked_add(length).ok_or_else(super::integer::int4_range)?;
-    let head = substring(text, 1, Some(start - 1))?;
-    Ok(format!("{head}{new}{}", substring(text, after, None)?))
+    let pace = &mut call.pace();
+    let head = substring(text, 1, Some(start - 1), pace)?;
+    joined(&[head, new, substring(text, after, None, pace)?], pace)
 }
 
-fn overlay_bytes(bytes: &[u8], new: &[u8], start: i32, length: i32) -> Result<Vec<u8>> {
+fn overlay_bytes(
+    call: &CallContext<'_, '_>,
+    bytes: &[u8],
+    new: &[u8],
+    start: i32,
+    length: i32,
+) -> Result<Vec<u8>> {
     if start <= 0 {
         return Err(negative_length());
     }
     let after = start.checked_add(length).ok_or_else(super::integer::int4_range)?;
     let head = substring_bytes(bytes, 1, Some(start - 1))?;
-    Ok([head, new, substring_bytes(bytes, after, None)?].concat())
+    joined(&[head, new, substring_bytes(bytes, after, None)?], &mut call.pace())
+}
+
+/// Strings one behind the other.
+fn joined(parts: &[&[u8]], pace: &mut Pace<'_>) -> Result<Vec<u8>> {
+    let mut out = Vec::with_capacity(parts.iter().map(|part| part.len()).sum());
+    parts.iter().try_for_each(|part| pace.append(part, &mut out))?;
+    Ok(out)
 }
 
 /// Refuses to make a text longer than values may be.
@@ -251,60 +312,81 @@ fn too_long() -> Error {
     Error::new(SqlState::PROGRAM_LIMIT_EXCEEDED, "requested length too large")
 }
 
-/// Bytes of a large text that are looked at between two checks for cancellation.
-const PIECE_BYTES: usize = 1 << 20;
-
 #[rustfmt::skip]
 fn build(r: &mut Implementations) {
-    r.f2::<Bytes, Bytes, Vec<u8>>("textcat", |a, b| {
-        room_for(a.len(), b.len())?;
-        Ok([a, b].concat())
-    });
-    r.f2::<Bytes, Bytes, Vec<u8>>("byteacat", |a, b| {
-        room_for(a.len(), b.len())?;
-        Ok([a, b].concat())
-    });
-    r.c2::<Text, Any, String>("textanycat(25 2776)", |call, a, b| Ok(format!("{a}{}", text_of(call, 1, &b)?)));
-    r.c2::<Any, Text, String>("anytextcat(2776 25)", |call, a, b| Ok(format!("{}{b}", text_of(call, 0, &a)?)));
-    r.f2::<Text, i32, String>("repeat", |s, n| {
+    for source in ["textcat", "byteacat"] {
+        r.c2::<Bytes, Bytes, Vec<u8>>(source, |call, a, b| {
+            room_for(a.len(), b.len())?;
+            joined(&[a, b], &mut call.pace())
+        });
+    }
+    r.c2::<Bytes, Any, Vec<u8>>("textanycat(25 2776)", |call, a, b| joined(&[a, &text_of(call, 1, &b)?], &mut call.pace()));
+    r.c2::<Any, Bytes, Vec<u8>>("anytextcat(2776 25)", |call, a, b| joined(&[&text_of(call, 0, &a)?, b], &mut call.pace()));
+    r.c2::<Bytes, i32, Vec<u8>>("repeat", |call, s, n| {
         let times = n.max(0) as usize;
         if s.len().checked_mul(times).is_none_or(|bytes| bytes > limits::MAX_VALUE_BYTES) { return Err(too_long()); }
-        Ok(s.repeat(times))
+        let mut out = Vec::new();
+        append_repeated(s, times, &mut call.pace(), &mut out)?;
+        Ok(out)
     });
-    r.f1::<Text, String>("text_reverse", |s| Ok(s.chars().rev().collect()));
-    r.c3::<Text, Text, Text, String>("replace_text", replace);
-    r.c3::<Text, Text, Text, String>("translate", |call, s, from, to| {
-        let to: Vec<char> = to.chars().collect();
-        let from: Vec<char> = from.chars().collect();
-        by_pieces(call, s, |piece, out| out.extend(piece.chars().filter_map(|c| match from.iter().position(|f| *f == c) {
-            Some(index) => to.get(index).copied(),
-            None => Some(c),
-        })))
+    r.c1::<Bytes, Vec<u8>>("text_reverse", |call, s| {
+        let pace = &mut call.pace();
+        let mut out = Vec::with_capacity(s.len());
+        let mut rest = s;
+        while let Some(last) = rest.iter().rposition(|byte| begins_character(*byte)) {
+            out.extend_from_slice(&rest[last..]);
+            pace.advance(rest.len() - last)?;
+            rest = &rest[..last];
+        }
+        Ok(out)
     });
-    r.f3::<Text, i32, Text, String>("lpad", |s, n, fill| pad(s, n, fill, true));
-    r.f3::<Text, i32, Text, String>("rpad", |s, n, fill| pad(s, n, fill, false));
-    r.f2::<Text, i32, String>("lpad(25 23)", |s, n| pad(s, n, " ", true));
-    r.f2::<Text, i32, String>("rpad(25 23)", |s, n| pad(s, n, " ", false));
-    r.row("text_concat", |call, args| Ok(Datum::text(concat(call, args, 0, "")?.unwrap_or_default())));
+    r.c3::<Bytes, Bytes, Bytes, Vec<u8>>("replace_text", replace);
+    r.c3::<Bytes, Text, Text, Vec<u8>>("translate", |call, s, from, to| {
+        // The first place of a character counts.
+        let mut map: HashMap<char, Option<char>> = HashMap::new();
+        let mut to = to.chars();
+        let pace = &mut call.pace();
+        for c in from.chars() {
+            let new = to.next();
+            map.entry(c).or_insert(new);
+            pace.advance(1)?;
+        }
+        by_pieces(call, s, |piece, out| out.extend(piece.chars().filter_map(|c| map.get(&c).copied().unwrap_or(Some(c)))))
+    });
+    r.c3::<Bytes, i32, Bytes, Vec<u8>>("lpad", |call, s, n, fill| pad(call, s, n, fill, true));
+    r.c3::<Bytes, i32, Bytes, Vec<u8>>("rpad", |call, s, n, fill| pad(call, s, n, fill, false));
+    r.c2::<Bytes, i32, Vec<u8>>("lpad(25 23)", |call, s, n| pad(call, s, n, b" ", true));
+    r.c2::<Bytes, i32, Vec<u8>>("rpad(25 23)", |call, s, n| pad(call, s, n, b" ", false));
+    r.row("text_concat", |call, args| Ok(Datum::text(concat(call, args, 0, b"")?.unwrap_or_default())));
     r.row("text_concat_ws", |call, args| {
-        let Some(separator) = args[0].as_str() else { return Ok(Datum::Null) };
+        let Some(separator) = args[0].as_bytes() else { return Ok(Datum::Null) };
         Ok(concat(call, &args[1..], 1, separator)?.map_or(Datum::Null, Datum::text))
     });
     r.row("text_format", format);
     r.row("text_format_nv", format);
-    r.row("text_to_array", |_, args| string_to_array(&args[0], &args[1], None));
-    r.row("text_to_array_null", |_, args| string_to_array(&args[0], &args[1], args[2].as_str()));
-    r.c2::<Arr, Text, Option<String>>("array_to_text", |call, array, delimiter| array_to_string(call, array, delimiter, None).map(Some));
+    r.row("text_to_array", |call, args| string_to_array(call, &args[0], &args[1], None));
+    r.row("text_to_array_null", |call, args| string_to_array(call, &args[0], &args[1], Some(&args[2])));
+    r.c2::<Arr, Bytes, Vec<u8>>("array_to_text", |call, array, delimiter| array_to_string(call, array, delimiter, None));
     r.row("array_to_text_null", |call, args| {
-        let (Datum::Array(array), Some(delimiter)) = (&args[0], args[1].as_str()) else { return Ok(Datum::Null) };
-        Ok(Datum::text(array_to_string(call, array, delimiter, args[2].as_str())?))
+        let (Datum::Array(array), Some(delimiter)) = (&args[0], args[1].as_bytes()) else { return Ok(Datum::Null) };
+        Ok(Datum::text(array_to_string(call, array, delimiter, args[2].as_bytes())?))
     });
 }
 
 /// The text form of argument `index`.
-fn text_of(call: &CallContext<'_, '_>, index: usize, value: &Datum) -> Result<String> {
+fn text_of<'v>(call: &CallContext<'_, '_>, index: usize, value: &'v Datum) -> Result<Cow<'v, [u8]>> {
     let ty = call.arg_types.get(index).copied().unwrap_or(SqlType::TEXT);
-    to_text(ty, value, call.eval.session.format())
+    text_form(ty, value, call.eval.session.format())
+}
+
+/// The text form of a value; a text is its own.
+pub(crate) fn text_form<'v>(ty: SqlType, value: &'v Datum, context: &FormatContext) -> Result<Cow<'v, [u8]>> {
+    if let (Datum::Bytes(bytes), true) = (value, is_plain_text(ty)) {
+        return Ok(Cow::Borrowed(bytes.as_slice()));
+    }
+    let mut out = Vec::new();
+    print_text(ty, value, context, &mut out)?;
+    Ok(Cow::Owned(out))
 }
 
 /// All values that are not null, joined. A single array marked VARIADIC stands for its elements; a null one gives null.
@@ -312,24 +394,25 @@ fn concat(
     call: &CallContext<'_, '_>,
     args: &[Datum],
     offset: usize,
-    separator: &str,
-) -> Result<Option<String>> {
-    let mut out = String::new();
+    separator: &[u8],
+) -> Result<Option<Vec<u8>>> {
+    let mut out = Vec::new();
     let mut first = true;
-    let mut add = |text: &str| -> Result<()> {
+    let pace = &mut call.pace();
+    let mut add = |text: &[u8]| -> Result<()> {
         room_for(out.len(), separator.len() + text.len())?;
         if !first {
-            out.push_str(separator);
+            pace.append(separator, &mut out)?;
         }
         first = false;
-        out.push_str(text);
-        Ok(())
+        pace.append(text, &mut out)?;
+        pace.advance(size_of::<Datum>())
     };
     for (i, value) in args.iter().enumerate().filter(|(_, value)| !value.is_null()) {
         match value {
             Datum::Array(array) if call.variadic_array => {
                 for element in array.elements.iter().filter(|element| !element.is_null()) {
-                    add(&to_text(array.element, element, call.eval.session.format())?)?;
+                    add(&text_form(array.element, element, call.eval.session.format())?)?;
                 }
             }
             _ => add(&text_of(call, offset + i, value)?)?,
@@ -341,66 +424,82 @@ fn concat(
     Ok(Some(out))
 }
 
-fn pad(text: &str, width: i32, fill: &str, left: bool) -> Result<String> {
+fn pad(call: &CallContext<'_, '_>, text: &[u8], width: i32, fill: &[u8], left: bool) -> Result<Vec<u8>> {
     let width = width.max(0) as usize;
     if width > limits::MAX_VALUE_BYTES / 4 {
         return Err(too_long());
     }
-    let length = text.chars().count();
+    let pace = &mut call.pace();
+    let length = count_characters(text, pace)?;
     if length >= width || fill.is_empty() {
-        return Ok(text[..char_offset(text, width)].to_owned());
+        return copied(&text[..character_offset(text, width, pace)?], pace);
     }
-    let padding: String = fill.chars().cycle().take(width - length).collect();
-    Ok(if left { padding + text } else { text.to_owned() + &padding })
+    let fill_length = count_characters(fill, pace)?.max(1);
+    let (times, rest) = ((width - length) / fill_length, (width - length) % fill_length);
+    let rest = &fill[..character_offset(fill, rest, pace)?];
+    let mut out = Vec::with_capacity(text.len() + times * fill.len() + rest.len());
+    if !left {
+        pace.append(text, &mut out)?;
+    }
+    append_repeated(fill, times, pace, &mut out)?;
+    pace.append(rest, &mut out)?;
+    if left {
+        pace.append(text, &mut out)?;
+    }
+    Ok(out)
 }
 
-fn string_to_array(text: &Datum, delimiter: &Datum, null: Option<&str>) -> Result<Datum> {
-    let Some(text) = text.as_str() else { return Ok(Datum::Null) };
-    let elements = split_fields(text, delimiter.as_str(), null);
-    Ok(Datum::Array(ArrayValue::vector(SqlType::TEXT, elements).into()))
+fn string_to_array(
+    call: &CallContext<'_, '_>,
+    text: &Datum,
+    delimiter: &Datum,
+    null: Option<&Datum>,
+) -> Result<Datum> {
+    let pace = &mut call.pace();
+    let Some(fields) = fields(text, delimiter, null, pace)? else { return Ok(Datum::Null) };
+    Ok(Datum::Array(ArrayValue::vector(SqlType::TEXT, fields.all(pace)?).into()))
 }
 
-/// The fields of a text: at a delimiter, whole at an empty one, single characters without one.
-pub(crate) fn split_fields(text: &str, delimiter: Option<&str>, null: Option<&str>) -> Vec<Datum> {
-    let field = |part: &str| if Some(part) == null { Datum::Null } else { Datum::text(part) };
-    if text.is_empty() {
-        return Vec::new();
-    }
-    match delimiter {
-        None => text.chars().map(|c| field(c.encode_utf8(&mut [0; 4]))).collect(),
-        Some("") => vec![field(text)],
-        Some(delimiter) => text.split(delimiter).map(field).collect(),
-    }
+/// The fields of a text; of none there are none.
+pub(crate) fn fields(
+    text: &Datum,
+    delimiter: &Datum,
+    null: Option<&Datum>,
+    pace: &mut Pace<'_>,
+) -> Result<Option<Fields>> {
+    let Datum::Bytes(text) = text else { return Ok(None) };
+    let null = null.and_then(|null| if let Datum::Bytes(null) = null { Some(null.clone()) } else { None });
+    Fields::new(text.clone(), delimiter.as_bytes(), null, pace).map(Some)
 }
 
 fn array_to_string(
     call: &CallContext<'_, '_>,
     array: &ArrayValue,
-    delimiter: &str,
-    null: Option<&str>,
-) -> Result<String> {
-    let mut pace = Pace::from(call.eval.session.format(), 0);
-    let mut out = String::new();
+    delimiter: &[u8],
+    null: Option<&[u8]>,
+) -> Result<Vec<u8>> {
+    let pace = &mut call.pace();
+    let mut out = Vec::new();
     let mut first = true;
     for element in &array.elements {
+        pace.advance(size_of::<Datum>())?;
         let text = match (element.is_null(), null) {
             (true, None) => continue,
-            (true, Some(null)) => null.to_owned(),
-            (false, _) => to_text(array.element, element, call.eval.session.format())?,
+            (true, Some(null)) => Cow::Borrowed(null),
+            (false, _) => text_form(array.element, element, call.eval.session.format())?,
         };
         if !first {
-            out.push_str(delimiter);
+            pace.append(delimiter, &mut out)?;
         }
         first = false;
-        out.push_str(&text);
-        pace.look(out.len())?;
+        pace.append(&text, &mut out)?;
     }
     Ok(out)
 }
 
 /// `format(text, …)`: `%s`, `%I`, `%L`, `%%`, with position, `-` flag and width.
 fn format(call: &CallContext<'_, '_>, args: &[Datum]) -> Result<Datum> {
-    let Some(template) = args[0].as_str() else { return Ok(Datum::Null) };
+    let Some(template) = args[0].as_bytes() else { return Ok(Datum::Null) };
     let values: Vec<(Datum, SqlType)> = match args.get(1) {
         Some(Datum::Array(array)) if call.variadic_array => {
             array.elements.iter().map(|element| (element.clone(), array.element)).collect()
@@ -411,18 +510,28 @@ fn format(call: &CallContext<'_, '_>, args: &[Datum]) -> Result<Datum> {
     let unterminated =
         || invalid_parameter("unterminated format() type specifier").hint("For a single \"%\" use \"%%\".");
     let too_few = || invalid_parameter("too few arguments for format()");
-    let mut out = String::new();
-    let mut chars = template.chars().peekable();
+    let pace = &mut call.pace();
+    let mut out: Vec<u8> = Vec::new();
+    let mut rest = template;
     let mut next_value = 0usize;
-    while let Some(c) = chars.next() {
-        if c != '%' {
-            out.push(c);
+    loop {
+        let plain = find(rest, b"%", pace)?.unwrap_or(rest.len());
+        room_for(out.len(), plain)?;
+        pace.append(&rest[..plain], &mut out)?;
+        rest = &rest[plain..];
+        let Some((_, specifier)) = rest.split_first() else { break };
+        if let Some(behind) = specifier.strip_prefix(b"%") {
+            out.push(b'%');
+            rest = behind;
             continue;
         }
-        if chars.next_if_eq(&'%').is_some() {
-            out.push('%');
-            continue;
-        }
+        // A specifier is short: what is read of it as characters is not the whole rest.
+        let shown = specifier.iter().position(|byte| !byte.is_ascii_digit() && !b"-*$".contains(byte));
+        let end = shown
+            .map_or(specifier.len(), |at| at + first_character(&specifier[at..]).map_or(1, char::len_utf8));
+        let specifier_text = std::str::from_utf8(&specifier[..end]).unwrap_or_default();
+        rest = &specifier[end..];
+        let mut chars = specifier_text.chars().peekable();
         let mut number = take_number(&mut chars)?;
         let mut position = None;
         if number.is_some() && chars.next_if_eq(&'$').is_some() {
@@ -470,7 +579,8 @@ fn format(call: &CallContext<'_, '_>, args: &[Datum]) -> Result<Datum> {
         let index = position.map_or(next_value, |position| position as usize - 1);
         let (value, ty) = values.get(index).ok_or_else(too_few)?;
         next_value = index + 1;
-        let text = (!value.is_null()).then(|| to_text(*ty, value, call.eval.session.format())).transpose()?;
+        let text =
+            (!value.is_null()).then(|| text_form(*ty, value, call.eval.session.format())).transpose()?;
         let text = match (conversion, text) {
             ('s', text) => text.unwrap_or_default(),
             ('I', None) => {
@@ -479,18 +589,21 @@ fn format(call: &CallContext<'_, '_>, args: &[Datum]) -> Result<Datum> {
                     "null values cannot be formatted as an SQL identifier",
                 ));
             }
-            ('I', Some(text)) => quote_ident(&text),
-            (_, None) => "NULL".to_owned(),
-            (_, Some(text)) => quote_literal(&text),
+            ('I', Some(text)) => Cow::Owned(quote_ident(&text, pace)?),
+            (_, None) => Cow::Borrowed(&b"NULL"[..]),
+            (_, Some(text)) => Cow::Owned(quote_literal(&text, pace)?),
         };
-        let missing = (number.unwrap_or(0) as usize).saturating_sub(text.chars().count());
+        let missing = match number.unwrap_or(0) as usize {
+            0 => 0,
+            width => width.saturating_sub(count_characters(&text, pace)?),
+        };
         room_for(out.len(), missing + text.len())?;
         if !left {
-            out.extend(std::iter::repeat_n(' ', missing));
+            append_repeated(b" ", missing, pace, &mut out)?;
         }
-        out.push_str(&text);
+        pace.append(&text, &mut out)?;
         if left {
-            out.extend(std::iter::repeat_n(' ', missing));
+            append_repeated(b" ", missing, pace, &mut out)?;
         }
     }
     Ok(Datum::text(out))
@@ -522,18 +635,18 @@ fn take_number(chars: &mut std::iter::Peekable<std::str::Chars<'_>>) -> Result<O
 
 #[rustfmt::skip]
 fn characters(r: &mut Implementations) {
-    r.c1::<Text, String>("lower", |call, s| if s.is_ascii() { Ok(s.to_ascii_lowercase()) } else { simple_case(call, s, false) });
-    r.c1::<Text, String>("upper", |call, s| if s.is_ascii() { Ok(s.to_ascii_uppercase()) } else { simple_case(call, s, true) });
-    r.f1::<Text, String>("casefold", |s| Ok(s.to_lowercase()));
-    r.f1::<Text, String>("initcap", |s| {
+    r.c1::<Bytes, Vec<u8>>("lower", |call, s| simple_case(call, s, false));
+    r.c1::<Bytes, Vec<u8>>("upper", |call, s| simple_case(call, s, true));
+    r.c1::<Bytes, Vec<u8>>("casefold", |call, s| simple_case(call, s, false));
+    r.c1::<Bytes, Vec<u8>>("initcap", |call, s| {
         let mut inside = false;
-        Ok(s.chars().map(|c| {
-            let mapped = if inside { one_to_one(c, false) } else { one_to_one(c, true) };
+        by_pieces(call, s, |piece, out| out.extend(piece.chars().map(|c| {
+            let mapped = one_to_one(c, !inside);
             inside = c.is_alphanumeric();
             mapped
-        }).collect())
+        })))
     });
-    r.f1::<Text, i32>("ascii", |s| Ok(s.chars().next().map_or(0, |c| c as i32)));
+    r.f1::<Bytes, i32>("ascii", |s| Ok(first_character(s).map_or(0, |c| c as i32)));
     r.f1::<i32, String>("chr", |code| {
         let limit = |message: String| Err(Error::new(SqlState::PROGRAM_LIMIT_EXCEEDED, message));
         match code {
@@ -546,51 +659,53 @@ fn characters(r: &mut Implementations) {
             },
         }
     });
-    r.f1::<Text, String>("unistr", unistr);
+    r.c1::<Text, String>("unistr", |call, s| unistr(s, &mut call.pace()));
 }
 
 /// Case mapping character by character, as the C.UTF-8 locale does: no character becomes several.
-fn simple_case(call: &CallContext<'_, '_>, text: &str, upper: bool) -> Result<String> {
-    by_pieces(call, text, |piece, out| out.extend(piece.chars().map(|c| one_to_one(c, upper))))
+fn simple_case(call: &CallContext<'_, '_>, text: &[u8], upper: bool) -> Result<Vec<u8>> {
+    by_pieces(call, text, |piece, out| {
+        if !piece.is_ascii() {
+            return out.extend(piece.chars().map(|c| one_to_one(c, upper)));
+        }
+        let from = out.len();
+        out.push_str(piece);
+        let part = &mut out[from..];
+        if upper { part.make_ascii_uppercase() } else { part.make_ascii_lowercase() }
+    })
 }
 
 /// Makes a text of another piece by piece: a large one can be cancelled.
 fn by_pieces(
     call: &CallContext<'_, '_>,
-    text: &str,
+    text: &[u8],
     mut add: impl FnMut(&str, &mut String),
-) -> Result<String> {
+) -> Result<Vec<u8>> {
     let mut out = String::with_capacity(text.len());
-    let mut rest = text;
-    while !rest.is_empty() {
-        let (piece, behind) = rest.split_at(rest.floor_char_boundary(PIECE_BYTES));
+    each_piece(text, &mut call.pace(), |piece| {
         add(piece, &mut out);
-        rest = behind;
-        if !rest.is_empty() {
-            call.eval.session.check_interrupts()?;
-        }
-    }
-    Ok(out)
+        Ok(())
+    })?;
+    Ok(out.into_bytes())
 }
 
 /// `replace`.
-fn replace(call: &CallContext<'_, '_>, text: &str, from: &str, to: &str) -> Result<String> {
+fn replace(call: &CallContext<'_, '_>, text: &[u8], from: &[u8], to: &[u8]) -> Result<Vec<u8>> {
+    let pace = &mut call.pace();
     if from.is_empty() {
-        return Ok(text.to_owned());
+        return copied(text, pace);
     }
-    let mut out = String::with_capacity(text.len());
-    let (mut copied, mut checked) = (0, 0);
-    for (at, _) in text.match_indices(from) {
-        room_for(out.len(), at - copied + to.len())?;
-        out.push_str(&text[copied..at]);
-        out.push_str(to);
-        copied = at + from.len();
-        if out.len() - checked > PIECE_BYTES {
-            call.eval.session.check_interrupts()?;
-            checked = out.len();
-        }
+    let search = Search::new(from, pace)?;
+    let mut out = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = search.find(rest, pace)? {
+        room_for(out.len(), at + to.len())?;
+        pace.append(&rest[..at], &mut out)?;
+        pace.append(to, &mut out)?;
+        pace.advance(from.len())?;
+        rest = &rest[at + from.len()..];
     }
-    out.push_str(&text[copied..]);
+    pace.append(rest, &mut out)?;
     Ok(out)
 }
 
@@ -609,7 +724,7 @@ fn one_to_one(c: char, upper: bool) -> char {
 }
 
 /// Replaces `\XXXX`, `\+XXXXXX`, `\uXXXX`, `\UXXXXXXXX` by the characters they name.
-fn unistr(text: &str) -> Result<String> {
+fn unistr(text: &str, pace: &mut Pace<'_>) -> Result<String> {
     let invalid = || {
         Error::new(SqlState::SYNTAX_ERROR, "invalid Unicode escape")
             .hint("Unicode escapes must be \\XXXX, \\+XXXXXX, \\uXXXX, or \\UXXXXXXXX.")
@@ -618,6 +733,7 @@ fn unistr(text: &str) -> Result<String> {
     let mut rest = text;
     let mut high: Option<u32> = None;
     while let Some(c) = rest.chars().next() {
+        pace.advance(1)?;
         if c != '\\' {
             if high.is_some() {
                 return Err(Error::new(SqlState::SYNTAX_ERROR, "invalid Unicode surrogate pair"));
@@ -665,35 +781,67 @@ fn unistr(text: &str) -> Result<String> {
 
 #[rustfmt::skip]
 fn quote(r: &mut Implementations) {
-    r.f1::<Text, String>("quote_ident", |s| Ok(quote_ident(s)));
-    r.f1::<Text, String>("quote_literal", |s| Ok(quote_literal(s)));
-    r.row("quote_nullable", |_, args| Ok(Datum::text(args[0].as_str().map_or("NULL".to_owned(), quote_literal))));
-    r.c1::<Any, String>("quote_literal(2283)", |call, value| Ok(quote_literal(&text_of(call, 0, &value)?)));
-    r.row("quote_nullable(2283)", |call, args| Ok(Datum::text(match &args[0] {
-        Datum::Null => "NULL".to_owned(),
-        value => quote_literal(&text_of(call, 0, value)?),
-    })));
+    r.c1::<Bytes, Vec<u8>>("quote_ident", |call, s| quote_ident(s, &mut call.pace()));
+    r.c1::<Bytes, Vec<u8>>("quote_literal", |call, s| quote_literal(s, &mut call.pace()));
+    r.c1::<Any, Vec<u8>>("quote_literal(2283)", |call, value| quote_literal(&text_of(call, 0, &value)?, &mut call.pace()));
+    for source in ["quote_nullable", "quote_nullable(2283)"] {
+        r.row(source, |call, args| Ok(match &args[0] {
+            Datum::Null => Datum::text("NULL"),
+            value => Datum::text(quote_literal(&text_of(call, 0, value)?, &mut call.pace())?),
+        }));
+    }
 }
 
 /// An identifier as SQL reads it back, quoted when it must be.
-pub(crate) fn quote_ident(name: &str) -> String {
-    let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_';
-    let safe = name.bytes().all(plain)
-        && name.bytes().next().is_some_and(|first| !first.is_ascii_digit())
-        && !QUOTED_KEYWORDS.split_ascii_whitespace().any(|keyword| keyword == name);
-    if safe { name.to_owned() } else { format!("\"{}\"", name.replace('"', "\"\"")) }
+fn quote_ident(name: &[u8], pace: &mut Pace<'_>) -> Result<Vec<u8>> {
+    let plain = |b: &u8| b.is_ascii_lowercase() || b.is_ascii_digit() || *b == b'_';
+    let special = pace.any_piece(name, |piece| !piece.iter().all(plain))?;
+    let safe = !special
+        && name.first().is_some_and(|first| !first.is_ascii_digit())
+        && !QUOTED_KEYWORDS.split_ascii_whitespace().any(|keyword| keyword.as_bytes() == name);
+    if safe {
+        return copied(name, pace);
+    }
+    let mut out = Vec::with_capacity(name.len() + 2);
+    out.push(b'"');
+    append_doubled(name, |byte| byte == b'"', pace, &mut out)?;
+    out.push(b'"');
+    Ok(out)
 }
 
 /// A string as a literal; with backslashes, as an escape string.
-pub(crate) fn quote_literal(text: &str) -> String {
-    let quoted = text.replace('\'', "''");
-    if text.contains('\\') { format!("E'{}'", quoted.replace('\\', "\\\\")) } else { format!("'{quoted}'") }
+fn quote_literal(text: &[u8], pace: &mut Pace<'_>) -> Result<Vec<u8>> {
+    let mut out = Vec::with_capacity(text.len() + 3);
+    if pace.any_piece(text, |piece| piece.contains(&b'\\'))? {
+        out.push(b'E');
+    }
+    out.push(b'\'');
+    append_doubled(text, |byte| matches!(byte, b'\'' | b'\\'), pace, &mut out)?;
+    out.push(b'\'');
+    Ok(out)
+}
+
+/// Appends bytes, some of them twice.
+fn append_doubled(
+    bytes: &[u8],
+    twice: impl Fn(u8) -> bool,
+    pace: &mut Pace<'_>,
+    out: &mut Vec<u8>,
+) -> Result<()> {
+    pace.pieces(bytes, out, |piece, out| {
+        for byte in piece {
+            if twice(*byte) {
+                out.push(*byte);
+            }
+            out.push(*byte);
+        }
+    })
 }
 
 #[rustfmt::skip]
 fn bytes(r: &mut Implementations) {
-    r.f2::<Bytes, Text, String>("binary_encode", encode);
-    r.f2::<Text, Text, Vec<u8>>("binary_decode", decode);
+    r.c2::<Bytes, Text, Vec<u8>>("binary_encode", |call, bytes, format| encoding::encode(bytes, format, &mut call.pace()));
+    r.c2::<Bytes, Text, Vec<u8>>("binary_decode", |call, text, format| encoding::decode(text, format, &mut call.pace()));
     r.c1::<Bytes, String>("md5_text", |call, s| Ok(hex(&digest::md5(s, || call.eval.session.check_interrupts())?)));
     r.c1::<Bytes, String>("md5_bytea", |call, s| Ok(hex(&digest::md5(s, || call.eval.session.check_interrupts())?)));
     r.c1::<Bytes, Vec<u8>>("sha224_bytea", |call, s| digest::sha2::<Sha224>(s, || call.eval.session.check_interrupts()));
@@ -702,23 +850,37 @@ fn bytes(r: &mut Implementations) {
     r.c1::<Bytes, Vec<u8>>("sha512_bytea", |call, s| digest::sha2::<Sha512>(s, || call.eval.session.check_interrupts()));
     r.c1::<Bytes, i64>("crc32_bytea", |call, s| Ok(digest::crc(s, 0xEDB8_8320, || call.eval.session.check_interrupts())?.into()));
     r.c1::<Bytes, i64>("crc32c_bytea", |call, s| Ok(digest::crc(s, 0x82F6_3B78, || call.eval.session.check_interrupts())?.into()));
-    r.f1::<Bytes, i64>("bytea_bit_count", |s| Ok(s.iter().map(|b| i64::from(b.count_ones())).sum()));
-    r.f1::<Bytes, Vec<u8>>("bytea_reverse", |s| Ok(s.iter().rev().copied().collect()));
+    r.c1::<Bytes, i64>("bytea_bit_count", |call, s| {
+        let pace = &mut call.pace();
+        s.chunks(PIECE_BYTES).try_fold(0, |count, piece| {
+            pace.advance(piece.len())?;
+            Ok(count + piece.iter().map(|b| i64::from(b.count_ones())).sum::<i64>())
+        })
+    });
+    r.c1::<Bytes, Vec<u8>>("bytea_reverse", |call, s| {
+        let pace = &mut call.pace();
+        let mut out = Vec::with_capacity(s.len());
+        for piece in s.rchunks(PIECE_BYTES) {
+            out.extend(piece.iter().rev());
+            pace.advance(piece.len())?;
+        }
+        Ok(out)
+    });
     r.f2::<Bytes, i32, i32>("byteaGetByte", |s, n| Ok(s[byte_index(s, n.into(), s.len())?].into()));
     r.f2::<Bytes, i64, i32>("byteaGetBit", |s, n| {
         let at = byte_index(s, n, s.len() * 8)?;
         Ok((s[at / 8] >> (at % 8) & 1).into())
     });
-    r.f3::<Bytes, i32, i32, Vec<u8>>("byteaSetByte", |s, n, value| {
+    r.c3::<Bytes, i32, i32, Vec<u8>>("byteaSetByte", |call, s, n, value| {
         let at = byte_index(s, n.into(), s.len())?;
-        let mut copy = s.to_vec();
+        let mut copy = copied(s, &mut call.pace())?;
         copy[at] = value as u8;
         Ok(copy)
     });
-    r.f3::<Bytes, i64, i32, Vec<u8>>("byteaSetBit", |s, n, value| {
+    r.c3::<Bytes, i64, i32, Vec<u8>>("byteaSetBit", |call, s, n, value| {
         let at = byte_index(s, n, s.len() * 8)?;
         if value != 0 && value != 1 { return Err(invalid_parameter("new bit must be 0 or 1")); }
-        let mut copy = s.to_vec();
+        let mut copy = copied(s, &mut call.pace())?;
         copy[at / 8] = copy[at / 8] & !(1 << (at % 8)) | (value as u8) << (at % 8);
         Ok(copy)
     });
@@ -732,138 +894,11 @@ fn byte_index(_bytes: &[u8], index: i64, count: usize) -> Result<usize> {
     Ok(index as usize)
 }
 
+/// Two hexadecimal digits a byte.
 pub(crate) fn hex(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    bytes
-        .iter()
-        .flat_map(|b| [DIGITS[usize::from(b >> 4)], DIGITS[usize::from(b & 15)]])
-        .map(char::from)
-        .collect()
-}
-
-const BASE64: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-
-fn encode(bytes: &[u8], format: &str) -> Result<String> {
-    match format.to_ascii_lowercase().as_str() {
-        "hex" => Ok(hex(bytes)),
-        "base64" => Ok(base64(bytes)),
-        "escape" => {
-            let mut out = String::new();
-            for byte in bytes {
-                match byte {
-                    0 | 128.. => out.push_str(&format!("\\{byte:03o}")),
-                    b'\\' => out.push_str("\\\\"),
-                    _ => out.push(char::from(*byte)),
-                }
-            }
-            Ok(out)
-        }
-        _ => Err(invalid_parameter(format!("unrecognized encoding: \"{format}\""))),
-    }
-}
-
-/// Base64 in lines of 76 characters.
-fn base64(bytes: &[u8]) -> String {
-    let mut out = String::new();
-    let mut line = 0;
-    for chunk in bytes.chunks(3) {
-        if line == 76 {
-            out.push('\n');
-            line = 0;
-        }
-        let group =
-            chunk.iter().fold(0u32, |group, byte| (group << 8) | u32::from(*byte)) << (8 * (3 - chunk.len()));
-        for i in 0..4 {
-            if i <= chunk.len() {
-                out.push(char::from(BASE64[(group >> (18 - 6 * i) & 63) as usize]));
-            } else {
-                out.push('=');
-            }
-        }
-        line += 4;
-    }
-    out
-}
-
-fn decode(text: &str, format: &str) -> Result<Vec<u8>> {
-    match format.to_ascii_lowercase().as_str() {
-        "hex" => decode_hex(text),
-        "base64" => decode_base64(text),
-        "escape" => {
-            let bytes = text.as_bytes();
-            let invalid =
-                || Error::new(SqlState::INVALID_TEXT_REPRESENTATION, "invalid input syntax for type bytea");
-            let mut out = Vec::with_capacity(bytes.len());
-            let mut i = 0;
-            while i < bytes.len() {
-                match &bytes[i..] {
-                    [b'\\', b'\\', ..] => {
-                        out.push(b'\\');
-                        i += 2;
-                    }
-                    [b'\\', a @ b'0'..=b'3', b @ b'0'..=b'7', c @ b'0'..=b'7', ..] => {
-                        out.push((a - b'0') << 6 | (b - b'0') << 3 | (c - b'0'));
-                        i += 4;
-                    }
-                    [b'\\', ..] => return Err(invalid()),
-                    rest => {
-                        out.push(rest[0]);
-                        i += 1;
-                    }
-                }
-            }
-            Ok(out)
-        }
-        _ => Err(invalid_parameter(format!("unrecognized encoding: \"{format}\""))),
-    }
-}
-
-fn decode_hex(text: &str) -> Result<Vec<u8>> {
-    let mut nibbles = Vec::with_capacity(text.len());
-    for c in text.chars().filter(|c| !matches!(c, ' ' | '\n' | '\t' | '\r')) {
-        let digit =
-            c.to_digit(16).ok_or_else(|| invalid_parameter(format!("invalid hexadecimal digit: \"{c}\"")))?;
-        nibbles.push(digit as u8);
-    }
-    if nibbles.len() % 2 != 0 {
-        return Err(invalid_parameter("invalid hexadecimal data: odd number of digits"));
-    }
-    Ok(nibbles.chunks_exact(2).map(|pair| pair[0] << 4 | pair[1]).collect())
-}
-
-fn decode_base64(text: &str) -> Result<Vec<u8>> {
-    let mut out = Vec::with_capacity(text.len() / 4 * 3);
-    let (mut group, mut count, mut padding) = (0u32, 0, 0);
-    for c in text.chars().filter(|c| !matches!(c, ' ' | '\n' | '\t' | '\r')) {
-        let value = if c == '=' {
-            if padding == 0 && count < 2 {
-                return Err(invalid_parameter("unexpected \"=\" while decoding base64 sequence"));
-            }
-            padding += 1;
-            0
-        } else {
-            match BASE64.iter().position(|known| char::from(*known) == c) {
-                Some(value) if padding == 0 => value as u32,
-                _ => {
-                    return Err(invalid_parameter(format!(
-                        "invalid symbol \"{c}\" found while decoding base64 sequence"
-                    )));
-                }
-            }
-        };
-        group = (group << 6) | value;
-        count += 1;
-        if count == 4 {
-            let bytes = group.to_be_bytes();
-            out.extend_from_slice(&bytes[1..4 - padding.min(2)]);
-            (group, count) = (0, 0);
-        }
-    }
-    if count != 0 {
-        return Err(invalid_parameter("invalid base64 end sequence")
-            .hint("Input data is missing padding, is truncated, or is otherwise corrupted."));
-    }
-    Ok(out)
+    let mut out = Vec::with_capacity(2 * bytes.len());
+    encoding::append_hex(bytes, &mut out);
+    String::from_utf8(out).unwrap_or_default()
 }
 
 #[rustfmt::skip]
@@ -879,24 +914,47 @@ fn convert(r: &mut Implementations) {
             ochre_types::typmod::apply(args[0].clone(), SqlType::new(oid, typmod), args[2] == Datum::Bool(true))
         });
     }
-    r.f2::<Bytes, Text, String>("pg_convert_from", |bytes, encoding| {
+    r.c2::<Bytes, Text, Vec<u8>>("pg_convert_from", |call, bytes, encoding| {
         super::system::require_utf8(encoding, "source ")?;
-        String::from_utf8(bytes.to_vec()).map_err(|error| {
-            let at = error.utf8_error().valid_up_to();
-            let shown: Vec<String> = bytes[at..].iter().take(1).map(|b| format!("0x{b:02x}")).collect();
-            Error::new(SqlState::CHARACTER_NOT_IN_REPERTOIRE, format!("invalid byte sequence for encoding \"UTF8\": {}", shown.join(" ")))
-        })
+        let pace = &mut call.pace();
+        if let Some(at) = first_flaw(bytes, pace)? {
+            let message = format!("invalid byte sequence for encoding \"UTF8\": 0x{:02x}", bytes[at]);
+            return Err(Error::new(SqlState::CHARACTER_NOT_IN_REPERTOIRE, message));
+        }
+        copied(bytes, pace)
     });
-    r.f2::<Text, Text, Vec<u8>>("pg_convert_to", |text, encoding| {
+    r.c2::<Bytes, Text, Vec<u8>>("pg_convert_to", |call, text, encoding| {
         super::system::require_utf8(encoding, "destination ")?;
-        Ok(text.as_bytes().to_vec())
+        copied(text, &mut call.pace())
     });
-    r.f2::<Bytes, Text, i32>("length_in_encoding", |bytes, encoding| {
+    r.c2::<Bytes, Text, i32>("length_in_encoding", |call, bytes, encoding| {
         super::system::require_utf8(encoding, "")?;
-        Ok(String::from_utf8_lossy(bytes).chars().count() as i32)
+        let pace = &mut call.pace();
+        match first_flaw(bytes, pace)? {
+            None => Ok(count_characters(bytes, pace)? as i32),
+            Some(_) => Ok(String::from_utf8_lossy(bytes).chars().count() as i32),
+        }
     });
     r.row("getdatabaseencoding", |_, _| Ok(Datum::text("UTF8")));
     r.row("pg_client_encoding", |_, _| Ok(Datum::text("UTF8")));
+}
+
+/// Where bytes stop being UTF-8.
+fn first_flaw(bytes: &[u8], pace: &mut Pace<'_>) -> Result<Option<usize>> {
+    let mut at = 0;
+    while at < bytes.len() {
+        let piece = &bytes[at..bytes.len().min(at + PIECE_BYTES)];
+        at += match std::str::from_utf8(piece) {
+            Ok(_) => piece.len(),
+            // A character may end in the next piece.
+            Err(error) if error.error_len().is_none() && at + piece.len() < bytes.len() => {
+                error.valid_up_to()
+            }
+            Err(error) => return Ok(Some(at + error.valid_up_to())),
+        };
+        pace.advance(piece.len())?;
+    }
+    Ok(None)
 }
 
 /// A name is cut at 63 bytes, between characters.

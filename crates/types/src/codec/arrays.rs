@@ -16,11 +16,13 @@ pub(super) fn print(
     out: &mut Vec<u8>,
 ) -> Result<()> {
     if matches!(ty.oid, oids::INT2VECTOR | oids::OIDVECTOR) {
+        let mut pace = Pace::from(context, out.len());
         for (index, element) in array.elements.iter().enumerate() {
             if index > 0 {
                 out.push(b' ');
             }
             print_text(array.element, element, context, out)?;
+            pace.look(out.len())?;
         }
         return Ok(());
     }
@@ -130,7 +132,8 @@ pub(super) fn parse_vector(ty: SqlType, text: &str) -> Result<Arc<ArrayValue>> {
 pub(super) fn parse(ty: SqlType, text: &str, context: &FormatContext) -> Result<Arc<ArrayValue>> {
     let Some(element) = ty.element() else { return Err(no_text_form(ty, "accept")) };
     let delimiter = element.info().map_or(b',', |info| info.delimiter);
-    let mut reader = Reader { text, rest: text.trim_ascii_start(), delimiter, element, context };
+    let pace = Pace::from(context, 0);
+    let mut reader = Reader { text, rest: text.trim_ascii_start(), delimiter, element, context, pace };
     let bounds = reader.bounds()?;
     if !reader.rest.starts_with('{') {
         return Err(reader.malformed(if bounds.is_empty() {
@@ -166,6 +169,8 @@ pub(super) fn parse(ty: SqlType, text: &str, context: &FormatContext) -> Result<
 
 /// Elements that are read between two looks at whether to go on.
 const ELEMENTS_AT_A_TIME: usize = 1 << 12;
+/// Bytes that are passed between two such looks within an element.
+const BYTES_AT_A_TIME: usize = 1 << 16;
 
 struct Reader<'a> {
     text: &'a str,
@@ -173,6 +178,7 @@ struct Reader<'a> {
     delimiter: u8,
     element: SqlType,
     context: &'a FormatContext,
+    pace: Pace<'a>,
 }
 
 impl Reader<'_> {
@@ -346,14 +352,25 @@ impl Reader<'_> {
         self.malformed("Multidimensional arrays must have sub-arrays with matching dimensions.")
     }
 
+    /// How far the rest goes until a quote or a backslash.
+    fn plain_end(&mut self) -> Result<Option<usize>> {
+        self.pace.advance(1)?;
+        for (number, piece) in self.rest.as_bytes().chunks(BYTES_AT_A_TIME).enumerate() {
+            if let Some(at) = piece.iter().position(|byte| matches!(byte, b'"' | b'\\')) {
+                return Ok(Some(number * BYTES_AT_A_TIME + at));
+            }
+            self.pace.advance(piece.len())?;
+        }
+        Ok(None)
+    }
+
     fn value(&mut self) -> Result<Datum> {
         let mut value = String::new();
         let quoted = self.peek() == Some(b'"');
         if quoted {
             self.advance(1);
             loop {
-                let end =
-                    self.rest.find(['"', '\\']).ok_or_else(|| self.malformed("Unexpected end of input."))?;
+                let end = self.plain_end()?.ok_or_else(|| self.malformed("Unexpected end of input."))?;
                 value.push_str(&self.rest[..end]);
                 let quote = self.rest.as_bytes()[end] == b'"';
                 self.advance(end + 1);
@@ -372,6 +389,7 @@ impl Reader<'_> {
                 let Some(c) = self.rest.chars().next() else {
                     return Err(self.malformed("Unexpected end of input."));
                 };
+                self.pace.advance(1)?;
                 match c {
                     '"' => return Err(self.malformed("Incorrectly quoted array element.")),
                     '{' => return Err(self.malformed("Unexpected \"{\" character.")),

@@ -7,40 +7,82 @@ use crate::{ByteaOutput, FormatContext, Pace};
 /// Reads a `bytea` in either form.
 ///
 /// # Errors
-/// 22P02, 22023.
-pub fn parse_bytea(text: &str) -> Result<Vec<u8>> {
+/// 22P02, 22023; as [`Pace::look`].
+pub fn parse_bytea(text: &str, pace: &mut Pace<'_>) -> Result<Vec<u8>> {
     match text.strip_prefix("\\x") {
-        Some(digits) => parse_hex(digits),
-        None => parse_escape(text),
+        Some(digits) => parse_hex(digits.as_bytes(), pace),
+        None => parse_bytea_escape(text.as_bytes(), pace),
     }
 }
+
+/// Characters that are read between two looks at whether to go on.
+const READ_AT_A_TIME: usize = 1 << 12;
+
+/// What stands in [`NIBBLES`] for a byte that is no digit.
+const NO_DIGIT: u8 = 0xFF;
+/// The value of each hexadecimal digit.
+const NIBBLES: [u8; 256] = {
+    let mut values = [NO_DIGIT; 256];
+    let mut digit = 0;
+    while digit < 16 {
+        values[b"0123456789abcdef"[digit] as usize] = digit as u8;
+        values[b"0123456789ABCDEF"[digit] as usize] = digit as u8;
+        digit += 1;
+    }
+    values
+};
 
 /// Reads hexadecimal digits, with blanks between pairs, as `bytea` and `decode(…, 'hex')` do.
 ///
 /// # Errors
-/// 22023.
-pub fn parse_hex(text: &str) -> Result<Vec<u8>> {
-    let invalid = |message: String| Error::new(SqlState::INVALID_PARAMETER_VALUE, message);
+/// 22023; as [`Pace::look`].
+pub fn parse_hex(text: &[u8], pace: &mut Pace<'_>) -> Result<Vec<u8>> {
     let mut bytes = Vec::with_capacity(text.len() / 2);
-    let mut chars = text.chars();
-    while let Some(high) = chars.next() {
-        if matches!(high, ' ' | '\n' | '\t' | '\r') {
+    let mut rest = text;
+    while let [high, behind @ ..] = rest {
+        if matches!(high, b' ' | b'\n' | b'\t' | b'\r') {
+            rest = behind;
+            pace.advance(1)?;
             continue;
         }
-        let digit =
-            |c: char| c.to_digit(16).ok_or_else(|| invalid(format!("invalid hexadecimal digit: \"{c}\"")));
-        let high = digit(high)?;
-        let low = chars
-            .next()
-            .ok_or_else(|| invalid("invalid hexadecimal data: odd number of digits".to_owned()))?;
-        bytes.push((high << 4 | digit(low)?) as u8);
+        let high = NIBBLES[usize::from(*high)];
+        if high == NO_DIGIT {
+            return Err(no_digit(rest));
+        }
+        let [low, after @ ..] = behind else {
+            return Err(Error::new(
+                SqlState::INVALID_PARAMETER_VALUE,
+                "invalid hexadecimal data: odd number of digits",
+            ));
+        };
+        let low = NIBBLES[usize::from(*low)];
+        if low == NO_DIGIT {
+            return Err(no_digit(behind));
+        }
+        bytes.push(high << 4 | low);
+        rest = after;
+        if bytes.len().is_multiple_of(READ_AT_A_TIME) {
+            pace.advance(2 * READ_AT_A_TIME)?;
+        }
     }
     Ok(bytes)
 }
 
-fn parse_escape(text: &str) -> Result<Vec<u8>> {
+#[cold]
+fn no_digit(rest: &[u8]) -> Error {
+    let shown = &rest[..rest.len().min(4)];
+    let c = shown.utf8_chunks().next().and_then(|chunk| chunk.valid().chars().next());
+    let c = c.unwrap_or(char::REPLACEMENT_CHARACTER);
+    Error::new(SqlState::INVALID_PARAMETER_VALUE, format!("invalid hexadecimal digit: \"{c}\""))
+}
+
+/// Reads the escape form.
+///
+/// # Errors
+/// 22P02; as [`Pace::look`].
+pub fn parse_bytea_escape(text: &[u8], pace: &mut Pace<'_>) -> Result<Vec<u8>> {
     let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
+    let mut rest = text;
     loop {
         match rest {
             [] => return Ok(bytes),
@@ -62,6 +104,9 @@ fn parse_escape(text: &str) -> Result<Vec<u8>> {
                 bytes.push(*byte);
                 rest = tail;
             }
+        }
+        if bytes.len().is_multiple_of(READ_AT_A_TIME) {
+            pace.advance(READ_AT_A_TIME)?;
         }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ochre_base::{Error, Result, SqlState};
 
 use super::{parse_text, print_text};
-use crate::{Datum, FormatContext, PhysicalType, SqlType};
+use crate::{Datum, FormatContext, Pace, PhysicalType, SqlType};
 
 /// The types of a row's fields: the catalog's, or guessed from the values.
 fn field_type(types: Option<&Arc<[SqlType]>>, index: usize, value: &Datum) -> SqlType {
@@ -55,17 +55,20 @@ pub(super) fn print(ty: SqlType, fields: &[Datum], context: &FormatContext, out:
         let special = |byte: &u8| {
             matches!(byte, b'"' | b'\\' | b'(' | b')' | b',') || byte.is_ascii_whitespace() || *byte == 0x0b
         };
-        if !text.is_empty() && !text.iter().any(special) {
-            out.extend_from_slice(&text);
+        let mut pace = Pace::from(context, out.len());
+        if !text.is_empty() && !pace.any_piece(&text, |piece| piece.iter().any(special))? {
+            pace.append(&text, out)?;
             continue;
         }
         out.push(b'"');
-        for byte in &text {
-            if matches!(byte, b'"' | b'\\') {
+        pace.pieces(&text, out, |piece, out| {
+            for byte in piece {
+                if matches!(byte, b'"' | b'\\') {
+                    out.push(*byte);
+                }
                 out.push(*byte);
             }
-            out.push(*byte);
-        }
+        })?;
         out.push(b'"');
     }
     out.push(b')');
@@ -84,11 +87,13 @@ pub(super) fn parse(ty: SqlType, text: &str, context: &FormatContext) -> Result<
     let mut chars = body.strip_prefix('(').ok_or_else(|| malformed("Missing left parenthesis."))?.chars();
     let mut fields = Vec::with_capacity(types.len());
     let mut ended = false;
+    let pace = &mut Pace::from(context, 0);
     for (index, field) in types.iter().enumerate() {
         if ended {
             return Err(malformed("Too few columns."));
         }
-        let (value, last) = field_text(&mut chars).ok_or_else(|| malformed("Unexpected end of input."))?;
+        let (value, last) =
+            field_text(&mut chars, pace)?.ok_or_else(|| malformed("Unexpected end of input."))?;
         fields.push(match value {
             None => Datum::Null,
             Some(value) => parse_text(*field, &value, context)?,
@@ -104,13 +109,17 @@ pub(super) fn parse(ty: SqlType, text: &str, context: &FormatContext) -> Result<
     Ok(Datum::Record(fields.into()))
 }
 
-/// The text of the next field (`None`: NULL) and whether it was the last.
-fn field_text(chars: &mut std::str::Chars<'_>) -> Option<(Option<String>, bool)> {
+/// The text of a field (`None`: NULL) and whether it was the last.
+type FieldText = (Option<String>, bool);
+
+/// What the next field says; `None` where the text ends before the row.
+fn field_text(chars: &mut std::str::Chars<'_>, pace: &mut Pace<'_>) -> Result<Option<FieldText>> {
     let mut value = String::new();
     let mut quoted = false;
     let mut seen = false;
-    loop {
-        match chars.next()? {
+    while let Some(c) = chars.next() {
+        pace.advance(1)?;
+        match c {
             '"' if quoted => {
                 if chars.as_str().starts_with('"') {
                     chars.next();
@@ -123,12 +132,16 @@ fn field_text(chars: &mut std::str::Chars<'_>) -> Option<(Option<String>, bool)>
                 quoted = true;
                 seen = true;
             }
-            '\\' => value.push(chars.next()?),
+            '\\' => match chars.next() {
+                Some(escaped) => value.push(escaped),
+                None => return Ok(None),
+            },
             end @ (',' | ')') if !quoted => {
                 let present = seen || !value.is_empty();
-                return Some((present.then_some(value), end == ')'));
+                return Ok(Some((present.then_some(value), end == ')')));
             }
             c => value.push(c),
         }
     }
+    Ok(None)
 }

@@ -26,52 +26,81 @@ pub(super) fn division_scale(a: &Limbs, b: &Limbs) -> i32 {
     display_scale(MIN_SIGNIFICANT_DIGITS - weight * DIGITS, &[a, b])
 }
 
+/// Asked now and then whether to go on.
+pub(super) type Check<'a> = &'a dyn Fn() -> Result<()>;
+
 /// The square root of a number that is not negative.
-pub(super) fn sqrt(x: &Limbs) -> Limbs {
+pub(super) fn sqrt(x: &Limbs, check: Check<'_>) -> Result<Limbs> {
     let weight = (x.weight + 1) * DIGITS / 2 - 1;
-    sqrt_to(x, display_scale(MIN_SIGNIFICANT_DIGITS - weight, &[x]))
+    sqrt_to(x, display_scale(MIN_SIGNIFICANT_DIGITS - weight, &[x]), check)
 }
 
-fn sqrt_to(x: &Limbs, scale: i32) -> Limbs {
+/// Digits computed beyond those that are asked for.
+const GUARD: i32 = 8;
+
+/// The square root rounded to `scale` digits after the point (negative: before it): correctly, a half upwards.
+///
+/// Newton's iteration for the inverse root, which needs no division, doubles the digits that are known each time, and
+/// computes no more than those; the last step goes for the root itself and needs the inverse to half the digits only.
+fn sqrt_to(x: &Limbs, scale: i32, check: Check<'_>) -> Result<Limbs> {
     if x.is_zero() {
-        return Limbs::zero(scale);
+        return Ok(Limbs::zero(scale.max(0)));
     }
-    // Newton's iteration from a float estimate of the first digits, shifted to the right weight.
+    // Moved by an even number of base digits to between 1 and 10^8; the root then lies between 1 and 10^4.
     let half = x.weight.div_euclid(2);
-    let near = Limbs { weight: x.weight - 2 * half, scale: 24, ..x.clone() };
-    let mut root = Limbs::from_f64(near.to_f64().sqrt(), 0);
-    root.weight += half;
-    let digits = scale + 2 * DIGITS;
-    let mut known = 14i32;
-    let total = (half + 1) * DIGITS + digits + DIGITS;
-    loop {
-        known = (known * 2).min(total.max(28));
-        let working =
-            (known - (half + 1) * DIGITS + 2 * DIGITS).clamp(-(half.max(0)) * DIGITS, digits.max(0) + 4);
-        let quotient = x.div(&root, working, false);
-        root = root.add(&quotient).mul_exact(&Limbs::from_i128(5, 1));
-        root.trunc(working);
-        if known >= total {
-            break;
+    let x = Limbs { weight: x.weight - 2 * half, ..x.clone() };
+    let wanted = scale + half * DIGITS;
+    let digits = wanted.max(0) + GUARD;
+    // An error of so much as 10^-k in the inverse is one of 10^(4-k) beside it, hence the guard below.
+    let mut inverse = Limbs::from_f64(1.0 / x.first_digits().to_f64().sqrt(), 0);
+    let mut known = 14;
+    let rounded = |number: &Limbs, digits: i32| {
+        let mut number = number.clone();
+        number.round(digits);
+        number
+    };
+    while known < digits / 2 + GUARD {
+        known = (2 * known - 2).min(digits / 2 + GUARD);
+        let working = known + GUARD;
+        let square = inverse.mul_exact_with(&inverse, check)?;
+        let product = rounded(&x, working).mul_with(&square, working, check)?;
+        let error = Limbs::from_i64(1).sub(&product);
+        let step = inverse.mul_with(&error, working, check)?.half();
+        inverse = inverse.add(&step);
+        inverse.round(working);
+    }
+    let near = rounded(&x, known + GUARD).mul_with(&inverse, known + GUARD, check)?;
+    let rest = rounded(&x, digits + GUARD).sub(&near.mul_exact_with(&near, check)?);
+    let mut root = near.add(&inverse.mul_with(&rest, digits + GUARD, check)?.half());
+    root.round(digits + GUARD);
+    // What is computed is off by less than this.
+    let error = Limbs::from_i64(1).mul_pow10(2 - digits);
+    let low = rounded(&root.sub(&error), wanted);
+    let mut root = rounded(&root.add(&error), wanted);
+    if low.compare(&root).is_ne() {
+        // The root is next to where rounding goes one way or the other.
+        let boundary = root.sub(&Limbs::from_i64(5).mul_pow10(-wanted - 1));
+        if boundary.mul_exact_with(&boundary, check)?.compare(&x).is_gt() {
+            root = low;
         }
     }
-    // Once more at full length, so that the last digits have settled.
-    let quotient = x.div(&root, digits, false);
-    root = root.add(&quotient).mul_exact(&Limbs::from_i128(5, 1));
-    root.round(scale);
-    root
+    if !root.is_zero() {
+        root.weight += half;
+    }
+    root.scale = scale.max(0);
+    Ok(root)
 }
 
 /// e to the power x.
 ///
 /// # Errors
 /// 22003 past the format's range.
-pub(super) fn exp(x: &Limbs) -> Result<Limbs> {
+pub(super) fn exp(x: &Limbs, check: Check<'_>) -> Result<Limbs> {
     let weight = (x.to_f64() * LOG10_E).clamp(-f64::from(MAX_RESULT_SCALE), f64::from(MAX_RESULT_SCALE));
-    exp_to(x, display_scale(MIN_SIGNIFICANT_DIGITS - weight as i32, &[x]))
+    exp_to(x, display_scale(MIN_SIGNIFICANT_DIGITS - weight as i32, &[x]), check)
 }
 
-fn exp_to(x: &Limbs, scale: i32) -> Result<Limbs> {
+fn exp_to(x: &Limbs, scale: i32, check: Check<'_>) -> Result<Limbs> {
     let value = x.to_f64();
     if value.abs() >= f64::from(MAX_RESULT_SCALE) * 3.0 {
         return if value > 0.0 { Err(overflow()) } else { Ok(Limbs::zero(scale)) };
@@ -86,15 +115,17 @@ fn exp_to(x: &Limbs, scale: i32) -> Result<Limbs> {
     }
     let significant = (1 + weight + scale + (f64::from(halvings) * 0.302) as i32).max(0) + 8;
     let mut reduced = x.clone();
+    reduced.round(significant + 8);
     for _ in 0..halvings {
-        reduced = reduced.mul_exact(&Limbs::from_i128(5, 1));
+        reduced = reduced.half();
     }
     reduced.round(significant + 4);
     let mut sum = Limbs::from_i64(1).add(&reduced);
     let mut term = reduced.clone();
     let mut n = 2;
     loop {
-        term = term.mul(&reduced, significant + 4).div_small(n, significant + 4);
+        check()?;
+        term = term.mul_with(&reduced, significant + 4, check)?.div_small(n, significant + 4);
         if term.is_zero() {
             break;
         }
@@ -103,7 +134,7 @@ fn exp_to(x: &Limbs, scale: i32) -> Result<Limbs> {
     }
     for _ in 0..halvings {
         let local = significant - sum.weight * 2 * DIGITS;
-        sum = sum.mul(&sum, local.max(0) + 4);
+        sum = sum.mul_with(&sum, local.max(0) + 4, check)?;
     }
     sum.round(scale);
     Ok(sum)
@@ -131,9 +162,9 @@ fn ln_weight(x: &Limbs) -> i32 {
 ///
 /// # Errors
 /// 2201E for zero and below.
-pub(super) fn ln(x: &Limbs) -> Result<Limbs> {
+pub(super) fn ln(x: &Limbs, check: Check<'_>) -> Result<Limbs> {
     check_logarithm(x)?;
-    Ok(ln_to(x, display_scale(MIN_SIGNIFICANT_DIGITS - ln_weight(x), &[x])))
+    ln_to(x, display_scale(MIN_SIGNIFICANT_DIGITS - ln_weight(x), &[x]), check)
 }
 
 pub(super) fn check_logarithm(x: &Limbs) -> Result<()> {
@@ -145,27 +176,31 @@ pub(super) fn check_logarithm(x: &Limbs) -> Result<()> {
     Err(Error::new(SqlState::INVALID_ARGUMENT_FOR_LOGARITHM, format!("cannot take logarithm of {what}")))
 }
 
-fn ln_to(x: &Limbs, scale: i32) -> Limbs {
+fn ln_to(x: &Limbs, scale: i32, check: Check<'_>) -> Result<Limbs> {
     // Roots bring x near 1, where the series of artanh converges quickly.
     let low = Limbs::from_i128(9, 1);
     let high = Limbs::from_i128(11, 1);
     let guard = 12 + (f64::from((x.weight.abs() + 2) * DIGITS) * LN_10).log2() as i32;
     let local = scale.max(0) + guard;
+    // The logarithm's error is the number's relative error: digits beyond these do not show.
+    let significant = local + GUARD;
     let mut reduced = x.clone();
+    reduced.keep(significant);
     let mut factor = Limbs::from_i64(2);
     while reduced.compare(&low).is_le() || reduced.compare(&high).is_ge() {
-        let digits = local - (reduced.weight / 2).min(0) * DIGITS;
-        reduced = sqrt_to(&reduced, digits);
+        let weight = reduced.weight.div_euclid(2);
+        reduced = sqrt_to(&reduced, significant - (weight + 1) * DIGITS, check)?;
         factor = factor.add(&factor);
     }
     let one = Limbs::from_i64(1);
-    let z = reduced.sub(&one).div(&reduced.add(&one), local, true);
-    let square = z.mul(&z, local);
+    let z = reduced.sub(&one).div_with(&reduced.add(&one), local, true, check)?;
+    let square = z.mul_with(&z, local, check)?;
     let mut power = z.clone();
     let mut sum = z;
     let mut n = 3;
     loop {
-        power = power.mul(&square, local);
+        check()?;
+        power = power.mul_with(&square, local, check)?;
         let term = power.div_small(n, local);
         if term.is_zero() {
             break;
@@ -173,33 +208,33 @@ fn ln_to(x: &Limbs, scale: i32) -> Limbs {
         sum = sum.add(&term);
         n += 2;
     }
-    sum.mul(&factor, scale)
+    sum.mul_with(&factor, scale, check)
 }
 
 /// The logarithm of `x` to a base.
 ///
 /// # Errors
 /// 2201E for zero and below, 22012 for base 1.
-pub(super) fn log(base: &Limbs, x: &Limbs) -> Result<Limbs> {
+pub(super) fn log(base: &Limbs, x: &Limbs, check: Check<'_>) -> Result<Limbs> {
     check_logarithm(base)?;
     check_logarithm(x)?;
     let base_weight = ln_weight(base);
     let x_weight = ln_weight(x);
     let weight = x_weight - base_weight;
     let scale = display_scale(MIN_SIGNIFICANT_DIGITS - weight, &[base, x]);
-    let ln_base = ln_to(base, (scale + weight - base_weight + 8).max(0));
-    let ln_x = ln_to(x, (scale + weight - x_weight + 8).max(0));
+    let ln_base = ln_to(base, (scale + weight - base_weight + 8).max(0), check)?;
+    let ln_x = ln_to(x, (scale + weight - x_weight + 8).max(0), check)?;
     if ln_base.is_zero() {
         return Err(super::division_by_zero());
     }
-    Ok(ln_x.div(&ln_base, scale, true))
+    ln_x.div_with(&ln_base, scale, true, check)
 }
 
 /// `base ^ exponent`, for finite numbers.
 ///
 /// # Errors
 /// 2201F where no real result exists, 22003 past the format's range.
-pub(super) fn power(base: &Limbs, exponent: &Limbs) -> Result<Limbs> {
+pub(super) fn power(base: &Limbs, exponent: &Limbs, check: Check<'_>) -> Result<Limbs> {
     let whole = exponent.digits.len() as i32 <= exponent.weight + 1;
     let invalid = |text: &str| Err(Error::new(SqlState::INVALID_ARGUMENT_FOR_POWER_FUNCTION, text));
     if base.is_zero() && exponent.negative {
@@ -211,7 +246,7 @@ pub(super) fn power(base: &Limbs, exponent: &Limbs) -> Result<Limbs> {
     if whole {
         let as_i32 = Limbs { scale: 0, ..exponent.clone() }.coefficient().and_then(|e| i32::try_from(e).ok());
         if let Some(whole_exponent) = as_i32 {
-            return power_int(base, whole_exponent, exponent);
+            return power_int(base, whole_exponent, exponent, check);
         }
     }
     if base.is_zero() {
@@ -223,8 +258,8 @@ pub(super) fn power(base: &Limbs, exponent: &Limbs) -> Result<Limbs> {
         && exponent.digits.last().is_some_and(|digit| digit % 2 != 0);
     let magnitude = Limbs { negative: false, ..base.clone() };
     let weight_of_ln = ln_weight(&magnitude);
-    let rough = ln_to(&magnitude, (MIN_SIGNIFICANT_DIGITS - weight_of_ln).max(0));
-    let value = rough.mul_exact(exponent).to_f64();
+    let rough = ln_to(&magnitude, (MIN_SIGNIFICANT_DIGITS - weight_of_ln).max(0), check)?;
+    let value = rough.mul_exact_with(exponent, check)?.to_f64();
     if value.abs() > f64::from(MAX_RESULT_SCALE) * 3.01 {
         return if value > 0.0 { Err(overflow()) } else { Ok(Limbs::zero(MAX_DISPLAY_SCALE)) };
     }
@@ -233,13 +268,13 @@ pub(super) fn power(base: &Limbs, exponent: &Limbs) -> Result<Limbs> {
     let significant = (scale + weight).max(0);
     let exponent_digits = (exponent.weight.max(0) + 1) * DIGITS;
     let local = (significant - weight_of_ln + 8 + exponent_digits).max(0);
-    let logarithm = ln_to(&magnitude, local).mul_exact(exponent);
-    let mut result = exp_to(&logarithm, scale)?;
+    let logarithm = ln_to(&magnitude, local, check)?.mul_exact_with(exponent, check)?;
+    let mut result = exp_to(&logarithm, scale, check)?;
     result.negative = base.negative && odd && !result.is_zero();
     Ok(result)
 }
 
-fn power_int(base: &Limbs, exponent: i32, shown: &Limbs) -> Result<Limbs> {
+fn power_int(base: &Limbs, exponent: i32, shown: &Limbs, check: Check<'_>) -> Result<Limbs> {
     let mut log10 = 0.0;
     if !base.is_zero() {
         let mut digits = 0.0;
@@ -261,7 +296,7 @@ fn power_int(base: &Limbs, exponent: i32, shown: &Limbs) -> Result<Limbs> {
             result.round(scale);
             return Ok(result);
         }
-        2 => return Ok(base.mul(base, scale)),
+        2 => return base.mul_with(base, scale, check),
         _ => {}
     }
     if base.is_zero() {
@@ -286,13 +321,13 @@ fn power_int(base: &Limbs, exponent: i32, shown: &Limbs) -> Result<Limbs> {
     let mut result = Limbs::from_i64(1);
     loop {
         if left & 1 == 1 {
-            result = trim(result.mul_exact(&square));
+            result = trim(result.mul_exact_with(&square, check)?);
         }
         left >>= 1;
         if left == 0 {
             break;
         }
-        square = trim(square.mul_exact(&square));
+        square = trim(square.mul_exact_with(&square, check)?);
         if square.weight > 0x7fff || result.weight > 0x7fff {
             if exponent > 0 {
                 return Err(overflow());
@@ -301,7 +336,7 @@ fn power_int(base: &Limbs, exponent: i32, shown: &Limbs) -> Result<Limbs> {
         }
     }
     if exponent < 0 {
-        return Ok(Limbs::from_i64(1).div(&result, scale, true));
+        return Limbs::from_i64(1).div_with(&result, scale, true, check);
     }
     result.round(scale);
     Ok(result)

@@ -207,16 +207,7 @@ impl Limbs {
         if self.is_zero() || other.is_zero() {
             return Ok(Limbs::zero(self.scale + other.scale));
         }
-        let mut sums = vec![0u64; self.digits.len() + other.digits.len()];
-        for (i, a) in self.digits.iter().enumerate().filter(|(_, a)| **a != 0) {
-            if i % DIGITS_AT_A_TIME == DIGITS_AT_A_TIME - 1 {
-                check()?;
-            }
-            for (sum, b) in sums[i + 1..].iter_mut().zip(&other.digits) {
-                // At most 33,000 products below 10^8 meet in one place: no overflow of 64 bits.
-                *sum += *a as u64 * *b as u64;
-            }
-        }
+        let sums = products(&self.digits, &other.digits, check)?;
         let mut carry = 0u64;
         let mut digits = vec![0i16; sums.len()];
         for (digit, sum) in digits.iter_mut().zip(&sums).rev() {
@@ -234,20 +225,32 @@ impl Limbs {
         Ok(result)
     }
 
-    /// The product rounded to `scale`.
-    pub fn mul(&self, other: &Limbs, scale: i32) -> Limbs {
-        let mut product = self.mul_exact(other);
+    /// The product rounded to `scale`, asking now and then whether to go on.
+    pub fn mul_with<E>(
+        &self,
+        other: &Limbs,
+        scale: i32,
+        check: impl Fn() -> Result<(), E>,
+    ) -> Result<Limbs, E> {
+        let mut product = self.mul_exact_with(other, check)?;
         product.round(scale);
-        product
+        Ok(product)
     }
 
-    /// The quotient, rounded (or truncated) to `scale`, which may be negative. The divisor is not zero.
-    pub fn div(&self, other: &Limbs, scale: i32, round: bool) -> Limbs {
-        let Ok(quotient) = self.div_with(other, scale, round, go_on);
-        quotient
+    /// Half of it, exactly.
+    pub fn half(&self) -> Limbs {
+        self.mul_exact(&Limbs::from_i128(5, 1))
     }
 
-    /// As [`Limbs::div`], asking now and then whether to go on.
+    /// Rounds to about so many significant digits.
+    pub fn keep(&mut self, digits: i32) {
+        let shown = self.scale;
+        self.round(digits - (self.weight + 1) * DIGITS);
+        self.scale = shown;
+    }
+
+    /// The quotient, rounded (or truncated) to `scale`, which may be negative. The divisor is not zero. Asks now and then
+    /// whether to go on.
     pub fn div_with<E>(
         &self,
         other: &Limbs,
@@ -346,6 +349,12 @@ impl Limbs {
         self.strip();
     }
 
+    /// The number as far as a float could tell it.
+    pub fn first_digits(&self) -> Limbs {
+        let digits = self.digits[..self.digits.len().min(8)].to_vec();
+        Limbs { digits, scale: 24, ..*self }
+    }
+
     /// The nearest float up to about 17 digits; infinite when too large.
     pub fn to_f64(&self) -> f64 {
         let mut text = Vec::new();
@@ -430,6 +439,79 @@ fn push_digits(digit: i16, count: i32, out: &mut Vec<u8>) {
 
 /// For whoever is never interrupted.
 fn go_on() -> Result<(), Infallible> {
+    Ok(())
+}
+
+/// The sums of products that make each digit of a product, one place moved to the end, before what is carried over. Asks
+/// now and then whether to go on.
+///
+/// Long numbers are multiplied after Karatsuba: three products of halves instead of four. The digits are taken as a
+/// polynomial's coefficients, so that nothing is carried before the end: at most 33,000 products below 10^8 meet in one
+/// place, and ten levels of halving double the digits ten times, which 63 bits hold.
+fn products<E>(a: &[i16], b: &[i16], check: impl Fn() -> Result<(), E>) -> Result<Vec<u64>, E> {
+    let mut sums = vec![0u64; a.len() + b.len()];
+    if a.len().min(b.len()) >= FEW_DIGITS {
+        let wide = |digits: &[i16]| digits.iter().map(|digit| i64::from(*digit)).collect::<Vec<i64>>();
+        let mut signed = vec![0i64; a.len() + b.len() - 1];
+        convolve(&wide(a), &wide(b), &mut signed, &check)?;
+        sums[1..].iter_mut().zip(&signed).for_each(|(sum, product)| *sum = *product as u64);
+        return Ok(sums);
+    }
+    for (i, a) in a.iter().enumerate().filter(|(_, a)| **a != 0) {
+        if i % DIGITS_AT_A_TIME == DIGITS_AT_A_TIME - 1 {
+            check()?;
+        }
+        for (sum, b) in sums[i + 1..].iter_mut().zip(b) {
+            *sum += *a as u64 * *b as u64;
+        }
+    }
+    Ok(sums)
+}
+
+/// Digits below which dividing in halves saves nothing.
+const FEW_DIGITS: usize = 48;
+
+/// Adds the product of two polynomials to `out`.
+fn convolve<E>(a: &[i64], b: &[i64], out: &mut [i64], check: &impl Fn() -> Result<(), E>) -> Result<(), E> {
+    let (a, b) = if a.len() < b.len() { (b, a) } else { (a, b) };
+    if b.len() < FEW_DIGITS {
+        if a.len() > FEW_DIGITS * DIGITS_AT_A_TIME {
+            check()?;
+        }
+        for (i, b) in b.iter().enumerate() {
+            out[i..].iter_mut().zip(a).for_each(|(sum, a)| *sum += a * b);
+        }
+        return Ok(());
+    }
+    if a.len() > b.len() {
+        // Pieces as long as the shorter one.
+        for (number, piece) in a.chunks(b.len()).enumerate() {
+            convolve(piece, b, &mut out[number * b.len()..], check)?;
+        }
+        return Ok(());
+    }
+    if b.len() >= DIGITS_AT_A_TIME {
+        check()?;
+    }
+    let half = a.len() / 2;
+    let ((a_low, a_high), (b_low, b_high)) = (a.split_at(half), b.split_at(half));
+    // The upper half may be one longer.
+    let both = |low: &[i64], high: &[i64]| {
+        let mut sum = high.to_vec();
+        sum.iter_mut().zip(low).for_each(|(sum, low)| *sum += low);
+        sum
+    };
+    let mut low = vec![0; 2 * half - 1];
+    convolve(a_low, b_low, &mut low, check)?;
+    let mut high = vec![0; 2 * a_high.len() - 1];
+    convolve(a_high, b_high, &mut high, check)?;
+    let mut middle = vec![0; 2 * a_high.len() - 1];
+    convolve(&both(a_low, a_high), &both(b_low, b_high), &mut middle, check)?;
+    middle.iter_mut().zip(&low).for_each(|(middle, low)| *middle -= low);
+    middle.iter_mut().zip(&high).for_each(|(middle, high)| *middle -= high);
+    for (at, part) in [(0, &low), (half, &middle), (2 * half, &high)] {
+        out[at..].iter_mut().zip(part).for_each(|(sum, part)| *sum += part);
+    }
     Ok(())
 }
 

@@ -2,6 +2,7 @@
 
 use ochre_base::{Error, Result, SqlState};
 
+use super::functions::Check;
 use super::limbs::{Limbs, MAX_SCALE, overflow};
 use super::{Kind, Numeric};
 
@@ -12,7 +13,15 @@ impl Numeric {
     /// # Errors
     /// 22P02 or 22003.
     pub fn parse(text: &str) -> Result<Numeric> {
-        parse(text).unwrap_or_else(|| {
+        Numeric::parse_with(text, || Ok(()))
+    }
+
+    /// As [`Numeric::parse`], asking now and then whether to go on.
+    ///
+    /// # Errors
+    /// As [`Numeric::parse`], and what `check` says.
+    pub fn parse_with(text: &str, check: impl Fn() -> Result<()>) -> Result<Numeric> {
+        parse(text, &check).unwrap_or_else(|| {
             Err(Error::new(
                 SqlState::INVALID_TEXT_REPRESENTATION,
                 format!("invalid input syntax for type numeric: \"{text}\""),
@@ -75,8 +84,11 @@ fn print_small(coefficient: i128, scale: usize, out: &mut Vec<u8>) {
     }
 }
 
+/// Characters that are read between two looks at whether to go on.
+const READ_AT_A_TIME: usize = 1 << 16;
+
 /// `None` is a syntax error.
-fn parse(text: &str) -> Option<Result<Numeric>> {
+fn parse(text: &str, check: Check<'_>) -> Option<Result<Numeric>> {
     let trimmed = text.trim_matches(is_space);
     let (negative, body) = match trimmed.as_bytes().first()? {
         b'-' => (true, &trimmed[1..]),
@@ -95,9 +107,9 @@ fn parse(text: &str) -> Option<Result<Numeric>> {
             _ => None,
         }
     {
-        return parse_radix(&body[2..], radix, negative);
+        return parse_radix(&body[2..], radix, negative, check);
     }
-    parse_decimal(body, negative)
+    parse_decimal(body, negative, check)
 }
 
 /// What PostgreSQL's `isspace` trims.
@@ -116,7 +128,7 @@ fn parse_special(body: &str, negative: bool, signed: bool) -> Option<Numeric> {
     })
 }
 
-fn parse_radix(body: &str, radix: u32, negative: bool) -> Option<Result<Numeric>> {
+fn parse_radix(body: &str, radix: u32, negative: bool, check: Check<'_>) -> Option<Result<Numeric>> {
     let mut number = Limbs::default();
     let (mut group, mut weight) = (0i64, 1i64);
     let mut after_underscore = false;
@@ -136,6 +148,9 @@ fn parse_radix(body: &str, radix: u32, negative: bool) -> Option<Result<Numeric>
         if weight >= 1 << 32 {
             number = number.mul_exact(&Limbs::from_i64(weight)).add(&Limbs::from_i64(group));
             (group, weight) = (0, 1);
+            if let Err(stop) = check().and_then(|()| number.check_range()) {
+                return Some(Err(stop));
+            }
         }
     }
     if after_underscore || !seen {
@@ -145,7 +160,7 @@ fn parse_radix(body: &str, radix: u32, negative: bool) -> Option<Result<Numeric>
     Some(Numeric::from_limbs(if negative { number.neg() } else { number }))
 }
 
-fn parse_decimal(body: &str, negative: bool) -> Option<Result<Numeric>> {
+fn parse_decimal(body: &str, negative: bool, check: Check<'_>) -> Option<Result<Numeric>> {
     let bytes = body.as_bytes();
     let (mut coefficient, mut digits, mut scale) = (0i128, 0usize, 0i32);
     let mut long: Vec<u8> = Vec::new();
@@ -184,6 +199,11 @@ fn parse_decimal(body: &str, negative: bool) -> Option<Result<Numeric>> {
             _ => break,
         }
         index += 1;
+        if index.is_multiple_of(READ_AT_A_TIME)
+            && let Err(stop) = check()
+        {
+            return Some(Err(stop));
+        }
     }
     if !bytes[..index].iter().any(u8::is_ascii_digit) {
         return None;
@@ -195,18 +215,23 @@ fn parse_decimal(body: &str, negative: bool) -> Option<Result<Numeric>> {
             b'+' => (false, &body[index + 2..]),
             _ => (false, &body[index + 1..]),
         };
-        let valid = text.bytes().enumerate().all(|(at, byte)| {
-            byte.is_ascii_digit()
-                || byte == b'_'
-                    && at > 0
-                    && text.as_bytes()[at - 1] != b'_'
-                    && text.as_bytes().get(at + 1).is_some_and(u8::is_ascii_digit)
-        });
-        if text.is_empty() || !valid {
+        if text.is_empty() {
             return None;
         }
-        let value: String = text.chars().filter(|c| *c != '_').collect();
-        exponent = value.parse::<i64>().unwrap_or(i64::MAX / 4);
+        for (at, byte) in text.bytes().enumerate() {
+            match byte {
+                b'0'..=b'9' => exponent = (exponent * 10 + i64::from(byte - b'0')).min(i64::MAX / 16),
+                b'_' if at > 0
+                    && text.as_bytes()[at - 1] != b'_'
+                    && text.as_bytes().get(at + 1).is_some_and(u8::is_ascii_digit) => {}
+                _ => return None,
+            }
+            if at % READ_AT_A_TIME == READ_AT_A_TIME - 1
+                && let Err(stop) = check()
+            {
+                return Some(Err(stop));
+            }
+        }
         if minus {
             exponent = -exponent;
         }

@@ -4,9 +4,11 @@ use std::fmt::Write;
 
 use ochre_base::{Error, Result, SqlState};
 use ochre_types::datetime::{self as dt, Civil, USECS_PER_DAY};
-use ochre_types::{Interval, TimeZone};
+use ochre_types::{Interval, Pace, TimeZone};
 
-use super::template::{DAYS, Field, Key, MONTHS, Node, ROMAN_MONTHS, in_case, ordinal_ending, parse};
+use super::template::{
+    DAYS, Field, Key, MONTHS, NODE_BYTES, Node, ROMAN_MONTHS, in_case, ordinal_ending, parse,
+};
 
 /// What is printed: a point of time or a span.
 struct Moment {
@@ -19,7 +21,12 @@ struct Moment {
 }
 
 /// `to_char` of a timestamp, in a zone or without one.
-pub(crate) fn timestamp_to_char(timestamp: i64, zone: Option<&TimeZone>, template: &str) -> Result<String> {
+pub(crate) fn timestamp_to_char(
+    timestamp: i64,
+    zone: Option<&TimeZone>,
+    template: &str,
+    pace: &mut Pace<'_>,
+) -> Result<String> {
     let (local, zone) = match zone {
         None => (timestamp, None),
         Some(zone) => {
@@ -28,11 +35,11 @@ pub(crate) fn timestamp_to_char(timestamp: i64, zone: Option<&TimeZone>, templat
         }
     };
     let civil = dt::timestamp_to_civil(local);
-    print(&Moment { civil, days: local.div_euclid(USECS_PER_DAY), is_interval: false, zone }, template)
+    print(&Moment { civil, days: local.div_euclid(USECS_PER_DAY), is_interval: false, zone }, template, pace)
 }
 
 /// `to_char` of an interval, whose fields are those of its three parts.
-pub(super) fn interval_to_char(interval: Interval, template: &str) -> Result<String> {
+pub(super) fn interval_to_char(interval: Interval, template: &str, pace: &mut Pace<'_>) -> Result<String> {
     let micros = interval.micros;
     let civil = Civil {
         year: interval.months / 12,
@@ -43,12 +50,13 @@ pub(super) fn interval_to_char(interval: Interval, template: &str) -> Result<Str
         second: (micros / 1_000_000 % 60) as i32,
         micros: (micros % 1_000_000) as i32,
     };
-    print(&Moment { civil, days: 0, is_interval: true, zone: None }, template)
+    print(&Moment { civil, days: 0, is_interval: true, zone: None }, template, pace)
 }
 
-fn print(moment: &Moment, template: &str) -> Result<String> {
+fn print(moment: &Moment, template: &str, pace: &mut Pace<'_>) -> Result<String> {
     let mut out = String::new();
-    for node in parse(template) {
+    for node in parse(template, pace)? {
+        pace.advance(NODE_BYTES)?;
         match node {
             Node::Literal { c, .. } => out.push(c),
             Node::Field(field) => {

@@ -4,9 +4,9 @@
 //! The locale's symbols: group separator, decimal point and currency are those of the C locale.
 
 use ochre_base::{Error, Result, SqlState};
-use ochre_types::Numeric;
+use ochre_types::{Numeric, Pace};
 
-use super::template::ordinal_ending;
+use super::template::{NODE_BYTES, ordinal_ending};
 
 /// One element of a number's template.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,7 +64,7 @@ fn syntax(message: &str) -> Error {
     Error::new(SqlState::SYNTAX_ERROR, message)
 }
 
-fn parse(template: &str) -> Result<Template> {
+fn parse(template: &str, pace: &mut Pace<'_>) -> Result<Template> {
     let mut t = Template::default();
     let mut rest = template;
     let starts = |rest: &str, word: &str| {
@@ -73,6 +73,7 @@ fn parse(template: &str) -> Result<Template> {
             && rest[..word.len()].eq_ignore_ascii_case(word)
     };
     while let Some(c) = rest.chars().next() {
+        pace.advance(NODE_BYTES)?;
         let node = if starts(rest, "FM") {
             t.fill = true;
             rest = &rest[2..];
@@ -113,6 +114,7 @@ fn parse(template: &str) -> Result<Template> {
                     rest = &rest[1..];
                     while let Some(c) = rest.chars().next() {
                         rest = &rest[c.len_utf8()..];
+                        pace.advance(NODE_BYTES)?;
                         match c {
                             '"' => break,
                             '\\' => {
@@ -193,10 +195,10 @@ impl Template {
 }
 
 /// `to_char` of a float: only as many digits as the type carries are shown.
-pub(super) fn float_to_char(value: f64, digits: i32, template: &str) -> Result<String> {
-    let parsed = parse(template)?;
+pub(super) fn float_to_char(value: f64, digits: i32, template: &str, pace: &mut Pace<'_>) -> Result<String> {
+    let parsed = parse(template, pace)?;
     if parsed.exponent || parsed.roman.is_some() || !value.is_finite() {
-        return to_char(&Numeric::from_f64(value), template);
+        return to_char(&Numeric::from_f64(value), template, pace);
     }
     let shifted = if parsed.shift { value * 10f64.powi(parsed.behind as i32) } else { value };
     let whole_digits = (shifted.abs().log10().floor() as i32 + 1).max(1);
@@ -210,12 +212,12 @@ pub(super) fn float_to_char(value: f64, digits: i32, template: &str) -> Result<S
         }
         text.extend(std::iter::repeat_n('0', (behind - kept) as usize));
     }
-    Ok(layout(&parsed, &text))
+    layout(&parsed, &text, pace)
 }
 
 /// `to_char` of a number.
-pub(super) fn to_char(value: &Numeric, template: &str) -> Result<String> {
-    let parsed = parse(template)?;
+pub(super) fn to_char(value: &Numeric, template: &str, pace: &mut Pace<'_>) -> Result<String> {
+    let parsed = parse(template, pace)?;
     let special = value.is_nan() || value.is_infinite();
     if let Some(upper) = parsed.roman {
         return Ok(roman(value, upper, parsed.fill));
@@ -226,14 +228,14 @@ pub(super) fn to_char(value: &Numeric, template: &str) -> Result<String> {
     if special {
         let text = printed(value);
         let shown = if value.is_nan() { "NaN" } else { text.as_str() };
-        return Ok(layout(&parsed, shown));
+        return layout(&parsed, shown, pace);
     }
     let scaled = if parsed.shift {
         value.mul(&Numeric::from_i64(10).power(&Numeric::from_i64(parsed.behind as i64))?)?.round(0)?
     } else {
         value.round(parsed.behind as i32)?
     };
-    Ok(layout(&parsed, &printed(&scaled)))
+    layout(&parsed, &printed(&scaled), pace)
 }
 
 fn printed(value: &Numeric) -> String {
@@ -243,7 +245,7 @@ fn printed(value: &Numeric) -> String {
 }
 
 /// Puts the digits of a rounded number into the template.
-fn layout(t: &Template, text: &str) -> String {
+fn layout(t: &Template, text: &str, pace: &mut Pace<'_>) -> Result<String> {
     let negative = text.starts_with('-');
     let unsigned = text.trim_start_matches('-');
     let (whole, fraction) = unsigned.split_once('.').unwrap_or((unsigned, ""));
@@ -253,8 +255,7 @@ fn layout(t: &Template, text: &str) -> String {
     let overflow = whole.len() > before || !is_number;
     // A negative number that is shown as zero has no sign.
     let negative = negative && (overflow || unsigned.bytes().any(|b| b.is_ascii_digit() && b != b'0'));
-    let digits: Vec<char> =
-        if overflow { vec!['#'; before] } else { format!("{whole:>before$}").chars().collect() };
+    let digits: Vec<char> = if overflow { vec!['#'; before] } else { right_aligned(whole, before) };
     let behind: Vec<char> = if overflow { vec!['#'; t.behind] } else { fraction.chars().collect() };
     let first_shown = if overflow {
         0
@@ -275,7 +276,13 @@ fn layout(t: &Template, text: &str) -> String {
     } else {
         t.behind
     };
-    Layout { t, digits, behind, first_shown, kept_behind, negative, out: String::new() }.run()
+    Layout { t, digits, behind, first_shown, kept_behind, negative, out: String::new() }.run(pace)
+}
+
+/// The digits with blanks in front of them.
+fn right_aligned(digits: &str, width: usize) -> Vec<char> {
+    let blanks = std::iter::repeat_n(' ', width.saturating_sub(digits.len()));
+    blanks.chain(digits.chars()).collect()
 }
 
 struct Layout<'a> {
@@ -289,8 +296,9 @@ struct Layout<'a> {
 }
 
 impl Layout<'_> {
-    fn run(mut self) -> String {
+    fn run(mut self, pace: &mut Pace<'_>) -> Result<String> {
         let t = self.t;
+        let last_place = t.nodes.iter().rposition(|n| matches!(n, Node::Digit { .. } | Node::Point));
         let (mut place, mut fraction_place) = (0, 0);
         let mut in_fraction = false;
         let mut sign_written = false;
@@ -298,6 +306,7 @@ impl Layout<'_> {
         let mut after_last_digit = false;
         let places = self.digits.len();
         for (at, node) in t.nodes.iter().enumerate() {
+            pace.advance(NODE_BYTES)?;
             match node {
                 Node::Digit { .. } if !in_fraction || t.shift => {
                     if place < self.first_shown {
@@ -370,8 +379,9 @@ impl Layout<'_> {
                 }
                 Node::Sign(Sign::Either) => self.out.push(if self.negative { '-' } else { '+' }),
                 Node::Ordinal { upper } => {
-                    if !self.negative && !t.has_point && self.digits.iter().all(|c| *c != '#') {
-                        let number: String = self.digits.iter().collect();
+                    // Where one is too large, each of its digits is shown as `#`.
+                    if !self.negative && !t.has_point && self.digits.last() != Some(&'#') {
+                        let number: String = self.digits[places.saturating_sub(2)..].iter().collect();
                         let ending = ordinal_ending(&number, *upper);
                         self.out.push_str(ending);
                     }
@@ -379,8 +389,7 @@ impl Layout<'_> {
                 Node::Literal(c) => self.out.push(*c),
             }
             // The sign of `PL` alone still needs a column for a minus.
-            let last_digit_done = after_last_digit
-                && !t.nodes[at + 1..].iter().any(|n| matches!(n, Node::Digit { .. } | Node::Point));
+            let last_digit_done = after_last_digit && last_place.is_none_or(|last| at >= last);
             if last_digit_done && t.brackets && bracket_open {
                 self.out.push(if self.negative { '>' } else { ' ' });
                 bracket_open = false;
@@ -389,7 +398,7 @@ impl Layout<'_> {
                 }
             }
         }
-        self.out
+        Ok(self.out)
     }
 
     fn blank(&mut self) {
@@ -505,8 +514,8 @@ fn roman(value: &Numeric, upper: bool, fill: bool) -> String {
 }
 
 /// `to_number`: reads the digits, sign and point that the template leads through.
-pub(super) fn to_number(text: &str, template: &str) -> Result<Option<Numeric>> {
-    let t = parse(template)?;
+pub(super) fn to_number(text: &str, template: &str, pace: &mut Pace<'_>) -> Result<Option<Numeric>> {
+    let t = parse(template, pace)?;
     if t.exponent {
         return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, "\"EEEE\" not supported for input"));
     }
@@ -539,6 +548,7 @@ pub(super) fn to_number(text: &str, template: &str) -> Result<Option<Numeric>> {
     };
     let (mut whole, mut behind) = (0, 0);
     for node in &t.nodes {
+        pace.advance(NODE_BYTES)?;
         match node {
             Node::Digit { .. } => {
                 if digits.is_empty() {

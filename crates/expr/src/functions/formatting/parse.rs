@@ -1,10 +1,10 @@
 //! `to_date` and `to_timestamp`.
 
 use ochre_base::{Error, Result, SqlState};
-use ochre_types::TimeZone;
 use ochre_types::datetime::{self as dt, USECS_PER_DAY, USECS_PER_SEC};
+use ochre_types::{Pace, TimeZone};
 
-use super::template::{DAYS, Field, Key, MONTHS, Node, ROMAN_MONTHS, in_case, parse};
+use super::template::{DAYS, Field, Key, MONTHS, NODE_BYTES, Node, ROMAN_MONTHS, in_case, parse};
 
 /// What a text has said, field by field.
 #[derive(Default)]
@@ -35,12 +35,12 @@ struct Fields {
     zone: Option<TimeZone>,
 }
 
-pub(super) fn to_date(text: &str, template: &str) -> Result<i32> {
-    Ok(read(text, template)?.date()? as i32)
+pub(super) fn to_date(text: &str, template: &str, pace: &mut Pace<'_>) -> Result<i32> {
+    Ok(read(text, template, pace)?.date()? as i32)
 }
 
-pub(super) fn to_timestamp(text: &str, template: &str, zone: &TimeZone) -> Result<i64> {
-    let fields = read(text, template)?;
+pub(super) fn to_timestamp(text: &str, template: &str, zone: &TimeZone, pace: &mut Pace<'_>) -> Result<i64> {
+    let fields = read(text, template, pace)?;
     let local = fields.date()? * USECS_PER_DAY + fields.time()?;
     dt::check_timestamp(local)?;
     match fields.offset {
@@ -57,15 +57,16 @@ fn out_of_range(text: &str) -> Error {
     Error::new(SqlState::DATETIME_FIELD_OVERFLOW, format!("date/time field value out of range: \"{text}\""))
 }
 
-fn read(text: &str, template: &str) -> Result<Fields> {
-    let nodes = parse(template);
-    let exact = template.to_ascii_uppercase().starts_with("FX");
+fn read(text: &str, template: &str, pace: &mut Pace<'_>) -> Result<Fields> {
+    let nodes = parse(template, pace)?;
+    let exact = starts_with_ignoring_case(template, "FX");
     let mut fields = Fields::default();
     let mut rest = text;
     for (i, node) in nodes.iter().enumerate() {
         if rest.is_empty() {
             break;
         }
+        pace.advance(NODE_BYTES)?;
         match node {
             Node::Literal { c, quoted } => rest = skip_literal(rest, *c, *quoted, exact),
             Node::Field(field) => {

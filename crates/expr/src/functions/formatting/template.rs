@@ -1,5 +1,11 @@
 //! Templates of dates and times, cut into fields and plain text.
 
+use ochre_base::Result;
+use ochre_types::Pace;
+
+/// What reading a place of a template, or writing it, counts for.
+pub(super) const NODE_BYTES: usize = 64;
+
 /// What a template says at one place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Node {
@@ -133,20 +139,21 @@ const KEYWORDS: &[(&str, Key)] = &[
 
 /// Cuts a template into its nodes. `FX` (exact spacing) and `TM` (local names) are taken out; the names here are
 /// English throughout.
-pub(super) fn parse(template: &str) -> Vec<Node> {
+pub(super) fn parse(template: &str, pace: &mut Pace<'_>) -> Result<Vec<Node>> {
     let mut nodes = Vec::new();
     let mut rest = template;
     while let Some(c) = rest.chars().next() {
+        pace.advance(NODE_BYTES)?;
         let mut fill = false;
         let mut after = rest;
         loop {
-            let upper: String = after.chars().take(2).collect::<String>().to_ascii_uppercase();
-            match upper.as_str() {
-                "FM" => fill = true,
-                "TM" | "FX" => {}
+            match after.as_bytes() {
+                [b'F' | b'f', b'M' | b'm', ..] => fill = true,
+                [b'T' | b't', b'M' | b'm', ..] | [b'F' | b'f', b'X' | b'x', ..] => {}
                 _ => break,
             }
             after = &after[2..];
+            pace.advance(NODE_BYTES)?;
         }
         if let Some((word, key)) = KEYWORDS.iter().find(|(word, _)| after.starts_with(word)) {
             rest = &after[word.len()..];
@@ -172,6 +179,7 @@ pub(super) fn parse(template: &str) -> Vec<Node> {
             '"' => {
                 while let Some(c) = rest.chars().next() {
                     rest = &rest[c.len_utf8()..];
+                    pace.advance(NODE_BYTES)?;
                     match c {
                         '"' => break,
                         '\\' => {
@@ -191,7 +199,7 @@ pub(super) fn parse(template: &str) -> Vec<Node> {
             c => nodes.push(Node::Literal { c, quoted: false }),
         }
     }
-    nodes
+    Ok(nodes)
 }
 
 /// An ordinal's ending.

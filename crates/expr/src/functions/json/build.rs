@@ -1,7 +1,7 @@
 //! JSON made of SQL values.
 
 use ochre_base::{Error, Result, SqlState};
-use ochre_types::jsonb::{Json, JsonRef, print_string};
+use ochre_types::jsonb::{Json, JsonRef, print_long_string, print_string};
 use ochre_types::{
     ArrayValue, Datum, FormatContext, Pace, SqlType, check_known, oids, record_fields, record_names, to_text,
     type_info,
@@ -11,6 +11,7 @@ use crate::CallContext;
 use crate::errors::invalid_parameter;
 use crate::functions::Implementations;
 use crate::functions::array::array;
+use crate::functions::text::text_form;
 
 /// Appends a value as JSON text.
 pub(crate) fn append_json(
@@ -22,7 +23,7 @@ pub(crate) fn append_json(
     match (value, ty.oid) {
         (Datum::Null, _) => out.extend_from_slice(b"null"),
         (Datum::Bool(value), _) => out.extend_from_slice(if *value { b"true" } else { b"false" }),
-        (Datum::Bytes(text), oids::JSON) => out.extend_from_slice(text),
+        (Datum::Bytes(text), oids::JSON) => Pace::from(format, 0).append(text, out)?,
         (Datum::Bytes(bytes), oids::JSONB) => JsonRef::new(bytes).print(format, out)?,
         (Datum::Array(array), _) if type_info(ty.oid).is_none_or(|info| info.is_array()) => {
             append_array(
@@ -66,7 +67,11 @@ pub(crate) fn append_json(
         (value, oids::DATE | oids::TIMESTAMP | oids::TIMESTAMPTZ) => {
             print_string(&iso(value, ty, format)?, out)
         }
-        (value, _) => print_string(&to_text(ty, value, format)?, out),
+        (value, _) => {
+            let text = text_form(ty, value, format)?;
+            let mut pace = Pace::from(format, out.len());
+            print_long_string(&text, &mut pace, out)?;
+        }
     }
     Ok(())
 }
@@ -180,14 +185,23 @@ pub(crate) fn key_text(value: &Datum, ty: SqlType, format: &FormatContext) -> Re
 }
 
 /// The arguments with their types; a VARIADIC array's elements stand for themselves.
-fn arguments(call: &CallContext<'_, '_>, args: &[Datum]) -> Vec<(Datum, SqlType)> {
-    match args {
+fn arguments<'v>(
+    call: &CallContext<'_, '_>,
+    args: &'v [Datum],
+    pace: &mut Pace<'_>,
+) -> Result<Vec<(&'v Datum, SqlType)>> {
+    Ok(match args {
         [Datum::Array(array)] if call.variadic_array => {
-            array.elements.iter().map(|element| (element.clone(), array.element)).collect()
+            let mut arguments = Vec::with_capacity(array.len());
+            for element in &array.elements {
+                pace.advance(size_of::<Datum>())?;
+                arguments.push((element, array.element));
+            }
+            arguments
         }
         [Datum::Null] if call.variadic_array => Vec::new(),
-        args => args.iter().cloned().zip(call.arg_types.iter().copied()).collect(),
-    }
+        args => args.iter().zip(call.arg_types.iter().copied()).collect(),
+    })
 }
 
 fn even(count: usize) -> Result<()> {
@@ -225,10 +239,12 @@ pub(super) fn register(r: &mut Implementations) {
     });
     for source in ["json_build_array", "json_build_array_noargs"] {
         r.row(source, |call, args| {
+            let pace = &mut call.pace();
             let mut out = vec![b'['];
-            for (i, (value, ty)) in arguments(call, args).iter().enumerate() {
+            for (i, (value, ty)) in arguments(call, args, pace)?.into_iter().enumerate() {
+                pace.advance(value.weight())?;
                 if i > 0 { out.extend_from_slice(b", "); }
-                append_json(value, *ty, call.eval.session.format(), &mut out)?;
+                append_json(value, ty, call.eval.session.format(), &mut out)?;
             }
             out.push(b']');
             Ok(Datum::text(out))
@@ -237,18 +253,20 @@ pub(super) fn register(r: &mut Implementations) {
     for source in ["json_build_object", "json_build_object_noargs"] {
         r.row(source, |call, args| {
             let format = call.eval.session.format();
-            let values = arguments(call, args);
+            let pace = &mut call.pace();
+            let values = arguments(call, args, pace)?;
             even(values.len())?;
             let mut out = vec![b'{'];
             for (i, pair) in values.chunks_exact(2).enumerate() {
+                pace.advance(pair[0].0.weight() + pair[1].0.weight())?;
                 if i > 0 { out.extend_from_slice(b", "); }
-                let key = match &pair[0].0 {
+                let key = match pair[0].0 {
                     Datum::Null => return Err(Error::new(SqlState::NULL_VALUE_NOT_ALLOWED, "null value not allowed for object key")),
                     value => key_text(value, pair[0].1, format)?,
                 };
                 print_string(&key, &mut out);
                 out.extend_from_slice(b" : ");
-                append_json(&pair[1].0, pair[1].1, format, &mut out)?;
+                append_json(pair[1].0, pair[1].1, format, &mut out)?;
             }
             out.push(b'}');
             Ok(Datum::text(out))
@@ -257,27 +275,35 @@ pub(super) fn register(r: &mut Implementations) {
     for source in ["jsonb_build_array", "jsonb_build_array_noargs"] {
         r.row(source, |call, args| {
             let format = call.eval.session.format();
-            let elements = arguments(call, args).iter().map(|(value, ty)| json_of(value, *ty, format)).collect::<Result<_>>()?;
+            let pace = &mut call.pace();
+            let arguments = arguments(call, args, pace)?;
+            let element = |(value, ty): (&Datum, SqlType)| {
+                pace.advance(value.weight())?;
+                json_of(value, ty, format)
+            };
+            let elements = arguments.into_iter().map(element).collect::<Result<_>>()?;
             Ok(Datum::text(Json::Array(elements).to_bytes_within(format)?))
         });
     }
     for source in ["jsonb_build_object", "jsonb_build_object_noargs"] {
         r.row(source, |call, args| {
             let format = call.eval.session.format();
-            let values = arguments(call, args);
+            let pace = &mut call.pace();
+            let values = arguments(call, args, pace)?;
             even(values.len())?;
-            let member = |(i, pair): (usize, &[(Datum, SqlType)])| -> Result<(String, Json)> {
+            let member = |(i, pair): (usize, &[(&Datum, SqlType)])| -> Result<(String, Json)> {
+                pace.advance(pair[0].0.weight() + pair[1].0.weight())?;
                 if pair[0].0.is_null() {
                     return Err(invalid_parameter(format!("argument {}: key must not be null", 2 * i + 1)));
                 }
-                Ok((argument_key(2 * i + 1, &pair[0].0, pair[0].1, format)?, json_of(&pair[1].0, pair[1].1, format)?))
+                Ok((argument_key(2 * i + 1, pair[0].0, pair[0].1, format)?, json_of(pair[1].0, pair[1].1, format)?))
             };
             let members = values.chunks_exact(2).enumerate().map(member).collect::<Result<_>>()?;
             Ok(Datum::text(Json::Object(members).to_bytes_within(format)?))
         });
     }
     for (source, two, binary) in [("json_object", false, false), ("json_object_two_arg", true, false), ("jsonb_object", false, true), ("jsonb_object_two_arg", true, true)] {
-        r.row(source, move |_, args| object_of_texts(args, two, binary));
+        r.row(source, move |call, args| object_of_texts(call, args, two, binary));
     }
 }
 
@@ -288,7 +314,7 @@ fn one(call: &CallContext<'_, '_>, value: &Datum) -> Result<Datum> {
 }
 
 /// `json_object` of keys and values in one array or in two.
-fn object_of_texts(args: &[Datum], two: bool, binary: bool) -> Result<Datum> {
+fn object_of_texts(call: &CallContext<'_, '_>, args: &[Datum], two: bool, binary: bool) -> Result<Datum> {
     let subscripts = |message: &str| Err(Error::new(SqlState::ARRAY_SUBSCRIPT_ERROR, message));
     let first = array(&args[0])?;
     let pairs: Vec<(&Datum, &Datum)> = if two {
@@ -311,8 +337,10 @@ fn object_of_texts(args: &[Datum], two: bool, binary: bool) -> Result<Datum> {
         }
         first.elements.chunks_exact(2).map(|pair| (&pair[0], &pair[1])).collect()
     };
+    let pace = &mut call.pace();
     let mut members = Vec::with_capacity(pairs.len());
     for (key, value) in pairs {
+        pace.advance(key.weight() + value.weight())?;
         let Some(key) = key.as_str() else {
             return Err(Error::new(
                 SqlState::NULL_VALUE_NOT_ALLOWED,
@@ -323,17 +351,18 @@ fn object_of_texts(args: &[Datum], two: bool, binary: bool) -> Result<Datum> {
             .push((key.to_owned(), value.as_str().map_or(Json::Null, |text| Json::String(text.to_owned()))));
     }
     if binary {
-        return Ok(Datum::text(Json::Object(members).to_bytes()));
+        return Ok(Datum::text(Json::Object(members).to_bytes_within(call.eval.session.format())?));
     }
     let mut out = vec![b'{'];
     for (i, (key, value)) in members.iter().enumerate() {
         if i > 0 {
             out.extend_from_slice(b", ");
         }
-        print_string(key, &mut out);
+        pace.advance(size_of::<Datum>())?;
+        print_long_string(key.as_bytes(), pace, &mut out)?;
         out.extend_from_slice(b" : ");
         match value {
-            Json::String(text) => print_string(text, &mut out),
+            Json::String(text) => print_long_string(text.as_bytes(), pace, &mut out)?,
             _ => out.extend_from_slice(b"null"),
         }
     }

@@ -100,7 +100,7 @@ fn compare(r: &mut Implementations) {
     r.c2::<Bytes, Bytes, i32>("jsonb_cmp", |call, a, b| Ok(ordering(call, a, b)? as i32));
     r.c2::<Bytes, Bytes, bool>("jsonb_contains", |call, a, b| JsonRef::new(a).contains(JsonRef::new(b), call.eval.session.format()));
     r.c2::<Bytes, Bytes, bool>("jsonb_contained", |call, a, b| JsonRef::new(b).contains(JsonRef::new(a), call.eval.session.format()));
-    r.f2::<Bytes, Text, bool>("jsonb_exists", |json, key| Ok(exists(JsonRef::new(json), key)));
+    r.c2::<Bytes, Text, bool>("jsonb_exists", |call, json, key| exists(JsonRef::new(json), key, &mut call.pace()));
     r.c2::<Bytes, Arr, bool>("jsonb_exists_any", |call, json, keys| any_key(call, json, keys, true));
     r.c2::<Bytes, Arr, bool>("jsonb_exists_all", |call, json, keys| Ok(!any_key(call, json, keys, false)?));
 }
@@ -114,26 +114,33 @@ fn any_key(call: &CallContext<'_, '_>, json: &[u8], keys: &ArrayValue, there: bo
     let json = JsonRef::new(json);
     let pace = &mut Pace::from(call.eval.session.format(), 0);
     for key in texts(keys) {
-        if exists(json, key) == there {
+        if exists(json, key, pace)? == there {
             return Ok(true);
         }
-        // An array is read from its beginning for each.
-        pace.advance(if json.kind() == JsonKind::Array { json.as_bytes().len() } else { key.len() })?;
+        pace.advance(size_of::<Datum>() + key.len())?;
     }
     Ok(false)
 }
 
 /// Whether a string is a key, an element, or the value itself.
-fn exists(json: JsonRef<'_>, key: &str) -> bool {
-    match json.kind() {
+fn exists(json: JsonRef<'_>, key: &str, pace: &mut Pace<'_>) -> Result<bool> {
+    Ok(match json.kind() {
         JsonKind::Object => json.get(key).is_some(),
-        JsonKind::Array => json.elements().any(|element| element.as_str() == Some(key)),
+        JsonKind::Array => {
+            for element in json.elements() {
+                pace.advance(size_of::<JsonRef<'_>>() + element.as_bytes().len())?;
+                if element.as_str() == Some(key) {
+                    return Ok(true);
+                }
+            }
+            false
+        }
         _ => json.as_str() == Some(key),
-    }
+    })
 }
 
 fn strip(json: Json, in_arrays: bool, pace: &mut Pace<'_>) -> Result<Json> {
-    pace.advance(size_of::<Json>())?;
+    pace.advance(2 * size_of::<Json>())?;
     Ok(match json {
         Json::Object(members) => {
             let kept = members.into_iter().filter(|(_, value)| *value != Json::Null);
@@ -169,10 +176,10 @@ fn change(r: &mut Implementations) {
             Json::Array(all)
         }
     }));
-    r.c2::<Bytes, Text, Vec<u8>>("jsonb_delete", |call, json, key| made(call, &without(tree(call, json)?, |name| name == key)?));
+    r.c2::<Bytes, Text, Vec<u8>>("jsonb_delete", |call, json, key| made(call, &without(tree(call, json)?, &mut call.pace(), |name| name == key)?));
     r.c2::<Bytes, Arr, Vec<u8>>("jsonb_delete_array", |call, json, keys| {
         let keys: HashSet<&str> = texts(keys).collect();
-        made(call, &without(tree(call, json)?, |name| keys.contains(name))?)
+        made(call, &without(tree(call, json)?, &mut call.pace(), |name| keys.contains(name))?)
     });
     r.c2::<Bytes, i32, Vec<u8>>("jsonb_delete_idx", |call, json, index| match tree(call, json)? {
         Json::Array(mut elements) => {
@@ -194,15 +201,27 @@ fn change(r: &mut Implementations) {
 }
 
 /// Without members of some names, or string elements that are such a name.
-fn without(json: Json, goes: impl Fn(&str) -> bool) -> Result<Json> {
+fn without(json: Json, pace: &mut Pace<'_>, goes: impl Fn(&str) -> bool) -> Result<Json> {
     Ok(match json {
-        Json::Object(mut members) => {
-            members.retain(|(name, _)| !goes(name));
-            Json::Object(members)
+        Json::Object(members) => {
+            let mut kept = Vec::with_capacity(members.len());
+            for (name, value) in members {
+                pace.advance(2 * size_of::<Json>() + name.len())?;
+                if !goes(&name) {
+                    kept.push((name, value));
+                }
+            }
+            Json::Object(kept)
         }
-        Json::Array(mut elements) => {
-            elements.retain(|element| !matches!(element, Json::String(text) if goes(text)));
-            Json::Array(elements)
+        Json::Array(elements) => {
+            let mut kept = Vec::with_capacity(elements.len());
+            for element in elements {
+                pace.advance(2 * size_of::<Json>())?;
+                if !matches!(&element, Json::String(text) if goes(text)) {
+                    kept.push(element);
+                }
+            }
+            Json::Array(kept)
         }
         _ => return Err(invalid_parameter("cannot delete from scalar")),
     })
@@ -475,14 +494,19 @@ fn sets(r: &mut Implementations) {
             Ok(Box::new(RowSet::new(vec![PhysicalType::Bytes; 2], rows)))
         });
     }
-    r.set("jsonb_object_keys", |_, args| {
+    r.set("jsonb_object_keys", |call, args| {
         let json = JsonRef::new(args[0].as_bytes().unwrap_or_default());
         match json.kind() {
             JsonKind::Object => {}
             JsonKind::Array => return Err(invalid_parameter("cannot call jsonb_object_keys on an array")),
             _ => return Err(invalid_parameter("cannot call jsonb_object_keys on a scalar")),
         }
-        let rows = json.members().map(|(key, _)| vec![Datum::text(key)]).collect();
+        let pace = &mut call.pace();
+        let row = |(key, _): (&str, JsonRef<'_>)| {
+            pace.advance(size_of::<Vec<Datum>>() + key.len())?;
+            Ok(vec![Datum::text(key)])
+        };
+        let rows = json.members().map(row).collect::<Result<_>>()?;
         Ok(Box::new(RowSet::new(vec![PhysicalType::Bytes], rows)))
     });
 }

@@ -1,5 +1,10 @@
 //! JSON text that is known to be valid, taken apart without copying: `json` keeps its text as written.
 
+use ochre_base::Result;
+use ochre_types::Pace;
+
+use crate::functions::large::{PIECE_BYTES, copied};
+
 /// A value's text.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Raw<'a>(pub &'a str);
@@ -44,57 +49,106 @@ impl<'a> Raw<'a> {
     }
 
     /// The value as SQL text: a string without quotes and escapes, null as nothing.
-    pub(super) fn as_text(self) -> Option<String> {
-        match self.kind() {
+    pub(super) fn as_text(self, pace: &mut Pace<'_>) -> Result<Option<Vec<u8>>> {
+        Ok(match self.kind() {
             RawKind::Null => None,
-            RawKind::String => Some(unescape(&self.0[1..self.0.len() - 1])),
-            _ => Some(self.0.to_owned()),
-        }
+            RawKind::String => Some(unescape(&self.0[1..self.0.len() - 1], pace)?.into_bytes()),
+            _ => Some(self.copied(pace)?),
+        })
     }
 
-    /// Elements of an array.
-    pub(super) fn elements(self) -> Vec<Raw<'a>> {
-        let mut out = Vec::new();
-        let mut rest = skip_blanks(&self.0[1..]);
-        while !rest.is_empty() && !rest.starts_with(']') {
-            let (value, after) = take_value(rest);
-            out.push(Raw(value));
-            rest = skip_blanks(after);
-            rest = skip_blanks(rest.strip_prefix(',').unwrap_or(rest));
-        }
-        out
+    /// The value's text as it is.
+    pub(super) fn copied(self, pace: &mut Pace<'_>) -> Result<Vec<u8>> {
+        copied(self.0.as_bytes(), pace)
     }
 
-    /// Members of an object, in order, equal keys all of them.
-    pub(super) fn members(self) -> Vec<(String, Raw<'a>)> {
-        let mut out = Vec::new();
-        let mut rest = skip_blanks(&self.0[1..]);
-        while !rest.is_empty() && !rest.starts_with('}') {
-            let (key, after) = take_value(rest);
-            rest = skip_blanks(after);
-            rest = skip_blanks(rest.strip_prefix(':').unwrap_or(rest));
-            let (value, after) = take_value(rest);
-            out.push((unescape(&key[1..key.len() - 1]), Raw(value)));
-            rest = skip_blanks(after);
-            rest = skip_blanks(rest.strip_prefix(',').unwrap_or(rest));
-        }
-        out
+    /// The elements of an array, one after the other.
+    pub(super) fn elements(self) -> Elements<'a> {
+        Elements { rest: skip_blanks(&self.0[1..]) }
+    }
+
+    /// The members of an object, one after the other, equal keys all of them.
+    pub(super) fn members(self) -> Members<'a> {
+        Members { rest: skip_blanks(&self.0[1..]) }
     }
 
     /// The last member with this key.
-    pub(super) fn get(self, key: &str) -> Option<Raw<'a>> {
-        if self.kind() != RawKind::Object {
-            return None;
+    pub(super) fn get(self, key: &str, pace: &mut Pace<'_>) -> Result<Option<Raw<'a>>> {
+        let mut found = None;
+        if self.kind() == RawKind::Object {
+            let mut members = self.members();
+            while let Some((name, value)) = members.next(pace)? {
+                if name == key {
+                    found = Some(value);
+                }
+            }
         }
-        self.members().into_iter().rev().find(|(name, _)| name == key).map(|(_, value)| value)
+        Ok(found)
     }
 
-    pub(super) fn element(self, index: i64) -> Option<Raw<'a>> {
-        if self.kind() != RawKind::Array {
-            return None;
+    /// How many elements an array has.
+    pub(super) fn count(self, pace: &mut Pace<'_>) -> Result<usize> {
+        let mut elements = self.elements();
+        let mut count = 0;
+        while elements.next(pace)?.is_some() {
+            count += 1;
         }
-        let elements = self.elements();
-        super::position(index, elements.len()).map(|index| elements[index])
+        Ok(count)
+    }
+
+    pub(super) fn element(self, index: i64, pace: &mut Pace<'_>) -> Result<Option<Raw<'a>>> {
+        if self.kind() != RawKind::Array {
+            return Ok(None);
+        }
+        let wanted = match usize::try_from(index) {
+            Ok(index) => index,
+            // From the end.
+            Err(_) => match super::position(index, self.count(pace)?) {
+                Some(index) => index,
+                None => return Ok(None),
+            },
+        };
+        let mut elements = self.elements();
+        for _ in 0..wanted {
+            if elements.next(pace)?.is_none() {
+                return Ok(None);
+            }
+        }
+        elements.next(pace)
+    }
+}
+
+/// What is left of an array.
+pub(super) struct Elements<'a> {
+    rest: &'a str,
+}
+
+impl<'a> Elements<'a> {
+    pub(super) fn next(&mut self, pace: &mut Pace<'_>) -> Result<Option<Raw<'a>>> {
+        if self.rest.is_empty() || self.rest.starts_with(']') {
+            return Ok(None);
+        }
+        let (value, after) = take_value(self.rest, pace)?;
+        self.rest = skip_comma(after);
+        Ok(Some(Raw(value)))
+    }
+}
+
+/// What is left of an object.
+pub(super) struct Members<'a> {
+    rest: &'a str,
+}
+
+impl<'a> Members<'a> {
+    pub(super) fn next(&mut self, pace: &mut Pace<'_>) -> Result<Option<(String, Raw<'a>)>> {
+        if self.rest.is_empty() || self.rest.starts_with('}') {
+            return Ok(None);
+        }
+        let (key, after) = take_value(self.rest, pace)?;
+        let rest = skip_blanks(after);
+        let (value, after) = take_value(skip_blanks(rest.strip_prefix(':').unwrap_or(rest)), pace)?;
+        self.rest = skip_comma(after);
+        Ok(Some((unescape(&key[1..key.len() - 1], pace)?, Raw(value))))
     }
 }
 
@@ -102,17 +156,28 @@ fn skip_blanks(text: &str) -> &str {
     text.trim_start_matches([' ', '\t', '\n', '\r'])
 }
 
+fn skip_comma(text: &str) -> &str {
+    let rest = skip_blanks(text);
+    skip_blanks(rest.strip_prefix(',').unwrap_or(rest))
+}
+
 /// The value that the text begins with, and what follows it.
-fn take_value(text: &str) -> (&str, &str) {
+fn take_value<'a>(text: &'a str, pace: &mut Pace<'_>) -> Result<(&'a str, &'a str)> {
     let bytes = text.as_bytes();
     let (mut depth, mut in_string, mut at) = (0usize, false, 0);
+    pace.advance(1)?;
+    let mut looked = 0;
     while at < bytes.len() {
+        if at - looked >= PIECE_BYTES {
+            pace.advance(at - looked)?;
+            looked = at;
+        }
         match bytes[at] {
             b'\\' if in_string => at += 1,
             b'"' => {
                 in_string = !in_string;
                 if !in_string && depth == 0 {
-                    return text.split_at(at + 1);
+                    return Ok(text.split_at(at + 1));
                 }
             }
             _ if in_string => {}
@@ -120,28 +185,29 @@ fn take_value(text: &str) -> (&str, &str) {
             b']' | b'}' if depth > 0 => {
                 depth -= 1;
                 if depth == 0 {
-                    return text.split_at(at + 1);
+                    return Ok(text.split_at(at + 1));
                 }
             }
             b',' | b']' | b'}' | b':' | b' ' | b'\t' | b'\n' | b'\r' if depth == 0 => {
-                return text.split_at(at);
+                return Ok(text.split_at(at));
             }
             _ => {}
         }
         at += 1;
     }
-    (text, "")
+    Ok((text, ""))
 }
 
 /// A string's characters; escapes are known to be valid but for surrogates, which become U+FFFD.
-fn unescape(text: &str) -> String {
-    if !text.contains('\\') {
-        return text.to_owned();
+fn unescape(text: &str, pace: &mut Pace<'_>) -> Result<String> {
+    if !pace.any_piece(text.as_bytes(), |piece| piece.contains(&b'\\'))? {
+        return Ok(text.to_owned());
     }
     let mut out = String::with_capacity(text.len());
     let mut chars = text.chars();
     let mut high: Option<u32> = None;
     while let Some(c) = chars.next() {
+        pace.advance(1)?;
         if c != '\\' {
             out.push(c);
             continue;
@@ -167,5 +233,5 @@ fn unescape(text: &str) -> String {
             None => {}
         }
     }
-    out
+    Ok(out)
 }
