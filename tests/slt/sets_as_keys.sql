@@ -39,6 +39,14 @@ SELECT a, generate_series(1, sum(b)::int) x FROM g GROUP BY a, x;
 SELECT a, generate_series(1, rank() OVER ()) x FROM g GROUP BY a, x;
 SELECT a FROM g GROUP BY a HAVING generate_series(1, 2) = 1;
 SELECT generate_series(1, (SELECT max(g2.a) FROM g g2 WHERE g2.a <= g.a)) x, count(*) FROM g GROUP BY x ORDER BY x;
+-- Conditions on keys from outside, joins, and volatile arguments.
+SELECT * FROM (SELECT generate_series(1, 3) s, count(*) c FROM g GROUP BY 1) q WHERE s > 1 ORDER BY 1;
+SELECT * FROM (SELECT generate_series(1, a) s, a, count(*) c FROM g GROUP BY 1, 2) q WHERE s = a AND c > 0 ORDER BY 1;
+SELECT q.s, q.c, h.b FROM (SELECT generate_series(1, 3) s, count(*) c FROM g GROUP BY 1) q JOIN g h ON h.a = q.s ORDER BY 1, 3;
+SELECT a, (SELECT sum(c) FROM (SELECT generate_series(1, o.a) s, count(*) c FROM g GROUP BY 1) q WHERE s <= o.a) FROM g o ORDER BY 1, 2;
+SELECT a, (SELECT count(*) FROM g i WHERE i.a = o.a GROUP BY generate_series(1, 1)) FROM g o ORDER BY 1, 2;
+SELECT count(*) FROM (SELECT generate_series(1, 2 + (random() * 0)::int) s, count(*) FROM g GROUP BY 1) q;
+SELECT generate_series(1, 2 + (random() * 0)::int) s, count(*) FROM g GROUP BY s ORDER BY s;
 -- DISTINCT and DISTINCT ON.
 SELECT DISTINCT ON (generate_series(1, 2)) a FROM g ORDER BY generate_series(1, 2), a;
 SELECT DISTINCT ON (generate_series(1, 2)) a, generate_series(1, 2) FROM g ORDER BY generate_series(1, 2), a DESC;

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use ochre_base::{Error, Result};
-use ochre_expr::{Expr, SetCursor, open_set};
+use ochre_expr::{Expr, Function, Implementation, SetCursor, open_set};
 use ochre_sql::explain::NodeReport;
 use ochre_sql::physical::FunctionInScan;
-use ochre_types::{Batch, Column, ColumnBuilder, Datum, PhysicalType, SqlType};
+use ochre_types::{Batch, Column, ColumnBuilder, Datum, PhysicalType, SqlType, oids};
 
 use crate::columns::{builders, take_batch};
 use crate::{ExecContext, Operator};
@@ -28,6 +28,8 @@ struct Source {
     columns: usize,
     /// The first of its columns in the scan.
     first: usize,
+    /// Its only column is a row, and the function's rows are around it.
+    around: bool,
     pending: Option<(Batch, usize)>,
 }
 
@@ -52,12 +54,18 @@ impl FunctionScan {
                         args.iter().map(|arg| ctx.eval_value(arg)).collect::<Result<_>>()?;
                     let types: Vec<SqlType> = args.iter().map(Expr::ty).collect();
                     let cursor = ctx.with_eval(|eval| open_set(function, &values, &types, *result, eval))?;
-                    Source { cursor: Some(cursor), columns: *columns, first, pending: None }
+                    let around = is_around(function, *result, &self.types[first..first + columns]);
+                    Source { cursor: Some(cursor), columns: *columns, first, around, pending: None }
                 }
                 FunctionInScan::Scalar { expr, columns } => {
                     let value = ctx.eval_value(expr)?;
-                    let batch = one_row(&value, &self.types[first..first + columns])?;
-                    Source { cursor: None, columns: *columns, first, pending: Some((batch, 0)) }
+                    let own = &self.types[first..first + columns];
+                    let around = match expr {
+                        Expr::Call { function, ty, .. } => is_around(function, *ty, own),
+                        _ => false,
+                    };
+                    let batch = one_row(&value, own, around)?;
+                    Source { cursor: None, columns: *columns, first, around, pending: Some((batch, 0)) }
                 }
             };
             first += source.columns;
@@ -67,10 +75,11 @@ impl FunctionScan {
     }
 }
 
-/// One row of a value, spread when it is a record for several columns.
-fn one_row(value: &Datum, types: &[SqlType]) -> Result<Batch> {
+/// One row of a value, spread when it is a record for several columns, or known to be around the only one.
+fn one_row(value: &Datum, types: &[SqlType], around: bool) -> Result<Batch> {
+    let of_one = around || is_field_of_one(types);
     let values: Vec<Datum> = match (types.len(), value) {
-        (1, value) if !(matches!(value, Datum::Record(_)) && is_field_of_one(types)) => vec![value.clone()],
+        (1, value) if !(matches!(value, Datum::Record(_)) && of_one) => vec![value.clone()],
         (count, Datum::Null) => vec![Datum::Null; count],
         (count, Datum::Record(fields)) if fields.len() == count => fields.to_vec(),
         _ => {
@@ -90,6 +99,14 @@ fn one_row(value: &Datum, types: &[SqlType]) -> Result<Batch> {
 /// Whether the only column is none of rows: a row given for it is one around it.
 fn is_field_of_one(types: &[SqlType]) -> bool {
     types.len() == 1 && types[0].physical != PhysicalType::Record
+}
+
+/// Whether a function gives a row around its only column, which is a row itself. A routine may give the column.
+fn is_around(function: &Function, result: SqlType, types: &[SqlType]) -> bool {
+    types.len() == 1
+        && types[0].physical == PhysicalType::Record
+        && result.oid == oids::RECORD
+        && !matches!(function.implementation, Implementation::Routine)
 }
 
 impl Source {
@@ -120,7 +137,7 @@ impl Source {
     fn spread(&self, batch: Batch, types: &[SqlType]) -> Result<Batch> {
         let own = &types[self.first..self.first + self.columns];
         let gives_rows = |column: &Arc<Column>| column.physical() == PhysicalType::Record;
-        let of_one = is_field_of_one(own) && batch.columns.first().is_some_and(gives_rows);
+        let of_one = (self.around || is_field_of_one(own)) && batch.columns.first().is_some_and(gives_rows);
         if batch.columns.len() == self.columns && !of_one {
             return Ok(batch);
         }
@@ -128,7 +145,7 @@ impl Source {
         let mut out = builders(&physical, batch.rows);
         for row in 0..batch.rows {
             let value = batch.columns.first().map_or(Datum::Null, |column| column.datum(row));
-            let one = one_row(&value, own)?;
+            let one = one_row(&value, own, self.around)?;
             out.iter_mut().zip(&one.columns).for_each(|(builder, column)| builder.push_from(column, 0));
         }
         Ok(take_batch(&mut out, batch.rows))
