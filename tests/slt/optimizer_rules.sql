@@ -86,7 +86,7 @@ select a.id from o_a a left join o_b b on b.id = a.k join lateral (select b.v as
 select distinct a.k from o_a a left join o_b b on b.id = a.k order by 1;
 select a.k, count(*) from o_a a left join o_b b on b.id = a.k group by a.k order by 1;
 select a.id from o_a a full join o_b b on b.id = a.k order by 1;
-select a.id from o_a a left join o_b b on b.id = a.k for update of a;
+select a.id from o_a a left join o_b b on b.id = a.k order by a.id for update of a;
 update o_a set v = v from (select a.id from o_a a left join o_b b on b.id = a.k) s where s.id = o_a.id and s.id < 3 returning o_a.id;
 
 -- eliminate_joins: constraints that hold later, or for some rows, or are gone

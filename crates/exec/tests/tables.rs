@@ -206,7 +206,7 @@ fn inserted_rows_are_found_by_every_path() {
         let bounds = IndexBounds {
             keys: vec![KeyCondition::Equal(key(text("name 0")))],
             range: Some(range),
-            gin: Vec::new(),
+            ..IndexBounds::default()
         };
         let scan = index_scan(&table, 1, bounds, ScanDirection::Forward, index_only);
         let found = names(&db.run(&select(node(PlanNode::IndexScan(scan), &ROW))).unwrap());

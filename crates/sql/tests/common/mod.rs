@@ -176,11 +176,6 @@ pub fn catalog() -> CatalogSnapshot {
     snapshot
 }
 
-/// Plans one statement.
-pub fn plan(catalog: &CatalogSnapshot, sql: &str) -> ochre_base::Result<PlannedStatement> {
-    plan_with(catalog, sql, &PlannerSettings::default())
-}
-
 /// Plans one statement under settings.
 pub fn plan_with(
     catalog: &CatalogSnapshot,

@@ -11,7 +11,7 @@ use ochre_base::{Error, Result, SqlState};
 use ochre_types::array::MAX_DIMENSIONS;
 use ochre_types::jsonb::JsonRef;
 use ochre_types::{
-    ArrayDimension, ArrayValue, Datum, FormatContext, PhysicalType, SqlType, oids, parse_text, typmod,
+    ArrayDimension, ArrayValue, Datum, FormatContext, Pace, PhysicalType, SqlType, oids, parse_text, typmod,
 };
 
 use super::raw::{Raw, RawKind};
@@ -74,12 +74,17 @@ impl Columns {
 
     /// A row of an object's members; what it lacks is the base's.
     fn row(&self, object: Raw<'_>, base: Option<&[Datum]>, format: &FormatContext) -> Result<Datum> {
-        let members = object.members();
+        let pace = &mut Pace::from(format, 0);
+        let mut values: Vec<Option<Raw<'_>>> = vec![None; self.names.len()];
+        let mut members = object.members();
+        while let Some((key, value)) = members.next(pace)? {
+            let named = values.iter_mut().zip(&self.names).filter(|(_, name)| ***name == *key);
+            named.for_each(|(known, _)| *known = Some(value));
+        }
         let mut row = Vec::with_capacity(self.types.len());
         for (i, (name, ty)) in self.names.iter().zip(self.types.iter()).enumerate() {
-            let member = members.iter().rev().find(|(key, _)| **key == **name);
-            row.push(match member {
-                Some((_, value)) => convert(*value, *ty, &Place { key: name, indexes: &[] }, format)?,
+            row.push(match values[i] {
+                Some(value) => convert(value, *ty, &Place { key: name, indexes: &[] }, format)?,
                 None => base.and_then(|base| base.get(i)).cloned().unwrap_or(Datum::Null),
             });
         }
@@ -172,7 +177,8 @@ fn records(
         _ => return Err(invalid_parameter(format!("cannot call {source} on a scalar"))),
     }
     let mut rows = Vec::new();
-    for element in json.elements() {
+    let (mut elements, pace) = (json.elements(), &mut Pace::from(format, 0));
+    while let Some(element) = elements.next(pace)? {
         if element.kind() != RawKind::Object {
             return Err(invalid_parameter(format!("argument of {source} must be an array of objects")));
         }
@@ -204,7 +210,8 @@ fn convert(value: Raw<'_>, ty: SqlType, place: &Place<'_>, format: &FormatContex
         (other, PhysicalType::Record) => return Err(no_object(other)),
         _ => {}
     }
-    let text = value.as_text().unwrap_or_default();
+    let text = value.as_text(&mut Pace::from(format, 0))?.unwrap_or_default();
+    let text = String::from_utf8(text).map_err(|_| Error::internal("a JSON string is no text"))?;
     typmod::apply(parse_text(ty.with_typmod(-1), &text, format)?, ty, false)
 }
 
@@ -219,9 +226,9 @@ fn array(value: Raw<'_>, ty: SqlType, place: &Place<'_>, format: &FormatContext)
     let mut lengths = Vec::new();
     let mut first = Some(value);
     while let Some(nested) = first.filter(|value| value.kind() == RawKind::Array) {
-        let elements = nested.elements();
-        lengths.push(elements.len());
-        first = elements.first().copied();
+        let pace = &mut Pace::from(format, 0);
+        lengths.push(nested.count(pace)?);
+        first = nested.elements().next(pace)?;
         if lengths.len() > MAX_DIMENSIONS {
             return Err(Error::new(
                 SqlState::PROGRAM_LIMIT_EXCEEDED,
@@ -257,12 +264,14 @@ fn collect(
     if value.kind() != RawKind::Array {
         return Err(no_array(&Place { key, indexes }));
     }
-    let elements = value.elements();
-    if elements.len() != *length {
+    let pace = &mut Pace::from(format, 0);
+    if value.count(pace)? != *length {
         return Err(Error::new(SqlState::INVALID_TEXT_REPRESENTATION, "malformed JSON array")
             .detail("Multidimensional arrays must have sub-arrays with matching dimensions."));
     }
-    for (index, value) in elements.into_iter().enumerate() {
+    let mut elements = value.elements();
+    for index in 0..*length {
+        let Some(value) = elements.next(pace)? else { break };
         indexes.push(index);
         collect(value, inner, element, key, indexes, found, format)?;
         indexes.pop();
