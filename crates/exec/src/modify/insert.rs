@@ -149,7 +149,7 @@ impl Insert {
     }
 
     fn insert_prepared(&mut self, ctx: &ExecContext<'_>, new: NewRows) -> Result<Option<Batch>> {
-        let ids = self.target.insert(ctx, &new)?;
+        let ids = self.target.insert_in_turn(ctx, &new)?;
         self.count(ctx, new.image.active_rows());
         self.queue_triggers(ctx, &new.image)?;
         let Some(returning) = &self.returning else { return Ok(None) };

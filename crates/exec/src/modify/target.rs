@@ -210,6 +210,23 @@ impl Target {
         TableName { schema, table: &self.table }
     }
 
+    /// As [`Target::insert`], for rows that come one after the other: those before a row that something is wrong with are
+    /// inserted before that is told, since they may fail by themselves.
+    ///
+    /// # Errors
+    /// As [`Target::insert`].
+    pub fn insert_in_turn(&mut self, ctx: &ExecContext<'_>, new: &NewRows) -> Result<Vec<RowId>> {
+        if let Some(first) = new.violations.iter().map(|violation| violation.row).min() {
+            let before: Vec<u16> =
+                new.image.active().filter(|row| *row < first).map(|row| row as u16).collect();
+            if !before.is_empty() {
+                self.insert(ctx, &new.of_rows(before))?;
+            }
+            self.verify(ctx, new, first)?;
+        }
+        self.insert(ctx, new)
+    }
+
     /// Stores all active rows of a batch with their index entries. Their ids, by position in the batch (those of
     /// inactive rows are unspecified).
     ///
