@@ -255,6 +255,8 @@ pub struct RelationDescriptor {
     pub has_triggers: bool,
     /// Its own row says that it has indexes, or had some. Never taken back.
     pub has_indexes: bool,
+    /// Whether it may be read: a materialized view has no rows before it is refreshed, nor after WITH NO DATA.
+    pub populated: bool,
     /// Its triggers, by name: the order in which they fire.
     pub triggers: Vec<Arc<TriggerDescriptor>>,
     pub inheritance: Inheritance,

@@ -4,9 +4,10 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use ochre_base::{Error, Result, limits};
+use ochre_base::{Error, Result, SqlState, limits};
 use ochre_sql::physical::{
     AggregatePlan, AggregateStage, GatherPlan, HashJoinPlan, PhysicalPlan, PlanNode, PlannedStatement,
+    ScanSource,
 };
 use ochre_types::{PhysicalType, SqlType};
 
@@ -51,7 +52,7 @@ use crate::operators::tid_scan::TidScan;
 use crate::operators::unique::Unique;
 use crate::operators::window::{Window, WindowSpec};
 use crate::parallel::{Control, SharedGroups, SharedScan};
-use crate::relation::RelationSource;
+use crate::relation::{RelationSource, TableAccess};
 use crate::run_state::RunState;
 
 /// Makes the operators of one execution.
@@ -138,12 +139,28 @@ impl<'a> Builder<'a> {
         }
     }
 
+    /// A relation that is read.
+    ///
+    /// # Errors
+    /// 55000 for a materialized view that has no data; what opening it fails with.
+    fn scanned(&self, source: &ScanSource) -> Result<Arc<TableAccess>> {
+        if !source.table.populated {
+            let name = &source.table.name;
+            return Err(Error::new(
+                SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
+                format!("materialized view \"{name}\" has not been populated"),
+            )
+            .hint("Use the REFRESH MATERIALIZED VIEW command."));
+        }
+        self.relations.table(&source.table)
+    }
+
     fn build_node(&self, plan: &Arc<PhysicalPlan>) -> Result<BoxOperator> {
         Ok(match &plan.node {
             PlanNode::Result(node) => Box::new(ResultRow::new(node.exprs.clone(), node.condition.clone())),
             PlanNode::Values(node) => Box::new(Values::new(node.rows.clone(), physical_types(plan))),
             PlanNode::SeqScan(node) => {
-                let table = self.relations.table(&node.source.table)?;
+                let table = self.scanned(&node.source)?;
                 let scan = SeqScan::new(table, node, plan);
                 match self.pipeline {
                     Some((pipelines, _)) if node.parallel => Box::new(scan.sharing(pipelines.scan(plan))),
@@ -152,19 +169,19 @@ impl<'a> Builder<'a> {
             }
             PlanNode::Gather(node) => Box::new(self.build_gather(plan, node)?),
             PlanNode::IndexScan(node) => {
-                let table = self.relations.table(&node.source.table)?;
+                let table = self.scanned(&node.source)?;
                 Box::new(IndexScan::new(table, node, plan)?)
             }
             PlanNode::BitmapScan(node) => {
-                let table = self.relations.table(&node.source.table)?;
+                let table = self.scanned(&node.source)?;
                 Box::new(BitmapScan::new(table, node, plan))
             }
             PlanNode::TidScan(node) => {
-                let table = self.relations.table(&node.source.table)?;
+                let table = self.scanned(&node.source)?;
                 Box::new(TidScan::new(table, node, plan))
             }
             PlanNode::MinMaxIndex(node) => {
-                let table = self.relations.table(&node.scan.source.table)?;
+                let table = self.scanned(&node.scan.source)?;
                 let scan = IndexScan::new(table, &node.scan, plan)?;
                 Box::new(MinMaxIndex::new(scan, plan.columns[0].ty.physical))
             }

@@ -61,6 +61,7 @@ impl PointLookup {
         let PlanNode::IndexScan(scan) = &scan_plan.node else { return Ok(None) };
         if !scan.is_point_lookup()
             || scan.source.table.builtin
+            || !scan.source.table.populated
             || !statement.ctes.is_empty()
             || !statement.subplans.is_empty()
         {

@@ -115,6 +115,7 @@ fn parse_relation<'a>(fields: &mut impl Iterator<Item = &'a str>) -> RelationDes
         constraints: Vec::new(),
         view_query,
         has_triggers: false,
+        populated: true,
         has_indexes: false,
         triggers: Vec::new(),
         inheritance: Inheritance::default(),

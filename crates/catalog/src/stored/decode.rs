@@ -258,6 +258,7 @@ impl Parts {
             comment: self.comments.get(&(oid, oids::PG_CLASS, 0)).cloned(),
             options: row.texts("reloptions"),
             has_triggers: row.flag("relhastriggers"),
+            populated: row.flag("relispopulated"),
             has_indexes: row.flag("relhasindex"),
             triggers: triggers.into_iter().map(Arc::new).collect(),
             acl: row.acl("relacl"),

@@ -216,7 +216,7 @@ pub(crate) fn class_row(relation: &RelationDescriptor) -> CatalogRow {
         .set("relhassubclass", relation.inheritance.has_children)
         .set("relrowsecurity", false)
         .set("relforcerowsecurity", false)
-        .set("relispopulated", true)
+        .set("relispopulated", relation.populated)
         .set("relreplident", if relation.kind.is_table() { b'd' } else { b'n' })
         .set("relispartition", relation.is_partition())
         .set("relrewrite", 0_u32)

@@ -147,7 +147,9 @@ impl Session {
         let owner_only = matches!(action, AlterTableAction::Owner(_));
         let of_views = matches!(action, AlterTableAction::ClusterOn(_) | AlterTableAction::SetWithoutCluster)
             && relation.kind == RelationKind::MaterializedView;
-        if !owner_only && !of_views && !relation.kind.is_table() {
+        let of_view_columns =
+            matches!(action, AlterTableAction::ColumnDefault { .. }) && relation.kind == RelationKind::View;
+        if !owner_only && !of_views && !of_view_columns && !relation.kind.is_table() {
             return Err(Error::new(
                 SqlState::WRONG_OBJECT_TYPE,
                 format!("ALTER action cannot be performed on relation \"{}\"", relation.name),

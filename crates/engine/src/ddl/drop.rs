@@ -468,8 +468,11 @@ impl Session {
                 format!("cannot drop sequence {} because other objects depend on it", sequence.name),
             )
             .detail(format!(
-                "default value for column {} of table {} depends on sequence {}",
-                descriptor.name, owner.name, sequence.name
+                "default value for column {} of {} {} depends on sequence {}",
+                descriptor.name,
+                owner.kind.word(),
+                owner.name,
+                sequence.name
             ))
             .hint("Use DROP ... CASCADE to drop the dependent objects too."));
         }

@@ -538,6 +538,7 @@ impl Session {
             constraints: Vec::new(),
             view_query: None,
             has_triggers: false,
+            populated: true,
             has_indexes: false,
             triggers: Vec::new(),
             inheritance: ochre_catalog::Inheritance::default(),

@@ -6,7 +6,7 @@ use ochre_base::{Error, Oid, Result, SqlState};
 use ochre_catalog::{IndexDescriptor, RelationDescriptor, RelationKind};
 use ochre_exec::{Execution, build_index, each_batch};
 use ochre_expr::Expr;
-use ochre_parser::ast::{self, CreateTableAsStmt, SelectBody, SelectStmt, Statement};
+use ochre_parser::ast::{self, CreateTableAsStmt, SelectStmt, Statement};
 use ochre_txn::locks::RelationLockMode;
 use ochre_types::{Batch, Datum};
 
@@ -14,7 +14,7 @@ use super::create_table::{check_column_name, columns_of_query};
 use crate::errors;
 use crate::session::Session;
 use crate::session::plan::{PlanFor, QueryParameters, own_statement};
-use crate::session::utility::without_into;
+use crate::session::utility::{into_of, without_into};
 use crate::tag::CommandTag;
 
 /// A query that fills a table, and what it may mention as parameters.
@@ -213,10 +213,7 @@ impl Session {
         select: &SelectStmt,
         parameters: &dyn QueryParameters,
     ) -> Result<CommandTag> {
-        let SelectBody::Select(core) = &select.body else {
-            return Err(Error::internal("only a plain SELECT has INTO"));
-        };
-        let into = core.into.as_ref().ok_or_else(|| Error::internal("a SELECT INTO without INTO"))?;
+        let into = into_of(select).ok_or_else(|| Error::internal("a SELECT INTO without INTO"))?;
         if into.persistence == ast::Persistence::Unlogged {
             return Err(Error::unsupported("SELECT INTO UNLOGGED"));
         }
@@ -254,6 +251,9 @@ impl Session {
             query if crate::session::is_plannable(query) => {
                 (self.plan_and_lock(query, &|| parameters.types(), PlanFor::ALL_ROWS)?.1, parameters.values())
             }
+            Statement::Select(_) => {
+                return Err(Error::new(SqlState::SYNTAX_ERROR, "SELECT ... INTO is not allowed here"));
+            }
             _ => return Err(Error::unsupported("CREATE TABLE AS of this statement")),
         };
         self.state.check_plan(&plan)?;
@@ -269,6 +269,7 @@ impl Session {
             // Only its own statements may write it, so it becomes what it is when its rows are there.
             let mut view = (*self.relation(table.oid)).clone();
             view.kind = RelationKind::MaterializedView;
+            view.populated = with_data;
             view.view_query = view_query;
             self.put_relation(view)?;
         }

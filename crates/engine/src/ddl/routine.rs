@@ -734,7 +734,11 @@ impl Session {
                 if column.default.as_ref().is_some_and(|(_, text)| text.contains(&wanted)) {
                     let what = match column.generated {
                         Some(_) => format!("column {} of table {table}", column.name),
-                        None => format!("default value for column {} of table {table}", column.name),
+                        None => format!(
+                            "default value for column {} of {} {table}",
+                            column.name,
+                            relation.kind.word()
+                        ),
                     };
                     found.push((what, Dependent::Default(relation.oid, column.number)));
                 }

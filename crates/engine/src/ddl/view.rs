@@ -5,8 +5,7 @@
 //! use a relation is read off their texts, since a relation stands in them as its object id.
 //!
 //! # Not done
-//! A column of a table joined with USING counts as used by the view, shown or not. Materialized views without data; changing `check_option`; renaming a column that a view
-//! uses.
+//! A column of a table joined with USING counts as used by the view, shown or not. Renaming a column that a view uses.
 
 use std::sync::Arc;
 
@@ -29,6 +28,7 @@ use crate::session::Session;
 use crate::session::context::StatementSession;
 use crate::session::extended::Parameters;
 use crate::session::plan::own_statement;
+use crate::session::utility::is_select_into;
 use crate::tag::CommandTag;
 
 /// The option that keeps WITH CHECK OPTION.
@@ -42,6 +42,10 @@ impl Session {
                 SqlState::SYNTAX_ERROR,
                 "views cannot be unlogged because they do not have storage",
             ));
+        }
+        if is_select_into(&statement.query) {
+            let message = "views must not contain SELECT INTO";
+            return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message));
         }
         let options = view_options(statement)?;
         // The positions of a statement behind others count from the message's start; its own text gives its own.
@@ -111,6 +115,7 @@ impl Session {
             constraints: Vec::new(),
             view_query: Some(query.into()),
             has_triggers: false,
+            populated: true,
             has_indexes: false,
             triggers: Vec::new(),
             inheritance: ochre_catalog::Inheritance::default(),
@@ -191,6 +196,9 @@ impl Session {
         }
         let mut view = (**old).clone();
         view.columns = columns;
+        for (new, old) in view.columns.iter_mut().zip(&old.columns) {
+            new.default = old.default.clone();
+        }
         view.view_query = Some(query.into());
         view.options = options;
         self.put_relation(view)?;
@@ -213,9 +221,6 @@ impl Session {
             return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message));
         }
         super::index::check_options(&statement.options)?;
-        if !statement.with_data {
-            return Err(Error::unsupported("CREATE MATERIALIZED VIEW … WITH NO DATA"));
-        }
         let namespace = self.creation_namespace(&statement.into.name)?;
         let name = statement.into.name.name();
         if !self.take_relation_name(namespace, name, statement.if_not_exists)? {
@@ -241,41 +246,70 @@ impl Session {
             name,
             &Source { query: &statement.query, parameters: &Parameters::NONE },
             &statement.columns,
-            true,
+            statement.with_data,
             Some(query.into()),
         )?;
-        Ok(tag)
+        Ok(if statement.with_data { tag } else { CommandTag::Plain("CREATE MATERIALIZED VIEW") })
     }
 
     pub(crate) fn refresh_materialized_view(
         &self,
         statement: &RefreshMaterializedViewStmt,
     ) -> Result<CommandTag> {
-        if statement.concurrently {
-            return Err(Error::unsupported("REFRESH MATERIALIZED VIEW CONCURRENTLY"));
-        }
-        if !statement.with_data {
-            return Err(Error::unsupported("REFRESH MATERIALIZED VIEW … WITH NO DATA"));
-        }
-        let view = self.require_and_lock(
-            &statement.name,
-            RelationLockMode::AccessExclusive,
-            Need::Privileges(Privileges::MAINTAIN),
-        )?;
+        // Concurrently means beside readers.
+        let mode = match statement.concurrently {
+            true => RelationLockMode::Exclusive,
+            false => RelationLockMode::AccessExclusive,
+        };
+        let view = self.require_and_lock(&statement.name, mode, Need::Privileges(Privileges::MAINTAIN))?;
         if view.kind != RelationKind::MaterializedView {
             return Err(Error::new(
                 SqlState::FEATURE_NOT_SUPPORTED,
                 format!("\"{}\" is not a materialized view", view.name),
             ));
         }
+        if statement.concurrently {
+            self.check_concurrent_refresh(&view, statement.with_data)?;
+        }
+        self.require_nothing_pending(&view, "REFRESH MATERIALIZED VIEW")?;
         let text = view.view_query.clone().unwrap_or_default();
-        let query = own_statement(&text)?;
         // What the query may read, and the functions in it, are the owner's.
-        self.state.acting_as(view.owner, || self.fill_view(&view, &query))?;
+        self.state.acting_as(view.owner, || match statement.concurrently {
+            true => self.replace_rows(&view, &text),
+            false => self.fill_view(&view, &own_statement(&text)?, statement.with_data),
+        })?;
         Ok(CommandTag::Plain("REFRESH MATERIALIZED VIEW"))
     }
 
-    fn fill_view(&self, view: &Arc<RelationDescriptor>, query: &Statement) -> Result<()> {
+    fn check_concurrent_refresh(&self, view: &RelationDescriptor, with_data: bool) -> Result<()> {
+        if !view.populated {
+            return Err(Error::new(
+                SqlState::FEATURE_NOT_SUPPORTED,
+                "CONCURRENTLY cannot be used when the materialized view is not populated",
+            ));
+        }
+        if !with_data {
+            return Err(Error::new(
+                SqlState::SYNTAX_ERROR,
+                "CONCURRENTLY and WITH NO DATA options cannot be used together",
+            ));
+        }
+        let tells_rows_apart = |index: &ochre_catalog::IndexDescriptor| {
+            index.unique && index.valid && index.predicate.is_none() && !index.has_expressions()
+        };
+        if view.indexes.iter().any(|index| tells_rows_apart(index)) {
+            return Ok(());
+        }
+        let name = format!("{}.{}", self.namespace_name(view.namespace), view.name);
+        Err(Error::new(
+            SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
+            format!("cannot refresh materialized view \"{name}\" concurrently"),
+        )
+        .hint("Create a unique index with no WHERE clause on one or more columns of the materialized view."))
+    }
+
+    /// Fills a materialized view anew, in a new file.
+    fn fill_view(&self, view: &Arc<RelationDescriptor>, query: &Statement, with_data: bool) -> Result<()> {
         let (_, plan) = self.plan_parameterised(query, &[])?;
         self.state.check_plan(&plan)?;
         let indexes = view.indexes.clone();
@@ -284,15 +318,71 @@ impl Session {
         self.put_relation(bare)?;
         self.new_table_file(view.oid)?;
         let empty = self.relation(view.oid);
-        self.fill_from_plan(&empty, &plan, &[], true)?;
+        if with_data {
+            self.fill_from_plan(&empty, &plan, &[], true)?;
+        }
         let mut whole = (*self.relation(view.oid)).clone();
         whole.kind = RelationKind::MaterializedView;
+        whole.populated = with_data;
         self.put_relation(whole)?;
         self.txn().advance_command()?;
         for index in indexes {
             self.rebuild_index(index.oid)?;
         }
         Ok(())
+    }
+
+    /// Fills a materialized view anew beside its readers: its rows are deleted and inserted like those of a table.
+    ///
+    /// PostgreSQL compares the rows and changes those that differ; what the view shows is the same.
+    fn replace_rows(&self, view: &Arc<RelationDescriptor>, query: &str) -> Result<()> {
+        let run = |text: String| {
+            let (_, plan) = self.plan_parameterised(&own_statement(&text)?, &[])?;
+            self.state.check_plan(&plan)?;
+            self.run_inner(&plan, &[], None, usize::MAX, &mut |_| Ok(true))
+        };
+        let mut bare = (**view).clone();
+        bare.kind = RelationKind::Table;
+        self.put_relation(bare)?;
+        let name = oid_text(view.oid);
+        run(format!("DELETE FROM {name}"))?;
+        self.txn().advance_command()?;
+        // A table of its own within parentheses: the query may have a WITH or an ORDER BY.
+        run(format!("INSERT INTO {name} SELECT * FROM ({query}) AS rows"))
+            .map_err(|error| self.duplicate_rows(view, query).unwrap_or(error))?;
+        let mut whole = (*self.relation(view.oid)).clone();
+        whole.kind = RelationKind::MaterializedView;
+        self.put_relation(whole)?;
+        self.txn().advance_command()
+    }
+
+    /// 21000 when a query gives a row twice that no NULL tells apart.
+    fn duplicate_rows(&self, view: &RelationDescriptor, query: &str) -> Option<Error> {
+        let names: Vec<String> =
+            view.live_columns().map(|column| super::quote_identifier(&column.name)).collect();
+        let names = names.join(", ");
+        let text = format!(
+            "SELECT ROW({names})::text FROM ({query}) AS rows({names}) WHERE ROW({names}) IS NOT NULL \
+             GROUP BY {names} HAVING count(*) > 1 LIMIT 1"
+        );
+        let (_, plan) = self.plan_parameterised(&own_statement(&text).ok()?, &[]).ok()?;
+        let mut row = None;
+        let note = &mut |batch: &ochre_types::Batch| {
+            row = batch.active().next().map(|at| batch.columns[0].datum(at));
+            Ok(false)
+        };
+        self.run_inner(&plan, &[], None, usize::MAX, note).ok()?;
+        let row = row?;
+        Some(
+            Error::new(
+                SqlState::CARDINALITY_VIOLATION,
+                format!(
+                    "new data for materialized view \"{}\" contains duplicate rows without any null columns",
+                    view.name
+                ),
+            )
+            .detail(format!("Row: {}", row.as_str().unwrap_or_default())),
+        )
     }
 
     /// The views whose text uses a relation.

@@ -306,7 +306,12 @@ impl Session {
         sink: &mut dyn Sink,
     ) -> Result<CommandTag> {
         let table = self.require_and_lock(name, RelationLockMode::AccessShare, Need::CheckedByCaller)?;
-        if table.kind != RelationKind::Table {
+        if !table.populated {
+            let message = format!("cannot copy from unpopulated materialized view \"{}\"", table.name);
+            return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message)
+                .hint("Use the REFRESH MATERIALIZED VIEW command."));
+        }
+        if !matches!(table.kind, RelationKind::Table | RelationKind::MaterializedView) {
             return Err(Error::new(
                 SqlState::WRONG_OBJECT_TYPE,
                 format!("cannot copy from {} \"{}\"", copied_word(table.kind), table.name),

@@ -6,8 +6,8 @@ use ochre_base::{Error, Oid, Result, SqlState};
 use ochre_catalog::RelationKind;
 use ochre_catalog::authority::Privileges;
 use ochre_parser::ast::{
-    self, DefElem, DefValue, DiscardTarget, ExecuteStmt, ExplainStmt, LockMode, LockStmt, ObjectKind,
-    PrepareStmt, SelectBody, SelectStmt, Statement,
+    self, DefElem, DefValue, DiscardTarget, ExecuteStmt, ExplainStmt, IntoClause, LockMode, LockStmt,
+    ObjectKind, PrepareStmt, SelectBody, SelectStmt, Statement,
 };
 use ochre_sql::bind::{ParamTypes, bind_typed_expression};
 use ochre_sql::explain::ExplainOptions;
@@ -34,18 +34,37 @@ pub(crate) enum Protocol {
     Extended,
 }
 
+/// The table that a `SELECT … INTO` makes; the first SELECT of a set operation says it.
+pub(crate) fn into_of(select: &SelectStmt) -> Option<&IntoClause> {
+    let mut first = select;
+    loop {
+        match &first.body {
+            SelectBody::Select(core) => return core.into.as_deref(),
+            SelectBody::SetOp(operation) => first = &operation.left,
+            SelectBody::Values(_) => return None,
+        }
+    }
+}
+
 /// `SELECT … INTO`, which makes a table.
 pub(crate) fn is_select_into(select: &SelectStmt) -> bool {
-    matches!(&select.body, SelectBody::Select(core) if core.into.is_some())
+    into_of(select).is_some()
 }
 
 /// The query of a `SELECT … INTO`.
 pub(crate) fn without_into(select: &SelectStmt) -> SelectStmt {
     let mut query = select.clone();
-    if let SelectBody::Select(core) = &mut query.body {
-        core.into = None;
+    let mut first = &mut query;
+    loop {
+        match &mut first.body {
+            SelectBody::Select(core) => {
+                core.into = None;
+                return query;
+            }
+            SelectBody::SetOp(operation) => first = &mut operation.left,
+            SelectBody::Values(_) => return query,
+        }
     }
-    query
 }
 
 fn text_column(name: &str) -> OutputColumn {

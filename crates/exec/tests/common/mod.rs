@@ -180,6 +180,7 @@ impl Database {
             constraints: Vec::new(),
             view_query: None,
             has_triggers: false,
+            populated: true,
             has_indexes: false,
             triggers: Vec::new(),
             sequence: None,

@@ -572,6 +572,7 @@ struct FieldSet {
 
 impl SetCursor for FieldSet {
     fn next_batch(&mut self, max_rows: usize, ctx: &EvalContext<'_>) -> Result<Option<Batch>> {
+        ctx.session.check_interrupts()?;
         let Some(fields) = &mut self.fields else { return Ok(None) };
         let pace = &mut Pace::from(ctx.session.format(), 0);
         let mut builder = ColumnBuilder::new(PhysicalType::Bytes, 0);

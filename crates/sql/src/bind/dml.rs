@@ -24,7 +24,7 @@ use crate::logical::{
 };
 use crate::physical::{CommandKind, OutputColumn, RelationAccess, ScanColumn};
 
-/// The target of an INSERT as its statement names it.
+/// The target of a change as its statement names it.
 #[derive(Clone, Copy)]
 pub(super) struct InsertShape<'a> {
     /// The base table under the names of the view.
@@ -199,6 +199,9 @@ impl Binder<'_> {
         });
         let shape = InsertShape { table: &table, view: view.as_ref(), positions: &positions };
         let targets = self.insert_targets(shape, &insert.columns, given, Verb::INSERT)?;
+        if let Some(view) = &view {
+            self.check_view_defaults(view, &positions)?;
+        }
         let explicit = !insert.columns.is_empty();
         let written = match (&insert.source, explicit) {
             (None, _) => 0,
@@ -208,7 +211,7 @@ impl Binder<'_> {
                 _ => targets.len(),
             },
         };
-        self.require_inserted(requirement, of_view, shape, &targets[..written]);
+        self.require_inserted(requirement, of_view, shape, &insert.columns, &targets[..written]);
         let query = match &insert.source {
             None => self.insert_rows(&table, &targets, &[Vec::new()], explicit, insert, &scope)?,
             Some(select) => match &select.body {
@@ -235,6 +238,7 @@ impl Binder<'_> {
                     base: &base,
                     named: &table,
                     view: view.as_ref(),
+                    positions: &positions,
                     existing: target,
                     excluded: id,
                     name: &name,
@@ -284,11 +288,17 @@ impl Binder<'_> {
         let InsertShape { table, view, positions } = shape;
         let mut targets: Vec<usize> = Vec::with_capacity(table.columns.len());
         for target in columns {
-            self.check_view_column(view, table, target, verb)?;
-            let position = self.target_column(table, target)?;
+            let position = match self.view_column(shape, target, verb)? {
+                Some(position) => position,
+                None => self.target_column(table, target)?,
+            };
             let mut others = columns.iter().zip(&targets).filter(|(_, known)| **known == position);
             // Parts of a column come one after the other.
-            if others.any(|(other, _)| target.indirection.is_empty() || other.indirection.is_empty()) {
+            let is_twice = |other: &ast::AssignTarget| {
+                other.column == target.column
+                    && (target.indirection.is_empty() || other.indirection.is_empty())
+            };
+            if others.any(|(other, _)| is_twice(other)) {
                 let error = Error::new(
                     SqlState::DUPLICATE_COLUMN,
                     format!("column \"{}\" specified more than once", target.column),
@@ -424,6 +434,10 @@ impl Binder<'_> {
             if self.ignores_given_value(column, overriding)? {
                 continue;
             }
+            // A view may show a column twice.
+            if part.is_empty() && row[*position].is_some() {
+                return Err(assigned_twice(&column.name));
+            }
             let expr = self.bind_expr(cell, scope)?;
             row[*position] = Some(match part.is_empty() {
                 true => self.assign(expr, &column.name, column.ty, cell.pos(), RowExpression::Generated)?,
@@ -541,6 +555,9 @@ impl Binder<'_> {
             }
             let pos = insert_position(select, i);
             let part = if explicit { insert.columns[i].indirection.as_slice() } else { &[] };
+            if part.is_empty() && row[*position].is_some() {
+                return Err(assigned_twice(&column.name));
+            }
             // Literals of the select list take the column's type.
             if query.output[i].1.ty == SqlType::UNKNOWN {
                 let mut types: Vec<SqlType> = query.output.iter().map(|(_, output)| output.ty).collect();
@@ -682,8 +699,7 @@ impl Binder<'_> {
                 other.column == to.column && (other.indirection.is_empty() || to.indirection.is_empty())
             };
             if seen.iter().any(is_other) {
-                let message = format!("multiple assignments to same column \"{}\"", to.column);
-                return Err(Error::new(SqlState::SYNTAX_ERROR, message));
+                return Err(assigned_twice(&to.column));
             }
             seen.push(to);
         }
@@ -786,26 +802,22 @@ impl Binder<'_> {
         self.tables[target].requirement = requirement;
         let (mut inner, mut plan) = self.bind_modified_rows(target, &name, &update.from, &outer)?;
         let mut named = Arc::clone(&table);
+        let mut set = Cow::Borrowed(update.set.as_slice());
         if let Some(view) = &view {
             let expanded = self.expand_view(view, target, inner.depth, Verb::UPDATE)?;
-            (named, _) = self.renamed_base(&table, target, &expanded);
+            let positions;
+            (named, positions) = self.renamed_base(&table, target, &expanded);
+            let shape = InsertShape { table: &named, view: Some(view), positions: &positions };
+            set = self.base_assignments(shape, &update.set, Verb::UPDATE)?;
             plan = filter(plan, expanded.predicates());
             inner.items[0].columns = ItemColumns::Listed(expanded.columns);
             inner.items[0].requirement = of_view;
-            for item in &update.set {
-                let targets = match item {
-                    ast::Assignment::Single { target, .. } => std::slice::from_ref(target),
-                    ast::Assignment::Multi { targets, .. } => targets.as_slice(),
-                };
-                for to in targets {
-                    self.check_view_column(Some(view), &named, to, Verb::UPDATE)?;
-                }
-            }
         }
         let assignments = self.in_level(Clause::UpdateSet, inner.depth, |binder| {
-            binder.bind_assignments(&update.set, &named, target, &inner)
+            binder.bind_assignments(&set, &named, target, &inner)
         })?;
-        self.require_updated(requirement, of_view, &named, view.as_ref().unwrap_or(&table), &update.set);
+        self.require_updated(requirement, &named, &set);
+        self.require_updated(of_view, view.as_ref().unwrap_or(&table), &update.set);
         plan = self.bind_modified_where(plan, update.where_clause.as_ref(), &inner)?;
         let image = self.add_table(Arc::clone(&table), Arc::clone(&name.alias));
         let others = inner.items[1..].to_vec();
@@ -970,50 +982,102 @@ impl Binder<'_> {
         requirement: Option<usize>,
         of_view: Option<usize>,
         shape: InsertShape<'_>,
+        columns: &[ast::AssignTarget],
         targets: &[usize],
     ) {
         let numbers: Vec<i16> =
             targets.iter().map(|position| shape.table.columns[*position].number).collect();
         self.require_written(requirement, &numbers, false);
         if let Some(view) = shape.view {
-            // The table has the view's names.
-            let name = |position: &usize| view.column_named(&shape.table.columns[*position].name);
-            let numbers: Vec<i16> = targets.iter().filter_map(name).map(|column| column.number).collect();
+            let numbers: Vec<i16> = if columns.is_empty() {
+                view.live_columns().take(targets.len()).map(|column| column.number).collect()
+            } else {
+                let named = columns.iter().filter_map(|to| view.column_named(&to.column));
+                named.take(targets.len()).map(|column| column.number).collect()
+            };
             self.require_written(of_view, &numbers, false);
         }
     }
 
-    /// Notes which columns SET gives values for; `named` is the base under the names of what the statement names.
+    /// Notes which columns of a relation SET gives values for.
     pub(super) fn require_updated(
         &mut self,
         requirement: Option<usize>,
-        of_view: Option<usize>,
-        named: &RelationDescriptor,
-        shown: &RelationDescriptor,
+        relation: &RelationDescriptor,
         set: &[ast::Assignment],
     ) {
         for to in set.iter().flat_map(assigned) {
-            for (requirement, relation) in [(requirement, named), (of_view, shown)] {
-                let number = relation.column_named(&to.column).map(|column| column.number);
-                self.require_written(requirement, number.as_slice(), true);
-            }
+            let number = relation.column_named(&to.column).map(|column| column.number);
+            self.require_written(requirement, number.as_slice(), true);
         }
     }
 
-    /// 0A000 for a column of a view that is an expression.
-    pub(super) fn check_view_column(
+    /// The position in the base of a column of the view that a statement names; `None` when it names no column of a view.
+    ///
+    /// # Errors
+    /// 0A000 for a column that is an expression.
+    fn view_column(
         &self,
-        view: Option<&Arc<RelationDescriptor>>,
-        renamed: &RelationDescriptor,
+        shape: InsertShape<'_>,
         to: &ast::AssignTarget,
         verb: Verb,
-    ) -> Result<()> {
-        let Some(view) = view else { return Ok(()) };
-        if view.column_named(&to.column).is_some() && renamed.column_named(&to.column).is_none() {
-            return Err(super::updatable::column_not_updatable(view, &to.column, verb));
+    ) -> Result<Option<usize>> {
+        let Some(view) = shape.view else { return Ok(None) };
+        let mut columns = view.live_columns().zip(shape.positions);
+        match columns.find(|(column, _)| *column.name == *to.column.as_str()) {
+            Some((_, Some(position))) => Ok(Some(*position)),
+            Some((_, None)) => Err(super::updatable::column_not_updatable(view, &to.column, verb)),
+            None => Ok(None),
         }
-        Ok(())
     }
+
+    /// SET of a view's columns under the names that the base has: one that the view shows twice has its first name.
+    pub(super) fn base_assignments<'s>(
+        &self,
+        shape: InsertShape<'_>,
+        set: &'s [ast::Assignment],
+        verb: Verb,
+    ) -> Result<Cow<'s, [ast::Assignment]>> {
+        let mut renamed = false;
+        let mut base = Cow::Borrowed(set);
+        for (item, to) in
+            set.iter().enumerate().flat_map(|(i, one)| assigned(one).iter().map(move |to| (i, to)))
+        {
+            let Some(position) = self.view_column(shape, to, verb)? else { continue };
+            let name = &shape.table.columns[position].name;
+            if **name == *to.column.as_str() {
+                continue;
+            }
+            renamed = true;
+            let targets = match &mut base.to_mut()[item] {
+                ast::Assignment::Single { target, .. } => std::slice::from_mut(target),
+                ast::Assignment::Multi { targets, .. } => targets.as_mut_slice(),
+            };
+            targets.iter_mut().filter(|other| other.column == to.column).for_each(|other| {
+                other.column = ast::Name::from(&**name);
+            });
+        }
+        debug_assert_eq!(renamed, matches!(base, Cow::Owned(_)));
+        Ok(base)
+    }
+
+    /// 0A000 for a view's default of a column that is an expression: a new row cannot have it.
+    fn check_view_defaults(&self, view: &RelationDescriptor, positions: &[Option<usize>]) -> Result<()> {
+        let mut columns = view.live_columns().zip(positions);
+        match columns.find(|(column, position)| column.default.is_some() && position.is_none()) {
+            Some((column, _)) => {
+                Err(super::updatable::column_not_updatable(view, &column.name, Verb::INSERT))
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+/// 42601 for a column that is given two values.
+#[cold]
+fn assigned_twice(column: &str) -> Error {
+    let message = format!("multiple assignments to same column \"{column}\"");
+    Error::new(SqlState::SYNTAX_ERROR, message)
 }
 
 /// The columns that a part of SET gives values to.

@@ -14,7 +14,7 @@ use ochre_parser::ast;
 use ochre_types::SqlType;
 
 use super::Binder;
-use super::dml::{BoundTarget, InsertShape, assigned};
+use super::dml::{BoundTarget, InsertShape};
 use super::level::Clause;
 use super::returning::ReturningRows;
 use super::scope::{ItemColumns, Scope, ScopeItem};
@@ -213,30 +213,19 @@ impl Binder<'_> {
             ast::MergeAction::Nothing => LogicalMergeChange::Nothing,
             ast::MergeAction::Delete => LogicalMergeChange::Delete,
             ast::MergeAction::Update(set) => {
-                for to in set.iter().flat_map(assigned) {
-                    self.check_view_column(
-                        target.view.as_ref(),
-                        &target.named,
-                        to,
-                        Verb::merge(Change::Update),
-                    )?;
-                }
+                let base = self.base_assignments(target.shape(), set, Verb::merge(Change::Update))?;
                 let requirement = self.tables[target.table].requirement;
-                let shown = target.view.as_ref().unwrap_or(&target.named);
-                self.require_updated(requirement, target.of_view, &target.named, shown, set);
+                self.require_updated(requirement, &target.named, &base);
+                self.require_updated(target.of_view, target.view.as_ref().unwrap_or(&target.named), set);
                 LogicalMergeChange::Update(self.in_level(Clause::UpdateSet, scope.depth, |binder| {
-                    binder.bind_assignments(set, &target.named, target.table, &scope)
+                    binder.bind_assignments(&base, &target.named, target.table, &scope)
                 })?)
             }
             ast::MergeAction::Insert { columns, overriding, values } => {
                 let cells = self.in_level(Clause::InsertValues, scope.depth, |binder| {
                     binder.expand_cells(values.as_deref().unwrap_or_default(), &scope)
                 })?;
-                let shape = InsertShape {
-                    table: &target.named,
-                    view: target.view.as_ref(),
-                    positions: &target.positions,
-                };
+                let shape = target.shape();
                 let verb = Verb::merge(Change::Insert);
                 let targets = self.insert_targets(shape, columns, cells.len(), verb)?;
                 let written = match (values, columns.is_empty()) {
@@ -245,7 +234,7 @@ impl Binder<'_> {
                     (Some(_), false) => targets.len(),
                 };
                 let requirement = self.tables[target.table].requirement;
-                self.require_inserted(requirement, target.of_view, shape, &targets[..written]);
+                self.require_inserted(requirement, target.of_view, shape, columns, &targets[..written]);
                 let named = (values.is_some() && !columns.is_empty()).then_some(columns.as_slice());
                 LogicalMergeChange::Insert(self.in_level(Clause::InsertValues, scope.depth, |binder| {
                     let row = binder.bind_insert_row(
@@ -289,6 +278,12 @@ impl Binder<'_> {
             }
             None => Ok(()),
         }
+    }
+}
+
+impl MergeTarget {
+    fn shape(&self) -> InsertShape<'_> {
+        InsertShape { table: &self.named, view: self.view.as_ref(), positions: &self.positions }
     }
 }
 

@@ -13,6 +13,7 @@ use ochre_catalog::{IndexDescriptor, IndexKey, RelationDescriptor};
 use ochre_expr::{Expr, OperatorClass};
 use ochre_parser::ast;
 
+use super::dml::InsertShape;
 use super::level::Clause;
 use super::scope::{CteScope, ItemColumns, RelationName, Scope, ScopeItem};
 use super::updatable::Verb;
@@ -27,6 +28,8 @@ pub(super) struct ConflictTarget<'a> {
     /// The base under the names of the view.
     pub named: &'a Arc<RelationDescriptor>,
     pub view: Option<&'a Arc<RelationDescriptor>>,
+    /// Where the base has what the view shows.
+    pub positions: &'a [Option<usize>],
     /// Uses of the base: the row that is there, and the one that was to be.
     pub existing: TableId,
     pub excluded: TableId,
@@ -322,16 +325,16 @@ impl Binder<'_> {
             },
         ];
         inner.items.iter_mut().for_each(|item| item.requirement = target.of_view);
-        for to in set.iter().flat_map(super::dml::assigned) {
-            self.check_view_column(target.view, target.named, to, Verb::INSERT)?;
-        }
+        let shape = InsertShape { table: target.named, view: target.view, positions: target.positions };
+        let base = self.base_assignments(shape, set, Verb::INSERT)?;
         let assignments = self.in_level(Clause::UpdateSet, inner.depth, |binder| {
-            binder.bind_assignments(set, target.named, target.existing, &inner)
+            binder.bind_assignments(&base, target.named, target.existing, &inner)
         })?;
         self.require_also(target.requirement, Privileges::UPDATE);
         self.require_also(target.of_view, Privileges::UPDATE);
         let shown = target.view.unwrap_or(target.base);
-        self.require_updated(target.requirement, target.of_view, target.named, shown, set);
+        self.require_updated(target.requirement, target.named, &base);
+        self.require_updated(target.of_view, shown, set);
         let filter = match condition {
             Some(condition) => Some(self.in_level(Clause::Where, inner.depth, |binder| {
                 let bound = binder.bind_expr(condition, &inner)?;

@@ -675,6 +675,10 @@ impl Binder<'_> {
     fn bind_set_tree(&mut self, operation: &ast::SetOperation, scope: &Scope<'_>) -> Result<Query> {
         stacker::maybe_grow(limits::STACK_RED_ZONE_BYTES, limits::STACK_GROWTH_BYTES, || {
             let left = self.bind_set_input(&operation.left, scope)?;
+            if matches!(&operation.right.body, ast::SelectBody::Select(core) if core.into.is_some()) {
+                let message = "INTO is only allowed on first SELECT of UNION/INTERSECT/EXCEPT";
+                return Err(self.at(Error::new(SqlState::SYNTAX_ERROR, message), operation.right.pos));
+            }
             let right = self.bind_set_input(&operation.right, scope)?;
             let word = match operation.op {
                 ast::SetOp::Union => "UNION",

@@ -3,9 +3,6 @@
 //! # How
 //! The target is the base table; the view's columns are names for expressions over it. A column that is no plain column of
 //! the base is not updatable. What the view's WHERE demands restricts UPDATE and DELETE, and with CHECK OPTION new rows.
-//!
-//! # Not done
-//! Defaults of a view's own columns.
 
 use std::sync::Arc;
 
@@ -62,6 +59,8 @@ pub(crate) struct ExpandedView {
     pub columns: Vec<ItemColumn>,
     /// Each view's own WHERE, outermost first, with its name and what its check option says.
     pub conditions: Vec<ViewCondition>,
+    /// Defaults that views give columns, by their positions in the base.
+    pub defaults: Vec<(usize, (Oid, Arc<str>))>,
 }
 
 /// The table that changes of a view go to.
@@ -254,11 +253,11 @@ impl Binder<'_> {
             return Err(Error::internal("an updatable view has one table"));
         };
         let relation = self.stored_relation(&from.relation.name)?;
-        let (source, mut conditions) = if relation.kind == RelationKind::View {
+        let (source, mut conditions, mut defaults) = if relation.kind == RelationKind::View {
             let inner = self.expand_view(&relation, table, depth, verb)?;
-            (ItemColumns::Listed(inner.columns), inner.conditions)
+            (ItemColumns::Listed(inner.columns), inner.conditions, inner.defaults)
         } else {
-            (ItemColumns::Table(table), Vec::new())
+            (ItemColumns::Table(table), Vec::new(), Vec::new())
         };
         let name = self.relation_name(&relation, from.alias.as_ref().map(|alias| alias.name.as_str()));
         let item = self.renamed_item(ScopeItem::of_relation(&name, source), from, depth);
@@ -277,13 +276,30 @@ impl Binder<'_> {
         });
         self.search_path = path;
         let (entries, conjuncts) = bound?;
-        let columns = view
+        let columns: Vec<ItemColumn> = view
             .live_columns()
             .zip(entries)
             .map(|(column, expr)| ItemColumn { name: Arc::clone(&column.name), expr })
             .collect();
+        for (column, shown) in view.live_columns().zip(&columns) {
+            // A view's default comes before those of what it shows.
+            if let (Some(default), Some(position)) = (&column.default, self.base_position(table, &shown.expr))
+            {
+                defaults.retain(|(known, _)| *known != position);
+                defaults.push((position, default.clone()));
+            }
+        }
         conditions.insert(0, ViewCondition { view: Arc::clone(view), conjuncts });
-        Ok(ExpandedView { columns, conditions })
+        Ok(ExpandedView { columns, conditions, defaults })
+    }
+
+    /// The position in the base of a view's column; `None` for an expression.
+    fn base_position(&self, table: TableId, expr: &Expr) -> Option<usize> {
+        let Expr::Column { index, .. } = expr else { return None };
+        self.tables[table].columns.iter().find_map(|(scan, id)| match scan {
+            ScanColumn::Table(position) if id == index => Some(*position),
+            _ => None,
+        })
     }
 
     fn bind_view_parts(
@@ -319,21 +335,19 @@ impl Binder<'_> {
         }
         let mut positions = Vec::with_capacity(expanded.columns.len());
         for column in &expanded.columns {
-            let position = match &column.expr {
-                Expr::Column { index, .. } => {
-                    self.tables[table].columns.iter().find_map(|(scan, id)| match scan {
-                        ScanColumn::Table(position) if id == index => Some(*position),
-                        _ => None,
-                    })
-                }
-                _ => None,
-            };
-            // A second name for the same column is not updatable.
-            let position = position.filter(|position| renamed.columns[*position].name.is_empty());
-            if let Some(position) = position {
+            let position = self.base_position(table, &column.expr);
+            // A column that the view shows twice goes by its first name.
+            if let Some(position) = position
+                && renamed.columns[position].name.is_empty()
+            {
                 renamed.columns[position].name = Arc::clone(&column.name);
             }
             positions.push(position);
+        }
+        for (position, default) in &expanded.defaults {
+            if renamed.columns[*position].generated.is_none() {
+                renamed.columns[*position].default = Some(default.clone());
+            }
         }
         (Arc::new(renamed), positions)
     }

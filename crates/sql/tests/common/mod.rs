@@ -160,6 +160,7 @@ pub fn catalog() -> CatalogSnapshot {
             constraints,
             view_query: None,
             has_triggers: false,
+            populated: true,
             has_indexes: false,
             triggers: Vec::new(),
             sequence: None,
