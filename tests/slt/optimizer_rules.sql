@@ -86,7 +86,7 @@ select a.id from o_a a left join o_b b on b.id = a.k join lateral (select b.v as
 select distinct a.k from o_a a left join o_b b on b.id = a.k order by 1;
 select a.k, count(*) from o_a a left join o_b b on b.id = a.k group by a.k order by 1;
 select a.id from o_a a full join o_b b on b.id = a.k order by 1;
-select a.id from o_a a left join o_b b on b.id = a.k order by a.id for update of a;
+select a.id from o_a a left join o_b b on b.id = a.k order by 1 for update of a;
 update o_a set v = v from (select a.id from o_a a left join o_b b on b.id = a.k) s where s.id = o_a.id and s.id < 3 returning o_a.id;
 
 -- eliminate_joins: constraints that hold later, or for some rows, or are gone
@@ -226,3 +226,44 @@ select id from o_a a where not exists (select 1 from o_b b where b.k = a.k and e
 select id from o_a a where k in (select b.k from o_b b where exists (select 1 from o_c c where c.x = b.k and c.y = a.v)) order by 1;
 select id from o_a a where exists (select 1 from o_b b where b.k = a.k and not exists (select 1 from o_c c where c.x = b.k and c.y = a.v)) order by 1;
 select id from o_a a where exists (select 1 from o_b b where b.k = a.k and b.v in (select c.y from o_c c where c.x < a.v)) order by 1;
+
+-- window_run_conditions
+select * from (select id, row_number() over (order by v, id) n from o_a) s where n <= 3 order by n;
+select * from (select id, row_number() over (order by v, id) n from o_a) s where n = 3 order by n;
+select * from (select id, row_number() over (order by v, id) n from o_a) s where 3 > n order by n;
+select * from (select id, row_number() over (order by v, id) n from o_a) s where n > 10 order by n;
+select * from (select id, row_number() over (order by v, id) n from o_a) s where n <= 0;
+select * from (select id, row_number() over (order by v, id) n from o_a) s where n <= null;
+select * from (select id, k, row_number() over (partition by k order by id) n from o_a) s where n <= 2 order by k, n;
+select * from (select id, k, rank() over (partition by k order by v) n from o_a) s where n < 2 order by k, id;
+select * from (select id, k, rank() over (order by k) n, dense_rank() over (order by k) d from o_a) s where n <= 4 and d < 3 order by id;
+select * from (select id, dense_rank() over (order by k) d from o_a) s where d = 2 order by id;
+select * from (select id, count(*) over (order by k) d from o_a) s where d <= 4 order by id;
+select * from (select id, count(v) over (order by id rows between unbounded preceding and 1 following) d from o_a) s where d <= 4 order by id;
+select * from (select id, count(v) over (order by id rows between current row and unbounded following) d from o_a) s where d >= 6 order by id;
+select * from (select id, count(v) over (order by id rows between current row and unbounded following) d from o_a) s where d = 6 order by id;
+select * from (select id, count(*) over (order by id rows between unbounded preceding and current row exclude current row) d from o_a) s where d < 2 order by id;
+select * from (select id, count(*) over (order by id rows between 1 preceding and current row) d from o_a) s where d < 2 order by id;
+select * from (select id, ntile(4) over (order by id) d, percent_rank() over (order by id) p, cume_dist() over (order by id) c from o_a) s where d < 3 and p < 0.3 and c <= 0.2 order by id;
+select * from (select id, k, row_number() over (partition by k order by id) n, count(*) over () c from o_a) s where n = 1 order by id;
+select * from (select id, n, row_number() over (order by id) m from (select id, row_number() over (partition by k order by id) n from o_a) i where n <= 2) s where m <= 4 order by id;
+select * from (select id, k, row_number() over (order by id) n from o_a) s where n <= k order by id;
+select a.id, s.id from o_a a, lateral (select id, row_number() over (order by id desc) n from o_a) s where s.n <= a.k and a.id < 4 order by 1, 2;
+select count(*) from (select g, row_number() over (partition by g % 3 order by g) n from generate_series(1, 10000) g) s where n <= 100;
+select sum(g) from (select g, row_number() over (order by g desc) n from generate_series(1, 10000) g) s where n <= 100;
+select sum(g) from (select g, g % 2000 as p, count(*) over (partition by g % 2000 order by g) n from generate_series(1, 10000) g) s where n <= 2;
+prepare o_q as select id from (select id, row_number() over (order by id) n from o_a) s where n < $1 order by 1;
+execute o_q (3);
+execute o_q (5);
+execute o_q (null);
+deallocate o_q;
+
+-- fold_constants: NOT of comparisons
+select id from o_a where not (v < 5 or v >= 7) order by 1;
+select id from o_a where not (v < 5 and k = 2) order by 1;
+select id from o_a where not (v is null or not k > 2) order by 1;
+select id from o_a where not (v is distinct from 5) order by 1;
+select id from o_a where not (t like 'a%' or t > 'c') order by 1;
+select count(*) from o_a where not ((k, v) = (1, 2)) is null;
+select id from o_a where not (row(v, k) is null) order by 1;
+select not ('nan'::float8 < 5), not (null::int < 5), not ('a' ~ 'b' or 1 <> 2);

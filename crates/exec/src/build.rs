@@ -327,6 +327,7 @@ impl<'a> Builder<'a> {
                     order: node.order.clone(),
                     frame: node.frame.clone(),
                     calls: node.calls.clone(),
+                    run: node.run.clone(),
                     input_types: physical_types(&node.input),
                 },
             )?),

@@ -198,7 +198,7 @@ pub fn each_expr<'p>(plan: &'p PhysicalPlan, visit: &mut dyn FnMut(&'p Expr)) {
         }
         PlanNode::Window(node) => {
             let order = node.order.iter().map(|key| &key.expr);
-            node.partition.iter().chain(order).for_each(&mut *visit);
+            node.partition.iter().chain(order).chain(&node.run).for_each(&mut *visit);
             for bound in [&node.frame.start, &node.frame.end] {
                 if let FrameBound::Preceding(expr) | FrameBound::Following(expr) = bound {
                     visit(expr);

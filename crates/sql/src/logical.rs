@@ -401,6 +401,9 @@ pub struct WindowStep {
     pub frame: Frame,
     /// The calls.
     pub calls: Vec<(ColumnId, WindowExpr)>,
+    /// Conditions on the calls: behind the first row of a partition of which one is not true there is none that anybody
+    /// wants.
+    pub run: Vec<Expr>,
 }
 
 /// A window's frame.

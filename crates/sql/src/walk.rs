@@ -65,6 +65,7 @@ pub(crate) fn each_expr<'p>(plan: &'p Logical, visit: &mut dyn FnMut(&'p Expr)) 
         Logical::Window(window) => {
             window.partition.iter().for_each(&mut *visit);
             window.order.iter().for_each(|key| visit(&key.expr));
+            window.run.iter().for_each(&mut *visit);
             for bound in [&window.frame.start, &window.frame.end] {
                 if let Bound::Preceding(expr) | Bound::Following(expr) = bound {
                     visit(expr);
@@ -131,6 +132,7 @@ pub(crate) fn each_expr_mut(plan: &mut Logical, visit: &mut dyn FnMut(&mut Expr)
         Logical::Window(window) => {
             window.partition.iter_mut().for_each(&mut *visit);
             window.order.iter_mut().for_each(|key| visit(&mut key.expr));
+            window.run.iter_mut().for_each(&mut *visit);
             for bound in [&mut window.frame.start, &mut window.frame.end] {
                 if let Bound::Preceding(expr) | Bound::Following(expr) = bound {
                     visit(expr);

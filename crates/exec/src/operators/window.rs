@@ -7,6 +7,10 @@
 //! input than that and forgets rows that nobody can ask for any more: ranks and running aggregates stream, and what has to
 //! be kept goes to a temporary file beyond the memory budget.
 //!
+//! Where a condition on functions that only grow along a partition is known ([`WindowSpec::run`]), it is asked after a few
+//! rows, then after twice as many, and so on. Behind the first row of which it is not true the rest of the partition is
+//! passed over; a window without partitions ends there, and its input is read no further.
+//!
 //! # Not done
 //! RANGE with an offset knows numbers, dates and timestamps. Frames that begin later than the one before are aggregated
 //! from their start: no aggregate can take a row back.
@@ -31,12 +35,18 @@ use frame::Frames;
 use functions::RunningFunction;
 use rows::{PartitionRows, View};
 
+/// After how many rows of a partition the run condition is asked for the first time.
+const LEAST_RUN: usize = 16;
+
 /// What a [`Window`] needs to know.
 pub struct WindowSpec {
     pub partition: Vec<Expr>,
     pub order: Vec<SortKey>,
     pub frame: WindowFrame,
     pub calls: Vec<WindowCall>,
+    /// Over the columns that come out: of a row of which it is not true, and of those behind it in the partition, nothing
+    /// is wanted.
+    pub run: Option<Expr>,
     pub input_types: Vec<PhysicalType>,
 }
 
@@ -45,6 +55,7 @@ pub struct Window {
     order: Vec<SortKey>,
     frame: WindowFrame,
     rows: PartitionRows,
+    run: Option<Run>,
     calls: Vec<Call>,
     uses_frames: bool,
     uses_peers: bool,
@@ -57,6 +68,17 @@ pub struct Window {
     results: Vec<ColumnBuilder>,
     finished: usize,
     ended: bool,
+}
+
+/// How far a partition is gone through.
+struct Run {
+    condition: Expr,
+    /// All rows are of one partition.
+    is_single: bool,
+    /// How many rows are computed before it is asked of them.
+    rows: usize,
+    /// Results of finished rows of which it is true.
+    kept: Vec<ColumnBuilder>,
 }
 
 enum Call {
@@ -97,6 +119,12 @@ impl Window {
             order: spec.order,
             frame: spec.frame,
             input: builders(&spec.input_types, 0),
+            run: spec.run.map(|condition| Run {
+                condition,
+                is_single: spec.partition.is_empty(),
+                rows: LEAST_RUN,
+                kept: builders(&results, 0),
+            }),
             rows: PartitionRows::new(input, spec.input_types, spec.partition, computed),
             calls,
             uses_frames,
@@ -133,6 +161,9 @@ impl Window {
             }
         }
         self.row = Some(0);
+        if let Some(run) = &mut self.run {
+            run.rows = LEAST_RUN;
+        }
         Ok(true)
     }
 
@@ -163,8 +194,36 @@ impl Window {
 
     fn flush(&mut self) -> Option<Batch> {
         let rows = std::mem::take(&mut self.finished);
-        let columns = self.input.iter_mut().chain(&mut self.results);
+        let results = match &mut self.run {
+            Some(run) => &mut run.kept,
+            None => &mut self.results,
+        };
+        let columns = self.input.iter_mut().chain(results);
         (rows > 0).then(|| Batch::new(columns.map(|builder| Arc::new(builder.take())).collect(), rows))
+    }
+
+    /// Computes the results of some rows and keeps them as far as the run condition is true; passes over the rest of the
+    /// partition when it no longer is.
+    fn run_on(&mut self, ctx: &ExecContext<'_>, mut run: Run, view: &View, first: usize) -> Result<()> {
+        let count = (view.end - first).min(ctx.batch_rows() - self.finished).min(run.rows);
+        run.rows = run.rows.saturating_mul(2);
+        self.compute(ctx, view, first, count)?;
+        let batch = self.large_batch(view, first, count);
+        let kept = ctx.filter(&run.condition, batch.clone())?.map_or(0, |batch| batch.active_rows());
+        for (builder, column) in self.input.iter_mut().chain(&mut run.kept).zip(&batch.columns) {
+            builder.extend_from(column, 0..kept);
+        }
+        self.finished += kept;
+        self.row = Some(first + count);
+        if kept < count {
+            self.row = None;
+            match run.is_single {
+                true => self.ended = true,
+                false => self.rows.skip_partition(ctx)?,
+            }
+        }
+        self.run = Some(run);
+        Ok(())
     }
 
     /// A whole batch of rows that stand in one block: their input columns need not be copied.
@@ -191,6 +250,13 @@ impl Operator for Window {
                 self.row = None;
                 continue;
             };
+            if let Some(run) = self.run.take() {
+                self.run_on(ctx, run, &view, first)?;
+                if self.finished == ctx.batch_rows() {
+                    return Ok(self.flush());
+                }
+                continue;
+            }
             let large = view.end - first >= ctx.batch_rows() / 2;
             if large && let Some(batch) = self.flush() {
                 return Ok(Some(batch));
@@ -218,7 +284,8 @@ impl Operator for Window {
     }
 
     fn rescan(&mut self, ctx: &ExecContext<'_>) -> Result<()> {
-        for builder in self.input.iter_mut().chain(&mut self.results) {
+        let kept = self.run.iter_mut().flat_map(|run| &mut run.kept);
+        for builder in self.input.iter_mut().chain(&mut self.results).chain(kept) {
             drop(builder.take());
         }
         self.finished = 0;

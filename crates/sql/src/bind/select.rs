@@ -170,6 +170,7 @@ impl Binder<'_> {
                 order: definition.order,
                 frame: definition.frame,
                 calls,
+                run: Vec::new(),
             }));
         }
         let sets = std::mem::take(&mut level.sets);

@@ -852,6 +852,9 @@ impl<'a> Describer<'a> {
                     window_definition(&names, window)
                 );
                 entries.push(Entry::text("Window", text));
+                if let Some(run) = &window.run {
+                    entries.push(Entry::text("Run Condition", names.output_text(run, plan)));
+                }
             }
             PlanNode::Insert(insert) => {
                 if let Some(conflict) = &insert.on_conflict {

@@ -1,7 +1,10 @@
-//! Constant folding: immutable calls of constants become constants; AND, OR, NOT and CASE lose what is decided.
+//! Constant folding: immutable calls of constants become constants; AND, OR, NOT and CASE lose what is decided. NOT goes down
+//! to the comparisons, which become their opposites.
 
 use ochre_base::Result;
-use ochre_expr::{CastKind, EvalContext, Expr, Volatility, btree_comparison, eval_const};
+use ochre_expr::{
+    CastKind, EvalContext, Expr, FunctionRef, Volatility, btree_comparison, eval_const, operator_of_function,
+};
 use ochre_types::{Datum, SqlType, oids};
 
 use super::{RuleContext, each_modify_expr, each_root};
@@ -59,6 +62,16 @@ fn fold_node(node: Expr, context: &EvalContext<'_>) -> Expr {
             Expr::Constant { value: Datum::Bool(value), .. } => Expr::bool(!value),
             Expr::Constant { value: Datum::Null, .. } => Expr::null(SqlType::BOOL),
             Expr::Not(inner) => *inner,
+            Expr::And(parts) => fold_or(parts.into_iter().map(|part| fold_not(part, context)).collect()),
+            Expr::Or(parts) => fold_and(parts.into_iter().map(|part| fold_not(part, context)).collect()),
+            Expr::Call { function, args, variadic_array, ty, pos } => match negator(&function) {
+                Some(function) => Expr::Call { function, args, variadic_array, ty, pos },
+                None => Expr::Not(Box::new(Expr::Call { function, args, variadic_array, ty, pos })),
+            },
+            Expr::IsNull { arg, negated, row: false } => Expr::IsNull { arg, negated: !negated, row: false },
+            Expr::IsDistinct { equal, left, right, negated } => {
+                Expr::IsDistinct { equal, left, right, negated: !negated }
+            }
             other => Expr::Not(Box::new(other)),
         },
         Expr::Call { ref function, ref args, ty, .. } => {
@@ -109,6 +122,21 @@ fn fold_node(node: Expr, context: &EvalContext<'_>) -> Expr {
         Expr::Case { operand: None, branches, otherwise, ty } => fold_case(branches, otherwise, ty),
         other => other,
     }
+}
+
+fn fold_not(part: Expr, context: &EvalContext<'_>) -> Expr {
+    fold_node(Expr::Not(Box::new(part)), context)
+}
+
+/// The function with the opposite answer, of which both are NULL for the same arguments: those of an operator and its negator
+/// when both are strict.
+fn negator(function: &FunctionRef) -> Option<FunctionRef> {
+    let operator = operator_of_function(function.oid)?;
+    let negator = ochre_expr::operator(operator.negator)?;
+    let same = negator.left == operator.left && negator.right == operator.right;
+    let plain = function.strict && negator.function.strict && !function.returns_set;
+    let as_lasting = negator.function.volatility == function.volatility;
+    (same && plain && as_lasting).then(|| FunctionRef::from(negator.function))
 }
 
 /// A date compared with a moment, as `d < date '…' + interval '…'` gives it: the same question asked of dates, which the

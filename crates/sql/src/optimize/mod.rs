@@ -2,6 +2,7 @@
 //! it; they run in the order of [`RULES`].
 
 mod anti_joins;
+mod contradictions;
 mod eliminate_joins;
 mod fold;
 mod inline_ctes;
@@ -12,6 +13,7 @@ mod or_restrictions;
 mod outer_join;
 mod prune_projections;
 mod pushdown;
+mod run_conditions;
 mod semi_joins;
 mod transitive;
 mod uniqueness;
@@ -67,6 +69,8 @@ pub const RULES: &[Rule] = &[
     Rule { name: "eliminate_joins", apply: eliminate_joins::apply },
     Rule { name: "derive_equalities", apply: transitive::apply },
     Rule { name: "push_down_predicates", apply: pushdown::apply },
+    Rule { name: "window_run_conditions", apply: run_conditions::apply },
+    Rule { name: "find_contradictions", apply: contradictions::apply },
     Rule { name: "min_max_by_index", apply: min_max::apply },
 ];
 

@@ -80,6 +80,7 @@ impl Unnester<'_> {
             ochre_base::limits::STACK_RED_ZONE_BYTES,
             ochre_base::limits::STACK_GROWTH_BYTES,
             || {
+                self.lift_join_conditions(plan);
                 if let Logical::Filter { predicates, .. } = plan
                     && predicates.iter().any(is_candidate)
                 {
@@ -92,6 +93,35 @@ impl Unnester<'_> {
                 }
             },
         );
+    }
+
+    /// What an inner join's condition asks of a subquery may as well be asked above the join; what an outer join's asks of
+    /// the nullable side alone, below it.
+    fn lift_join_conditions(&self, plan: &mut Logical) {
+        let Logical::Join(join) = plan else { return };
+        if !join.on.iter().any(is_candidate) {
+            return;
+        }
+        match join.kind {
+            JoinKind::Inner => {
+                let predicates = split_candidates(&mut join.on);
+                let input = Box::new(std::mem::replace(plan, Logical::Dummy { row: false }));
+                *plan = Logical::Filter { input, predicates };
+            }
+            JoinKind::Left => {
+                let left = produced(&join.left, self.tables);
+                let (of_right, others): (Vec<_>, Vec<_>) =
+                    split_candidates(&mut join.on).into_iter().partition(|on| {
+                        !self.mentioned(on).intersects(&left) && !is_volatile_expr(on, self.subqueries)
+                    });
+                join.on.extend(others);
+                if !of_right.is_empty() {
+                    let input = Box::new(std::mem::replace(&mut join.right, Logical::Dummy { row: false }));
+                    join.right = Logical::Filter { input, predicates: of_right };
+                }
+            }
+            _ => {}
+        }
     }
 
     fn unnest_filter(&mut self, input: Logical, predicates: Vec<Expr>) -> Logical {
@@ -138,9 +168,12 @@ impl Unnester<'_> {
                 let kind = if negated { JoinKind::Anti } else { JoinKind::Semi };
                 Some(Unnested { kind, right: inner, on, beside })
             }
-            SubPlanKind::AnyAll { all: false, left, functions, op: Comparison::Equal } => {
-                let equal = functions.iter().all(|f| operation_of(f.oid) == Some(Operation::Equal));
+            SubPlanKind::AnyAll { all: false, left, functions, op } => {
+                // Rows are compared column by column only for equality.
+                let equal = *op == Comparison::Equal
+                    && functions.iter().all(|f| operation_of(f.oid) == Some(Operation::Equal));
                 if !equal
+                    && (negated || functions.len() != 1 || functions[0].volatility == Volatility::Volatile)
                     || left.iter().any(|part| part.volatility() == Volatility::Volatile || has_subplan(part))
                 {
                     return None;
@@ -175,6 +208,10 @@ impl Unnester<'_> {
                     self.adopt(index);
                     let kind = JoinKind::AntiNullAware;
                     return Some(Unnested { kind, right: inner, on, beside: Vec::new() });
+                }
+                // Without an equality a join looks at each pair of rows: only where the subquery would be run for each row.
+                if !equal && !free_columns(&inner, self.parts()).intersects(outer) {
+                    return None;
                 }
                 let wanted: Vec<ColumnId> = output.iter().map(|(id, _)| *id).collect();
                 let beside = self.take_outer_conditions(&mut inner, outer);
@@ -217,6 +254,28 @@ impl Unnester<'_> {
         ids
     }
 
+    /// Makes semi-joins that mention outer columns inner joins, so that their conditions can be moved. How often a row comes
+    /// does not matter to who only asks whether there is one.
+    fn loosen(&self, plan: &mut Logical, outer: &IdSet) {
+        match plan {
+            Logical::Filter { input, .. } | Logical::Project { input, .. } => self.loosen(input, outer),
+            Logical::Join(join) if matches!(join.kind, JoinKind::Inner | JoinKind::Semi) => {
+                if join.kind == JoinKind::Semi {
+                    let mut ids = free_columns(&join.right, self.parts());
+                    join.on.iter().for_each(|on| ids.extend(&self.mentioned(on)));
+                    if ids.intersects(outer) {
+                        join.kind = JoinKind::Inner;
+                    }
+                }
+                self.loosen(&mut join.left, outer);
+                if join.kind == JoinKind::Inner {
+                    self.loosen(&mut join.right, outer);
+                }
+            }
+            _ => {}
+        }
+    }
+
     /// Moves conditions on outer columns from the top of a plan to `on`. `None`: the plan mentions outer columns elsewhere.
     fn pull_up(
         &self,
@@ -230,6 +289,7 @@ impl Unnester<'_> {
             return Some(());
         }
         let mut pulled = Vec::new();
+        self.loosen(plan, outer);
         pull_filters(plan, &mut pulled, &is_outer_condition(outer, self.parts()));
         if pulled.is_empty() || free_columns(plan, self.parts()).intersects(outer) {
             return None;
@@ -251,18 +311,19 @@ impl Unnester<'_> {
     }
 }
 
+/// Splits conditions into those that may become joins and the others.
+fn split_candidates(predicates: &mut Vec<Expr>) -> Vec<Expr> {
+    let (candidates, others) = std::mem::take(predicates).into_iter().partition(is_candidate);
+    *predicates = others;
+    candidates
+}
+
 fn is_candidate(predicate: &Expr) -> bool {
     let inner = match predicate {
         Expr::Not(inner) => inner,
         other => other,
     };
-    matches!(
-        inner,
-        Expr::SubPlan {
-            kind: SubPlanKind::Exists | SubPlanKind::AnyAll { all: false, op: Comparison::Equal, .. },
-            ..
-        }
-    )
+    matches!(inner, Expr::SubPlan { kind: SubPlanKind::Exists | SubPlanKind::AnyAll { all: false, .. }, .. })
 }
 
 pub(super) fn has_subplan(expr: &Expr) -> bool {
@@ -277,15 +338,21 @@ fn same_kind(a: SqlType, b: SqlType) -> bool {
     a.oid == b.oid || integer(a) && integer(b) || text(a) && text(b)
 }
 
-/// Takes off what does not matter to EXISTS: the select list, ORDER BY, DISTINCT. `None` when the plan has a row whatever its
-/// input, or a LIMIT.
+/// Takes off what does not matter to EXISTS: the select list, ORDER BY, DISTINCT, a LIMIT that leaves a row. `None` when the
+/// plan has a row whatever its input, or another LIMIT.
 fn strip_for_exists(plan: &mut Logical) -> Option<()> {
     loop {
         let taken = std::mem::replace(plan, Logical::Dummy { row: false });
         *plan = match taken {
             Logical::Project { input, .. }
             | Logical::Sort { input, .. }
-            | Logical::Distinct { input, .. } => *input,
+            | Logical::Distinct { input, .. }
+            | Logical::DistinctOn { input, .. } => *input,
+            Logical::Limit { input, limit: Some(Expr::Constant { value, .. }), offset: None, .. }
+                if value.as_i64().is_some_and(|rows| rows > 0) =>
+            {
+                *input
+            }
             Logical::Limit { .. } => return None,
             Logical::Aggregate(grouping) if grouping.keys.is_empty() || grouping.sets.is_some() => {
                 return None;

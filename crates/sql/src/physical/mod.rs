@@ -520,7 +520,7 @@ pub fn each_expr<'p>(plan: &'p PhysicalPlan, visit: &mut dyn FnMut(&'p Expr)) {
             node.aggregates.iter().for_each(|call| aggregate(call, visit));
         }
         PlanNode::Window(node) => {
-            node.partition.iter().for_each(&mut *visit);
+            node.partition.iter().chain(&node.run).for_each(&mut *visit);
             keys(&node.order, visit);
             for bound in [&node.frame.start, &node.frame.end] {
                 if let FrameBound::Preceding(expr) | FrameBound::Following(expr) = bound {

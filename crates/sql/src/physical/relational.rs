@@ -374,6 +374,9 @@ pub struct WindowPlan {
     pub frame: WindowFrame,
     /// The functions.
     pub calls: Vec<WindowCall>,
+    /// Over the input's columns and the functions': rows of a partition from the first on of which it is not true are not
+    /// wanted.
+    pub run: Option<Expr>,
 }
 
 /// One function over a window.

@@ -974,6 +974,7 @@ impl PlanBuilder<'_> {
             end: bound(&window.frame.end)?,
             exclusion: window.frame.exclusion,
         };
+        let run = self.resolve_filter(&window.run, &ids)?;
         let input = node.plan.estimate;
         let settings = self.settings();
         let estimate = Estimate {
@@ -984,7 +985,14 @@ impl PlanBuilder<'_> {
         };
         let columns = self.output_columns(&ids);
         let plan = PhysicalPlan {
-            node: PlanNode::Window(WindowPlan { input: Arc::new(node.plan), partition, order, frame, calls }),
+            node: PlanNode::Window(WindowPlan {
+                input: Arc::new(node.plan),
+                partition,
+                order,
+                frame,
+                calls,
+                run,
+            }),
             columns,
             estimate,
         };

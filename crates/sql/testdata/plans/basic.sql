@@ -252,7 +252,7 @@ Result
 SELECT b, c FROM t WHERE c AND NOT (a > 3 OR b IS NULL) AND e = 5 AND f = 1;
 ----
 Seq Scan on t
-  Filter: (c AND (NOT ((a > 3) OR (b IS NULL))) AND (e = 5) AND (f = 1))
+  Filter: (c AND (a <= 3) AND (b IS NOT NULL) AND (e = 5) AND (f = 1))
 
 SELECT unnest(j), generate_series(1, 2) FROM t;
 ----
@@ -331,8 +331,15 @@ Hash Right Anti Join
 
 SELECT min(id), max(id) FROM emp;
 ----
-Aggregate
-  ->  Seq Scan on emp
+Result
+  InitPlan 1
+    ->  Limit
+          ->  Index Only Scan using emp_pkey on emp
+                Index Cond: (id IS NOT NULL)
+  InitPlan 2
+    ->  Limit
+          ->  Index Only Scan Backward using emp_pkey on emp
+                Index Cond: (id IS NOT NULL)
 
 SELECT min(placed) FROM orders WHERE status = 'x';
 ----

@@ -213,3 +213,332 @@ SELECT count(*) FROM emp e LEFT JOIN (dept d JOIN emp m ON m.id = d.id) ON d.id 
 Aggregate
   ->  Seq Scan on emp e
 Rules: eliminate_joins
+
+# push_down_predicates
+
+SELECT * FROM (SELECT id, dept, rank() OVER (PARTITION BY dept ORDER BY salary) FROM emp) s WHERE dept = 3; -- rules
+----
+WindowAgg
+  Window: w1 AS (PARTITION BY dept ORDER BY salary)
+  ->  Incremental Sort
+        Sort Key: dept, salary
+        Presorted Key: dept
+        ->  Index Scan using emp_dept_idx on emp
+              Index Cond: (dept = 3)
+Rules: push_down_predicates
+
+SELECT * FROM (SELECT id, dept, rank() OVER (ORDER BY dept) FROM emp) s WHERE dept = 3; -- rules
+----
+Subquery Scan on unnamed_subquery
+  Filter: (dept = 3)
+  ->  WindowAgg
+        Window: w1 AS (ORDER BY dept)
+        ->  Index Scan using emp_dept_idx on emp
+Rules: push_down_predicates
+
+SELECT * FROM (SELECT DISTINCT ON (dept) dept, name FROM emp ORDER BY dept, salary) s WHERE dept = 3 AND name > 'a'; -- rules
+----
+Subquery Scan on unnamed_subquery
+  Filter: (name > 'a'::text)
+  ->  Unique
+        ->  Incremental Sort
+              Sort Key: dept, salary
+              Presorted Key: dept
+              ->  Index Scan using emp_dept_idx on emp
+                    Index Cond: (dept = 3)
+Rules: push_down_predicates
+
+SELECT * FROM (SELECT id, name FROM emp INTERSECT SELECT id, name FROM dept) s WHERE id = 3; -- rules
+----
+HashSetOp Intersect
+  ->  Index Scan using emp_pkey on emp
+        Index Cond: (id = 3)
+  ->  Index Scan using dept_pkey on dept
+        Index Cond: (id = 3)
+Rules: push_down_predicates
+
+SELECT * FROM (SELECT salary FROM emp EXCEPT SELECT total FROM orders) s WHERE salary > 3; -- rules
+----
+Subquery Scan on unnamed_subquery
+  Filter: (emp.salary > '3'::numeric)
+  ->  HashSetOp Except
+        ->  Seq Scan on emp
+        ->  Seq Scan on orders
+Rules: fold_constants
+
+SELECT * FROM (SELECT id, generate_series(1, dept) AS g FROM emp) s WHERE id = 3 AND g = 2; -- rules
+----
+Subquery Scan on unnamed_subquery
+  Filter: ((generate_series(1, dept)) = 2)
+  ->  ProjectSet
+        ->  Index Scan using emp_pkey on emp
+              Index Cond: (id = 3)
+Rules: push_down_predicates
+
+SELECT * FROM (SELECT random() AS r, count(*) FROM emp GROUP BY 1) s WHERE r > 0.5; -- rules
+----
+HashAggregate
+  Group Key: random()
+  Filter: (random() > '0.5'::double precision)
+  ->  Seq Scan on emp
+Rules: fold_constants, push_down_predicates
+
+# anti_joins_from_outer
+
+SELECT e.name FROM emp e LEFT JOIN dept d ON d.id = e.dept WHERE d.id IS NULL; -- rules
+----
+Hash Anti Join
+  Hash Cond: (e.dept = d.id)
+  ->  Seq Scan on emp e
+  ->  Hash
+        ->  Seq Scan on dept d
+Rules: anti_joins_from_outer
+
+SELECT e.name, d.city FROM emp e LEFT JOIN dept d ON d.id = e.dept WHERE d.id IS NULL; -- rules
+----
+Hash Anti Join
+  Hash Cond: (e.dept = d.id)
+  ->  Seq Scan on emp e
+  ->  Hash
+        ->  Seq Scan on dept d
+Rules: anti_joins_from_outer, prune_projections
+
+SELECT e.name FROM emp e LEFT JOIN dept d ON d.id = e.dept WHERE d.city IS NULL; -- rules
+----
+Hash Left Join
+  Hash Cond: (e.dept = d.id)
+  Filter: (d.city IS NULL)
+  ->  Seq Scan on emp e
+  ->  Hash
+        ->  Seq Scan on dept d
+Rules: none
+
+SELECT e.name FROM emp e LEFT JOIN dept d ON d.id = e.dept AND d.city > 'a' WHERE d.city IS NULL; -- rules
+----
+Hash Anti Join
+  Hash Cond: (e.dept = d.id)
+  ->  Seq Scan on emp e
+  ->  Hash
+        ->  Seq Scan on dept d
+              Filter: (city > 'a'::text)
+Rules: anti_joins_from_outer, push_down_predicates
+
+# find_contradictions
+
+SELECT count(*) FROM emp e JOIN dept d ON d.id = e.dept WHERE e.dept = 3 AND e.dept = 4; -- rules
+----
+Aggregate
+  ->  Result
+        One-Time Filter: false
+Rules: derive_equalities, push_down_predicates, find_contradictions
+
+SELECT name FROM emp WHERE id IS NULL OR name IS NULL; -- rules
+----
+Seq Scan on emp
+  Filter: ((id IS NULL) OR (name IS NULL))
+Rules: none
+
+SELECT name FROM emp WHERE id IS NULL; -- rules
+----
+Result
+  One-Time Filter: false
+Rules: find_contradictions
+
+SELECT name FROM emp WHERE id IS NOT NULL AND dept IS NOT NULL; -- rules
+----
+Seq Scan on emp
+  Filter: (dept IS NOT NULL)
+Rules: find_contradictions
+
+SELECT name FROM emp WHERE NOT (dept < 5 OR dept >= 7 OR salary IS NULL); -- rules
+----
+Bitmap Heap Scan on emp
+  Recheck Cond: ((dept >= 5) AND (dept < 7))
+  Filter: (salary IS NOT NULL)
+  ->  Bitmap Index Scan on emp_dept_idx
+        Index Cond: ((dept >= 5) AND (dept < 7))
+Rules: fold_constants
+
+# window_run_conditions
+
+SELECT * FROM (SELECT id, row_number() OVER (ORDER BY salary) AS n FROM emp) s WHERE n <= 5; -- rules
+----
+Subquery Scan on unnamed_subquery
+  Filter: ((row_number() OVER w1) <= 5)
+  ->  WindowAgg
+        Window: w1 AS (ORDER BY salary)
+        Run Condition: (row_number() OVER w1 <= 5)
+        ->  Sort
+              Sort Key: salary
+              ->  Seq Scan on emp
+Rules: push_down_predicates, window_run_conditions
+
+SELECT * FROM (SELECT id, rank() OVER (PARTITION BY dept ORDER BY salary) AS n FROM emp) s WHERE 5 = n; -- rules
+----
+Subquery Scan on unnamed_subquery
+  Filter: (5 = (rank() OVER w1))
+  ->  WindowAgg
+        Window: w1 AS (PARTITION BY dept ORDER BY salary)
+        Run Condition: (5 >= rank() OVER w1)
+        ->  Sort
+              Sort Key: dept, salary
+              ->  Seq Scan on emp
+Rules: push_down_predicates, window_run_conditions
+
+SELECT * FROM (SELECT id, count(*) OVER (ORDER BY salary) AS n FROM emp) s WHERE n < $1; -- rules
+----
+Subquery Scan on unnamed_subquery
+  Filter: ((count(*) OVER w1) < $1)
+  ->  WindowAgg
+        Window: w1 AS (ORDER BY salary)
+        Run Condition: (count(*) OVER w1 < $1)
+        ->  Sort
+              Sort Key: salary
+              ->  Seq Scan on emp
+Rules: push_down_predicates, window_run_conditions
+
+SELECT * FROM (SELECT id, count(*) OVER (ORDER BY salary ROWS BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING) AS n FROM emp) s WHERE n > 5; -- rules
+----
+Subquery Scan on unnamed_subquery
+  Filter: ((count(*) OVER w1) > 5)
+  ->  WindowAgg
+        Window: w1 AS (ORDER BY salary ROWS BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING)
+        Run Condition: (count(*) OVER w1 > 5)
+        ->  Sort
+              Sort Key: salary
+              ->  Seq Scan on emp
+Rules: push_down_predicates, window_run_conditions
+
+SELECT * FROM (SELECT id, row_number() OVER (ORDER BY salary) AS n FROM emp) s WHERE n > 5; -- rules
+----
+Subquery Scan on unnamed_subquery
+  Filter: ((row_number() OVER w1) > 5)
+  ->  WindowAgg
+        Window: w1 AS (ORDER BY salary)
+        ->  Sort
+              Sort Key: salary
+              ->  Seq Scan on emp
+Rules: push_down_predicates
+
+SELECT * FROM (SELECT id, dept, row_number() OVER (ORDER BY salary) AS n FROM emp) s WHERE n < dept; -- rules
+----
+Subquery Scan on unnamed_subquery
+  Filter: ((row_number() OVER w1) < dept)
+  ->  WindowAgg
+        Window: w1 AS (ORDER BY salary)
+        ->  Sort
+              Sort Key: salary
+              ->  Seq Scan on emp
+Rules: push_down_predicates
+
+SELECT * FROM (SELECT id, row_number() OVER (ORDER BY salary) AS n, sum(random()) OVER (ORDER BY salary) FROM emp) s WHERE n < 5; -- rules
+----
+Subquery Scan on unnamed_subquery
+  Filter: ((row_number() OVER w1) < 5)
+  ->  WindowAgg
+        Window: w1 AS (ORDER BY salary)
+        ->  Sort
+              Sort Key: salary
+              ->  Seq Scan on emp
+Rules: push_down_predicates
+
+# min_max_by_index
+
+SELECT min(id), max(id) FROM emp; -- rules
+----
+Result
+  InitPlan 1
+    ->  Limit
+          ->  Index Only Scan using emp_pkey on emp
+                Index Cond: (id IS NOT NULL)
+  InitPlan 2
+    ->  Limit
+          ->  Index Only Scan Backward using emp_pkey on emp
+                Index Cond: (id IS NOT NULL)
+Rules: min_max_by_index
+
+SELECT min(id), max(name) FROM emp; -- rules
+----
+Aggregate
+  ->  Seq Scan on emp
+Rules: none
+
+SELECT name FROM emp WHERE id = (SELECT max(id) FROM emp); -- rules
+----
+Seq Scan on emp
+  Filter: (id = (InitPlan 2).col1)
+  InitPlan 2
+    ->  Result
+          InitPlan 1
+            ->  Limit
+                  ->  Index Only Scan Backward using emp_pkey on emp
+                        Index Cond: (id IS NOT NULL)
+Rules: min_max_by_index
+
+# unnest_subqueries
+
+SELECT name FROM emp e WHERE id > ANY (SELECT d.id FROM dept d WHERE d.city = e.name); -- rules
+----
+Hash Semi Join
+  Hash Cond: (e.name = d.city)
+  Join Filter: (e.id > d.id)
+  ->  Seq Scan on emp e
+  ->  Hash
+        ->  Seq Scan on dept d
+Rules: unnest_subqueries
+
+SELECT name FROM emp e WHERE id > ANY (SELECT d.id FROM dept d); -- rules
+----
+Seq Scan on emp e
+  Filter: (ANY (id > (InitPlan 1).col1))
+  InitPlan 1
+    ->  Seq Scan on dept d
+Rules: none
+
+SELECT name FROM emp e WHERE EXISTS (SELECT 1 FROM dept d WHERE d.city = e.name ORDER BY d.name LIMIT 1); -- rules
+----
+Hash Semi Join
+  Hash Cond: (e.name = d.city)
+  ->  Seq Scan on emp e
+  ->  Hash
+        ->  Seq Scan on dept d
+Rules: unnest_subqueries
+
+SELECT e.name FROM emp e JOIN dept d ON d.id = e.dept AND EXISTS (SELECT 1 FROM item i WHERE i.order_id = e.id AND i.line = d.id); -- rules
+----
+Hash Right Semi Join
+  Hash Cond: ((i.order_id = (e.id)::bigint) AND (i.line = d.id))
+  ->  Seq Scan on item i
+  ->  Hash
+        ->  Hash Join
+              Hash Cond: (e.dept = d.id)
+              ->  Seq Scan on emp e
+              ->  Hash
+                    ->  Seq Scan on dept d
+Rules: unnest_subqueries
+
+SELECT e.name, d.name FROM emp e LEFT JOIN dept d ON d.id = e.dept AND EXISTS (SELECT 1 FROM item i WHERE i.line = d.id); -- rules
+----
+Hash Left Join
+  Hash Cond: (e.dept = d.id)
+  ->  Seq Scan on emp e
+  ->  Hash
+        ->  Hash Right Semi Join
+              Hash Cond: (i.line = d.id)
+              ->  Seq Scan on item i
+              ->  Hash
+                    ->  Seq Scan on dept d
+Rules: unnest_subqueries
+
+SELECT name FROM emp e WHERE EXISTS (SELECT 1 FROM dept d WHERE d.id = e.dept AND EXISTS (SELECT 1 FROM item i WHERE i.line = d.id AND i.qty = e.manager)); -- rules
+----
+Hash Right Semi Join
+  Hash Cond: ((d.id = e.dept) AND (i.qty = e.manager))
+  ->  Hash Join
+        Hash Cond: (i.line = d.id)
+        ->  Seq Scan on item i
+        ->  Hash
+              ->  Seq Scan on dept d
+  ->  Hash
+        ->  Seq Scan on emp e
+Rules: unnest_subqueries, push_down_predicates

@@ -157,6 +157,14 @@ impl PartitionRows {
         Ok(true)
     }
 
+    /// Passes over the rows of the partition that nobody has asked for.
+    pub fn skip_partition(&mut self, ctx: &ExecContext<'_>) -> Result<()> {
+        while self.pull(ctx)? {
+            self.trim(self.known)?;
+        }
+        Ok(())
+    }
+
     /// Whether the partition has a row of this number.
     pub fn has(&mut self, ctx: &ExecContext<'_>, row: usize) -> Result<bool> {
         while row >= self.known {
