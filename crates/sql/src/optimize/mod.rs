@@ -54,6 +54,10 @@ pub(crate) struct RuleContext<'a> {
 /// The rule whose result the planner compares with the plan without it.
 pub(crate) const UNNEST_AGGREGATES: &str = "unnest_aggregates";
 
+/// The rule that decides, too, which rows of outer joins may be locked (`PlanBuilder::check_locks`): statements with row locks
+/// have it in any case.
+const SIMPLIFY_OUTER_JOINS: &str = "simplify_outer_joins";
+
 /// The rules in the order in which they run.
 pub const RULES: &[Rule] = &[
     Rule { name: "fold_constants", apply: fold::apply },
@@ -63,7 +67,7 @@ pub const RULES: &[Rule] = &[
     Rule { name: "unnest_subqueries", apply: unnest::apply },
     Rule { name: UNNEST_AGGREGATES, apply: unnest_aggregates::apply },
     Rule { name: "semi_to_inner_joins", apply: semi_joins::apply },
-    Rule { name: "simplify_outer_joins", apply: outer_join::apply },
+    Rule { name: SIMPLIFY_OUTER_JOINS, apply: outer_join::apply },
     Rule { name: "anti_joins_from_outer", apply: anti_joins::apply },
     Rule { name: "prune_projections", apply: prune_projections::apply },
     Rule { name: "eliminate_joins", apply: eliminate_joins::apply },
@@ -92,7 +96,8 @@ pub fn optimize(
     let mut changed = Vec::new();
     let mut before = text(statement);
     for rule in RULES {
-        if settings.disabled_rules.iter().any(|name| name == rule.name) {
+        let disabled = settings.disabled_rules.iter().any(|name| name == rule.name);
+        if disabled && !(rule.name == SIMPLIFY_OUTER_JOINS && has_locks(statement)?) {
             continue;
         }
         (rule.apply)(statement, &context)?;
@@ -103,6 +108,15 @@ pub fn optimize(
         }
     }
     Ok(changed)
+}
+
+fn has_locks(statement: &mut LogicalStatement) -> Result<bool> {
+    let mut found = false;
+    each_root(statement, &mut |plan, _| {
+        found |= crate::walk::contains_locks(plan);
+        Ok(())
+    })?;
+    Ok(found)
 }
 
 /// Calls `change` with the root of every query of the statement: the main one, those of WITH, those in expressions.
