@@ -53,8 +53,6 @@ select k from (select k, sum(nextval('o_s')) over () from o_a where id < 4) s or
 select nextval('o_s');
 select x from (values (1, nextval('o_s')), (2, nextval('o_s'))) v(x, n) order by 1;
 select nextval('o_s');
-select id from (select id, (select nextval('o_s')) n from o_a where id < 4) s order by 1;
-select nextval('o_s');
 
 -- eliminate_joins
 select a.id from o_a a left join o_b b on b.id = a.k order by 1;

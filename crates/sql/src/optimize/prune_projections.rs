@@ -13,7 +13,7 @@ use ochre_base::{Result, limits};
 
 use super::{RuleContext, each_query};
 use crate::idset::IdSet;
-use crate::logical::{Logical, LogicalBody, LogicalStatement, SetItem};
+use crate::logical::{ColumnId, Logical, LogicalBody, LogicalStatement, SetItem};
 use crate::walk::{Parts, each_of_aggregate, has_effects, inputs, inputs_mut, needed_below};
 
 /// Prunes every query of a statement.
@@ -107,12 +107,11 @@ fn narrow_ctes(statement: &mut LogicalStatement) -> bool {
     narrowed
 }
 
-/// Calls `visit` with the columns of each scan of a WITH entry: positions and ids.
-fn each_scan(
-    statement: &mut LogicalStatement,
-    index: usize,
-    visit: &mut dyn FnMut(&mut Vec<(usize, crate::logical::ColumnId)>),
-) {
+/// The columns of a scan of a WITH entry: their positions and ids.
+type ScanColumns = Vec<(usize, ColumnId)>;
+
+/// Calls `visit` with the columns of each scan of a WITH entry.
+fn each_scan(statement: &mut LogicalStatement, index: usize, visit: &mut dyn FnMut(&mut ScanColumns)) {
     each_query(statement, &mut |plan, _, _| {
         crate::walk::each_node_mut(plan, &mut |node| {
             if let Logical::CteScan { cte, columns, .. } = node
