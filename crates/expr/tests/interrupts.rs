@@ -239,7 +239,7 @@ fn patterns_are_given_up() {
     check("textlike", &[ascii.clone(), text("%".to_owned() + &"ab".repeat(1 << 19) + "c%")]);
     check("texticlike", &[ascii.clone(), text("%aB_c%")]);
     check("like_escape", &[ascii.clone(), text("#")]);
-    check("similar_to_escape_1", &[ascii.clone()]);
+    check("similar_to_escape_1", std::slice::from_ref(&ascii));
     check("regexp_count", &[text("ab".repeat(LARGE / 128)), text("b")]);
     check("textregexreplace", &[text("ab".repeat(LARGE / 128)), text("b"), text("c"), text("g")]);
     check("regexp_split_to_array", &[text("ab".repeat(LARGE / 128)), text("b")]);
@@ -290,7 +290,7 @@ fn arrays_are_given_up() {
     check("arraycontains", &[many.clone(), many.clone()]);
     check("arraycontained", &[many.clone(), many.clone()]);
     check("array_fill", &[int(1), of(oids::INT4_ARRAY, "{200000}")]);
-    check("array_unnest", &[many.clone()]);
+    check("array_unnest", std::slice::from_ref(&many));
     check("array_position", &[many.clone(), int(-1)]);
     check("array_positions", &[many.clone(), int(-1)]);
     check("array_remove", &[many.clone(), int(5)]);
@@ -301,16 +301,16 @@ fn arrays_are_given_up() {
     check("array_eq", &[many.clone(), many.clone()]);
     check("btarraycmp", &[many.clone(), many.clone()]);
     check("trim_array", &[many.clone(), int(1)]);
-    check("array_reverse", &[many.clone()]);
-    check("array_shuffle", &[many.clone()]);
-    check("array_sort", &[many.clone()]);
+    check("array_reverse", std::slice::from_ref(&many));
+    check("array_shuffle", std::slice::from_ref(&many));
+    check("array_sort", std::slice::from_ref(&many));
     check("array_sort", &[other]);
     check("generate_subscripts", &[many.clone(), int(1), boolean(true)]);
     check("array_to_text", &[many.clone(), text(",")]);
     check("json_object", &[texts(200_000)]);
     check("jsonb_object", &[texts(200_000)]);
-    check("to_json", &[many.clone()]);
-    check("to_jsonb", &[many.clone()]);
+    check("to_json", std::slice::from_ref(&many));
+    check("to_jsonb", std::slice::from_ref(&many));
     for (source, variadic) in [
         ("pg_num_nulls", integers(1_000_000)),
         ("json_build_array", many.clone()),
@@ -338,7 +338,7 @@ fn arrays_are_given_up() {
 fn bits_are_given_up() {
     let digits = "10".repeat(LARGE * 4);
     let bits = of(oids::VARBIT, &digits);
-    check("bitnot", &[bits.clone()]);
+    check("bitnot", std::slice::from_ref(&bits));
     check("bitshiftleft", &[bits.clone(), int(3)]);
     check("bitshiftright", &[bits.clone(), int(3)]);
     check("bitcat", &[of(oids::VARBIT, "1"), bits.clone()]);
@@ -353,8 +353,8 @@ fn bits_are_given_up() {
 #[test]
 fn numbers_are_given_up() {
     let (long, other) = (number("37".repeat(10_000)), number("7".repeat(20_000)));
-    check("numeric_sqrt", &[long.clone()]);
-    check("numeric_ln", &[long.clone()]);
+    check("numeric_sqrt", std::slice::from_ref(&long));
+    check("numeric_ln", std::slice::from_ref(&long));
     check("numeric_log", &[other.clone(), long.clone()]);
     check("numeric_exp", &[number("0.".to_owned() + &"7".repeat(900))]);
     check("numeric_power", &[number("99999.99999"), number("2000")]);
@@ -389,22 +389,22 @@ fn json_is_given_up() {
         }
     }
     let (json_many, jsonb_many) = (of(oids::JSON, &many), of(oids::JSONB, &many));
-    check("json_array_length", &[json_many.clone()]);
-    check("json_array_elements", &[json_many.clone()]);
-    check("json_array_elements_text", &[json_many.clone()]);
+    check("json_array_length", std::slice::from_ref(&json_many));
+    check("json_array_elements", std::slice::from_ref(&json_many));
+    check("json_array_elements_text", std::slice::from_ref(&json_many));
     check("json_array_element", &[json_many.clone(), int(LARGE as i32 / 4)]);
     check("json_array_element_text", &[of(oids::JSON, &escapes), int(0)]);
     check("json_strip_nulls", &[of(oids::JSON, &nulls), boolean(false)]);
     check("json_object_field", &[of(oids::JSON, &members), text("a")]);
     check("json_each", &[of(oids::JSON, &members)]);
     check("json_object_keys", &[of(oids::JSON, &members)]);
-    check("jsonb_array_elements", &[jsonb_many.clone()]);
+    check("jsonb_array_elements", std::slice::from_ref(&jsonb_many));
     check("jsonb_object_keys", &[of(oids::JSONB, &members)]);
     check("jsonb_each_text", &[of(oids::JSONB, &members)]);
     check("jsonb_exists", &[jsonb_many.clone(), text("a")]);
     check("jsonb_eq", &[jsonb_many.clone(), jsonb_many.clone()]);
     check("jsonb_contains", &[jsonb_many.clone(), of(oids::JSONB, "[2]")]);
-    check("jsonb_pretty", &[jsonb_many.clone()]);
+    check("jsonb_pretty", std::slice::from_ref(&jsonb_many));
     check("jsonb_strip_nulls", &[of(oids::JSONB, &nulls), boolean(false)]);
     check("jsonb_concat", &[jsonb_many.clone(), jsonb_many.clone()]);
     check("jsonb_delete", &[jsonb_many, text("a")]);
@@ -593,14 +593,14 @@ fn longest_times_between_looks() {
     time("array_cat", &[many.clone(), many.clone()]);
     time("array_eq", &[many.clone(), many.clone()]);
     time("array_to_text", &[many.clone(), text(",")]);
-    time("to_json", &[many.clone()]);
+    time("to_json", std::slice::from_ref(&many));
     time("to_jsonb", &[many]);
     time("to_json", &[text("ab\n".repeat(HUGE / 3))]);
     time("to_jsonb", &[text("ab\n".repeat(HUGE / 3))]);
     for digits in [60_000, 130_000] {
         let long = number("79".repeat(digits / 2));
-        time("numeric_sqrt", &[long.clone()]);
-        time("numeric_ln", &[long.clone()]);
+        time("numeric_sqrt", std::slice::from_ref(&long));
+        time("numeric_ln", std::slice::from_ref(&long));
         time("numeric_log", &[number("7".repeat(digits)), long]);
     }
     time("numeric_power", &[number("99999.99999"), number("20000")]);

@@ -721,10 +721,12 @@ impl Binder<'_> {
             if table.columns[position].generated.is_some() {
                 return Ok(());
             }
-            // A view's columns have no defaults, and those of its table are for new rows alone. The table under the names of a
-            // view is a copy of it.
-            let of_view = !Arc::ptr_eq(table, &self.tables[target].table);
-            let default = match of_view {
+            // Of a view the defaults that it gives its columns count; those of its table are for new rows alone. The table under
+            // the names of a view is a copy of it, with the view's defaults.
+            let base = &self.tables[target].table;
+            let oid_in =
+                |table: &RelationDescriptor| table.columns[position].default.as_ref().map(|(oid, _)| *oid);
+            let default = match !Arc::ptr_eq(table, base) && oid_in(table) == oid_in(base) {
                 true => Expr::null(table.columns[position].ty),
                 false => self.bind_default(table, position)?,
             };

@@ -444,11 +444,14 @@ Index Scan using emp_pkey on emp
 SELECT * FROM emp WHERE id = (SELECT max(id) FROM dept WHERE city = 'Oslo');
 ----
 Index Scan using emp_pkey on emp
-  Index Cond: (id = (InitPlan 1).col1)
-  InitPlan 1
-    ->  Aggregate
-          ->  Seq Scan on dept
-                Filter: (city = 'Oslo'::text)
+  Index Cond: (id = (InitPlan 2).col1)
+  InitPlan 2
+    ->  Result
+          InitPlan 1
+            ->  Limit
+                  ->  Index Scan Backward using dept_pkey on dept
+                        Index Cond: (id IS NOT NULL)
+                        Filter: (city = 'Oslo'::text)
 
 SELECT * FROM emp WHERE id = ANY (ARRAY(SELECT id FROM dept));
 ----
@@ -461,10 +464,13 @@ DELETE FROM emp WHERE id = (SELECT max(id) FROM dept);
 ----
 Delete on emp
   ->  Index Scan using emp_pkey on emp
-        Index Cond: (id = (InitPlan 1).col1)
-        InitPlan 1
-          ->  Aggregate
-                ->  Seq Scan on dept
+        Index Cond: (id = (InitPlan 2).col1)
+        InitPlan 2
+          ->  Result
+                InitPlan 1
+                  ->  Limit
+                        ->  Index Only Scan Backward using dept_pkey on dept
+                              Index Cond: (id IS NOT NULL)
 
 SELECT * FROM emp WHERE EXISTS (SELECT 1 FROM dept) AND id < 10;
 ----

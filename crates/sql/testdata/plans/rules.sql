@@ -174,8 +174,11 @@ SELECT e.name FROM emp e LEFT JOIN dept d ON d.id > e.dept; -- rules
 ----
 Nested Loop Left Join
   ->  Seq Scan on emp e
-  ->  Index Only Scan using dept_pkey on dept d
-        Index Cond: (id > e.dept)
+  ->  Memoize
+        Cache Key: e.dept
+        Cache Mode: logical
+        ->  Index Only Scan using dept_pkey on dept d
+              Index Cond: (id > e.dept)
 Rules: none
 
 SELECT e.name FROM emp e LEFT JOIN (SELECT dept, count(*) FROM emp GROUP BY dept) g ON g.dept = e.dept LEFT JOIN (SELECT DISTINCT city FROM dept) c ON c.city = e.name; -- rules
@@ -220,9 +223,8 @@ SELECT * FROM (SELECT id, dept, rank() OVER (PARTITION BY dept ORDER BY salary) 
 ----
 WindowAgg
   Window: w1 AS (PARTITION BY dept ORDER BY salary)
-  ->  Incremental Sort
+  ->  Sort
         Sort Key: dept, salary
-        Presorted Key: dept
         ->  Index Scan using emp_dept_idx on emp
               Index Cond: (dept = 3)
 Rules: push_down_predicates
@@ -241,9 +243,8 @@ SELECT * FROM (SELECT DISTINCT ON (dept) dept, name FROM emp ORDER BY dept, sala
 Subquery Scan on unnamed_subquery
   Filter: (name > 'a'::text)
   ->  Unique
-        ->  Incremental Sort
+        ->  Sort
               Sort Key: dept, salary
-              Presorted Key: dept
               ->  Index Scan using emp_dept_idx on emp
                     Index Cond: (dept = 3)
 Rules: push_down_predicates
@@ -465,13 +466,13 @@ Rules: none
 
 SELECT name FROM emp WHERE id = (SELECT max(id) FROM emp); -- rules
 ----
-Seq Scan on emp
-  Filter: (id = (InitPlan 2).col1)
+Index Scan using emp_pkey on emp
+  Index Cond: (id = (InitPlan 2).col1)
   InitPlan 2
     ->  Result
           InitPlan 1
             ->  Limit
-                  ->  Index Only Scan Backward using emp_pkey on emp
+                  ->  Index Only Scan Backward using emp_pkey on emp emp_1
                         Index Cond: (id IS NOT NULL)
 Rules: min_max_by_index
 
