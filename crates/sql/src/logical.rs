@@ -126,8 +126,8 @@ pub struct LogicalStatement {
     pub requirements: Vec<Requirement>,
     /// Namespaces that its text names.
     pub namespaces: Vec<Oid>,
-    /// Correlated aggregates have become joins, which need not be cheaper.
-    pub unnested_aggregates: bool,
+    /// Subqueries have become joins that need not be cheaper.
+    pub has_alternative: bool,
     /// The tables whose row ids stand behind a cursor's query's columns.
     pub cursor_tables: Vec<Oid>,
 }

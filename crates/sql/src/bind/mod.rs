@@ -356,7 +356,7 @@ impl<'a> Binder<'a> {
             relations: self.relations,
             requirements: self.requirements,
             namespaces: self.namespaces.into_inner(),
-            unnested_aggregates: false,
+            has_alternative: false,
             cursor_tables: self.cursor_tables,
         })
     }

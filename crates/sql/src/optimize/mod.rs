@@ -6,6 +6,7 @@ mod contradictions;
 mod eliminate_joins;
 mod fold;
 mod inline_ctes;
+mod mark_joins;
 mod min_max;
 mod not_null;
 mod or_lists;
@@ -15,6 +16,7 @@ mod prune_projections;
 mod pushdown;
 mod run_conditions;
 mod semi_joins;
+mod sub_plans;
 mod transitive;
 mod uniqueness;
 mod unnest;
@@ -51,8 +53,8 @@ pub(crate) struct RuleContext<'a> {
     pub settings: &'a PlannerSettings,
 }
 
-/// The rule whose result the planner compares with the plan without it.
-pub(crate) const UNNEST_AGGREGATES: &str = "unnest_aggregates";
+/// Rules whose result the planner compares with the plan without them.
+pub(crate) const COMPARED: [&str; 2] = ["unnest_aggregates", "mark_joins"];
 
 /// The rule that decides, too, which rows of outer joins may be locked (`PlanBuilder::check_locks`): statements with row locks
 /// have it in any case.
@@ -65,7 +67,8 @@ pub const RULES: &[Rule] = &[
     Rule { name: "restrict_by_or", apply: or_restrictions::apply },
     Rule { name: "inline_with_entries", apply: inline_ctes::apply },
     Rule { name: "unnest_subqueries", apply: unnest::apply },
-    Rule { name: UNNEST_AGGREGATES, apply: unnest_aggregates::apply },
+    Rule { name: COMPARED[0], apply: unnest_aggregates::apply },
+    Rule { name: COMPARED[1], apply: mark_joins::apply },
     Rule { name: "semi_to_inner_joins", apply: semi_joins::apply },
     Rule { name: SIMPLIFY_OUTER_JOINS, apply: outer_join::apply },
     Rule { name: "anti_joins_from_outer", apply: anti_joins::apply },

@@ -17,7 +17,7 @@ use crate::logical::{
 };
 use crate::plan::Operation;
 use crate::plan::operation_of;
-use crate::walk::{Parts, free_columns, inputs_mut, is_volatile_expr, produced};
+use crate::walk::{Parts, free_columns, inputs_mut, is_volatile, is_volatile_expr, produced};
 
 /// Unnests in every query of a statement, inner ones first.
 pub(super) fn apply(statement: &mut LogicalStatement, _context: &RuleContext<'_>) -> Result<()> {
@@ -309,6 +309,30 @@ impl Unnester<'_> {
         on.extend(pulled);
         Some(())
     }
+}
+
+/// What a correlated EXISTS asks, as the other side of a join and its condition, if `accepts` takes that.
+pub(super) fn exists_join(
+    statement: &mut LogicalStatement,
+    frame: usize,
+    index: usize,
+    outer: &IdSet,
+    accepts: &dyn Fn(&[Expr]) -> bool,
+) -> Option<(Logical, Vec<Expr>)> {
+    let LogicalStatement { tables, subqueries, ctes, .. } = statement;
+    let mut unnester = Unnester { tables, subqueries, ctes, frame };
+    let mut inner = unnester.subqueries[index].query.plan.clone();
+    if is_volatile(&inner, unnester.subqueries) {
+        return None;
+    }
+    strip_for_exists(&mut inner)?;
+    let mut on = Vec::new();
+    unnester.pull_up(&mut inner, outer, &mut on, None)?;
+    if on.is_empty() || !accepts(&on) {
+        return None;
+    }
+    unnester.adopt(index);
+    Some((inner, on))
 }
 
 /// Splits conditions into those that may become joins and the others.

@@ -8,10 +8,10 @@
 //!
 //! # Differences
 //! PostgreSQL runs such a subquery for each row. That is better for few outer rows and an index on the key, so the
-//! planner makes both plans and takes the cheaper one ([`LogicalStatement::unnested_aggregates`]).
+//! planner makes both plans and takes the cheaper one ([`LogicalStatement::has_alternative`]).
 //!
 //! # Not done
-//! Subqueries in a select list, with HAVING, or that mention outer columns elsewhere than in an equality.
+//! Subqueries with HAVING, or that mention outer columns elsewhere than in an equality.
 //!
 //! # References
 //! Galindo-Legaria and Joshi, "Orthogonal Optimization of Subqueries and Aggregation" (2001).
@@ -20,71 +20,34 @@ use ochre_base::Result;
 use ochre_expr::{Expr, SubPlanKind, Volatility};
 
 use super::RuleContext;
+use super::sub_plans::each_evaluation;
 use super::unnest::{has_subplan, is_outer_condition, pass_through, pull_filters};
 use crate::idset::IdSet;
-use crate::logical::{
-    ColumnId, ColumnInfo, Grouping, Join, JoinKind, Logical, LogicalBody, LogicalStatement, Query,
-};
+use crate::logical::{ColumnId, ColumnInfo, Grouping, Join, JoinKind, Logical, LogicalStatement};
 use crate::plan::{Operation, comparison_of};
-use crate::walk::{Parts, free_columns, inputs_mut, produced};
+use crate::walk::{Parts, free_columns, is_volatile, produced};
 
 /// Unnests in every query of a statement, inner ones first.
 pub(super) fn apply(statement: &mut LogicalStatement, _context: &RuleContext<'_>) -> Result<()> {
-    // A subquery's own subqueries have lower numbers.
-    for index in 0..statement.subqueries.len() {
-        let frame = statement.subqueries[index].frame;
-        let plan = &mut statement.subqueries[index].query.plan;
-        let mut plan = std::mem::replace(plan, Logical::Dummy { row: false });
-        rewrite(statement, frame, &mut plan);
-        statement.subqueries[index].query.plan = plan;
-    }
-    if statement.subqueries.is_empty() {
-        return Ok(());
-    }
-    for index in 0..statement.ctes.len() {
-        let frame = statement.ctes[index].frame;
-        let empty = LogicalBody::Query(Query { plan: Logical::Dummy { row: false }, output: Vec::new() });
-        let mut body = std::mem::replace(&mut statement.ctes[index].body, empty);
-        rewrite_body(statement, frame, &mut body);
-        statement.ctes[index].body = body;
-    }
-    let empty = LogicalBody::Query(Query { plan: Logical::Dummy { row: false }, output: Vec::new() });
-    let mut body = std::mem::replace(&mut statement.body, empty);
-    rewrite_body(statement, 0, &mut body);
-    statement.body = body;
+    each_evaluation(statement, &mut unnest_all);
     Ok(())
 }
 
-fn rewrite_body(statement: &mut LogicalStatement, frame: usize, body: &mut LogicalBody) {
-    // The rows that UPDATE and DELETE change are looked at again when they have changed, with the subquery as it is.
-    if let LogicalBody::Query(query) = body {
-        rewrite(statement, frame, &mut query.plan);
+/// Unnests what an operator's expressions have.
+fn unnest_all(
+    statement: &mut LogicalStatement,
+    frame: usize,
+    input: &mut Logical,
+    mut exprs: Vec<&mut Expr>,
+) {
+    let mut found = Vec::new();
+    exprs.iter().for_each(|expr| scalars(expr, &mut found));
+    for index in found {
+        unnest(statement, frame, input, &mut exprs, index);
     }
 }
 
-fn rewrite(statement: &mut LogicalStatement, frame: usize, plan: &mut Logical) {
-    stacker::maybe_grow(
-        ochre_base::limits::STACK_RED_ZONE_BYTES,
-        ochre_base::limits::STACK_GROWTH_BYTES,
-        || {
-            if matches!(plan, Logical::LockRows { .. }) {
-                return;
-            }
-            if let Logical::Filter { input, predicates } = plan {
-                let mut found = Vec::new();
-                predicates.iter().for_each(|predicate| scalars(predicate, &mut found));
-                for index in found {
-                    unnest(statement, frame, input, predicates, index);
-                }
-            }
-            for input in inputs_mut(plan) {
-                rewrite(statement, frame, input);
-            }
-        },
-    );
-}
-
-/// Scalar subqueries that are run whatever the rest of the condition gives.
+/// Scalar subqueries that are run whatever the rest of the expression gives.
 fn scalars(expr: &Expr, found: &mut Vec<usize>) {
     match expr {
         Expr::SubPlan { plan, kind: SubPlanKind::Scalar, .. } if !found.contains(plan) => found.push(*plan),
@@ -94,12 +57,12 @@ fn scalars(expr: &Expr, found: &mut Vec<usize>) {
     }
 }
 
-/// Puts a join below the predicates in place of a subquery, if it can be one.
+/// Puts a join below the expressions in place of a subquery, if it can be one.
 fn unnest(
     statement: &mut LogicalStatement,
     frame: usize,
     input: &mut Logical,
-    predicates: &mut [Expr],
+    exprs: &mut [&mut Expr],
     index: usize,
 ) -> Option<()> {
     let outer = produced(input, &statement.tables);
@@ -114,7 +77,7 @@ fn unnest(
     if !grouping.keys.is_empty() || grouping.sets.is_some() || has_subplan(&value) {
         return None;
     }
-    if value.volatility() == Volatility::Volatile {
+    if value.volatility() == Volatility::Volatile || is_volatile(&grouping.input, parts.subqueries) {
         return None;
     }
     // What a user's aggregate makes of no rows is for its functions to say.
@@ -184,9 +147,9 @@ fn unnest(
         },
         other => other,
     });
-    for predicate in predicates {
-        let taken = std::mem::replace(predicate, Expr::bool(true));
-        *predicate = taken.transform(&mut |node| match node {
+    for expr in exprs {
+        let taken = std::mem::replace(&mut **expr, Expr::bool(true));
+        **expr = taken.transform(&mut |node| match node {
             Expr::SubPlan { plan, kind: SubPlanKind::Scalar, .. } if plan == index => value.clone(),
             other => other,
         });
@@ -198,7 +161,7 @@ fn unnest(
     for cte in statement.ctes.iter_mut().filter(|cte| cte.frame == from) {
         cte.frame = frame;
     }
-    statement.unnested_aggregates = true;
+    statement.has_alternative = true;
     Some(())
 }
 

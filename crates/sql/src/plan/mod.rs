@@ -83,7 +83,7 @@ impl<'a> Planner<'a> {
         let mut logical = self.bind(statement, params)?;
         let parameters = params.decided()?;
         let rules = self.optimize(&mut logical)?;
-        let compare = logical.unnested_aggregates;
+        let compare = logical.has_alternative;
         let mut planned = self.plan_logical(logical)?;
         planned.rules = rules.into();
         if compare {
@@ -103,7 +103,7 @@ impl<'a> Planner<'a> {
         params: &mut ParamTypes,
     ) -> Result<PlannedStatement> {
         let mut settings = self.settings.clone();
-        settings.disabled_rules.push(optimize::UNNEST_AGGREGATES.to_owned());
+        settings.disabled_rules.extend(optimize::COMPARED.map(str::to_owned));
         let planner = Planner { settings: &settings, ..*self };
         let mut logical = planner.bind(statement, params)?;
         let rules = planner.optimize(&mut logical)?;

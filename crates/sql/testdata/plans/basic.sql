@@ -144,11 +144,13 @@ Hash Anti (NOT IN) Join
 
 SELECT name, (SELECT count(*) FROM emp e WHERE e.dept = d.id) FROM dept d;
 ----
-Seq Scan on dept d
-  SubPlan 1
-    ->  Aggregate
-          ->  Index Only Scan using emp_dept_idx on emp e
-                Index Cond: (dept = d.id)
+Hash Right Join
+  Hash Cond: (e.dept = d.id)
+  ->  HashAggregate
+        Group Key: e.dept
+        ->  Seq Scan on emp e
+  ->  Hash
+        ->  Seq Scan on dept d
 
 SELECT * FROM emp WHERE salary > (SELECT avg(salary) FROM emp);
 ----

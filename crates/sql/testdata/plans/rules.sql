@@ -543,3 +543,33 @@ Hash Right Semi Join
   ->  Hash
         ->  Seq Scan on emp e
 Rules: unnest_subqueries, push_down_predicates
+
+SELECT * FROM emp e WHERE e.id = 5 OR EXISTS (SELECT FROM dept d WHERE d.id = e.dept AND d.city = 'Oslo'); -- rules
+----
+Hash Mark Join
+  Hash Cond: (e.dept = d.id)
+  Filter: ((e.id = 5) OR COALESCE(d.id, false))
+  ->  Seq Scan on emp e
+  ->  Hash
+        ->  Seq Scan on dept d
+              Filter: (city = 'Oslo'::text)
+Rules: mark_joins
+
+SELECT e.name, NOT EXISTS (SELECT FROM dept d WHERE d.id = e.dept) FROM emp e; -- rules
+----
+Hash Mark Join
+  Hash Cond: (e.dept = d.id)
+  ->  Seq Scan on emp e
+  ->  Hash
+        ->  Seq Scan on dept d
+Rules: mark_joins
+
+SELECT e.name, EXISTS (SELECT FROM dept d WHERE d.id = e.dept) FROM emp e WHERE e.id = 7; -- rules
+----
+Hash Mark Join
+  Hash Cond: (e.dept = d.id)
+  ->  Index Scan using emp_pkey on emp e
+        Index Cond: (id = 7)
+  ->  Hash
+        ->  Seq Scan on dept d
+Rules: mark_joins
