@@ -6,7 +6,7 @@ use hashbrown::HashMap;
 use ochre_expr::{ColumnNames, Expr};
 
 use crate::physical::{
-    AggregateCall, OutputColumn, PhysicalPlan, PlanNode, PlannedStatement, ProjectItem, ScanColumn,
+    AggregateCall, JoinType, OutputColumn, PhysicalPlan, PlanNode, PlannedStatement, ProjectItem, ScanColumn,
     ScanSource, WindowCall,
 };
 
@@ -191,13 +191,17 @@ impl<'a> Names<'a> {
                     (format!("{}({})", function.name, texts.join(", ")), true)
                 }
             },
+            PlanNode::NestedLoop(join)
+                if join.join == JoinType::Mark && index == join.outer.columns.len() =>
+            {
+                fallback()
+            }
             PlanNode::NestedLoop(join) => self.joined(&join.outer, &join.inner, index, fallback),
             PlanNode::HashJoin(join) => {
                 let position = join.output.get(index).copied().unwrap_or(index);
                 match join.join {
-                    crate::physical::JoinType::RightSemi | crate::physical::JoinType::RightAnti => {
-                        self.describe(&join.inner, position)
-                    }
+                    JoinType::RightSemi | JoinType::RightAnti => self.describe(&join.inner, position),
+                    JoinType::Mark if position == join.outer.columns.len() => fallback(),
                     _ => self.joined(&join.outer, &join.inner, position, fallback),
                 }
             }

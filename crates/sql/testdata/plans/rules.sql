@@ -548,7 +548,7 @@ SELECT * FROM emp e WHERE e.id = 5 OR EXISTS (SELECT FROM dept d WHERE d.id = e.
 ----
 Hash Mark Join
   Hash Cond: (e.dept = d.id)
-  Filter: ((e.id = 5) OR COALESCE(d.id, false))
+  Filter: ((e.id = 5) OR COALESCE(exists, false))
   ->  Seq Scan on emp e
   ->  Hash
         ->  Seq Scan on dept d
