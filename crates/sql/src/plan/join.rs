@@ -853,7 +853,7 @@ impl PlanBuilder<'_> {
 
     /// Whether a cluster's rows are better made as they come for what is wanted, and how many keys of the order they have.
     fn streams_pay(&self, cluster: &Cluster<'_>, all: Mask, wanted: &Wanted) -> Option<usize> {
-        let (stream, whole) = (cluster.streams.steps.get(&all)?, cluster.memo.get(all)?);
+        let (stream, whole) = (cluster.streams.step(all)?, cluster.memo.get(all)?);
         let price = |step: &Step, have: &[OrderKey]| {
             let price = self.price_of_wanted(step.estimate, have, wanted);
             Price { disabled: price.disabled + step.disabled, ..price }
@@ -914,7 +914,7 @@ impl PlanBuilder<'_> {
     }
 
     fn build_step(&mut self, cluster: &mut Cluster<'_>, set: Mask, streams: bool) -> Result<Node> {
-        let stream = cluster.streams.steps.get(&set).copied().filter(|_| streams);
+        let stream = cluster.streams.step(set).filter(|_| streams);
         let Some(step) = stream.map(|stream| stream.step).or(cluster.memo.get(set).copied()) else {
             return Err(Error::internal("a join was ordered but not planned"));
         };

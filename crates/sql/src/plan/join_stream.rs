@@ -59,8 +59,16 @@ pub(super) struct StreamStep {
 /// The streaming ways of a cluster.
 #[derive(Default)]
 pub(super) struct Streams {
-    pub steps: HashMap<Mask, StreamStep>,
+    /// By set; empty when there are none.
+    steps: Vec<Option<StreamStep>>,
     pub drivers: HashMap<usize, Driver>,
+}
+
+impl Streams {
+    /// The way to make a set, if one streams.
+    pub(super) fn step(&self, set: Mask) -> Option<StreamStep> {
+        *self.steps.get(set as usize)?
+    }
 }
 
 impl PlanBuilder<'_> {
@@ -95,7 +103,7 @@ impl Search<'_, '_> {
 
     /// Finds the streaming ways to make all relations; `drivers` are relations planned for the wanted order.
     pub(super) fn stream(&mut self, all: Mask, wanted: &Wanted, planned: HashMap<usize, Node>) -> Streams {
-        let mut streams = Streams::default();
+        let mut streams = Streams { steps: vec![None; all as usize + 1], drivers: HashMap::new() };
         let Some(whole) = self.memo.get(all).copied() else { return streams };
         let share = wanted.rows.map_or(1.0, |rows| (rows / whole.estimate.rows.max(1.0)).min(1.0));
         let rows_of = |rows: f64| wanted.rows.map(|_| (rows * share).max(1.0));
@@ -128,7 +136,7 @@ impl Search<'_, '_> {
             };
             let estimate = Estimate { rows: relation.rows, ..driver.estimate() };
             let step = Step::single(estimate, disabled);
-            streams.steps.insert(1 << i, StreamStep { step, agrees, inner_by_index: false });
+            streams.steps[1 << i] = Some(StreamStep { step, agrees, inner_by_index: false });
             streams.drivers.insert(i, driver);
         }
         if streams.drivers.is_empty() {
@@ -146,7 +154,7 @@ impl Search<'_, '_> {
                 if outer == 0 {
                     break;
                 }
-                let Some(before) = streams.steps.get(&outer).copied() else { continue };
+                let Some(before) = streams.steps[outer as usize] else { continue };
                 let inner = set ^ outer;
                 if !self.possible(outer, inner) {
                     continue;
@@ -219,18 +227,19 @@ impl Search<'_, '_> {
                 found.push((Method::Index, costs, both + of_path + off(settings.enable_nestloop), false));
             }
         }
+        let goal = Wanted { order: wanted.order.clone(), rows: wanted_rows };
         for (method, (startup_cost, total_cost), disabled, inner_by_index) in found {
             let estimate = Estimate { startup_cost, total_cost, rows, width };
             let step = Step { outer, inner, method, estimate, disabled };
             let price = |step: &StreamStep| {
-                let goal = Wanted { order: wanted.order.clone(), rows: wanted_rows };
                 let have = &wanted.order[..step.agrees];
                 let price = self.builder.price_of_wanted(step.step.estimate, have, &goal);
                 super::Price { disabled: price.disabled + step.step.disabled, ..price }
             };
             let new = StreamStep { step, agrees: before.agrees, inner_by_index };
-            if streams.steps.get(&set).is_none_or(|known| price(&new).is_below(price(known))) {
-                streams.steps.insert(set, new);
+            let known = &mut streams.steps[set as usize];
+            if known.as_ref().is_none_or(|known| price(&new).is_below(price(known))) {
+                *known = Some(new);
             }
         }
     }
