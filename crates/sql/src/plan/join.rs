@@ -93,14 +93,10 @@ impl PlanBuilder<'_> {
         if let Some(inner) = self.semi_as_inner(join) {
             let whole = self.outside.len();
             let other = self.plan_cluster(&inner, &[], required, wanted)?;
-            let price = |builder: &Self, node: &Node| {
-                let price = builder.price_of_wanted(node.plan.estimate, &node.order, wanted);
-                Price { disabled: price.disabled + builder.disabled().count(&node.plan), ..price }
-            };
             // It is for few rows of the right side: where all of the left are read anyway, a semi join hashes as well.
-            let other_price = price(self, &other);
+            let other_price = self.price_of_node(&other, wanted);
             let least = Price { cost: other_price.cost * WORTH_DISTINCT, ..other_price };
-            if least.is_below(price(self, &node)) {
+            if least.is_below(self.price_of_node(&node, wanted)) {
                 self.outside.drain(mark..whole);
                 node = other;
             } else {
@@ -128,12 +124,7 @@ impl PlanBuilder<'_> {
         let own = Wanted { order: wanted.order.clone(), rows: wanted.rows };
         let share = wanted.rows.map(|rows| (rows / node.rows().max(1.0)).min(1.0));
         let streaming = self.plan_two_sides_for(join, required, Some((&own, share)))?;
-        let price = |builder: &Self, node: &Node| {
-            let price = builder.price_of_wanted(node.plan.estimate, &node.order, wanted);
-            let disabled = builder.disabled().count(&node.plan);
-            Price { disabled: price.disabled + disabled, ..price }
-        };
-        if price(self, &streaming).is_below(price(self, &node)) {
+        if self.price_of_node(&streaming, wanted).is_below(self.price_of_node(&node, wanted)) {
             self.outside.drain(mark..whole);
             return Ok(streaming);
         }
@@ -854,12 +845,8 @@ impl PlanBuilder<'_> {
     /// Whether a cluster's rows are better made as they come for what is wanted, and how many keys of the order they have.
     fn streams_pay(&self, cluster: &Cluster<'_>, all: Mask, wanted: &Wanted) -> Option<usize> {
         let (stream, whole) = (cluster.streams.step(all)?, cluster.memo.get(all)?);
-        let price = |step: &Step, have: &[OrderKey]| {
-            let price = self.price_of_wanted(step.estimate, have, wanted);
-            Price { disabled: price.disabled + step.disabled, ..price }
-        };
-        let streaming = price(&stream.step, &wanted.order[..stream.agrees]);
-        streaming.is_below(price(whole, &[])).then_some(stream.agrees)
+        let streaming = self.price_of_step(&stream.step, &wanted.order[..stream.agrees], wanted);
+        streaming.is_below(self.price_of_step(whole, &[], wanted)).then_some(stream.agrees)
     }
 
     /// Builds a plan of a set of a cluster's relations: the cheapest, or the one that streams.

@@ -30,7 +30,7 @@ use super::join_stream::Streams;
 use super::node::pushed_into;
 use super::prune::Verdict;
 use super::scan::{ScanPath, expr_cost};
-use super::{Node, PlanBuilder, Price, Wanted, cost};
+use super::{Node, PlanBuilder, PlannerSettings, Price, Wanted, cost};
 use crate::idset::IdSet;
 use crate::logical::{ColumnId, Logical, SetInputs};
 use crate::physical::Estimate;
@@ -83,6 +83,23 @@ impl Step {
     /// A relation by itself.
     pub(super) fn single(estimate: Estimate, disabled: u32) -> Step {
         Step { outer: 0, inner: 0, method: Method::Single, estimate, disabled }
+    }
+}
+
+/// Two sets that can be joined.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Pair {
+    pub a: Mask,
+    pub b: Mask,
+    /// How many equalities join them.
+    pub keys: usize,
+    /// What the other conditions cost.
+    pub rest: f64,
+}
+
+impl Pair {
+    pub(super) fn set(&self) -> Mask {
+        self.a | self.b
     }
 }
 
@@ -146,6 +163,17 @@ pub(super) fn bits(mut mask: Mask) -> impl Iterator<Item = usize> {
         mask &= mask - 1;
         Some(bit)
     })
+}
+
+/// The only relation of a set.
+pub(super) fn single(set: Mask) -> Option<usize> {
+    set.is_power_of_two().then(|| set.trailing_zeros() as usize)
+}
+
+/// What a nested loop over a relation costs that mentions columns of the outer side: it is planned only when it is built.
+pub(super) fn lateral_costs(settings: &PlannerSettings, outer: Estimate, rows: f64) -> (f64, f64) {
+    let once = Estimate { startup_cost: 0.0, total_cost: 10.0, rows: 10.0, width: 32 };
+    cost::nested_loop(settings, outer, once, once.total_cost, settings.cpu_operator_cost, rows)
 }
 
 impl JoinGraph {
@@ -229,8 +257,8 @@ impl JoinGraph {
         rows.max(1.0).round()
     }
 
-    /// How many equalities join two sets, and what the other conditions cost.
-    pub(super) fn keys_between(&self, a: Mask, b: Mask) -> (usize, f64) {
+    /// What joins two sets.
+    fn pair(&self, a: Mask, b: Mask) -> Pair {
         let mut keys = self.classes.iter().filter(|class| class.mask & a != 0 && class.mask & b != 0).count();
         let mut rest = 0.0;
         for condition in self.conditions.iter().filter(|c| spans(c.mask, a, b)) {
@@ -239,7 +267,7 @@ impl JoinGraph {
                 _ => rest += condition.cost,
             }
         }
-        (keys, rest)
+        Pair { a, b, keys, rest }
     }
 }
 
@@ -414,7 +442,7 @@ impl PlanBuilder<'_> {
             needed,
             paths: HashMap::new(),
             memo: Memo::default(),
-            pairs: 0,
+            pairs: Vec::new(),
         };
         if count <= MAX_EXHAUSTIVE {
             search.memo.dense = vec![None; 1 << count];
@@ -509,7 +537,8 @@ pub(super) struct Search<'s, 'p> {
     /// Index scans of relations by the conditions that they use and the order of magnitude of their runs.
     paths: HashMap<(usize, u64, i32), Option<(Estimate, u32)>>,
     pub memo: Memo,
-    pairs: usize,
+    /// What the exhaustive search has joined, set by set.
+    pub pairs: Vec<Pair>,
 }
 
 impl Search<'_, '_> {
@@ -545,11 +574,12 @@ impl Search<'_, '_> {
                         rows = self.graph.set_rows(set);
                         known = true;
                     }
-                    self.pairs += 1;
-                    if self.pairs > MAX_PAIRS {
+                    if self.pairs.len() == MAX_PAIRS {
                         return false;
                     }
-                    self.consider(a, b, rows);
+                    let pair = self.graph.pair(a, b);
+                    self.consider(&pair, rows);
+                    self.pairs.push(pair);
                 }
                 if part == 0 {
                     break;
@@ -586,10 +616,10 @@ impl Search<'_, '_> {
                 continue;
             };
             cross = false;
-            let (a, b) = (parts[i], parts[j]);
-            self.consider(a, b, rows);
+            let pair = self.graph.pair(parts[i], parts[j]);
+            self.consider(&pair, rows);
             parts.remove(j);
-            parts[i] = a | b;
+            parts[i] = pair.set();
         }
         match self.memo.get(all) {
             Some(_) => Ok(()),
@@ -612,28 +642,25 @@ impl Search<'_, '_> {
         }
     }
 
-    pub(super) fn possible(&self, a: Mask, b: Mask) -> bool {
+    fn possible(&self, a: Mask, b: Mask) -> bool {
         self.complete(a, b) && self.graph.connected(a, b)
     }
 
     /// Notes the cheapest way to join two parts, either way round, if it is the cheapest for their set.
-    fn consider(&mut self, a: Mask, b: Mask, rows: f64) {
+    fn consider(&mut self, pair: &Pair, rows: f64) {
         let settings = self.builder.settings();
-        let set = a | b;
+        let (set, Pair { a, b, keys, rest }) = (pair.set(), *pair);
         let width = bits(set).map(|i| self.graph.widths[i]).sum();
         let (Some(first), Some(second)) = (self.memo.get(a).copied(), self.memo.get(b).copied()) else {
             let (outer, inner) = if self.memo.get(a).is_some() { (a, b) } else { (b, a) };
             let Some(before) = self.memo.get(outer).copied() else { return };
             let so_far = before.estimate;
             let disabled = before.disabled + u32::from(!settings.enable_nestloop);
-            let once = Estimate { startup_cost: 0.0, total_cost: 10.0, rows: 10.0, width: 32 };
-            let (startup_cost, total_cost) =
-                cost::nested_loop(settings, so_far, once, 10.0, settings.cpu_operator_cost, rows);
+            let (startup_cost, total_cost) = lateral_costs(settings, so_far, rows);
             let estimate = Estimate { startup_cost, total_cost, rows, width };
             self.offer(set, Step { outer, inner, method: Method::Lateral, estimate, disabled });
             return;
         };
-        let (keys, rest) = self.graph.keys_between(a, b);
         let estimate =
             |(startup_cost, total_cost): (f64, f64)| Estimate { startup_cost, total_cost, rows, width };
         let both = first.disabled + second.disabled;
@@ -651,15 +678,13 @@ impl Search<'_, '_> {
                 let disabled = both + off(settings.enable_hashjoin);
                 self.offer(set, Step { outer, inner, method: Method::Hash, estimate: hashed, disabled });
             }
-            if inner & (inner - 1) == 0 {
-                let relation = inner.trailing_zeros() as usize;
-                if self.graph.probed[relation]
-                    && let Some((path, of_path)) = self.probe(outer, relation, o.rows)
-                {
-                    let probed = estimate(cost::nested_loop(settings, o, path, path.total_cost, 0.0, rows));
-                    let disabled = before.disabled + of_path + off(settings.enable_nestloop);
-                    self.offer(set, Step { outer, inner, method: Method::Index, estimate: probed, disabled });
-                }
+            if let Some(relation) = single(inner)
+                && self.graph.probed[relation]
+                && let Some((path, of_path)) = self.probe(outer, relation, o.rows)
+            {
+                let probed = estimate(cost::nested_loop(settings, o, path, path.total_cost, 0.0, rows));
+                let disabled = before.disabled + of_path + off(settings.enable_nestloop);
+                self.offer(set, Step { outer, inner, method: Method::Index, estimate: probed, disabled });
             }
         }
         if keys > 0 {

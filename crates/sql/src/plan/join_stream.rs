@@ -8,7 +8,9 @@
 //!
 //! # How
 //! For each set of relations that holds a driver: the cheapest step whose outer side streams and whose inner side is made in
-//! the cheapest way of all. What a step costs is what the wanted share of its rows costs.
+//! the cheapest way of all. What a step costs is what the wanted share of its rows costs. The pairs of sets are those that
+//! the search before has joined, so this is a second pass over its work and not a second search. What costs more already
+//! than the cheapest way to make all rows is not followed: no join makes its outer side cheaper.
 //!
 //! # Invariants
 //! - JS1: nested loops and merge joins give their outer side's order, also with rows in several batches and in threads
@@ -20,14 +22,12 @@
 use hashbrown::HashMap;
 
 use super::join::{Relation, base_table};
-use super::join_order::{Mask, Method, Search, Step, bits};
+use super::join_order::{Mask, Method, Pair, Search, Step, lateral_costs, single};
 use super::scan::ScanPath;
-use super::{Node, OrderKey, PlanBuilder, Wanted, agreeing, cost};
+use super::{Node, OrderKey, PlanBuilder, Price, Wanted, agreeing, cost};
 use crate::idset::IdSet;
+use crate::logical::ColumnId;
 use crate::physical::Estimate;
-
-/// Pairs of sets that are looked at before the search is given up.
-const MAX_PAIRS: usize = 20_000;
 
 /// How a driver is read.
 pub(super) enum Driver {
@@ -54,7 +54,44 @@ pub(super) struct StreamStep {
     pub agrees: usize,
     /// Of a merge join: the inner relation is read by an index.
     pub inner_by_index: bool,
+    /// What the wanted share of its rows costs, with the sort that they still need.
+    price: Price,
 }
+
+/// What is wanted of a cluster's rows.
+struct StreamGoal<'w> {
+    wanted: &'w Wanted,
+    /// The share of the rows that will be read.
+    share: f64,
+    /// What the way costs that makes all rows.
+    whole: Price,
+}
+
+impl StreamGoal<'_> {
+    /// How many of a step's rows will be read, if not all.
+    fn rows(&self, rows: f64) -> Option<f64> {
+        self.wanted.rows.map(|_| (rows * self.share).max(1.0))
+    }
+
+    /// What anything costs at least that is made of a step's rows as they come.
+    fn floor(&self, step: &Step) -> Price {
+        let Estimate { startup_cost, total_cost, .. } = step.estimate;
+        Price { disabled: step.disabled, cost: startup_cost + (total_cost - startup_cost) * self.share }
+    }
+}
+
+/// A step to be: a side that streams and another one.
+struct Extension<'p> {
+    before: StreamStep,
+    outer: Mask,
+    inner: Mask,
+    pair: &'p Pair,
+    /// Of the cheapest way to make their set: any way has its rows and their width.
+    estimate: Estimate,
+}
+
+/// Merge joins' inner sides by relation and key.
+type MergeInputs = HashMap<(usize, ColumnId), Option<(Estimate, u32)>>;
 
 /// The streaming ways of a cluster.
 #[derive(Default)]
@@ -101,13 +138,47 @@ impl Search<'_, '_> {
         order.iter().map_while(own).collect()
     }
 
-    /// Finds the streaming ways to make all relations; `drivers` are relations planned for the wanted order.
+    /// Finds the streaming ways to make all relations out of the pairs that the exhaustive search has joined; `planned` are
+    /// relations planned for the wanted order.
     pub(super) fn stream(&mut self, all: Mask, wanted: &Wanted, planned: HashMap<usize, Node>) -> Streams {
         let mut streams = Streams { steps: vec![None; all as usize + 1], drivers: HashMap::new() };
         let Some(whole) = self.memo.get(all).copied() else { return streams };
-        let share = wanted.rows.map_or(1.0, |rows| (rows / whole.estimate.rows.max(1.0)).min(1.0));
-        let rows_of = |rows: f64| wanted.rows.map(|_| (rows * share).max(1.0));
-        let mut planned = planned;
+        let goal = StreamGoal {
+            wanted,
+            share: wanted.rows.map_or(1.0, |rows| (rows / whole.estimate.rows.max(1.0)).min(1.0)),
+            whole: self.builder.price_of_step(&whole, &[], wanted),
+        };
+        self.drivers(&mut streams, &goal, planned);
+        if streams.drivers.is_empty() {
+            return streams;
+        }
+        let mut merge_inputs = MergeInputs::new();
+        let pairs = std::mem::take(&mut self.pairs);
+        for of_set in pairs.chunk_by(|one, other| one.set() == other.set()) {
+            let Some(whole) = of_set.first().and_then(|pair| self.memo.get(pair.set()).copied()) else {
+                continue;
+            };
+            let own = Wanted { order: wanted.order.clone(), rows: goal.rows(whole.estimate.rows) };
+            for pair in of_set {
+                for (outer, inner) in [(pair.a, pair.b), (pair.b, pair.a)] {
+                    let Some(before) = streams.steps[outer as usize] else { continue };
+                    let floor = goal.floor(&before.step);
+                    let known = streams.steps[pair.set() as usize];
+                    let pays =
+                        floor.is_below(goal.whole) && known.is_none_or(|known| floor.is_below(known.price));
+                    if pays {
+                        let join = Extension { before, outer, inner, pair, estimate: whole.estimate };
+                        self.extend(&mut streams, &join, &own, &mut merge_inputs);
+                    }
+                }
+            }
+        }
+        streams
+    }
+
+    /// The relations that can be read as they come.
+    fn drivers(&mut self, streams: &mut Streams, goal: &StreamGoal<'_>, mut planned: HashMap<usize, Node>) {
+        let wanted = goal.wanted;
         for (i, relation) in self.relations.iter().enumerate() {
             if relation.needs != 0 {
                 continue;
@@ -116,7 +187,7 @@ impl Search<'_, '_> {
             if order.is_empty() && !wanted.order.is_empty() {
                 continue;
             }
-            let own = Wanted { order, rows: rows_of(relation.rows) };
+            let own = Wanted { order, rows: goal.rows(relation.rows) };
             let (driver, agrees) = match self.builder.ordered_path(relation, self.needed, &own) {
                 Some((path, agrees)) => (Driver::Scan(Box::new(path)), agrees),
                 None => match planned.remove(&i).or_else(|| relation.node.clone()) {
@@ -134,139 +205,91 @@ impl Search<'_, '_> {
                 Driver::Scan(path) => path.disabled,
                 Driver::Node(node) => self.builder.disabled().count(&node.plan),
             };
-            let estimate = Estimate { rows: relation.rows, ..driver.estimate() };
-            let step = Step::single(estimate, disabled);
-            streams.steps[1 << i] = Some(StreamStep { step, agrees, inner_by_index: false });
+            let step = Step::single(Estimate { rows: relation.rows, ..driver.estimate() }, disabled);
+            let rest = Wanted { order: wanted.order.clone(), rows: own.rows };
+            let price = self.builder.price_of_step(&step, &wanted.order[..agrees], &rest);
+            streams.steps[1 << i] = Some(StreamStep { step, agrees, inner_by_index: false, price });
             streams.drivers.insert(i, driver);
         }
-        if streams.drivers.is_empty() {
-            return streams;
-        }
-        let mut pairs = 0;
-        for set in 3..=all {
-            if set & (set - 1) == 0 {
-                continue;
-            }
-            let mut rows = None;
-            let mut outer = set;
-            loop {
-                outer = outer.wrapping_sub(1) & set;
-                if outer == 0 {
-                    break;
-                }
-                let Some(before) = streams.steps[outer as usize] else { continue };
-                let inner = set ^ outer;
-                if !self.possible(outer, inner) {
-                    continue;
-                }
-                pairs += 1;
-                if pairs > MAX_PAIRS {
-                    return Streams::default();
-                }
-                let rows = *rows.get_or_insert_with(|| self.graph.set_rows(set));
-                self.extend(&mut streams, before, (outer, inner), rows, wanted, rows_of(rows));
-            }
-        }
-        streams
     }
 
     /// Notes the cheapest way to join a streaming side with another set, if it is the cheapest for what is wanted.
     fn extend(
         &mut self,
         streams: &mut Streams,
-        before: StreamStep,
-        (outer, inner): (Mask, Mask),
-        rows: f64,
-        wanted: &Wanted,
-        wanted_rows: Option<f64>,
+        join: &Extension<'_>,
+        goal: &Wanted,
+        merge_inputs: &mut MergeInputs,
     ) {
-        let settings = self.builder.settings();
+        let builder = self.builder;
+        let settings = builder.settings();
         let off = |on: bool| u32::from(!on);
-        let (set, o) = (outer | inner, before.step.estimate);
-        let width = bits(set).map(|i| self.graph.widths[i]).sum();
-        let mut found: Vec<(Method, (f64, f64), u32, bool)> = Vec::new();
-        let both = before.step.disabled;
-        match self.memo.get(inner).copied() {
+        let Extension { before, outer, inner, pair, estimate: Estimate { rows, width, .. } } = *join;
+        let o = before.step.estimate;
+        let mut offer = |method: Method, (startup_cost, total_cost): (f64, f64), disabled: u32| {
+            let estimate = Estimate { startup_cost, total_cost, rows, width };
+            let step = Step { outer, inner, method, estimate, disabled: before.step.disabled + disabled };
+            let price = builder.price_of_step(&step, &goal.order[..before.agrees], goal);
+            let known = &mut streams.steps[pair.set() as usize];
+            if known.is_none_or(|known| price.is_below(known.price)) {
+                let inner_by_index = method == Method::Merge;
+                *known = Some(StreamStep { step, agrees: before.agrees, inner_by_index, price });
+            }
+        };
+        match self.memo.get(inner) {
             Some(second) => {
-                let (keys, rest) = self.graph.keys_between(outer, inner);
-                let qual = (rest + keys as f64) * settings.cpu_operator_cost;
                 let i = second.estimate;
-                let both = both + second.disabled;
+                let qual = (pair.rest + pair.keys as f64) * settings.cpu_operator_cost;
                 let kept =
                     Estimate { total_cost: i.total_cost + 2.0 * settings.cpu_operator_cost * i.rows, ..i };
                 // The first outer row has the inner side computed as a whole.
                 let (_, total) =
                     cost::nested_loop(settings, o, kept, i.rows * settings.cpu_operator_cost, qual, rows);
-                let startup = o.startup_cost + kept.total_cost;
-                found.push((
-                    Method::Loop,
-                    (startup.min(total), total),
-                    both + off(settings.enable_nestloop),
-                    false,
-                ));
-                if keys > 0 && wanted.order.is_empty() {
-                    let costs = cost::hash_join(settings, o, i, keys, rows, rows);
-                    found.push((Method::Hash, costs, both + off(settings.enable_hashjoin), false));
+                let startup = (o.startup_cost + kept.total_cost).min(total);
+                offer(Method::Loop, (startup, total), second.disabled + off(settings.enable_nestloop));
+                if pair.keys > 0 && goal.order.is_empty() {
+                    let costs = cost::hash_join(settings, o, i, pair.keys, rows, rows);
+                    offer(Method::Hash, costs, second.disabled + off(settings.enable_hashjoin));
                 }
-                if keys == 1 && !wanted.order.is_empty() && rest == 0.0 {
-                    found.extend(self.merge_by_index(before, (outer, inner), rows, wanted));
+                if pair.keys == 1
+                    && pair.rest == 0.0
+                    && let Some((path, disabled)) = self.merge_input(join, goal, merge_inputs)
+                {
+                    let costs = cost::merge_join(settings, o, path, 1, rows);
+                    offer(Method::Merge, costs, disabled + off(settings.enable_mergejoin));
                 }
             }
             None => {
-                let once = Estimate { startup_cost: 0.0, total_cost: 10.0, rows: 10.0, width: 32 };
-                let costs = cost::nested_loop(settings, o, once, 10.0, settings.cpu_operator_cost, rows);
-                found.push((Method::Lateral, costs, both + off(settings.enable_nestloop), false));
+                offer(Method::Lateral, lateral_costs(settings, o, rows), off(settings.enable_nestloop));
             }
         }
-        if inner & (inner - 1) == 0 {
-            let relation = inner.trailing_zeros() as usize;
-            if self.graph.probed[relation]
-                && let Some((path, of_path)) = self.probe(outer, relation, o.rows)
-            {
-                let costs = cost::nested_loop(settings, o, path, path.total_cost, 0.0, rows);
-                found.push((Method::Index, costs, both + of_path + off(settings.enable_nestloop), false));
-            }
-        }
-        let goal = Wanted { order: wanted.order.clone(), rows: wanted_rows };
-        for (method, (startup_cost, total_cost), disabled, inner_by_index) in found {
-            let estimate = Estimate { startup_cost, total_cost, rows, width };
-            let step = Step { outer, inner, method, estimate, disabled };
-            let price = |step: &StreamStep| {
-                let have = &wanted.order[..step.agrees];
-                let price = self.builder.price_of_wanted(step.step.estimate, have, &goal);
-                super::Price { disabled: price.disabled + step.step.disabled, ..price }
-            };
-            let new = StreamStep { step, agrees: before.agrees, inner_by_index };
-            let known = &mut streams.steps[set as usize];
-            if known.as_ref().is_none_or(|known| price(&new).is_below(price(known))) {
-                *known = Some(new);
-            }
+        if let Some(relation) = single(inner)
+            && self.graph.probed[relation]
+            && let Some((path, disabled)) = self.probe(outer, relation, o.rows)
+        {
+            let costs = cost::nested_loop(settings, o, path, path.total_cost, 0.0, rows);
+            offer(Method::Index, costs, disabled + off(settings.enable_nestloop));
         }
     }
-
-    /// A merge join of a side that comes in the order of the only key with a relation that an index gives in that order.
-    fn merge_by_index(
+    /// Where rows come in the order of the only key of a join: the inner relation read by an index in that order, and what of
+    /// it is switched off.
+    fn merge_input(
         &self,
-        before: StreamStep,
-        (outer, inner): (Mask, Mask),
-        rows: f64,
-        wanted: &Wanted,
-    ) -> Option<(Method, (f64, f64), u32, bool)> {
-        let settings = self.builder.settings();
-        let first = wanted.order.first()?;
-        if inner & (inner - 1) != 0 || first.descending || first.nulls_first || before.agrees == 0 {
+        join: &Extension<'_>,
+        goal: &Wanted,
+        known: &mut MergeInputs,
+    ) -> Option<(Estimate, u32)> {
+        let first = goal.order.first()?;
+        let relation = single(join.inner)?;
+        if first.descending || first.nulls_first || join.before.agrees == 0 {
             return None;
         }
-        let relation = inner.trailing_zeros() as usize;
-        let key = self.graph.merge_key(outer, relation, first.id)?;
-        let order = vec![OrderKey { id: key, ..*first }];
-        let goal = Wanted { order, rows: None };
-        let (path, agrees) = self.builder.ordered_path(&self.relations[relation], self.needed, &goal)?;
-        if agrees == 0 {
-            return None;
-        }
-        let costs = cost::merge_join(settings, before.step.estimate, path.estimate, 1, rows);
-        let off = u32::from(!settings.enable_mergejoin);
-        Some((Method::Merge, costs, before.step.disabled + path.disabled + off, true))
+        let key = self.graph.merge_key(join.outer, relation, first.id)?;
+        let read = || {
+            let own = Wanted { order: vec![OrderKey { id: key, ..*first }], rows: None };
+            let (path, agrees) = self.builder.ordered_path(&self.relations[relation], self.needed, &own)?;
+            (agrees > 0).then_some((path.estimate, path.disabled))
+        };
+        *known.entry((relation, key)).or_insert_with(read)
     }
 }

@@ -639,6 +639,18 @@ impl PlanBuilder<'_> {
         Price { disabled, cost: cost::fraction(sorted, wanted.rows) }
     }
 
+    /// As [`PlanBuilder::price_of_wanted`], of a node.
+    pub(crate) fn price_of_node(&self, node: &Node, wanted: &Wanted) -> Price {
+        let price = self.price_of_wanted(node.plan.estimate, &node.order, wanted);
+        Price { disabled: price.disabled + self.disabled().count(&node.plan), ..price }
+    }
+
+    /// As [`PlanBuilder::price_of_wanted`], of a step of a join whose rows come in an order.
+    fn price_of_step(&self, step: &join_order::Step, have: &[OrderKey], wanted: &Wanted) -> Price {
+        let price = self.price_of_wanted(step.estimate, have, wanted);
+        Price { disabled: price.disabled + step.disabled, ..price }
+    }
+
     /// What it takes to bring rows into an order, and how many leading keys the sort takes as they come: none when all rows
     /// are better sorted at once.
     pub(crate) fn sorted_estimate(
