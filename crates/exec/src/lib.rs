@@ -42,6 +42,7 @@ mod bulk_insert;
 mod cached_columns;
 mod codec;
 mod columns;
+mod common_exprs;
 mod context;
 pub mod dependencies;
 mod execution;

@@ -1,10 +1,10 @@
 //! Aggregates: what the planner knows of them, and the states that the executor keeps.
 
-use std::any::Any;
+use std::any::{Any, TypeId};
 use std::ops::Deref;
 use std::sync::Arc;
 
-use ochre_base::{Oid, Result};
+use ochre_base::{Error, Oid, Result};
 use ochre_types::{Column, Datum, Selection, SqlType};
 
 use crate::{EvalContext, FunctionRef};
@@ -125,6 +125,25 @@ pub trait AggregateState: Send + Any {
 
     /// Bytes of memory held, approximately.
     fn memory_bytes(&self) -> usize;
+
+    /// Tells how rows are added: of states that tell the same, one that was given the rows may answer for another one that
+    /// would have been given the same arguments.
+    fn transition(&self) -> Option<TypeId> {
+        None
+    }
+
+    /// What is known of the groups, for [`AggregateState::adopt`].
+    fn groups(&self) -> Option<&dyn Any> {
+        None
+    }
+
+    /// Takes over what another state with the same transition knows of its groups.
+    ///
+    /// # Errors
+    /// XX000 when its transition is another one.
+    fn adopt(&mut self, _other: &dyn AggregateState) -> Result<()> {
+        Err(Error::internal("an aggregate's state cannot be shared"))
+    }
 
     /// For `merge` to get at the concrete type.
     fn into_any(self: Box<Self>) -> Box<dyn Any>;

@@ -14,6 +14,10 @@
 //! joins them into the first. Rows that any of them has put aside are looked at once more, now with all groups that were
 //! in memory anywhere.
 //!
+//! What the aggregates' arguments have in common is computed once. An aggregate that adds the same values in the same way as
+//! one before it (`avg(x)` beside `sum(x)`) takes over its states at the end. With few groups each aggregate is told of one
+//! group's rows after the other, which it adds up in registers.
+//!
 //! Sorted input has the rows of a group side by side: whenever enough groups are complete they are given out and
 //! forgotten, so memory stays small and the order is kept.
 //!
@@ -25,13 +29,14 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use ochre_base::{Error, Result};
-use ochre_expr::{AggregateKind, AggregateState, Expr, Groups};
+use ochre_expr::{AggregateKind, AggregateState, Expr, Groups, Volatility};
 use ochre_sql::explain::{GroupReport, NodeReport};
 use ochre_sql::physical::{AggregateCall, AggregateStrategy};
 use ochre_types::{Batch, Column, ColumnBuilder, Datum, KeyOrder, PhysicalType, Selection, SqlType};
 
 use crate::columns::builders;
 use crate::columns::{FIRST_BATCH_ROWS, larger_batch};
+use crate::common_exprs::CommonExprs;
 use crate::key_filter::KeyFilter;
 use crate::key_table::KeyTable;
 use crate::keys::{BatchKeys, KeyLayout};
@@ -56,6 +61,11 @@ pub struct AggregateSpec {
     pub part: Part,
 }
 
+/// With so few groups a batch's rows are told apart by group.
+const FEW_GROUPS: usize = 16;
+/// And only of batches with that many rows: each group takes a call of each aggregate.
+const MANY_ROWS: usize = 16 * FEW_GROUPS;
+
 /// Which part of the work an [`Aggregate`] does.
 pub enum Part {
     /// All of it.
@@ -66,9 +76,18 @@ pub enum Part {
     Final(Arc<SharedGroups>),
 }
 
+/// What is to be done, and what of it needs to be done only once.
+struct Work {
+    spec: AggregateSpec,
+    /// What the arguments share; those of `spec.aggregates` read it behind the input's columns.
+    common: CommonExprs,
+    /// For each aggregate one before it whose states are also its own.
+    leaders: Vec<Option<usize>>,
+}
+
 /// Groups rows and aggregates them.
 pub struct Aggregate {
-    spec: Arc<AggregateSpec>,
+    spec: Arc<Work>,
     input: BoxOperator,
     /// One for each grouping set.
     tables: Vec<GroupTable>,
@@ -94,7 +113,7 @@ enum Phase {
 
 /// The groups of one grouping set.
 pub struct GroupTable {
-    spec: Arc<AggregateSpec>,
+    spec: Arc<Work>,
     set: usize,
     /// Which of the keys this set groups by.
     positions: Vec<usize>,
@@ -139,6 +158,55 @@ struct DistinctRows {
     depth: u32,
 }
 
+impl std::ops::Deref for Work {
+    type Target = AggregateSpec;
+
+    fn deref(&self) -> &AggregateSpec {
+        &self.spec
+    }
+}
+
+impl Work {
+    fn new(mut spec: AggregateSpec) -> Result<Work> {
+        let mut leaders = Vec::with_capacity(spec.aggregates.len());
+        for (number, call) in spec.aggregates.iter().enumerate() {
+            leaders.push(leader(call, &spec.aggregates[..number], &leaders)?);
+        }
+        // An argument may fail for rows that a filter leaves out.
+        let plain = spec.aggregates.iter_mut().filter(|call| is_plain(call) && call.filter.is_none());
+        let mut args: Vec<&mut Expr> = plain.flat_map(|call| &mut call.args).collect();
+        let common = CommonExprs::take_from(&mut args, spec.input_types.len());
+        Ok(Work { spec, common, leaders })
+    }
+}
+
+/// Whether an aggregate adds each row as it comes.
+fn is_plain(call: &AggregateCall) -> bool {
+    call.function.kind == AggregateKind::Normal && !call.distinct && call.order_by.is_empty()
+}
+
+/// An aggregate before this one that has the same states.
+fn leader(
+    call: &AggregateCall,
+    before: &[AggregateCall],
+    leaders: &[Option<usize>],
+) -> Result<Option<usize>> {
+    let volatile = |expr: &Expr| expr.volatility() == Volatility::Volatile;
+    if call.args.is_empty() || !is_plain(call) || call.args.iter().chain(&call.filter).any(volatile) {
+        return Ok(None);
+    }
+    let candidates = before.iter().zip(leaders).enumerate();
+    for (number, (other, _)) in candidates.filter(|(_, (_, leader))| leader.is_none()) {
+        if is_plain(other) && other.args == call.args && other.filter == call.filter {
+            let transition = create_state(call)?.transition();
+            if transition.is_some() && transition == create_state(other)?.transition() {
+                return Ok(Some(number));
+            }
+        }
+    }
+    Ok(None)
+}
+
 impl Aggregate {
     /// Groups the rows of `input`.
     ///
@@ -156,9 +224,8 @@ impl Aggregate {
                 }
             }
         }
-        let spec = Arc::new(spec);
         Ok(Aggregate {
-            spec,
+            spec: Arc::new(Work::new(spec)?),
             input,
             tables: Vec::new(),
             jobs: Vec::new(),
@@ -409,7 +476,7 @@ fn create_state(call: &AggregateCall) -> Result<Box<dyn AggregateState>> {
 impl GroupTable {
     fn new(
         ctx: &ExecContext<'_>,
-        spec: &Arc<AggregateSpec>,
+        spec: &Arc<Work>,
         set: usize,
         positions: Vec<usize>,
         depth: u32,
@@ -677,17 +744,46 @@ impl GroupTable {
             Some(numbers) => Groups::Each(numbers),
             None => Groups::One(0),
         };
-        for (call, state) in self.spec.aggregates.iter().zip(&mut self.states) {
-            state.state.grow(self.groups);
-            state.add(ctx, call, batch, groups)?;
+        let batch = &*self.spec.common.extend(ctx, batch)?;
+        let leading = self.spec.leaders.iter().filter(|leader| leader.is_none()).count();
+        let by_group = match numbers {
+            Some(numbers) if leading > 1 => self.rows_by_group(batch, numbers),
+            _ => Vec::new(),
+        };
+        let calls = self.spec.aggregates.iter().zip(&self.spec.leaders).zip(&mut self.states);
+        for ((call, leader), state) in calls {
+            if leader.is_none() {
+                state.state.grow(self.groups);
+                state.add(ctx, call, batch, groups, &by_group)?;
+            }
         }
         Ok(())
+    }
+
+    /// The rows of each group, where there are few groups and many rows.
+    fn rows_by_group(&self, batch: &Batch, numbers: &[u32]) -> Vec<Option<Selection>> {
+        if self.groups > FEW_GROUPS || batch.active_rows() < MANY_ROWS {
+            return Vec::new();
+        }
+        let mut rows: Vec<Vec<u16>> = vec![Vec::new(); self.groups];
+        for row in batch.active() {
+            rows[numbers[row] as usize].push(row as u16);
+        }
+        rows.into_iter().map(|rows| (!rows.is_empty()).then(|| Selection::new(rows))).collect()
     }
 
     /// Key columns and aggregates by group, how many groups there are, and what was put aside.
     fn finish(mut self, ctx: &ExecContext<'_>) -> Result<(Vec<Arc<Column>>, usize, Option<Partitioner>)> {
         let mut columns: Vec<Arc<Column>> =
             self.keys.iter_mut().map(|builder| Arc::new(builder.take())).collect();
+        for (number, leader) in self.spec.leaders.iter().enumerate() {
+            if let Some(leader) = leader {
+                let (before, from) = self.states.split_at_mut(number);
+                let (leader, state) = (&mut before[*leader].state, &mut from[0].state);
+                leader.grow(self.groups);
+                state.adopt(&**leader)?;
+            }
+        }
         let mut results: Vec<Arc<Column>> = Vec::with_capacity(self.states.len());
         for (call, state) in self.spec.aggregates.iter().zip(self.states) {
             results.push(Arc::new(state.finish(ctx, call, &columns, self.groups)?));
@@ -726,13 +822,15 @@ impl State {
         self.state.memory_bytes() + self.distinct.as_ref().map_or(0, |rows| rows.seen.memory_bytes())
     }
 
-    /// Adds a batch's rows: those that pass the filter, once each with DISTINCT, at once or into the sort.
+    /// Adds a batch's rows: those that pass the filter, once each with DISTINCT, at once or into the sort. `by_group` has the
+    /// rows of each group, if they are known.
     fn add(
         &mut self,
         ctx: &ExecContext<'_>,
         call: &AggregateCall,
         batch: &Batch,
         groups: Groups<'_>,
+        by_group: &[Option<Selection>],
     ) -> Result<()> {
         let filtered;
         let mut batch = batch;
@@ -747,6 +845,14 @@ impl State {
         }
         let args = ctx.eval_all(&call.args, batch)?;
         if self.distinct.is_none() && self.ordered.is_none() {
+            if call.filter.is_none() && !by_group.is_empty() {
+                for (group, rows) in by_group.iter().enumerate() {
+                    if let Some(rows) = rows {
+                        self.update(ctx, Groups::One(group as u32), &args, batch.rows, Some(rows))?;
+                    }
+                }
+                return Ok(());
+            }
             return self.update(ctx, groups, &args, batch.rows, batch.selection.as_ref());
         }
         let mut columns = vec![Arc::new(group_column(groups, batch.rows))];

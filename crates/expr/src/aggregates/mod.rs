@@ -15,7 +15,7 @@ mod statistics;
 mod sum;
 mod user;
 
-use std::any::Any;
+use std::any::{Any, TypeId};
 use std::sync::Arc;
 
 use ochre_base::{Error, Result};
@@ -66,6 +66,12 @@ pub(crate) trait Fold: Send + 'static {
     }
 
     fn result(&self, state: &Self::State, ctx: &EvalContext<'_>) -> Result<Datum>;
+
+    /// Of a fold whose states are also those of others that add the same arguments: what they have in common. They have
+    /// one type of states, and add rows in the same way.
+    fn transition(&self) -> Option<TypeId> {
+        None
+    }
 }
 
 struct Grouped<F: Fold> {
@@ -154,6 +160,23 @@ impl<F: Fold> AggregateState for Grouped<F> {
 
     fn memory_bytes(&self) -> usize {
         self.states.capacity() * std::mem::size_of::<F::State>() + self.heap_bytes
+    }
+
+    fn transition(&self) -> Option<TypeId> {
+        self.fold.transition()
+    }
+
+    fn groups(&self) -> Option<&dyn Any> {
+        Some(&self.states)
+    }
+
+    fn adopt(&mut self, other: &dyn AggregateState) -> Result<()> {
+        let states = other.groups().and_then(|groups| groups.downcast_ref::<Vec<F::State>>());
+        let states =
+            states.filter(|_| self.transition().is_some() && self.transition() == other.transition());
+        let states = states.ok_or_else(|| Error::internal("an aggregate's state cannot be shared"))?;
+        self.states.clone_from(states);
+        Ok(())
     }
 
     fn into_any(self: Box<Self>) -> Box<dyn Any> {

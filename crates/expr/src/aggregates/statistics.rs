@@ -3,6 +3,7 @@
 //! Over floats the sums of squares are kept by Youngs and Cramer's recurrence, over exact types as exact sums, both as
 //! PostgreSQL does, so that the digits agree.
 
+use std::any::TypeId;
 use std::sync::Arc;
 
 use ochre_base::Result;
@@ -63,6 +64,10 @@ pub(super) struct FloatMoments {
 
 impl Fold for Floats {
     type State = FloatMoments;
+
+    fn transition(&self) -> Option<TypeId> {
+        Some(TypeId::of::<FloatMoments>())
+    }
 
     fn add(&self, state: &mut FloatMoments, args: &[Arc<Column>], row: usize) -> Result<usize> {
         if args[0].is_null(row) {
@@ -125,6 +130,10 @@ pub(super) struct ExactMoments {
 
 impl Fold for Exact {
     type State = ExactMoments;
+
+    fn transition(&self) -> Option<TypeId> {
+        Some(TypeId::of::<ExactMoments>())
+    }
 
     fn add(&self, state: &mut ExactMoments, args: &[Arc<Column>], row: usize) -> Result<usize> {
         let value = match args[0].datum(row) {
@@ -220,6 +229,10 @@ pub(super) struct PairMoments {
 
 impl Fold for Regression {
     type State = PairMoments;
+
+    fn transition(&self) -> Option<TypeId> {
+        Some(TypeId::of::<PairMoments>())
+    }
 
     fn add(&self, state: &mut PairMoments, args: &[Arc<Column>], row: usize) -> Result<usize> {
         if args[0].is_null(row) || args[1].is_null(row) {

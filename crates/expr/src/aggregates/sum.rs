@@ -1,5 +1,6 @@
 //! count, sum and avg.
 
+use std::any::TypeId;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
@@ -158,6 +159,10 @@ macro_rules! integer_loops {
             state.count += later.count;
             Ok(())
         }
+
+        fn transition(&self) -> Option<TypeId> {
+            Some(TypeId::of::<IntegerSum>())
+        }
     };
 }
 
@@ -283,6 +288,37 @@ impl Fold for Numerics {
         Ok(0)
     }
 
+    fn add_all(&self, state: &mut NumericSum, args: &[Arc<Column>], rows: Rows<'_>) -> Result<usize> {
+        let values = args[0].as_numerics().ok_or_else(|| wrong_form("a numeric"))?;
+        let (stride, validity) = (args[0].stride(), args[0].validity());
+        // Values of the scale that the sum has are added up in registers.
+        let (mut narrow, mut count) = (0i128, 0i64);
+        let add = |state: &mut NumericSum, narrow: i128, count: i64| {
+            state.narrow += narrow;
+            state.some |= count > 0;
+            state.count += count;
+        };
+        rows.try_each(|row| {
+            let row = row * stride;
+            if validity.is_some_and(|validity| !validity.get(row)) {
+                return Ok(());
+            }
+            match values[row].narrow() {
+                Some((coefficient, scale)) if scale == state.scale => {
+                    narrow += i128::from(coefficient);
+                    count += 1;
+                    Ok(())
+                }
+                _ => {
+                    add(state, std::mem::take(&mut narrow), std::mem::take(&mut count));
+                    state.add(&values[row])
+                }
+            }
+        })?;
+        add(state, narrow, count);
+        Ok(0)
+    }
+
     fn add_each(
         &self,
         states: &mut [NumericSum],
@@ -319,6 +355,10 @@ impl Fold for Numerics {
             Some(sum) if self.average => Ok(Datum::Numeric(sum.div(&Numeric::from_i64(state.count))?)),
             Some(sum) => Ok(Datum::Numeric(sum)),
         }
+    }
+
+    fn transition(&self) -> Option<TypeId> {
+        Some(TypeId::of::<NumericSum>())
     }
 }
 
@@ -443,5 +483,9 @@ impl Fold for Intervals {
             Some(sum) if self.average => Ok(Datum::Interval(datetime::interval_div(*sum, *count as f64)?)),
             Some(sum) => Ok(Datum::Interval(*sum)),
         }
+    }
+
+    fn transition(&self) -> Option<TypeId> {
+        Some(TypeId::of::<Self::State>())
     }
 }
