@@ -17,6 +17,8 @@ const WORDS: usize = 4;
 /// The longest string that is short: the last byte of its two words tells how long it is.
 const SHORT_BYTES: usize = 15;
 const VALID: u64 = 1 << 56;
+/// Kinds of words by which few keys are told apart: a power of two. A table of more keys does without.
+const RECENT: usize = 32;
 
 type Words = [u64; WORDS];
 
@@ -41,6 +43,8 @@ pub struct ShortTable {
     table: HashTable<u32>,
     keys: Vec<Words>,
     groups: Vec<u32>,
+    /// With few keys: for each of so many kinds of words a key of them. A look here takes less than one in the table.
+    recent: [u32; RECENT],
 }
 
 impl ShortLayout {
@@ -77,12 +81,12 @@ impl ShortLayout {
         keys.any_long = false;
         for (column, (at, order)) in columns.iter().zip(&self.columns) {
             let stride = column.stride();
-            let valid = |row: usize| column.is_valid(row);
+            let words = &mut keys.words;
             macro_rules! integers {
                 ($vector:expr) => {
-                    for row in active.clone().filter(|row| valid(*row)) {
-                        keys.words[row][*at] = VALID | u64::from($vector[row * stride] as u32);
-                    }
+                    each_valid(column, active.clone(), |row| {
+                        words[row][*at] = VALID | u64::from($vector[row * stride] as u32);
+                    })
                 };
             }
             match column.values() {
@@ -91,39 +95,51 @@ impl ShortLayout {
                 ColumnValues::Int16(v) => integers!(v),
                 ColumnValues::Int32(v) => integers!(v),
                 ColumnValues::UInt32(v) => integers!(v),
-                ColumnValues::Int64(v) => {
-                    for row in active.clone().filter(|row| valid(*row)) {
-                        keys.words[row][*at] = v[row * stride] as u64;
-                        keys.words[row][*at + 1] = VALID;
-                    }
-                }
+                ColumnValues::Int64(v) => each_valid(column, active.clone(), |row| {
+                    words[row][*at] = v[row * stride] as u64;
+                    words[row][*at + 1] = VALID;
+                }),
                 ColumnValues::Bytes(v) => {
-                    for row in active.clone().filter(|row| valid(*row)) {
+                    let (views, trims) = (v.views(), *order == ValueOrder::TrimBlanks);
+                    each_valid(column, active.clone(), |row| {
+                        let view = views[row * stride];
+                        if let Some((low, high)) = view.inline_words()
+                            && !(trims && view.inline_ends_with(b' '))
+                        {
+                            words[row][*at] = low;
+                            words[row][*at + 1] = u64::from(high) | (view.len() as u64 + 1) << 56;
+                            return;
+                        }
                         let mut bytes = v.get(row * stride);
-                        if *order == ValueOrder::TrimBlanks && bytes.last() == Some(&b' ') {
+                        if trims {
                             let end = bytes.iter().rposition(|byte| *byte != b' ');
                             bytes = &bytes[..end.map_or(0, |last| last + 1)];
-                        } else if let Some((low, high)) = v.views()[row * stride].inline_words() {
-                            keys.words[row][*at] = low;
-                            keys.words[row][*at + 1] = u64::from(high) | (bytes.len() as u64 + 1) << 56;
-                            continue;
                         }
                         if bytes.len() > SHORT_BYTES {
                             keys.long[row] = true;
                             keys.any_long = true;
-                            continue;
+                            return;
                         }
                         let mut both = [0u8; 16];
                         both[..bytes.len()].copy_from_slice(bytes);
                         both[15] = bytes.len() as u8 + 1;
                         let both = u128::from_le_bytes(both);
-                        keys.words[row][*at] = both as u64;
-                        keys.words[row][*at + 1] = (both >> 64) as u64;
-                    }
+                        words[row][*at] = both as u64;
+                        words[row][*at + 1] = (both >> 64) as u64;
+                    });
                 }
                 other => unreachable!("{:?} is not short", other.physical()),
             }
         }
+    }
+}
+
+/// Runs `f` on the active rows that are not NULL; where there is none, no row is asked for.
+#[inline]
+fn each_valid(column: &Column, active: impl Iterator<Item = usize>, f: impl FnMut(usize)) {
+    match column.validity() {
+        None => active.for_each(f),
+        Some(_) => active.filter(|row| column.is_valid(*row)).for_each(f),
     }
 }
 
@@ -147,12 +163,36 @@ fn hash(words: &Words) -> u64 {
     hash_word(first ^ words[2] ^ words[3].rotate_left(29))
 }
 
+/// The kind of a key's words.
+#[inline]
+fn kind_of(words: &Words) -> usize {
+    let mixed = words[0] ^ words[1].rotate_left(16) ^ words[2].rotate_left(32) ^ words[3].rotate_left(48);
+    (mixed.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> (64 - RECENT.ilog2())) as usize
+}
+
 impl ShortTable {
     /// The group of a row's key; a new key gets `next`. And whether it was new.
     #[inline]
     pub fn insert(&mut self, keys: &ShortKeys, row: usize, next: u32) -> (u32, bool) {
-        let ShortTable { table, keys: known, groups } = self;
         let words = &keys.words[row];
+        if self.keys.len() > RECENT {
+            return self.look_up(words, next);
+        }
+        let kind = kind_of(words);
+        let recent = self.recent[kind] as usize;
+        if self.keys.get(recent) == Some(words) {
+            return (self.groups[recent], false);
+        }
+        let found = self.look_up(words, next);
+        // Of two keys of one kind the first keeps the place.
+        if found.1 && self.keys.get(recent).is_none_or(|key| kind_of(key) != kind) {
+            self.recent[kind] = self.keys.len() as u32 - 1;
+        }
+        found
+    }
+
+    fn look_up(&mut self, words: &Words, next: u32) -> (u32, bool) {
+        let ShortTable { table, keys: known, groups, .. } = self;
         let entry = table.entry(hash(words), |i| known[*i as usize] == *words, |i| hash(&known[*i as usize]));
         match entry {
             hashbrown::hash_table::Entry::Occupied(found) => (groups[*found.get() as usize], false),

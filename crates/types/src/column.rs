@@ -209,6 +209,12 @@ impl ByteView {
         self.is_inline().then(|| (u64::from_le_bytes(low), u32::from_le_bytes(high)))
     }
 
+    /// Whether the string ends with this byte, of one that is in the view itself.
+    #[inline]
+    pub fn inline_ends_with(self, byte: u8) -> bool {
+        self.data[..self.len().min(self.data.len())].last() == Some(&byte)
+    }
+
     /// The first four bytes of the string, zero-padded: unequal prefixes order as their strings do.
     pub fn prefix(self) -> u32 {
         u32::from_be_bytes([self.data[0], self.data[1], self.data[2], self.data[3]])

@@ -235,6 +235,15 @@ impl NumericSum {
         }
     }
 
+    /// Adds the sum of so many narrow values of this scale.
+    fn add_narrow(&mut self, sum: i128, count: i64) {
+        self.narrow += sum;
+        self.some |= count > 0;
+        self.count += count;
+    }
+
+    #[cold]
+    #[inline(never)]
     fn add_slowly(&mut self, value: &Numeric) -> Result<()> {
         let Some((coefficient, scale)) = value.narrow() else { return self.add_other(value) };
         if !self.some {
@@ -292,30 +301,28 @@ impl Fold for Numerics {
         let values = args[0].as_numerics().ok_or_else(|| wrong_form("a numeric"))?;
         let (stride, validity) = (args[0].stride(), args[0].validity());
         // Values of the scale that the sum has are added up in registers.
-        let (mut narrow, mut count) = (0i128, 0i64);
-        let add = |state: &mut NumericSum, narrow: i128, count: i64| {
-            state.narrow += narrow;
-            state.some |= count > 0;
-            state.count += count;
-        };
+        let (mut scale, mut narrow, mut count) = (state.scale, 0i128, 0i64);
         rows.try_each(|row| {
             let row = row * stride;
             if validity.is_some_and(|validity| !validity.get(row)) {
                 return Ok(());
             }
             match values[row].narrow() {
-                Some((coefficient, scale)) if scale == state.scale => {
+                Some((coefficient, own)) if own == scale => {
                     narrow += i128::from(coefficient);
                     count += 1;
                     Ok(())
                 }
                 _ => {
-                    add(state, std::mem::take(&mut narrow), std::mem::take(&mut count));
-                    state.add(&values[row])
+                    state.add_narrow(std::mem::take(&mut narrow), std::mem::take(&mut count));
+                    state.count += 1;
+                    state.add_slowly(&values[row])?;
+                    scale = state.scale;
+                    Ok(())
                 }
             }
         })?;
-        add(state, narrow, count);
+        state.add_narrow(narrow, count);
         Ok(0)
     }
 

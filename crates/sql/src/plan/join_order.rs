@@ -139,10 +139,21 @@ pub(super) struct JoinGraph {
 #[derive(Default)]
 pub(super) struct Memo {
     dense: Vec<Option<Step>>,
+    /// The sets that `dense` has: what is asked most often lies close together.
+    made: Vec<bool>,
     sparse: HashMap<Mask, Step>,
 }
 
 impl Memo {
+    /// For all sets of so many relations.
+    fn dense(relations: usize) -> Memo {
+        Memo { dense: vec![None; 1 << relations], made: vec![false; 1 << relations], ..Memo::default() }
+    }
+
+    fn has(&self, set: Mask) -> bool {
+        if self.dense.is_empty() { self.sparse.contains_key(&set) } else { self.made[set as usize] }
+    }
+
     pub(super) fn get(&self, set: Mask) -> Option<&Step> {
         if self.dense.is_empty() { self.sparse.get(&set) } else { self.dense[set as usize].as_ref() }
     }
@@ -152,6 +163,7 @@ impl Memo {
             self.sparse.insert(set, step);
         } else {
             self.dense[set as usize] = Some(step);
+            self.made[set as usize] = true;
         }
     }
 }
@@ -445,7 +457,7 @@ impl PlanBuilder<'_> {
             pairs: Vec::new(),
         };
         if count <= MAX_EXHAUSTIVE {
-            search.memo.dense = vec![None; 1 << count];
+            search.memo = Memo::dense(count);
             search.singles();
             if search.exhaustive(all) {
                 let streams = match wanted.order.is_empty() && wanted.rows.is_none() {
@@ -586,7 +598,7 @@ impl Search<'_, '_> {
                 }
             }
         }
-        all & (all - 1) == 0 || self.memo.get(all).is_some()
+        all & (all - 1) == 0 || self.memo.has(all)
     }
 
     /// Joins the two parts with the fewest resulting rows until one is left.
@@ -634,7 +646,7 @@ impl Search<'_, '_> {
                 && self.graph.needs[inner.trailing_zeros() as usize] != 0
                 && self.graph.needs[inner.trailing_zeros() as usize] & !outer == 0
         };
-        match (self.memo.get(a).is_some(), self.memo.get(b).is_some()) {
+        match (self.memo.has(a), self.memo.has(b)) {
             (true, true) => true,
             (true, false) => lateral(b, a),
             (false, true) => lateral(a, b),
@@ -652,7 +664,7 @@ impl Search<'_, '_> {
         let (set, Pair { a, b, keys, rest }) = (pair.set(), *pair);
         let width = bits(set).map(|i| self.graph.widths[i]).sum();
         let (Some(first), Some(second)) = (self.memo.get(a).copied(), self.memo.get(b).copied()) else {
-            let (outer, inner) = if self.memo.get(a).is_some() { (a, b) } else { (b, a) };
+            let (outer, inner) = if self.memo.has(a) { (a, b) } else { (b, a) };
             let Some(before) = self.memo.get(outer).copied() else { return };
             let so_far = before.estimate;
             let disabled = before.disabled + u32::from(!settings.enable_nestloop);

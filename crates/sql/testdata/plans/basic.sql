@@ -553,9 +553,9 @@ SELECT c.id, o.id FROM customer c JOIN orders o ON o.customer = c.id JOIN item i
 Limit
   ->  Nested Loop
         ->  Merge Join
-              Merge Cond: (o.customer = c.id)
-              ->  Index Scan using orders_customer_idx on orders o
+              Merge Cond: (c.id = o.customer)
               ->  Index Only Scan using customer_pkey on customer c
+              ->  Index Scan using orders_customer_idx on orders o
         ->  Index Only Scan using item_order_id_idx on item i
               Index Cond: (order_id = o.id)
 
