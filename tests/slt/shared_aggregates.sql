@@ -39,6 +39,15 @@ CREATE SEQUENCE q;
 SELECT sum(nextval('q')), avg(nextval('q')) FROM generate_series(1, 3);
 SELECT max(nextval('q') + 1), min(nextval('q') + 1) FROM generate_series(1, 3);
 SELECT nextval('q');
+-- Calls whose turn shows, in select lists.
+SELECT x, nextval('q'), nextval('q') FROM generate_series(1, 3) x;
+SELECT nextval('q') * 100 + nextval('q') FROM generate_series(1, 3);
+SELECT nextval('q'), x, nextval('q') FROM generate_series(1, 9) x WHERE x % 4 = 1;
+CREATE TABLE two (a int DEFAULT nextval('q'), x int, b int DEFAULT nextval('q'));
+INSERT INTO two (x) SELECT x FROM generate_series(1, 3) x RETURNING *;
+SELECT sum(nextval('q')), max(x), max(nextval('q')), count(nextval('q')) FROM generate_series(1, 3) x;
+SELECT x % 2, min(nextval('q')), max(nextval('q')) FROM generate_series(1, 4) x GROUP BY 1 ORDER BY 1;
+DROP TABLE two;
 -- Sums that leave their type, beside averages that do not.
 SELECT avg(x) FROM (VALUES (9223372036854775807), (9223372036854775807)) v(x);
 SELECT sum(x), avg(x) FROM (VALUES (9223372036854775807), (9223372036854775807)) v(x);

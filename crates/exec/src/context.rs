@@ -17,7 +17,7 @@ use ochre_access::scan_counts::ScanCounts;
 use ochre_base::{CommandId, Result, RowId};
 use ochre_expr::{EvalContext, Expr, SessionContext, SubPlanRunner};
 use ochre_txn::{Snapshot, Transaction};
-use ochre_types::{Batch, Column, Datum};
+use ochre_types::{Batch, Column, ColumnBuilder, Datum};
 
 use crate::parallel::Workers;
 use crate::relation::RelationSource;
@@ -207,6 +207,25 @@ impl<'a> ExecContext<'a> {
         exprs.into_iter().map(|expr| self.eval(expr, batch)).collect()
     }
 
+    /// As [`ExecContext::eval_all`], all expressions for one row after the other, as [`run_in_turn`] asks for.
+    pub fn eval_in_turn(&self, exprs: &[&Expr], batch: &Batch) -> Result<Vec<Arc<Column>>> {
+        let new = |expr: &&Expr| ColumnBuilder::new(expr.ty().physical, batch.rows);
+        let mut columns: Vec<ColumnBuilder> = exprs.iter().map(new).collect();
+        let mut active = batch.active().peekable();
+        for row in 0..batch.rows {
+            if active.next_if_eq(&row).is_none() {
+                columns.iter_mut().for_each(ColumnBuilder::push_null);
+                continue;
+            }
+            let of_row = batch.columns.iter().map(|column| Arc::new(column.slice(row, 1))).collect();
+            let of_row = Batch::new(of_row, 1);
+            for (expr, column) in exprs.iter().zip(&mut columns) {
+                column.push_from(&*self.eval(expr, &of_row)?, 0);
+            }
+        }
+        Ok(columns.into_iter().map(|column| Arc::new(column.finish())).collect())
+    }
+
     /// An expression that reads no columns.
     pub fn eval_value(&self, expr: &Expr) -> Result<Datum> {
         match expr {
@@ -236,4 +255,17 @@ impl<'a> ExecContext<'a> {
             None => Ok(Some(batch)),
         }
     }
+}
+
+/// Whether it can be seen in which order expressions over several rows are computed: they make several calls with effects,
+/// such as of `nextval`.
+pub(crate) fn run_in_turn<'e>(exprs: impl IntoIterator<Item = &'e Expr>) -> bool {
+    let mut calls = 0;
+    for expr in exprs {
+        let _ = expr.walk(&mut |node| {
+            calls += usize::from(matches!(node, Expr::Call { function, .. } if function.has_effects()));
+            std::ops::ControlFlow::<()>::Continue(())
+        });
+    }
+    calls > 1
 }

@@ -140,6 +140,17 @@ pub enum Implementation {
 }
 
 impl Function {
+    /// Whether others may see that, and in which turn, it is called: it is volatile, and does more than to give values that
+    /// differ from call to call.
+    pub fn has_effects(&self) -> bool {
+        let only_varies = || {
+            let name = &*self.name;
+            matches!(name, "random" | "random_normal" | "gen_random_uuid" | "uuidv4" | "uuidv7")
+                || matches!(name, "clock_timestamp" | "timeofday")
+        };
+        self.volatility == Volatility::Volatile && !(self.oid < Oid::FIRST_USER && only_varies())
+    }
+
     /// Whether a call can be carried out at all.
     pub fn is_implemented(&self) -> bool {
         !matches!(self.implementation, Implementation::Missing)

@@ -37,6 +37,7 @@ use ochre_types::{Batch, Column, ColumnBuilder, Datum, KeyOrder, PhysicalType, S
 use crate::columns::builders;
 use crate::columns::{FIRST_BATCH_ROWS, larger_batch};
 use crate::common_exprs::CommonExprs;
+use crate::context::run_in_turn;
 use crate::key_filter::KeyFilter;
 use crate::key_table::KeyTable;
 use crate::keys::{BatchKeys, KeyLayout};
@@ -83,6 +84,8 @@ struct Work {
     common: CommonExprs,
     /// For each aggregate one before it whose states are also its own.
     leaders: Vec<Option<usize>>,
+    /// The arguments of those that add each row as it comes, where they are computed row by row.
+    in_turn: Option<Vec<Expr>>,
 }
 
 /// Groups rows and aggregates them.
@@ -172,17 +175,27 @@ impl Work {
         for (number, call) in spec.aggregates.iter().enumerate() {
             leaders.push(leader(call, &spec.aggregates[..number], &leaders)?);
         }
-        // An argument may fail for rows that a filter leaves out.
-        let plain = spec.aggregates.iter_mut().filter(|call| is_plain(call) && call.filter.is_none());
-        let mut args: Vec<&mut Expr> = plain.flat_map(|call| &mut call.args).collect();
+        let mut args: Vec<&mut Expr> = spec
+            .aggregates
+            .iter_mut()
+            .filter(|call| adds_all(call))
+            .flat_map(|call| &mut call.args)
+            .collect();
         let common = CommonExprs::take_from(&mut args, spec.input_types.len());
-        Ok(Work { spec, common, leaders })
+        let args: Vec<Expr> = args.into_iter().map(|arg| arg.clone()).collect();
+        let in_turn = run_in_turn(&args).then_some(args);
+        Ok(Work { spec, common, leaders, in_turn })
     }
 }
 
 /// Whether an aggregate adds each row as it comes.
 fn is_plain(call: &AggregateCall) -> bool {
     call.function.kind == AggregateKind::Normal && !call.distinct && call.order_by.is_empty()
+}
+
+/// Whether an aggregate adds all rows as they come. An argument may fail for rows that a filter leaves out.
+fn adds_all(call: &AggregateCall) -> bool {
+    is_plain(call) && call.filter.is_none()
 }
 
 /// An aggregate before this one that has the same states.
@@ -750,11 +763,19 @@ impl GroupTable {
             Some(numbers) if leading > 1 => self.rows_by_group(batch, numbers),
             _ => Vec::new(),
         };
+        let mut in_turn = match &self.spec.in_turn {
+            Some(args) => ctx.eval_in_turn(&args.iter().collect::<Vec<_>>(), batch)?.into_iter(),
+            None => Vec::new().into_iter(),
+        };
         let calls = self.spec.aggregates.iter().zip(&self.spec.leaders).zip(&mut self.states);
         for ((call, leader), state) in calls {
+            let args = match self.spec.in_turn.is_some() && adds_all(call) {
+                true => Some(in_turn.by_ref().take(call.args.len()).collect()),
+                false => None,
+            };
             if leader.is_none() {
                 state.state.grow(self.groups);
-                state.add(ctx, call, batch, groups, &by_group)?;
+                state.add(ctx, call, batch, groups, &by_group, args)?;
             }
         }
         Ok(())
@@ -823,7 +844,7 @@ impl State {
     }
 
     /// Adds a batch's rows: those that pass the filter, once each with DISTINCT, at once or into the sort. `by_group` has the
-    /// rows of each group, if they are known.
+    /// rows of each group, if they are known, and `args` the arguments, if they are computed.
     fn add(
         &mut self,
         ctx: &ExecContext<'_>,
@@ -831,6 +852,7 @@ impl State {
         batch: &Batch,
         groups: Groups<'_>,
         by_group: &[Option<Selection>],
+        args: Option<Vec<Arc<Column>>>,
     ) -> Result<()> {
         let filtered;
         let mut batch = batch;
@@ -843,7 +865,7 @@ impl State {
                 None => return Ok(()),
             }
         }
-        let args = ctx.eval_all(&call.args, batch)?;
+        let args = args.map_or_else(|| ctx.eval_all(&call.args, batch), Ok)?;
         if self.distinct.is_none() && self.ordered.is_none() {
             if call.filter.is_none() && !by_group.is_empty() {
                 for (group, rows) in by_group.iter().enumerate() {

@@ -6,6 +6,7 @@ use ochre_base::Result;
 use ochre_expr::{Expr, Volatility};
 use ochre_types::Batch;
 
+use crate::context::run_in_turn;
 use crate::key_filter::KeyFilter;
 use crate::{BoxOperator, Check, ExecContext, Operator, Readiness};
 
@@ -15,6 +16,8 @@ pub struct Project {
     exprs: Vec<Expr>,
     /// At the top of a plan: computes no more rows at a time than are wanted.
     is_top: bool,
+    /// The expressions are computed row by row.
+    in_turn: bool,
     /// Rows of the input that were not wanted yet, and the position of the next.
     rest: Option<(Batch, usize)>,
 }
@@ -22,7 +25,7 @@ pub struct Project {
 impl Project {
     /// One column for each expression over `input`.
     pub fn new(input: BoxOperator, exprs: Vec<Expr>, is_top: bool) -> Project {
-        Project { input, exprs, is_top, rest: None }
+        Project { input, is_top, in_turn: run_in_turn(&exprs), exprs, rest: None }
     }
 
     /// The input's next rows, a part of a batch when not all of it is wanted.
@@ -49,6 +52,10 @@ impl Operator for Project {
     fn next(&mut self, ctx: &ExecContext<'_>) -> Result<Option<Batch>> {
         let next = if self.is_top { self.wanted(ctx)? } else { self.input.next(ctx)? };
         let Some(batch) = next else { return Ok(None) };
+        if self.in_turn {
+            let columns = ctx.eval_in_turn(&self.exprs.iter().collect::<Vec<_>>(), &batch)?;
+            return Ok(Some(Batch { columns, rows: batch.rows, selection: batch.selection }));
+        }
         let mut columns = Vec::with_capacity(self.exprs.len());
         for expr in &self.exprs {
             columns.push(match expr {
