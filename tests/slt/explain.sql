@@ -30,6 +30,32 @@ explain (costs off, format json) delete from x_t where b = 3;
 explain (costs off) select b, sum(a) over (partition by b order by a) from x_t;
 explain (costs off) select b from x_t union all select 1;
 
+-- names: sub-queries by their aliases, relations of a set by their parent, types of users
+explain (costs off) select * from (select b, count(*) as n from x_t group by b limit 100) s where n > 1;
+explain (costs off, format json) select * from (select b, count(*) as n from x_t group by b limit 100) s (x, y) where y > 1;
+explain (costs off) select * from (select * from (select b, count(*) as n from x_t group by b limit 100) s where n > 1) t where b < 3;
+explain (costs off) select b from x_t union all (select * from (select b from x_t limit 3) s where b > 1);
+create view x_v as select b, max(a) as m from x_t group by b limit 5;
+explain (costs off) select * from x_v where m > 1;
+explain (costs off) select * from x_v as w (x, y) where y > 1 and x < 2;
+explain (costs off, verbose) select b + 1 from (select b, a from x_t order by a limit 3) s where b > 1;
+create table x_parent (k int, v int) partition by hash (k);
+create table x_child1 partition of x_parent for values with (modulus 2, remainder 0);
+create table x_child2 partition of x_parent for values with (modulus 2, remainder 1);
+create index on x_parent (k);
+insert into x_parent select i, i from generate_series(1, 1000) i;
+analyze x_parent;
+explain (costs off) select * from x_parent order by k limit 3;
+explain (costs off, verbose) select v, k from x_parent order by k desc limit 3;
+explain (costs off, format yaml) select k from x_parent order by k limit 3;
+explain (costs off) select * from x_parent order by v;
+create type x_pair as (n int, t text);
+create table x_typed (p x_pair, ps x_pair[]);
+explain (costs off, verbose) select p, (p).t, null::x_pair from x_typed where p > '(1,b)'::x_pair and ps = '{}'::x_pair[];
+explain (costs off, verbose, format json) select ps from x_typed where p = '(1,"b c")'::x_pair;
+explain (costs off, verbose, format xml) select ps from x_typed where p = '(1,<b>)'::x_pair;
+explain (costs off) select max(b), count(*) from x_t group by a order by 1 limit 2;
+
 -- what is run
 explain (analyze, costs off, timing off, summary off, buffers off) select 1;
 explain (analyze, costs off, timing off, summary off, buffers off, format json) select * from x_t where b = 3;

@@ -133,6 +133,25 @@ fn plans_show_who_does_what() {
         run(&mut session, "EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF) SELECT count(*) FROM big");
     assert!(plan[0].starts_with("Finalize Aggregate (actual rows=1.00 loops=1)"), "{plan:#?}");
     assert!(plan.iter().any(|line| line.contains("Workers Launched: 2")), "{plan:#?}");
+    // What partial aggregates leave to the final one counts as their rows.
+    for shown in ["Gather (actual rows=3.00 loops=1)", "Partial Aggregate (actual rows=1.00 loops=3)"] {
+        assert!(plan.iter().any(|line| line.contains(shown)), "{plan:#?}");
+    }
+    let plan = run(&mut session, "EXPLAIN (COSTS OFF, VERBOSE) SELECT count(*), sum(id) FROM big");
+    assert_eq!(
+        plan,
+        [
+            "Finalize Aggregate",
+            "  Output: count(*), sum(id)",
+            "  ->  Gather",
+            "        Output: (PARTIAL count(*)), (PARTIAL sum(id))",
+            "        Workers Planned: 2",
+            "        ->  Partial Aggregate",
+            "              Output: PARTIAL count(*), PARTIAL sum(id)",
+            "              ->  Parallel Seq Scan on public.big",
+            "                    Output: id",
+        ]
+    );
     // What a join looks for reaches the scans of all threads.
     let plan = run(
         &mut session,
@@ -142,6 +161,7 @@ fn plans_show_who_does_what() {
     );
     let scan = plan.iter().find(|line| line.contains("Parallel Seq Scan on big"));
     assert!(scan.is_some_and(|line| line.contains("rows=0.33 loops=3")), "{plan:#?}");
+    assert!(plan.iter().any(|line| line.contains("Rows Removed by Join Keys: ")), "{plan:#?}");
     let plan = run(&mut session, "EXPLAIN (COSTS OFF) SELECT id FROM big ORDER BY name");
     assert!(plan.iter().any(|line| line.contains("Gather Merge")), "{plan:#?}");
     run(&mut session, "RESET debug_parallel_query");

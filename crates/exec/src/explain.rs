@@ -96,9 +96,7 @@ impl Instrumented {
             said: NodeReport::default(),
         }
     }
-}
 
-impl Instrumented {
     /// Counts the time of what comes before the first batch.
     fn timed<R>(&mut self, work: impl FnOnce(&mut BoxOperator) -> R) -> R {
         let taken = usage::now();
@@ -142,6 +140,10 @@ impl Operator for Instrumented {
 
     fn narrow(&mut self, column: usize, keys: &Arc<crate::key_filter::KeyFilter>) -> bool {
         self.inner.narrow(column, keys)
+    }
+
+    fn report(&self, report: &mut NodeReport) {
+        self.inner.report(report);
     }
 
     fn make_ready(&mut self, ctx: &ExecContext<'_>) -> Result<Readiness> {

@@ -145,6 +145,24 @@ struct Handed {
     useless: bool,
 }
 
+/// How many rows what was handed down has left out.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Narrowed {
+    /// No key of a join.
+    pub by_keys: u64,
+    /// Outside of a range.
+    pub by_range: u64,
+}
+
+impl Narrowed {
+    fn note(&mut self, keys: &KeyFilter, rows: usize) {
+        match keys.bounds() {
+            Some(_) => self.by_range += rows as u64,
+            None => self.by_keys += rows as u64,
+        }
+    }
+}
+
 /// The tests of one scan.
 #[derive(Default)]
 pub struct RawFilter {
@@ -152,8 +170,8 @@ pub struct RawFilter {
     /// The tests are the whole filter.
     complete: bool,
     handed: Vec<Handed>,
-    /// Rows that passed the tests and were not among the handed keys.
-    narrowed: u64,
+    /// Rows that passed the tests and were not among handed keys of a join, or outside of a handed range.
+    narrowed: Narrowed,
     /// Of a page's versions those that have passed so far.
     left: Vec<u16>,
 }
@@ -227,11 +245,11 @@ impl RawFilter {
         for test in tests {
             test.leave(versions, left);
         }
-        let before = left.len();
         for handed in handed {
+            let before = left.len();
             handed.leave(versions, left);
+            narrowed.note(&handed.keys, before - left.len());
         }
-        *narrowed += (before - left.len()) as u64;
         if left.len() < versions.len() {
             for (to, from) in left.iter().enumerate() {
                 versions[to] = versions[usize::from(*from)];
@@ -249,11 +267,11 @@ impl RawFilter {
         for test in &self.tests {
             judged &= test.leave_cached(group, left);
         }
-        let before = left.len();
         for handed in &mut self.handed {
+            let before = left.len();
             handed.leave_cached(group, left);
+            self.narrowed.note(&handed.keys, before - left.len());
         }
-        self.narrowed += (before - left.len()) as u64;
         judged
     }
 
@@ -262,13 +280,17 @@ impl RawFilter {
         if !self.tests.iter().all(|test| test.passes(payload).unwrap_or(true)) {
             return false;
         }
-        let passes = self.handed.iter_mut().all(|handed| handed.passes(payload));
-        self.narrowed += u64::from(!passes);
-        passes
+        for handed in &mut self.handed {
+            if !handed.passes(payload) {
+                self.narrowed.note(&handed.keys, 1);
+                return false;
+            }
+        }
+        true
     }
 
     /// How many rows were left out for keys that were handed down.
-    pub fn narrowed(&self) -> u64 {
+    pub fn narrowed(&self) -> Narrowed {
         self.narrowed
     }
 }

@@ -90,6 +90,15 @@ pub enum Expansion {
     Nothing,
 }
 
+/// What a sub-query or view in FROM and its columns are called: EXPLAIN says that of a filter above it.
+#[derive(Debug, Clone)]
+pub struct FromName {
+    /// Its name in the query.
+    pub alias: Arc<str>,
+    /// Its columns; some under several ids, when it gives them ids of their own.
+    pub columns: Vec<(ColumnId, Arc<str>)>,
+}
+
 /// TABLESAMPLE.
 #[derive(Debug, Clone)]
 pub struct SampleGet {
@@ -116,6 +125,8 @@ pub struct LogicalStatement {
     pub tables: Vec<TableUse>,
     /// `Expr::SubPlan { plan }` indexes this list.
     pub subqueries: Vec<Subquery>,
+    /// What sub-queries and views in FROM are called, inner ones before those around them.
+    pub from_names: Vec<FromName>,
     /// [`Logical::CteScan`] indexes this list.
     pub ctes: Vec<LogicalCte>,
     /// Number of work tables of recursive CTEs.

@@ -7,8 +7,18 @@ mod common;
 use std::fmt::Write;
 use std::path::PathBuf;
 
+use ochre_base::Oid;
+use ochre_catalog::CatalogSnapshot;
 use ochre_sql::PlannerSettings;
-use ochre_sql::explain::{ExplainFormat, ExplainOptions, Explanation, Planning, explain};
+use ochre_sql::explain::{CatalogNames, ExplainFormat, ExplainOptions, Explanation, Planning, explain};
+
+struct Names<'a>(&'a CatalogSnapshot);
+
+impl CatalogNames for Names<'_> {
+    fn namespace(&self, oid: Oid) -> Option<String> {
+        self.0.namespace(oid).map(|namespace| namespace.name.to_string())
+    }
+}
 
 fn render(catalog: &ochre_catalog::CatalogSnapshot, sql: &str) -> String {
     let costs = sql.contains("-- costs");
@@ -27,7 +37,7 @@ fn render(catalog: &ochre_catalog::CatalogSnapshot, sql: &str) -> String {
             let explanation = Explanation {
                 plan: &plan,
                 options: &options,
-                namespace: &|oid| catalog.namespace(oid).map(|namespace| namespace.name.to_string()),
+                catalog: &Names(catalog),
                 actuals: None,
                 settings: &[],
                 planning: Planning::default(),

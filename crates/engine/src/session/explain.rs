@@ -4,22 +4,25 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ochre_base::Result;
+use ochre_base::{Oid, Result};
+use ochre_catalog::CatalogSnapshot;
 use ochre_env::{memory, usage};
 use ochre_exec::Execution;
 use ochre_parser::ast::{ExplainStmt, Statement};
 use ochre_sql::bind::ParamTypes;
 use ochre_sql::explain::{
-    Actual, ExplainFormat, ExplainOptions, Explanation, Planning, Serialization, SerializationReport,
-    explain, explain_utility,
+    Actual, CatalogNames, ExplainFormat, ExplainOptions, Explanation, Planning, Serialization,
+    SerializationReport, explain, explain_utility,
 };
 use ochre_sql::physical::{OutputColumn, PhysicalPlan, PlannedStatement};
-use ochre_types::{ArrayValue, Batch, Datum, SqlType, encode_binary_at, oids, print_text_at};
+use ochre_types::{ArrayValue, Batch, Datum, FormatContext, SqlType, encode_binary_at, oids, print_text_at};
 
 use super::Session;
+use super::context;
 use super::plan::{PlanFor, QueryParameters, own_statement};
 use super::simple::is_plannable;
 use super::utility::{is_select_into, without_into};
+use crate::ddl::quote_identifier;
 
 fn milliseconds(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1000.0
@@ -43,6 +46,32 @@ pub(super) fn query_within(statement: &Statement) -> Option<Cow<'_, Statement>> 
             Some(Cow::Owned(Statement::Select(without_into(select).into())))
         }
         query => is_plannable(query).then_some(Cow::Borrowed(query)),
+    }
+}
+
+/// The names of what a plan mentions, as the session sees them.
+struct PlanNames<'a> {
+    catalog: &'a CatalogSnapshot,
+    names: Arc<context::CatalogNames>,
+    format: FormatContext,
+}
+
+impl CatalogNames for PlanNames<'_> {
+    fn namespace(&self, oid: Oid) -> Option<String> {
+        self.catalog.namespace(oid).map(|namespace| namespace.name.to_string())
+    }
+
+    fn user_type(&self, oid: Oid) -> Option<String> {
+        self.names.user_type(oid)
+    }
+
+    fn field(&self, record: SqlType, index: usize) -> Option<String> {
+        let relation = self.catalog.relation_of_type(record.oid)?;
+        relation.live_columns().nth(index).map(|column| quote_identifier(&column.name))
+    }
+
+    fn format(&self) -> FormatContext {
+        self.format.clone()
     }
 }
 
@@ -71,12 +100,16 @@ impl Session {
         };
         let settings = if options.settings { self.state.settings.borrow().explained() } else { Vec::new() };
         let catalog = self.state.catalog();
-        let namespace = |oid| catalog.namespace(oid).map(|namespace| namespace.name.to_string());
+        let names = PlanNames {
+            catalog: &catalog,
+            names: self.state.catalog_names(),
+            format: self.state.format_context(),
+        };
         self.state.check_plan(&planned.plan)?;
         let mut explanation = Explanation {
             plan: &planned.plan,
             options: &options,
-            namespace: &namespace,
+            catalog: &names,
             actuals: None,
             settings: &settings,
             planning,
@@ -96,7 +129,7 @@ impl Session {
             let counters = counters.counters(node);
             Some(Actual {
                 loops: counters.loops,
-                rows: counters.rows,
+                rows: counters.rows + counters.report.rows_left,
                 startup_ms: milliseconds(counters.startup),
                 total_ms: milliseconds(counters.total),
                 workers: counters.workers,
@@ -203,12 +236,7 @@ impl Session {
 }
 
 /// How many bytes the DataRow messages of a batch hold.
-fn row_bytes(
-    batch: &Batch,
-    shape: &[OutputColumn],
-    binary: bool,
-    format: &ochre_types::FormatContext,
-) -> Result<u64> {
+fn row_bytes(batch: &Batch, shape: &[OutputColumn], binary: bool, format: &FormatContext) -> Result<u64> {
     let mut bytes = 0;
     let mut value = Vec::new();
     for row in batch.active() {

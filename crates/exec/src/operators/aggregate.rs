@@ -104,6 +104,8 @@ pub struct Aggregate {
     report: GroupReport,
     /// Groups that HAVING left out.
     removed: u64,
+    /// Groups left to the final part.
+    left: u64,
 }
 
 #[derive(PartialEq, Eq, Clone, Copy)]
@@ -247,6 +249,7 @@ impl Aggregate {
             phase: Phase::New,
             report: GroupReport::default(),
             removed: 0,
+            left: 0,
         })
     }
 
@@ -415,6 +418,11 @@ impl Aggregate {
                     return Ok(true);
                 }
                 if let Part::Partial(shared) = &self.spec.part {
+                    for table in &self.tables {
+                        self.report.memory_bytes = self.report.memory_bytes.max(table.memory_bytes() as u64);
+                        self.left += table.groups as u64;
+                    }
+                    self.report.batches = 1;
                     shared.put(std::mem::take(&mut self.tables));
                     self.phase = Phase::Ended;
                 } else {
@@ -467,6 +475,7 @@ impl Operator for Aggregate {
 
     fn report(&self, report: &mut NodeReport) {
         report.removed_by_filter = self.removed;
+        report.rows_left = self.left;
         report.groups = (self.spec.strategy == AggregateStrategy::Hashed).then_some(self.report);
     }
 

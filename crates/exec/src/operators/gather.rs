@@ -40,6 +40,7 @@ use ochre_base::{Error, Oid, Result};
 use ochre_catalog::RelationDescriptor;
 use ochre_env::memory;
 use ochre_expr::{Expr, SessionContext, WorkerWatch};
+use ochre_sql::explain::NodeReport;
 use ochre_sql::physical::SortKey;
 use ochre_txn::Snapshot;
 use ochre_types::{Batch, Datum};
@@ -525,6 +526,14 @@ impl Operator for Gather {
             used |= pipeline.operator.narrow(column, keys);
         }
         used
+    }
+
+    fn report(&self, report: &mut NodeReport) {
+        for pipeline in &self.pipelines {
+            let mut below = NodeReport::default();
+            pipeline.operator.report(&mut below);
+            report.rows_left += below.rows_left;
+        }
     }
 
     fn rescan(&mut self, ctx: &ExecContext<'_>) -> Result<()> {

@@ -325,7 +325,10 @@ impl Operator for SeqScan {
     }
 
     fn report(&self, report: &mut NodeReport) {
-        report.removed_by_filter = self.rows.removed - self.raw.narrowed();
+        let narrowed = self.raw.narrowed();
+        report.removed_by_filter = self.rows.removed - narrowed.by_keys - narrowed.by_range;
+        report.removed_by_join_keys = narrowed.by_keys;
+        report.removed_by_sort_bound = narrowed.by_range;
     }
 
     fn rescan(&mut self, _ctx: &ExecContext<'_>) -> Result<()> {

@@ -14,8 +14,8 @@ use super::level::Clause;
 use super::scope::{CteScope, CteTarget, ItemColumn, ItemColumns, ItemKind, RelationName, Scope, ScopeItem};
 use super::{Binder, MAX_VIEW_DEPTH, stored_text};
 use crate::logical::{
-    ColumnId, Expansion, FunctionCall, FunctionGet, Join, JoinKind, Logical, LogicalBody, SampleGet, TableId,
-    TableUse,
+    ColumnId, Expansion, FromName, FunctionCall, FunctionGet, Join, JoinKind, Logical, LogicalBody,
+    SampleGet, TableId, TableUse,
 };
 use crate::physical::{RelationAccess, SampleMethod, ScanColumn};
 
@@ -346,6 +346,16 @@ impl Binder<'_> {
         Ok(())
     }
 
+    /// Keeps for EXPLAIN what a sub-query and its columns are called; `inner` are the ids that they have within it.
+    fn note_names(&mut self, alias: &Arc<str>, columns: &[ItemColumn], inner: &[ColumnId]) {
+        let own = columns.iter().filter_map(|column| match column.expr {
+            Expr::Column { index, .. } => Some((index, Arc::clone(&column.name))),
+            _ => None,
+        });
+        let within = columns.iter().zip(inner).map(|(column, id)| (*id, Arc::clone(&column.name)));
+        self.from_names.push(FromName { alias: Arc::clone(alias), columns: own.chain(within).collect() });
+    }
+
     /// How a relation is named within a statement.
     pub(super) fn relation_name(&self, relation: &RelationDescriptor, alias: Option<&str>) -> RelationName {
         match alias {
@@ -390,6 +400,7 @@ impl Binder<'_> {
         self.search_path = path;
         self.view_depth -= 1;
         let mut query = query?;
+        let inner_ids: Vec<ColumnId> = query.output.iter().map(|(id, _)| *id).collect();
         let lifted = self.lifted.take();
         if is_barrier {
             // No condition goes down through a limit, though this one limits nothing.
@@ -410,6 +421,7 @@ impl Binder<'_> {
             if let Some(renames) = &table.alias {
                 self.rename_columns(&mut columns, renames, table.pos)?;
             }
+            self.note_names(&name.alias, &columns, &inner_ids);
             let item = ScopeItem::of_relation(name, ItemColumns::Listed(columns));
             let mut item = ScopeItem { lifted: tables, requirement, ..item };
             let plan = self.with_row(plan, &mut item, scope.depth);
@@ -426,6 +438,7 @@ impl Binder<'_> {
         if let Some(renames) = &table.alias {
             self.rename_columns(&mut columns, renames, table.pos)?;
         }
+        self.note_names(&name.alias, &columns, &inner_ids);
         let mut item = ScopeItem::of_relation(name, ItemColumns::Listed(columns));
         let plan = self.with_row(plan, &mut item, scope.depth);
         Ok(FromPart { plan, items: vec![item], lateral: false })
@@ -551,6 +564,7 @@ impl Binder<'_> {
         let lock = self.lock_of_item(alias.as_deref());
         self.ask_for_lock(lock);
         let query = self.bind_query(&subquery.query, &inner)?;
+        let inner_ids: Vec<ColumnId> = query.output.iter().map(|(id, _)| *id).collect();
         let lifted = self.lifted.take();
         let mut columns: Vec<ItemColumn> = query
             .output
@@ -578,6 +592,9 @@ impl Binder<'_> {
         }
         if let Some(renames) = &subquery.alias {
             self.rename_columns(&mut columns, renames, subquery.pos)?;
+        }
+        if let Some(alias) = &alias {
+            self.note_names(alias, &columns, &inner_ids);
         }
         let mut item = ScopeItem::visible(alias, ItemColumns::Listed(columns));
         item.lifted = lifted.unwrap_or_default();

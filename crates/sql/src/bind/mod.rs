@@ -51,7 +51,8 @@ use ochre_parser::ast;
 use ochre_types::{Datum, SqlType};
 
 use crate::logical::{
-    ColumnId, ColumnInfo, Logical, LogicalBody, LogicalCte, LogicalStatement, Subquery, TableId, TableUse,
+    ColumnId, ColumnInfo, FromName, Logical, LogicalBody, LogicalCte, LogicalStatement, Subquery, TableId,
+    TableUse,
 };
 use crate::physical::{ColumnOrigin, CommandKind, RelationAccess, Requirement, ScanColumn};
 use crate::walk::each_node_mut;
@@ -192,6 +193,7 @@ pub struct Binder<'a> {
     params: &'a mut ParamTypes,
     columns: Vec<ColumnInfo>,
     tables: Vec<TableUse>,
+    from_names: Vec<FromName>,
     subqueries: Vec<Option<Subquery>>,
     ctes: Vec<Option<LogicalCte>>,
     /// How often each entry of `ctes` is read.
@@ -253,6 +255,7 @@ impl<'a> Binder<'a> {
             params,
             columns: Vec::new(),
             tables: Vec::new(),
+            from_names: Vec::new(),
             subqueries: Vec::new(),
             ctes: Vec::new(),
             cte_references: Vec::new(),
@@ -351,6 +354,7 @@ impl<'a> Binder<'a> {
             columns: self.columns,
             tables: self.tables,
             subqueries: self.subqueries.into_iter().map(|s| s.ok_or_else(missing)).collect::<Result<_>>()?,
+            from_names: self.from_names,
             ctes,
             work_tables: self.work_tables,
             relations: self.relations,

@@ -30,6 +30,12 @@ pub struct NodeReport {
     pub removed_by_filter: u64,
     /// Pairs of rows that fitted by their keys and failed the rest of the join's condition.
     pub removed_by_join_filter: u64,
+    /// Rows of a scan that a hash join's build side has no key for.
+    pub removed_by_join_keys: u64,
+    /// Rows of a scan that come too late in an order of which the first rows are wanted.
+    pub removed_by_sort_bound: u64,
+    /// Rows that it left in memory for the operator above the gather, rather than gave them.
+    pub rows_left: u64,
     /// Rows that an index led to and whose keys turned out to be others.
     pub removed_by_recheck: u64,
     /// Descents of the index.
@@ -63,6 +69,9 @@ impl NodeReport {
     pub fn progress(&mut self, before: &NodeReport, now: &NodeReport) {
         self.removed_by_filter += now.removed_by_filter - before.removed_by_filter;
         self.removed_by_join_filter += now.removed_by_join_filter - before.removed_by_join_filter;
+        self.removed_by_join_keys += now.removed_by_join_keys - before.removed_by_join_keys;
+        self.removed_by_sort_bound += now.removed_by_sort_bound - before.removed_by_sort_bound;
+        self.rows_left += now.rows_left - before.rows_left;
         self.removed_by_recheck += now.removed_by_recheck - before.removed_by_recheck;
         self.index_searches += now.index_searches - before.index_searches;
         self.heap_fetches += now.heap_fetches - before.heap_fetches;

@@ -118,18 +118,20 @@ fn name_windows(plan: &PhysicalPlan, windows: &mut Windows) {
 
 fn scan_count(plan: &PlannedStatement) -> usize {
     fn count(plan: &PhysicalPlan) -> usize {
-        let own = usize::from(matches!(
-            plan.node,
-            PlanNode::SeqScan(_)
-                | PlanNode::IndexScan(_)
-                | PlanNode::BitmapScan(_)
-                | PlanNode::TidScan(_)
-                | PlanNode::MinMaxIndex(_)
-                | PlanNode::FunctionScan(_)
-                | PlanNode::CteScan(_)
-                | PlanNode::WorkTableScan(_)
-                | PlanNode::Values(_)
-        ));
+        let own = usize::from(
+            matches!(
+                plan.node,
+                PlanNode::SeqScan(_)
+                    | PlanNode::IndexScan(_)
+                    | PlanNode::BitmapScan(_)
+                    | PlanNode::TidScan(_)
+                    | PlanNode::MinMaxIndex(_)
+                    | PlanNode::FunctionScan(_)
+                    | PlanNode::CteScan(_)
+                    | PlanNode::WorkTableScan(_)
+                    | PlanNode::Values(_)
+            ) || matches!(&plan.node, PlanNode::Filter(filter) if !takes_filter(&filter.input)),
+        );
         stacker::maybe_grow(limits::STACK_RED_ZONE_BYTES, limits::STACK_GROWTH_BYTES, || {
             own + plan.children().into_iter().map(|child| count(child)).sum::<usize>()
         })
@@ -211,7 +213,9 @@ impl<'a> Describer<'a> {
         let own = if std::ptr::eq(outermost, plan) { actual.clone() } else { self.actual(plan) };
         let kind = Kind { disabled: self.plan.disabled.forbid(&plan.node), ..self.kind(plan) };
         let mut node = self.begin(kind, &outermost.estimate, actual.as_ref());
-        if self.options.verbose && !outermost.columns.is_empty() {
+        // As in PostgreSQL, where rows come from several inputs the inputs say what they are.
+        let alike = matches!(plan.node, PlanNode::Append(_) | PlanNode::RecursiveUnion(_));
+        if self.options.verbose && !outermost.columns.is_empty() && !alike {
             let names = self.output_names();
             let texts = (0..outermost.columns.len()).map(|i| names.output(outermost, i)).collect();
             node.entries.push(Entry::list("Output", texts));
@@ -221,7 +225,7 @@ impl<'a> Describer<'a> {
         self.properties(plan, &mut node.entries, report.as_ref(), loops);
         for filter in filters {
             if let PlanNode::Filter(predicate) = &filter.node {
-                let text = self.expr(&predicate.predicate, &predicate.input);
+                let text = self.names().output_text(&predicate.predicate, &predicate.input);
                 node.entries.push(Entry::text("Filter", text));
                 if let (Some(above), Some(below)) = (self.actual(filter), self.actual(&predicate.input)) {
                     let removed = below.rows.saturating_sub(above.rows);
@@ -320,7 +324,7 @@ impl<'a> Describer<'a> {
         );
         if self.options.verbose && !inner.columns.is_empty() {
             let names = self.output_names();
-            let texts = (0..inner.columns.len()).map(|i| names.output(inner, i)).collect();
+            let texts = (0..inner.columns.len()).map(|i| names.column(inner, i)).collect();
             node.entries.push(Entry::list("Output", texts));
         }
         if let Some(hash) = report.and_then(|report| report.hash) {
@@ -466,17 +470,23 @@ impl<'a> Describer<'a> {
 
     /// Names in conditions and keys.
     fn names(&self) -> Names<'_> {
-        Names::new(self.plan, &self.slots, &self.windows, self.many || self.options.verbose)
+        Names::new(
+            self.explanation.catalog,
+            self.plan,
+            &self.slots,
+            &self.windows,
+            self.many || self.options.verbose,
+        )
     }
 
     /// Names in a scan's own conditions: they are about its table.
     fn scan_names(&self) -> Names<'_> {
-        Names::new(self.plan, &self.slots, &self.windows, self.options.verbose)
+        Names::new(self.explanation.catalog, self.plan, &self.slots, &self.windows, self.options.verbose)
     }
 
     /// Names in output columns.
     fn output_names(&self) -> Names<'_> {
-        Names::new(self.plan, &self.slots, &self.windows, self.many)
+        Names::new(self.explanation.catalog, self.plan, &self.slots, &self.windows, self.many)
     }
 
     fn expr(&self, expr: &Expr, input: &'a Arc<PhysicalPlan>) -> String {
@@ -485,7 +495,7 @@ impl<'a> Describer<'a> {
 
     /// `namespace.` where it is shown.
     fn namespace(&self, namespace: Oid) -> Option<String> {
-        if self.options.verbose { (self.explanation.namespace)(namespace) } else { None }
+        if self.options.verbose { self.explanation.catalog.namespace(namespace) } else { None }
     }
 
     // What an operator is.
@@ -529,9 +539,10 @@ impl<'a> Describer<'a> {
     fn kind(&mut self, plan: &PhysicalPlan) -> Kind {
         match &plan.node {
             PlanNode::Result(_) | PlanNode::Gate(_) | PlanNode::Project(_) => Kind::plain("Result"),
-            PlanNode::Filter(_) => {
-                let target = " on unnamed_subquery".to_owned();
-                Kind { target, ..Kind::plain("Subquery Scan") }.property("Alias", "unnamed_subquery")
+            PlanNode::Filter(filter) => {
+                let alias = filter.subquery.as_ref().map_or("unnamed_subquery", |names| &*names.alias);
+                let target = format!(" on {}", names::quote(alias));
+                Kind { target, ..Kind::plain("Subquery Scan") }.property("Alias", alias)
             }
             PlanNode::Values(values) => {
                 let target = format!(" on {}", names::quote(&values.alias));
@@ -680,7 +691,7 @@ impl<'a> Describer<'a> {
                 entries.push(Entry::text("One-Time Filter", names.text(&gate.condition, &[])));
             }
             PlanNode::Filter(filter) => {
-                entries.push(Entry::text("Filter", self.expr(&filter.predicate, &filter.input)));
+                entries.push(Entry::text("Filter", names.subquery_text(filter)));
                 if let (Some(above), Some(below)) = (self.actual(plan), self.actual(&filter.input)) {
                     let removed = below.rows.saturating_sub(above.rows);
                     entries.extend(removed_rows("Rows Removed by Filter", removed, loops));
@@ -704,8 +715,9 @@ impl<'a> Describer<'a> {
                 }
             }
             PlanNode::Append(append) => {
-                if let (Some(keys), Some(first)) = (&append.merge, append.inputs.first()) {
-                    entries.push(Entry::list("Sort Key", sort_texts(&names, keys, first)));
+                if let Some(keys) = &append.merge {
+                    let texts = keys.iter().map(|key| sort_key(names.output_text(&key.expr, plan), key));
+                    entries.push(Entry::list("Sort Key", texts.collect()));
                 }
                 entries.push(Entry::hidden_count("Subplans Removed", 0));
             }
@@ -729,6 +741,14 @@ impl<'a> Describer<'a> {
                     entries.extend(seed.map(|seed| Entry::hidden("Repeatable Seed", seed)));
                 }
                 filtered(entries, scan_filter(&scan.source));
+                if let Some(report) = report {
+                    for (label, removed) in [
+                        ("Rows Removed by Join Keys", report.removed_by_join_keys),
+                        ("Rows Removed by Sort Bound", report.removed_by_sort_bound),
+                    ] {
+                        entries.extend(removed_rows(label, removed, loops).filter(|_| removed > 0));
+                    }
+                }
             }
             PlanNode::IndexScan(scan) => {
                 self.index_properties(scan, entries, report, loops, &filtered, &scan_filter);
@@ -841,7 +861,7 @@ impl<'a> Describer<'a> {
             }
             PlanNode::Distinct(distinct) => {
                 let texts =
-                    (0..distinct.input.columns.len()).map(|i| names.column(&distinct.input, i)).collect();
+                    (0..distinct.input.columns.len()).map(|i| names.output(&distinct.input, i)).collect();
                 entries.push(Entry::list("Group Key", texts));
                 groups(entries, report);
             }
@@ -968,7 +988,7 @@ impl<'a> Describer<'a> {
 }
 
 /// Whether PostgreSQL has the operator apply a filter to its rows itself.
-fn takes_filter(plan: &PhysicalPlan) -> bool {
+pub(super) fn takes_filter(plan: &PhysicalPlan) -> bool {
     match &plan.node {
         PlanNode::Project(project) => takes_filter(&project.input),
         PlanNode::Filter(filter) => takes_filter(&filter.input),
@@ -1098,7 +1118,7 @@ fn hashed_groups() -> Kind {
 }
 
 fn grouping(names: &Names<'_>, aggregate: &AggregatePlan, entries: &mut Vec<Entry>) {
-    let text = |key: &usize| names.text(&aggregate.keys[*key], &[aggregate.source()]);
+    let text = |key: &usize| names.output_text(&aggregate.keys[*key], aggregate.source());
     match &aggregate.grouping_sets {
         Some(sets) => {
             let hashed = aggregate.strategy == AggregateStrategy::Hashed;
@@ -1208,24 +1228,33 @@ fn conjunction(mut parts: Vec<String>) -> String {
     if parts.len() == 1 { parts.remove(0) } else { format!("({})", parts.join(" AND ")) }
 }
 
+/// The keys of a sort: what one computes stands in parentheses.
 fn sort_texts(names: &Names<'_>, keys: &[SortKey], input: &Arc<PhysicalPlan>) -> Vec<String> {
     keys.iter()
-        .map(|key| {
-            let mut text = names.text(&key.expr, &[input]);
-            if key.descending {
-                text.push_str(" DESC");
-            }
-            if key.nulls_first != key.descending {
-                text.push_str(if key.nulls_first { " NULLS FIRST" } else { " NULLS LAST" });
-            }
-            text
+        .map(|key| match &key.expr {
+            Expr::Column { .. } => sort_key(names.text(&key.expr, &[input]), key),
+            computed => sort_key(format!("({})", names.text(computed, &[input])), key),
         })
         .collect()
 }
 
-pub(super) fn sort_text(names: &Names<'_>, keys: &[SortKey], input: &Arc<PhysicalPlan>) -> String {
-    sort_texts(names, keys, input).join(", ")
+/// A key with its order.
+fn sort_key(mut text: String, key: &SortKey) -> String {
+    if key.descending {
+        text.push_str(" DESC");
+    }
+    if key.nulls_first != key.descending {
+        text.push_str(if key.nulls_first { " NULLS FIRST" } else { " NULLS LAST" });
+    }
+    text
 }
+
+/// ORDER BY of an aggregate or a window.
+pub(super) fn sort_text(names: &Names<'_>, keys: &[SortKey], input: &Arc<PhysicalPlan>) -> String {
+    let texts: Vec<String> = keys.iter().map(|key| sort_key(names.text(&key.expr, &[input]), key)).collect();
+    texts.join(", ")
+}
+
 fn index_cond(
     names: &Names<'_>,
     source: &ScanSource,

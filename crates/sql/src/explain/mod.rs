@@ -6,8 +6,10 @@
 //!
 //! # Differences
 //! Filters and projections are operators of their own here and properties of the operator below in PostgreSQL: they are
-//! shown as PostgreSQL shows them, with the estimates and counters of the uppermost. Rows that a join's keys keep a scan
-//! from reading at all are not among those that its filter removed. Pages that helping threads read are shown at the nodes
+//! shown as PostgreSQL shows them, with the estimates and counters of the uppermost. Rows that a scan
+//! leaves out because a hash join above has no such key, or because they come behind the first rows that a sort keeps, are
+//! `Rows Removed by Join Keys` and `Rows Removed by Sort Bound`, not among those that its filter removed. What partial
+//! aggregates leave in memory counts as rows of them and of the gather above. Pages that helping threads read are shown at the nodes
 //! that they run, not above the gather. `RULES` is an option of our own: the rules of the optimizer that changed the
 //! statement, in order.
 
@@ -19,6 +21,7 @@ mod render;
 mod tree;
 
 use ochre_base::{Oid, Usage};
+use ochre_types::{FormatContext, SqlType};
 
 use crate::physical::PlannedStatement;
 pub use actual::{
@@ -34,8 +37,8 @@ pub struct Explanation<'a> {
     pub plan: &'a PlannedStatement,
     /// What to show of it.
     pub options: &'a ExplainOptions,
-    /// The name of a namespace.
-    pub namespace: &'a dyn Fn(Oid) -> Option<String>,
+    /// The names of what the plan tells by ids.
+    pub catalog: &'a dyn CatalogNames,
     /// What operators did, when the statement was run.
     pub actuals: Option<Actuals<'a>>,
     /// Settings that are not at their defaults.
@@ -48,6 +51,27 @@ pub struct Explanation<'a> {
     pub serialization: Option<SerializationReport>,
     /// Milliseconds of the execution.
     pub execution_ms: Option<f64>,
+}
+
+/// What EXPLAIN asks of the catalog and the session.
+pub trait CatalogNames {
+    /// The name of a namespace.
+    fn namespace(&self, oid: Oid) -> Option<String>;
+
+    /// The name, as SQL needs it, of a type that is not built in.
+    fn user_type(&self, _oid: Oid) -> Option<String> {
+        None
+    }
+
+    /// The name, as SQL needs it, of a field of a row type.
+    fn field(&self, _record: SqlType, _index: usize) -> Option<String> {
+        None
+    }
+
+    /// What the texts of constants depend on.
+    fn format(&self) -> FormatContext {
+        FormatContext::default()
+    }
 }
 
 /// What planning took.

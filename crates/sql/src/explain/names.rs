@@ -4,18 +4,33 @@ use std::sync::Arc;
 
 use hashbrown::HashMap;
 use ochre_expr::{ColumnNames, Expr};
+use ochre_types::{FormatContext, SqlType, typmod};
 
+use super::CatalogNames;
+use super::describe::takes_filter;
 use crate::physical::{
-    AggregateCall, JoinType, OutputColumn, PhysicalPlan, PlanNode, PlannedStatement, ProjectItem, ScanColumn,
-    ScanSource, WindowCall,
+    AggregateCall, AggregateStage, FilterPlan, ItemNames, JoinType, OutputColumn, PhysicalPlan, PlanNode,
+    PlannedStatement, ProjectItem, ScanColumn, ScanSource, WindowCall,
 };
 
 /// Names within one frame of a plan.
 pub(super) struct Names<'a> {
+    catalog: &'a dyn CatalogNames,
     plan: &'a PlannedStatement,
     slots: &'a [Option<String>],
     windows: &'a Windows,
     qualify: bool,
+}
+
+/// Where the value of a column comes from.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Made {
+    /// It is a table's column, or that of another item of FROM.
+    Given,
+    /// The operator computes it.
+    Here,
+    /// An operator below has computed it.
+    Below,
 }
 
 /// The names of windows by the addresses of their nodes, which stay while a plan is printed.
@@ -28,6 +43,7 @@ pub(super) fn window_name(windows: &Windows, plan: &PhysicalPlan) -> String {
 
 /// Answers the printer of expressions.
 struct Resolver<'n> {
+    catalog: &'n dyn CatalogNames,
     column: &'n dyn Fn(usize) -> String,
     plan: &'n PlannedStatement,
     slots: &'n [Option<String>],
@@ -36,6 +52,18 @@ struct Resolver<'n> {
 impl ColumnNames for Resolver<'_> {
     fn column(&self, index: usize) -> String {
         (self.column)(index)
+    }
+
+    fn type_name(&self, ty: SqlType) -> String {
+        self.catalog.user_type(ty.oid).unwrap_or_else(|| typmod::format_type(ty.oid, ty.typmod))
+    }
+
+    fn field(&self, record: SqlType, index: usize) -> Option<String> {
+        self.catalog.field(record, index)
+    }
+
+    fn format(&self) -> FormatContext {
+        self.catalog.format()
     }
 
     fn subplan(&self, plan: usize) -> (String, bool) {
@@ -53,16 +81,17 @@ impl ColumnNames for Resolver<'_> {
 
 impl<'a> Names<'a> {
     pub fn new(
+        catalog: &'a dyn CatalogNames,
         plan: &'a PlannedStatement,
         slots: &'a [Option<String>],
         windows: &'a Windows,
         qualify: bool,
     ) -> Names<'a> {
-        Names { plan, slots, windows, qualify }
+        Names { catalog, plan, slots, windows, qualify }
     }
 
     fn print(&self, expr: &Expr, column: &dyn Fn(usize) -> String) -> String {
-        expr.to_sql(&Resolver { column, plan: self.plan, slots: self.slots })
+        expr.to_sql(&Resolver { catalog: self.catalog, column, plan: self.plan, slots: self.slots })
     }
 
     /// An expression over the columns of inputs side by side.
@@ -114,7 +143,7 @@ impl<'a> Names<'a> {
         filter.map(|filter| self.named_text(filter, &columns()))
     }
 
-    /// An expression over a node's own output.
+    /// An expression over a node's own output, of the node itself or one that is shown as one with it.
     pub fn output_text(&self, expr: &Expr, plan: &PhysicalPlan) -> String {
         self.print(expr, &|index| self.output(plan, index))
     }
@@ -134,61 +163,95 @@ impl<'a> Names<'a> {
         }
     }
 
+    /// The predicate of a filter that is shown as the scan of a sub-query.
+    pub fn subquery_text(&self, filter: &FilterPlan) -> String {
+        self.print(&filter.predicate, &|index| match self.item_column(filter.subquery.as_ref(), index) {
+            Some(name) => name,
+            None => self.column(&filter.input, index),
+        })
+    }
+
+    fn item_column(&self, item: Option<&ItemNames>, index: usize) -> Option<String> {
+        let item = item?;
+        let name = item.columns.get(index)?.as_ref()?;
+        Some(self.qualified(&item.alias, name))
+    }
+
     /// A column of an input as the operator above mentions it: what is computed stands in parentheses.
     pub fn column(&self, plan: &PhysicalPlan, index: usize) -> String {
-        let (text, computed) = self.describe(plan, index);
-        if computed && !text.starts_with('(') { format!("({text})") } else { text }
+        match self.describe(plan, index) {
+            (text, Made::Given) => text,
+            (text, _) => format!("({text})"),
+        }
     }
 
-    /// A column of a node's own output.
+    /// A column of a node's own output: what was computed below stands in parentheses.
     pub fn output(&self, plan: &PhysicalPlan, index: usize) -> String {
-        self.describe(plan, index).0
+        match self.describe(plan, index) {
+            (text, Made::Below) => format!("({text})"),
+            (text, _) => text,
+        }
     }
 
-    /// The text, and whether it is more than a column's name.
-    fn describe(&self, plan: &PhysicalPlan, index: usize) -> (String, bool) {
+    /// A column of an operator below.
+    fn below(&self, plan: &PhysicalPlan, index: usize) -> (String, Made) {
+        match self.describe(plan, index) {
+            (text, Made::Here) => (text, Made::Below),
+            other => other,
+        }
+    }
+
+    /// The text, and where the value comes from.
+    fn describe(&self, plan: &PhysicalPlan, index: usize) -> (String, Made) {
         let fallback =
-            || (plan.columns.get(index).map_or_else(|| format!("#{index}"), |c| quote(&c.name)), false);
-        let computed = |expr: &Expr, inputs: &[&Arc<PhysicalPlan>]| match expr {
-            Expr::Column { index, .. } => {
-                let mut index = *index;
-                for input in inputs {
-                    if index < input.columns.len() {
-                        return self.describe(input, index);
-                    }
-                    index -= input.columns.len();
-                }
-                fallback()
-            }
-            other => (self.text(other, inputs), true),
+            || (plan.columns.get(index).map_or_else(|| format!("#{index}"), |c| quote(&c.name)), Made::Given);
+        let computed = |expr: &Expr, input: &Arc<PhysicalPlan>| match expr {
+            Expr::Column { index, .. } => self.below(input, *index),
+            other => (self.text(other, &[input]), Made::Here),
         };
         match &plan.node {
             PlanNode::Result(result) => match result.exprs.get(index) {
-                Some(expr) => (self.text(expr, &[]), true),
+                Some(expr) => (self.text(expr, &[]), Made::Here),
                 None => fallback(),
             },
             PlanNode::Values(values) => {
-                (self.qualified(&values.alias, &format!("column{}", index + 1)), false)
+                (self.qualified(&values.alias, &format!("column{}", index + 1)), Made::Given)
             }
-            PlanNode::SeqScan(scan) => (self.scan_column(&scan.source, scan.source.fetch[index]), false),
-            PlanNode::IndexScan(scan) => (self.scan_column(&scan.source, scan.source.fetch[index]), false),
-            PlanNode::BitmapScan(scan) => (self.scan_column(&scan.source, scan.source.fetch[index]), false),
-            PlanNode::TidScan(scan) => (self.scan_column(&scan.source, scan.source.fetch[index]), false),
+            PlanNode::SeqScan(scan) => {
+                (self.scan_column(&scan.source, scan.source.fetch[index]), Made::Given)
+            }
+            PlanNode::IndexScan(scan) => {
+                (self.scan_column(&scan.source, scan.source.fetch[index]), Made::Given)
+            }
+            PlanNode::BitmapScan(scan) => {
+                (self.scan_column(&scan.source, scan.source.fetch[index]), Made::Given)
+            }
+            PlanNode::TidScan(scan) => {
+                (self.scan_column(&scan.source, scan.source.fetch[index]), Made::Given)
+            }
             PlanNode::MinMaxIndex(node) => {
-                (self.scan_column(&node.scan.source, node.scan.source.fetch[index]), false)
+                (self.scan_column(&node.scan.source, node.scan.source.fetch[index]), Made::Given)
             }
-            PlanNode::FunctionScan(scan) => (self.qualified(&scan.alias, &plan.columns[index].name), false),
+            PlanNode::FunctionScan(scan) => {
+                (self.qualified(&scan.alias, &plan.columns[index].name), Made::Given)
+            }
             PlanNode::CteScan(scan) => {
                 let column = &self.plan.ctes[scan.cte].plan.columns[scan.columns[index]];
-                (self.qualified(&scan.alias, &column.name), false)
+                (self.qualified(&scan.alias, &column.name), Made::Given)
             }
-            PlanNode::WorkTableScan(scan) => (self.qualified(&scan.alias, &plan.columns[index].name), false),
-            PlanNode::Project(project) => computed(&project.exprs[index], &[&project.input]),
+            PlanNode::WorkTableScan(scan) => {
+                (self.qualified(&scan.alias, &plan.columns[index].name), Made::Given)
+            }
+            // It is shown as one with its input.
+            PlanNode::Project(project) => match &project.exprs[index] {
+                Expr::Column { index, .. } => self.describe(&project.input, *index),
+                other => (self.output_text(other, &project.input), Made::Here),
+            },
             PlanNode::ProjectSet(node) => match &node.items[index] {
-                ProjectItem::Scalar(expr) => computed(expr, &[&node.input]),
+                ProjectItem::Scalar(expr) => computed(expr, &node.input),
                 ProjectItem::Set { function, args, .. } => {
                     let texts: Vec<String> = args.iter().map(|arg| self.text(arg, &[&node.input])).collect();
-                    (format!("{}({})", function.name, texts.join(", ")), true)
+                    (format!("{}({})", function.name, texts.join(", ")), Made::Here)
                 }
             },
             PlanNode::NestedLoop(join)
@@ -200,7 +263,7 @@ impl<'a> Names<'a> {
             PlanNode::HashJoin(join) => {
                 let position = join.output.get(index).copied().unwrap_or(index);
                 match join.join {
-                    JoinType::RightSemi | JoinType::RightAnti => self.describe(&join.inner, position),
+                    JoinType::RightSemi | JoinType::RightAnti => self.below(&join.inner, position),
                     JoinType::Mark if position == join.outer.columns.len() => fallback(),
                     _ => self.joined(&join.outer, &join.inner, position, fallback),
                 }
@@ -208,38 +271,45 @@ impl<'a> Names<'a> {
             PlanNode::MergeJoin(join) => self.joined(&join.outer, &join.inner, index, fallback),
             PlanNode::Aggregate(aggregate) => {
                 if let Some(key) = aggregate.keys.get(index) {
-                    return computed(key, &[aggregate.source()]);
+                    return computed(key, aggregate.source());
                 }
                 match aggregate.aggregates.get(index - aggregate.keys.len()) {
-                    Some(call) => (self.aggregate(call, aggregate.source()), true),
-                    None => ("GROUPING".to_owned(), true),
+                    Some(call) => {
+                        let text = self.aggregate(call, aggregate.source());
+                        let partial = aggregate.stage == AggregateStage::Partial;
+                        (if partial { format!("PARTIAL {text}") } else { text }, Made::Here)
+                    }
+                    None => ("GROUPING".to_owned(), Made::Here),
                 }
             }
             PlanNode::Window(window) => {
                 if index < window.input.columns.len() {
-                    return self.describe(&window.input, index);
+                    return self.below(&window.input, index);
                 }
-                match &window.calls[index - window.input.columns.len()] {
+                let name = window_name(self.windows, plan);
+                let call = match &window.calls[index - window.input.columns.len()] {
                     WindowCall::Function { function, args, .. } => {
                         let texts: Vec<String> =
                             args.iter().map(|arg| self.text(arg, &[&window.input])).collect();
-                        let name = window_name(self.windows, plan);
-                        (format!("{}({}) OVER {name}", function.name, texts.join(", ")), true)
+                        format!("{}({})", function.name, texts.join(", "))
                     }
-                    WindowCall::Aggregate(call) => {
-                        let name = window_name(self.windows, plan);
-                        (format!("{} OVER {name}", self.aggregate(call, &window.input)), true)
-                    }
-                }
+                    WindowCall::Aggregate(call) => self.aggregate(call, &window.input),
+                };
+                (format!("{call} OVER {name}"), Made::Here)
             }
-            PlanNode::SetOp(node) => self.describe(&node.left, index),
-            PlanNode::Append(node) => match node.inputs.first() {
-                Some(first) => self.describe(first, index),
-                None => fallback(),
+            PlanNode::SetOp(node) => self.below(&node.left, index),
+            PlanNode::Append(node) => match (self.item_column(node.parent.as_ref(), index), &*node.inputs) {
+                (Some(name), _) => (name, Made::Given),
+                (None, [first, ..]) => self.below(first, index),
+                (None, []) => fallback(),
             },
-            PlanNode::RecursiveUnion(node) => self.describe(&node.initial, index),
-            PlanNode::Filter(_)
-            | PlanNode::Gate(_)
+            PlanNode::RecursiveUnion(node) => self.below(&node.initial, index),
+            PlanNode::Filter(filter) if takes_filter(&filter.input) => self.describe(&filter.input, index),
+            PlanNode::Filter(filter) => match self.item_column(filter.subquery.as_ref(), index) {
+                Some(name) => (name, Made::Given),
+                None => self.below(&filter.input, index),
+            },
+            PlanNode::Gate(_)
             | PlanNode::Materialize(_)
             | PlanNode::Memoize(_)
             | PlanNode::Gather(_)
@@ -248,7 +318,7 @@ impl<'a> Names<'a> {
             | PlanNode::Distinct(_)
             | PlanNode::Unique(_)
             | PlanNode::LockRows(_) => match plan.children().first() {
-                Some(input) => self.describe(input, index),
+                Some(input) => self.below(input, index),
                 None => fallback(),
             },
             PlanNode::Insert(_)
@@ -264,12 +334,12 @@ impl<'a> Names<'a> {
         outer: &PhysicalPlan,
         inner: &PhysicalPlan,
         index: usize,
-        fallback: impl Fn() -> (String, bool),
-    ) -> (String, bool) {
+        fallback: impl Fn() -> (String, Made),
+    ) -> (String, Made) {
         if index < outer.columns.len() {
-            self.describe(outer, index)
+            self.below(outer, index)
         } else if index - outer.columns.len() < inner.columns.len() {
-            self.describe(inner, index - outer.columns.len())
+            self.below(inner, index - outer.columns.len())
         } else {
             fallback()
         }

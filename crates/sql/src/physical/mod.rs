@@ -49,9 +49,9 @@ pub use modify::{
 };
 pub use relational::{
     AggregateCall, AggregatePlan, AggregateStage, AggregateStrategy, AppendPlan, CteScanPlan, DistinctPlan,
-    FilterPlan, FrameBound, FrameExclusion, FrameMode, GatePlan, GatherPlan, HashJoinPlan, JoinType,
-    LimitPlan, LockRowsPlan, MarkedRelation, MarkedSet, MaterializePlan, MemoizePlan, MergeJoinPlan,
-    NestedLoopJoin, ProjectItem, ProjectPlan, ProjectSetPlan, RecursiveUnionPlan, ResultPlan,
+    FilterPlan, FrameBound, FrameExclusion, FrameMode, GatePlan, GatherPlan, HashJoinPlan, ItemNames,
+    JoinType, LimitPlan, LockRowsPlan, MarkedRelation, MarkedSet, MaterializePlan, MemoizePlan,
+    MergeJoinPlan, NestedLoopJoin, ProjectItem, ProjectPlan, ProjectSetPlan, RecursiveUnionPlan, ResultPlan,
     RowLockStrength, RowLockWait, SetOpKind, SetOpPlan, SetOpStrategy, SlotAssignment, SortKey, SortPlan,
     UniquePlan, ValuesPlan, WindowCall, WindowFrame, WindowPlan, WorkTableScanPlan,
 };

@@ -26,6 +26,15 @@ pub struct ValuesPlan {
     pub alias: Arc<str>,
 }
 
+/// What an item of FROM and its columns are called, for EXPLAIN.
+#[derive(Debug, Clone)]
+pub struct ItemNames {
+    /// Its name in the query.
+    pub alias: Arc<str>,
+    /// Names for an operator's columns, as far as they are the item's.
+    pub columns: Vec<Option<Arc<str>>>,
+}
+
 /// Rows that satisfy a predicate.
 #[derive(Debug, Clone)]
 pub struct FilterPlan {
@@ -33,6 +42,8 @@ pub struct FilterPlan {
     pub input: Arc<PhysicalPlan>,
     /// The predicate over the input.
     pub predicate: Expr,
+    /// The sub-query whose columns the predicate reads.
+    pub subquery: Option<ItemNames>,
 }
 
 /// The rows of the input, if a condition that reads no row of it is true ("One-Time Filter"): it is asked once before the
@@ -507,6 +518,8 @@ pub struct AppendPlan {
     /// The inputs all come in this order, and their rows are merged into it (Merge Append). The keys read the columns of an
     /// input.
     pub merge: Option<Vec<SortKey>>,
+    /// The table whose set of relations the inputs are.
+    pub parent: Option<ItemNames>,
 }
 
 /// The rows of a `WITH` entry.

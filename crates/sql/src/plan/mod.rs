@@ -35,7 +35,8 @@ use ochre_parser::ast;
 use crate::bind::{Binder, ParamTypes};
 use crate::idset::IdSet;
 use crate::logical::{
-    ColumnId, ColumnInfo, Logical, LogicalBody, LogicalCte, LogicalStatement, Query, Subquery, TableUse,
+    ColumnId, ColumnInfo, FromName, Logical, LogicalBody, LogicalCte, LogicalStatement, Query, Subquery,
+    TableUse,
 };
 use crate::optimize;
 use crate::physical::{
@@ -147,6 +148,7 @@ impl<'a> Planner<'a> {
             columns,
             tables,
             subqueries,
+            from_names,
             ctes,
             work_tables,
             relations,
@@ -160,6 +162,7 @@ impl<'a> Planner<'a> {
             columns,
             tables,
             subqueries,
+            from_names,
             ctes,
             subplan_numbers: Vec::new(),
             cte_numbers: Vec::new(),
@@ -174,7 +177,8 @@ impl<'a> Planner<'a> {
             scanned: Vec::new(),
         };
         if command == CommandKind::Select {
-            name_apart(&mut builder.tables);
+            let tables = builder.tables.iter_mut().map(|table| &mut table.alias);
+            name_apart(tables.chain(builder.from_names.iter_mut().map(|name| &mut name.alias)));
         }
         builder.subplan_numbers = vec![None; builder.subqueries.len()];
         builder.cte_numbers = vec![None; builder.ctes.len()];
@@ -231,17 +235,17 @@ impl<'a> Planner<'a> {
     }
 }
 
-/// Gives tables that are used under the same name names of their own, for EXPLAIN: `t`, `t_1`, `t_2`.
-fn name_apart(tables: &mut [TableUse]) {
+/// Gives items of FROM that have the same name names of their own, for EXPLAIN: `t`, `t_1`, `t_2`.
+fn name_apart<'a>(aliases: impl Iterator<Item = &'a mut Arc<str>>) {
     let mut known: hashbrown::HashSet<Arc<str>> = hashbrown::HashSet::new();
-    for table in tables {
+    for alias in aliases {
         let mut number = 0;
-        let mut name = Arc::clone(&table.alias);
+        let mut name = Arc::clone(alias);
         while !known.insert(Arc::clone(&name)) {
             number += 1;
-            name = format!("{}_{number}", table.alias).into();
+            name = format!("{alias}_{number}").into();
         }
-        table.alias = name;
+        *alias = name;
     }
 }
 
@@ -312,6 +316,7 @@ pub(crate) struct PlanBuilder<'a> {
     columns: Vec<ColumnInfo>,
     tables: Vec<TableUse>,
     subqueries: Vec<Subquery>,
+    from_names: Vec<FromName>,
     ctes: Vec<LogicalCte>,
     /// Logical subquery to its number in the plan and the ids that are its arguments.
     subplan_numbers: Vec<Option<(usize, Vec<ColumnId>)>>,

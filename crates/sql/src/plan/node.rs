@@ -15,10 +15,10 @@ use crate::logical::{
 };
 use crate::physical::{
     AggregateCall, AggregatePlan, AggregateStage, AggregateStrategy, AppendPlan, CteScanPlan, DistinctPlan,
-    Estimate, FilterPlan, FrameBound, FunctionInScan, FunctionScanPlan, GatePlan, LimitPlan, LockRowsPlan,
-    MarkedRelation, PhysicalPlan, PlanNode, ProjectItem, ProjectPlan, ProjectSetPlan, RecursiveUnionPlan,
-    ResultPlan, RowLockStrength, RowRecheck, SetOpPlan, SetOpStrategy, SortKey, SortPlan, UniquePlan,
-    ValuesPlan, WindowCall, WindowFrame, WindowPlan, WorkTableScanPlan,
+    Estimate, FilterPlan, FrameBound, FunctionInScan, FunctionScanPlan, GatePlan, ItemNames, LimitPlan,
+    LockRowsPlan, MarkedRelation, PhysicalPlan, PlanNode, ProjectItem, ProjectPlan, ProjectSetPlan,
+    RecursiveUnionPlan, ResultPlan, RowLockStrength, RowRecheck, SetOpPlan, SetOpStrategy, SortKey, SortPlan,
+    UniquePlan, ValuesPlan, WindowCall, WindowFrame, WindowPlan, WorkTableScanPlan,
 };
 use crate::walk::{each_of_aggregate, free_columns, has_effects};
 
@@ -365,12 +365,34 @@ impl PlanBuilder<'_> {
             ..input
         };
         let columns = node.plan.columns.clone();
+        let subquery = self.names_of_subquery(&node.ids, predicates);
         let plan = PhysicalPlan {
-            node: PlanNode::Filter(FilterPlan { input: Arc::new(node.plan), predicate }),
+            node: PlanNode::Filter(FilterPlan { input: Arc::new(node.plan), predicate, subquery }),
             columns,
             estimate,
         };
         Ok(Node { plan, ids: node.ids, order: node.order, unique: node.unique })
+    }
+
+    /// What the innermost sub-query in FROM that has all these columns that predicates read is called.
+    fn names_of_subquery(&self, ids: &[ColumnId], predicates: &[Expr]) -> Option<ItemNames> {
+        if self.from_names.is_empty() {
+            return None;
+        }
+        let mut read = IdSet::default();
+        for predicate in predicates {
+            crate::walk::mentioned(predicate, self.parts(), &mut read);
+        }
+        let read: Vec<ColumnId> = ids.iter().copied().filter(|id| read.contains(*id)).collect();
+        let called = |columns: &[(ColumnId, Arc<str>)], id: ColumnId| {
+            columns.iter().find(|(column, _)| *column == id).map(|(_, name)| Arc::clone(name))
+        };
+        let found = self
+            .from_names
+            .iter()
+            .find(|name| read.iter().all(|id| name.columns.iter().any(|(column, _)| column == id)))?;
+        let columns = ids.iter().map(|id| called(&found.columns, *id)).collect();
+        Some(ItemNames { alias: Arc::clone(&found.alias), columns })
     }
 
     fn plan_project(
@@ -1149,7 +1171,8 @@ impl PlanBuilder<'_> {
         }
         estimate.total_cost += estimate.rows * self.settings().cpu_tuple_cost * 0.5;
         let columns = self.output_columns(&ids);
-        let node = PlanNode::Append(AppendPlan { inputs: plans, guards: Vec::new(), merge: None });
+        let node =
+            PlanNode::Append(AppendPlan { inputs: plans, guards: Vec::new(), merge: None, parent: None });
         let plan = PhysicalPlan { node, columns, estimate };
         let node = Node { plan, ids, order: Vec::new(), unique: Vec::new() };
         let parts: Vec<(&Logical, Vec<ColumnId>)> =
@@ -1220,7 +1243,11 @@ impl PlanBuilder<'_> {
         });
         let merge = (!follow).then(|| keys.collect());
         let inputs = plans.into_iter().map(Arc::new).collect();
-        let append = PlanNode::Append(AppendPlan { inputs, guards: guards.to_vec(), merge });
+        let parent = match &node.plan.node {
+            PlanNode::Append(plain) => plain.parent.clone(),
+            _ => None,
+        };
+        let append = PlanNode::Append(AppendPlan { inputs, guards: guards.to_vec(), merge, parent });
         let plan = PhysicalPlan { node: append, columns: node.plan.columns.clone(), estimate };
         Ok(Node { plan, order: wanted.order.clone(), ..node })
     }

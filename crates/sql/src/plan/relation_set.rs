@@ -16,8 +16,8 @@ use crate::logical::{ColumnId, Logical, Modify, SetInputs, TableId, TableUse, Ta
 use crate::partition::{Bound, Detaching, Division, routes};
 use crate::physical::{
     AppendPlan, Assignment, CommandKind, ConflictAction, DeletePlan, Estimate, InsertPlan, InsertRouting,
-    LeafInsert, LeavingRows, MarkedSet, ModifySetPart, ModifySetPlan, PartPlan, PhysicalPlan, PlanNode,
-    RowRecheck, ScanColumn, TargetTable, UpdatePlan,
+    ItemNames, LeafInsert, LeavingRows, MarkedSet, ModifySetPart, ModifySetPlan, PartPlan, PhysicalPlan,
+    PlanNode, RowRecheck, ScanColumn, TargetTable, UpdatePlan,
 };
 
 /// The table that an input of a set reads.
@@ -99,7 +99,8 @@ impl PlanBuilder<'_> {
         if guards.iter().all(Option::is_none) {
             guards.clear();
         }
-        let append = AppendPlan { inputs: plans, guards: guards.clone(), merge: None };
+        let parent = Some(self.names_of_table(set, &ids));
+        let append = AppendPlan { inputs: plans, guards: guards.clone(), merge: None, parent };
         let plan = PhysicalPlan { node: PlanNode::Append(append), columns, estimate };
         let node = Node { plan, ids, order: Vec::new(), unique: Vec::new() };
         match self.in_order_of_bounds(set, &parts, &node.ids, inputs, wanted) {
@@ -112,6 +113,17 @@ impl PlanBuilder<'_> {
             }
             None => self.or_in_order(node, &parts, &guards, false, wanted),
         }
+    }
+
+    /// What a table and these columns, as far as they are its own, are called.
+    fn names_of_table(&self, table: TableId, ids: &[ColumnId]) -> ItemNames {
+        let TableUse { table, alias, columns: used, .. } = &self.tables[table];
+        let name = |id: &ColumnId| match used.iter().find(|(_, known)| known == id)?.0 {
+            ScanColumn::Table(position) => Some(Arc::clone(&table.columns[position].name)),
+            ScanColumn::WholeRow => None,
+            system => Some(Arc::from(crate::bind::system_column_type(system).0)),
+        };
+        ItemNames { alias: Arc::clone(alias), columns: ids.iter().map(name).collect() }
     }
 
     /// Whether the inputs, one after the other, give an order that begins with a key of partitions by range: all rows of a

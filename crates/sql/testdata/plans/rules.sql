@@ -108,7 +108,6 @@ Rules: prune_projections
 SELECT id FROM (SELECT id, name FROM emp UNION ALL SELECT id, upper(name) FROM dept) s; -- rules -- verbose
 ----
 Append
-  Output: emp.id
   ->  Seq Scan on emp
         Output: emp.id
   ->  Seq Scan on dept
@@ -121,7 +120,6 @@ HashAggregate
   Output: emp.id
   Group Key: emp.id, emp.name
   ->  Append
-        Output: emp.id, emp.name
         ->  Seq Scan on emp
               Output: emp.id, emp.name
         ->  Seq Scan on dept
@@ -231,20 +229,20 @@ Rules: push_down_predicates
 
 SELECT * FROM (SELECT id, dept, rank() OVER (ORDER BY dept) FROM emp) s WHERE dept = 3; -- rules
 ----
-Subquery Scan on unnamed_subquery
-  Filter: (dept = 3)
+Subquery Scan on s
+  Filter: (s.dept = 3)
   ->  WindowAgg
-        Window: w1 AS (ORDER BY dept)
+        Window: w1 AS (ORDER BY emp.dept)
         ->  Index Scan using emp_dept_idx on emp
 Rules: push_down_predicates
 
 SELECT * FROM (SELECT DISTINCT ON (dept) dept, name FROM emp ORDER BY dept, salary) s WHERE dept = 3 AND name > 'a'; -- rules
 ----
-Subquery Scan on unnamed_subquery
-  Filter: (name > 'a'::text)
+Subquery Scan on s
+  Filter: (s.name > 'a'::text)
   ->  Unique
         ->  Sort
-              Sort Key: dept, salary
+              Sort Key: emp.dept, emp.salary
               ->  Index Scan using emp_dept_idx on emp
                     Index Cond: (dept = 3)
 Rules: push_down_predicates
@@ -260,8 +258,8 @@ Rules: push_down_predicates
 
 SELECT * FROM (SELECT salary FROM emp EXCEPT SELECT total FROM orders) s WHERE salary > 3; -- rules
 ----
-Subquery Scan on unnamed_subquery
-  Filter: (emp.salary > '3'::numeric)
+Subquery Scan on s
+  Filter: (s.salary > '3'::numeric)
   ->  HashSetOp Except
         ->  Seq Scan on emp
         ->  Seq Scan on orders
@@ -269,8 +267,8 @@ Rules: fold_constants
 
 SELECT * FROM (SELECT id, generate_series(1, dept) AS g FROM emp) s WHERE id = 3 AND g = 2; -- rules
 ----
-Subquery Scan on unnamed_subquery
-  Filter: ((generate_series(1, dept)) = 2)
+Subquery Scan on s
+  Filter: (s.g = 2)
   ->  ProjectSet
         ->  Index Scan using emp_pkey on emp
               Index Cond: (id = 3)
@@ -364,82 +362,82 @@ Rules: fold_constants
 
 SELECT * FROM (SELECT id, row_number() OVER (ORDER BY salary) AS n FROM emp) s WHERE n <= 5; -- rules
 ----
-Subquery Scan on unnamed_subquery
-  Filter: ((row_number() OVER w1) <= 5)
+Subquery Scan on s
+  Filter: (s.n <= 5)
   ->  WindowAgg
-        Window: w1 AS (ORDER BY salary)
+        Window: w1 AS (ORDER BY emp.salary)
         Run Condition: (row_number() OVER w1 <= 5)
         ->  Sort
-              Sort Key: salary
+              Sort Key: emp.salary
               ->  Seq Scan on emp
 Rules: push_down_predicates, window_run_conditions
 
 SELECT * FROM (SELECT id, rank() OVER (PARTITION BY dept ORDER BY salary) AS n FROM emp) s WHERE 5 = n; -- rules
 ----
-Subquery Scan on unnamed_subquery
-  Filter: (5 = (rank() OVER w1))
+Subquery Scan on s
+  Filter: (5 = s.n)
   ->  WindowAgg
-        Window: w1 AS (PARTITION BY dept ORDER BY salary)
+        Window: w1 AS (PARTITION BY emp.dept ORDER BY emp.salary)
         Run Condition: (5 >= rank() OVER w1)
         ->  Sort
-              Sort Key: dept, salary
+              Sort Key: emp.dept, emp.salary
               ->  Seq Scan on emp
 Rules: push_down_predicates, window_run_conditions
 
 SELECT * FROM (SELECT id, count(*) OVER (ORDER BY salary) AS n FROM emp) s WHERE n < $1; -- rules
 ----
-Subquery Scan on unnamed_subquery
-  Filter: ((count(*) OVER w1) < $1)
+Subquery Scan on s
+  Filter: (s.n < $1)
   ->  WindowAgg
-        Window: w1 AS (ORDER BY salary)
+        Window: w1 AS (ORDER BY emp.salary)
         Run Condition: (count(*) OVER w1 < $1)
         ->  Sort
-              Sort Key: salary
+              Sort Key: emp.salary
               ->  Seq Scan on emp
 Rules: push_down_predicates, window_run_conditions
 
 SELECT * FROM (SELECT id, count(*) OVER (ORDER BY salary ROWS BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING) AS n FROM emp) s WHERE n > 5; -- rules
 ----
-Subquery Scan on unnamed_subquery
-  Filter: ((count(*) OVER w1) > 5)
+Subquery Scan on s
+  Filter: (s.n > 5)
   ->  WindowAgg
-        Window: w1 AS (ORDER BY salary ROWS BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING)
+        Window: w1 AS (ORDER BY emp.salary ROWS BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING)
         Run Condition: (count(*) OVER w1 > 5)
         ->  Sort
-              Sort Key: salary
+              Sort Key: emp.salary
               ->  Seq Scan on emp
 Rules: push_down_predicates, window_run_conditions
 
 SELECT * FROM (SELECT id, row_number() OVER (ORDER BY salary) AS n FROM emp) s WHERE n > 5; -- rules
 ----
-Subquery Scan on unnamed_subquery
-  Filter: ((row_number() OVER w1) > 5)
+Subquery Scan on s
+  Filter: (s.n > 5)
   ->  WindowAgg
-        Window: w1 AS (ORDER BY salary)
+        Window: w1 AS (ORDER BY emp.salary)
         ->  Sort
-              Sort Key: salary
+              Sort Key: emp.salary
               ->  Seq Scan on emp
 Rules: push_down_predicates
 
 SELECT * FROM (SELECT id, dept, row_number() OVER (ORDER BY salary) AS n FROM emp) s WHERE n < dept; -- rules
 ----
-Subquery Scan on unnamed_subquery
-  Filter: ((row_number() OVER w1) < dept)
+Subquery Scan on s
+  Filter: (s.n < s.dept)
   ->  WindowAgg
-        Window: w1 AS (ORDER BY salary)
+        Window: w1 AS (ORDER BY emp.salary)
         ->  Sort
-              Sort Key: salary
+              Sort Key: emp.salary
               ->  Seq Scan on emp
 Rules: push_down_predicates
 
 SELECT * FROM (SELECT id, row_number() OVER (ORDER BY salary) AS n, sum(random()) OVER (ORDER BY salary) FROM emp) s WHERE n < 5; -- rules
 ----
-Subquery Scan on unnamed_subquery
-  Filter: ((row_number() OVER w1) < 5)
+Subquery Scan on s
+  Filter: (s.n < 5)
   ->  WindowAgg
-        Window: w1 AS (ORDER BY salary)
+        Window: w1 AS (ORDER BY emp.salary)
         ->  Sort
-              Sort Key: salary
+              Sort Key: emp.salary
               ->  Seq Scan on emp
 Rules: push_down_predicates
 
