@@ -474,6 +474,60 @@ Index Scan using emp_pkey on emp
                         Index Cond: (id IS NOT NULL)
 Rules: min_max_by_index
 
+SELECT max(id), min(id) FROM (SELECT id FROM emp UNION ALL SELECT id FROM customer WHERE city = 'x') s; -- rules
+----
+Result
+  InitPlan 1
+    ->  Limit
+          ->  Merge Append
+                Sort Key: emp.id DESC
+                ->  Index Only Scan Backward using emp_pkey on emp
+                      Index Cond: (id IS NOT NULL)
+                ->  Index Scan Backward using customer_pkey on customer
+                      Index Cond: (id IS NOT NULL)
+                      Filter: (city = 'x'::text)
+  InitPlan 2
+    ->  Limit
+          ->  Merge Append
+                Sort Key: emp.id
+                ->  Index Only Scan using emp_pkey on emp
+                      Index Cond: (id IS NOT NULL)
+                ->  Index Scan using customer_pkey on customer
+                      Index Cond: (id IS NOT NULL)
+                      Filter: (city = 'x'::text)
+Rules: min_max_by_index
+
+SELECT max(id) FROM (SELECT id FROM emp UNION ALL SELECT a FROM t) s; -- rules
+----
+Result
+  InitPlan 1
+    ->  Limit
+          ->  Merge Append
+                Sort Key: emp.id DESC
+                ->  Index Only Scan Backward using emp_pkey on emp
+                      Index Cond: (id IS NOT NULL)
+                ->  Sort
+                      Sort Key: t.a DESC
+                      ->  Seq Scan on t
+                            Filter: (a IS NOT NULL)
+Rules: min_max_by_index
+
+SELECT max(id), min(id) FROM (SELECT id FROM dept UNION ALL SELECT a FROM t) s; -- rules
+----
+Aggregate
+  ->  Append
+        ->  Seq Scan on dept
+        ->  Seq Scan on t
+Rules: none
+
+SELECT max(id) FROM (SELECT id FROM emp UNION ALL SELECT 7) s; -- rules
+----
+Aggregate
+  ->  Append
+        ->  Seq Scan on emp
+        ->  Result
+Rules: none
+
 # unnest_subqueries
 
 SELECT name FROM emp e WHERE id > ANY (SELECT d.id FROM dept d WHERE d.city = e.name); -- rules
