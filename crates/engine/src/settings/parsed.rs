@@ -105,6 +105,7 @@ impl Parsed {
                 enable_material: settings.flag("enable_material"),
                 enable_memoize: settings.flag("enable_memoize"),
                 enable_partition_pruning: settings.flag("enable_partition_pruning"),
+                enable_self_join_elimination: settings.flag("enable_self_join_elimination"),
                 seq_page_cost: settings.real("seq_page_cost"),
                 random_page_cost: settings.real("random_page_cost"),
                 cpu_tuple_cost: settings.real("cpu_tuple_cost"),

@@ -15,6 +15,7 @@ mod outer_join;
 mod prune_projections;
 mod pushdown;
 mod run_conditions;
+mod self_joins;
 mod semi_joins;
 mod sub_plans;
 mod transitive;
@@ -74,6 +75,7 @@ pub const RULES: &[Rule] = &[
     Rule { name: "anti_joins_from_outer", apply: anti_joins::apply },
     Rule { name: "prune_projections", apply: prune_projections::apply },
     Rule { name: "eliminate_joins", apply: eliminate_joins::apply },
+    Rule { name: "eliminate_self_joins", apply: self_joins::apply },
     Rule { name: "derive_equalities", apply: transitive::apply },
     Rule { name: "push_down_predicates", apply: pushdown::apply },
     Rule { name: "window_run_conditions", apply: run_conditions::apply },

@@ -117,7 +117,7 @@ fn equated(on: &[Expr], own: &IdSet) -> Vec<ColumnId> {
 }
 
 /// The column that an expression is, perhaps as text: values that are equal as text are equal.
-fn column_of(expr: &Expr) -> Option<ColumnId> {
+pub(super) fn column_of(expr: &Expr) -> Option<ColumnId> {
     match expr {
         Expr::Column { index, .. } => Some(*index),
         Expr::Cast { arg, kind: CastKind::Relabel, ty, .. }

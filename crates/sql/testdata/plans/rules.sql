@@ -528,6 +528,121 @@ Aggregate
         ->  Result
 Rules: none
 
+# eliminate_self_joins
+
+SELECT a.name, b.dept FROM emp a JOIN emp b ON a.id = b.id WHERE a.salary > 3 AND b.salary > 3; -- rules -- verbose
+----
+Seq Scan on emp b
+  Output: name, dept
+  Filter: (b.salary > '3'::numeric)
+Rules: fold_constants, eliminate_self_joins, push_down_predicates, find_contradictions
+
+SELECT a.id FROM dept a, dept b WHERE a.name = b.name AND b.city = 'x'; -- rules
+----
+Seq Scan on dept b
+  Filter: ((city = 'x'::text) AND (name IS NOT NULL))
+Rules: eliminate_self_joins, push_down_predicates
+
+SELECT a.name, c.city FROM emp a, emp b, dept c WHERE a.id = c.id AND b.id = c.id AND b.dept = 3; -- rules
+----
+Hash Join
+  Hash Cond: (c.id = b.id)
+  ->  Seq Scan on dept c
+  ->  Hash
+        ->  Index Scan using emp_dept_idx on emp b
+              Index Cond: (dept = 3)
+Rules: eliminate_self_joins, push_down_predicates
+
+SELECT a.name FROM emp a, emp b WHERE a.id = 5 AND b.id = 5; -- rules
+----
+Index Scan using emp_pkey on emp b
+  Index Cond: (id = 5)
+Rules: eliminate_self_joins
+
+SELECT a.name FROM emp a, emp b WHERE a.dept = b.dept; -- rules
+----
+Hash Join
+  Hash Cond: (a.dept = b.dept)
+  ->  Seq Scan on emp a
+  ->  Hash
+        ->  Seq Scan on emp b
+Rules: push_down_predicates
+
+SELECT a.name FROM emp a LEFT JOIN emp b ON a.id = b.id WHERE b.dept = 3; -- rules
+----
+Index Scan using emp_dept_idx on emp b
+  Index Cond: (dept = 3)
+Rules: simplify_outer_joins, eliminate_self_joins, push_down_predicates, find_contradictions
+
+SELECT a.name FROM emp a, emp b WHERE a.id = b.id FOR UPDATE; -- rules
+----
+LockRows
+  ->  Hash Join
+        Hash Cond: (a.id = b.id)
+        ->  Seq Scan on emp a
+        ->  Hash
+              ->  Seq Scan on emp b
+Rules: push_down_predicates
+
+SELECT a, b FROM emp a, emp b WHERE a.id = b.id; -- rules -- verbose
+----
+Seq Scan on emp b
+  Output: b.*, b.*
+Rules: eliminate_self_joins, find_contradictions
+
+SELECT a.id, b.id FROM emp a, emp b, LATERAL (SELECT b.id + 1 AS n) l WHERE a.id = b.id AND a.dept = l.n; -- rules
+----
+Nested Loop
+  Join Filter: (dept = (($0 + 1)))
+  ->  Seq Scan on emp b
+  ->  Result
+Rules: eliminate_self_joins, push_down_predicates, find_contradictions
+
+SELECT a.name, (SELECT city FROM dept WHERE dept.id = b.dept) FROM emp a, emp b WHERE a.id = b.id ORDER BY b.id LIMIT 3; -- rules
+----
+Limit
+  ->  Index Scan using emp_pkey on emp b
+        SubPlan 1
+          ->  Index Scan using dept_pkey on dept
+                Index Cond: (id = b.dept)
+Rules: eliminate_self_joins, find_contradictions
+
+SELECT v.n, w.up FROM (SELECT id AS i, name AS n FROM emp WHERE dept = 3) v JOIN (SELECT id AS j, upper(name) AS up FROM emp WHERE salary > 5) w ON v.i = w.j; -- rules -- verbose
+----
+Index Scan using emp_dept_idx on emp emp_1
+  Output: name, upper(name)
+  Index Cond: (emp_1.dept = 3)
+  Filter: (emp_1.salary > '5'::numeric)
+Rules: fold_constants, eliminate_self_joins, push_down_predicates, find_contradictions
+
+SELECT e.name, v.i FROM (SELECT id AS i, id + 1 AS n FROM emp) v, dept d, emp e WHERE e.id = v.i AND v.n = d.id; -- rules
+----
+Hash Join
+  Hash Cond: ((e.id + 1) = d.id)
+  ->  Seq Scan on emp e
+  ->  Hash
+        ->  Seq Scan on dept d
+Rules: eliminate_self_joins, push_down_predicates, find_contradictions
+
+SELECT v.i, v.r FROM (SELECT id AS i, random() AS r FROM emp) v JOIN emp e ON v.i = e.id; -- rules
+----
+Hash Join
+  Hash Cond: (emp.id = e.id)
+  ->  Seq Scan on emp
+  ->  Hash
+        ->  Seq Scan on emp e
+Rules: none
+
+UPDATE emp SET name = b.name FROM emp b WHERE emp.id = b.id; -- rules
+----
+Update on emp
+  ->  Hash Join
+        Hash Cond: (emp.id = b.id)
+        ->  Seq Scan on emp
+        ->  Hash
+              ->  Seq Scan on emp b
+Rules: push_down_predicates
+
 # unnest_subqueries
 
 SELECT name FROM emp e WHERE id > ANY (SELECT d.id FROM dept d WHERE d.city = e.name); -- rules
