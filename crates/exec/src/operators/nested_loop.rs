@@ -3,6 +3,7 @@
 //! # How
 //! Rows of the outer side are taken one by one. When the inner side depends on them, their values go to slots of the
 //! frame and the inner side is rescanned, typically an index lookup; otherwise it is rewound, typically a Materialize.
+//! A column's slot is one for all loops of a frame that read it, so a loop that goes on with a row writes its slots again.
 //! Each inner batch is joined with the outer row as constant columns, so the condition runs over the whole batch.
 //! Small results of many outer rows are gathered into full batches before they go up.
 
@@ -109,7 +110,8 @@ impl NestedLoop {
         }
     }
 
-    fn start_inner(&mut self, ctx: &ExecContext<'_>, columns: &[Arc<Column>], row: usize) -> Result<()> {
+    /// Tells the inner side what it reads of an outer row.
+    fn write_slots(&self, ctx: &ExecContext<'_>, columns: &[Arc<Column>], row: usize) -> Result<()> {
         for parameter in &self.parameters {
             let value = match &parameter.value {
                 Expr::Column { index, .. } => columns[*index].datum(row),
@@ -120,6 +122,11 @@ impl NestedLoop {
             };
             ctx.frame.set(parameter.slot, value);
         }
+        Ok(())
+    }
+
+    fn start_inner(&mut self, ctx: &ExecContext<'_>, columns: &[Arc<Column>], row: usize) -> Result<()> {
+        self.write_slots(ctx, columns, row)?;
         if !std::mem::replace(&mut self.inner_started, true) {
             return Ok(());
         }
@@ -215,6 +222,10 @@ impl NestedLoop {
 
 impl Operator for NestedLoop {
     fn next(&mut self, ctx: &ExecContext<'_>) -> Result<Option<Batch>> {
+        // A loop above may read the same column: it has written the slot for rows of before.
+        if let Some(current) = &self.current {
+            self.write_slots(ctx, &current.columns, current.row)?;
+        }
         while !self.ended {
             if self.current.is_none() && !self.next_outer(ctx)? {
                 self.ended = true;
