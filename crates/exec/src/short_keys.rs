@@ -17,8 +17,10 @@ const WORDS: usize = 4;
 /// The longest string that is short: the last byte of its two words tells how long it is.
 const SHORT_BYTES: usize = 15;
 const VALID: u64 = 1 << 56;
-/// Kinds of words by which few keys are told apart: a power of two. A table of more keys does without.
-const RECENT: usize = 32;
+/// A table of no more keys finds them among so many places, a power of two, by a hash that takes less.
+const FEW_KEYS: usize = 16;
+const FEW_PLACES: usize = 64;
+const EMPTY: u8 = u8::MAX;
 
 type Words = [u64; WORDS];
 
@@ -38,13 +40,12 @@ pub struct ShortKeys {
 }
 
 /// Distinct short keys, each with its group.
-#[derive(Default)]
 pub struct ShortTable {
     table: HashTable<u32>,
     keys: Vec<Words>,
     groups: Vec<u32>,
-    /// With few keys: for each of so many kinds of words a key of them. A look here takes less than one in the table.
-    recent: [u32; RECENT],
+    /// The first few keys' numbers by their places, [`EMPTY`] where there is none.
+    few: [u8; FEW_PLACES],
 }
 
 impl ShortLayout {
@@ -81,11 +82,20 @@ impl ShortLayout {
         keys.any_long = false;
         for (column, (at, order)) in columns.iter().zip(&self.columns) {
             let stride = column.stride();
-            let words = &mut keys.words;
+            // Without NULLs no row is asked whether it is one.
+            macro_rules! each_valid {
+                (|$row:ident| $body:block) => {
+                    if column.validity().is_none() {
+                        for $row in active.clone() $body
+                    } else {
+                        for $row in active.clone().filter(|row| column.is_valid(*row)) $body
+                    }
+                };
+            }
             macro_rules! integers {
                 ($vector:expr) => {
-                    each_valid(column, active.clone(), |row| {
-                        words[row][*at] = VALID | u64::from($vector[row * stride] as u32);
+                    each_valid!(|row| {
+                        keys.words[row][*at] = VALID | u64::from($vector[row * stride] as u32);
                     })
                 };
             }
@@ -95,37 +105,30 @@ impl ShortLayout {
                 ColumnValues::Int16(v) => integers!(v),
                 ColumnValues::Int32(v) => integers!(v),
                 ColumnValues::UInt32(v) => integers!(v),
-                ColumnValues::Int64(v) => each_valid(column, active.clone(), |row| {
-                    words[row][*at] = v[row * stride] as u64;
-                    words[row][*at + 1] = VALID;
+                ColumnValues::Int64(v) => each_valid!(|row| {
+                    keys.words[row][*at] = v[row * stride] as u64;
+                    keys.words[row][*at + 1] = VALID;
                 }),
                 ColumnValues::Bytes(v) => {
                     let (views, trims) = (v.views(), *order == ValueOrder::TrimBlanks);
-                    each_valid(column, active.clone(), |row| {
+                    each_valid!(|row| {
                         let view = views[row * stride];
-                        if let Some((low, high)) = view.inline_words()
-                            && !(trims && view.inline_ends_with(b' '))
-                        {
-                            words[row][*at] = low;
-                            words[row][*at + 1] = u64::from(high) | (view.len() as u64 + 1) << 56;
-                            return;
+                        let words = match view.inline_words() {
+                            Some((low, high)) if !(trims && view.inline_ends_with(b' ')) => {
+                                Some((low, u64::from(high) | (view.len() as u64 + 1) << 56))
+                            }
+                            _ => words_of(v.get(row * stride), trims),
+                        };
+                        match words {
+                            Some((low, high)) => {
+                                keys.words[row][*at] = low;
+                                keys.words[row][*at + 1] = high;
+                            }
+                            None => {
+                                keys.long[row] = true;
+                                keys.any_long = true;
+                            }
                         }
-                        let mut bytes = v.get(row * stride);
-                        if trims {
-                            let end = bytes.iter().rposition(|byte| *byte != b' ');
-                            bytes = &bytes[..end.map_or(0, |last| last + 1)];
-                        }
-                        if bytes.len() > SHORT_BYTES {
-                            keys.long[row] = true;
-                            keys.any_long = true;
-                            return;
-                        }
-                        let mut both = [0u8; 16];
-                        both[..bytes.len()].copy_from_slice(bytes);
-                        both[15] = bytes.len() as u8 + 1;
-                        let both = u128::from_le_bytes(both);
-                        words[row][*at] = both as u64;
-                        words[row][*at + 1] = (both >> 64) as u64;
                     });
                 }
                 other => unreachable!("{:?} is not short", other.physical()),
@@ -134,13 +137,21 @@ impl ShortLayout {
     }
 }
 
-/// Runs `f` on the active rows that are not NULL; where there is none, no row is asked for.
-#[inline]
-fn each_valid(column: &Column, active: impl Iterator<Item = usize>, f: impl FnMut(usize)) {
-    match column.validity() {
-        None => active.for_each(f),
-        Some(_) => active.filter(|row| column.is_valid(*row)).for_each(f),
+/// The words of a string, if it is short.
+#[inline(never)]
+fn words_of(mut bytes: &[u8], trims: bool) -> Option<(u64, u64)> {
+    if trims {
+        let end = bytes.iter().rposition(|byte| *byte != b' ');
+        bytes = &bytes[..end.map_or(0, |last| last + 1)];
     }
+    if bytes.len() > SHORT_BYTES {
+        return None;
+    }
+    let mut both = [0u8; 16];
+    both[..bytes.len()].copy_from_slice(bytes);
+    both[15] = bytes.len() as u8 + 1;
+    let both = u128::from_le_bytes(both);
+    Some((both as u64, (both >> 64) as u64))
 }
 
 impl ShortKeys {
@@ -163,11 +174,17 @@ fn hash(words: &Words) -> u64 {
     hash_word(first ^ words[2] ^ words[3].rotate_left(29))
 }
 
-/// The kind of a key's words.
+/// Where a key is looked for first while there are few.
 #[inline]
-fn kind_of(words: &Words) -> usize {
+fn first_place(words: &Words) -> usize {
     let mixed = words[0] ^ words[1].rotate_left(16) ^ words[2].rotate_left(32) ^ words[3].rotate_left(48);
-    (mixed.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> (64 - RECENT.ilog2())) as usize
+    (mixed.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> (64 - FEW_PLACES.ilog2())) as usize
+}
+
+impl Default for ShortTable {
+    fn default() -> ShortTable {
+        ShortTable { table: HashTable::new(), keys: Vec::new(), groups: Vec::new(), few: [EMPTY; FEW_PLACES] }
+    }
 }
 
 impl ShortTable {
@@ -175,20 +192,20 @@ impl ShortTable {
     #[inline]
     pub fn insert(&mut self, keys: &ShortKeys, row: usize, next: u32) -> (u32, bool) {
         let words = &keys.words[row];
-        if self.keys.len() > RECENT {
+        if self.keys.len() > FEW_KEYS {
             return self.look_up(words, next);
         }
-        let kind = kind_of(words);
-        let recent = self.recent[kind] as usize;
-        if self.keys.get(recent) == Some(words) {
-            return (self.groups[recent], false);
+        let mut place = first_place(words);
+        // There is always an empty place.
+        while self.few[place] != EMPTY {
+            let number = usize::from(self.few[place]);
+            if self.keys[number] == *words {
+                return (self.groups[number], false);
+            }
+            place = (place + 1) % FEW_PLACES;
         }
-        let found = self.look_up(words, next);
-        // Of two keys of one kind the first keeps the place.
-        if found.1 && self.keys.get(recent).is_none_or(|key| kind_of(key) != kind) {
-            self.recent[kind] = self.keys.len() as u32 - 1;
-        }
-        found
+        self.few[place] = self.keys.len() as u8;
+        self.look_up(words, next)
     }
 
     fn look_up(&mut self, words: &Words, next: u32) -> (u32, bool) {
@@ -269,5 +286,20 @@ mod tests {
             })
             .collect();
         assert_eq!(numbers, [0, 1, 2, 3, 4, 1, 0]);
+    }
+
+    #[test]
+    fn keys_stay_themselves_when_there_are_no_longer_few() {
+        let datums: Vec<Datum> = (0..100).map(|i| Datum::Int32(i % 50)).collect();
+        let column = [Arc::new(Column::from_datums(PhysicalType::Int32, &datums))];
+        let layout = ShortLayout::new([SqlType::INT4]).unwrap();
+        let mut keys = ShortKeys::default();
+        layout.encode(&column, datums.len(), 0..datums.len(), &mut keys);
+        let mut table = ShortTable::default();
+        for row in 0..datums.len() {
+            let expected = (row % 50) as u32;
+            assert_eq!(table.insert(&keys, row, expected), (expected, row < 50));
+            assert_eq!(table.insert(&keys, row, 99), (expected, false));
+        }
     }
 }

@@ -103,15 +103,6 @@ impl Iterator for ActiveRows<'_> {
             ActiveRows::Some(positions) => positions.size_hint(),
         }
     }
-
-    /// Looks once at which of the two it is, for loops over whole batches.
-    #[inline]
-    fn fold<B, F: FnMut(B, usize) -> B>(self, init: B, mut f: F) -> B {
-        match self {
-            ActiveRows::All(range) => range.fold(init, f),
-            ActiveRows::Some(positions) => positions.fold(init, |all, position| f(all, *position as usize)),
-        }
-    }
 }
 
 impl ExactSizeIterator for ActiveRows<'_> {}

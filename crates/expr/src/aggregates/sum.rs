@@ -302,26 +302,38 @@ impl Fold for Numerics {
         let (stride, validity) = (args[0].stride(), args[0].validity());
         // Values of the scale that the sum has are added up in registers.
         let (mut scale, mut narrow, mut count) = (state.scale, 0i128, 0i64);
-        rows.try_each(|row| {
-            let row = row * stride;
-            if validity.is_some_and(|validity| !validity.get(row)) {
-                return Ok(());
-            }
-            match values[row].narrow() {
-                Some((coefficient, own)) if own == scale => {
-                    narrow += i128::from(coefficient);
-                    count += 1;
-                    Ok(())
+        // Written out for both forms of rows: the loops are small, and a call for each row would be most of their time.
+        macro_rules! add {
+            ($position:expr) => {
+                let row = $position * stride;
+                if validity.is_none_or(|validity| validity.get(row)) {
+                    match values[row].narrow() {
+                        Some((coefficient, own)) if own == scale => {
+                            narrow += i128::from(coefficient);
+                            count += 1;
+                        }
+                        _ => {
+                            state.add_narrow(std::mem::take(&mut narrow), std::mem::take(&mut count));
+                            state.count += 1;
+                            state.add_slowly(&values[row])?;
+                            scale = state.scale;
+                        }
+                    }
                 }
-                _ => {
-                    state.add_narrow(std::mem::take(&mut narrow), std::mem::take(&mut count));
-                    state.count += 1;
-                    state.add_slowly(&values[row])?;
-                    scale = state.scale;
-                    Ok(())
+            };
+        }
+        match rows {
+            Rows::All(rows) => {
+                for row in 0..rows {
+                    add!(row);
                 }
             }
-        })?;
+            Rows::Some(positions) => {
+                for position in positions {
+                    add!(usize::from(*position));
+                }
+            }
+        }
         state.add_narrow(narrow, count);
         Ok(0)
     }
