@@ -932,12 +932,9 @@ impl Binder<'_> {
                     return Err(self.at(error, *pos));
                 }
                 ast::Indirection::Index(_) | ast::Indirection::Slice(..) => {
-                    let is_subscript = |step: &ast::Indirection| {
-                        matches!(step, ast::Indirection::Index(_) | ast::Indirection::Slice(..))
-                    };
-                    let count = steps.iter().take_while(|step| is_subscript(step)).count();
-                    expr = self.bind_subscripts(expr, &steps[..count], scope, indirection.pos)?;
-                    steps = &steps[count..];
+                    let (subscripts, rest) = steps.split_at(super::parts::leading_subscripts(steps));
+                    expr = self.bind_subscripts(expr, subscripts, scope, indirection.pos)?;
+                    steps = rest;
                 }
             }
         }

@@ -830,10 +830,7 @@ impl Binder<'_> {
             "a column definition list is only allowed for functions returning \"record\""
         } else {
             let row = ochre_types::named_record_type(fields);
-            if ochre_types::record_fields(row).is_none() {
-                let error = Error::new(SqlState::PROGRAM_LIMIT_EXCEEDED, "too many different row types");
-                return Err(self.at(error, pos));
-            }
+            ochre_types::check_known(row).map_err(|error| self.at(error, pos))?;
             return Ok(row);
         };
         Err(self.at(Error::new(SqlState::SYNTAX_ERROR, message), pos))

@@ -174,10 +174,7 @@ impl Binder<'_> {
 
     /// How many subscripts lead `steps`, which are none where they begin with all fields.
     fn subscript_count(&self, steps: &[ast::Indirection], pos: Pos) -> Result<usize> {
-        let is_subscript = |step: &&ast::Indirection| {
-            matches!(step, ast::Indirection::Index(_) | ast::Indirection::Slice(..))
-        };
-        match steps.iter().take_while(is_subscript).count() {
+        match leading_subscripts(steps) {
             0 => Err(self.at(Error::unsupported("an assignment to all fields of a column"), pos)),
             count => Ok(count),
         }
@@ -296,4 +293,11 @@ impl Binder<'_> {
         }
         Ok((bounds, slice))
     }
+}
+
+/// How many subscripts lead `steps`.
+pub(super) fn leading_subscripts(steps: &[ast::Indirection]) -> usize {
+    let is_subscript =
+        |step: &&ast::Indirection| matches!(step, ast::Indirection::Index(_) | ast::Indirection::Slice(..));
+    steps.iter().take_while(is_subscript).count()
 }

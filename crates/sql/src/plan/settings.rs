@@ -45,8 +45,6 @@ pub struct PlannerSettings {
     pub parallel_leader_participates: bool,
     /// Whatever can run in parallel does, whatever it costs.
     pub force_parallel: bool,
-    /// Share of a cursor's rows that is expected to be fetched; 1 for everything else.
-    pub tuple_fraction: f64,
     /// The position of the snapshot that the plan will run under, if that is known and may be older than an index.
     pub snapshot: Option<Lsn>,
     /// Rules of [`crate::optimize::RULES`] that are switched off, by name.
@@ -89,7 +87,6 @@ impl Default for PlannerSettings {
             min_parallel_table_scan_pages: 1024.0,
             parallel_leader_participates: true,
             force_parallel: false,
-            tuple_fraction: 1.0,
             snapshot: None,
             disabled_rules: Vec::new(),
             trace_rules: false,

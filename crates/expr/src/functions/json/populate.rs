@@ -109,17 +109,24 @@ impl Place<'_> {
     }
 }
 
-fn text_of<'t>(
+/// The columns of the rows that a call makes, and its argument, which `buffer` keeps the text of.
+fn open<'t>(
+    call: &CallContext<'_, '_>,
+    base: Option<&Datum>,
     json: &'t Datum,
     binary: bool,
-    format: &FormatContext,
+    source: &str,
     buffer: &'t mut Vec<u8>,
-) -> Result<&'t str> {
-    if binary {
-        JsonRef::new(json.as_bytes().unwrap_or_default()).print(format, buffer)?;
-        return Ok(std::str::from_utf8(buffer).unwrap_or_default());
-    }
-    Ok(json.as_str().unwrap_or_default())
+) -> Result<(Columns, Raw<'t>)> {
+    let columns = Columns::of_result(call, base, source)?;
+    let text = if binary {
+        let json = JsonRef::new(json.as_bytes().unwrap_or_default());
+        json.print(call.eval.session.format(), buffer)?;
+        std::str::from_utf8(buffer).unwrap_or_default()
+    } else {
+        json.as_str().unwrap_or_default()
+    };
+    Ok((columns, Raw::new(text)))
 }
 
 /// The fields of a row that is there.
@@ -141,9 +148,8 @@ fn record(
         return Ok(base.cloned().unwrap_or(Datum::Null));
     }
     let format = call.eval.session.format();
-    let columns = Columns::of_result(call, base, source)?;
     let mut buffer = Vec::new();
-    let json = Raw::new(text_of(json, binary, format, &mut buffer)?);
+    let (columns, json) = open(call, base, json, binary, source, &mut buffer)?;
     match json.kind() {
         RawKind::Object => columns.row(json, fields(base), format),
         other => Err(no_object(other)),
@@ -167,9 +173,8 @@ fn records(
     if json.is_null() {
         return Ok(RowSet::new(result, Vec::new()));
     }
-    let columns = Columns::of_result(call, base, source)?;
     let mut buffer = Vec::new();
-    let json = Raw::new(text_of(json, binary, format, &mut buffer)?);
+    let (columns, json) = open(call, base, json, binary, source, &mut buffer)?;
     match json.kind() {
         RawKind::Array => {}
         _ if binary => return Err(invalid_parameter(format!("cannot call {source} on a non-array"))),
