@@ -2,23 +2,28 @@
 //!
 //! # Role
 //! [`Explanation`] gathers what the engine knows of a statement: its plan, what operators did, what planning took. One
-//! tree of labelled values is made of it ([`describe`], [`tree`]), which each form writes in its own way ([`render`]).
+//! tree of labelled values ([`tree`]) is made of it by [`describe`], with what operators are called ([`kind`]) and do
+//! ([`properties`]), which each form writes in its own way ([`render`]).
 //!
 //! # Differences
 //! Filters and projections are operators of their own here and properties of the operator below in PostgreSQL: they are
-//! shown as PostgreSQL shows them, with the estimates and counters of the uppermost. Rows that a scan
-//! leaves out because a hash join above has no such key, or because they come behind the first rows that a sort keeps, are
-//! `Rows Removed by Join Keys` and `Rows Removed by Sort Bound`, not among those that its filter removed. What partial
-//! aggregates leave in memory counts as rows of them and of the gather above. Pages that helping threads read are shown at the nodes
-//! that they run, not above the gather. `RULES` is an option of our own: the rules of the optimizer that changed the
-//! statement, in order.
+//! shown as PostgreSQL shows them, with the estimates and counters of the uppermost. Rows that a scan leaves out because a
+//! hash join above has no such key, or because they come behind the first rows that a sort keeps, are `Rows Removed by Join
+//! Keys` and `Rows Removed by Sort Bound`, not among those that its filter removed. What partial aggregates leave in memory
+//! counts as rows of them and of the gather above. Pages that helping threads read are shown at the nodes that they run, not
+//! above the gather. `RULES` is an option of our own: the rules of the optimizer that changed the statement, in order.
 
 mod actual;
+mod bitmap;
+mod conditions;
 mod describe;
+mod kind;
 mod names;
 mod options;
+mod properties;
 mod render;
 mod tree;
+mod usage;
 
 use ochre_base::{Oid, Usage};
 use ochre_types::{FormatContext, SqlType};
@@ -157,7 +162,7 @@ fn planning(entries: &mut Vec<Entry>, explanation: &Explanation<'_>) {
     let options = explanation.options;
     let mut group = Vec::new();
     if options.buffers {
-        describe::buffers(&mut group, explanation.planning.usage);
+        usage::buffers(&mut group, explanation.planning.usage);
     }
     if options.memory {
         let kilobytes = explanation.planning.memory_bytes.div_ceil(1024);
@@ -206,7 +211,7 @@ fn serialization(entries: &mut Vec<Entry>, explanation: &Explanation<'_>) {
     group.push(Entry::hidden_count("Output Volume", kilobytes));
     group.push(Entry::hidden("Format", format));
     if options.buffers {
-        describe::buffers(&mut group, report.usage);
+        usage::buffers(&mut group, report.usage);
     }
     entries.push(Entry::group("Serialization", group, Some(line)));
 }

@@ -357,7 +357,7 @@ impl<'a> Names<'a> {
         text.push_str(&args.join(", "));
         if !call.order_by.is_empty() {
             text.push_str(" ORDER BY ");
-            text.push_str(&super::describe::sort_text(self, &call.order_by, input));
+            text.push_str(&super::conditions::sort_text(self, &call.order_by, input));
         }
         text.push(')');
         if let Some(filter) = &call.filter {
