@@ -137,10 +137,28 @@ pub struct LogicalStatement {
     pub requirements: Vec<Requirement>,
     /// Namespaces that its text names.
     pub namespaces: Vec<Oid>,
-    /// Subqueries have become joins that need not be cheaper.
-    pub has_alternative: bool,
+    /// Subqueries that become joins which need not be cheaper.
+    pub alternatives: Alternatives,
     /// The tables whose row ids stand behind a cursor's query's columns.
     pub cursor_tables: Vec<Oid>,
+}
+
+/// Which rewrites that need not be cheaper are made: the planner makes plans with and without them.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Alternatives {
+    /// How many there could be so far.
+    pub met: u32,
+    /// Those that are left out, by their numbers in the order in which they are met.
+    pub refused: u64,
+}
+
+impl Alternatives {
+    /// Whether the next one is made.
+    pub fn accepts_next(&mut self) -> bool {
+        let number = self.met;
+        self.met += 1;
+        self.refused >> number.min(63) & 1 == 0
+    }
 }
 
 /// The two kinds of statements.

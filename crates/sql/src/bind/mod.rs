@@ -360,7 +360,7 @@ impl<'a> Binder<'a> {
             relations: self.relations,
             requirements: self.requirements,
             namespaces: self.namespaces.into_inner(),
-            has_alternative: false,
+            alternatives: Default::default(),
             cursor_tables: self.cursor_tables,
         })
     }

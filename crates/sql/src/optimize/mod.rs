@@ -3,11 +3,14 @@
 
 mod anti_joins;
 mod contradictions;
+mod correlated;
 mod eliminate_joins;
 mod fold;
 mod inline_ctes;
+mod laterals;
 mod mark_joins;
 mod min_max;
+mod never_fails;
 mod not_null;
 mod or_lists;
 mod or_restrictions;
@@ -28,8 +31,7 @@ use ochre_expr::{EvalContext, Expr, SessionContext};
 use ochre_types::Datum;
 
 use crate::idset::IdSet;
-use crate::logical::{ColumnId, Logical, LogicalBody, LogicalStatement};
-use crate::physical::OutputColumn;
+use crate::logical::{Logical, LogicalBody, LogicalStatement, Query, Subquery};
 use crate::plan::PlannerSettings;
 use crate::walk::{Parts, each_expr_mut, each_node_mut, produced};
 
@@ -54,9 +56,6 @@ pub(crate) struct RuleContext<'a> {
     pub settings: &'a PlannerSettings,
 }
 
-/// Rules whose result the planner compares with the plan without them.
-pub(crate) const COMPARED: [&str; 2] = ["unnest_aggregates", "mark_joins"];
-
 /// The rule that decides, too, which rows of outer joins may be locked (`PlanBuilder::check_locks`): statements with row locks
 /// have it in any case.
 const SIMPLIFY_OUTER_JOINS: &str = "simplify_outer_joins";
@@ -68,8 +67,10 @@ pub const RULES: &[Rule] = &[
     Rule { name: "restrict_by_or", apply: or_restrictions::apply },
     Rule { name: "inline_with_entries", apply: inline_ctes::apply },
     Rule { name: "unnest_subqueries", apply: unnest::apply },
-    Rule { name: COMPARED[0], apply: unnest_aggregates::apply },
-    Rule { name: COMPARED[1], apply: mark_joins::apply },
+    Rule { name: "pull_up_laterals", apply: laterals::pull_up },
+    Rule { name: "unnest_laterals", apply: laterals::unnest },
+    Rule { name: "unnest_aggregates", apply: unnest_aggregates::apply },
+    Rule { name: "mark_joins", apply: mark_joins::apply },
     Rule { name: "semi_to_inner_joins", apply: semi_joins::apply },
     Rule { name: SIMPLIFY_OUTER_JOINS, apply: outer_join::apply },
     Rule { name: "anti_joins_from_outer", apply: anti_joins::apply },
@@ -163,45 +164,65 @@ fn each_modify_expr(statement: &mut LogicalStatement, change: &mut dyn FnMut(&mu
     }
 }
 
-/// Calls `change` with the root of every query of the statement, the ids that are read of it, and the rest of the statement:
-/// first with subqueries, inner ones before those around them, then with those of WITH, last with the main query.
+/// Calls `change` with the root of every query of the statement, the ids that are read of it, and the rest of the statement.
 pub(crate) fn each_query(
     statement: &mut LogicalStatement,
     change: &mut dyn FnMut(&mut Logical, &IdSet, Parts<'_>),
 ) {
-    let nothing = || Logical::Dummy { row: false };
-    let read = |output: &[(ColumnId, OutputColumn)]| IdSet::of(output.iter().map(|(id, _)| *id));
-    let mut visit = |mut plan: Logical, required: IdSet, statement: &LogicalStatement| {
+    each_plan(statement, &mut |statement, plan, place| {
         let LogicalStatement { tables, subqueries, ctes, .. } = statement;
-        change(&mut plan, &required, Parts { tables, subqueries, ctes });
-        plan
-    };
+        // A row to be changed is looked at again, with all that is known of it.
+        let required = place.output.unwrap_or_else(|| produced(plan, tables));
+        change(plan, &required, Parts { tables, subqueries, ctes });
+    });
+}
+
+/// Where a query of a statement stands.
+pub(crate) struct Place {
+    /// Its frame.
+    pub frame: usize,
+    /// The ids that are read of it; none for the rows that a statement changes.
+    pub output: Option<IdSet>,
+}
+
+/// Calls `change` with the root of every query of the statement, which the rest of the statement does not have meanwhile: first
+/// with subqueries, inner ones before those around them, then with those of WITH, last with the main query.
+pub(crate) fn each_plan(
+    statement: &mut LogicalStatement,
+    change: &mut dyn FnMut(&mut LogicalStatement, &mut Logical, Place),
+) {
+    fn body(statement: &mut LogicalStatement, index: usize) -> &mut LogicalBody {
+        match statement.ctes.get_mut(index) {
+            Some(cte) => &mut cte.body,
+            None => &mut statement.body,
+        }
+    }
+    fn root(body: &mut LogicalBody) -> &mut Logical {
+        match body {
+            LogicalBody::Query(query) => &mut query.plan,
+            LogicalBody::Modify(modify) => &mut modify.source.plan,
+        }
+    }
+    let nothing = || Logical::Dummy { row: false };
+    let read = |query: &Query| IdSet::of(query.output.iter().map(|(id, _)| *id));
     // A subquery's own subqueries have lower numbers.
     for index in 0..statement.subqueries.len() {
-        let query = &mut statement.subqueries[index].query;
-        let (plan, required) = (std::mem::replace(&mut query.plan, nothing()), read(&query.output));
-        statement.subqueries[index].query.plan = visit(plan, required, statement);
+        let Subquery { query, frame, .. } = &mut statement.subqueries[index];
+        let place = Place { frame: *frame, output: Some(read(query)) };
+        let mut plan = std::mem::replace(&mut query.plan, nothing());
+        change(statement, &mut plan, place);
+        statement.subqueries[index].query.plan = plan;
     }
     for index in 0..=statement.ctes.len() {
-        fn body(statement: &mut LogicalStatement, index: usize) -> &mut LogicalBody {
-            match statement.ctes.get_mut(index) {
-                Some(cte) => &mut cte.body,
-                None => &mut statement.body,
-            }
-        }
-        let (plan, required) = match body(statement, index) {
-            LogicalBody::Query(query) => {
-                (std::mem::replace(&mut query.plan, nothing()), Some(read(&query.output)))
-            }
-            LogicalBody::Modify(modify) => (std::mem::replace(&mut modify.source.plan, nothing()), None),
+        let frame = statement.ctes.get(index).map_or(0, |cte| cte.frame);
+        let body_of = body(statement, index);
+        let output = match body_of {
+            LogicalBody::Query(query) => Some(read(query)),
+            LogicalBody::Modify(_) => None,
         };
-        // A row to be changed is looked at again, with all that is known of it.
-        let required = required.unwrap_or_else(|| produced(&plan, &statement.tables));
-        let changed = visit(plan, required, statement);
-        match body(statement, index) {
-            LogicalBody::Query(query) => query.plan = changed,
-            LogicalBody::Modify(modify) => modify.source.plan = changed,
-        }
+        let mut plan = std::mem::replace(root(body_of), nothing());
+        change(statement, &mut plan, Place { frame, output });
+        *root(body(statement, index)) = plan;
     }
 }
 

@@ -88,7 +88,7 @@ pub(super) fn strict_ids(expr: &Expr, ids: &mut IdSet) {
 
 /// Adds the ids of which a NULL makes the expression NULL. Within a larger expression false would not do: `(x IS NOT NULL) =
 /// false` is true of a NULL.
-fn null_ids(expr: &Expr, ids: &mut IdSet) {
+pub(super) fn null_ids(expr: &Expr, ids: &mut IdSet) {
     match expr {
         Expr::Column { index, .. } => ids.insert(*index),
         Expr::Call { function, args, .. } if function.strict && !function.returns_set => {

@@ -10,39 +10,27 @@ use ochre_base::Result;
 use ochre_expr::{Comparison, Expr, SubPlanKind, Volatility};
 use ochre_types::SqlType;
 
-use super::RuleContext;
+use super::correlated::substitute;
+use super::mark_joins::{Compared, Sense};
+use super::never_fails::{never_fails, plan_never_fails};
+use super::{RuleContext, each_plan};
 use crate::idset::IdSet;
 use crate::logical::{
-    ColumnId, Join, JoinKind, Logical, LogicalBody, LogicalCte, LogicalStatement, Query, Subquery, TableUse,
+    ColumnId, Join, JoinKind, Logical, LogicalCte, LogicalStatement, Query, Subquery, TableUse,
 };
 use crate::plan::Operation;
 use crate::plan::operation_of;
-use crate::walk::{Parts, free_columns, inputs_mut, is_volatile, is_volatile_expr, produced};
+use crate::walk::{Parts, contains_locks, free_columns, inputs_mut, is_volatile, is_volatile_expr, produced};
 
 /// Unnests in every query of a statement, inner ones first.
 pub(super) fn apply(statement: &mut LogicalStatement, _context: &RuleContext<'_>) -> Result<()> {
     if statement.subqueries.is_empty() {
         return Ok(());
     }
-    let LogicalStatement { body, tables, subqueries, ctes, .. } = statement;
-    let mut unnester = Unnester { tables, subqueries, ctes, frame: 0 };
-    // A subquery's own subqueries have lower numbers.
-    for index in 0..unnester.subqueries.len() {
-        unnester.frame = unnester.subqueries[index].frame;
-        let mut plan =
-            std::mem::replace(&mut unnester.subqueries[index].query.plan, Logical::Dummy { row: false });
-        unnester.rewrite(&mut plan);
-        unnester.subqueries[index].query.plan = plan;
-    }
-    for index in 0..unnester.ctes.len() {
-        unnester.frame = unnester.ctes[index].frame;
-        let empty = LogicalBody::Query(Query { plan: Logical::Dummy { row: false }, output: Vec::new() });
-        let mut taken = std::mem::replace(&mut unnester.ctes[index].body, empty);
-        unnester.rewrite_body(&mut taken);
-        unnester.ctes[index].body = taken;
-    }
-    unnester.frame = 0;
-    unnester.rewrite_body(body);
+    each_plan(statement, &mut |statement, plan, place| {
+        let LogicalStatement { tables, subqueries, ctes, .. } = statement;
+        Unnester { tables, subqueries, ctes, frame: place.frame }.rewrite(plan);
+    });
     Ok(())
 }
 
@@ -66,13 +54,6 @@ struct Unnester<'a> {
 impl Unnester<'_> {
     fn parts(&self) -> Parts<'_> {
         Parts { tables: self.tables, subqueries: self.subqueries, ctes: self.ctes }
-    }
-
-    fn rewrite_body(&mut self, body: &mut LogicalBody) {
-        match body {
-            LogicalBody::Query(query) => self.rewrite(&mut query.plan),
-            LogicalBody::Modify(modify) => self.rewrite(&mut modify.source.plan),
-        }
     }
 
     fn rewrite(&mut self, plan: &mut Logical) {
@@ -134,7 +115,7 @@ impl Unnester<'_> {
                 continue;
             }
             let outer = produced(&plan, self.tables);
-            match self.join_of(&predicate, &outer) {
+            match self.join_of(&predicate, &plan, &outer) {
                 Some(Unnested { kind, right, on, beside }) => {
                     plan = Logical::Join(Box::new(Join { kind, left: plan, right, on, lateral: false }));
                     left.extend(beside);
@@ -146,7 +127,7 @@ impl Unnester<'_> {
     }
 
     /// The join that a condition is, if it can be one.
-    fn join_of(&mut self, predicate: &Expr, outer: &IdSet) -> Option<Unnested> {
+    fn join_of(&mut self, predicate: &Expr, rows: &Logical, outer: &IdSet) -> Option<Unnested> {
         let (negated, subplan) = match predicate {
             Expr::Not(inner) => (true, &**inner),
             other => (false, other),
@@ -168,41 +149,38 @@ impl Unnester<'_> {
                 let kind = if negated { JoinKind::Anti } else { JoinKind::Semi };
                 Some(Unnested { kind, right: inner, on, beside })
             }
-            SubPlanKind::AnyAll { all: false, left, functions, op } => {
+            SubPlanKind::AnyAll { all, left, functions, op }
+                if *all || negated && self.reads(index, outer) =>
+            {
+                let asked = Compared::of(*all, left, functions, *op)?;
+                if !left.iter().all(|part| self.is_of(part, outer)) {
+                    return None;
+                }
+                self.compared(index, &asked, if negated { Sense::Falsity } else { Sense::Truth }, rows, outer)
+            }
+            SubPlanKind::AnyAll { left, functions, op, .. } => {
                 // Rows are compared column by column only for equality.
+                let asked = Compared::of(false, left, functions, *op)?;
                 let equal = *op == Comparison::Equal
                     && functions.iter().all(|f| operation_of(f.oid) == Some(Operation::Equal));
                 if !equal
                     && (negated || functions.len() != 1 || functions[0].volatility == Volatility::Volatile)
-                    || left.iter().any(|part| part.volatility() == Volatility::Volatile || has_subplan(part))
                 {
                     return None;
                 }
-                // The left side must come from this query's own rows.
-                if !left.iter().all(|part| {
-                    let columns = part.columns();
-                    !columns.is_empty() && columns.iter().all(|id| outer.contains(*id))
-                }) {
+                if !left.iter().all(|part| self.is_of(part, outer)) {
                     return None;
                 }
-                let output: Vec<(ColumnId, SqlType)> =
-                    self.subqueries[index].query.output.iter().map(|(id, column)| (*id, column.ty)).collect();
-                let mut inner = self.subqueries[index].query.plan.clone();
-                let mut on: Vec<Expr> = left
-                    .iter()
-                    .zip(functions)
-                    .zip(&output)
-                    .map(|((part, function), (id, ty))| Expr::Call {
-                        function: function.clone(),
-                        args: vec![part.clone(), Expr::Column { index: *id, ty: *ty }],
-                        variadic_array: false,
-                        ty: SqlType::BOOL,
-                        pos: ochre_expr::SourcePos::NONE,
-                    })
-                    .collect();
+                let query = &self.subqueries[index].query;
+                let types: Vec<SqlType> = query.output.iter().map(|(_, column)| column.ty).collect();
+                let (mut inner, output) = match negated {
+                    true => (query.plan.clone(), columns_of(query)),
+                    false => unprojected(query),
+                };
+                let mut on = asked.comparison(&output).conjuncts();
                 if negated {
                     let free = free_columns(&inner, self.parts());
-                    if on.len() != 1 || free.intersects(outer) || !same_kind(left[0].ty(), output[0].1) {
+                    if on.len() != 1 || free.intersects(outer) || !same_kind(left[0].ty(), types[0]) {
                         return None;
                     }
                     self.adopt(index);
@@ -213,14 +191,55 @@ impl Unnester<'_> {
                 if !equal && !free_columns(&inner, self.parts()).intersects(outer) {
                     return None;
                 }
-                let wanted: Vec<ColumnId> = output.iter().map(|(id, _)| *id).collect();
                 let beside = self.take_outer_conditions(&mut inner, outer);
-                self.pull_up(&mut inner, outer, &mut on, Some(&wanted))?;
+                self.pull_up(&mut inner, outer, &mut on, None)?;
                 self.adopt(index);
                 Some(Unnested { kind: JoinKind::Semi, right: inner, on, beside })
             }
             _ => None,
         }
+    }
+
+    /// The join that an ALL is, or a NOT ANY, of a subquery that reads outer rows: it asks for a row that makes it false. Run for
+    /// each row it would not look at others' partners, so nothing of it may fail.
+    fn compared(
+        &mut self,
+        index: usize,
+        asked: &Compared<'_>,
+        sense: Sense,
+        rows: &Logical,
+        outer: &IdSet,
+    ) -> Option<Unnested> {
+        let query = &self.subqueries[index].query;
+        let (mut inner, output) = unprojected(query);
+        if is_volatile(&inner, self.subqueries) || contains_locks(&inner) || !self.reads(index, outer) {
+            return None;
+        }
+        let mut on = Vec::new();
+        self.pull_up(&mut inner, outer, &mut on, None)?;
+        let comparison = asked.comparison(&output);
+        let total = !has_subplan(&comparison) && on.iter().chain([&comparison]).all(never_fails);
+        if !total || !plan_never_fails(&inner, self.ctes) {
+            return None;
+        }
+        let two_valued = asked.is_two_valued(rows, &inner, &output, self.tables);
+        on.push(asked.decisive(&comparison, sense, two_valued));
+        self.adopt(index);
+        // NOT ALL is true where such a row is.
+        let kind = if asked.all && sense == Sense::Falsity { JoinKind::Semi } else { JoinKind::Anti };
+        Some(Unnested { kind, right: inner, on, beside: Vec::new() })
+    }
+
+    /// Whether a subquery reads outer columns.
+    fn reads(&self, index: usize, outer: &IdSet) -> bool {
+        free_columns(&self.subqueries[index].query.plan, self.parts()).intersects(outer)
+    }
+
+    /// Whether the left side of a comparison comes from this query's own rows.
+    fn is_of(&self, part: &Expr, outer: &IdSet) -> bool {
+        let columns = part.columns();
+        let own = !columns.is_empty() && columns.iter().all(|id| outer.contains(*id));
+        own && part.volatility() != Volatility::Volatile && !has_subplan(part)
     }
 
     /// The subquery's frame becomes part of this one.
@@ -311,28 +330,52 @@ impl Unnester<'_> {
     }
 }
 
-/// What a correlated EXISTS asks, as the other side of a join and its condition, if `accepts` takes that.
-pub(super) fn exists_join(
+/// What a correlated subquery asks of outer rows, as the other side of a join and its condition. Of one for EXISTS the rows count,
+/// not what they are.
+pub(super) fn marked_join(
     statement: &mut LogicalStatement,
-    frame: usize,
     index: usize,
     outer: &IdSet,
-    accepts: &dyn Fn(&[Expr]) -> bool,
+    for_exists: bool,
 ) -> Option<(Logical, Vec<Expr>)> {
     let LogicalStatement { tables, subqueries, ctes, .. } = statement;
-    let mut unnester = Unnester { tables, subqueries, ctes, frame };
-    let mut inner = unnester.subqueries[index].query.plan.clone();
-    if is_volatile(&inner, unnester.subqueries) {
+    let unnester = Unnester { tables, subqueries, ctes, frame: 0 };
+    let query = &unnester.subqueries[index].query;
+    let wanted: Vec<ColumnId> = query.output.iter().map(|(id, _)| *id).collect();
+    let mut inner = query.plan.clone();
+    if is_volatile(&inner, unnester.subqueries) || contains_locks(&inner) {
         return None;
     }
-    strip_for_exists(&mut inner)?;
+    if for_exists {
+        strip_for_exists(&mut inner)?;
+    }
     let mut on = Vec::new();
-    unnester.pull_up(&mut inner, outer, &mut on, None)?;
-    if on.is_empty() || !accepts(&on) {
-        return None;
+    unnester.pull_up(&mut inner, outer, &mut on, (!for_exists).then_some(&*wanted))?;
+    (!on.is_empty()).then_some((inner, on))
+}
+
+/// The columns that a query gives.
+fn columns_of(query: &Query) -> Vec<Expr> {
+    query.output.iter().map(|(id, column)| Expr::Column { index: *id, ty: column.ty }).collect()
+}
+
+/// A query without the projections at its top, where nothing is lost with them, and what it gives: an index of a table can then
+/// be asked for each row of a join.
+fn unprojected(query: &Query) -> (Logical, Vec<Expr>) {
+    let (mut plan, mut output) = (query.plan.clone(), columns_of(query));
+    loop {
+        match plan {
+            Logical::Project { input, items }
+                if !items
+                    .iter()
+                    .any(|(_, expr)| has_subplan(expr) || expr.volatility() == Volatility::Volatile) =>
+            {
+                output.iter_mut().for_each(|value| substitute(value, &items));
+                plan = *input;
+            }
+            plan => return (plan, output),
+        }
     }
-    unnester.adopt(index);
-    Some((inner, on))
 }
 
 /// Splits conditions into those that may become joins and the others.
@@ -347,7 +390,7 @@ fn is_candidate(predicate: &Expr) -> bool {
         Expr::Not(inner) => inner,
         other => other,
     };
-    matches!(inner, Expr::SubPlan { kind: SubPlanKind::Exists | SubPlanKind::AnyAll { all: false, .. }, .. })
+    matches!(inner, Expr::SubPlan { kind: SubPlanKind::Exists | SubPlanKind::AnyAll { .. }, .. })
 }
 
 pub(super) fn has_subplan(expr: &Expr) -> bool {
@@ -398,7 +441,7 @@ pub(super) fn is_outer_condition<'a>(outer: &'a IdSet, parts: Parts<'a>) -> impl
     }
 }
 
-/// Takes conditions out of the filters at the top of a plan, through projections and inner joins.
+/// Takes conditions out of the filters at the top of a plan, through projections, inner joins, and the left sides of others.
 pub(super) fn pull_filters(plan: &mut Logical, pulled: &mut Vec<Expr>, movable: &dyn Fn(&Expr) -> bool) {
     match plan {
         Logical::Filter { input, predicates } => {
@@ -420,6 +463,10 @@ pub(super) fn pull_filters(plan: &mut Logical, pulled: &mut Vec<Expr>, movable: 
             pulled.extend(moved);
             pull_filters(&mut join.left, pulled, movable);
             pull_filters(&mut join.right, pulled, movable);
+        }
+        // A row of the left side comes out as often whether it is asked before or after.
+        Logical::Join(join) if !matches!(join.kind, JoinKind::Right | JoinKind::Full) && !join.lateral => {
+            pull_filters(&mut join.left, pulled, movable);
         }
         _ => {}
     }

@@ -81,36 +81,63 @@ impl<'a> Planner<'a> {
     /// # Errors
     /// PostgreSQL's, with positions in the statement's text; 42P18 when a parameter's type stays open.
     pub fn plan(&self, statement: &ast::Statement, params: &mut ParamTypes) -> Result<PlannedStatement> {
-        let mut logical = self.bind(statement, params)?;
+        let (mut planned, alternatives) = self.plan_without(0, statement, params)?;
         let parameters = params.decided()?;
-        let rules = self.optimize(&mut logical)?;
-        let compare = logical.has_alternative;
-        let mut planned = self.plan_logical(logical)?;
-        planned.rules = rules.into();
-        if compare {
-            let other = self.plan_with_subqueries(statement, params)?;
-            if running_cost(&other) < running_cost(&planned) {
-                planned = other;
-            }
+        if alternatives > 0 {
+            planned = self.cheapest(planned, alternatives, statement, params)?;
         }
         planned.parameters = parameters;
         Ok(planned)
     }
 
-    /// The plan in which correlated aggregates are run for each row.
-    fn plan_with_subqueries(
+    /// Plans a statement without some of the joins that could stand for subqueries; says how many there could be.
+    fn plan_without(
         &self,
+        refused: u64,
+        statement: &ast::Statement,
+        params: &mut ParamTypes,
+    ) -> Result<(PlannedStatement, u32)> {
+        let mut logical = self.bind(statement, params)?;
+        params.decided()?;
+        logical.alternatives.refused = refused;
+        let rules = self.optimize(&mut logical)?;
+        let alternatives = logical.alternatives.met;
+        let mut planned = self.plan_logical(logical)?;
+        planned.rules = rules.into();
+        Ok((planned, alternatives))
+    }
+
+    /// The cheapest plan that is found of one with joins for all subqueries, one without, and, where that may be worth the
+    /// trouble, those that differ from the better one in a single join, and so on from there.
+    fn cheapest(
+        &self,
+        joined: PlannedStatement,
+        alternatives: u32,
         statement: &ast::Statement,
         params: &mut ParamTypes,
     ) -> Result<PlannedStatement> {
-        let mut settings = self.settings.clone();
-        settings.disabled_rules.extend(optimize::COMPARED.map(str::to_owned));
-        let planner = Planner { settings: &settings, ..*self };
-        let mut logical = planner.bind(statement, params)?;
-        let rules = planner.optimize(&mut logical)?;
-        let mut planned = planner.plan_logical(logical)?;
-        planned.rules = rules.into();
-        Ok(planned)
+        /// Plans that cost less take about as long as it takes to find them.
+        const WORTH_MORE_PLANS: f64 = 1000.0;
+        /// How many joins are looked at by themselves.
+        const MOST: u32 = 4;
+        let mut best = (running_cost(&joined), joined);
+        let mut refused = 0;
+        let mut attempt = |without: u64, refused: &mut u64| {
+            let (planned, _) = self.plan_without(without, statement, params)?;
+            let cost = running_cost(&planned);
+            if cost < best.0 {
+                best = (cost, planned);
+                *refused = without;
+            }
+            Ok::<f64, Error>(best.0)
+        };
+        let cost = attempt(u64::MAX, &mut refused)?;
+        if alternatives > 1 && cost > WORTH_MORE_PLANS {
+            for number in 0..alternatives.min(MOST) {
+                attempt(refused ^ 1 << number, &mut refused)?;
+            }
+        }
+        Ok(best.1)
     }
 
     /// Binds a statement.
@@ -592,7 +619,7 @@ fn ctes_read(plan: &Logical, read: &mut Vec<usize>) {
     crate::walk::inputs(plan).into_iter().for_each(|input| ctes_read(input, read));
 }
 
-/// The cost of a statement with what its subqueries cost for each row that asks them.
+/// The cost of a statement with what its subqueries cost for each row that asks them, less what loops remember.
 fn running_cost(statement: &PlannedStatement) -> f64 {
     fn asked(plan: &PhysicalPlan, statement: &PlannedStatement, depth: u32) -> f64 {
         let children = plan.children();
@@ -606,22 +633,44 @@ fn running_cost(statement: &PlannedStatement) -> f64 {
             None => plan.estimate.rows * 3.0,
         };
         let mut cost = 0.0;
+        // What is remembered of outer rows is not counted in what a loop costs.
+        if let PlanNode::NestedLoop(join) = &plan.node
+            && let PlanNode::Memoize(memo) = &join.inner.node
+        {
+            let saved = memo.input.estimate.total_cost - join.inner.estimate.total_cost;
+            let inner = plan.estimate.total_cost - join.outer.estimate.total_cost;
+            cost -= (saved * (join.outer.estimate.rows - 1.0)).clamp(0.0, inner.max(0.0));
+        }
         crate::physical::each_expr(plan, &mut |expr| {
-            let _ = expr.walk(&mut |node| {
-                if let Expr::SubPlan { plan: number, .. } = node
-                    && let Some(subplan) = statement.subplans.get(*number)
-                {
-                    let once = subplan.plan.estimate.total_cost
-                        + if depth < 8 { asked(&subplan.plan, statement, depth + 1) } else { 0.0 };
-                    cost += if subplan.run_once { once } else { once * rows.max(1.0) };
-                }
-                std::ops::ControlFlow::<()>::Continue(())
+            each_subplan(expr, 1.0, &mut |number, share| {
+                let Some(subplan) = statement.subplans.get(number) else { return };
+                let once = subplan.plan.estimate.total_cost
+                    + if depth < 8 { asked(&subplan.plan, statement, depth + 1) } else { 0.0 };
+                cost += if subplan.run_once { once } else { once * share * rows.max(1.0) };
             });
         });
         cost + children.into_iter().map(|child| asked(child, statement, depth)).sum::<f64>()
     }
     let ctes = statement.ctes.iter().map(|cte| &cte.plan);
     ctes.chain([&statement.plan]).map(|plan| plan.estimate.total_cost + asked(plan, statement, 0)).sum()
+}
+
+/// Calls `visit` with each sub-plan of an expression and the share of the rows that ask it.
+fn each_subplan(expr: &Expr, share: f64, visit: &mut dyn FnMut(usize, f64)) {
+    /// How many rows come to a branch of CASE, and to what COALESCE asks after its first argument.
+    const BRANCH: f64 = 0.5;
+    if let Expr::SubPlan { plan, .. } = expr {
+        visit(*plan, share);
+    }
+    let first = match expr {
+        Expr::Case { operand, .. } => Some(1 + usize::from(operand.is_some())),
+        Expr::Coalesce { .. } => Some(1),
+        _ => None,
+    };
+    for (at, child) in expr.children().into_iter().enumerate() {
+        let guarded = first.is_some_and(|first| at >= first);
+        each_subplan(child, if guarded { share * BRANCH } else { share }, visit);
+    }
 }
 
 /// What the operator above would like.

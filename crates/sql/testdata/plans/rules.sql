@@ -187,7 +187,7 @@ Rules: prune_projections, eliminate_joins
 SELECT e.name FROM emp e LEFT JOIN LATERAL (SELECT count(*) FROM item i WHERE i.order_id = e.id) n ON true; -- rules
 ----
 Seq Scan on emp e
-Rules: prune_projections, eliminate_joins
+Rules: unnest_laterals, prune_projections, eliminate_joins
 
 SELECT e.name FROM emp e LEFT JOIN dept d ON d.id = e.dept AND random() > 0.5; -- rules
 ----
@@ -740,3 +740,122 @@ Hash Mark Join
   ->  Hash
         ->  Seq Scan on dept d
 Rules: mark_joins
+
+SELECT d.name, s.* FROM dept d, LATERAL (SELECT count(*), max(e.salary) FROM emp e WHERE e.dept = d.id) s; -- rules
+----
+Hash Right Join
+  Hash Cond: (e.dept = d.id)
+  ->  HashAggregate
+        Group Key: e.dept
+        ->  Seq Scan on emp e
+  ->  Hash
+        ->  Seq Scan on dept d
+Rules: unnest_laterals, prune_projections
+
+SELECT d.name, s.* FROM dept d LEFT JOIN LATERAL (SELECT e.manager, count(*) AS c FROM emp e WHERE e.dept = d.id GROUP BY e.manager HAVING count(*) > 1) s ON s.c < 9; -- rules
+----
+Hash Left Join
+  Hash Cond: (d.id = e.dept)
+  ->  Seq Scan on dept d
+  ->  Hash
+        ->  HashAggregate
+              Group Key: e.manager, e.dept
+              Filter: ((count(*) > 1) AND (count(*) < 9))
+              ->  Seq Scan on emp e
+Rules: unnest_laterals, push_down_predicates
+
+SELECT d.name, s.* FROM dept d, LATERAL (SELECT e.name AS who, e.salary * 2 AS twice FROM emp e WHERE e.dept = d.id AND e.salary > 100) s; -- rules
+----
+Hash Join
+  Hash Cond: (e.dept = d.id)
+  ->  Seq Scan on emp e
+        Filter: (salary > '100'::numeric)
+  ->  Hash
+        ->  Seq Scan on dept d
+Rules: fold_constants, pull_up_laterals, prune_projections
+
+SELECT d.name, s.* FROM dept d LEFT JOIN LATERAL (SELECT e.name AS who, d.city FROM emp e WHERE e.dept = d.id) s ON true; -- rules
+----
+Hash Right Join
+  Hash Cond: (e.dept = d.id)
+  ->  Seq Scan on emp e
+  ->  Hash
+        ->  Seq Scan on dept d
+Rules: pull_up_laterals, prune_projections
+
+SELECT d.name, s.id FROM dept d, LATERAL (SELECT e.id FROM emp e WHERE e.dept = d.id ORDER BY e.salary DESC LIMIT 1) s; -- rules
+----
+Hash Join
+  Hash Cond: (e.dept = d.id)
+  ->  Unique
+        ->  Sort
+              Sort Key: e.dept, e.salary DESC
+              ->  Seq Scan on emp e
+  ->  Hash
+        ->  Seq Scan on dept d
+Rules: unnest_laterals
+
+SELECT d.name, s.m FROM dept d, LATERAL (SELECT sum(1 / e.id) AS m FROM emp e WHERE e.dept = d.id) s; -- rules
+----
+Nested Loop
+  ->  Seq Scan on dept d
+  ->  Aggregate
+        ->  Index Scan using emp_dept_idx on emp e
+              Index Cond: (dept = d.id)
+Rules: none
+
+SELECT e.name FROM emp e WHERE e.id = 5 OR e.name NOT IN (SELECT d.name FROM dept d WHERE d.id = e.dept); -- rules
+----
+Hash Mark Join
+  Hash Cond: (e.dept = d.id)
+  Join Filter: ((e.name = d.name) IS NOT FALSE)
+  Filter: ((e.id = 5) OR (NOT COALESCE(any, false)))
+  ->  Seq Scan on emp e
+  ->  Hash
+        ->  Seq Scan on dept d
+Rules: mark_joins
+
+SELECT e.name, e.manager IN (SELECT i.qty FROM item i WHERE i.line = e.dept) FROM emp e; -- rules
+----
+Hash Mark Join
+  Hash Cond: (e.dept = i.line)
+  Join Filter: ((e.manager = i.qty) IS UNKNOWN)
+  ->  Hash Mark Join
+        Hash Cond: ((e.dept = i.line) AND (e.manager = i.qty))
+        ->  Seq Scan on emp e
+        ->  Hash
+              ->  Seq Scan on item i
+  ->  Hash
+        ->  Seq Scan on item i
+Rules: mark_joins
+
+SELECT e.name FROM emp e WHERE e.manager > ALL (SELECT i.qty FROM item i WHERE i.line = e.dept); -- rules
+----
+Hash Right Anti Join
+  Hash Cond: (i.line = e.dept)
+  Join Filter: ((e.manager > i.qty) IS NOT TRUE)
+  ->  Seq Scan on item i
+  ->  Hash
+        ->  Seq Scan on emp e
+Rules: unnest_subqueries
+
+SELECT e.name FROM emp e WHERE e.manager NOT IN (SELECT i.qty FROM item i WHERE i.line = e.dept); -- rules
+----
+Hash Right Anti Join
+  Hash Cond: (i.line = e.dept)
+  Join Filter: ((e.manager = i.qty) IS NOT FALSE)
+  ->  Seq Scan on item i
+  ->  Hash
+        ->  Seq Scan on emp e
+Rules: unnest_subqueries
+
+SELECT e.name, CASE WHEN e.id > 5 THEN (SELECT max(i.qty) FROM item i WHERE i.line = e.dept) END FROM emp e; -- rules
+----
+Hash Left Join
+  Hash Cond: (e.dept = i.line)
+  ->  Seq Scan on emp e
+  ->  Hash
+        ->  HashAggregate
+              Group Key: i.line
+              ->  Seq Scan on item i
+Rules: unnest_aggregates
