@@ -15,6 +15,14 @@ pub(crate) fn division_by_zero() -> Error {
 }
 
 #[cold]
+pub(crate) fn more_than_one_row() -> Error {
+    Error::new(
+        SqlState::CARDINALITY_VIOLATION,
+        "more than one row returned by a subquery used as an expression",
+    )
+}
+
+#[cold]
 pub(crate) fn missing(function: &Function) -> Error {
     Error::unsupported(format_args!("function {}", crate::display::signature(function)))
 }

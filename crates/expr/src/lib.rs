@@ -41,5 +41,6 @@ pub use registry::{
     BtreeComparison, Strategy, aggregate, aggregates, btree_comparison, btree_strategy, cast, casts,
     function, functions, functions_named, identity_function, operator, operator_classes,
     operator_family_functions, operator_family_members, operator_of_function, operators, operators_named,
+    single_value_function,
 };
 pub use session::{NoSession, SessionContext, WorkerWatch};

@@ -14,7 +14,7 @@ use crate::function::{Function, FunctionKind, Implementation, Language, Paramete
 use crate::functions::Implementations;
 use crate::{
     Aggregate, AggregateKind, CastContext, CastInfo, CastMethod, Operator, OperatorClass,
-    OperatorClassMember, OperatorFamilyFunction,
+    OperatorClassMember, OperatorFamilyFunction, errors,
 };
 
 /// The five searches that a B-tree answers, by their strategy numbers.
@@ -123,6 +123,41 @@ pub fn identity_function() -> &'static Function {
             call.eval.session.next_identity(Oid(sequence as u32)).map(Datum::Int64)
         });
         Function { implementation: Implementation::Row(draw), ..nextval }
+    });
+    &FUNCTION
+}
+
+/// What the planner makes of a scalar subquery: its first argument, the value of one row, if the second, how many rows there are,
+/// is not more than one. It has no row in `pg_proc`, and no text of SQL's can call it.
+pub fn single_value_function() -> &'static Function {
+    static FUNCTION: LazyLock<Function> = LazyLock::new(|| Function {
+        oid: Oid(0),
+        name: "single_value".into(),
+        kind: FunctionKind::Function,
+        language: Language::Internal,
+        strict: false,
+        returns_set: false,
+        volatility: Volatility::Immutable,
+        parallel: b's',
+        leakproof: false,
+        security_definer: false,
+        arg_types: [oids::ANYELEMENT, oids::INT8].into(),
+        default_count: 0,
+        defaults: Box::default(),
+        return_type: oids::ANYELEMENT,
+        all_arg_types: Box::default(),
+        arg_modes: Box::default(),
+        arg_names: Box::default(),
+        variadic: Oid(0),
+        support: "-".into(),
+        cost: 1.0,
+        rows: 0.0,
+        source: "single_value".into(),
+        implementation: Implementation::Row(Arc::new(|_, args| match args {
+            [_, rows] if rows.as_i64().is_some_and(|rows| rows > 1) => Err(errors::more_than_one_row()),
+            [value, ..] => Ok(value.clone()),
+            [] => Ok(Datum::Null),
+        })),
     });
     &FUNCTION
 }

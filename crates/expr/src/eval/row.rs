@@ -497,10 +497,7 @@ pub(super) fn run_subplan(
             let mut found: Option<Datum> = None;
             runner.run(plan, correlated, &mut |row| {
                 if found.is_some() {
-                    return Err(Error::new(
-                        SqlState::CARDINALITY_VIOLATION,
-                        "more than one row returned by a subquery used as an expression",
-                    ));
+                    return Err(crate::errors::more_than_one_row());
                 }
                 found = Some(match kind {
                     SubPlanKind::Row => Datum::Record(row.into()),

@@ -25,6 +25,7 @@ mod transitive;
 mod uniqueness;
 mod unnest;
 mod unnest_aggregates;
+mod unnest_scalars;
 
 use ochre_base::Result;
 use ochre_expr::{EvalContext, Expr, SessionContext};
@@ -69,6 +70,7 @@ pub const RULES: &[Rule] = &[
     Rule { name: "unnest_subqueries", apply: unnest::apply },
     Rule { name: "pull_up_laterals", apply: laterals::pull_up },
     Rule { name: "unnest_laterals", apply: laterals::unnest },
+    Rule { name: "unnest_scalars", apply: unnest_scalars::apply },
     Rule { name: "unnest_aggregates", apply: unnest_aggregates::apply },
     Rule { name: "mark_joins", apply: mark_joins::apply },
     Rule { name: "semi_to_inner_joins", apply: semi_joins::apply },

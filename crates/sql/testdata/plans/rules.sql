@@ -804,6 +804,40 @@ Nested Loop
               Index Cond: (dept = d.id)
 Rules: none
 
+SELECT e.name, (SELECT d.name FROM dept d WHERE d.id = e.dept) FROM emp e; -- rules
+----
+Hash Left Join
+  Hash Cond: (e.dept = d.id)
+  ->  Seq Scan on emp e
+  ->  Hash
+        ->  Seq Scan on dept d
+Rules: unnest_scalars
+
+SELECT e.name, (SELECT i.qty FROM item i WHERE i.qty = e.dept) FROM emp e; -- rules
+----
+Hash Left Join
+  Hash Cond: (e.dept = i.qty)
+  ->  Seq Scan on emp e
+  ->  Hash
+        ->  HashAggregate
+              Group Key: i.qty
+              ->  Seq Scan on item i
+Rules: unnest_scalars
+
+SELECT e.name FROM emp e WHERE e.name = (SELECT d.name FROM dept d WHERE d.id = e.dept); -- rules
+----
+Hash Join
+  Hash Cond: ((e.dept = d.id) AND (e.name = d.name))
+  ->  Seq Scan on emp e
+  ->  Hash
+        ->  Seq Scan on dept d
+Rules: unnest_scalars, simplify_outer_joins, push_down_predicates
+
+SELECT e.name, (SELECT upper(e.name)) FROM emp e; -- rules
+----
+Seq Scan on emp e
+Rules: unnest_scalars
+
 SELECT e.name FROM emp e WHERE e.id = 5 OR e.name NOT IN (SELECT d.name FROM dept d WHERE d.id = e.dept); -- rules
 ----
 Hash Mark Join
