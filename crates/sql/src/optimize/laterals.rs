@@ -32,7 +32,7 @@ use super::sub_plans::Asked;
 use super::{RuleContext, each_plan};
 use crate::idset::IdSet;
 use crate::logical::{ColumnId, Join, JoinKind, Logical, LogicalStatement};
-use crate::walk::{Parts, contains_locks, free_columns, inputs_mut, is_volatile, produced};
+use crate::walk::{Parts, contains_locks, free_columns, inputs, inputs_mut, is_volatile, produced};
 
 /// Joins whose sub-queries are as quickly asked for one row as before.
 pub(super) fn pull_up(statement: &mut LogicalStatement, _context: &RuleContext<'_>) -> Result<()> {
@@ -64,11 +64,15 @@ type Change<'c> = dyn FnMut(&mut LogicalStatement, &Join, &Asked) -> Option<Logi
 
 fn each_lateral(statement: &mut LogicalStatement, change: &mut Change<'_>) {
     each_plan(statement, &mut |statement, plan, place| {
-        if place.output.is_some() {
+        if place.output.is_some() && has_lateral(plan) {
             let asked = Asked::of(plan);
             walk(statement, plan, &asked, change);
         }
     });
+}
+
+fn has_lateral(plan: &Logical) -> bool {
+    matches!(plan, Logical::Join(join) if join.lateral) || inputs(plan).into_iter().any(has_lateral)
 }
 
 /// Changes laterals within others first.
