@@ -15,7 +15,8 @@ use ochre_catalog::{CatalogSnapshot, Persistence, RelationDescriptor, RelationKi
 use ochre_expr::Expr;
 
 use crate::logical::{
-    ColumnId, ColumnInfo, Expansion, Logical, LogicalBody, LogicalStatement, SetInputs, TableId, TableUse,
+    ColumnId, ColumnInfo, Expansion, Logical, LogicalBody, LogicalStatement, SampleGet, SetInputs, TableId,
+    TableUse,
 };
 use crate::partition::{self, Detaching};
 use crate::physical::{ColumnOrigin, ScanColumn};
@@ -140,7 +141,12 @@ impl Expander<'_> {
             ochre_base::limits::STACK_GROWTH_BYTES,
             || match plan {
                 Logical::Get(table) if self.tables[*table].expansion != Expansion::Own => {
-                    *plan = self.set_of(*table)?;
+                    *plan = self.set_of(*table, Logical::Get)?;
+                    Ok(())
+                }
+                Logical::Sample(sample) if self.tables[sample.table].expansion != Expansion::Own => {
+                    let of = |table| Logical::Sample(Box::new(SampleGet { table, ..(**sample).clone() }));
+                    *plan = self.set_of(sample.table, of)?;
                     Ok(())
                 }
                 other => crate::walk::inputs_mut(other).into_iter().try_for_each(|input| self.expand(input)),
@@ -148,8 +154,8 @@ impl Expander<'_> {
         )
     }
 
-    /// The rows of all members of a table's set, under the table's ids.
-    fn set_of(&mut self, table: TableId) -> Result<Logical> {
+    /// The rows of all members of a table's set, each read as `read_member` says, under the table's ids.
+    fn set_of(&mut self, table: TableId, read_member: impl Fn(TableId) -> Logical) -> Result<Logical> {
         let descriptor = Arc::clone(&self.tables[table].table);
         let members = match self.tables[table].expansion {
             Expansion::Nothing => Vec::new(),
@@ -193,7 +199,7 @@ impl Expander<'_> {
             used.columns = own;
             self.tables.push(used);
             self.tables[table].members.push(id);
-            inputs.push((Logical::Get(id), ids));
+            inputs.push((read_member(id), ids));
         }
         let ids: Vec<ColumnId> = read.iter().map(|(_, id)| *id).collect();
         let mut items: Vec<(ColumnId, Expr)> =

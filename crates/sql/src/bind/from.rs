@@ -248,9 +248,6 @@ impl Binder<'_> {
             let plan = self.with_row(Logical::Get(id), &mut item, scope.depth);
             return Ok(FromPart { plan, items: vec![item], lateral: false });
         };
-        if self.tables[id].expansion != Expansion::Own {
-            return Err(self.at(Error::unsupported("TABLESAMPLE of a table with children"), sample.pos));
-        }
         let sample = self.bind_sample(sample, id, scope)?;
         let lateral = [&sample.percent].into_iter().chain(&sample.seed).any(mentions_columns);
         Ok(FromPart { plan: Logical::Sample(Box::new(sample)), items: vec![item], lateral })
