@@ -114,7 +114,7 @@ impl ShortLayout {
                     each_valid!(|row| {
                         let view = views[row * stride];
                         let words = match view.inline_words() {
-                            Some((low, high)) if !(trims && view.inline_ends_with(b' ')) => {
+                            Some((low, high)) if !(trims && view.inline_last() == Some(b' ')) => {
                                 Some((low, u64::from(high) | (view.len() as u64 + 1) << 56))
                             }
                             _ => words_of(v.get(row * stride), trims),
@@ -286,6 +286,27 @@ mod tests {
             })
             .collect();
         assert_eq!(numbers, [0, 1, 2, 3, 4, 1, 0]);
+    }
+
+    #[test]
+    fn blanks_at_the_end_of_padded_strings_tell_nothing_apart() {
+        let texts =
+            ["a", "a ", "", "  ", "eightbyt", "eightbyt ", "twelve bytes", "eleven byt ", "eleven byt", " a"];
+        let datums: Vec<Datum> = texts.iter().map(|text| Datum::text(*text)).collect();
+        let column = [Arc::new(Column::from_datums(PhysicalType::Bytes, &datums))];
+        let layout = ShortLayout::new([SqlType::BPCHAR]).unwrap();
+        let mut keys = ShortKeys::default();
+        layout.encode(&column, datums.len(), 0..datums.len(), &mut keys);
+        let mut table = ShortTable::default();
+        let mut next = 0;
+        let groups: Vec<u32> = (0..datums.len())
+            .map(|row| {
+                let (group, new) = table.insert(&keys, row, next);
+                next += u32::from(new);
+                group
+            })
+            .collect();
+        assert_eq!(groups, [0, 0, 1, 1, 2, 2, 3, 4, 4, 5]);
     }
 
     #[test]

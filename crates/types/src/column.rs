@@ -209,10 +209,17 @@ impl ByteView {
         self.is_inline().then(|| (u64::from_le_bytes(low), u32::from_le_bytes(high)))
     }
 
-    /// Whether the string ends with this byte, of one that is in the view itself.
+    /// The last byte of a string that is not empty and in the view itself. Of numbers, as [`ByteView::inline_words`] gives
+    /// them: to index the bytes would take as long as all else that is done with such a string.
     #[inline]
-    pub fn inline_ends_with(self, byte: u8) -> bool {
-        self.data[..self.len().min(self.data.len())].last() == Some(&byte)
+    pub fn inline_last(self) -> Option<u8> {
+        let (low, high) = self.inline_words()?;
+        let (bytes, word) = match self.len() {
+            0 => return None,
+            len @ ..=8 => (len, low),
+            len => (len - 8, u64::from(high)),
+        };
+        Some((word >> (8 * (bytes - 1))) as u8)
     }
 
     /// The first four bytes of the string, zero-padded: unequal prefixes order as their strings do.

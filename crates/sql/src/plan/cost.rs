@@ -172,6 +172,12 @@ pub(crate) fn sort(settings: &PlannerSettings, input: Estimate, limit: Option<f6
     }
 }
 
+/// What any sort of so many rows takes at least beside reading them, quickly computed.
+pub(crate) fn least_of_sort(settings: &PlannerSettings, rows: f64) -> f64 {
+    let tuples = rows.max(2.0);
+    COMPARISON_COST * settings.cpu_operator_cost * tuples * f64::from((tuples as u64).ilog2())
+}
+
 /// A sort of rows that come group by group, each group's rows having equal leading keys: one group is sorted at a time.
 pub(crate) fn incremental_sort(settings: &PlannerSettings, input: Estimate, groups: f64) -> Estimate {
     /// How much larger than an average group those are that count, as PostgreSQL guesses.

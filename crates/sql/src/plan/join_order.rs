@@ -84,6 +84,10 @@ impl Step {
     pub(super) fn single(estimate: Estimate, disabled: u32) -> Step {
         Step { outer: 0, inner: 0, method: Method::Single, estimate, disabled }
     }
+
+    fn price(&self) -> Price {
+        Price { disabled: self.disabled, cost: self.estimate.total_cost }
+    }
 }
 
 /// Two sets that can be joined.
@@ -150,6 +154,7 @@ impl Memo {
         Memo { dense: vec![None; 1 << relations], made: vec![false; 1 << relations], ..Memo::default() }
     }
 
+    #[inline]
     fn has(&self, set: Mask) -> bool {
         if self.dense.is_empty() { self.sparse.contains_key(&set) } else { self.made[set as usize] }
     }
@@ -640,6 +645,7 @@ impl Search<'_, '_> {
     }
 
     /// Whether both parts can be made, or one is a lateral relation that has what it mentions in the other.
+    #[inline]
     fn complete(&self, a: Mask, b: Mask) -> bool {
         let lateral = |inner: Mask, outer: Mask| {
             inner & (inner - 1) == 0
@@ -699,7 +705,11 @@ impl Search<'_, '_> {
                 self.offer(set, Step { outer, inner, method: Method::Index, estimate: probed, disabled });
             }
         }
-        if keys > 0 {
+        let least = first.estimate.total_cost
+            + second.estimate.total_cost
+            + cost::least_of_sort(settings, first.estimate.rows)
+            + cost::least_of_sort(settings, second.estimate.rows);
+        if keys > 0 && self.would_take(set, Price { disabled: both, cost: least }) {
             let l = cost::sort(settings, first.estimate, None);
             let r = cost::sort(settings, second.estimate, None);
             let merged = cost::merge_join(
@@ -716,11 +726,14 @@ impl Search<'_, '_> {
     }
 
     fn offer(&mut self, set: Mask, step: Step) {
-        let price = |step: &Step| Price { disabled: step.disabled, cost: step.estimate.total_cost };
-        let cheaper = self.memo.get(set).is_none_or(|known| price(&step).is_below(price(known)));
-        if cheaper {
+        if self.would_take(set, step.price()) {
             self.memo.put(set, step);
         }
+    }
+
+    /// Whether a step of that price would be the cheapest for a set.
+    fn would_take(&self, set: Mask, price: Price) -> bool {
+        self.memo.get(set).is_none_or(|known| price.is_below(known.price()))
     }
 
     /// What an index scan of a relation by values of a set takes, and how many of its nodes are switched off.
