@@ -592,20 +592,24 @@ Rules: eliminate_self_joins, find_contradictions
 
 SELECT a.id, b.id FROM emp a, emp b, LATERAL (SELECT b.id + 1 AS n) l WHERE a.id = b.id AND a.dept = l.n; -- rules
 ----
-Nested Loop
-  Join Filter: (dept = (($0 + 1)))
-  ->  Seq Scan on emp b
-  ->  Result
-Rules: eliminate_self_joins, push_down_predicates, find_contradictions
+Hash Join
+  Hash Cond: ((a.id = b.id) AND (a.dept = (b.id + 1)))
+  ->  Seq Scan on emp a
+  ->  Hash
+        ->  Seq Scan on emp b
+Rules: pull_up_laterals, push_down_predicates
 
 SELECT a.name, (SELECT city FROM dept WHERE dept.id = b.dept) FROM emp a, emp b WHERE a.id = b.id ORDER BY b.id LIMIT 3; -- rules
 ----
 Limit
-  ->  Index Scan using emp_pkey on emp b
-        SubPlan 1
-          ->  Index Scan using dept_pkey on dept
-                Index Cond: (id = b.dept)
-Rules: eliminate_self_joins, find_contradictions
+  ->  Nested Loop Left Join
+        ->  Index Scan using emp_pkey on emp b
+        ->  Memoize
+              Cache Key: b.dept
+              Cache Mode: logical
+              ->  Index Scan using dept_pkey on dept
+                    Index Cond: (id = b.dept)
+Rules: unnest_scalars, eliminate_self_joins, find_contradictions
 
 SELECT v.n, w.up FROM (SELECT id AS i, name AS n FROM emp WHERE dept = 3) v JOIN (SELECT id AS j, upper(name) AS up FROM emp WHERE salary > 5) w ON v.i = w.j; -- rules -- verbose
 ----
