@@ -18,6 +18,9 @@ SELECT s FROM sp s TABLESAMPLE bernoulli (100) WHERE k IN (1, 1001, 2001) ORDER 
 SELECT a, b FROM sp AS s (a, b) TABLESAMPLE bernoulli (100) WHERE a IN (1, 1001, 2001) ORDER BY a;
 SELECT p, (SELECT count(*) FROM sp TABLESAMPLE bernoulli (p)) FROM (VALUES (0), (100)) v(p) ORDER BY p;
 SELECT p, count(k) FROM (VALUES (0), (100)) v(p) LEFT JOIN LATERAL (SELECT k FROM sp TABLESAMPLE bernoulli (p)) s ON true GROUP BY p ORDER BY p;
+SELECT p, count(k) FROM (VALUES (0), (100)) v(p), sp TABLESAMPLE bernoulli (p) GROUP BY p ORDER BY p;
+SELECT count(*) FROM (VALUES (0), (100)) v(p), sp TABLESAMPLE system (v.p);
+SELECT count(*) FROM (VALUES (0), (100)) v(p) CROSS JOIN sp TABLESAMPLE system ((SELECT v.p));
 SELECT count(*) FROM sp a TABLESAMPLE bernoulli (100) JOIN sp b TABLESAMPLE system (100) USING (k) WHERE a.k < 2500;
 SELECT k, t FROM sp TABLESAMPLE bernoulli (100) ORDER BY k DESC LIMIT 3;
 SELECT max(k), min(k) FROM sp TABLESAMPLE bernoulli (100);

@@ -248,9 +248,11 @@ impl Binder<'_> {
             let plan = self.with_row(Logical::Get(id), &mut item, scope.depth);
             return Ok(FromPart { plan, items: vec![item], lateral: false });
         };
-        let sample = self.bind_sample(sample, id, scope)?;
-        let lateral = [&sample.percent].into_iter().chain(&sample.seed).any(mentions_columns);
-        Ok(FromPart { plan: Logical::Sample(Box::new(sample)), items: vec![item], lateral })
+        // What stands beside the table is not in sight.
+        let mut outside = scope.sibling();
+        outside.hide(&scope.items, true);
+        let sample = self.bind_sample(sample, id, &outside)?;
+        Ok(FromPart { plan: Logical::Sample(Box::new(sample)), items: vec![item], lateral: false })
     }
 
     fn bind_sample(
