@@ -129,8 +129,10 @@ pub(super) struct JoinGraph {
     classes: Vec<Class>,
     /// For each relation those that it mentions.
     needs: Vec<Mask>,
+    /// The relations that mention any.
+    needy: Mask,
     rows: Vec<f64>,
-    pub widths: Vec<u32>,
+    widths: Vec<u32>,
     /// Pairs of relations and by what their rows are more than the product of selectivities says.
     corrections: Vec<(Mask, f64)>,
     /// Sets of relations that nothing connects with others.
@@ -222,8 +224,8 @@ impl JoinGraph {
     fn connected(&self, a: Mask, b: Mask) -> bool {
         self.classes.iter().any(|class| class.mask & a != 0 && class.mask & b != 0)
             || self.conditions.iter().any(|c| spans(c.mask, a, b))
-            || bits(a).any(|i| self.needs[i] & b != 0)
-            || bits(b).any(|i| self.needs[i] & a != 0)
+            || self.needy & a != 0 && bits(a).any(|i| self.needs[i] & b != 0)
+            || self.needy & b != 0 && bits(b).any(|i| self.needs[i] & a != 0)
             || self.is_whole(a) && self.is_whole(b)
     }
 
@@ -252,7 +254,16 @@ impl JoinGraph {
         class.members.iter().find(|(_, of)| *of == relation).map(|(member, _)| *member)
     }
 
-    pub(super) fn set_rows(&self, set: Mask) -> f64 {
+    /// The rows of a set, and how wide they are.
+    fn size(&self, set: Mask) -> (f64, u32) {
+        (self.set_rows(set), self.width(set))
+    }
+
+    fn width(&self, set: Mask) -> u32 {
+        bits(set).map(|i| self.widths[i]).sum()
+    }
+
+    fn set_rows(&self, set: Mask) -> f64 {
         let mut rows: f64 = bits(set).map(|i| self.rows[i]).product();
         for class in &self.classes {
             if (class.mask & set).count_ones() < 2 {
@@ -374,6 +385,11 @@ impl PlanBuilder<'_> {
         let mut graph = JoinGraph {
             conditions,
             classes,
+            needy: needs
+                .iter()
+                .enumerate()
+                .filter(|(_, needs)| **needs != 0)
+                .fold(0, |all, (i, _)| all | 1 << i),
             needs,
             rows: relations.iter().map(|relation| relation.rows).collect(),
             widths: relations.iter().map(|relation| relation.width).collect(),
@@ -572,12 +588,11 @@ impl Search<'_, '_> {
 
     /// Every set from every pair of its parts; false when that is too much work.
     fn exhaustive(&mut self, all: Mask) -> bool {
-        let mut rows = 0.0;
         for set in 3..=all {
             if set & (set - 1) == 0 {
                 continue;
             }
-            let mut known = false;
+            let mut size = None;
             // Each pair once: the first part has the lowest relation.
             let lowest = set & set.wrapping_neg();
             let rest = set ^ lowest;
@@ -587,15 +602,12 @@ impl Search<'_, '_> {
                 // `part` runs through the proper subsets of `rest`, the empty one last.
                 let (a, b) = (part | lowest, rest ^ part);
                 if self.possible(a, b) {
-                    if !known {
-                        rows = self.graph.set_rows(set);
-                        known = true;
-                    }
+                    let size = *size.get_or_insert_with(|| self.graph.size(set));
                     if self.pairs.len() == MAX_PAIRS {
                         return false;
                     }
                     let pair = self.graph.pair(a, b);
-                    self.consider(&pair, rows);
+                    self.consider(&pair, size);
                     self.pairs.push(pair);
                 }
                 if part == 0 {
@@ -634,7 +646,7 @@ impl Search<'_, '_> {
             };
             cross = false;
             let pair = self.graph.pair(parts[i], parts[j]);
-            self.consider(&pair, rows);
+            self.consider(&pair, (rows, self.graph.width(pair.set())));
             parts.remove(j);
             parts[i] = pair.set();
         }
@@ -665,10 +677,9 @@ impl Search<'_, '_> {
     }
 
     /// Notes the cheapest way to join two parts, either way round, if it is the cheapest for their set.
-    fn consider(&mut self, pair: &Pair, rows: f64) {
+    fn consider(&mut self, pair: &Pair, (rows, width): (f64, u32)) {
         let settings = self.builder.settings();
         let (set, Pair { a, b, keys, rest }) = (pair.set(), *pair);
-        let width = bits(set).map(|i| self.graph.widths[i]).sum();
         let (Some(first), Some(second)) = (self.memo.get(a).copied(), self.memo.get(b).copied()) else {
             let (outer, inner) = if self.memo.has(a) { (a, b) } else { (b, a) };
             let Some(before) = self.memo.get(outer).copied() else { return };
