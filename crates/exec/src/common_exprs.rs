@@ -43,7 +43,8 @@ impl CommonExprs {
             return CommonExprs::default();
         }
         let shared: Vec<Expr> = met.iter().filter(|met| met.again).map(|met| met.part.clone()).collect();
-        // Inner parts are met after outer ones and computed before them.
+        // What is met inside of another part comes after it, and is computed before it. (A part that was met by itself first is
+        // computed once for itself and once within the other.)
         let mut parts: Vec<Expr> = Vec::with_capacity(shared.len());
         for (number, part) in shared.iter().enumerate().rev() {
             let mut part = part.clone();
