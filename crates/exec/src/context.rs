@@ -208,8 +208,8 @@ impl<'a> ExecContext<'a> {
     }
 
     /// As [`ExecContext::eval_all`], all expressions for one row after the other, as [`run_in_turn`] asks for.
-    pub fn eval_in_turn(&self, exprs: &[&Expr], batch: &Batch) -> Result<Vec<Arc<Column>>> {
-        let new = |expr: &&Expr| ColumnBuilder::new(expr.ty().physical, batch.rows);
+    pub fn eval_in_turn(&self, exprs: &[Expr], batch: &Batch) -> Result<Vec<Arc<Column>>> {
+        let new = |expr: &Expr| ColumnBuilder::new(expr.ty().physical, batch.rows);
         let mut columns: Vec<ColumnBuilder> = exprs.iter().map(new).collect();
         let mut active = batch.active().peekable();
         for row in 0..batch.rows {

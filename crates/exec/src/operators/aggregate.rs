@@ -772,16 +772,12 @@ impl GroupTable {
             Some(numbers) if leading > 1 => self.rows_by_group(batch, numbers),
             _ => Vec::new(),
         };
-        let mut in_turn = match &self.spec.in_turn {
-            Some(args) => ctx.eval_in_turn(&args.iter().collect::<Vec<_>>(), batch)?.into_iter(),
-            None => Vec::new().into_iter(),
-        };
+        let in_turn = self.spec.in_turn.as_ref().map(|args| ctx.eval_in_turn(args, batch)).transpose()?;
+        let mut in_turn = in_turn.map(Vec::into_iter);
         let calls = self.spec.aggregates.iter().zip(&self.spec.leaders).zip(&mut self.states);
         for ((call, leader), state) in calls {
-            let args = match self.spec.in_turn.is_some() && adds_all(call) {
-                true => Some(in_turn.by_ref().take(call.args.len()).collect()),
-                false => None,
-            };
+            let computed = in_turn.as_mut().filter(|_| adds_all(call));
+            let args = computed.map(|columns| columns.take(call.args.len()).collect());
             if leader.is_none() {
                 state.state.grow(self.groups);
                 state.add(ctx, call, batch, groups, &by_group, args)?;

@@ -53,7 +53,7 @@ impl Operator for Project {
         let next = if self.is_top { self.wanted(ctx)? } else { self.input.next(ctx)? };
         let Some(batch) = next else { return Ok(None) };
         if self.in_turn {
-            let columns = ctx.eval_in_turn(&self.exprs.iter().collect::<Vec<_>>(), &batch)?;
+            let columns = ctx.eval_in_turn(&self.exprs, &batch)?;
             return Ok(Some(Batch { columns, rows: batch.rows, selection: batch.selection }));
         }
         let mut columns = Vec::with_capacity(self.exprs.len());

@@ -2,11 +2,12 @@
 
 use ochre_expr::{Expr, SubPlanKind};
 
+use super::correlated::Top;
 use super::each_plan;
 use super::never_fails::{never_fails, never_fails_of};
 use crate::idset::IdSet;
-use crate::logical::{ColumnId, Grouping, Logical, LogicalStatement};
-use crate::walk::{each_node_mut, inputs_mut};
+use crate::logical::{ColumnId, Grouping, Join, JoinKind, Logical, LogicalStatement};
+use crate::walk::{Parts, contains_locks, each_node_mut, free_columns, inputs_mut, is_volatile, produced};
 
 /// Takes an operator's input and the expressions that it computes of each of its rows, in a frame.
 pub(super) type Visit<'v> = dyn FnMut(&mut LogicalStatement, usize, &mut Logical, &mut [Evaluated<'_>]) + 'v;
@@ -89,6 +90,44 @@ pub(super) fn subqueries_of(exprs: &[Evaluated<'_>], wanted: &dyn Fn(&SubPlanKin
         });
     }
     found
+}
+
+/// A scalar subquery that reads rows with these columns, taken apart, and its value. `None` when it does not read them, is
+/// volatile or locks rows.
+pub(super) fn correlated_scalar(
+    statement: &LogicalStatement,
+    index: usize,
+    outer: &IdSet,
+) -> Option<(Top, Expr)> {
+    let query = &statement.subqueries[index].query;
+    let parts = Parts { tables: &statement.tables, subqueries: &statement.subqueries, ctes: &statement.ctes };
+    if !free_columns(&query.plan, parts).intersects(outer)
+        || is_volatile(&query.plan, parts.subqueries)
+        || contains_locks(&query.plan)
+    {
+        return None;
+    }
+    let [(result, _)] = query.output.as_slice() else { return None };
+    let top = Top::of(query.plan.clone(), statement);
+    let value = top.item(*result)?.clone();
+    Some((top, value))
+}
+
+/// Puts a left join below expressions, and a value over columns of its right side in the places of a subquery, if that may be.
+pub(super) fn put_left_join(
+    statement: &mut LogicalStatement,
+    (frame, input, exprs): (usize, &mut Logical, &mut [Evaluated<'_>]),
+    index: usize,
+    (right, on, value): (Logical, Vec<Expr>, &Expr),
+) -> Option<()> {
+    if !statement.alternatives.accepts_next() {
+        return None;
+    }
+    replace(exprs, index, value, &produced(&right, &statement.tables));
+    let left = std::mem::replace(input, Logical::Dummy { row: false });
+    *input = Logical::Join(Box::new(Join { kind: JoinKind::Left, left, right, on, lateral: false }));
+    adopt(statement, index, frame);
+    Some(())
 }
 
 /// Puts a value over columns of a left join's right side in the places of a subquery. A condition that is false of NULL makes an

@@ -26,9 +26,9 @@ use ochre_expr::{Expr, SubPlanKind};
 
 use super::RuleContext;
 use super::correlated::{Top, any_subplan, detach_aggregates, with_counts};
-use super::sub_plans::{Evaluated, adopt, each_evaluation, replace, subqueries_of};
-use crate::logical::{Join, JoinKind, Logical, LogicalStatement};
-use crate::walk::{Parts, free_columns, is_volatile, produced};
+use super::sub_plans::{Evaluated, correlated_scalar, each_evaluation, put_left_join, subqueries_of};
+use crate::logical::{Logical, LogicalStatement};
+use crate::walk::produced;
 
 /// Unnests in every query of a statement, inner ones first.
 pub(super) fn apply(statement: &mut LogicalStatement, _context: &RuleContext<'_>) -> Result<()> {
@@ -49,14 +49,7 @@ fn unnest(
     index: usize,
 ) -> Option<()> {
     let outer = produced(input, &statement.tables);
-    let query = statement.subqueries[index].query.clone();
-    let parts = Parts { tables: &statement.tables, subqueries: &statement.subqueries, ctes: &statement.ctes };
-    if !free_columns(&query.plan, parts).intersects(&outer) || is_volatile(&query.plan, parts.subqueries) {
-        return None;
-    }
-    let [(result, _)] = query.output.as_slice() else { return None };
-    let Top { items, conditions, base } = Top::of(query.plan, statement);
-    let (_, value) = items.into_iter().find(|(id, _)| id == result)?;
+    let (Top { conditions, base, .. }, value) = correlated_scalar(statement, index, &outer)?;
     let Logical::Aggregate(grouping) = base else { return None };
     if !grouping.keys.is_empty() || grouping.sets.is_some() || any_subplan(conditions.iter().chain([&value]))
     {
@@ -69,12 +62,5 @@ fn unnest(
         value = Expr::Case { operand: None, branches: vec![(having, value)], otherwise: None, ty };
     }
     let (right, on) = detach_aggregates(grouping, &outer, statement)?;
-    if !statement.alternatives.accepts_next() {
-        return None;
-    }
-    replace(exprs, index, &value, &produced(&right, &statement.tables));
-    let left = std::mem::replace(input, Logical::Dummy { row: false });
-    *input = Logical::Join(Box::new(Join { kind: JoinKind::Left, left, right, on, lateral: false }));
-    adopt(statement, index, frame);
-    Some(())
+    put_left_join(statement, (frame, input, exprs), index, (right, on, &value))
 }

@@ -18,15 +18,15 @@ use ochre_expr::{AggregateRef, Expr, SubPlanKind, functions_named, single_value_
 use ochre_types::SqlType;
 
 use super::RuleContext;
-use super::correlated::{Top, any_subplan, detach, keys_of, new_column, of_found, substitute};
+use super::correlated::{any_subplan, detach, keys_of, new_column, of_found, substitute};
 use super::never_fails::{never_fails, plan_never_fails};
-use super::sub_plans::{Evaluated, adopt, each_evaluation, replace, subqueries_of};
+use super::sub_plans::{
+    Evaluated, correlated_scalar, each_evaluation, put_left_join, replace, subqueries_of,
+};
 use super::uniqueness::Uniqueness;
 use crate::idset::IdSet;
-use crate::logical::{
-    AggregateExpr, AggregateFunction, ColumnId, Grouping, Join, JoinKind, Logical, LogicalStatement,
-};
-use crate::walk::{Parts, contains_locks, free_columns, is_volatile, produced};
+use crate::logical::{AggregateExpr, AggregateFunction, ColumnId, Grouping, Logical, LogicalStatement};
+use crate::walk::produced;
 
 /// Unnests in every query of a statement, inner ones first.
 pub(super) fn apply(statement: &mut LogicalStatement, context: &RuleContext<'_>) -> Result<()> {
@@ -48,17 +48,7 @@ fn unnest(
     context: &RuleContext<'_>,
 ) -> Option<()> {
     let outer = produced(input, &statement.tables);
-    let query = statement.subqueries[index].query.clone();
-    let parts = Parts { tables: &statement.tables, subqueries: &statement.subqueries, ctes: &statement.ctes };
-    if !free_columns(&query.plan, parts).intersects(&outer)
-        || is_volatile(&query.plan, parts.subqueries)
-        || contains_locks(&query.plan)
-    {
-        return None;
-    }
-    let [(result, _)] = query.output.as_slice() else { return None };
-    let mut top = Top::of(query.plan, statement);
-    let mut value = top.item(*result)?.clone();
+    let (mut top, mut value) = correlated_scalar(statement, index, &outer)?;
     if matches!(top.base, Logical::Dummy { row: true }) {
         if !top.conditions.is_empty() {
             let ty = value.ty();
@@ -83,14 +73,7 @@ fn unnest(
         (keys, on) = keys_of(on, &outer, statement)?;
         (right, value) = single(statement, right, keys, value, &on)?;
     }
-    if !statement.alternatives.accepts_next() {
-        return None;
-    }
-    replace(exprs, index, &value, &produced(&right, &statement.tables));
-    let left = std::mem::replace(input, Logical::Dummy { row: false });
-    *input = Logical::Join(Box::new(Join { kind: JoinKind::Left, left, right, on, lateral: false }));
-    adopt(statement, index, frame);
-    Some(())
+    put_left_join(statement, (frame, input, exprs), index, (right, on, &value))
 }
 
 /// The rows of each key as one, and the value that raises 21000 where they are more.

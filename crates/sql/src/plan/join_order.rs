@@ -589,7 +589,7 @@ impl Search<'_, '_> {
     /// Every set from every pair of its parts; false when that is too much work.
     fn exhaustive(&mut self, all: Mask) -> bool {
         for set in 3..=all {
-            if set & (set - 1) == 0 {
+            if single(set).is_some() {
                 continue;
             }
             let mut size = None;
@@ -615,7 +615,7 @@ impl Search<'_, '_> {
                 }
             }
         }
-        all & (all - 1) == 0 || self.memo.has(all)
+        single(all).is_some() || self.memo.has(all)
     }
 
     /// Joins the two parts with the fewest resulting rows until one is left.
@@ -660,9 +660,8 @@ impl Search<'_, '_> {
     #[inline]
     fn complete(&self, a: Mask, b: Mask) -> bool {
         let lateral = |inner: Mask, outer: Mask| {
-            inner & (inner - 1) == 0
-                && self.graph.needs[inner.trailing_zeros() as usize] != 0
-                && self.graph.needs[inner.trailing_zeros() as usize] & !outer == 0
+            let needs = single(inner).map_or(0, |relation| self.graph.needs[relation]);
+            needs != 0 && needs & !outer == 0
         };
         match (self.memo.has(a), self.memo.has(b)) {
             (true, true) => true,
